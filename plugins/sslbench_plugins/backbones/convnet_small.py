@@ -1,0 +1,66 @@
+"""Small residual network for small images: seconds on a CPU."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+from torch.nn import functional
+
+from sslbench import Backbone, BackboneSpec, Params, hookimpl, param
+
+
+class ConvNetParams(Params):
+    width: int = param(32, "channels of the first stage; the features have four times as many", ge=1)
+
+
+class Residual(nn.Module):
+    """Two 3x3 convolutions and a shortcut (He et al. 2016, figure 5 left): ``[B, C, H, W]`` -> ``[B, C', H/s, W/s]``."""
+
+    def __init__(self, dim_in: int, dim_out: int, stride: int) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(dim_in, dim_out, 3, stride, 1, bias=False)
+        self.norm1 = nn.BatchNorm2d(dim_out)
+        self.conv2 = nn.Conv2d(dim_out, dim_out, 3, 1, 1, bias=False)
+        self.norm2 = nn.BatchNorm2d(dim_out)
+        self.shortcut: nn.Module = nn.Identity()
+        if stride != 1 or dim_in != dim_out:
+            self.shortcut = nn.Sequential(
+                nn.Conv2d(dim_in, dim_out, 1, stride, bias=False), nn.BatchNorm2d(dim_out)
+            )
+
+    def forward(self, x: Tensor) -> Tensor:
+        out = functional.relu(self.norm1(self.conv1(x)))
+        return functional.relu(self.norm2(self.conv2(out)) + self.shortcut(x))
+
+
+class ConvNetSmall(Backbone):
+    """A stem at stride 1 and three residual stages (strides 1, 2, 2), then the mean over positions."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.feature_dim = 4 * width
+        self.stem = nn.Sequential(
+            nn.Conv2d(3, width, 3, 1, 1, bias=False), nn.BatchNorm2d(width), nn.ReLU(inplace=True)
+        )
+        self.stages = nn.Sequential(
+            Residual(width, width, 1), Residual(width, 2 * width, 2), Residual(2 * width, 4 * width, 2)
+        )
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.stages(self.stem(images)).mean(dim=(2, 3))
+
+
+def build(params: ConvNetParams, *, image_size: int) -> ConvNetSmall:
+    return ConvNetSmall(params.width)
+
+
+@hookimpl
+def sslbench_backbones() -> list[BackboneSpec]:
+    return [
+        BackboneSpec(
+            name="convnet-small",
+            summary=__doc__.partition("\n")[0],
+            params=ConvNetParams,
+            build=build,
+            citation="blocks of He, Zhang, Ren, Sun: Deep Residual Learning for Image Recognition, CVPR 2016",
+        )
+    ]

@@ -1,0 +1,102 @@
+"""Any image model of timm, by its name; vision transformers also give tokens."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from sslbench import Backbone, BackboneSpec, Params, TokenBackbone, UserError, hookimpl, param
+
+
+class TimmParams(Params):
+    name: str = param(..., "a name of timm.list_models(), such as resnet18 or vit_small_patch16_224", min_length=1)
+    pretrained: bool = param(False, "load the weights that timm publishes (fetches them once)")
+
+
+class TimmBackbone(Backbone):
+    """The pooled features before timm's classifier."""
+
+    def __init__(self, net: nn.Module) -> None:
+        super().__init__()
+        self.net = net
+        self.feature_dim = int(net.num_features)
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.net(images)
+
+
+class TimmTokenBackbone(TokenBackbone):
+    """A timm ``VisionTransformer``: patch embedding, blocks and norm are timm's, the pooling is the model's own."""
+
+    def __init__(self, net: Any) -> None:
+        super().__init__()
+        self.net = net
+        self.feature_dim = self.token_dim = net.embed_dim
+        self.grid = tuple(net.patch_embed.grid_size)
+        self.patch_size = net.patch_embed.patch_size[0]
+        self.prefix_tokens = net.num_prefix_tokens
+
+    def embed(self, images: Tensor) -> Tensor:
+        patches = self.net.patch_embed(images)
+        return patches + self.net.pos_embed[:, -patches.shape[1] :]
+
+    def encode(self, tokens: Tensor) -> Tensor:
+        net = self.net
+        prefix = [token for token in (net.cls_token, net.reg_token) if token is not None]
+        if prefix:
+            front = torch.cat(prefix, dim=1)
+            if net.pos_embed.shape[1] == self.grid[0] * self.grid[1] + front.shape[1]:
+                front = front + net.pos_embed[:, : front.shape[1]]
+            tokens = torch.cat([front.expand(len(tokens), -1, -1).to(tokens.dtype), tokens], dim=1)
+        return net.norm(net.blocks(net.norm_pre(tokens)))
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.net.forward_head(self.encode(self.embed(images)), pre_logits=True)
+
+
+def gives_tokens(net: Any) -> bool:
+    """Whether a timm model is a plain vision transformer with positions added at the input."""
+    from timm.models.vision_transformer import VisionTransformer
+
+    return isinstance(net, VisionTransformer) and net.pos_embed is not None and net.attn_pool is None
+
+
+def create(params: TimmParams, **options: Any) -> Any:
+    """timm's model without its classifier. Raises UserError for a name timm does not know."""
+    import timm
+
+    if not timm.is_model(params.name):
+        near = timm.list_models(f"*{params.name}*")[:5]
+        hint = f"; near it: {', '.join(near)}" if near else "; python -c 'import timm; print(timm.list_models())' lists all"
+        raise UserError(f"backbone 'timm': no model name = {params.name!r} in timm {timm.__version__}{hint}")
+    return timm.create_model(params.name, num_classes=0, **options)
+
+
+def provides(params: TimmParams) -> frozenset[str]:
+    with torch.device("meta"):
+        return frozenset({"tokens"}) if gives_tokens(create(params)) else frozenset()
+
+
+def build(params: TimmParams, *, image_size: int) -> TimmBackbone | TimmTokenBackbone:
+    try:
+        net = create(params, pretrained=params.pretrained, img_size=image_size)
+    except TypeError:
+        # Convolutional networks take any size and know no img_size.
+        net = create(params, pretrained=params.pretrained)
+    return TimmTokenBackbone(net) if gives_tokens(net) else TimmBackbone(net)
+
+
+@hookimpl
+def sslbench_backbones() -> list[BackboneSpec]:
+    return [
+        BackboneSpec(
+            name="timm",
+            summary=__doc__.partition("\n")[0],
+            params=TimmParams,
+            build=build,
+            provides=provides,
+            citation="Wightman: PyTorch Image Models, https://github.com/huggingface/pytorch-image-models",
+        )
+    ]

@@ -1,0 +1,79 @@
+"""Vision transformer for small images: ViT-Tiny's width, small patches, fixed positions."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from sslbench import BackboneSpec, Params, TokenBackbone, UserError, hookimpl, param
+from sslbench_plugins.blocks.patches import to_patches
+from sslbench_plugins.blocks.transformer import TransformerBlock, init_transformer, sincos_positions
+
+
+class ViTParams(Params):
+    dim: int = param(192, "width of the tokens", ge=4, multiple_of=4)
+    depth: int = param(12, "transformer blocks", ge=1)
+    heads: int = param(3, "attention heads", ge=1)
+    patch_size: int = param(0, "side of a patch; 0: an eighth of the image, at least 2", ge=0, unit="px")
+    pool: str = param("mean", "features: mean of the patch tokens, or the class token", pattern="^(mean|class)$")
+
+
+class ViTSmallImage(TokenBackbone):
+    """Patches -> linear embedding + fixed 2-D positions -> class token in front -> blocks -> norm."""
+
+    prefix_tokens = 1
+
+    def __init__(self, params: ViTParams, image_size: int) -> None:
+        super().__init__()
+        patch = params.patch_size or max(2, image_size // 8)
+        if image_size % patch:
+            raise UserError(
+                f"backbone 'vit-tiny-small-image': image size {image_size} is not divisible by patch_size = {patch}"
+            )
+        if params.dim % params.heads:
+            raise UserError(
+                f"backbone 'vit-tiny-small-image': dim = {params.dim} is not divisible by heads = {params.heads}"
+            )
+        self.feature_dim = self.token_dim = params.dim
+        self.patch_size = patch
+        self.grid = (image_size // patch, image_size // patch)
+        self.pool = params.pool
+        self.patch_embed = nn.Linear(patch * patch * 3, params.dim)
+        self.class_token = nn.Parameter(torch.empty(1, 1, params.dim))
+        self.blocks = nn.ModuleList(TransformerBlock(params.dim, params.heads) for _ in range(params.depth))
+        self.norm = nn.LayerNorm(params.dim, eps=1e-6)
+        self.apply(init_transformer)
+        nn.init.normal_(self.class_token, std=0.02)
+        self.register_buffer("positions", sincos_positions(*self.grid, params.dim), persistent=False)
+
+    def embed(self, images: Tensor) -> Tensor:
+        return self.patch_embed(to_patches(images, self.patch_size)) + self.positions
+
+    def encode(self, tokens: Tensor) -> Tensor:
+        tokens = torch.cat([self.class_token.expand(len(tokens), -1, -1).to(tokens.dtype), tokens], dim=1)
+        for block in self.blocks:
+            tokens = block(tokens)
+        return self.norm(tokens)
+
+    def forward(self, images: Tensor) -> Tensor:
+        tokens = self.encode(self.embed(images))
+        return tokens[:, 0] if self.pool == "class" else tokens[:, self.prefix_tokens :].mean(dim=1)
+
+
+def build(params: ViTParams, *, image_size: int) -> ViTSmallImage:
+    return ViTSmallImage(params, image_size)
+
+
+@hookimpl
+def sslbench_backbones() -> list[BackboneSpec]:
+    return [
+        BackboneSpec(
+            name="vit-tiny-small-image",
+            summary=__doc__.partition("\n")[0],
+            params=ViTParams,
+            build=build,
+            provides=frozenset({"tokens"}),
+            presets={"quick": {"dim": 96, "depth": 4, "heads": 3}},
+            citation="Dosovitskiy et al. 2021; width of ViT-Tiny: Touvron et al. 2021; positions: He et al. 2022",
+        )
+    ]

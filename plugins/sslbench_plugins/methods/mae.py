@@ -1,0 +1,149 @@
+"""MAE: hide most patches, encode the rest, and paint the hidden ones back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from sslbench import (
+    Method,
+    MethodParams,
+    MethodSpec,
+    Progress,
+    TokenBackbone,
+    UserError,
+    ViewRequest,
+    hidden_count,
+    hookimpl,
+    param,
+)
+from sslbench_plugins.blocks.patches import to_patches
+from sslbench_plugins.blocks.transformer import TransformerBlock, init_transformer, sincos_positions
+
+
+class MAEParams(MethodParams):
+    """Defaults: He et al. 2022, appendix A.1, and the authors' `PRETRAIN.md`."""
+
+    decoder_dim: int = param(512, "width of the decoder", ge=4, multiple_of=4)
+    decoder_depth: int = param(8, "blocks of the decoder", ge=1)
+    decoder_heads: int = param(16, "attention heads of the decoder", ge=1)
+    norm_pix: bool = param(True, "normalise each target patch by its own mean and deviation")
+    lr: float = param(1.5e-4, "base learning rate", gt=0)
+    beta2: float = param(0.95, "adamw: decay of the second moment", ge=0, lt=1)
+    weight_decay: float = param(0.05, "weight decay", ge=0)
+    warmup_epochs: float = param(40, "linear warm-up before the cosine decay", ge=0, unit="epochs")
+
+
+class MAE(Method):
+    """N patches, n of them visible. The encoder sees the visible tokens only; the decoder sees all N, with a
+    learned token in the place of each hidden one, and predicts pixels."""
+
+    def __init__(self, params: MAEParams, backbone: TokenBackbone, image_size: int, mask_ratio: float) -> None:
+        super().__init__()
+        self.image_size = image_size
+        self.norm_pix = params.norm_pix
+        self.backbone = backbone
+        self.patches = backbone.grid[0] * backbone.grid[1]
+        self.hidden = hidden_count(self.patches, mask_ratio)
+        if params.decoder_dim % params.decoder_heads:
+            raise UserError(
+                f"method 'mae': decoder_dim = {params.decoder_dim} is not divisible by"
+                f" decoder_heads = {params.decoder_heads}"
+            )
+        dim = params.decoder_dim
+        self.decoder_embed = nn.Linear(backbone.token_dim, dim)
+        self.mask_token = nn.Parameter(torch.empty(1, 1, dim))
+        self.decoder_blocks = nn.ModuleList(
+            TransformerBlock(dim, params.decoder_heads) for _ in range(params.decoder_depth)
+        )
+        self.decoder_norm = nn.LayerNorm(dim, eps=1e-6)
+        self.decoder_pred = nn.Linear(dim, backbone.patch_size**2 * 3)
+        for part in (self.decoder_embed, self.decoder_blocks, self.decoder_pred):
+            part.apply(init_transformer)
+        nn.init.normal_(self.mask_token, std=0.02)
+        self.register_buffer("decoder_positions", sincos_positions(*backbone.grid, dim), persistent=False)
+
+    @property
+    def views(self) -> tuple[ViewRequest, ...]:
+        return (ViewRequest("global", self.image_size),)
+
+    @property
+    def encoder(self) -> nn.Module:
+        return self.backbone
+
+    @property
+    def mask_grid(self) -> tuple[int, int]:
+        return self.backbone.grid
+
+    def forward(
+        self, views: Sequence[Tensor], *, mask: Tensor | None, progress: Progress
+    ) -> tuple[Tensor, Mapping[str, Tensor]]:
+        assert mask is not None
+        # Visible patches first, each part in its own order; the count per row is fixed, so no size is read back.
+        order = mask.to(torch.uint8).argsort(dim=1, stable=True)
+        visible, hidden = order.split([self.patches - self.hidden, self.hidden], dim=1)
+        encoded = self.backbone.encode(gather(self.backbone.embed(views[0]), visible))
+        prediction = self.decode(encoded, visible, hidden)
+        target = gather(self.target(views[0]), hidden)
+        return (prediction.float() - target).square().mean(), {}
+
+    def decode(self, encoded: Tensor, visible: Tensor, hidden: Tensor) -> Tensor:
+        """Encoded ``[B, prefix + n, D]`` -> predicted hidden patches ``[B, N - n, patch * patch * 3]``.
+
+        Attention does not care for order, so tokens stay in (prefix, visible, hidden) order and only their
+        positions are looked up.
+        """
+        tokens = self.decoder_embed(encoded)
+        prefix = self.backbone.prefix_tokens
+        at_visible = self.decoder_positions[visible].to(tokens.dtype)
+        at_hidden = self.decoder_positions[hidden].to(tokens.dtype) + self.mask_token.to(tokens.dtype)
+        tokens = torch.cat([tokens[:, :prefix], tokens[:, prefix:] + at_visible, at_hidden], dim=1)
+        for block in self.decoder_blocks:
+            tokens = block(tokens)
+        return self.decoder_pred(self.decoder_norm(tokens[:, -self.hidden :]))
+
+    def target(self, images: Tensor) -> Tensor:
+        """What the decoder should paint: the pixels of each patch ``[B, N, patch * patch * 3]``, normalised within
+        the patch where ``norm_pix`` says so (unbiased variance, as the authors' code)."""
+        patches = to_patches(images, self.backbone.patch_size).float()
+        if self.norm_pix:
+            mean, variance = patches.mean(-1, keepdim=True), patches.var(-1, keepdim=True)
+            patches = (patches - mean) / (variance + 1e-6).sqrt()
+        return patches
+
+
+def gather(tokens: Tensor, indices: Tensor) -> Tensor:
+    """``[B, N, D]``, int64 ``[B, n]`` -> ``[B, n, D]``."""
+    return tokens.gather(1, indices.unsqueeze(-1).expand(-1, -1, tokens.shape[-1]))
+
+
+def build(params: MAEParams, *, backbone: TokenBackbone, image_size: int, mask_ratio: float) -> MAE:
+    return MAE(params, backbone, image_size, mask_ratio)
+
+
+@hookimpl
+def sslbench_methods() -> list[MethodSpec]:
+    return [
+        MethodSpec(
+            name="mae",
+            summary=__doc__.partition("\n")[0],
+            params=MAEParams,
+            build=build,
+            uses=frozenset({"backbone", "augmentation", "masking"}),
+            needs=frozenset({"tokens"}),
+            augmentation="mae",
+            presets={
+                "quick": {
+                    "decoder_dim": 64,
+                    "decoder_depth": 1,
+                    "decoder_heads": 4,
+                    "lr": 2e-3,
+                    "lr_batch": 0,
+                    "warmup_epochs": 1,
+                },
+            },
+            citation="He, Chen, Xie, Li, Dollár, Girshick: Masked Autoencoders Are Scalable Vision Learners, CVPR 2022",
+        )
+    ]

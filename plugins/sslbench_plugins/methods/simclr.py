@@ -1,0 +1,81 @@
+"""SimCLR: agree on two views of an image, disagree with all other images of the batch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from torch import Tensor, cat, nn
+
+from sslbench import Backbone, Method, MethodParams, MethodSpec, Progress, ViewRequest, hookimpl, param
+from sslbench_plugins.blocks.nt_xent import nt_xent
+from sslbench_plugins.blocks.projector import projector
+
+
+class SimCLRParams(MethodParams):
+    """Defaults: Chen et al. 2020, section 2.3 and appendix B, and the authors' code (`run.py`)."""
+
+    temperature: float = param(0.1, "temperature of NT-Xent", gt=0)
+    projector_layers: int = param(2, "layers of the projection head", ge=1)
+    projector_dim: int = param(128, "width of the embedding the loss sees", ge=1)
+    optimizer: str = param("lars", "update rule", pattern="^(adamw|sgd|lars)$")
+    lr: float = param(0.3, "base learning rate", gt=0)
+    weight_decay: float = param(1e-6, "weight decay", ge=0)
+    warmup_epochs: float = param(10, "linear warm-up before the cosine decay", ge=0, unit="epochs")
+
+
+class SimCLR(Method):
+    """Encoder f, projector g, views x1 and x2 of each image: ``loss = nt_xent(g(f(x1)), g(f(x2)))``."""
+
+    def __init__(self, params: SimCLRParams, backbone: Backbone, image_size: int) -> None:
+        super().__init__()
+        self.temperature = params.temperature
+        self.image_size = image_size
+        self.backbone = backbone
+        dim = backbone.feature_dim
+        self.projector = projector(dim, dim, params.projector_dim, params.projector_layers)
+
+    @property
+    def views(self) -> tuple[ViewRequest, ...]:
+        return (ViewRequest("global", self.image_size),) * 2
+
+    @property
+    def encoder(self) -> nn.Module:
+        return self.backbone
+
+    def forward(
+        self, views: Sequence[Tensor], *, mask: Tensor | None, progress: Progress
+    ) -> tuple[Tensor, Mapping[str, Tensor]]:
+        # One forward over both views: batch norm sees 2N images, as the authors' code.
+        first, second = self.projector(self.backbone(cat(list(views)))).chunk(2)
+        return nt_xent(first, second, self.temperature), {}
+
+
+def build(
+    params: SimCLRParams, *, backbone: Backbone, image_size: int, mask_ratio: float | None
+) -> SimCLR:
+    return SimCLR(params, backbone, image_size)
+
+
+@hookimpl
+def sslbench_methods() -> list[MethodSpec]:
+    return [
+        MethodSpec(
+            name="simclr",
+            summary=__doc__.partition("\n")[0],
+            params=SimCLRParams,
+            build=build,
+            augmentation="simclr",
+            presets={
+                "quick": {
+                    "optimizer": "adamw",
+                    "lr": 2e-3,
+                    "lr_batch": 0,
+                    "weight_decay": 1e-4,
+                    "warmup_epochs": 1,
+                    "temperature": 0.2,
+                },
+            },
+            citation="Chen, Kornblith, Norouzi, Hinton: A Simple Framework for Contrastive Learning of Visual"
+            " Representations, ICML 2020",
+        )
+    ]

@@ -1,0 +1,113 @@
+"""sslbench: which self-supervised recipe serves your images best, and what it costs.
+
+This module is the public door: everything a plugin or a script needs is a name of it.
+Names are imported when they are first used, so that ``import sslbench`` costs nothing and never imports torch.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from sslbench.errors import PluginError, SslbenchError, UserError
+    from sslbench.execute.executor import Event, Handle, Work
+    from sslbench.execute.scheduler import run
+    from sslbench.execute.worker import run_work
+    from sslbench.hooks.contracts import (
+        Augmentation,
+        Claim,
+        Dataset,
+        EvaluationData,
+        FeatureSet,
+        Masking,
+        Metric,
+        Progress,
+        SimulationResult,
+        Split,
+        ViewRequest,
+        hidden_count,
+    )
+    from sslbench.hooks.kinds import (
+        AugmentationSpec,
+        BackboneSpec,
+        DatasetSpec,
+        EvaluatorSpec,
+        ExecutorSpec,
+        MaskingSpec,
+        MethodSpec,
+        SimulatorSpec,
+    )
+    from sslbench.hooks.params import MaskingParams, MethodParams, Params, param
+    from sslbench.hooks.specs import hookimpl
+    from sslbench.train.models import Backbone, Method, TokenBackbone
+
+_HOME = {
+    "errors": "PluginError SslbenchError UserError",
+    "execute.executor": "Event Handle Work",
+    "execute.scheduler": "run",
+    "execute.worker": "run_work",
+    "hooks.contracts": "Augmentation Claim Dataset EvaluationData FeatureSet Masking Metric Progress"
+    " SimulationResult Split ViewRequest hidden_count",
+    "hooks.kinds": "AugmentationSpec BackboneSpec DatasetSpec EvaluatorSpec ExecutorSpec MaskingSpec"
+    " MethodSpec SimulatorSpec",
+    "hooks.params": "MaskingParams MethodParams Params param",
+    "hooks.specs": "hookimpl",
+    "train.models": "Backbone Method TokenBackbone",
+}
+_WHERE = {name: module for module, names in _HOME.items() for name in names.split()}
+
+__all__ = [
+    "Augmentation",
+    "AugmentationSpec",
+    "Backbone",
+    "BackboneSpec",
+    "Claim",
+    "Dataset",
+    "DatasetSpec",
+    "EvaluationData",
+    "EvaluatorSpec",
+    "Event",
+    "ExecutorSpec",
+    "FeatureSet",
+    "Handle",
+    "Masking",
+    "MaskingParams",
+    "MaskingSpec",
+    "Method",
+    "MethodParams",
+    "MethodSpec",
+    "Metric",
+    "Params",
+    "PluginError",
+    "Progress",
+    "SimulationResult",
+    "SimulatorSpec",
+    "Split",
+    "SslbenchError",
+    "TokenBackbone",
+    "UserError",
+    "ViewRequest",
+    "Work",
+    "hidden_count",
+    "hookimpl",
+    "param",
+    "run",
+    "run_work",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("sslbench")
+    if name not in _WHERE:
+        raise AttributeError(f"module 'sslbench' has no attribute {name!r}")
+    value = getattr(import_module(f"sslbench.{_WHERE[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,0 +1,97 @@
+"""Entry point of ``sslbench``. Commands are imported when they are called, so that ``--help`` is instant."""
+
+from __future__ import annotations
+
+import os
+import sys
+from importlib import import_module
+
+import click
+
+from sslbench.errors import SslbenchError, did_you_mean
+
+COMMANDS = {
+    "run": "Run a suite and print one table with quality and speed in every row.",
+    "plan": "Print the cells of a suite: done, to run, stale, skipped and why. Runs nothing.",
+    "results": "Print the results of a folder.",
+    "list": "List every plugin with its summary and distribution.",
+    "show": "Show one plugin: parameters with defaults and units, presets, citation.",
+    "plugins": "Load every plugin and say ok or failed, and why.",
+    "doctor": "Say what this machine has, what is missing and how to get it.",
+}
+
+
+class LazyGroup(click.Group):
+    """Knows the commands by name and help line; imports one only when it is called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = import_module(f"sslbench.cli.{cmd_name}").command
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and args[0] not in COMMANDS:
+            allowed = ", ".join(COMMANDS)
+            ctx.fail(f"no such command {args[0]!r}{did_you_mean(args[0], list(COMMANDS))} (commands: {allowed})")
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+def print_version(ctx: click.Context, _: click.Parameter, value: bool) -> None:
+    if value and not ctx.resilient_parsing:
+        from importlib.metadata import version
+
+        click.echo(f"sslbench {version('sslbench')}")
+        ctx.exit()
+
+
+@click.group(
+    cls=LazyGroup,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="Start with: sslbench run",
+)
+@click.option("--version", is_flag=True, is_eager=True, expose_value=False, callback=print_version, help="Version.")
+def cli() -> None:
+    """Which self-supervised recipe serves your images best, and what it costs."""
+
+
+def main() -> None:
+    """Run the command line and exit: 0 done, 1 a cell did not get done, 2 wrong usage, 3 not stored, 130 interrupted."""
+    sys.exit(call(sys.argv[1:]))
+
+
+def call(arguments: list[str]) -> int:
+    """Exit code of one command; errors are printed, a user's mistakes as one line each."""
+    try:
+        code = cli.main(arguments, prog_name="sslbench", standalone_mode=False)
+        sys.stdout.flush()
+        return code if isinstance(code, int) else 0
+    except click.ClickException as error:
+        context = getattr(error, "ctx", None)
+        path = context.command_path if context else "sslbench"
+        complain(f"{error.format_message().rstrip('.')} (see: {path} --help)")
+        return error.exit_code
+    except SslbenchError as error:
+        for message in error.messages:
+            complain(message)
+        return error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        complain("interrupted")
+        return 130
+    except BrokenPipeError:
+        # The reader went away (| head); the interpreter must not try to flush into the closed pipe again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def complain(message: str) -> None:
+    click.echo(f"sslbench: error: {message}", err=True)

@@ -1,0 +1,35 @@
+"""``sslbench run``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from sslbench.cli.options import FORMATS, read_request, suite_options
+
+
+@click.command("run", short_help="Run a suite.")
+@suite_options
+@click.option("--format", "format_", type=FORMATS, default="table", show_default=True, help="Of the result on stdout.")
+def command(format_: str, **options: Any) -> int:
+    """Run SUITE, a built-in name or a TOML file (default: quick), and print one table with quality and speed in
+    every row.
+
+    What is done already is not run again. The result goes to stdout, progress and warnings to stderr.
+    """
+    request = read_request(options)
+    from sslbench.cli.progress import Display
+    from sslbench.execute.scheduler import run
+
+    with Display() as display:
+        outcome = run(request, display.hear)
+    from sslbench.report.tables import render
+
+    click.echo(render(outcome.records, format_, outcome.suite))
+    counts = ", ".join(f"{count} {status}" for status, count in sorted(outcome.statuses.items())) or "no cell"
+    stored = f"results: {outcome.out}" if outcome.store_error is None else f"not stored: {outcome.store_error}"
+    click.echo(f"sslbench: {counts}; {outcome.trained} run now; {stored}", err=True)
+    if outcome.interrupted:
+        click.echo("sslbench: interrupted; the same command goes on from here", err=True)
+    return outcome.exit_code

@@ -1,0 +1,51 @@
+"""Every error a user can meet. Each message is one line: what was given, what is allowed, where."""
+
+from __future__ import annotations
+
+
+class SslbenchError(Exception):
+    """A situation the user can understand without a traceback. ``messages`` holds one line per mistake."""
+
+    exit_code = 2
+
+    def __init__(self, *messages: str) -> None:
+        super().__init__("\n".join(messages))
+        self.messages = messages
+
+
+class UserError(SslbenchError):
+    """What was asked cannot be done as asked: an unknown name, a wrong value, a folder without images."""
+
+
+class PluginError(SslbenchError):
+    """A plugin that this run needs is broken, or two distributions own one name."""
+
+
+class StoreLocked(SslbenchError):
+    """Another process writes to the same results folder."""
+
+
+class StoreError(SslbenchError):
+    """Results could not be stored; they are printed instead."""
+
+    exit_code = 3
+
+
+class Diverged(SslbenchError):
+    """The training loss was not a finite number."""
+
+    exit_code = 1
+
+
+class TimeLimit(SslbenchError):
+    """A pretraining took longer than the suite's ``time_limit`` (seconds)."""
+
+    exit_code = 1
+
+
+def did_you_mean(given: str, allowed: list[str]) -> str:
+    """A hint ``; did you mean 'x'?``, or nothing where no allowed word is near."""
+    import difflib
+
+    near = difflib.get_close_matches(given, allowed, n=1, cutoff=0.5)
+    return f"; did you mean {near[0]!r}?" if near else ""

@@ -1,0 +1,1 @@
+"""Runs a plan: a scheduler here, a worker anywhere, an executor between them."""

@@ -1,0 +1,314 @@
+"""The one function that every executor runs: train, extract, judge, and say what came out."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+
+from sslbench.errors import Diverged, SslbenchError, TimeLimit
+from sslbench.execute.executor import Emit, Evaluation, Event, Work
+from sslbench.hooks.contracts import Dataset, EvaluationData, Metric
+from sslbench.hooks.kinds import EvaluatorSpec, MethodSpec
+from sslbench.hooks.params import MethodParams
+from sslbench.hooks.registry import Registry, default_registry, one_line
+from sslbench.measure.flops import step_flops_per_image
+from sslbench.measure.machine import torch_facts
+from sslbench.store.artifacts import PretrainingFiles, pretraining_files
+from sslbench.store.provenance import provenance
+from sslbench.train.checkpoint import load_tensors, save_tensors
+from sslbench.train.data import Judged, judged
+from sslbench.train.features import COLLAPSED_SPREAD, Extraction, extract_all, load_extraction, save_extraction
+from sslbench.train.models import Method
+from sslbench.train.pretrain import Pretraining, Schedule, Trained
+from sslbench.train.randomness import seed_everything
+
+NOT_MEASURED: dict[str, Any] = {
+    "epochs": None,
+    "steps": None,
+    "seconds": None,
+    "images_per_second": None,
+    "step_ms_median": None,
+    "step_ms_iqr": None,
+    "data_wait_share": None,
+    "peak_memory_bytes": None,
+    "flops_per_image": None,
+    "final_loss": None,
+}
+
+
+def run_work(work: Work, emit: Emit, registry: Registry | None = None) -> None:
+    """Do one piece of work. Each cell ends in a ``record`` event, whatever goes wrong; only an interrupt goes through."""
+    bench = Bench(work, emit, registry or default_registry())
+    try:
+        pretraining, found = bench.prepare()
+    except Exception as error:
+        for evaluation in work.evaluations:
+            bench.emit_failure(evaluation, error, {**NOT_MEASURED, "key": work.key})
+        forget_cuda_cache()
+        return
+    for evaluation in work.evaluations:
+        try:
+            bench.judge(evaluation, pretraining, found)
+        except Exception as error:
+            bench.emit_failure(evaluation, error, pretraining, found)
+
+
+@dataclass(frozen=True)
+class Bench:
+    """One piece of work on this machine."""
+
+    work: Work
+    emit: Emit
+    registry: Registry
+
+    @property
+    def device(self) -> torch.device:
+        return torch.device(self.work.training["device"])
+
+    @property
+    def files(self) -> PretrainingFiles:
+        return pretraining_files(Path(self.work.out), self.work.key)
+
+    def say(self, text: str, kind: Any = "stage") -> None:
+        self.emit(Event(kind, {"text": text}))
+
+    def built(self, kind: str, **context: Any) -> Any:
+        """The plugin of one kind, built with its parameters; None where the work has none."""
+        chosen = self.work.plugins.get(kind)
+        if chosen is None:
+            return None
+        spec = self.registry.get(kind, chosen["name"])
+        return spec.build(spec.params(**chosen["params"]), **context)
+
+    def prepare(self) -> tuple[dict[str, Any], Extraction]:
+        """Train unless that is done, extract unless that is done. Answers the record's pretraining and the features."""
+        if self.work.fresh:
+            self.files.remove()
+        facts = self.files.read_facts()
+        if facts is not None and self.files.features.is_file():
+            try:
+                return facts, load_extraction(self.files.features, self.device)
+            except (OSError, SafetensorError, KeyError):
+                self.say(f"{self.files.features} cannot be read; features are extracted again", "warning")
+        data = self.data()
+        method = self.method(data)
+        if facts is not None and self.load_weights(method):
+            pretraining = facts
+        else:
+            pretraining = self.train(method, data)
+        self.say("extracting features")
+        found = extract_all(method.to(self.device).encoder, data, self.device, self.work.training["precision"])
+        self.keep(lambda: save_extraction(self.files.features, found), "features")
+        return pretraining, found
+
+    def data(self) -> Judged:
+        self.say("reading images")
+        settings = self.work.training
+        splits = judged(
+            self.dataset(),
+            judge_on=settings["judge_on"],
+            train_images=settings["train_images"],
+            image_size=settings["image_size"],
+        )
+        for note in splits.notes:
+            self.say(f"{self.work.plugins['dataset']['name']}: {note}", "warning")
+        return splits
+
+    def dataset(self) -> Dataset:
+        """The data set, read once and kept for the next piece of work; a failure to read is kept as well."""
+        chosen = self.work.plugins["dataset"]
+        key = (chosen["name"], repr(sorted(chosen["params"].items())), self.work.download)
+        if key not in _LAST_DATASET:
+            _LAST_DATASET.clear()
+            try:
+                _LAST_DATASET[key] = self.built("dataset", download=self.work.download)
+            except SslbenchError as error:
+                _LAST_DATASET[key] = error
+        kept = _LAST_DATASET[key]
+        if isinstance(kept, SslbenchError):
+            raise kept
+        return kept
+
+    def method(self, data: Judged) -> Method:
+        """The method on its backbone, initialised from the seed."""
+        seed_everything(self.work.seed, "init")
+        backbone = self.built("backbone", image_size=data.image_size)
+        return self.built(
+            "method", backbone=backbone, image_size=data.image_size, mask_ratio=self.work.mask_ratio
+        )
+
+    def load_weights(self, method: Method) -> bool:
+        try:
+            tensors, _ = load_tensors(self.files.weights)
+        except (OSError, SafetensorError):
+            return False
+        method.load_state_dict(tensors)
+        return True
+
+    def train(self, method: Method, data: Judged) -> dict[str, Any]:
+        """Pretrain and keep the weights; a method that takes no step is only described."""
+        spec = self.registry.get("method", self.work.plugins["method"]["name"])
+        assert isinstance(spec, MethodSpec)
+        if not spec.trains:
+            facts = {**NOT_MEASURED, "key": self.work.key, "epochs": 0, "steps": 0, "seconds": 0.0}
+            self.keep(lambda: self.files.write_facts(facts), "facts")
+            return facts
+        params = spec.params(**self.work.plugins["method"]["params"])
+        assert isinstance(params, MethodParams)
+        schedule = self.schedule()
+        flops = step_flops_per_image(method, min(schedule.batch_size, len(data.train)), self.work.mask_ratio)
+        self.say("training")
+        pretraining = Pretraining(
+            method,
+            params,
+            data,
+            self.built("augmentation"),
+            self.built("masking"),
+            self.work.mask_ratio,
+            schedule,
+            self.files.checkpoint,
+            on_sight=lambda sight: self.emit(Event("sight", asdict(sight))),
+            on_warning=lambda text: self.say(text, "warning"),
+        )
+        trained = pretraining.run()
+        if trained.batch_size < schedule.batch_size:
+            self.say(f"batch of {trained.batch_size}: there are no more training images", "warning")
+        facts = self.described(trained, flops)
+        self.emit(Event("steps", {"key": self.work.key, "step_ms": list(trained.step_ms)}))
+        self.keep(lambda: save_tensors(self.files.weights, method.state_dict(), {}), "weights")
+        self.keep(lambda: self.files.write_facts(facts), "facts")
+        self.files.checkpoint.unlink(missing_ok=True)
+        return facts
+
+    def schedule(self) -> Schedule:
+        settings = self.work.training
+        names = ("epochs", "batch_size", "precision", "compile", "time_limit", "checkpoint_every")
+        return Schedule(**{name: settings[name] for name in names}, seed=self.work.seed, device=self.device)
+
+    def described(self, trained: Trained, flops: float | None) -> dict[str, Any]:
+        """The record's ``pretraining``."""
+        return {
+            "key": self.work.key,
+            "epochs": trained.epochs,
+            "steps": trained.steps,
+            "seconds": trained.seconds,
+            **asdict(trained.times),
+            "peak_memory_bytes": trained.peak_memory_bytes,
+            "flops_per_image": flops,
+            "final_loss": trained.final_loss,
+            "batch_size": trained.batch_size,
+            "scalars": trained.scalars,
+            "resumed_at": trained.resumed_at,
+        }
+
+    def keep(self, write: Any, what: str) -> None:
+        """Write an artifact; a full disk costs the next run time, and this one nothing."""
+        try:
+            write()
+        except OSError as error:
+            self.say(f"{what} not kept: {error}", "warning")
+
+    def judge(self, evaluation: Evaluation, pretraining: Mapping[str, Any], found: Extraction) -> None:
+        """One evaluator over the features."""
+        self.say(f"judging: {evaluation.name}")
+        spec = self.registry.get("evaluator", evaluation.name)
+        evaluator = spec.build(spec.params(**evaluation.params))
+        classes = 0 if found.train.labels is None else int(found.train.labels.max()) + 1
+        seed_everything(self.work.seed, "judge")
+        data = EvaluationData(found.train, found.test, classes, self.work.seed)
+        metrics = [described_metric(metric) for metric in evaluator.evaluate(data)]
+        status, reason = "done", None
+        if found.spread is None:
+            status, reason = "failed", "the features are not finite"
+        elif pretraining["steps"] and found.spread < COLLAPSED_SPREAD:
+            status = "collapsed"
+            reason = f"features of different images are all but equal: spread {found.spread:.2g} < {COLLAPSED_SPREAD}"
+        self.emit_record(evaluation, status, reason, dict(metrics), pretraining, found)
+
+    def emit_failure(
+        self,
+        evaluation: Evaluation,
+        error: Exception,
+        pretraining: Mapping[str, Any],
+        found: Extraction | None = None,
+    ) -> None:
+        """A record for a cell that did not get done, with its traceback."""
+        spec = self.registry.get("evaluator", evaluation.name)
+        headline = spec.headline if isinstance(spec, EvaluatorSpec) else ""
+        status = status_of(error)
+        metrics = dict([described_metric(Metric(headline, None, reason=status))]) if headline else {}
+        trace = "".join(traceback.format_exception(error))
+        self.emit_record(evaluation, status, reason_of(error), metrics, pretraining, found, trace)
+
+    def emit_record(
+        self,
+        evaluation: Evaluation,
+        status: str,
+        reason: str | None,
+        metrics: dict[str, Any],
+        pretraining: Mapping[str, Any],
+        found: Extraction | None,
+        trace: str | None = None,
+    ) -> None:
+        features = None
+        if found is not None:
+            names = ("dim", "images_per_second", "seconds", "spread")
+            features = {name: getattr(found, name) for name in names}
+        record = {
+            **evaluation.template,
+            "status": status,
+            "reason": reason,
+            "metrics": metrics,
+            "pretraining": dict(pretraining),
+            "features": features,
+            "traceback": trace,
+            "provenance": provenance(torch_facts(str(self.device)), dict(self.work.distributions)),
+        }
+        self.emit(Event("record", record))
+
+
+_LAST_DATASET: dict[tuple[str, str, bool], Any] = {}
+
+
+def described_metric(metric: Metric) -> tuple[str, dict[str, Any]]:
+    """Name, and the record's entry; a value that is not finite becomes null with a reason."""
+    value, reason = metric.value, metric.reason
+    if value is not None and not -float("inf") < float(value) < float("inf"):
+        value, reason = None, reason or f"the evaluator answered {value}"
+    return metric.name, {
+        "value": None if value is None else float(value),
+        "unit": metric.unit,
+        "higher_is_better": metric.higher_is_better,
+        "std": metric.std,
+        "n": metric.n,
+        "reason": reason or None,
+    }
+
+
+def status_of(error: Exception) -> str:
+    """The record's word for what went wrong."""
+    if isinstance(error, Diverged):
+        return "diverged"
+    if isinstance(error, TimeLimit):
+        return "timeout"
+    # torch's CPU allocator raises a plain RuntimeError.
+    if isinstance(error, (torch.OutOfMemoryError, MemoryError)) or "can't allocate memory" in str(error):
+        return "oom"
+    return "failed"
+
+
+def reason_of(error: Exception) -> str:
+    """One line for the table: a user's mistake in its own words, a bug with its type."""
+    return error.messages[0] if isinstance(error, SslbenchError) and error.messages else one_line(error)
+
+
+def forget_cuda_cache() -> None:
+    """Give back what a failed training held, so that the next one can have it."""
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()

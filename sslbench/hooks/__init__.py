@@ -1,0 +1,1 @@
+"""How plugins are found, what they bring, and what each kind must be."""

@@ -1,0 +1,199 @@
+"""What each kind of plugin must be: shapes, dtypes, ranges and units, said once.
+
+Nothing here imports torch; the tensors in the signatures are ``torch.Tensor``.
+Methods and backbones are torch modules: their base classes are in ``sslbench.train.models``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
+
+if TYPE_CHECKING:
+    from torch import Generator, Tensor
+
+ViewKind = Literal["global", "local"]
+BatchTransform = Callable[["Tensor", "Generator"], "Tensor"]
+
+
+@dataclass(frozen=True)
+class ViewRequest:
+    """One view a method wants. Its place in the method's tuple is the index that the augmentation is asked for."""
+
+    kind: ViewKind
+    size: int
+    """side of the square view, pixels"""
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where training stands. ``step`` counts optimizer steps from 0, over all epochs."""
+
+    step: int
+    total_steps: int
+    epoch: int
+    epochs: int
+
+    @property
+    def fraction(self) -> float:
+        """0 before the first step, approaching 1 at the last."""
+        return self.step / max(1, self.total_steps)
+
+
+@runtime_checkable
+class Augmentation(Protocol):
+    """A distribution over single views."""
+
+    def view(self, index: int, kind: ViewKind, size: int) -> BatchTransform:
+        """The transform for view number ``index``.
+
+        It maps uint8 ``[B, 3, H, W]`` on any device, and a generator of that device, to float32
+        ``[B, 3, size, size]`` in 0..1 on the same device. Every sample gets its own random parameters, all of
+        them drawn from the generator; the input is not changed. Normalisation is not the augmentation's: the
+        harness subtracts the data set's mean and divides by its deviation afterwards, for training and judging alike.
+        """
+        ...
+
+
+@runtime_checkable
+class Masking(Protocol):
+    """Which patches of a grid are hidden."""
+
+    def sample(self, batch: int, grid: tuple[int, int], ratio: float, generator: Generator) -> Tensor:
+        """bool ``[batch, rows * cols]`` on the generator's device, row-major, True = hidden.
+
+        Exactly ``hidden_count(rows * cols, ratio)`` are True in every row, drawn from the generator.
+        """
+        ...
+
+
+def hidden_count(patches: int, ratio: float) -> int:
+    """How many of ``patches`` a ratio in (0, 1) hides: all but ``int(patches * (1 - ratio))``, MAE's rule.
+
+    Raises ValueError where that leaves no visible or no hidden patch.
+    """
+    # 1e-9 undoes binary rounding: 100 * (1 - 0.9) is 9.999999999999998.
+    visible = int(patches * (1 - ratio) + 1e-9)
+    if not 0 < visible < patches:
+        raise ValueError(
+            f"mask ratio {ratio} leaves {visible} of {patches} patches visible; at least one must be visible and one hidden"
+        )
+    return patches - visible
+
+
+class ImageReader(Protocol):
+    """Images by index. A uint8 tensor ``[N, 3, H, W]`` is one; a reader that decodes on demand is another."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, indices: Tensor) -> Tensor:
+        """int64 ``[B]`` -> uint8 ``[B, 3, H, W]``, all of one size."""
+        ...
+
+
+@dataclass(frozen=True)
+class Split:
+    """One split of a data set."""
+
+    images: ImageReader | Tensor
+    labels: Tensor | None = None
+    """int64 ``[N]``, 0..classes-1"""
+    factors: Mapping[str, Tensor] = field(default_factory=dict)
+    """what is known of each image beside its label, each ``[N]``"""
+    paths: Sequence[str] = ()
+    """where each image comes from, or empty"""
+    skipped: int = 0
+    """images that could not be read and were left out, because the user said so"""
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+
+@runtime_checkable
+class Dataset(Protocol):
+    """Splits of images with labels. Every data set has ``train`` and ``test``."""
+
+    classes: Sequence[str]
+    """names of the classes, in the order of the labels; empty without labels"""
+    image_size: int
+    """side of its images after reading, pixels"""
+    mean: tuple[float, float, float]
+    """per channel, of values in 0..1, over the training split"""
+    std: tuple[float, float, float]
+
+    def split(self, name: Literal["train", "test"]) -> Split: ...
+
+
+@dataclass(frozen=True)
+class FeatureSet:
+    """Frozen features of one split."""
+
+    features: Tensor
+    """float32 ``[N, D]``, not normalised"""
+    labels: Tensor | None = None
+    """int64 ``[N]``"""
+    factors: Mapping[str, Tensor] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class EvaluationData:
+    """What an evaluator judges. Fit on ``train``, report on ``test``; choose nothing by ``test``."""
+
+    train: FeatureSet
+    test: FeatureSet
+    classes: int
+    seed: int
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One measured quantity. ``value`` is None where it could not be measured, never 0 or NaN instead."""
+
+    name: str
+    value: float | None
+    unit: str = ""
+    higher_is_better: bool = True
+    std: float | None = None
+    """standard deviation over repeated draws inside the evaluator (ddof 1), or None"""
+    n: int | None = None
+    """number of those draws"""
+    reason: str = ""
+    """why ``value`` is None"""
+
+
+@runtime_checkable
+class Evaluator(Protocol):
+    """Says what features are good for."""
+
+    def evaluate(self, data: EvaluationData) -> Iterable[Metric]: ...
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A sentence of the literature that a run confirms or refutes, with the measured figure."""
+
+    statement: str
+    source: str
+    expected: str
+    measured: str
+    verdict: Literal["holds", "fails", "undecided"]
+    seeds: tuple[int, ...] = ()
+    """the seeds that the verdict rests on"""
+
+
+@dataclass(frozen=True)
+class SimulationResult:
+    """What a simulator answers: named tables (lists of rows), claims, and figures by name."""
+
+    tables: Mapping[str, list[dict[str, Any]]]
+    claims: Sequence[Claim] = ()
+    figures: Mapping[str, Callable[[], Any]] = field(default_factory=dict)
+    """name -> a function that draws it and answers a matplotlib figure"""
+
+
+@runtime_checkable
+class Simulator(Protocol):
+    """A small study without training."""
+
+    def run(self, seed: int) -> SimulationResult: ...

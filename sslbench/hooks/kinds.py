@@ -1,0 +1,136 @@
+"""The eight kinds of plugin, and the spec of each: the small frozen object that a hook answers for one named thing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from sslbench.hooks.params import MaskingParams, MethodParams, Params
+
+if TYPE_CHECKING:
+    from sslbench.hooks.contracts import Augmentation, Dataset, Evaluator, Masking, Simulator
+
+Words = frozenset[str]
+NOTHING: Words = frozenset()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Spec:
+    """What every kind says of itself."""
+
+    kind: ClassVar[str]
+    name: str
+    summary: str
+    """one line"""
+    build: Callable[..., Any]
+    params: type[Params] = Params
+    presets: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """named sets of parameters, chosen with ``NAME:preset=...`` or by a suite; they differ from the paper's and say so"""
+    citation: str = ""
+    """paper, section; or where the definition is from"""
+
+    @property
+    def label(self) -> str:
+        return f"{self.kind} {self.name!r}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class AugmentationSpec(Spec):
+    """``build(params) -> Augmentation``."""
+
+    kind: ClassVar[str] = "augmentation"
+    build: Callable[[Any], Augmentation]
+
+
+@dataclass(frozen=True, kw_only=True)
+class MaskingSpec(Spec):
+    """``build(params) -> Masking``. The ratio in ``params`` is passed to ``sample`` by the harness."""
+
+    kind: ClassVar[str] = "masking"
+    build: Callable[[Any], Masking]
+    params: type[MaskingParams] = MaskingParams
+
+
+@dataclass(frozen=True, kw_only=True)
+class MethodSpec(Spec):
+    """``build(params, *, backbone, image_size, mask_ratio) -> Method`` (``sslbench.Method``).
+
+    ``backbone`` is None for a method that does not use one, ``mask_ratio`` None for one that masks nothing.
+    """
+
+    kind: ClassVar[str] = "method"
+    params: type[MethodParams] | type[Params] = MethodParams
+    uses: Words = frozenset({"backbone", "augmentation"})
+    """which axes make a difference: of ``backbone``, ``augmentation``, ``masking``. It appears once, not once
+    for each point of an axis it does not use."""
+    needs: Words = NOTHING
+    """what the backbone must provide, such as ``tokens``"""
+    trains: bool = True
+    """False for a method that takes no training step"""
+    augmentation: str = "none"
+    """the paper's augmentation: what ``auto`` means where the data set recommends none"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class BackboneSpec(Spec):
+    """``build(params, *, image_size) -> Backbone`` (``sslbench.Backbone`` or ``sslbench.TokenBackbone``)."""
+
+    kind: ClassVar[str] = "backbone"
+    provides: Words | Callable[[Any], Words] = NOTHING
+    """such as ``tokens``; a function of the parameters where it depends on them"""
+
+    def provided(self, params: Params) -> Words:
+        return self.provides(params) if callable(self.provides) else self.provides
+
+
+@dataclass(frozen=True, kw_only=True)
+class DatasetSpec(Spec):
+    """``build(params, *, download) -> Dataset``; ``download`` says whether the user allowed fetching."""
+
+    kind: ClassVar[str] = "dataset"
+    build: Callable[..., Dataset]
+    fingerprint: Callable[[Any], str]
+    """parameters -> a short text that changes when the data does; must not read every image"""
+    provides: Words = frozenset({"labels"})
+    recommends: Mapping[str, str] = field(default_factory=dict)
+    """what ``auto`` means on this data set, by axis, such as ``{"augmentation": "affine"}``"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluatorSpec(Spec):
+    """``build(params) -> Evaluator``."""
+
+    kind: ClassVar[str] = "evaluator"
+    build: Callable[[Any], Evaluator]
+    needs: Words = frozenset({"labels"})
+    """what the data set must provide"""
+    headline: str = ""
+    """the metric to rank by"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SimulatorSpec(Spec):
+    """``build(params) -> Simulator``."""
+
+    kind: ClassVar[str] = "simulator"
+    build: Callable[[Any], Simulator]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExecutorSpec(Spec):
+    """``build(params) -> Executor`` (``sslbench.execute.executor``)."""
+
+    kind: ClassVar[str] = "executor"
+
+
+SPEC_OF_HOOK: dict[str, type[Spec]] = {
+    "sslbench_augmentations": AugmentationSpec,
+    "sslbench_methods": MethodSpec,
+    "sslbench_maskings": MaskingSpec,
+    "sslbench_evaluators": EvaluatorSpec,
+    "sslbench_simulators": SimulatorSpec,
+    "sslbench_datasets": DatasetSpec,
+    "sslbench_backbones": BackboneSpec,
+    "sslbench_executors": ExecutorSpec,
+}

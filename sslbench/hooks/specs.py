@@ -1,0 +1,69 @@
+"""The pluggy hooks: one per kind, and three for observers. Never called inside the training loop."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import pluggy
+
+if TYPE_CHECKING:
+    from sslbench.hooks import kinds
+
+hookspec = pluggy.HookspecMarker("sslbench")
+hookimpl = pluggy.HookimplMarker("sslbench")
+
+
+@hookspec
+def sslbench_augmentations() -> list[kinds.AugmentationSpec]:  # type: ignore[empty-body]
+    """Distributions over single views, on whole batches."""
+
+
+@hookspec
+def sslbench_methods() -> list[kinds.MethodSpec]:  # type: ignore[empty-body]
+    """Ways to train an encoder without labels, and baselines."""
+
+
+@hookspec
+def sslbench_maskings() -> list[kinds.MaskingSpec]:  # type: ignore[empty-body]
+    """Which patches of a grid are hidden."""
+
+
+@hookspec
+def sslbench_evaluators() -> list[kinds.EvaluatorSpec]:  # type: ignore[empty-body]
+    """What features are good for."""
+
+
+@hookspec
+def sslbench_simulators() -> list[kinds.SimulatorSpec]:  # type: ignore[empty-body]
+    """Small studies without training."""
+
+
+@hookspec
+def sslbench_datasets() -> list[kinds.DatasetSpec]:  # type: ignore[empty-body]
+    """Splits of images with labels."""
+
+
+@hookspec
+def sslbench_backbones() -> list[kinds.BackboneSpec]:  # type: ignore[empty-body]
+    """Networks with a feature size; token backbones also give patches and blocks."""
+
+
+@hookspec
+def sslbench_executors() -> list[kinds.ExecutorSpec]:  # type: ignore[empty-body]
+    """Where work runs."""
+
+
+@hookspec
+def sslbench_run_started(suite: str, cells: int, out: str) -> None:
+    """A run begins: the suite's name, how many cells it will run, and the results folder."""
+
+
+@hookspec
+def sslbench_record_written(record: Mapping[str, Any]) -> None:
+    """One cell has its record, in the layout of ``run --format json``."""
+
+
+@hookspec
+def sslbench_run_finished(suite: str, statuses: Mapping[str, int]) -> None:
+    """A run ends: how many cells have each status."""

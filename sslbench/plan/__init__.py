@@ -1,0 +1,1 @@
+"""From a suite to the cells it means: read, resolve, cross, merge."""

@@ -1,0 +1,163 @@
+"""One point of the cross product, its canonical description, and the keys that follow from it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from sslbench.hooks.kinds import Spec
+from sslbench.hooks.params import Params
+from sslbench.plan.suite import Training
+
+SHAPING = ("epochs", "batch_size", "image_size", "train_images", "judge_on", "precision", "compile")
+"""Training settings that shape a result; the others only say where and how long it is made."""
+JUDGING = ("image_size", "train_images", "judge_on", "precision")
+"""Those that still matter where nothing is trained."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A plugin with its parameters resolved."""
+
+    spec: Spec
+    params: Params
+    code: str
+    """which code this is: distribution, version, digest"""
+    distribution: str
+    version: str
+
+    @property
+    def name(self) -> str:
+        return self.spec.name
+
+    @cached_property
+    def values(self) -> dict[str, Any]:
+        """The resolved parameters, JSON-able."""
+        return self.params.model_dump(mode="json")
+
+    @cached_property
+    def description(self) -> dict[str, Any]:
+        return {"name": self.name, "params": self.values}
+
+
+def digest(value: Any) -> str:
+    """64 bits of the canonical JSON, in hex."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
+
+
+@dataclass(frozen=True)
+class Pretraining:
+    """What cells share that differ only in the evaluator. An axis the method does not use is None."""
+
+    method: Choice
+    dataset: Choice
+    backbone: Choice | None
+    augmentation: Choice | None
+    masking: Choice | None
+    seed: int
+    training: Training
+    fingerprint: str
+    """of the data"""
+    harness: str
+    """code of the training loop"""
+
+    @cached_property
+    def choices(self) -> dict[str, Choice]:
+        kinds = ("method", "augmentation", "masking", "dataset", "backbone")
+        return {kind: getattr(self, kind) for kind in kinds if getattr(self, kind) is not None}
+
+    @property
+    def mask_ratio(self) -> float | None:
+        return getattr(self.masking.params, "ratio", None) if self.masking else None
+
+    @cached_property
+    def description(self) -> dict[str, Any]:
+        """What was asked for, whatever code and data answer it."""
+        keys = SHAPING if getattr(self.method.spec, "trains", True) else JUDGING
+        settings = {key: getattr(self.training, key) for key in keys}
+        settings["device"] = self.training.device.partition(":")[0]
+        return {
+            **{kind: choice.description for kind, choice in self.choices.items()},
+            "seed": self.seed,
+            "training": settings,
+        }
+
+    @cached_property
+    def description_digest(self) -> str:
+        return digest(self.description)
+
+    @cached_property
+    def inputs(self) -> dict[str, Any]:
+        """The code and data that answer it."""
+        code = {f"{kind} {choice.name!r}": choice.code for kind, choice in self.choices.items()}
+        return {"code": {"the harness": self.harness, **code}, "data": self.fingerprint}
+
+    @cached_property
+    def key(self) -> str:
+        return digest([self.description, self.inputs])
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One pretraining judged by one evaluator."""
+
+    pretraining: Pretraining
+    evaluator: Choice
+    skip: str | None = None
+    """why this combination makes no sense, or None"""
+
+    @cached_property
+    def inputs(self) -> dict[str, Any]:
+        inputs = self.pretraining.inputs
+        evaluator = {f"evaluator {self.evaluator.name!r}": self.evaluator.code}
+        return {"code": {**inputs["code"], **evaluator}, "data": inputs["data"]}
+
+    @cached_property
+    def description(self) -> str:
+        """Hash of what was asked for, without code and data."""
+        return digest([self.pretraining.description_digest, self.evaluator.description])
+
+    @cached_property
+    def key(self) -> str:
+        """Hash of what was asked for and of the code and data that answer it."""
+        return digest([self.pretraining.key, self.evaluator.description, self.evaluator.code])
+
+    @property
+    def axes(self) -> dict[str, Any]:
+        """The record's fields that say which cell it is."""
+        shared = self.pretraining
+        name = {kind: choice.name for kind, choice in shared.choices.items()}
+        return {
+            "method": shared.method.name,
+            "augmentation": name.get("augmentation"),
+            "masking": name.get("masking"),
+            "mask_ratio": shared.mask_ratio,
+            "evaluator": self.evaluator.name,
+            "dataset": shared.dataset.name,
+            "backbone": name.get("backbone"),
+            "seed": shared.seed,
+        }
+
+    @property
+    def params(self) -> dict[str, Any]:
+        """All resolved parameters, by axis."""
+        chosen = {kind: choice.values for kind, choice in self.pretraining.choices.items()}
+        return {
+            **chosen,
+            "evaluator": self.evaluator.values,
+            "training": self.pretraining.description["training"],
+        }
+
+
+def changed(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
+    """Why a record of the same description is stale, in words."""
+    old, new = before.get("code", {}), now.get("code", {})
+    reasons = [f"{who} changed ({old.get(who, 'absent')} -> {code})" for who, code in new.items() if old.get(who) != code]
+    if before.get("data") != now.get("data"):
+        reasons.insert(0, "the data changed")
+    return "; ".join(reasons) or "its key changed"

@@ -1,0 +1,216 @@
+"""From a suite to its cells: look every plugin up, cross the axes, merge what is equal, skip what makes no sense."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import product
+from typing import Any
+
+from sslbench.errors import SslbenchError, UserError
+from sslbench.hooks.kinds import BackboneSpec, DatasetSpec, EvaluatorSpec, MethodSpec
+from sslbench.hooks.params import resolve
+from sslbench.hooks.registry import Registry
+from sslbench.plan.cell import Cell, Choice, Pretraining
+from sslbench.plan.identity import harness_identity, plugin_identity
+from sslbench.plan.reference import Reference, parse_reference, read_reference
+from sslbench.plan.suite import AXES, RawSuite, SuiteFile, Training, check_layout
+
+AUTO = "auto"
+"""As an augmentation: what the data set recommends, else the method's own."""
+
+
+@dataclass(frozen=True)
+class Overrides:
+    """What the command line puts in the place of the suite's words."""
+
+    axes: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    """axis -> references; replaces that axis"""
+    seeds: Sequence[int] | None = None
+    training: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Suite:
+    """A suite with every plugin found and every parameter checked."""
+
+    name: str
+    axes: Mapping[str, tuple[Choice | None, ...]]
+    """axis -> choices; None stands for ``auto``"""
+    seeds: tuple[int, ...]
+    training: Training
+    registry: Registry
+    defaults: Mapping[str, Choice]
+    """augmentations that ``auto`` may mean, by name"""
+
+
+def resolve_suite(raw: RawSuite, overrides: Overrides, registry: Registry) -> Suite:
+    """Check everything at once. Raises UserError with one line for each mistake, and nothing has run."""
+    data = dict(raw.data)
+    if overrides.training:
+        data["training"] = {**dict(data.get("training") or {}), **overrides.training}
+    if overrides.seeds is not None:
+        data["seeds"] = list(overrides.seeds)
+    layout, mistakes = check_layout(RawSuite(raw.name, raw.source, data))
+    written = data.get("axes")
+    axes = dict(written) if isinstance(written, Mapping) else {}
+    mistakes += [
+        f"{raw.source}: unknown axis 'axes.{name}' (allowed: {', '.join(AXES)})" for name in axes if name not in AXES
+    ]
+    training = layout.training if layout else Training()
+    chosen: dict[str, tuple[Choice | None, ...]] = {}
+    for axis in AXES:
+        references, wrong = read_axis(raw, axes, axis, overrides)
+        mistakes += wrong
+        found, wrong = look_up(axis, references, registry, training.preset)
+        mistakes += wrong
+        chosen[axis] = found
+    defaults, wrong = auto_augmentations(chosen, registry, training.preset)
+    mistakes += wrong
+    if layout is not None and not mistakes:
+        mistakes += empty_axes(raw, chosen)
+    if mistakes or layout is None:
+        raise UserError(*dict.fromkeys(mistakes))
+    seeds = tuple(dict.fromkeys(layout.seeds))
+    return Suite(layout.name or raw.name, chosen, seeds, training, registry, defaults)
+
+
+def read_axis(
+    raw: RawSuite, axes: Mapping[str, Any], axis: str, overrides: Overrides
+) -> tuple[list[Reference], list[str]]:
+    """The references of one axis, from the command line if it names any, else from the suite."""
+    given = overrides.axes.get(axis)
+    if given:
+        items: list[tuple[object, str]] = [(text, f"--{axis}") for text in given]
+    else:
+        written = axes.get(axis, [])
+        if not isinstance(written, list):
+            return [], []  # the layout check has said so
+        items = [(item, f"{raw.source}: axes.{axis}[{place}]") for place, item in enumerate(written)]
+    references, mistakes = [], []
+    for item, where in items:
+        try:
+            references.append(parse_reference(item, where) if given and isinstance(item, str) else read_reference(item, where))
+        except UserError as error:
+            mistakes += error.messages
+    return references, mistakes
+
+
+def look_up(
+    axis: str, references: Sequence[Reference], registry: Registry, preset: str
+) -> tuple[tuple[Choice | None, ...], list[str]]:
+    """The plugins behind references, in order and each once, and one line per mistake."""
+    found: list[Choice | None] = []
+    mistakes: list[str] = []
+    for reference in references:
+        if axis == "augmentation" and reference.name == AUTO and not reference.given:
+            found.append(None)
+            continue
+        try:
+            choice, wrong = choose(axis, reference, registry, preset)
+        except SslbenchError as error:
+            mistakes += [f"{reference.where}: {message}" for message in error.messages]
+            continue
+        mistakes += [f"{reference.where}: {line}" for line in wrong]
+        if choice is not None and not any(c is not None and c.description == choice.description for c in found):
+            found.append(choice)
+    return tuple(found), mistakes
+
+
+def choose(kind: str, reference: Reference, registry: Registry, preset: str) -> tuple[Choice | None, list[str]]:
+    """One plugin with its parameters. Raises as ``Registry.get`` does for an unknown or broken one."""
+    spec = registry.get(kind, reference.name)
+    entry = registry.entry_of(kind, reference.name)
+    params, mistakes = resolve(spec.label, spec.params, reference.given, spec.presets, preset)
+    if params is None:
+        return None, mistakes
+    return Choice(spec, params, plugin_identity(entry), entry.distribution, entry.version), mistakes
+
+
+def auto_augmentations(
+    chosen: Mapping[str, tuple[Choice | None, ...]], registry: Registry, preset: str
+) -> tuple[dict[str, Choice], list[str]]:
+    """The augmentations that ``auto`` stands for with these data sets and methods."""
+    if None not in chosen["augmentation"]:
+        return {}, []
+    names = [
+        recommended(dataset.spec, method.spec)
+        for dataset, method in product(chosen["dataset"], chosen["method"])
+        if dataset is not None and method is not None
+    ]
+    found, mistakes = look_up("augmentation", [Reference(n, {}, "auto") for n in dict.fromkeys(names)], registry, preset)
+    return {choice.name: choice for choice in found if choice is not None}, mistakes
+
+
+def recommended(dataset: Any, method: Any) -> str:
+    """What ``auto`` means for one data set and method."""
+    return str(dataset.recommends.get("augmentation") or method.augmentation)
+
+
+def empty_axes(raw: RawSuite, chosen: Mapping[str, tuple[Choice | None, ...]]) -> list[str]:
+    """One line per axis that needs an entry and has none."""
+    needed = ["method", "dataset", "evaluator"]
+    specs = [choice.spec for choice in chosen["method"] if choice]
+    used = {axis for spec in specs if isinstance(spec, MethodSpec) for axis in spec.uses}
+    needed += [axis for axis in ("backbone", "augmentation", "masking") if axis in used]
+    return [f"{raw.source}: axis {axis!r} is empty; name at least one (see: sslbench list {axis})" for axis in needed if not chosen[axis]]
+
+
+def expand(suite: Suite) -> list[Cell]:
+    """All cells of a suite, cells of one pretraining next to each other, skipped ones with their reason."""
+    harness = harness_identity()
+    cells: list[Cell] = []
+    seen: set[str] = set()
+    for dataset in filter(None, suite.axes["dataset"]):
+        assert isinstance(dataset.spec, DatasetSpec)
+        fingerprint = dataset.spec.fingerprint(dataset.params)
+        for seed in suite.seeds:
+            for combination in combinations(suite, dataset):
+                method, backbone, augmentation, masking = combination
+                shared = Pretraining(
+                    method, dataset, backbone, augmentation, masking, seed, suite.training, fingerprint, harness
+                )
+                if shared.key in seen:
+                    continue
+                seen.add(shared.key)
+                reason = senseless(method, backbone)
+                for evaluator in filter(None, suite.axes["evaluator"]):
+                    cells.append(Cell(shared, evaluator, reason or unjudgeable(evaluator, dataset)))
+    return cells
+
+
+def combinations(
+    suite: Suite, dataset: Choice
+) -> Iterator[tuple[Choice, Choice | None, Choice | None, Choice | None]]:
+    """(method, backbone, augmentation, masking); an axis that a method does not use is None, once."""
+    for method in filter(None, suite.axes["method"]):
+        assert isinstance(method.spec, MethodSpec)
+        uses = method.spec.uses
+        auto = suite.defaults.get(recommended(dataset.spec, method.spec))
+        augmentations = [choice or auto for choice in suite.axes["augmentation"]]
+        for backbone, augmentation, masking in product(
+            suite.axes["backbone"] if "backbone" in uses else [None],
+            augmentations if "augmentation" in uses else [None],
+            suite.axes["masking"] if "masking" in uses else [None],
+        ):
+            yield method, backbone, augmentation, masking
+
+
+def senseless(method: Choice, backbone: Choice | None) -> str | None:
+    """Why a method cannot work with a backbone, or None."""
+    if backbone is None or not isinstance(method.spec, MethodSpec) or not isinstance(backbone.spec, BackboneSpec):
+        return None
+    missing = method.spec.needs - backbone.spec.provided(backbone.params)
+    if missing:
+        return f"{method.name} needs a backbone with {', '.join(sorted(missing))}; {backbone.name} has none"
+    return None
+
+
+def unjudgeable(evaluator: Choice, dataset: Choice) -> str | None:
+    """Why an evaluator cannot judge on a data set, or None."""
+    if not isinstance(evaluator.spec, EvaluatorSpec) or not isinstance(dataset.spec, DatasetSpec):
+        return None
+    missing = evaluator.spec.needs - dataset.spec.provides
+    if missing:
+        return f"{evaluator.name} needs {', '.join(sorted(missing))}; data set {dataset.name} has none"
+    return None

@@ -1,0 +1,108 @@
+"""What to run: the axes of the cross product and the training settings. A TOML file, or a built-in name."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib import resources
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from sslbench.errors import UserError, did_you_mean
+from sslbench.hooks.params import validation_lines
+
+AXES = ("method", "augmentation", "masking", "dataset", "backbone", "evaluator")
+
+
+class Training(BaseModel):
+    """The training settings of a suite, the same for all its cells."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    epochs: int = Field(20, ge=0, description="passes over the training images")
+    batch_size: int = Field(128, ge=2, description="source images per step")
+    image_size: int | None = Field(None, ge=2, description="side of the views, pixels; default: the data set's")
+    train_images: int | None = Field(None, ge=2, description="cap on the training images (a fixed random subset)")
+    judge_on: Literal["test", "validation"] = Field(
+        "test", description="`validation` holds out a fifth of the training split and leaves the test split alone"
+    )
+    preset: str = Field("default", description="preset of every plugin that has one of this name")
+    device: str = Field("auto", description="auto, cpu, cuda or cuda:N")
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = Field("auto", description="numbers of the training step")
+    compile: bool = Field(False, description="torch.compile the method")
+    time_limit: float | None = Field(None, gt=0, description="seconds one pretraining may take")
+    checkpoint_every: float = Field(15.0, gt=0, description="seconds between two checkpoints")
+
+
+class SuiteFile(BaseModel):
+    """The layout of a suite's TOML file, but for the axes, whose entries are plugins."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str = ""
+    summary: str = ""
+    axes: dict[str, list[Any]] = Field(default_factory=dict)
+    seeds: list[int] = Field([0], min_length=1)
+    training: Training = Training()
+
+
+@dataclass(frozen=True)
+class RawSuite:
+    """A suite as it was written, before anything is checked."""
+
+    name: str
+    source: str
+    """where it was written, for messages"""
+    data: Mapping[str, Any] = field(default_factory=dict)
+
+
+def builtin_suites() -> dict[str, Any]:
+    """Name -> file of each suite that comes with sslbench."""
+    folder = resources.files("sslbench.plan") / "suites"
+    return {item.name.removesuffix(".toml"): item for item in folder.iterdir() if item.name.endswith(".toml")}
+
+
+def read_suite(name: str) -> RawSuite:
+    """A built-in suite by name, or a TOML file by path. Raises UserError if it is neither or does not parse."""
+    builtin = builtin_suites()
+    path = Path(name)
+    if name in builtin:
+        text, source = builtin[name].read_text(encoding="utf-8"), name
+    elif path.suffix == ".toml" or path.exists():
+        try:
+            text, source = path.read_text(encoding="utf-8"), str(path)
+        except (OSError, UnicodeDecodeError) as error:
+            raise UserError(f"suite {name!r} cannot be read: {error}") from None
+    else:
+        hint = did_you_mean(name, list(builtin))
+        raise UserError(f"unknown suite {name!r}{hint} (built in: {', '.join(sorted(builtin))}; or the path of a .toml file)")
+    try:
+        data = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise UserError(f"{source}: not valid TOML: {error}") from None
+    return RawSuite(path.stem if path.suffix == ".toml" else name, source, data)
+
+
+def check_layout(raw: RawSuite) -> tuple[SuiteFile | None, list[str]]:
+    """The suite, or None, and one line per mistake. Plugins are not looked up here."""
+    try:
+        return SuiteFile.model_validate(dict(raw.data)), []
+    except ValidationError as error:
+        return None, [f"{raw.source}: {line}" for line in layout_lines(error)]
+
+
+def layout_lines(error: ValidationError) -> list[str]:
+    """One line per mistake; an unknown key gets the allowed ones."""
+    lines = []
+    for item, line in zip(error.errors(include_url=False), validation_lines(error), strict=True):
+        if item["type"] != "extra_forbidden":
+            lines.append(line)
+            continue
+        *parents, key = (str(part) for part in item["loc"])
+        allowed = list((Training if parents == ["training"] else SuiteFile).model_fields)
+        where = "".join(f"{part}." for part in parents) + key
+        lines.append(f"unknown key {where!r}{did_you_mean(key, allowed)} (allowed: {', '.join(allowed)})")
+    return lines

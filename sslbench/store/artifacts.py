@@ -1,0 +1,60 @@
+"""Where weights, checkpoints and features of each pretraining lie."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True)
+class PretrainingFiles:
+    """The files of one pretraining. Its folder is named by its key, so another key never finds them."""
+
+    folder: Path
+
+    @property
+    def checkpoint(self) -> Path:
+        """Written during training, removed when it ends."""
+        return self.folder / "checkpoint.safetensors"
+
+    @property
+    def weights(self) -> Path:
+        return self.folder / "weights.safetensors"
+
+    @property
+    def features(self) -> Path:
+        return self.folder / "features.safetensors"
+
+    @property
+    def facts(self) -> Path:
+        """What the training took; written last, so that its presence says the training is finished."""
+        return self.folder / "pretraining.json"
+
+    def read_facts(self) -> dict[str, Any] | None:
+        """The facts of a finished training, or None where there is none or the file is damaged."""
+        try:
+            facts = json.loads(self.facts.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return None
+        return facts if isinstance(facts, dict) else None
+
+    def write_facts(self, facts: dict[str, Any]) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        partial = self.facts.with_suffix(".partial")
+        with partial.open("w", encoding="utf-8") as file:
+            json.dump(facts, file, allow_nan=False)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(partial, self.facts)
+
+    def remove(self) -> None:
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def pretraining_files(out: Path, key: str) -> PretrainingFiles:
+    """The files of pretraining ``key`` below the results folder ``out``."""
+    return PretrainingFiles(out / "artifacts" / key)

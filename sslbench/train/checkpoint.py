@@ -1,0 +1,87 @@
+"""State on disk: safetensors only, so that reading a checkpoint never runs code; written whole or not at all."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import save
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+FORMAT = "1"
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Write beside ``path``, flush to the disk, then rename: a reader sees the old file or the new one."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        with partial.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(partial, path)
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
+
+
+def save_tensors(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> None:
+    """Tensors by name, and JSON-able facts in the file's header."""
+    # Tied tensors are stored once per name: safetensors refuses views of one storage.
+    whole = {name: tensor.detach().cpu().clone().contiguous() for name, tensor in tensors.items()}
+    write_atomically(path, save(whole, {"format": FORMAT, "facts": json.dumps(facts)}))
+
+
+def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """What ``save_tensors`` wrote, on the CPU. Raises OSError or safetensors' error for anything else."""
+    with safe_open(path, framework="pt") as file:
+        facts = json.loads((file.metadata() or {}).get("facts", "{}"))
+        return {name: file.get_tensor(name) for name in file.keys()}, facts  # noqa: SIM118
+
+
+def training_state(model: nn.Module, optimizer: Optimizer) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Everything that continues a training exactly: weights, buffers, and the optimizer's state."""
+    tensors = {f"method/{name}": value for name, value in model.state_dict().items()}
+    state = optimizer.state_dict()
+    numbers: dict[str, dict[str, Any]] = {}
+    for index, slots in state["state"].items():
+        for slot, value in slots.items():
+            if isinstance(value, Tensor):
+                tensors[f"optimizer/{index}/{slot}"] = value
+            else:
+                numbers.setdefault(str(index), {})[slot] = value
+    return tensors, {"optimizer_numbers": numbers, "param_groups": state["param_groups"]}
+
+
+def restore_training(
+    model: nn.Module, optimizer: Optimizer, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]
+) -> None:
+    """Put back what ``training_state`` took. Raises RuntimeError where the state does not fit the model."""
+    model.load_state_dict(
+        {name.removeprefix("method/"): t for name, t in tensors.items() if name.startswith("method/")}
+    )
+    slots: dict[int, dict[str, Any]] = {int(index): dict(of) for index, of in facts["optimizer_numbers"].items()}
+    for name, tensor in tensors.items():
+        if name.startswith("optimizer/"):
+            _, index, slot = name.split("/", 2)
+            slots.setdefault(int(index), {})[slot] = tensor
+    optimizer.load_state_dict({"state": slots, "param_groups": facts["param_groups"]})
+
+
+def weights_digest(model: nn.Module) -> str:
+    """A short text that changes when any weight or buffer does."""
+    import hashlib
+
+    digest = hashlib.blake2b(digest_size=8)
+    for name, tensor in sorted(model.state_dict().items()):
+        digest.update(name.encode())
+        flat = tensor.detach().cpu().contiguous().flatten()
+        digest.update(flat.view(torch.uint8).numpy().tobytes() if flat.numel() else b"")
+    return digest.hexdigest()

@@ -1,0 +1,140 @@
+"""The images a pretraining sees and is judged on: capped, held out, and handed over in batches."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from sslbench.errors import UserError
+from sslbench.hooks.contracts import Dataset, ImageReader, Split
+from sslbench.train.randomness import Stream
+
+SUBSET_SEED = 0
+"""Subsets are the same for every seed of a run, so that seeds differ in training only."""
+VALIDATION_SHARE = 0.2
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What one pretraining trains on and is judged on."""
+
+    train: Split
+    test: Split
+    classes: int
+    image_size: int
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+    notes: tuple[str, ...] = ()
+    """what was left out, in words for the user"""
+
+
+class Picked:
+    """Some images of a reader that decodes on demand."""
+
+    def __init__(self, reader: ImageReader, indices: Tensor) -> None:
+        self._reader = reader
+        self._indices = indices
+
+    def __len__(self) -> int:
+        return len(self._indices)
+
+    def __getitem__(self, indices: Tensor) -> Tensor:
+        return self._reader[self._indices[indices]]
+
+
+def pick(split: Split, indices: Tensor) -> Split:
+    """The images of a split at ``indices``, in that order."""
+    images = split.images[indices] if isinstance(split.images, Tensor) else Picked(split.images, indices)
+    return replace(
+        split,
+        images=images,
+        labels=None if split.labels is None else split.labels[indices],
+        factors={name: values[indices] for name, values in split.factors.items()},
+        paths=[split.paths[i] for i in indices.tolist()] if split.paths else (),
+    )
+
+
+def judged(
+    dataset: Dataset,
+    *,
+    judge_on: Literal["test", "validation"],
+    train_images: int | None,
+    image_size: int | None,
+) -> Judged:
+    """Splits as a suite wants them.
+
+    ``judge_on="validation"`` puts a fifth of the training split in the place of the test split, which then is
+    not even read: hyper-parameters are chosen this way. ``train_images`` caps the training split with a fixed
+    random subset. ``image_size`` None means the data set's own.
+    """
+    train, notes = dataset.split("train"), []
+    if judge_on == "validation":
+        kept, held = held_out(train)
+        test, train = pick(train, held), pick(train, kept)
+        notes.append(f"judged on {len(test):,} images held out of the training split")
+    else:
+        test = dataset.split("test")
+    if train_images is not None and train_images < len(train):
+        notes.append(f"training on a fixed random {train_images:,} of {len(train):,} images (train_images)")
+        order = torch.randperm(len(train), generator=torch.Generator().manual_seed(SUBSET_SEED))
+        train = pick(train, order[:train_images].sort().values)
+    if train.skipped or test.skipped:
+        notes.append(f"{train.skipped + test.skipped} unreadable images left out")
+    if len(train) < 2:
+        raise UserError(f"the training split holds {len(train)} images; at least 2 are needed")
+    if len(test) == 0:
+        raise UserError("the split to judge on holds no image; at least 1 is needed")
+    size = image_size or dataset.image_size
+    return Judged(train, test, len(dataset.classes), size, dataset.mean, dataset.std, tuple(notes))
+
+
+def held_out(split: Split) -> tuple[Tensor, Tensor]:
+    """Indices to keep and to hold out: a fifth of each class, fixed; a fifth of all without labels."""
+    generator = torch.Generator().manual_seed(SUBSET_SEED)
+    order = torch.randperm(len(split), generator=generator)
+    if split.labels is None:
+        held = order[: round(len(split) * VALIDATION_SHARE)]
+    else:
+        shuffled = split.labels[order]
+        parts = [order[shuffled == label] for label in split.labels.unique()]
+        held = torch.cat([part[: round(len(part) * VALIDATION_SHARE)] for part in parts])
+    keep = torch.ones(len(split), dtype=torch.bool)
+    keep[held] = False
+    return keep.nonzero().flatten(), held.sort().values
+
+
+class Batches:
+    """Batches of training images on the model's device, in an order that depends on seed and epoch alone.
+
+    The last, smaller batch of an epoch is dropped: batch norm and contrastive losses depend on the batch size.
+    """
+
+    def __init__(self, split: Split, batch_size: int, seed: int, device: torch.device) -> None:
+        self.batch_size = min(batch_size, len(split))
+        self.steps_per_epoch = len(split) // self.batch_size
+        self._order = Stream(seed, "order")
+        self._device = device
+        self._count = len(split)
+        self._images = split.images
+        if isinstance(split.images, Tensor) and device.type == "cuda" and fits(split.images, device):
+            self._images = split.images.to(device)
+
+    def epoch(self, epoch: int, start: int = 0) -> Iterator[Tensor]:
+        """uint8 ``[B, 3, H, W]`` batches of one epoch, from step ``start`` of it."""
+        order = torch.randperm(self._count, generator=self._order.at(epoch))
+        for step in range(start, self.steps_per_epoch):
+            indices = order[step * self.batch_size : (step + 1) * self.batch_size]
+            if isinstance(self._images, Tensor) and self._images.is_cuda:
+                yield self._images[indices.to(self._device, non_blocking=True)]
+            else:
+                yield self._images[indices].to(self._device, non_blocking=True)
+
+
+def fits(images: Tensor, device: torch.device) -> bool:
+    """Whether the images take at most a third of the device's free memory."""
+    free, _ = torch.cuda.mem_get_info(device)
+    return images.numel() * images.element_size() <= free / 3

@@ -1,0 +1,115 @@
+"""Frozen features: extracted once per pretraining, shared by all its evaluators."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from sslbench.hooks.contracts import FeatureSet, Split
+from sslbench.train.checkpoint import load_tensors, save_tensors, weights_digest
+from sslbench.train.data import Judged
+from sslbench.train.precision import autocast
+from sslbench.train.views import Normalise, centre_view
+
+COLLAPSED_SPREAD = 0.01
+"""Below this spread, features of different images are equal but for 1e-4 of their length squared."""
+
+
+@dataclass(frozen=True)
+class Extraction:
+    """Features of both splits, and what it took."""
+
+    train: FeatureSet
+    test: FeatureSet
+    spread: float | None
+    seconds: float | None
+    images_per_second: float | None
+
+    @property
+    def dim(self) -> int:
+        return self.train.features.shape[1]
+
+
+def extract(encoder: nn.Module, split: Split, view: Callable[[Tensor], Tensor], batch: int, device: torch.device, precision: str) -> Tensor:
+    """float32 ``[N, D]`` on ``device``: the encoder in eval mode over every image, in order, without gradients."""
+    parts = []
+    with torch.inference_mode(), autocast(device, precision):
+        for start in range(0, len(split), batch):
+            indices = torch.arange(start, min(start + batch, len(split)))
+            parts.append(encoder(view(split.images[indices].to(device))).float())
+    # Cloned outside inference mode, so that an evaluator may compute gradients with them.
+    return torch.cat(parts).clone()
+
+
+def extract_all(encoder: nn.Module, data: Judged, device: torch.device, precision: str, batch: int = 256) -> Extraction:
+    """Features of both splits. Raises RuntimeError if the encoder changed while being read."""
+    normalise = Normalise(data.mean, data.std, device)
+    was_training = encoder.training
+    encoder.eval()
+    before = weights_digest(encoder)
+
+    def view(images: Tensor) -> Tensor:
+        return normalise(centre_view(images, data.image_size))
+
+    begin = time.perf_counter()
+    train = extract(encoder, data.train, view, batch, device, precision)
+    test = extract(encoder, data.test, view, batch, device, precision)
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    seconds = time.perf_counter() - begin
+    if weights_digest(encoder) != before:
+        raise RuntimeError("the encoder changed its weights or buffers in eval mode; frozen features must not")
+    encoder.train(was_training)
+    return Extraction(
+        FeatureSet(train, on(data.train.labels, device), {k: v.to(device) for k, v in data.train.factors.items()}),
+        FeatureSet(test, on(data.test.labels, device), {k: v.to(device) for k, v in data.test.factors.items()}),
+        spread(train),
+        seconds,
+        (len(data.train) + len(data.test)) / seconds,
+    )
+
+
+def on(labels: Tensor | None, device: torch.device) -> Tensor | None:
+    return None if labels is None else labels.to(device)
+
+
+def spread(features: Tensor) -> float | None:
+    """Deviation of the features' directions: 0 when all images get one vector, 1 when they point anywhere.
+
+    Root of the summed per-dimension variance of the L2-normalised features (SimSiam, Chen & He 2021, section 4.1,
+    times the root of the dimension). None where a feature is not finite or all are zero.
+    """
+    if not bool(torch.isfinite(features).all()):
+        return None
+    directions = nn.functional.normalize(features.double(), dim=1)
+    if not bool(directions.any()):
+        return 0.0
+    return float(directions.var(dim=0, unbiased=False).sum().sqrt())
+
+
+def save_extraction(path: Path, found: Extraction) -> None:
+    """Keep features and labels beside the weights that made them."""
+    tensors = {"train/features": found.train.features, "test/features": found.test.features}
+    for name, part in (("train", found.train), ("test", found.test)):
+        if part.labels is not None:
+            tensors[f"{name}/labels"] = part.labels
+        tensors |= {f"{name}/factors/{factor}": values for factor, values in part.factors.items()}
+    facts = {"spread": found.spread, "seconds": found.seconds, "images_per_second": found.images_per_second}
+    save_tensors(path, tensors, facts)
+
+
+def load_extraction(path: Path, device: torch.device) -> Extraction:
+    """What ``save_extraction`` kept, on ``device``."""
+    tensors, facts = load_tensors(path)
+
+    def part(name: str) -> FeatureSet:
+        prefix = f"{name}/factors/"
+        factors = {key.removeprefix(prefix): t.to(device) for key, t in tensors.items() if key.startswith(prefix)}
+        return FeatureSet(tensors[f"{name}/features"].to(device), on(tensors.get(f"{name}/labels"), device), factors)
+
+    return Extraction(part("train"), part("test"), facts["spread"], facts["seconds"], facts["images_per_second"])

@@ -1,0 +1,90 @@
+"""Base classes of backbones and methods. Exposed by the public door as ``sslbench.Backbone`` and so on."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from torch import Tensor, nn
+
+from sslbench.hooks.contracts import Progress, ViewRequest
+
+
+class Backbone(nn.Module, ABC):
+    """A network that turns images into features: normalised float ``[B, 3, S, S]`` -> ``[B, feature_dim]``."""
+
+    feature_dim: int
+
+    @abstractmethod
+    def forward(self, images: Tensor) -> Tensor: ...
+
+
+class TokenBackbone(Backbone):
+    """A backbone that works on patch tokens, so that a method can leave some of them out.
+
+    ``forward(images)`` equals pooling ``encode(embed(images))``.
+    """
+
+    token_dim: int
+    grid: tuple[int, int]
+    """patches: rows, columns"""
+    patch_size: int
+    """side of a patch, pixels"""
+    prefix_tokens: int
+    """tokens in front of the patches after ``encode``: 1 for a class token, else 0"""
+
+    @abstractmethod
+    def embed(self, images: Tensor) -> Tensor:
+        """``[B, 3, S, S]`` -> ``[B, rows * cols, token_dim]``, row-major, positions added."""
+
+    @abstractmethod
+    def encode(self, tokens: Tensor) -> Tensor:
+        """``[B, n, token_dim]``, any n patches -> ``[B, prefix_tokens + n, token_dim]``, after the final norm."""
+
+
+class Method(nn.Module, ABC):
+    """A way to train an encoder. Its state dict holds everything that an exact resume needs.
+
+    Randomness inside ``forward`` may come from torch's global generators: the loop seeds them before each step.
+    """
+
+    @property
+    @abstractmethod
+    def views(self) -> tuple[ViewRequest, ...]:
+        """The views it wants of every image; empty for a method without training."""
+
+    @property
+    @abstractmethod
+    def encoder(self) -> nn.Module:
+        """What is judged: normalised float ``[B, 3, S, S]`` -> features ``[B, D]``."""
+
+    @property
+    def mask_grid(self) -> tuple[int, int] | None:
+        """Rows and columns of the masks it wants, or None."""
+        return None
+
+    @abstractmethod
+    def forward(
+        self, views: Sequence[Tensor], *, mask: Tensor | None, progress: Progress
+    ) -> tuple[Tensor, Mapping[str, Tensor]]:
+        """One step's loss (a scalar to minimise) and scalars worth logging, detached.
+
+        ``views``: as many as asked for, each normalised float ``[B, 3, size, size]``.
+        ``mask``: bool ``[B, rows * cols]``, True = hidden, or None for a method without masking.
+        """
+
+    def param_groups(self, weight_decay: float) -> list[dict[str, Any]]:
+        """Parameters for the optimizer. By default biases and norms (one dimension or none) are not decayed and,
+        under LARS, not adapted."""
+        trained = [p for p in self.parameters() if p.requires_grad]
+        return [
+            {"params": [p for p in trained if p.ndim > 1], "weight_decay": weight_decay},
+            {"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0, "adapt": False},
+        ]
+
+    def after_backward(self, progress: Progress) -> None:  # noqa: B027
+        """Between backward and the optimizer step: clipping, frozen layers."""
+
+    def after_step(self, progress: Progress) -> None:  # noqa: B027
+        """After the optimizer step: moving averages, queues."""

@@ -1,0 +1,252 @@
+"""One training loop for every method."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from torch import Tensor
+
+from sslbench.errors import Diverged, TimeLimit
+from sslbench.hooks.contracts import Augmentation, Masking, Progress
+from sslbench.hooks.params import MethodParams
+from sslbench.measure.memory import PeakMemory
+from sslbench.measure.timing import StepClock, StepTimes
+from sslbench.train.checkpoint import load_tensors, restore_training, save_tensors, training_state
+from sslbench.train.data import Batches, Judged
+from sslbench.train.models import Method
+from sslbench.train.optimizers import build_optimizer, set_rate
+from sslbench.train.precision import autocast
+from sslbench.train.randomness import Stream, seed_everything
+from sslbench.train.schedules import warmup_cosine
+from sslbench.train.views import Normalise, TrainingViews
+
+READ_LOSS_EVERY = 25
+"""Steps between two looks at the loss: each look waits for the device."""
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How long and how a pretraining runs; the suite's ``[training]`` as the loop needs it."""
+
+    epochs: int
+    batch_size: int
+    seed: int
+    device: torch.device
+    precision: str = "fp32"
+    compile: bool = False
+    time_limit: float | None = None
+    """seconds of training, or None"""
+    checkpoint_every: float = 15.0
+    """seconds between two checkpoints"""
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What a pretraining took."""
+
+    epochs: int = 0
+    steps: int = 0
+    seconds: float = 0.0
+    final_loss: float | None = None
+    """mean over the last epoch"""
+    scalars: dict[str, float] = field(default_factory=dict)
+    """what the method logged at its last step"""
+    batch_size: int = 0
+    """as used: the suite's, or the whole training split where that is smaller"""
+    times: StepTimes = StepTimes()
+    peak_memory_bytes: int | None = None
+    step_ms: tuple[float, ...] = ()
+    resumed_at: int | None = None
+    """step at which it went on after an interruption"""
+
+
+@dataclass(frozen=True)
+class Sight:
+    """What a person sees while it trains."""
+
+    epoch: int
+    epochs: int
+    step: int
+    total_steps: int
+    loss: float
+    images_per_second: float
+
+
+class Pretraining:
+    """Trains one method, step by step, and can go on where it was killed."""
+
+    def __init__(
+        self,
+        method: Method,
+        params: MethodParams,
+        data: Judged,
+        augmentation: Augmentation,
+        masking: Masking | None,
+        mask_ratio: float | None,
+        schedule: Schedule,
+        checkpoint: Path | None = None,
+        on_sight: Callable[[Sight], None] | None = None,
+        on_warning: Callable[[str], None] | None = None,
+    ) -> None:
+        self.method, self.params, self.schedule = method, params, schedule
+        self.masking, self.mask_ratio = masking, mask_ratio
+        self.checkpoint, self.on_sight, self.on_warning = checkpoint, on_sight, on_warning
+        device = schedule.device
+        method.to(device)
+        if device.type == "cuda":
+            method.to(memory_format=torch.channels_last)
+        self.batches = Batches(data.train, schedule.batch_size, schedule.seed, device)
+        self.views = TrainingViews(augmentation, method.views, Normalise(data.mean, data.std, device))
+        self.view_stream = Stream(schedule.seed, "views", device)
+        self.mask_stream = Stream(schedule.seed, "masks", device)
+        groups = method.param_groups(params.weight_decay)
+        self.optimizer = build_optimizer(params, groups, self.batches.batch_size)
+        self.scaler = torch.amp.GradScaler(device.type, enabled=schedule.precision == "fp16")
+        self.forward = torch.compile(method) if schedule.compile else method
+        self.clock = StepClock(device)
+        self.step, self.spent, self.resumed_at = 0, 0.0, None
+        self.peak_before = 0
+        self.loss_sum = torch.zeros((), device=device, dtype=torch.float64)
+        self.scalars: dict[str, Tensor] = {}
+
+    @property
+    def total_steps(self) -> int:
+        return self.schedule.epochs * self.batches.steps_per_epoch
+
+    def run(self) -> Trained:
+        """Train to the last epoch. Raises Diverged or TimeLimit; whatever else the method raises goes through."""
+        self.method.train()
+        self._resume()
+        memory = PeakMemory(self.schedule.device)
+        began = saved = time.perf_counter()
+        before = self.spent
+        per_epoch = self.batches.steps_per_epoch
+        while self.step < self.total_steps:
+            epoch, start = divmod(self.step, per_epoch)
+            if start == 0:
+                self.loss_sum.zero_()
+            batches = self.batches.epoch(epoch, start)
+            for _ in range(start, per_epoch):
+                self.clock.begin()
+                images = next(batches)
+                self.clock.fetched()
+                self._train_step(images, Progress(self.step, self.total_steps, epoch, self.schedule.epochs))
+                self.clock.end()
+                self.step += 1
+                now = time.perf_counter()
+                due = now - saved >= self.schedule.checkpoint_every and self.step < self.total_steps
+                if due or self.step % READ_LOSS_EVERY == 0 or self.step % per_epoch == 0:
+                    self.spent = before + now - began
+                    self._look(epoch)
+                if due:
+                    self._save(memory)
+                    saved = time.perf_counter()
+        if self.schedule.device.type == "cuda":
+            torch.cuda.synchronize(self.schedule.device)
+        self.spent = before + time.perf_counter() - began
+        return self._trained(memory)
+
+    def _train_step(self, images: Tensor, progress: Progress) -> None:
+        schedule = self.schedule
+        set_rate(self.optimizer, self._rate(progress.step))
+        views = self.views(images, self.view_stream.at(progress.step))
+        mask = None
+        if self.masking is not None and self.method.mask_grid is not None and self.mask_ratio is not None:
+            generator = self.mask_stream.at(progress.step)
+            mask = self.masking.sample(len(images), self.method.mask_grid, self.mask_ratio, generator)
+        seed_everything(schedule.seed, "model", progress.step)
+        with autocast(schedule.device, schedule.precision):
+            loss, scalars = self.forward(views, mask=mask, progress=progress)
+        self.optimizer.zero_grad(set_to_none=True)
+        self.scaler.scale(loss).backward()
+        self.scaler.unscale_(self.optimizer)
+        self.method.after_backward(progress)
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+        self.method.after_step(progress)
+        self.loss_sum += loss.detach()
+        self.scalars = dict(scalars)
+
+    def _rate(self, step: int) -> float:
+        warmup = self.params.warmup_epochs * self.batches.steps_per_epoch
+        return warmup_cosine(step, self.total_steps, warmup)
+
+    def _look(self, epoch: int) -> None:
+        """Read the loss back: the only place where the loop waits for the device."""
+        self.clock.drain()
+        done = self.step - epoch * self.batches.steps_per_epoch
+        loss = self.loss_sum.item() / done
+        if loss != loss or loss in (float("inf"), float("-inf")):
+            raise Diverged(f"the loss was {loss} within epoch {epoch + 1}, before step {self.step}")
+        limit = self.schedule.time_limit
+        if limit is not None and self.spent > limit:
+            raise TimeLimit(f"training took longer than {limit:g} s (time_limit), at step {self.step} of {self.total_steps}")
+        if self.on_sight:
+            recent = self.clock.step_ms[-READ_LOSS_EVERY:]
+            rate = 1000 * self.batches.batch_size * len(recent) / max(1e-9, sum(recent))
+            sight = Sight(epoch + 1, self.schedule.epochs, self.step, self.total_steps, loss, rate)
+            self.on_sight(sight)
+
+    def _save(self, memory: PeakMemory) -> None:
+        if self.checkpoint is None:
+            return
+        tensors, facts = training_state(self.method, self.optimizer)
+        tensors["loop/loss_sum"] = self.loss_sum
+        tensors["loop/step_ms"] = torch.tensor(self.clock.step_ms, dtype=torch.float64)
+        tensors["loop/wait_ms"] = torch.tensor(self.clock.wait_ms, dtype=torch.float64)
+        facts |= {
+            "step": self.step,
+            "spent": self.spent,
+            "scaler": self.scaler.state_dict(),
+            "peak": self._peak(memory),
+        }
+        try:
+            save_tensors(self.checkpoint, tensors, facts)
+        except OSError as error:
+            # Training is worth more than its checkpoint.
+            if self.on_warning:
+                self.on_warning(f"no checkpoint written: {error}")
+
+    def _resume(self) -> None:
+        if self.checkpoint is None or not self.checkpoint.is_file():
+            return
+        try:
+            tensors, facts = load_tensors(self.checkpoint)
+        except (OSError, SafetensorError) as error:
+            if self.on_warning:
+                self.on_warning(f"checkpoint {self.checkpoint} cannot be read ({error}); training starts anew")
+            return
+        restore_training(self.method, self.optimizer, tensors, facts)
+        if facts["scaler"]:
+            self.scaler.load_state_dict(facts["scaler"])
+        self.loss_sum.copy_(tensors["loop/loss_sum"])
+        self.clock.step_ms = tensors["loop/step_ms"].tolist()
+        self.clock.wait_ms = tensors["loop/wait_ms"].tolist()
+        self.step = self.resumed_at = facts["step"]
+        self.spent, self.peak_before = facts["spent"], facts["peak"] or 0
+
+    def _peak(self, memory: PeakMemory) -> int | None:
+        now = memory.bytes()
+        return None if now is None else max(now, self.peak_before)
+
+    def _trained(self, memory: PeakMemory) -> Trained:
+        per_epoch = self.batches.steps_per_epoch
+        final: dict[str, Any] = {name: float(value) for name, value in self.scalars.items()}
+        return Trained(
+            epochs=self.schedule.epochs,
+            steps=self.step,
+            seconds=self.spent,
+            final_loss=self.loss_sum.item() / per_epoch if self.step else None,
+            scalars=final,
+            batch_size=self.batches.batch_size,
+            times=self.clock.summary(self.batches.batch_size),
+            peak_memory_bytes=self._peak(memory),
+            step_ms=tuple(self.clock.step_ms),
+            resumed_at=self.resumed_at,
+        )

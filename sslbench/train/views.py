@@ -1,0 +1,55 @@
+"""Views on the model's device: the augmentation's for training, one fixed view for judging; normalised here for both."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Generator, Tensor
+from torch.nn import functional
+
+from sslbench.hooks.contracts import Augmentation, BatchTransform, ViewRequest
+
+
+class Normalise:
+    """Float images in 0..1 -> zero mean and unit deviation per channel, by the data set's statistics."""
+
+    def __init__(self, mean: Sequence[float], std: Sequence[float], device: torch.device | str) -> None:
+        # A channel without any spread (blank images) is only centred.
+        safe = [value if value > 0 else 1.0 for value in std]
+        self._scale = 1 / torch.tensor(safe, device=device).view(1, 3, 1, 1)
+        self._shift = -torch.tensor(list(mean), device=device).view(1, 3, 1, 1) * self._scale
+
+    def __call__(self, images: Tensor) -> Tensor:
+        return torch.addcmul(self._shift, images, self._scale)
+
+
+class TrainingViews:
+    """All views that a method wants, of a whole batch at once."""
+
+    def __init__(self, augmentation: Augmentation, wanted: Sequence[ViewRequest], normalise: Normalise) -> None:
+        self._transforms: list[BatchTransform] = [
+            augmentation.view(index, view.kind, view.size) for index, view in enumerate(wanted)
+        ]
+        self._normalise = normalise
+
+    def __call__(self, images: Tensor, generator: Generator) -> list[Tensor]:
+        """uint8 ``[B, 3, H, W]`` -> one normalised float ``[B, 3, size, size]`` per view."""
+        return [self._normalise(transform(images, generator)) for transform in self._transforms]
+
+
+def centre_view(images: Tensor, size: int) -> Tensor:
+    """The view for judging: shorter side resized to ``size`` (antialiased), centre cropped.
+
+    uint8 ``[B, 3, H, W]`` -> float ``[B, 3, size, size]`` in 0..1.
+    """
+    height, width = images.shape[-2:]
+    values = images.float().div_(255)
+    if (height, width) == (size, size):
+        return values
+    scale = size / min(height, width)
+    target = (max(size, round(height * scale)), max(size, round(width * scale)))
+    if target != (height, width):
+        values = functional.interpolate(values, target, mode="bilinear", antialias=True, align_corners=False)
+    top, left = (target[0] - size) // 2, (target[1] - size) // 2
+    return values[:, :, top : top + size, left : left + size].contiguous()

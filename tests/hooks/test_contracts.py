@@ -1,0 +1,22 @@
+from __future__ import annotations
+
+import pytest
+
+from sslbench.hooks.contracts import Progress, hidden_count
+
+
+@pytest.mark.parametrize(
+    ("patches", "ratio", "hidden"), [(64, 0.75, 48), (196, 0.75, 147), (100, 0.9, 90), (10, 0.9, 9), (7, 0.5, 4)]
+)
+def test_visible_patches_are_the_whole_part(patches, ratio, hidden):
+    assert hidden_count(patches, ratio) == hidden
+
+
+@pytest.mark.parametrize(("patches", "ratio"), [(4, 0.9), (4, 0.0), (1, 0.5)])
+def test_a_ratio_that_leaves_nothing_visible_or_hidden_is_an_error(patches, ratio):
+    with pytest.raises(ValueError, match=f"mask ratio {ratio} leaves . of {patches} patches visible"):
+        hidden_count(patches, ratio)
+
+
+def test_progress_runs_from_zero_towards_one():
+    assert [Progress(step, 4, 0, 1).fraction for step in (0, 2, 4)] == [0, 0.5, 1]

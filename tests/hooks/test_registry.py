@@ -1,0 +1,111 @@
+from __future__ import annotations
+
+import io
+
+import pytest
+
+from sslbench.errors import PluginError, UserError
+from sslbench.hooks.registry import Registry
+
+GOOD = '''
+"""A masking."""
+from sslbench import MaskingSpec, hookimpl
+
+@hookimpl
+def sslbench_maskings():
+    return [MaskingSpec(name="mine", summary="A masking.", build=lambda params: None)]
+'''
+
+
+def test_a_third_party_plugin_is_found_like_a_builtin(distribution):
+    distribution("good", {"masking.mine": "good_plugin"}, {"good_plugin": GOOD})
+    registry = Registry()
+    assert registry.get("masking", "mine").summary == "A masking."
+    assert registry.entry_of("masking", "mine").distribution == "good"
+
+
+@pytest.mark.parametrize(
+    ("source", "reason"),
+    [
+        ("import no_such_module\n", "ModuleNotFoundError: No module named 'no_such_module'"),
+        ("raise SystemExit(3)\n", "SystemExit: 3"),
+        ("def broken(:\n", "SyntaxError"),
+        ("x = 1\n", "promises masking.mine, the module brings nothing"),
+        (GOOD.replace('name="mine"', 'name="other"'), "promises masking.mine, the module brings masking.other"),
+        (GOOD.replace("sslbench_maskings", "sslbench_masking"), "unknown hook 'sslbench_masking'"),
+        (GOOD.replace("return [MaskingSpec", "return [dict").replace(", build", ", b"), "must answer a list of MaskingSpec, not dict"),
+        (GOOD.replace("maskings()", "maskings(extra)"), "Argument"),
+    ],
+)
+def test_a_broken_plugin_says_why_and_hurts_nobody_else(distribution, source, reason):
+    distribution("bad", {"masking.mine": "bad_plugin"}, {"bad_plugin": source})
+    said = io.StringIO()
+    registry = Registry(stderr=said)
+    with pytest.raises(PluginError, match="masking 'mine' from bad 1.0 is broken: "):
+        registry.get("masking", "mine")
+    assert registry.get("masking", "random").name == "random"
+    lines = said.getvalue().splitlines()
+    assert len(lines) == 1
+    assert lines[0].startswith("sslbench: plugin masking.mine of bad 1.0 left out: ")
+    assert reason in lines[0]
+
+
+def test_plugins_loads_each_and_says_ok_or_failed(distribution):
+    distribution("bad", {"masking.bad": "bad_plugin2"}, {"bad_plugin2": "1 / 0\n"})
+    results = {one.entry.name: one.failure for one in Registry().load_all()}
+    assert results["masking.bad"] == "ZeroDivisionError: division by zero"
+    assert results["method.simclr"] == ""
+
+
+def test_a_bundle_brings_what_its_hooks_answer(distribution):
+    distribution("sack", {"sack": "sack_plugin1"}, {"sack_plugin1": GOOD.replace("mine", "sacked")})
+    registry = Registry()
+    assert "sacked" in registry.names("masking")
+    assert registry.get("masking", "sacked").name == "sacked"
+
+
+def test_a_bundle_may_not_take_a_name_that_has_an_owner(distribution):
+    distribution("sack", {"sack": "sack_plugin2"}, {"sack_plugin2": GOOD.replace("mine", "random")})
+    registry = Registry()
+    with pytest.raises(PluginError, match="brought by both 'sslbench' and 'sack'"):
+        registry.get("masking", "random")
+    failures = {one.entry.name: one.failure for one in registry.load_all()}
+    assert "brought by both" in failures["sack"]
+    assert "brought by both" in failures["masking.random"]
+
+
+def test_an_unknown_name_gets_a_hint():
+    with pytest.raises(UserError, match=r"unknown method 'simclrr'; did you mean 'simclr'\? \(see: sslbench list method\)"):
+        Registry().get("method", "simclrr")
+
+
+def test_an_unknown_name_says_when_the_environment_hides_everything(monkeypatch):
+    monkeypatch.setenv("SSLBENCH_PLUGINS", "nothing")
+    with pytest.raises(UserError, match="SSLBENCH_PLUGINS is 'nothing'"):
+        Registry().get("method", "simclr")
+
+
+OBSERVER = '''
+from sslbench import hookimpl
+heard = []
+
+@hookimpl
+def sslbench_record_written(record):
+    heard.append(record)
+
+@hookimpl
+def sslbench_run_finished(suite):
+    raise RuntimeError("no tracker today")
+'''
+
+
+def test_an_observer_hears_and_one_that_raises_is_warned_about(distribution):
+    distribution("ear", {"ear": "ear_plugin"}, {"ear_plugin": OBSERVER})
+    registry = Registry()
+    registry.load_observers()
+    registry.notify("sslbench_record_written", record={"cell": "x"})
+    import ear_plugin
+
+    assert ear_plugin.heard == [{"cell": "x"}]
+    with pytest.warns(UserWarning, match="sslbench_run_finished raised RuntimeError: no tracker today"):
+        registry.notify("sslbench_run_finished", suite="s", statuses={})

@@ -1,0 +1,186 @@
+from __future__ import annotations
+
+
+import pytest
+
+from sslbench.errors import UserError
+from sslbench.hooks.registry import Registry
+from sslbench.plan.expand import Overrides, expand, resolve_suite
+from sslbench.plan.graph import make_plan
+from sslbench.plan.suite import RawSuite, read_suite
+
+
+@pytest.fixture(scope="module")
+def registry():
+    return Registry()
+
+
+AXES = {
+    "method": ["simclr", "mae", "random-init", "raw-pixels"],
+    "augmentation": ["auto"],
+    "masking": ["random", "block:ratio=0.5"],
+    "dataset": ["digits"],
+    "backbone": ["convnet-small", "vit-tiny-small-image"],
+    "evaluator": ["knn", "linear-probe"],
+}
+
+
+def suite_of(registry, axes=AXES, seeds=(0,), overrides=None, **training):
+    raw = RawSuite("s", "s.toml", {"axes": axes, "seeds": list(seeds), "training": training})
+    return resolve_suite(raw, overrides or Overrides(), registry)
+
+
+def cells_of(registry, *args, **kwargs):
+    return expand(suite_of(registry, *args, **kwargs))
+
+
+def test_the_cross_product_holds_each_combination_once(registry):
+    cells = cells_of(registry, seeds=(0, 1))
+    names = [
+        (c.axes["method"], c.axes["backbone"], c.axes["masking"], c.axes["seed"]) for c in cells if not c.skip
+    ]
+    one_seed = [
+        ("simclr", "convnet-small", None),
+        ("simclr", "vit-tiny-small-image", None),
+        ("mae", "vit-tiny-small-image", "random"),
+        ("mae", "vit-tiny-small-image", "block"),
+        ("random-init", "convnet-small", None),
+        ("random-init", "vit-tiny-small-image", None),
+        ("raw-pixels", None, None),
+    ]
+    expected = [(*row, seed) for seed in (0, 1) for row in one_seed for _ in AXES["evaluator"]]
+    assert names == expected
+    assert len({c.key for c in cells}) == len(cells)
+
+
+def test_what_makes_no_sense_is_skipped_with_its_reason(registry):
+    skipped = [c for c in cells_of(registry) if c.skip]
+    assert {(c.axes["method"], c.axes["backbone"]) for c in skipped} == {("mae", "convnet-small")}
+    assert skipped[0].skip == "mae needs a backbone with tokens; convnet-small has none"
+
+
+def test_cells_that_differ_only_in_the_evaluator_share_a_pretraining(registry):
+    groups = make_plan("s", cells_of(registry), None).groups
+    assert [len(group.cells) for group in groups] == [2] * 7
+
+
+def test_auto_means_what_the_data_set_recommends(registry):
+    cells = cells_of(registry, {**AXES, "method": ["simclr"]})
+    assert {c.axes["augmentation"] for c in cells} == {"affine"}
+
+
+def test_a_repeated_entry_is_one_cell(registry):
+    assert len(cells_of(registry, {**AXES, "method": ["raw-pixels", "raw-pixels"], "evaluator": ["knn", "knn"]})) == 1
+
+
+def test_keys_do_not_depend_on_order_or_on_how_parameters_are_written(registry):
+    plain = {c.key for c in cells_of(registry, {**AXES, "method": ["simclr"]})}
+    spelt = {c.key for c in cells_of(registry, {**AXES, "method": ["simclr:temperature=0.1"]})}
+    table = {c.key for c in cells_of(registry, {**AXES, "method": [{"name": "simclr", "temperature": 0.1}]})}
+    assert plain == spelt == table
+
+
+@pytest.mark.parametrize("change", [{"epochs": 3}, {"batch_size": 64}, {"judge_on": "validation"}, {"precision": "bf16"}])
+def test_what_shapes_a_result_changes_the_key(registry, change):
+    axes = {**AXES, "method": ["simclr"]}
+    assert {c.key for c in cells_of(registry, axes)}.isdisjoint(c.key for c in cells_of(registry, axes, **change))
+
+
+@pytest.mark.parametrize("change", [{"time_limit": 9.0}, {"checkpoint_every": 1.0}])
+def test_what_shapes_no_result_leaves_the_key(registry, change):
+    axes = {**AXES, "method": ["simclr"]}
+    assert [c.key for c in cells_of(registry, axes)] == [c.key for c in cells_of(registry, axes, **change)]
+
+
+def test_epochs_do_not_matter_where_nothing_is_trained(registry):
+    axes = {**AXES, "method": ["random-init"]}
+    assert [c.key for c in cells_of(registry, axes)] == [c.key for c in cells_of(registry, axes, epochs=99)]
+
+
+def test_the_command_line_replaces_an_axis(registry):
+    overrides = Overrides({"method": ["raw-pixels"], "evaluator": ["knn:k=5"]}, [3], {"epochs": 2})
+    suite = suite_of(registry, overrides=overrides)
+    assert [c.name for c in suite.axes["method"]] == ["raw-pixels"]
+    assert suite.axes["evaluator"][0].values["k"] == 5
+    assert (suite.seeds, suite.training.epochs) == ((3,), 2)
+
+
+def test_a_preset_of_the_suite_reaches_every_plugin_that_has_it(registry):
+    suite = suite_of(registry, preset="quick")
+    by_name = {c.name: c.values for c in suite.axes["method"]}
+    assert by_name["simclr"]["optimizer"] == "adamw"
+    assert suite_of(registry).axes["method"][0].values["optimizer"] == "lars"
+
+
+def test_six_mistakes_are_six_messages(registry):
+    axes = {
+        **AXES,
+        "method": ["simclrr", "simclr:temperature=-1"],
+        "masking": ["random:ratio=2"],
+        "evaluators": ["knn"],
+    }
+    data = {"axes": axes, "seeds": ["x"], "training": {"epoch": 3}}
+    with pytest.raises(UserError) as caught:
+        resolve_suite(RawSuite("s", "s.toml", data), Overrides(), registry)
+    messages = caught.value.messages
+    assert len(messages) == 6
+    text = "\n".join(messages)
+    assert "s.toml: axes.method[0]: unknown method 'simclrr'; did you mean 'simclr'?" in text
+    assert "s.toml: axes.method[1]: method 'simclr': temperature = -1: input should be greater than 0" in text
+    assert "s.toml: axes.masking[0]: masking 'random': ratio = 2: input should be less than 1" in text
+    assert "s.toml: unknown axis 'axes.evaluators' (allowed: method, augmentation" in text
+    assert "s.toml: seeds.0 = 'x': input should be a valid integer" in text
+    assert "s.toml: unknown key 'training.epoch'" in text
+
+
+def test_a_mistake_on_the_command_line_names_the_option(registry):
+    with pytest.raises(UserError, match=r"^--method: unknown method 'moko'"):
+        suite_of(registry, overrides=Overrides({"method": ["moko"]}))
+
+
+@pytest.mark.parametrize("axis", ["method", "dataset", "evaluator", "backbone", "masking"])
+def test_an_axis_that_is_needed_and_empty_is_named(registry, axis):
+    with pytest.raises(UserError, match=f"s.toml: axis '{axis}' is empty"):
+        suite_of(registry, {**AXES, axis: []})
+
+
+def test_a_folder_that_is_not_there_ends_the_plan(registry):
+    with pytest.raises(UserError, match="/no/such/folder"):
+        cells_of(registry, {**AXES, "dataset": ["imagefolder:root=/no/such/folder"]})
+
+
+class Remembers:
+    def __init__(self, cells, status="done", inputs=None):
+        self.rows = {c.description: [(c.key, inputs or c.inputs, status)] for c in cells}
+
+    def find(self, description):
+        return self.rows.get(description, [])
+
+
+def states(cells, memory, **options):
+    return [item.state for item in make_plan("s", cells, memory, **options).planned if item.state != "skipped"]
+
+
+def test_what_is_done_is_not_run_again_and_what_failed_is(registry):
+    cells = cells_of(registry, {**AXES, "method": ["raw-pixels"]})
+    assert states(cells, Remembers(cells)) == ["done", "done"]
+    assert states(cells, Remembers(cells, "failed")) == ["to run", "to run"]
+    assert states(cells, Remembers(cells), fresh=True) == ["to run", "to run"]
+
+
+def test_changed_code_or_data_makes_a_record_stale_with_the_reason(registry):
+    cells = cells_of(registry, {**AXES, "method": ["raw-pixels"]})
+    old = {"code": {**cells[0].inputs["code"], "method 'raw-pixels'": "sslbench 0.0.1"}, "data": "other"}
+    memory = Remembers(cells, inputs=old)
+    memory.rows = {d: [("old-key", old, "done")] for d in memory.rows}
+    plan = make_plan("s", cells, memory)
+    assert [item.state for item in plan.planned] == ["stale", "stale"]
+    assert plan.planned[0].reason.startswith("the data changed; ")
+    assert "method 'raw-pixels' changed (sslbench 0.0.1 -> " in plan.planned[0].reason
+    kept = make_plan("s", cells, memory, keep_stale=True).planned[0]
+    assert (kept.state, kept.record) == ("done", "old-key")
+
+
+def test_quick_plans_without_mistakes(registry):
+    cells = expand(resolve_suite(read_suite("quick"), Overrides(), registry))
+    assert {c.axes["method"] for c in cells if not c.skip} >= {"simclr", "mae", "random-init", "raw-pixels"}
