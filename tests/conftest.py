@@ -33,7 +33,7 @@ def write_distribution(
     return folder
 
 
-@pytest.fixture()
+@pytest.fixture
 def distribution(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Distribution:
     """Write a scratch distribution and put it on the path of this process."""
 
@@ -49,7 +49,7 @@ def distribution(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Distributio
             del sys.modules[module]
 
 
-@pytest.fixture()
+@pytest.fixture
 def sslbench(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
     """Run the command line as a user would: another process, in an empty folder."""
     folder = tmp_path / "cwd"

@@ -14,7 +14,12 @@ import click
 
 @click.command("doctor", short_help="Say what this machine has and what is missing.")
 @click.option(
-    "--format", "format_", type=click.Choice(["table", "json"]), default="table", show_default=True, help="Of the answer."
+    "--format",
+    "format_",
+    type=click.Choice(["table", "json"]),
+    default="table",
+    show_default=True,
+    help="Of the answer.",
 )
 def command(format_: str) -> int:
     """Say what this machine has, what is missing and how to get it. Exit code 1 if something is wrong."""
@@ -37,31 +42,25 @@ def command(format_: str) -> int:
 
 def machine() -> dict[str, Any]:
     """What there is, by name."""
-    import torch
-    import torchvision
-
     from sslbench.hooks.registry import Registry
+    from sslbench.measure.machine import torch_hardware
     from sslbench.store.provenance import machine_facts
 
     loaded = Registry().load_all()
-    gpus = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
     facts = machine_facts()
     memory = facts.get("memory_bytes")
     return {
         "sslbench": facts.get("sslbench"),
         "python": facts.get("python"),
-        "torch": torch.__version__,
-        "torchvision": torchvision.__version__,
         "processor": facts.get("processor"),
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
         "memory GiB": round(memory / 2**30, 1) if memory else None,
         "disk free GiB": round(shutil.disk_usage(Path.cwd()).free / 2**30, 1),
-        "GPU": ", ".join(gpus) or None,
-        "CUDA of torch": torch.version.cuda,
-        "bf16 on GPU": torch.cuda.is_bf16_supported(including_emulation=False) if gpus else None,
-        "device in use": "cuda" if gpus else "cpu",
+        **torch_hardware(),
         "plugins": len(loaded),
-        "broken plugins": [f"{one.entry.name} ({one.entry.distribution}): {one.failure}" for one in loaded if one.failure],
+        "broken plugins": [
+            f"{one.entry.name} ({one.entry.distribution}): {one.failure}" for one in loaded if one.failure
+        ],
     }
 
 
@@ -70,7 +69,9 @@ def findings(facts: dict[str, Any]) -> tuple[list[str], list[str]]:
     problems = [f"broken plugin {line}; see: sslbench plugins" for line in facts["broken plugins"]]
     hints = []
     if facts["GPU"] is None and facts["CUDA of torch"] and Path("/proc/driver/nvidia").exists():
-        problems.append("there is an NVIDIA driver but torch cannot use the GPU; is the driver older than this torch's CUDA?")
+        problems.append(
+            "there is an NVIDIA driver but torch cannot use the GPU; is the driver older than this torch's CUDA?"
+        )
     if facts["GPU"] is None:
         hints.append("no GPU: small suites run on the CPU; name a device with --device")
     if facts["disk free GiB"] < 2:

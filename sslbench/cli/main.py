@@ -65,7 +65,10 @@ def cli() -> None:
 
 
 def main() -> None:
-    """Run the command line and exit: 0 done, 1 a cell did not get done, 2 wrong usage, 3 not stored, 130 interrupted."""
+    """Run the command line and exit.
+
+    0 done, 1 a cell did not get done, 2 wrong usage, 3 not stored, 130 interrupted.
+    """
     sys.exit(call(sys.argv[1:]))
 
 

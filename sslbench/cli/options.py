@@ -71,7 +71,9 @@ def read_request(options: dict[str, Any]) -> Request:
     return Request(
         suite=options["suite"],
         overrides=Overrides(
-            {axis: options[axis] for _, axis, _ in AXES if options[axis]}, read_seeds(options["seeds"]), training
+            {axis: options[axis] for _, axis, _ in AXES if options[axis]},
+            read_seeds(options["seeds"]),
+            training,
         ),
         out=options["out"],
         fresh=options["fresh"],

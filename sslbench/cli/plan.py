@@ -16,7 +16,12 @@ if TYPE_CHECKING:
 @click.command("plan", short_help="Print the cells of a suite.")
 @suite_options
 @click.option(
-    "--format", "format_", type=click.Choice(["table", "json"]), default="table", show_default=True, help="Of the plan."
+    "--format",
+    "format_",
+    type=click.Choice(["table", "json"]),
+    default="table",
+    show_default=True,
+    help="Of the plan.",
 )
 def command(format_: str, **options: Any) -> None:
     """Print the cells of SUITE (default: quick): which are done, would run, are stale or skipped, and why.
@@ -43,7 +48,11 @@ def as_table(plan: Plan) -> str:
 
     names = ("method", "augmentation", "masking", "backbone", "dataset", "seed", "evaluator")
     rows = [
-        [item.state, *(item.cell.axes[name] if item.cell.axes[name] is not None else "-" for name in names), item.reason]
+        [
+            item.state,
+            *(item.cell.axes[name] if item.cell.axes[name] is not None else "-" for name in names),
+            item.reason,
+        ]
         for item in plan.planned
     ]
     counts: dict[str, int] = {}

@@ -9,7 +9,12 @@ import click
 
 @click.command("plugins", short_help="Load every plugin and say ok or failed.")
 @click.option(
-    "--format", "format_", type=click.Choice(["table", "json"]), default="table", show_default=True, help="Of the list."
+    "--format",
+    "format_",
+    type=click.Choice(["table", "json"]),
+    default="table",
+    show_default=True,
+    help="Of the list.",
 )
 def command(format_: str) -> None:
     """Load every entry point of the group ``sslbench`` and say ok, or failed and why.

@@ -15,7 +15,12 @@ if TYPE_CHECKING:
 @click.argument("kind")
 @click.argument("name")
 @click.option(
-    "--format", "format_", type=click.Choice(["table", "json"]), default="table", show_default=True, help="Of the answer."
+    "--format",
+    "format_",
+    type=click.Choice(["table", "json"]),
+    default="table",
+    show_default=True,
+    help="Of the answer.",
 )
 def command(kind: str, name: str, format_: str) -> None:
     """Show the plugin NAME of KIND: parameters with defaults, units and limits, presets, citation."""
@@ -90,7 +95,10 @@ def json_safe(value: Any) -> Any:
 def as_text(facts: dict[str, Any]) -> str:
     from tabulate import tabulate
 
-    lines = [f"{facts['kind']} {facts['name']}  [{facts['distribution']} {facts['version']}]", facts["summary"]]
+    lines = [
+        f"{facts['kind']} {facts['name']}  [{facts['distribution']} {facts['version']}]",
+        facts["summary"],
+    ]
     if facts["citation"]:
         lines.append(f"after: {facts['citation']}")
     lines += [f"{key}: {', '.join(facts[key]) or '-'}" for key in ("uses", "needs", "provides") if key in facts]

@@ -80,9 +80,7 @@ def prepare(request: Request, registry: Registry) -> tuple[str, list[Cell]]:
     if isinstance(device, str) and precision in ("auto", "fp32", "bf16", "fp16"):
         concrete["device"] = resolve_device(device)
         concrete["precision"] = resolve_precision(precision, concrete["device"])
-    overrides = Overrides(
-        request.overrides.axes, request.overrides.seeds, {**request.overrides.training, **concrete}
-    )
+    overrides = Overrides(request.overrides.axes, request.overrides.seeds, {**request.overrides.training, **concrete})
     if request.strict_plugins:
         refuse_broken(registry)
     suite = resolve_suite(RawSuite(raw.name, raw.source, raw.data), overrides, registry)
@@ -126,7 +124,9 @@ def run(request: Request | None = None, listen: Listen | None = None, registry: 
     suite, cells = prepare(request, registry)
     executor = build_executor(request.executor, registry)
     with ExitStack() as stack:
-        session = Session(request, suite, results_folder(request, suite), listen or (lambda event: None), registry, stack)
+        session = Session(
+            request, suite, results_folder(request, suite), listen or (lambda event: None), registry, stack
+        )
         return session.run(cells, executor)
 
 
@@ -160,9 +160,7 @@ class Session:
             self._not_stored(error)
 
     def run(self, cells: Sequence[Cell], executor: Executor) -> Outcome:
-        plan = make_plan(
-            self.suite, cells, self.store, fresh=self.request.fresh, keep_stale=self.request.keep_stale
-        )
+        plan = make_plan(self.suite, cells, self.store, fresh=self.request.fresh, keep_stale=self.request.keep_stale)
         groups = limited(plan.groups, self.request.max_cells)
         total = sum(len(group.cells) for group in groups)
         self.by_key = {cell.key: cell for cell in cells}
@@ -200,7 +198,13 @@ class Session:
     def _announce(self, group: Group, place: int, groups: int, total: int) -> None:
         shared = group.pretraining
         name = " x ".join(choice.name for choice in shared.choices.values())
-        facts = {"text": "", "name": f"{name} x seed {shared.seed}", "place": place, "groups": groups, "cells": total}
+        facts = {
+            "text": "",
+            "name": f"{name} x seed {shared.seed}",
+            "place": place,
+            "groups": groups,
+            "cells": total,
+        }
         self.listen(Event("stage", facts))
 
     def _work(self, group: Group) -> Work:

@@ -23,7 +23,13 @@ from sslbench.store.artifacts import PretrainingFiles, pretraining_files
 from sslbench.store.provenance import provenance
 from sslbench.train.checkpoint import load_tensors, save_tensors
 from sslbench.train.data import Judged, judged
-from sslbench.train.features import COLLAPSED_SPREAD, Extraction, extract_all, load_extraction, save_extraction
+from sslbench.train.features import (
+    COLLAPSED_SPREAD,
+    Extraction,
+    extract_all,
+    load_extraction,
+    save_extraction,
+)
 from sslbench.train.models import Method
 from sslbench.train.pretrain import Pretraining, Schedule, Trained
 from sslbench.train.randomness import seed_everything
@@ -43,7 +49,10 @@ NOT_MEASURED: dict[str, Any] = {
 
 
 def run_work(work: Work, emit: Emit, registry: Registry | None = None) -> None:
-    """Do one piece of work. Each cell ends in a ``record`` event, whatever goes wrong; only an interrupt goes through."""
+    """Do one piece of work. Each cell ends in a ``record`` event, whatever goes wrong.
+
+    Only an interrupt goes through.
+    """
     bench = Bench(work, emit, registry or default_registry())
     try:
         pretraining, found = bench.prepare()
@@ -139,9 +148,7 @@ class Bench:
         """The method on its backbone, initialised from the seed."""
         seed_everything(self.work.seed, "init")
         backbone = self.built("backbone", image_size=data.image_size)
-        return self.built(
-            "method", backbone=backbone, image_size=data.image_size, mask_ratio=self.work.mask_ratio
-        )
+        return self.built("method", backbone=backbone, image_size=data.image_size, mask_ratio=self.work.mask_ratio)
 
     def load_weights(self, method: Method) -> bool:
         try:

@@ -77,7 +77,8 @@ def hidden_count(patches: int, ratio: float) -> int:
     visible = int(patches * (1 - ratio) + 1e-9)
     if not 0 < visible < patches:
         raise ValueError(
-            f"mask ratio {ratio} leaves {visible} of {patches} patches visible; at least one must be visible and one hidden"
+            f"mask ratio {ratio} leaves {visible} of {patches} patches visible;"
+            " at least one must be visible and one hidden"
         )
     return patches - visible
 

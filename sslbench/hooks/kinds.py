@@ -26,7 +26,7 @@ class Spec:
     build: Callable[..., Any]
     params: type[Params] = Params
     presets: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    """named sets of parameters, chosen with ``NAME:preset=...`` or by a suite; they differ from the paper's and say so"""
+    """named sets of parameters, chosen with ``NAME:preset=...`` or by a suite"""
     citation: str = ""
     """paper, section; or where the definition is from"""
 

@@ -16,7 +16,7 @@ def param(default: Any, description: str, *, unit: str = "", **constraints: Any)
     ``default`` is used when the user says nothing (``...`` makes the parameter required); ``unit`` is shown by
     ``sslbench show``; ``constraints`` are pydantic's (``gt``, ``ge``, ``lt``, ``le``, ``min_length``, ``pattern``).
     """
-    extra = {"unit": unit} if unit else None
+    extra: Any = {"unit": unit} if unit else None
     return Field(default, description=description, json_schema_extra=extra, **constraints)
 
 

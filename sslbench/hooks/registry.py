@@ -63,7 +63,9 @@ class Registry:
 
     def names(self, kind: str) -> list[str]:
         """Names of a kind, bundles included."""
-        bundled = {spec.name for entry in self.catalogue.bundles for spec in self.load(entry).specs if spec.kind == kind}
+        bundled = {
+            spec.name for entry in self.catalogue.bundles for spec in self.load(entry).specs if spec.kind == kind
+        }
         return sorted(bundled | set(self.catalogue.names(kind)))
 
     def load_all(self) -> list[Loaded]:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import copy
+from typing import TYPE_CHECKING
 
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from sslbench.hooks.contracts import Progress, hidden_count
-from sslbench.train.models import Method
+
+if TYPE_CHECKING:
+    from sslbench.train.models import Method
 
 
 def step_flops_per_image(method: Method, batch_size: int, mask_ratio: float | None) -> float | None:

@@ -50,3 +50,18 @@ def torch_facts(device: str) -> dict[str, Any]:
         facts["gpu"] = torch.cuda.get_device_name(device)
         facts["cudnn"] = torch.backends.cudnn.version()
     return facts
+
+
+def torch_hardware() -> dict[str, Any]:
+    """What torch finds on this machine, by name."""
+    import torchvision
+
+    gpus = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
+    return {
+        "torch": torch.__version__,
+        "torchvision": torchvision.__version__,
+        "GPU": ", ".join(gpus) or None,
+        "CUDA of torch": torch.version.cuda,
+        "bf16 on GPU": torch.cuda.is_bf16_supported(including_emulation=False) if gpus else None,
+        "device in use": resolve_device("auto"),
+    }

@@ -157,7 +157,9 @@ class Cell:
 def changed(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
     """Why a record of the same description is stale, in words."""
     old, new = before.get("code", {}), now.get("code", {})
-    reasons = [f"{who} changed ({old.get(who, 'absent')} -> {code})" for who, code in new.items() if old.get(who) != code]
+    reasons = [
+        f"{who} changed ({old.get(who, 'absent')} -> {code})" for who, code in new.items() if old.get(who) != code
+    ]
     if before.get("data") != now.get("data"):
         reasons.insert(0, "the data changed")
     return "; ".join(reasons) or "its key changed"

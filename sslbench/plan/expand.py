@@ -14,7 +14,7 @@ from sslbench.hooks.registry import Registry
 from sslbench.plan.cell import Cell, Choice, Pretraining
 from sslbench.plan.identity import harness_identity, plugin_identity
 from sslbench.plan.reference import Reference, parse_reference, read_reference
-from sslbench.plan.suite import AXES, RawSuite, SuiteFile, Training, check_layout
+from sslbench.plan.suite import AXES, RawSuite, Training, check_layout
 
 AUTO = "auto"
 """As an augmentation: what the data set recommends, else the method's own."""
@@ -87,10 +87,13 @@ def read_axis(
         if not isinstance(written, list):
             return [], []  # the layout check has said so
         items = [(item, f"{raw.source}: axes.{axis}[{place}]") for place, item in enumerate(written)]
-    references, mistakes = [], []
+    references: list[Reference] = []
+    mistakes: list[str] = []
     for item, where in items:
         try:
-            references.append(parse_reference(item, where) if given and isinstance(item, str) else read_reference(item, where))
+            references.append(
+                parse_reference(item, where) if given and isinstance(item, str) else read_reference(item, where)
+            )
         except UserError as error:
             mistakes += error.messages
     return references, mistakes
@@ -138,7 +141,9 @@ def auto_augmentations(
         for dataset, method in product(chosen["dataset"], chosen["method"])
         if dataset is not None and method is not None
     ]
-    found, mistakes = look_up("augmentation", [Reference(n, {}, "auto") for n in dict.fromkeys(names)], registry, preset)
+    found, mistakes = look_up(
+        "augmentation", [Reference(n, {}, "auto") for n in dict.fromkeys(names)], registry, preset
+    )
     return {choice.name: choice for choice in found if choice is not None}, mistakes
 
 
@@ -153,7 +158,11 @@ def empty_axes(raw: RawSuite, chosen: Mapping[str, tuple[Choice | None, ...]]) -
     specs = [choice.spec for choice in chosen["method"] if choice]
     used = {axis for spec in specs if isinstance(spec, MethodSpec) for axis in spec.uses}
     needed += [axis for axis in ("backbone", "augmentation", "masking") if axis in used]
-    return [f"{raw.source}: axis {axis!r} is empty; name at least one (see: sslbench list {axis})" for axis in needed if not chosen[axis]]
+    return [
+        f"{raw.source}: axis {axis!r} is empty; name at least one (see: sslbench list {axis})"
+        for axis in needed
+        if not chosen[axis]
+    ]
 
 
 def expand(suite: Suite) -> list[Cell]:
@@ -168,7 +177,15 @@ def expand(suite: Suite) -> list[Cell]:
             for combination in combinations(suite, dataset):
                 method, backbone, augmentation, masking = combination
                 shared = Pretraining(
-                    method, dataset, backbone, augmentation, masking, seed, suite.training, fingerprint, harness
+                    method,
+                    dataset,
+                    backbone,
+                    augmentation,
+                    masking,
+                    seed,
+                    suite.training,
+                    fingerprint,
+                    harness,
                 )
                 if shared.key in seen:
                     continue
@@ -179,9 +196,7 @@ def expand(suite: Suite) -> list[Cell]:
     return cells
 
 
-def combinations(
-    suite: Suite, dataset: Choice
-) -> Iterator[tuple[Choice, Choice | None, Choice | None, Choice | None]]:
+def combinations(suite: Suite, dataset: Choice) -> Iterator[tuple[Choice, Choice | None, Choice | None, Choice | None]]:
     """(method, backbone, augmentation, masking); an axis that a method does not use is None, once."""
     for method in filter(None, suite.axes["method"]):
         assert isinstance(method.spec, MethodSpec)

@@ -58,7 +58,10 @@ class Plan:
 def make_plan(
     suite: str, cells: Sequence[Cell], memory: Memory | None, *, fresh: bool = False, keep_stale: bool = False
 ) -> Plan:
-    """Hold the cells against the records. Only a ``done`` or ``collapsed`` record counts: what went wrong is tried again."""
+    """Hold the cells against the records.
+
+    Only a ``done`` or ``collapsed`` record counts: what went wrong is tried again.
+    """
     return Plan(suite, tuple(judge(cell, memory, fresh, keep_stale) for cell in cells))
 
 

@@ -27,7 +27,8 @@ class Training(BaseModel):
     image_size: int | None = Field(None, ge=2, description="side of the views, pixels; default: the data set's")
     train_images: int | None = Field(None, ge=2, description="cap on the training images (a fixed random subset)")
     judge_on: Literal["test", "validation"] = Field(
-        "test", description="`validation` holds out a fifth of the training split and leaves the test split alone"
+        "test",
+        description="`validation` holds out a fifth of the training split and leaves the test split alone",
     )
     preset: str = Field("default", description="preset of every plugin that has one of this name")
     device: str = Field("auto", description="auto, cpu, cuda or cuda:N")
@@ -78,7 +79,9 @@ def read_suite(name: str) -> RawSuite:
             raise UserError(f"suite {name!r} cannot be read: {error}") from None
     else:
         hint = did_you_mean(name, list(builtin))
-        raise UserError(f"unknown suite {name!r}{hint} (built in: {', '.join(sorted(builtin))}; or the path of a .toml file)")
+        raise UserError(
+            f"unknown suite {name!r}{hint} (built in: {', '.join(sorted(builtin))}; or the path of a .toml file)"
+        )
     try:
         data = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:

@@ -235,7 +235,7 @@ def of_dataset(spec: Spec, params: Any) -> Problems:
         yield "build must answer an object with split, classes, image_size, mean and std"
         return
     for name in ("train", "test"):
-        split = dataset.split(name)  # type: ignore[arg-type]
+        split = dataset.split(name)
         images = split.images[torch.arange(min(3, len(split)))]
         if images.dtype != torch.uint8 or images.shape[1:] != (3, dataset.image_size, dataset.image_size):
             yield f"{name}: images are {images.dtype} {list(images.shape)}, not uint8 [B, 3, S, S] of its image_size"

@@ -35,7 +35,14 @@ class Extraction:
         return self.train.features.shape[1]
 
 
-def extract(encoder: nn.Module, split: Split, view: Callable[[Tensor], Tensor], batch: int, device: torch.device, precision: str) -> Tensor:
+def extract(
+    encoder: nn.Module,
+    split: Split,
+    view: Callable[[Tensor], Tensor],
+    batch: int,
+    device: torch.device,
+    precision: str,
+) -> Tensor:
     """float32 ``[N, D]`` on ``device``: the encoder in eval mode over every image, in order, without gradients."""
     parts = []
     with torch.inference_mode(), autocast(device, precision):

@@ -83,8 +83,8 @@ class Method(nn.Module, ABC):
             {"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0, "adapt": False},
         ]
 
-    def after_backward(self, progress: Progress) -> None:  # noqa: B027
+    def after_backward(self, progress: Progress) -> None:
         """Between backward and the optimizer step: clipping, frozen layers."""
 
-    def after_step(self, progress: Progress) -> None:  # noqa: B027
+    def after_step(self, progress: Progress) -> None:
         """After the optimizer step: moving averages, queues."""

@@ -59,7 +59,7 @@ class Trained:
     """what the method logged at its last step"""
     batch_size: int = 0
     """as used: the suite's, or the whole training split where that is smaller"""
-    times: StepTimes = StepTimes()
+    times: StepTimes = field(default_factory=StepTimes)
     peak_memory_bytes: int | None = None
     step_ms: tuple[float, ...] = ()
     resumed_at: int | None = None
@@ -186,7 +186,9 @@ class Pretraining:
             raise Diverged(f"the loss was {loss} within epoch {epoch + 1}, before step {self.step}")
         limit = self.schedule.time_limit
         if limit is not None and self.spent > limit:
-            raise TimeLimit(f"training took longer than {limit:g} s (time_limit), at step {self.step} of {self.total_steps}")
+            raise TimeLimit(
+                f"training took longer than {limit:g} s (time_limit), at step {self.step} of {self.total_steps}"
+            )
         if self.on_sight:
             recent = self.clock.step_ms[-READ_LOSS_EVERY:]
             rate = 1000 * self.batches.batch_size * len(recent) / max(1e-9, sum(recent))

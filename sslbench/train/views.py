@@ -1,4 +1,4 @@
-"""Views on the model's device: the augmentation's for training, one fixed view for judging; normalised here for both."""
+"""Views on the model's device: the augmentation's for training, a fixed one for judging; both normalised here."""
 
 from __future__ import annotations
 

@@ -6,7 +6,8 @@ from sslbench.hooks.contracts import Progress, hidden_count
 
 
 @pytest.mark.parametrize(
-    ("patches", "ratio", "hidden"), [(64, 0.75, 48), (196, 0.75, 147), (100, 0.9, 90), (10, 0.9, 9), (7, 0.5, 4)]
+    ("patches", "ratio", "hidden"),
+    [(64, 0.75, 48), (196, 0.75, 147), (100, 0.9, 90), (10, 0.9, 9), (7, 0.5, 4)],
 )
 def test_visible_patches_are_the_whole_part(patches, ratio, hidden):
     assert hidden_count(patches, ratio) == hidden

@@ -31,9 +31,15 @@ def test_a_third_party_plugin_is_found_like_a_builtin(distribution):
         ("raise SystemExit(3)\n", "SystemExit: 3"),
         ("def broken(:\n", "SyntaxError"),
         ("x = 1\n", "promises masking.mine, the module brings nothing"),
-        (GOOD.replace('name="mine"', 'name="other"'), "promises masking.mine, the module brings masking.other"),
+        (
+            GOOD.replace('name="mine"', 'name="other"'),
+            "promises masking.mine, the module brings masking.other",
+        ),
         (GOOD.replace("sslbench_maskings", "sslbench_masking"), "unknown hook 'sslbench_masking'"),
-        (GOOD.replace("return [MaskingSpec", "return [dict").replace(", build", ", b"), "must answer a list of MaskingSpec, not dict"),
+        (
+            GOOD.replace("return [MaskingSpec", "return [dict").replace(", build", ", b"),
+            "must answer a list of MaskingSpec, not dict",
+        ),
         (GOOD.replace("maskings()", "maskings(extra)"), "Argument"),
     ],
 )
@@ -75,7 +81,9 @@ def test_a_bundle_may_not_take_a_name_that_has_an_owner(distribution):
 
 
 def test_an_unknown_name_gets_a_hint():
-    with pytest.raises(UserError, match=r"unknown method 'simclrr'; did you mean 'simclr'\? \(see: sslbench list method\)"):
+    with pytest.raises(
+        UserError, match=r"unknown method 'simclrr'; did you mean 'simclr'\? \(see: sslbench list method\)"
+    ):
         Registry().get("method", "simclrr")
 
 
@@ -85,7 +93,7 @@ def test_an_unknown_name_says_when_the_environment_hides_everything(monkeypatch)
         Registry().get("method", "simclr")
 
 
-OBSERVER = '''
+OBSERVER = """
 from sslbench import hookimpl
 heard = []
 
@@ -96,7 +104,7 @@ def sslbench_record_written(record):
 @hookimpl
 def sslbench_run_finished(suite):
     raise RuntimeError("no tracker today")
-'''
+"""
 
 
 def test_an_observer_hears_and_one_that_raises_is_warned_about(distribution):

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-
 import pytest
 
 from sslbench.errors import UserError
@@ -36,9 +35,7 @@ def cells_of(registry, *args, **kwargs):
 
 def test_the_cross_product_holds_each_combination_once(registry):
     cells = cells_of(registry, seeds=(0, 1))
-    names = [
-        (c.axes["method"], c.axes["backbone"], c.axes["masking"], c.axes["seed"]) for c in cells if not c.skip
-    ]
+    names = [(c.axes["method"], c.axes["backbone"], c.axes["masking"], c.axes["seed"]) for c in cells if not c.skip]
     one_seed = [
         ("simclr", "convnet-small", None),
         ("simclr", "vit-tiny-small-image", None),
@@ -80,7 +77,9 @@ def test_keys_do_not_depend_on_order_or_on_how_parameters_are_written(registry):
     assert plain == spelt == table
 
 
-@pytest.mark.parametrize("change", [{"epochs": 3}, {"batch_size": 64}, {"judge_on": "validation"}, {"precision": "bf16"}])
+@pytest.mark.parametrize(
+    "change", [{"epochs": 3}, {"batch_size": 64}, {"judge_on": "validation"}, {"precision": "bf16"}]
+)
 def test_what_shapes_a_result_changes_the_key(registry, change):
     axes = {**AXES, "method": ["simclr"]}
     assert {c.key for c in cells_of(registry, axes)}.isdisjoint(c.key for c in cells_of(registry, axes, **change))

@@ -16,7 +16,9 @@ def test_every_builtin_suite_is_well_formed():
 
 
 def test_an_unknown_suite_gets_a_hint():
-    with pytest.raises(UserError, match=r"unknown suite 'quik'; did you mean 'quick'\? \(built in: .*; or the path of a"):
+    with pytest.raises(
+        UserError, match=r"unknown suite 'quik'; did you mean 'quick'\? \(built in: .*; or the path of a"
+    ):
         read_suite("quik")
 
 

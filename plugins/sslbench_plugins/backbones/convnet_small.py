@@ -13,7 +13,10 @@ class ConvNetParams(Params):
 
 
 class Residual(nn.Module):
-    """Two 3x3 convolutions and a shortcut (He et al. 2016, figure 5 left): ``[B, C, H, W]`` -> ``[B, C', H/s, W/s]``."""
+    """Two 3x3 convolutions and a shortcut (He et al. 2016, figure 5 left).
+
+    ``[B, C, H, W]`` -> ``[B, C', H/s, W/s]`` at stride s.
+    """
 
     def __init__(self, dim_in: int, dim_out: int, stride: int) -> None:
         super().__init__()
@@ -23,9 +26,7 @@ class Residual(nn.Module):
         self.norm2 = nn.BatchNorm2d(dim_out)
         self.shortcut: nn.Module = nn.Identity()
         if stride != 1 or dim_in != dim_out:
-            self.shortcut = nn.Sequential(
-                nn.Conv2d(dim_in, dim_out, 1, stride, bias=False), nn.BatchNorm2d(dim_out)
-            )
+            self.shortcut = nn.Sequential(nn.Conv2d(dim_in, dim_out, 1, stride, bias=False), nn.BatchNorm2d(dim_out))
 
     def forward(self, x: Tensor) -> Tensor:
         out = functional.relu(self.norm1(self.conv1(x)))

@@ -60,7 +60,8 @@ def gives_tokens(net: Any) -> bool:
     """Whether a timm model is a plain vision transformer with positions added at the input."""
     from timm.models.vision_transformer import VisionTransformer
 
-    return isinstance(net, VisionTransformer) and net.pos_embed is not None and net.attn_pool is None
+    # Subclasses put tokens of their own in front (distillation), which encode would not know of.
+    return type(net) is VisionTransformer and net.pos_embed is not None and net.attn_pool is None
 
 
 def create(params: TimmParams, **options: Any) -> Any:
@@ -69,7 +70,11 @@ def create(params: TimmParams, **options: Any) -> Any:
 
     if not timm.is_model(params.name):
         near = timm.list_models(f"*{params.name}*")[:5]
-        hint = f"; near it: {', '.join(near)}" if near else "; python -c 'import timm; print(timm.list_models())' lists all"
+        hint = (
+            f"; near it: {', '.join(near)}"
+            if near
+            else "; python -c 'import timm; print(timm.list_models())' lists all"
+        )
         raise UserError(f"backbone 'timm': no model name = {params.name!r} in timm {timm.__version__}{hint}")
     return timm.create_model(params.name, num_classes=0, **options)
 

@@ -123,48 +123,77 @@ class _Problem:
         """``[B, C, n]``."""
         return torch.baddbmm(theta[:, :, -1:], theta[:, :, :-1], self.features.mT)
 
-    def gradient(self, theta: Tensor, logits: Tensor) -> Tensor:
-        residual = (logits.softmax(dim=1) - self.targets) / self.samples
+    def partition_and_gradient(self, theta: Tensor, logits: Tensor) -> tuple[Tensor, Tensor]:
+        """``mean_i logsumexp(logits_i)`` ``[B, 1, 1]``, and the objective's gradient, shaped as ``theta``."""
+        partition = logits.logsumexp(dim=1, keepdim=True)
+        residual = ((logits - partition).exp_() - self.targets) / self.samples
         weight = torch.baddbmm(theta[:, :, :-1], residual, self.features, beta=self.l2)
-        return torch.cat([weight, residual.sum(dim=2, keepdim=True)], dim=2)
+        gradient = torch.cat([weight, residual.sum(dim=2, keepdim=True)], dim=2)
+        return partition.mean(dim=2, keepdim=True), gradient
 
-    def step_length(self, theta: Tensor, direction: Tensor, logits: Tensor, change: Tensor) -> Tensor:
-        """``[B, 1, 1]``: close to the minimum along ``direction``, by Newton's method from 1 on the slope.
+    def along(self, theta: Tensor, direction: Tensor, logits: Tensor, change: Tensor) -> _Line:
+        weight, toward = theta[:, :, :-1], direction[:, :, :-1]
+        linear = self.l2 * _dot(weight, toward) - _dot(self.targets, change) / self.samples
+        return _Line(logits, change, linear, self.l2 * _dot(toward, toward))
 
-        The objective is convex along a line, so a slope tells on which side the minimum is; steps stay on that side.
+
+class _Line(NamedTuple):
+    """The objective at a step along a direction, less a constant: ``mean_i logsumexp`` and a parabola."""
+
+    logits: Tensor
+    change: Tensor
+    linear: Tensor
+    squared: Tensor
+
+    def at(self, step: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Value, slope and curvature, each ``[B, 1, 1]``."""
+        logits = self.logits + step * self.change
+        partition = logits.logsumexp(dim=1, keepdim=True)
+        weighted = logits.sub_(partition).exp_().mul_(self.change)
+        mean = weighted.sum(dim=1, keepdim=True)
+        value = partition.mean(dim=2, keepdim=True) + step * (self.linear + step * self.squared / 2)
+        slope = mean.mean(dim=2, keepdim=True) + self.linear + step * self.squared
+        curvature = (_dot(weighted, self.change) - _dot(mean, mean)) / mean.shape[2] + self.squared
+        return value, slope, curvature
+
+    def minimum(self, value: Tensor, slope: Tensor) -> Tensor:
+        """A step that does not go uphill, near the minimum; ``value`` and ``slope`` are those at 0.
+
+        Newton from 1. Where it fails, the step that the largest possible curvature allows: a quarter of the squared
+        range of the logits' change (Popoviciu's bound on a variance). Of the steps tried the one with the flattest
+        slope is taken, since slopes are resolved far beyond values, which only have to rule out a rise.
         """
-        weight_squared = self.l2 * _dot(direction[:, :, :-1], direction[:, :, :-1])
-        constant = self.l2 * _dot(theta[:, :, :-1], direction[:, :, :-1]) - _dot(self.targets, change) / self.samples
-        low, high = torch.zeros_like(constant), torch.full_like(constant, float("inf"))
-        step = torch.ones_like(constant)
+        tiny, noise = torch.finfo(value.dtype).tiny, 10 * torch.finfo(value.dtype).eps
+        extent = self.change.amax(dim=1) - self.change.amin(dim=1)
+        bound = extent.square().mean(dim=1)[:, None, None] / 4 + self.squared
+        best = safe = -slope / bound.clamp_min(tiny)
+        flattest, step = slope.abs(), torch.ones_like(slope)
+        ceiling = value + noise * (value.abs() + self.linear.abs())
         for _ in range(LINE_SEARCH_STEPS):
-            weighted = (logits + step * change).softmax(dim=1)
-            weighted *= change
-            mean = weighted.sum(dim=1, keepdim=True)
-            slope = mean.sum(dim=(1, 2), keepdim=True) / self.samples + constant + step * weight_squared
-            curvature = (_dot(weighted, change) - _dot(mean, mean)) / self.samples + weight_squared
-            low, high = torch.where(slope <= 0, step, low), torch.where(slope > 0, step, high)
-            step = step - slope / curvature.clamp_min(torch.finfo(step.dtype).tiny)
-            step = step.clamp(low, torch.minimum(high, 4 * high.clamp_max(1)))
-        return step
+            value, slope, curvature = self.at(step)
+            better = (value <= ceiling) & (slope.abs() < flattest)
+            best, flattest = torch.where(better, step, best), torch.where(better, slope.abs(), flattest)
+            step = (step - slope / curvature.clamp_min(tiny)).clamp_max(4).maximum(safe)
+        return best
 
 
 def _minimise(problem: _Problem, theta: Tensor, squared_norm: float, max_steps: int) -> tuple[Tensor, bool, int]:
     """L-BFGS until no gradient's squared norm is above ``squared_norm``: parameters, success, steps taken."""
     logits = problem.logits(theta)
-    gradient = problem.gradient(theta, logits)
+    partition, gradient = problem.partition_and_gradient(theta, logits)
     history: deque[tuple[Tensor, Tensor, Tensor]] = deque(maxlen=HISTORY)
     for step in range(max_steps):
         if step % CHECK_EVERY == 0 and bool((_dot(gradient, gradient) <= squared_norm).all()):
             return theta, True, step
         direction = -_inverse_hessian_product(problem, gradient, history)
         change = problem.logits(direction)
-        length = problem.step_length(theta, direction, logits, change)
-        moved = length * direction
-        theta = theta + moved
+        line = problem.along(theta, direction, logits, change)
+        length = line.minimum(partition, _dot(gradient, direction))
+        theta = theta + length * direction
         logits = logits + length * change
-        before, gradient = gradient, problem.gradient(theta, logits)
-        history.append(_pair(moved, gradient - before))
+        before = gradient
+        partition, gradient = problem.partition_and_gradient(theta, logits)
+        history.append(_pair(length * direction, gradient - before))
     return theta, bool((_dot(gradient, gradient) <= squared_norm).all()), max_steps
 
 

@@ -50,9 +50,7 @@ class SimCLR(Method):
         return nt_xent(first, second, self.temperature), {}
 
 
-def build(
-    params: SimCLRParams, *, backbone: Backbone, image_size: int, mask_ratio: float | None
-) -> SimCLR:
+def build(params: SimCLRParams, *, backbone: Backbone, image_size: int, mask_ratio: float | None) -> SimCLR:
     return SimCLR(params, backbone, image_size)
 
 

@@ -1,0 +1,87 @@
+from __future__ import annotations
+
+import pytest
+import torch
+
+from sslbench import TokenBackbone, UserError
+from sslbench.hooks.registry import Registry
+
+REGISTRY = Registry()
+
+
+def build(plugin, image_size, **given):
+    spec = REGISTRY.get("backbone", plugin)
+    torch.manual_seed(0)
+    return spec.build(spec.params(**given), image_size=image_size).eval()
+
+
+@pytest.mark.parametrize("size", [8, 28, 32, 64])
+@pytest.mark.parametrize("name", ["convnet-small", "resnet18-cifar"])
+def test_convolutional_backbones_take_any_size(name, size):
+    backbone = build(name, size)
+    assert backbone(torch.randn(2, 3, size, size)).shape == (2, backbone.feature_dim)
+
+
+def test_the_cifar_stem_keeps_the_resolution():
+    net = build("resnet18-cifar", 32).net
+    assert net.maxpool(net.conv1(torch.randn(1, 3, 32, 32))).shape == (1, 64, 32, 32)
+    assert sum(p.numel() for p in net.parameters()) == 11_168_832
+
+
+@pytest.mark.parametrize(("size", "grid"), [(8, 4), (32, 8), (64, 8), (40, 8)])
+def test_patches_are_an_eighth_of_the_image_and_at_least_two_pixels(size, grid):
+    backbone = build("vit-tiny-small-image", size, depth=1)
+    assert backbone.grid == (grid, grid)
+    assert backbone(torch.randn(2, 3, size, size)).shape == (2, 192)
+
+
+def test_vit_tiny_is_vit_tiny():
+    # Touvron et al. 2021 count 5.7M with the classifier and 16 px patches; blocks and norm alone:
+    backbone = build("vit-tiny-small-image", 32)
+    assert sum(p.numel() for p in backbone.blocks.parameters()) == 12 * 444_864
+    assert build("vit-tiny-small-image", 32, depth=1, pool="class")(torch.randn(1, 3, 32, 32)).shape == (
+        1,
+        192,
+    )
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"patch_size": 5}, r"image size 32 is not divisible by patch_size = 5"),
+        ({"dim": 16, "heads": 3}, r"dim = 16 is not divisible by heads = 3"),
+    ],
+)
+def test_sizes_that_do_not_fit_are_named(given, words):
+    with pytest.raises(UserError, match="backbone 'vit-tiny-small-image': " + words):
+        build("vit-tiny-small-image", 32, **given)
+
+
+@pytest.mark.parametrize("model", ["vit_tiny_patch16_224", "vit_small_patch14_reg4_dinov2"])
+def test_a_timm_transformer_gives_timms_features_from_its_tokens(model):
+    spec = REGISTRY.get("backbone", "timm")
+    assert spec.provided(spec.params(name=model)) == {"tokens"}
+    backbone = build("timm", 56 if "patch14" in model else 32, name=model)
+    assert isinstance(backbone, TokenBackbone)
+    patches = backbone.grid[0] * backbone.grid[1]
+    images = torch.randn(2, 3, 56, 56) if "patch14" in model else torch.randn(2, 3, 32, 32)
+    with torch.no_grad():
+        assert torch.allclose(backbone(images), backbone.net(images), atol=1e-5)
+        encoded = backbone.encode(backbone.embed(images)[:, : patches - 1])
+    assert encoded.shape == (2, backbone.prefix_tokens + patches - 1, backbone.token_dim)
+
+
+@pytest.mark.parametrize("model", ["resnet10t", "deit_tiny_distilled_patch16_224", "vit_base_patch16_siglip_224"])
+def test_a_timm_model_whose_tokens_are_not_plain_gives_none(model):
+    spec = REGISTRY.get("backbone", "timm")
+    assert spec.provided(spec.params(name=model)) == frozenset()
+
+
+def test_a_timm_network_without_tokens_gives_features_only():
+    backbone = build("timm", 64, name="resnet10t")
+    assert backbone(torch.randn(2, 3, 64, 64)).shape == (2, backbone.feature_dim)
+
+
+def test_an_unknown_timm_name_gets_names_near_it():
+    with pytest.raises(UserError, match=r"backbone 'timm': no model name = 'resnet_18' in timm|near it"):
+        build("timm", 32, name="resnet_18")

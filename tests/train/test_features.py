@@ -1,0 +1,69 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from sslbench.testing.fakes import TinyBackbone, TinyDataset
+from sslbench.train.data import judged
+from sslbench.train.features import extract_all, load_extraction, save_extraction, spread
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture
+def data():
+    return judged(TinyDataset(), judge_on="test", train_images=None, image_size=None)
+
+
+def test_features_are_the_encoder_in_eval_mode_whatever_the_batch(data):
+    torch.manual_seed(0)
+    encoder = TinyBackbone(6).train()
+    encoder.net[1].running_mean.fill_(0.1)
+    found = extract_all(encoder, data, CPU, "fp32", batch=7)
+    again = extract_all(encoder, data, CPU, "fp32", batch=64)
+    assert found.train.features.shape == (64, 6)
+    assert torch.allclose(found.train.features, again.train.features, atol=1e-6)
+    assert torch.equal(found.test.labels, data.test.labels)
+    assert encoder.training
+    assert not found.train.features.requires_grad
+    assert found.images_per_second > 0
+
+
+def test_an_encoder_that_changes_while_it_is_read_is_caught(data):
+    class Restless(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.register_buffer("calls", torch.zeros(()))
+
+        def forward(self, images):
+            self.calls += 1
+            return images.flatten(1)
+
+    with pytest.raises(RuntimeError, match="changed its weights or buffers in eval mode"):
+        extract_all(Restless(), data, CPU, "fp32")
+
+
+def test_features_come_back_from_disk_as_they_were(data, tmp_path):
+    found = extract_all(nn.Flatten(), data, CPU, "fp32")
+    save_extraction(tmp_path / "f", found)
+    again = load_extraction(tmp_path / "f", CPU)
+    for part in ("train", "test"):
+        assert torch.equal(getattr(found, part).features, getattr(again, part).features)
+        assert torch.equal(getattr(found, part).labels, getattr(again, part).labels)
+    assert (again.spread, again.seconds) == (found.spread, found.seconds)
+
+
+def test_spread_is_one_in_all_directions_and_zero_in_one():
+    assert spread(
+        torch.eye(4).repeat(3, 1) * torch.tensor([[1.0], [-1.0], [2.0]]).repeat_interleave(4, 0)
+    ) == pytest.approx(1.0, abs=0.05)
+    assert spread(torch.ones(5, 3) * torch.arange(1, 6)[:, None]) == pytest.approx(0, abs=1e-7)
+    assert spread(torch.zeros(5, 3)) == 0
+    assert spread(torch.tensor([[1.0, float("nan")]])) is None
+
+
+def test_bfloat16_features_are_stored_as_float32(data):
+    torch.manual_seed(0)
+    found = extract_all(TinyBackbone(6), data, CPU, "bf16")
+    assert found.train.features.dtype == torch.float32

@@ -1,0 +1,64 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from sslbench.hooks.params import MethodParams
+from sslbench.train.optimizers import Lars, base_rate, build_optimizer, set_rate
+
+
+def plain_lars(w, grads, lr, momentum, decay, eta, adapt):
+    """You et al. 2017 with SimCLR's momentum, one tensor, in plain numbers."""
+    buffer = torch.zeros_like(w)
+    for g in grads:
+        u = g + decay * w
+        if adapt and w.norm() > 0 and u.norm() > 0:
+            u = u * (eta * w.norm() / u.norm())
+        buffer = momentum * buffer + lr * u
+        w = w - buffer
+    return w
+
+
+@pytest.mark.parametrize("adapt", [True, False])
+@pytest.mark.parametrize("start", [0.0, 1.0])
+def test_lars_follows_the_plain_formula(adapt, start):
+    generator = torch.Generator().manual_seed(0)
+    w = nn.Parameter(start * torch.randn(4, 3, generator=generator))
+    grads = [torch.randn(4, 3, generator=generator) for _ in range(5)]
+    expected = plain_lars(w.detach().clone(), grads, 0.3, 0.9, 1e-2, 1e-3, adapt)
+    optimizer = Lars([{"params": [w], "weight_decay": 1e-2, "adapt": adapt}], lr=0.3)
+    for g in grads:
+        w.grad = g.clone()
+        optimizer.step()
+    assert torch.allclose(w, expected, atol=1e-6)
+
+
+def test_lars_leaves_parameters_without_gradient_alone():
+    w = nn.Parameter(torch.ones(2, 2))
+    Lars([w], lr=1.0).step()
+    assert torch.equal(w.detach(), torch.ones(2, 2))
+
+
+def test_the_rate_scales_with_the_batch_unless_told_not_to():
+    assert base_rate(MethodParams(lr=0.3, lr_batch=256), 512) == pytest.approx(0.6)
+    assert base_rate(MethodParams(lr=0.3, lr_batch=0), 512) == 0.3
+
+
+@pytest.mark.parametrize("name", ["adamw", "sgd", "lars"])
+def test_every_optimizer_keeps_groups_apart_and_follows_the_schedule(name):
+    model = nn.Linear(3, 2)
+    groups = [
+        {"params": [model.weight], "weight_decay": 0.1},
+        {"params": [model.bias], "weight_decay": 0.0, "adapt": False},
+        {"params": []},
+    ]
+    optimizer = build_optimizer(MethodParams(optimizer=name, lr=0.2, lr_batch=0), groups, 32)
+    assert [group["weight_decay"] for group in optimizer.param_groups] == [0.1, 0.0]
+    set_rate(optimizer, 0.5)
+    set_rate(optimizer, 0.25)
+    assert [group["lr"] for group in optimizer.param_groups] == [0.05, 0.05]
+    before = model.weight.detach().clone()
+    model(torch.ones(1, 3)).sum().backward()
+    optimizer.step()
+    assert not torch.equal(before, model.weight)

@@ -1,0 +1,174 @@
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+
+from sslbench.errors import Diverged, TimeLimit
+from sslbench.hooks.registry import Registry
+from sslbench.testing.fakes import TinyBackbone, TinyDataset, TinyTokenBackbone
+from sslbench.train.checkpoint import weights_digest
+from sslbench.train.data import judged
+from sslbench.train.pretrain import Pretraining, Schedule
+from sslbench.train.randomness import seed_everything
+
+REGISTRY = Registry()
+TRAINED = [name for name in REGISTRY.names("method") if REGISTRY.get("method", name).trains]
+
+
+def pretraining(
+    name="simclr",
+    seed=0,
+    checkpoint=None,
+    epochs=3,
+    data=None,
+    sights=None,
+    warn=None,
+    given=None,
+    **schedule,
+):
+    """A real method on a tiny backbone and 64 tiny images: 4 steps an epoch."""
+    spec = REGISTRY.get("method", name)
+    params = spec.params(**{**spec.presets.get("quick", {}), **(given or {})})
+    data = data or judged(TinyDataset(), judge_on="test", train_images=None, image_size=8)
+    seed_everything(seed, "init")
+    backbone = TinyTokenBackbone(8, 2) if "tokens" in spec.needs else TinyBackbone()
+    ratio = 0.75 if "masking" in spec.uses else None
+    method = spec.build(params, backbone=backbone, image_size=8, mask_ratio=ratio)
+    augmentation = REGISTRY.get("augmentation", "affine")
+    masking = REGISTRY.get("masking", "random")
+    return Pretraining(
+        method,
+        params,
+        data,
+        augmentation.build(augmentation.params()),
+        masking.build(masking.params()) if ratio else None,
+        ratio,
+        Schedule(epochs=epochs, batch_size=16, seed=seed, device=torch.device("cpu"), **schedule),
+        checkpoint,
+        on_sight=None if sights is None else sights.append,
+        on_warning=warn,
+    )
+
+
+class Killed(Exception):
+    pass
+
+
+def killed_at(run, step):
+    """Run until ``step`` steps are done, then die as if the power went."""
+    train = run._train_step
+
+    def step_or_die(images, progress):
+        if progress.step == step:
+            raise Killed
+        train(images, progress)
+
+    run._train_step = step_or_die
+    with pytest.raises(Killed):
+        run.run()
+
+
+@pytest.mark.parametrize("name", TRAINED)
+@pytest.mark.parametrize("step", [1, 4, 7])
+def test_a_killed_training_continues_bit_for_bit(tmp_path, name, step):
+    whole = pretraining(name)
+    trained = whole.run()
+    path = tmp_path / "c.safetensors"
+    killed_at(pretraining(name, checkpoint=path, checkpoint_every=1e-9), step)
+    rest = pretraining(name, checkpoint=path)
+    resumed = rest.run()
+    assert resumed.resumed_at == step
+    assert weights_digest(whole.method) == weights_digest(rest.method)
+    assert resumed.final_loss == trained.final_loss
+    assert (resumed.steps, len(resumed.step_ms)) == (12, 12)
+
+
+@pytest.mark.parametrize("name", TRAINED)
+def test_the_same_seed_gives_the_same_weights_and_another_seed_others(name):
+    runs = [pretraining(name, seed=seed, epochs=1) for seed in (0, 0, 1)]
+    for run in runs:
+        run.run()
+    digests = [weights_digest(run.method) for run in runs]
+    assert digests[0] == digests[1] != digests[2]
+
+
+@pytest.mark.parametrize("name", TRAINED)
+def test_training_lowers_the_loss(name):
+    sights = []
+    pretraining(name, epochs=12, sights=sights).run()
+    assert sights[-1].loss < sights[0].loss
+    assert (sights[-1].epoch, sights[-1].step, sights[-1].total_steps) == (12, 48, 48)
+
+
+def test_what_it_took_is_told():
+    trained = pretraining().run()
+    assert (trained.epochs, trained.steps, trained.batch_size) == (3, 12, 16)
+    assert trained.times.images_per_second > 0
+    assert trained.times.step_ms_median > 0
+    assert 0 <= trained.times.data_wait_share <= 1
+    assert math.isfinite(trained.final_loss)
+    assert trained.seconds >= sum(trained.step_ms) / 1000 * 0.9
+
+
+def test_zero_epochs_train_nothing():
+    trained = pretraining(epochs=0).run()
+    assert (trained.steps, trained.final_loss, trained.times.images_per_second) == (0, None, None)
+
+
+def test_a_loss_that_is_not_a_number_ends_the_training():
+    run = pretraining(given={"lr": 1e30, "optimizer": "sgd"})
+    with pytest.raises(Diverged, match="the loss was nan within epoch"):
+        run.run()
+
+
+def test_a_time_limit_ends_the_training():
+    with pytest.raises(TimeLimit, match=r"longer than 1e-06 s \(time_limit\), at step 4 of 12"):
+        pretraining(time_limit=1e-6).run()
+
+
+def test_a_damaged_checkpoint_is_said_and_training_starts_anew(tmp_path):
+    path = tmp_path / "c.safetensors"
+    path.write_bytes(b"not a checkpoint")
+    said = []
+    trained = pretraining(checkpoint=path, warn=said.append).run()
+    assert trained.resumed_at is None
+    assert trained.steps == 12
+    assert len(said) == 1
+    assert "cannot be read" in said[0]
+
+
+def test_a_checkpoint_that_cannot_be_written_does_not_end_the_training(tmp_path):
+    blocked = tmp_path / "file"
+    blocked.write_text("")
+    said = []
+    trained = pretraining(checkpoint=blocked / "c", checkpoint_every=1e-9, warn=said.append).run()
+    assert trained.steps == 12
+    assert "no checkpoint written" in said[0]
+
+
+def test_bf16_trains_on_a_cpu():
+    trained = pretraining(precision="bf16").run()
+    assert math.isfinite(trained.final_loss)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("name", TRAINED)
+@pytest.mark.parametrize("precision", ["fp32", "bf16", "fp16"])
+def test_every_method_trains_on_a_gpu(name, precision):
+    run = pretraining(name)
+    on_gpu = Pretraining(
+        run.method,
+        run.params,
+        judged(TinyDataset(), judge_on="test", train_images=None, image_size=8),
+        REGISTRY.get("augmentation", "affine").build(REGISTRY.get("augmentation", "affine").params()),
+        run.masking,
+        run.mask_ratio,
+        Schedule(epochs=2, batch_size=16, seed=0, device=torch.device("cuda"), precision=precision),
+    )
+    trained = on_gpu.run()
+    assert math.isfinite(trained.final_loss)
+    assert len(trained.step_ms) == trained.steps == 8
+    assert trained.peak_memory_bytes > 0
