@@ -113,7 +113,8 @@ def of_masking(spec: Spec, params: Any) -> Problems:
             if mask.shape != (6, patches) or mask.dtype != torch.bool:
                 yield f"{where}: answered {mask.dtype} {list(mask.shape)}, not bool [6, {patches}]"
             elif not bool((mask.sum(dim=1) == hidden_count(patches, ratio)).all()):
-                yield f"{where}: hides {mask.sum(dim=1).tolist()} patches, not {hidden_count(patches, ratio)} in every row"
+                hidden = mask.sum(dim=1).tolist()
+                yield f"{where}: hides {hidden} patches, not {hidden_count(patches, ratio)} in every row"
             if not torch.equal(mask, masking.sample(6, grid, ratio, generator.manual_seed(0))):
                 yield f"{where}: not the same for the same generator state"
             if not torch.equal(state, torch.get_rng_state()):

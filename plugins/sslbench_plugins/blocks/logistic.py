@@ -13,7 +13,7 @@ Numerical Optimization, algorithm 7.4), with two changes that pay because the mo
   Ann. Inst. Stat. Math. 44), which takes away most of the effect of correlated features.
 
 Classes come before samples in every tensor: softmax and sums over a few classes are then vectorised over samples.
-Nothing but the convergence check reads from the device, once in ``CHECK_EVERY`` steps.
+Nothing but the convergence check waits for the device, once in ``CHECK_EVERY`` steps on an accelerator.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from torch.nn import functional as F
 HISTORY = 10
 CHECK_EVERY = 5
 LINE_SEARCH_STEPS = 2
+RELATIVE_TOLERANCE = 1e-4
 
 
 class LogisticFit(NamedTuple):
@@ -61,8 +62,9 @@ def fit_logistic(
     ``features``: float32 or float64 ``[B, n, D]``, or ``[n, D]`` for B = 1, finite; quickest when the columns have
     mean 0. ``labels``: int64 ``[B, n]`` or ``[n]``, 0..classes-1. ``l2``: > 0. ``init``: where to start, such as the
     fit at another ``l2``; zero otherwise. ``tolerance``: how far from its minimum the objective may end, in nats, by
-    the bound ``|gradient|^2 / (2 l2)``. Runs on the features' device and in their dtype; float32 resolves gradients
-    to about 1e-6, so that ``l2 * tolerance`` should be 1e-10 or more.
+    the bound ``|gradient|^2 / (2 l2)``; that bound also ends 1e-4 or less of what it is at zero weights, since where
+    ``l2`` is large little is to be won and still decides the predictions. Runs on the features' device and in their
+    dtype; float32 resolves gradients to about 1e-6, so that ``l2 * tolerance`` should be 1e-10 or more.
     """
     if features.ndim == 2:
         features, labels = features[None], labels[None]
@@ -87,11 +89,12 @@ def _fit(
     max_steps: int,
 ) -> LogisticFit:
     problem = _Problem(features, labels, classes, l2)
-    if init is None:
-        start = features.new_zeros(len(features), classes, features.shape[2] + 1)
-    else:
+    start = features.new_zeros(len(features), classes, features.shape[2] + 1)
+    scale = problem.squared_norm(problem.partition_and_gradient(start, problem.logits(start))[1])
+    limit = (RELATIVE_TOLERANCE * scale).clamp_max(2 * l2 * tolerance)
+    if init is not None:
         start = torch.cat([init.weight, init.bias], dim=2)
-    theta, converged, steps = _minimise(problem, start, 2 * l2 * tolerance, max_steps)
+    theta, converged, steps = _minimise(problem, start, limit, max_steps)
     weight, bias = theta[:, :, :-1], theta[:, :, -1:]
     return LogisticFit(weight, bias - bias.mean(dim=1, keepdim=True), converged, steps)
 
@@ -118,6 +121,11 @@ class _Problem:
     def precondition(self, gradient: Tensor) -> Tensor:
         weight = torch.cholesky_solve(gradient[:, :, :-1].mT, self._factor).mT
         return torch.cat([weight, self.classes * gradient[:, :, -1:]], dim=2)
+
+    def squared_norm(self, gradient: Tensor) -> Tensor:
+        """``[B, 1, 1]``. The bias is not penalised: its curvature is about 1 / C, where the weights' is l2 or more."""
+        bias = gradient[:, :, -1:]
+        return _dot(gradient, gradient) + max(0.0, self.l2 * self.classes - 1) * _dot(bias, bias)
 
     def logits(self, theta: Tensor) -> Tensor:
         """``[B, C, n]``."""
@@ -177,24 +185,23 @@ class _Line(NamedTuple):
         return best
 
 
-def _minimise(problem: _Problem, theta: Tensor, squared_norm: float, max_steps: int) -> tuple[Tensor, bool, int]:
-    """L-BFGS until no gradient's squared norm is above ``squared_norm``: parameters, success, steps taken."""
+def _minimise(problem: _Problem, theta: Tensor, limit: Tensor, max_steps: int) -> tuple[Tensor, bool, int]:
+    """L-BFGS until no gradient's squared norm is above ``limit``: parameters, success, steps taken."""
+    every = 1 if theta.device.type == "cpu" else CHECK_EVERY
     logits = problem.logits(theta)
     partition, gradient = problem.partition_and_gradient(theta, logits)
     history: deque[tuple[Tensor, Tensor, Tensor]] = deque(maxlen=HISTORY)
     for step in range(max_steps):
-        if step % CHECK_EVERY == 0 and bool((_dot(gradient, gradient) <= squared_norm).all()):
+        if step % every == 0 and bool((problem.squared_norm(gradient) <= limit).all()):
             return theta, True, step
         direction = -_inverse_hessian_product(problem, gradient, history)
         change = problem.logits(direction)
-        line = problem.along(theta, direction, logits, change)
-        length = line.minimum(partition, _dot(gradient, direction))
-        theta = theta + length * direction
-        logits = logits + length * change
-        before = gradient
+        length = problem.along(theta, direction, logits, change).minimum(partition, _dot(gradient, direction))
+        moved, before = length * direction, gradient
+        theta, logits = theta + moved, logits + length * change
         partition, gradient = problem.partition_and_gradient(theta, logits)
-        history.append(_pair(length * direction, gradient - before))
-    return theta, bool((_dot(gradient, gradient) <= squared_norm).all()), max_steps
+        history.append(_pair(moved, gradient - before))
+    return theta, bool((problem.squared_norm(gradient) <= limit).all()), max_steps
 
 
 def _pair(moved: Tensor, bent: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -1,0 +1,59 @@
+"""What is imported before a command does anything; times are in ``benchmarks/``."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+
+def imported(*arguments):
+    """Modules in a fresh interpreter after one command."""
+    code = (
+        "import sys, contextlib, io\n"
+        "from sslbench.cli.main import call\n"
+        "with contextlib.redirect_stdout(io.StringIO()):\n"
+        f"    code = call({list(arguments)!r})\n"
+        "print(code, *sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=True)
+    code, *modules = done.stdout.split()
+    return int(code), set(modules)
+
+
+@pytest.mark.parametrize("arguments", [("--help",), ("--version",), ("list",), ("list", "method", "--format", "json")])
+def test_help_and_list_import_neither_torch_nor_pandas_nor_pydantic(arguments):
+    code, modules = imported(*arguments)
+    assert code == 0
+    assert modules.isdisjoint({"torch", "pandas", "numpy", "pydantic", "rich", "pluggy", "sslbench_plugins"})
+
+
+@pytest.mark.parametrize("command", ["run", "plan", "results", "show", "plugins", "doctor"])
+def test_the_help_of_a_command_is_light_too(command):
+    code, modules = imported(command, "--help")
+    assert code == 0
+    assert modules.isdisjoint({"torch", "pandas", "pydantic", "rich"})
+
+
+def test_results_never_imports_torch(tmp_path):
+    from sslbench.store.results import ResultsStore
+
+    with ResultsStore.open_for_writing(tmp_path):
+        pass
+    code, modules = imported("results", str(tmp_path))
+    assert code == 0
+    assert modules.isdisjoint({"torch", "pydantic", "rich", "sslbench_plugins"})
+
+
+def test_the_public_door_imports_no_torch_and_knows_its_names():
+    code = "import sys, sslbench; print('torch' in sys.modules, 'pydantic' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["False", "False"]
+    import sslbench
+
+    for name in sslbench.__all__:
+        assert getattr(sslbench, name) is not None
+    assert sslbench.__version__
+    with pytest.raises(AttributeError, match="has no attribute 'nothing'"):
+        _ = sslbench.nothing

@@ -1,0 +1,110 @@
+"""Every registered spec keeps its contract; a plugin is tested by being registered."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from sslbench.hooks.catalogue import Catalogue
+from sslbench.hooks.contracts import Metric, ViewRequest
+from sslbench.hooks.kinds import AugmentationSpec, EvaluatorSpec, MaskingSpec, MethodSpec
+from sslbench.hooks.registry import Registry
+from sslbench.testing.conformance import problems
+from sslbench.testing.fakes import TinyBackbone
+from sslbench.train.models import Method
+
+REGISTRY = Registry()
+GIVEN = {("backbone", "timm"): {"name": "vit_tiny_patch16_224"}}
+"""For specs with required parameters."""
+ELSEWHERE = {("dataset", "imagefolder"), ("dataset", "parquet"), ("dataset", "cifar10")}
+"""Data sets that need files; their own tests make some and check them against the contract."""
+NAMES = [entry.promise for entry in Catalogue.installed().entries if entry.distribution == "sslbench"]
+
+
+@pytest.mark.parametrize(("kind", "name"), [pair for pair in NAMES if pair not in ELSEWHERE], ids="/".join)
+def test_a_builtin_keeps_its_contract(kind, name):
+    assert problems(REGISTRY.get(kind, name), **GIVEN.get((kind, name), {})) == []
+
+
+@pytest.mark.parametrize(("kind", "name"), NAMES, ids="/".join)
+def test_a_builtin_is_summed_up_by_the_first_line_of_its_module(kind, name):
+    assert REGISTRY.get(kind, name).summary == Catalogue.installed().owner(kind, name).summary
+
+
+class Augmentation:
+    def __init__(self, make):
+        self.make = make
+
+    def view(self, index, kind, size):
+        return lambda images, generator: self.make(images, size, generator)
+
+
+def augmentation(make):
+    return AugmentationSpec(name="a", summary="An a.", build=lambda params: Augmentation(make))
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda x, size, g: torch.zeros(len(x), 3, size, size + 1), "answered torch.float32 [5, 3, 16, 17]"),
+        (lambda x, size, g: torch.full((len(x), 3, size, size), 255.0), "values from 255 to 255, not within 0..1"),
+        (lambda x, size, g: torch.rand(len(x), 3, size, size), "drew from torch's global generator"),
+        (lambda x, size, g: x.zero_()[:, :, :1, :1].expand(-1, -1, size, size) / 1.0, "it changed its input"),
+        (lambda x, size, g: 1 / 0, "raised ZeroDivisionError"),
+    ],
+)
+def test_a_wrong_augmentation_is_told_what_is_wrong(make, words):
+    assert any(words in line for line in problems(augmentation(make)))
+
+
+class Masking:
+    def sample(self, batch, grid, ratio, generator):
+        return torch.rand(batch, grid[0] * grid[1], generator=generator) < ratio
+
+
+def test_a_masking_with_uneven_counts_is_told():
+    spec = MaskingSpec(name="m", summary="An m.", build=lambda params: Masking())
+    assert any("patches, not 4 in every row" in line for line in problems(spec))
+
+
+class Constant:
+    def evaluate(self, data):
+        data.train.features.zero_()
+        return [Metric("c", float("nan"))]
+
+
+def test_a_wrong_evaluator_is_told_what_is_wrong():
+    spec = EvaluatorSpec(name="e", summary="An e.", build=lambda params: Constant())
+    found = "\n".join(problems(spec))
+    assert "c is nan; what cannot be measured is None" in found
+    assert "it changed the features" in found
+
+
+class Detached(Method):
+    def __init__(self):
+        super().__init__()
+        self.backbone = TinyBackbone()
+        self.head = torch.nn.Linear(16, 1)
+
+    @property
+    def views(self):
+        return (ViewRequest("global", 16),)
+
+    @property
+    def encoder(self):
+        return self.backbone
+
+    def forward(self, views, *, mask, progress):
+        return self.head(self.backbone(views[0]).detach()).mean(), {}
+
+
+def test_a_method_whose_encoder_learns_nothing_is_told():
+    spec = MethodSpec(name="d", summary="A d.", build=lambda params, **context: Detached())
+    assert problems(spec) == ["method 'd': no gradient reaches the encoder"]
+
+
+def test_names_and_summaries_are_checked():
+    spec = MaskingSpec(name="My Masking", summary="two\nlines", build=lambda params: Masking())
+    found = "\n".join(problems(spec))
+    assert "must be lower-case" in found
+    assert "summary must be one line" in found
