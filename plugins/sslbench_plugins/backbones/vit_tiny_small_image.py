@@ -14,7 +14,7 @@ class ViTParams(Params):
     dim: int = param(192, "width of the tokens", ge=4, multiple_of=4)
     depth: int = param(12, "transformer blocks", ge=1)
     heads: int = param(3, "attention heads", ge=1)
-    patch_size: int = param(0, "side of a patch; 0: an eighth of the image, at least 2", ge=0, unit="px")
+    patch_size: int = param(0, "side of a patch; 0: an eighth of the image, or what divides it below that", ge=0, unit="px")
     pool: str = param("mean", "features: mean of the patch tokens, or the class token", pattern="^(mean|class)$")
 
 
@@ -25,7 +25,7 @@ class ViTSmallImage(TokenBackbone):
 
     def __init__(self, params: ViTParams, image_size: int) -> None:
         super().__init__()
-        patch = params.patch_size or max(2, image_size // 8)
+        patch = params.patch_size or default_patch(image_size)
         if image_size % patch:
             raise UserError(
                 f"backbone 'vit-tiny-small-image': image size {image_size} is not divisible by patch_size = {patch}"
@@ -60,6 +60,11 @@ class ViTSmallImage(TokenBackbone):
         return tokens[:, 0] if self.pool == "class" else tokens[:, self.prefix_tokens :].mean(dim=1)
 
 
+def default_patch(image_size: int) -> int:
+    """The largest patch that divides the image into a grid of 8 x 8 or finer."""
+    return next(size for size in range(max(1, image_size // 8), 0, -1) if image_size % size == 0)
+
+
 def build(params: ViTParams, *, image_size: int) -> ViTSmallImage:
     return ViTSmallImage(params, image_size)
 
@@ -73,7 +78,7 @@ def sslbench_backbones() -> list[BackboneSpec]:
             params=ViTParams,
             build=build,
             provides=frozenset({"tokens"}),
-            presets={"quick": {"dim": 96, "depth": 4, "heads": 3}},
+            presets={"quick": {"dim": 48, "depth": 2, "heads": 3}},
             citation="Dosovitskiy et al. 2021; width of ViT-Tiny: Touvron et al. 2021; positions: He et al. 2022",
         )
     ]

@@ -15,7 +15,8 @@ def nt_xent(first: Tensor, second: Tensor, temperature: float) -> Tensor:
     """
     pairs = len(first)
     embeddings = functional.normalize(torch.cat([first, second]).float(), dim=1)
-    with torch.autocast(embeddings.device.type, enabled=False):
+    # Autocast knows no meta device, on which arithmetic is counted.
+    with torch.autocast("cuda" if embeddings.is_cuda else "cpu", enabled=False):
         logits = embeddings @ embeddings.T / temperature
         logits.fill_diagonal_(float("-inf"))
         positives = torch.arange(2 * pairs, device=logits.device).roll(pairs)

@@ -19,6 +19,8 @@ SIMILARITIES = 1 << 24
 """similarities held at once: 64 MiB of float32"""
 FEWEST_QUERIES = 64
 """queries at once at the least; fewer make the matrix product slow"""
+GROUP = 8
+"""columns whose maximum is taken before the search for the largest; 4 and 16 were no faster"""
 VOTE_UNIT = 1 << 40
 """votes are whole multiples of 1 / VOTE_UNIT, so that their sum does not depend on the order of adding"""
 
@@ -42,22 +44,20 @@ def nearest(bank: Tensor, queries: Tensor, k: int) -> Iterator[tuple[Tensor, Ten
 
 
 def largest(values: Tensor, k: int) -> tuple[Tensor, Tensor]:
-    """``values.topk(k)`` of ``[m, N]``, in less time where N is far above k.
+    """``values.topk(k)`` of ``[m, N]``, two to three times as fast where N is far above k.
 
-    The columns are dealt into groups. Each of the k largest values is in one of the k groups with the largest maxima
-    (else k groups would each hold a larger one), so only those are searched; the maxima cost one fast pass.
+    The columns are dealt into groups of ``GROUP``. The k largest values are in the k groups with the largest maxima
+    (else k groups would each hold a larger one), which are found in the same way; only their members are compared.
     """
     columns = values.shape[1]
-    size = int((columns / k) ** 0.5)
-    if size < 4:
+    if columns < 2 * GROUP * k:
         return values.topk(k, dim=1)
-    groups = columns // size
-    dealt = values[:, : groups * size].unflatten(1, (size, groups))
-    best = dealt.amax(dim=1).topk(k, dim=1, sorted=False).indices
-    places = torch.arange(0, groups * size, groups, device=values.device)
-    candidates = (best[:, :, None] + places).flatten(1)
-    left_over = torch.arange(groups * size, columns, device=values.device).expand(len(values), -1)
-    candidates = torch.cat([candidates, left_over], dim=1)
+    groups = columns // GROUP
+    dealt = values[:, : groups * GROUP].unflatten(1, (GROUP, groups))
+    _, best = largest(dealt.amax(dim=1), k)
+    members = torch.arange(0, groups * GROUP, groups, device=values.device)
+    left_over = torch.arange(groups * GROUP, columns, device=values.device).expand(len(values), -1)
+    candidates = torch.cat([(best[:, :, None] + members).flatten(1), left_over], dim=1)
     found, at = values.gather(1, candidates).topk(k, dim=1)
     return found, candidates.gather(1, at)
 

@@ -136,9 +136,10 @@ def sslbench_methods() -> list[MethodSpec]:
             augmentation="mae",
             presets={
                 "quick": {
-                    "decoder_dim": 64,
-                    "decoder_depth": 1,
-                    "decoder_heads": 4,
+                    "decoder_dim": 48,
+                    "decoder_depth": 2,
+                    "decoder_heads": 3,
+                    "norm_pix": False,
                     "lr": 2e-3,
                     "lr_batch": 0,
                     "warmup_epochs": 1,

@@ -1,0 +1,1 @@
+"""Records as tables: what was measured, on one line a recipe."""

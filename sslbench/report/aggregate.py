@@ -1,0 +1,246 @@
+"""Records -> one row a recipe, with mean, standard deviation and count over its seeds."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from sslbench.report.rows import AXES, Record, Row, as_text, assigned, differing, evaluator_of, gather, telling
+
+JUDGED = ("done", "collapsed")
+"""Statuses whose metrics are measurements."""
+SPEED = {
+    "images_per_second": ("pretraining", "images_per_second"),
+    "step_ms_median": ("pretraining", "step_ms_median"),
+    "step_ms_iqr": ("pretraining", "step_ms_iqr"),
+    "data_wait_share": ("pretraining", "data_wait_share"),
+    "peak_memory_bytes": ("pretraining", "peak_memory_bytes"),
+    "flops_per_image": ("pretraining", "flops_per_image"),
+    "pretraining_seconds": ("pretraining", "seconds"),
+    "embed_images_per_second": ("features", "images_per_second"),
+}
+"""Column -> where it is in a record."""
+
+
+@dataclass(frozen=True)
+class Quality:
+    """One metric as a column. ``label`` is its name, and what tells evaluators apart that share the name."""
+
+    label: str
+    name: str
+    unit: str
+    higher_is_better: bool
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What kept cells of one row from being done."""
+
+    row: int
+    status: str
+    reason: str
+    seeds: tuple[int, ...]
+    evaluators: tuple[str, ...]
+    """those it kept from judging; empty for all of the row's"""
+
+
+@dataclass(frozen=True)
+class Aggregate:
+    """What the records say, a row for each recipe.
+
+    ``table`` has one line for each of ``rows``, in their order. Columns: the axes; ``KIND.PARAMETER`` for each
+    parameter that tells rows apart; ``seeds`` (their number) and ``status``; for each metric and each quantity of
+    ``SPEED``: ``_mean``, ``_std`` (ddof 1, null for one seed) and ``_n`` over seeds; for a metric with repeated
+    draws inside the evaluator also ``_draws_std`` and ``_draws_n`` (root mean square and mean over seeds).
+    """
+
+    rows: tuple[Row, ...]
+    table: pd.DataFrame
+    qualities: tuple[Quality, ...]
+    tells: dict[tuple[str, str], list[str]]
+    """(kind, plugin name) -> parameters that tell rows of that name apart"""
+    problems: tuple[Problem, ...]
+    unmeasured: dict[tuple[str, str], int]
+    """(metric, reason) -> cells that were judged without it"""
+    skipped: dict[str, int]
+    """reason -> number of cells"""
+    images_skipped: dict[str, int]
+    """data set -> images that were left out"""
+    older: int
+    """records left out because newer code or data made the same cell again"""
+
+
+def aggregate(records: Iterable[Record]) -> Aggregate:
+    records = list(records)
+    rows, older = gather(records)
+    cells = pd.DataFrame([cell_of(place, record) for place, row in enumerate(rows) for record in row.records])
+    values = [value for place, row in enumerate(rows) for r in row.records for value in values_of(place, r)]
+    qualities, labels = name_metrics(values)
+    for value in values:
+        value["label"] = labels[value["name"], value["evaluator"]]
+    judged = [value for value in values if value["judged"]]
+    tells = telling(rows)
+    parts = [identity(rows, tells)]
+    if rows:
+        parts += [statistics(judged, qualities), speeds(cells)]
+    table = pd.concat(parts, axis="columns").reindex(range(len(rows)))
+    counts = [name for part in parts[1:] for name in part if name.endswith("_n")]
+    table[counts] = table[counts].fillna(0).astype(int)
+    skipped = Counter(str(r["reason"]) for r in records if r["status"] == "skipped")
+    return Aggregate(
+        rows=tuple(rows),
+        table=table,
+        qualities=tuple(qualities),
+        tells=tells,
+        problems=tuple(problems(rows)),
+        unmeasured=dict(Counter((v["label"], v["reason"]) for v in judged if v["value"] is None and v["reason"])),
+        skipped=dict(skipped),
+        images_skipped=images_skipped(rows),
+        older=older,
+    )
+
+
+def cell_of(place: int, record: Record) -> dict[str, Any]:
+    """Speed of one record, which it shares with the others of its pretraining."""
+    parts = {name: record.get(name) or {} for name in ("pretraining", "features")}
+    speed = {column: parts[part].get(name) for column, (part, name) in SPEED.items()}
+    return {"row": place, "pretraining": parts["pretraining"].get("key") or f"seed {record['seed']}", **speed}
+
+
+def values_of(place: int, record: Record) -> list[dict[str, Any]]:
+    """The metrics of one record."""
+    name, params = evaluator_of(record)
+    return [
+        {
+            "row": place,
+            "name": metric,
+            "evaluator": as_text([name, params]),
+            "evaluator_name": name,
+            "evaluator_params": params,
+            "judged": record["status"] in JUDGED,
+            **{key: facts.get(key) for key in ("value", "unit", "higher_is_better", "std", "n", "reason")},
+        }
+        for metric, facts in record["metrics"].items()
+    ]
+
+
+def name_metrics(values: Sequence[dict[str, Any]]) -> tuple[list[Quality], dict[tuple[str, str], str]]:
+    """The metric columns: evaluators in the order in which they appear, the metrics of each by name.
+
+    A metric that nobody measured has a column only if its evaluator measured nothing else.
+    Answers also (metric, evaluator) -> label.
+    """
+    order = list(dict.fromkeys(value["evaluator"] for value in values))
+    first = {(v["name"], v["evaluator"]): v for v in reversed(values)}
+    measured = {(v["name"], v["evaluator"]) for v in values if v["judged"] and v["value"] is not None}
+    useful = {evaluator for _, evaluator in measured}
+    keys = sorted(first, key=lambda key: (order.index(key[1]), natural(key[0])))
+    labels = {}
+    for name, evaluator in keys:
+        rivals = [first[key] for key in keys if key[0] == name]
+        own = first[name, evaluator]
+        words = [own["evaluator_name"]] if len({r["evaluator_name"] for r in rivals}) > 1 else []
+        same = [r["evaluator_params"] for r in rivals if r["evaluator_name"] == own["evaluator_name"]]
+        words += [assigned(own["evaluator_params"], differing(same))]
+        tag = " ".join(filter(None, words))
+        labels[name, evaluator] = f"{name} ({tag})" if tag else name
+    qualities = [
+        Quality(labels[key], key[0], first[key]["unit"] or "", bool(first[key]["higher_is_better"]))
+        for key in keys
+        if key in measured or key[1] not in useful
+    ]
+    return qualities, labels
+
+
+def natural(name: str) -> list[Any]:
+    """A sort key in which ``@2`` comes before ``@13``."""
+    return [(1, int(part), "") if part.isdigit() else (0, 0, part) for part in re.split(r"(\d+)", name)]
+
+
+def identity(rows: Sequence[Row], tells: dict[tuple[str, str], list[str]]) -> pd.DataFrame:
+    """Axes, telling parameters, number of seeds and status of each row."""
+    extra = dict.fromkeys((kind, name) for (kind, _), names in tells.items() for name in names)
+    lines = []
+    for row in rows:
+        params = {f"{kind}.{name}": row.params[kind].get(name) for kind, name in extra}
+        seeds = {record["seed"] for record in row.records}
+        lines.append({**row.axes, **params, "seeds": len(seeds), "status": status_of(row)})
+    columns = [*AXES, *(f"{kind}.{name}" for kind, name in extra), "seeds", "status"]
+    return pd.DataFrame(lines, columns=columns, dtype=object)
+
+
+def status_of(row: Row) -> str:
+    """``2 done, 1 diverged``: how many seeds; one counts as done if all its evaluators are."""
+    of_seed: dict[int, str] = {}
+    for record in row.records:
+        if of_seed.get(record["seed"], "done") == "done":
+            of_seed[record["seed"]] = record["status"]
+    counts = Counter(of_seed.values())
+    return ", ".join(f"{counts[status]} {status}" for status in sorted(counts, key=lambda s: (s != "done", s)))
+
+
+def statistics(judged: Sequence[dict[str, Any]], qualities: Sequence[Quality]) -> pd.DataFrame:
+    """Mean, standard deviation and count of each metric over the seeds of each row."""
+    columns = ["row", "label", "value", "std", "n"]
+    frame = pd.DataFrame([{c: v[c] for c in columns} for v in judged], columns=columns)
+    frame = frame.astype({"value": float, "std": float, "n": float}).dropna(subset="value")
+    frame["variance"] = frame["std"] ** 2
+    found = frame.groupby(["row", "label"]).agg(
+        mean=("value", "mean"),
+        std=("value", "std"),
+        n=("value", "count"),
+        variance=("variance", "mean"),
+        draws=("n", "mean"),
+    )
+    parts: dict[str, pd.Series] = {}
+    for quality in qualities:
+        known = quality.label in found.index.get_level_values("label")
+        own = found.xs(quality.label, level="label") if known else found.iloc[:0].droplevel("label")
+        parts |= {f"{quality.label}_{name}": own[name] for name in ("mean", "std", "n")}
+        if own["variance"].notna().any():
+            parts[f"{quality.label}_draws_std"] = own["variance"].map(math.sqrt)
+            parts[f"{quality.label}_draws_n"] = own["draws"].round()
+    return pd.DataFrame(parts)
+
+
+def speeds(cells: pd.DataFrame) -> pd.DataFrame:
+    """Mean, standard deviation and count of each speed over the pretrainings of each row."""
+    cells = cells.astype(dict.fromkeys(SPEED, float))
+    # The records of one pretraining repeat its figures, or lack them: the first one known counts.
+    once = cells.groupby(["row", "pretraining"]).first()
+    found = once.groupby("row").agg(["mean", "std", "count"])
+    found.columns = [f"{name}_{'n' if what == 'count' else what}" for name, what in found.columns]
+    return found
+
+
+def problems(rows: Sequence[Row]) -> list[Problem]:
+    """What is not done, cells with the same row, status and reason together."""
+    found = []
+    for place, row in enumerate(rows):
+        everyone = {record["evaluator"] for record in row.records}
+        groups: dict[tuple[str, str], list[Record]] = {}
+        for record in row.records:
+            if record["status"] != "done":
+                reason = (str(record.get("reason") or "").splitlines() or [""])[0]
+                groups.setdefault((record["status"], reason), []).append(record)
+        for (status, reason), records in groups.items():
+            names = tuple(dict.fromkeys(record["evaluator"] for record in records))
+            seeds = tuple(sorted({record["seed"] for record in records}))
+            found.append(Problem(place, status, reason, seeds, names if set(names) != everyone else ()))
+    return found
+
+
+def images_skipped(rows: Sequence[Row]) -> dict[str, int]:
+    found: dict[str, int] = {}
+    for row in rows:
+        counts = [(record.get("pretraining") or {}).get("images_skipped") or 0 for record in row.records]
+        if max(counts, default=0):
+            name = row.name("dataset")
+            found[name] = max(found.get(name, 0), *counts)
+    return found

@@ -1,0 +1,104 @@
+"""Which records belong on one row: the same recipe on the same data, over its seeds and evaluators."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+AXES = ("dataset", "method", "augmentation", "masking", "mask_ratio", "backbone")
+"""Fields of a record that say which row it is on."""
+KINDS = ("method", "augmentation", "masking", "dataset", "backbone", "training")
+"""Whose parameters say so as well."""
+IN_AN_AXIS = {("masking", "ratio")}
+"""Parameters that are an axis of their own."""
+
+Record = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Row:
+    """One recipe on one data set."""
+
+    axes: Mapping[str, Any]
+    params: Mapping[str, Mapping[str, Any]]
+    records: list[Record] = field(default_factory=list)
+
+    def name(self, kind: str) -> str:
+        """Of the plugin of that kind; the training settings have none."""
+        return str(self.axes.get(kind) or "")
+
+
+def gather(records: Iterable[Record]) -> tuple[list[Row], int]:
+    """Rows in the order in which they first appear, skipped cells left out.
+
+    A cell that was made again by newer code or data has a record for each; the newest counts. Answers also how
+    many older ones were left out.
+    """
+    rows: dict[str, Row] = {}
+    newest: dict[str, dict[tuple[str, int], Record]] = {}
+    older = 0
+    for record in records:
+        if record["status"] == "skipped":
+            continue
+        params = {kind: (record.get("params") or {}).get(kind) or {} for kind in KINDS}
+        axes = {axis: record.get(axis) for axis in AXES}
+        key = as_text([axes, params])
+        rows.setdefault(key, Row(axes, params))
+        cells = newest.setdefault(key, {})
+        cell = (as_text(evaluator_of(record)), record["seed"])
+        older += cell in cells
+        if cell not in cells or made(record) >= made(cells[cell]):
+            cells[cell] = record
+    for key, row in rows.items():
+        row.records.extend(newest[key].values())
+    return list(rows.values()), older
+
+
+def evaluator_of(record: Record) -> tuple[str, Mapping[str, Any]]:
+    """Name and parameters."""
+    return record["evaluator"], (record.get("params") or {}).get("evaluator") or {}
+
+
+def made(record: Record) -> str:
+    """When: UTC, ISO 8601."""
+    return (record.get("provenance") or {}).get("time") or ""
+
+
+def as_text(value: Any) -> str:
+    return json.dumps(value, sort_keys=True)
+
+
+def differing(given: Sequence[Mapping[str, Any]], everywhere: bool = True) -> list[str]:
+    """Parameters that do not have one value; with ``everywhere``, one that is not always there differs as well."""
+    names = dict.fromkeys(name for params in given for name in params)
+    found = []
+    for name in names:
+        values = [as_text(params[name]) for params in given if name in params]
+        if len(set(values)) > 1 or (everywhere and len(values) < len(given)):
+            found.append(name)
+    return found
+
+
+def telling(rows: Sequence[Row]) -> dict[tuple[str, str], list[str]]:
+    """(kind, plugin name) -> the parameters that tell rows of that name apart."""
+    found = {}
+    for kind in KINDS:
+        for name in dict.fromkeys(row.name(kind) for row in rows):
+            given = [row.params[kind] for row in rows if row.name(kind) == name]
+            # Untrained baselines have fewer training settings, which does not tell them apart.
+            names = differing(given, everywhere=kind != "training")
+            found[kind, name] = [param for param in names if (kind, param) not in IN_AN_AXIS]
+    return found
+
+
+def assigned(params: Mapping[str, Any], names: Iterable[str]) -> str:
+    """``temperature=0.1, width=2``: the named parameters as a user would write them."""
+    return ", ".join(f"{name}={shown(params[name])}" for name in names if name in params)
+
+
+def shown(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:g}"
+    return value if isinstance(value, str) else json.dumps(value)

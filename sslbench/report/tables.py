@@ -1,0 +1,93 @@
+"""Records as text: for a terminal, as Markdown, CSV or JSON."""
+
+from __future__ import annotations
+
+import json
+import textwrap
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from sslbench.report.grid import markdown, terminal
+from sslbench.report.rows import Record
+from sslbench.report.where import filter_records
+from sslbench.store.record import clean
+
+if TYPE_CHECKING:
+    from sslbench.report.view import View
+
+__all__ = ["filter_records", "render"]
+
+WIDTH = 120
+"""characters of a terminal that the table should fit"""
+
+
+def render(records: Sequence[Record], fmt: str, suite: str) -> str:
+    """The records as text, without a newline at the end.
+
+    ``fmt``: ``table`` and ``markdown`` are for people, one row a recipe, rounded, the best marked; ``csv`` has the
+    same rows, unrounded (columns: see ``Aggregate``); ``json`` has the records as they are.
+    """
+    if fmt == "json":
+        return as_json(records, suite)
+    from sslbench.report.aggregate import aggregate  # imports pandas, which JSON need not wait for
+    from sslbench.report.view import View
+
+    found = aggregate(records)
+    if fmt == "csv":
+        return found.table.to_csv(index=False, lineterminator="\n").rstrip("\n")
+    return {"table": as_table, "markdown": as_markdown}[fmt](View(found), suite)
+
+
+def as_json(records: Sequence[Record], suite: str) -> str:
+    document = {"schema": 1, "suite": suite, "records": list(records)}
+    try:
+        return json.dumps(document, indent=1, allow_nan=False)
+    except (TypeError, ValueError):  # what was never stored may hold what JSON cannot
+        return json.dumps({**document, "records": [clean(record) for record in records]}, indent=1, allow_nan=False)
+
+
+def as_table(view: View, suite: str) -> str:
+    from sslbench.report.legend import below
+
+    parts = [wrapped(view.title(suite))]
+    if view.order:
+        parts.append(fitting(view))
+    for block in below(view, best="*"):
+        lines = [wrapped(line, "  " if block.heading else "") for line in block.lines]
+        parts.append("\n".join([f"{block.heading}:", *lines] if block.heading else lines))
+    return "\n\n".join(parts)
+
+
+def fitting(view: View) -> str:
+    """The roomiest table that fits; the tightest one where none does."""
+    from sslbench.report.view import STYLES
+
+    for style in STYLES:
+        text = terminal(view.columns(style, lambda value: f"*{value}"), style.gap, style.broken_headers)
+        if max(map(len, text.split("\n"))) <= WIDTH:
+            break
+    return text
+
+
+def wrapped(line: str, indent: str = "") -> str:
+    return textwrap.fill(
+        line,
+        WIDTH,
+        initial_indent=indent,
+        subsequent_indent=f"{indent}    ",
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+
+
+def as_markdown(view: View, suite: str) -> str:
+    from sslbench.report.legend import below
+    from sslbench.report.view import Style
+
+    parts = [view.title(suite)]
+    if view.order:
+        parts.append(markdown(view.columns(Style(), lambda value: f"**{value}**")))
+    for block in below(view, best="bold"):
+        lines = [f"- {line}" for line in block.lines]
+        parts.append("\n".join([f"**{block.heading}**", "", *lines] if block.heading else lines))
+    return "\n\n".join(parts)

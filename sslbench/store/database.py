@@ -1,0 +1,100 @@
+"""The SQLite file behind a results folder: how it is made, opened and recognised."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from urllib.parse import quote
+
+from sslbench.errors import StoreError, UserError
+
+SCHEMA_VERSION = 1
+APPLICATION_ID = 0x53534C42
+"""``SSLB``: tells a results file from any other SQLite file"""
+PATIENCE = 30.0
+"""seconds to wait for SQLite's own short locks"""
+
+
+@contextmanager
+def told(path: Path | str, what: str) -> Iterator[None]:
+    """Turn what SQLite or the system refuse into a StoreError: where, what, why."""
+    try:
+        yield
+    except sqlite3.ProgrammingError:
+        raise  # a bug, not a disk
+    except sqlite3.Error as error:
+        raise StoreError(f"{path}: cannot {what}: {error}") from error
+    except OSError as error:
+        raise StoreError(f"{path}: cannot {what}: {error.strerror or error}") from error
+
+
+def open_writable(path: Path) -> sqlite3.Connection:
+    # Autocommit: each statement is its own transaction.
+    db = sqlite3.connect(path, timeout=PATIENCE, isolation_level=None)
+    try:
+        db.execute("PRAGMA synchronous = FULL")
+        if is_empty(db, path):
+            create(db)
+        with suppress(sqlite3.OperationalError):  # a file system without shared memory: the rollback journal serves
+            db.execute("PRAGMA journal_mode = WAL")
+        # A write that changes nothing: a file that cannot be written says so now, not at the first record.
+        db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+    except BaseException:
+        db.close()
+        raise
+    return db
+
+
+def create(db: sqlite3.Connection) -> None:
+    schema = Path(__file__).with_name("schema.sql").read_text(encoding="utf-8")
+    marks = f"PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {SCHEMA_VERSION};"
+    db.executescript(f"BEGIN IMMEDIATE; {schema} {marks} COMMIT;")
+
+
+def open_readable(path: Path) -> sqlite3.Connection:
+    address = f"file:{quote(str(path.absolute()))}"
+    log = Path(f"{path}-wal")
+    unread = log.exists() and log.stat().st_size > 0
+    try:
+        return checked(f"{address}?mode=ro", path)
+    except sqlite3.OperationalError as error:
+        if not error.sqlite_errorname.startswith(("SQLITE_READONLY", "SQLITE_CANTOPEN")):
+            raise
+        # In a folder that cannot be written SQLite cannot make the index of a write-ahead log. Without a log there
+        # is nothing to index; with one, reading the file alone would silently leave records out.
+        if unread:
+            raise StoreError(
+                f"{path}: cannot read the results: {error}; records are still in {log.name}: copy both files"
+                " to a folder that can be written, and read them there"
+            ) from error
+        return checked(f"{address}?mode=ro&immutable=1", path)
+
+
+def checked(address: str, path: Path) -> sqlite3.Connection:
+    db = sqlite3.connect(address, uri=True, timeout=PATIENCE, isolation_level=None)
+    try:
+        if is_empty(db, path):
+            raise UserError(f"{path.parent}: holds no results: {path.name} is empty")
+    except BaseException:
+        db.close()
+        raise
+    return db
+
+
+def is_empty(db: sqlite3.Connection, path: Path) -> bool:
+    """Whether nothing has been made of the file yet. Raises StoreError if it is not one this version can use."""
+    (version,) = db.execute("PRAGMA user_version").fetchone()
+    (owner,) = db.execute("PRAGMA application_id").fetchone()
+    (tables,) = db.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    if owner != APPLICATION_ID:
+        if tables:
+            raise StoreError(f"{path}: an SQLite file, but not one of sslbench; choose another folder")
+        return True
+    if version > SCHEMA_VERSION:
+        raise StoreError(
+            f"{path}: written by a newer sslbench (schema {version}; this one knows {SCHEMA_VERSION});"
+            " upgrade sslbench, or choose another folder"
+        )
+    return False

@@ -1,0 +1,88 @@
+"""One writer per results folder: a lock of the operating system, and a note that says who holds it."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import sys
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+
+from sslbench.errors import StoreLocked
+
+
+class WriterLock:
+    """Held by the process that writes. The system frees it when that process ends, however it ends.
+
+    The note beside it only serves the message; a note without a lock means nothing.
+    """
+
+    def __init__(self, database: Path) -> None:
+        from filelock import FileLock  # takes 60 ms to import, which a reader need not wait for
+
+        self._folder = database.parent
+        self._lock = FileLock(f"{database}.lock")
+        self._note = Path(f"{database}.holder.json")
+
+    def acquire(self) -> None:
+        """Take the lock or raise StoreLocked at once. OSError where the folder cannot be written."""
+        from filelock import Timeout
+
+        try:
+            self._lock.acquire(timeout=0)
+        except Timeout:
+            raise StoreLocked(
+                f"{self._folder}: another process is writing these results: {self._holder()};"
+                " wait until it ends, or choose another folder (--out)"
+            ) from None
+        try:
+            self._write_note()
+        except OSError:
+            self.release()
+            raise
+
+    def release(self) -> None:
+        with suppress(OSError):
+            self._note.unlink(missing_ok=True)
+        self._lock.release()
+
+    def _write_note(self) -> None:
+        holder = {
+            "pid": os.getpid(),
+            "host": socket.gethostname(),
+            "since": datetime.now(UTC).isoformat(timespec="seconds"),
+            "command": " ".join([program(), *sys.argv[1:]]),
+        }
+        partial = self._note.with_suffix(".partial")
+        partial.write_text(json.dumps(holder), encoding="utf-8")
+        os.replace(partial, self._note)
+
+    def _holder(self) -> str:
+        """Who holds the lock, in words. The note may be missing, or left by a process that was killed."""
+        try:
+            note = json.loads(self._note.read_text(encoding="utf-8"))
+            pid, host = int(note["pid"]), str(note["host"])
+            if host == socket.gethostname() and not alive(pid):
+                return "which one is not known"
+            return f"pid {pid} on {host} since {note['since']} ({note['command']})"
+        except (OSError, ValueError, KeyError, TypeError):
+            return "which one is not known"
+
+
+def program() -> str:
+    """The running program's name; ``python -m sslbench`` is ``sslbench``."""
+    path = Path(sys.argv[0])
+    return path.parent.name if path.name == "__main__.py" else path.name
+
+
+def alive(pid: int) -> bool:
+    """Whether a process of this machine has that id."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        pass  # it is there, but another user's
+    return True

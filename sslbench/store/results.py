@@ -1,0 +1,187 @@
+"""Records in one SQLite file: one writer, any number of readers, nothing half written."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import sys
+from array import array
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from sslbench.errors import UserError
+from sslbench.store.database import create, open_readable, open_writable, told
+from sslbench.store.lock import WriterLock
+from sslbench.store.record import canonical
+
+FILE = "results.sqlite"
+
+
+class ResultsStore:
+    """The records of one folder. Open it with ``open_for_writing`` or ``open_for_reading``, in a ``with``.
+
+    Every ``put`` is one transaction that is on the disk when it returns (write-ahead log, ``synchronous=FULL``:
+    a record costs seconds to hours, its fsync milliseconds). Readers are never blocked by the writer. When the
+    writer closes, the log is folded into the file, so that a finished folder is one file that can be copied and read
+    from read-only media. Whatever SQLite or the system refuse is a StoreError of one line.
+    """
+
+    def __init__(self, path: Path | str, db: sqlite3.Connection, lock: WriterLock | None = None) -> None:
+        self.path = path
+        self._db = db
+        self._lock = lock
+
+    @staticmethod
+    def exists(folder: Path) -> bool:
+        """Whether the folder holds a results file with anything in it."""
+        try:
+            return (folder / FILE).stat().st_size > 0
+        except OSError:
+            return False
+
+    @classmethod
+    def open_for_writing(cls, folder: Path) -> Self:
+        """The folder is made where it is missing. Raises StoreLocked if another process writes to it."""
+        path = folder / FILE
+        with told(path, "open the results for writing"):
+            folder.mkdir(parents=True, exist_ok=True)
+            lock = WriterLock(path)
+            lock.acquire()
+            try:
+                return cls(path, open_writable(path), lock)
+            except BaseException:
+                lock.release()
+                raise
+
+    @classmethod
+    def open_for_reading(cls, folder: Path) -> Self:
+        """Works beside a writer and on read-only media. Raises UserError where there are no results."""
+        path = folder / FILE
+        if not cls.exists(folder):
+            raise UserError(nothing_there(folder))
+        with told(path, "read the results"):
+            return cls(path, open_readable(path))
+
+    def put(self, record: Mapping[str, Any], *, suite: str, description: str, inputs: Mapping[str, Any]) -> None:
+        """Store a record, in the place of an older one of its cell if there is one.
+
+        ``description`` is the hash of what was asked for, ``inputs`` the code and data that answered it.
+        """
+        text = canonical(record)
+        row = (record["cell"], suite, description, json.dumps(inputs, sort_keys=True), record["status"], text)
+        with told(self.path, f"store the record of cell {record['cell']}"):
+            self._db.execute(
+                "INSERT INTO record (cell, suite, description, inputs, status, text) VALUES (?, ?, ?, ?, ?, ?)"
+                " ON CONFLICT (cell) DO UPDATE SET suite = excluded.suite, description = excluded.description,"
+                " inputs = excluded.inputs, status = excluded.status, text = excluded.text",
+                row,
+            )
+
+    def raw(self, cell: str) -> str | None:
+        """The text of a cell's record, byte for byte as it was stored, or None."""
+        found = self._ask("SELECT text FROM record WHERE cell = ?", cell)
+        return found[0][0] if found else None
+
+    def record(self, cell: str) -> dict[str, Any] | None:
+        text = self.raw(cell)
+        return None if text is None else json.loads(text)
+
+    def records(self, where: Mapping[str, Any] | None = None, suite: str | None = None) -> list[dict[str, Any]]:
+        """Records in the order in which their cells were first stored.
+
+        ``where`` asks for values of the record's fields, such as ``{"method": "simclr", "seed": 0}``.
+        """
+        if suite is None:
+            found = self._ask("SELECT text FROM record ORDER BY position")
+        else:
+            found = self._ask("SELECT text FROM record WHERE suite = ? ORDER BY position", suite)
+        records = [json.loads(text) for (text,) in found]
+        wanted = dict(where or {})
+        return [r for r in records if all(r.get(field) == value for field, value in wanted.items())]
+
+    def suites(self) -> list[str]:
+        """Names of the suites that asked for these records, the first one first."""
+        return [name for (name,) in self._ask("SELECT suite FROM record GROUP BY suite ORDER BY min(position)")]
+
+    def find(self, description: str) -> list[tuple[str, dict[str, Any], str]]:
+        """(cell, inputs, status) of each record that answers this description, whatever code and data made it."""
+        found = self._ask(
+            "SELECT cell, inputs, status FROM record WHERE description = ? ORDER BY position", description
+        )
+        return [(cell, json.loads(inputs), status) for cell, inputs, status in found]
+
+    def put_steps(self, pretraining: str, step_ms: Iterable[float]) -> None:
+        """Store the time of every step of a pretraining, milliseconds; kept as float32."""
+        samples = little_endian(array("f", [float(ms) for ms in step_ms]))
+        with told(self.path, f"store the step times of pretraining {pretraining}"):
+            self._db.execute("INSERT OR REPLACE INTO steps VALUES (?, ?)", (pretraining, samples.tobytes()))
+
+    def steps(self, pretraining: str) -> array[float] | None:
+        """float32 milliseconds in the order of the steps (``numpy.asarray`` takes it), or None."""
+        found = self._ask("SELECT ms FROM steps WHERE pretraining = ?", pretraining)
+        if not found:
+            return None
+        samples = array("f")
+        samples.frombytes(found[0][0])
+        return little_endian(samples)
+
+    def _ask(self, question: str, *values: str) -> list[tuple[Any, ...]]:
+        with told(self.path, "read the results"):
+            return self._db.execute(question, values).fetchall()
+
+    def close(self) -> None:
+        if self._lock is not None:
+            with suppress(sqlite3.Error):  # a reader holds it open: the log stays beside the file, which does no harm
+                self._db.execute("PRAGMA journal_mode = DELETE")
+        self._db.close()
+        if self._lock is not None:
+            self._lock.release()
+            self._lock = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+class MemoryStore(ResultsStore):
+    """The same without a file, for a run whose folder cannot be written: nothing outlives the process."""
+
+    def __init__(self) -> None:
+        db = sqlite3.connect(":memory:", isolation_level=None)
+        create(db)
+        super().__init__("memory", db)
+
+    def __del__(self) -> None:
+        with suppress(sqlite3.Error):
+            self._db.close()
+
+
+def nothing_there(folder: Path) -> str:
+    """Why a folder has no results, and what was found instead."""
+    if not folder.exists():
+        return f"{folder}: no such folder; name the folder that `sslbench run` wrote to (--out)"
+    if not folder.is_dir():
+        return f"{folder}: a file; name the folder that `sslbench run` wrote to (--out)"
+    try:
+        found = sorted(f"{item.name}/" if item.is_dir() else item.name for item in folder.iterdir())
+    except OSError as error:
+        return f"{folder}: cannot be listed: {error.strerror}"
+    inside = [name for name in found if name.endswith("/") and ResultsStore.exists(folder / name)]
+    if inside:
+        return f"{folder}: holds no results itself, but these do: {', '.join(str(folder / name) for name in inside)}"
+    more = f" and {len(found) - 5} more" if len(found) > 5 else ""
+    what = f"found: {', '.join(found[:5])}{more}" if found else "it is empty"
+    return f"{folder}: holds no results (no {FILE}; {what})"
+
+
+def little_endian(samples: array[float]) -> array[float]:
+    if sys.byteorder == "big":
+        samples.byteswap()
+    return samples

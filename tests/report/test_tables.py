@@ -1,0 +1,288 @@
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+import re
+import subprocess
+import sys
+
+import pytest
+
+from sslbench.report.tables import WIDTH, render
+
+
+def grid(text):
+    """The rows of a terminal table as lists of cells, cut where the rule under the headers has blanks."""
+    lines = text.split("\n")
+    rule = next(place for place, line in enumerate(lines) if re.fullmatch(r"-+( +-+)+", line))
+    spans = [match.span() for match in re.finditer("-+", lines[rule])]
+    rows = lines[rule + 1 : lines.index("", rule)]
+    first = rule
+    while lines[first - 1]:
+        first -= 1
+    heads = [" ".join(filter(None, (line[a:b].strip() for line in lines[first:rule]))) for a, b in spans]
+    heads = [head.replace("/ ", "/") for head in heads]
+    return [dict(zip(heads, (line[a:b].strip() for a, b in spans), strict=True)) for line in rows]
+
+
+def markdown_rows(text):
+    lines = [line for line in text.split("\n") if line.startswith("| ")]
+    cells = [[cell.strip() for cell in line.strip("|").split(" | ")] for line in lines]
+    return [dict(zip(cells[0], row, strict=True)) for row in cells[2:]]
+
+
+@pytest.fixture
+def records(record, metric):
+    """Two seeds of two methods, and a baseline without training."""
+    speed = {"images_per_second": 4321.0, "step_ms_median": 29.63, "step_ms_iqr": 1.24, "data_wait_share": 0.0034}
+    speed |= {"peak_memory_bytes": 512_300_000, "flops_per_image": 12_340_000.0, "seconds": 85.27}
+    few = metric(0.5, std=0.0421, n=5)
+    return [
+        record(seed=0, metrics={"knn_top1": 0.950}, pretraining=speed, features={"images_per_second": 12345.0}),
+        record(seed=1, metrics={"knn_top1": 0.956}, pretraining=speed, features={"images_per_second": 12345.0}),
+        record("byol", seed=0, metrics={"knn_top1": 0.951}),
+        record("byol", seed=1, metrics={"knn_top1": 0.949}),
+        record("raw-pixels", augmentation=None, backbone=None, metrics={"knn_top1": 0.8}),
+        record("raw-pixels", augmentation=None, backbone=None, evaluator="few-label", metrics={"few@2": few}),
+    ]
+
+
+def test_a_row_has_quality_and_speed(records):
+    best, second, last = grid(render(records, "table", "quick"))
+    assert best == {
+        "method": "simclr",
+        "knn_top1": "*0.953 ± 0.004",
+        "few@2": "-",
+        "img/s": "4321",
+        "step ms (IQR)": "29.6 (1.2)",
+        "wait %": "0.3",
+        "peak MB": "512",
+        "MFLOP/img": "12.3",
+        "train s": "85.3",
+        "embed img/s": "12345",
+        "status": "2 done",
+    }
+    assert (second["method"], second["knn_top1"], second["img/s"]) == ("byol", "*0.950 ± 0.001", "-")
+    assert (last["method"], last["knn_top1"], last["few@2"]) == ("raw-pixels", "0.800", "0.500 ± 0.042d")
+
+
+def test_the_legend_says_what_the_signs_mean(records):
+    lines = render(records, "table", "quick").split("\n")
+    assert "±: standard deviation over 2 seeds" in lines
+    assert "± with a d: one seed; standard deviation over 5 draws inside the evaluator" in lines
+    assert "*: best of its column on a data set, and what lies within the best one's spread" in lines
+    assert "knn_top1, few@2: higher is better" in lines
+    assert "img/s: source images per second of training, waiting for data included" in lines
+
+
+def test_what_is_the_same_everywhere_is_said_above_the_table(records):
+    text = render(records, "table", "quick")
+    assert text.split("\n\n")[0].replace("\n   ", "") == (
+        "quick: digits · seeds 0, 1 · 20 epochs · batch 128 · at most 10,000 training images · cpu · fp32"
+        " · augmentation affine · backbone convnet-small"
+    )
+    (row, *_) = grid(text)
+    assert not {"dataset", "augmentation", "masking", "backbone", "seed"} & row.keys()
+
+
+def test_one_epoch_is_singular(record):
+    shorter = {**record()["params"]["training"], "epochs": 1}
+    assert " · 1 epoch · " in render([record(params={"training": shorter})], "table", "s")
+
+
+def test_what_differs_is_a_column(record):
+    rows = grid(
+        render(
+            [
+                record(metrics={"knn_top1": 0.9}),
+                record(metrics={"knn_top1": 0.8}, dataset="cifar10"),
+                record(metrics={"knn_top1": 0.7}, augmentation="none"),
+                record("mae", metrics={"knn_top1": 0.6}, masking="random", mask_ratio=0.75),
+                record("mae", metrics={"knn_top1": 0.5}, masking="random", mask_ratio=0.5),
+            ],
+            "table",
+            "s",
+        )
+    )
+    found = [(row["dataset"], row["method"], row["augmentation"], row["masking"]) for row in rows]
+    assert found == [
+        ("cifar10", "simclr", "affine", "-"),
+        ("digits", "simclr", "affine", "-"),
+        ("digits", "simclr", "none", "-"),
+        ("digits", "mae", "affine", "random (ratio=0.75)"),
+        ("digits", "mae", "affine", "random (ratio=0.5)"),
+    ]
+
+
+def test_parameters_that_differ_are_beside_the_name(record):
+    longer = {**record()["params"]["training"], "epochs": 40}
+    rows = grid(
+        render(
+            [
+                record(params={"method": {"temperature": 0.1}}, metrics={"knn_top1": 0.9}),
+                record(params={"method": {"temperature": 0.5}}, metrics={"knn_top1": 0.8}),
+                record(params={"method": {"temperature": 0.5}, "training": longer}, metrics={"knn_top1": 0.7}),
+            ],
+            "table",
+            "s",
+        )
+    )
+    assert [(row["method"], row["training"]) for row in rows] == [
+        ("simclr (temperature=0.1)", "epochs=20"),
+        ("simclr (temperature=0.5)", "epochs=20"),
+        ("simclr (temperature=0.5)", "epochs=40"),
+    ]
+
+
+def test_the_best_of_each_data_set_is_marked_with_what_lies_within_its_spread(record):
+    values = {"a": (0.90, 0.94), "b": (0.91, 0.90), "c": (0.80, 0.81)}
+    records = [
+        record(method, seed=seed, dataset=dataset, metrics={"knn_top1": value - shift})
+        for dataset, shift in (("one", 0.0), ("two", 0.1))
+        for method, pair in values.items()
+        for seed, value in enumerate(pair)
+    ]
+    rows = grid(render(records, "table", "s"))
+    # a: 0.92 with a spread of 0.028; b: 0.905 is within it, c: 0.805 is not
+    assert [(row["dataset"], row["method"]) for row in rows if row["knn_top1"].startswith("*")] == [
+        ("one", "a"),
+        ("one", "b"),
+        ("two", "a"),
+        ("two", "b"),
+    ]
+
+
+def test_the_lowest_is_best_where_lower_is_better(record, metric):
+    values = {"a": 3.0, "b": 1.0, "c": 2.0}
+    records = [record(m, metrics={"loss": metric(v, "nat", higher=False)}) for m, v in values.items()]
+    rows = grid(render(records, "table", "s"))
+    assert [row["method"] for row in rows] == ["b", "c", "a"]
+    assert [row["loss"] for row in rows] == ["*1.000", "2.000", "3.000"]
+    text = render([record(metrics={"loss": metric(1.0, "nat", higher=False)})], "table", "s")
+    assert "loss [nat]: lower is better" in text
+
+
+def test_a_single_row_is_not_called_the_best(record):
+    text = render([record()], "table", "s")
+    assert grid(text)[0]["knn_top1"] == "0.900"
+    assert "best" not in text
+
+
+def test_markdown_has_the_same_in_bold(records):
+    text = render(records, "markdown", "quick")
+    best, second, last = markdown_rows(text)
+    assert best["knn_top1"] == "**0.953 ± 0.004**"
+    assert second["knn_top1"] == "**0.950 ± 0.001**"
+    assert (last["knn_top1"], last["few@2"], last["img/s"]) == ("0.800", "0.500 ± 0.042d", "-")
+    assert best["step ms (IQR)"] == "29.6 (1.2)"
+    assert "- bold: best of its column" in text
+
+
+def test_csv_has_the_figures_unrounded(records):
+    rows = list(csv.DictReader(io.StringIO(render(records, "csv", "quick"))))
+    assert [row["method"] for row in rows] == ["simclr", "byol", "raw-pixels"]
+    first, _, last = rows
+    assert float(first["knn_top1_mean"]) == pytest.approx(0.953, abs=1e-15)
+    assert float(first["knn_top1_std"]) == pytest.approx(math.sqrt(2) * 0.003, abs=1e-12)
+    assert (first["knn_top1_n"], first["seeds"], first["status"]) == ("2", "2", "2 done")
+    assert (first["step_ms_median_mean"], first["flops_per_image_mean"]) == ("29.63", "12340000.0")
+    assert (last["backbone"], last["knn_top1_std"], last["images_per_second_mean"]) == ("", "", "")
+    assert (last["few@2_draws_std"], last["few@2_draws_n"]) == ("0.0421", "5")
+
+
+def test_json_has_the_records_as_they_are(records):
+    document = json.loads(render(records, "json", "quick"))
+    assert document == {"schema": 1, "suite": "quick", "records": records}
+    assert list(document) == ["schema", "suite", "records"]
+
+
+def test_json_never_has_a_number_that_json_does_not_know(record):
+    text = render([record(metrics={"knn_top1": math.nan})], "json", "quick")
+    (found,) = json.loads(text, parse_constant=pytest.fail)["records"]
+    assert found["metrics"]["knn_top1"]["value"] is None
+    assert found["metrics"]["knn_top1"]["reason"] == "not a finite number (nan)"
+
+
+@pytest.mark.parametrize("seeds", [(0,), (0, 1), (0, 1, 2, 3, 4)])
+def test_the_default_suite_fits_a_terminal_with_every_value_whole(default_suite, seeds):
+    records = default_suite(seeds)
+    text = render(records, "table", "quick")
+    assert max(map(len, text.split("\n"))) <= WIDTH == 120
+    rows = grid(text)
+    assert len(rows) == 8
+    few = [f"few_label top1@{n}" for n in (2, 13)]
+    assert {"knn_top1", "knn top1"} & rows[0].keys()
+    speeds = {"img/s", "step ms (IQR)", "wait %", "peak MB", "MFLOP/img", "train s", "embed img/s"}
+    assert {*few, *speeds} <= rows[0].keys()
+    value = re.compile(r"\*?\d?\.\d{3}(±\.\d{3}d?)?")
+    assert all(value.fullmatch(row[name]) for row in rows for name in few)
+    assert all(re.fullmatch(r"\d{3}\(\d+\)|-", row["step ms (IQR)"]) for row in rows)
+    assert {row["backbone"] for row in rows} == {"convnet-small", "vit-tiny-small-image", "-"}
+    names = {row.get("method") or row["method masking"] for row in rows}
+    assert names >= {"simclr", "random-init", "raw-pixels"}
+
+
+def test_what_went_wrong_in_the_default_suite_still_fits(default_suite):
+    records = default_suite((0,))
+    for record in records:
+        if record["masking"] == "grid" and record["status"] == "done":
+            record |= {"status": "diverged", "reason": "the loss is nan at step 17 of 220", "metrics": {}}
+    text = render(records, "table", "quick")
+    assert max(map(len, text.split("\n"))) <= WIDTH
+    assert "not done:\n  mae grid vit-tiny-small-image, seed 0: diverged: the loss is nan at step 17 of 220" in text
+    assert "1 diverged" in text
+
+
+def test_a_narrow_table_is_roomy(records):
+    assert "0.953 ± 0.004" in render(records, "table", "quick")
+
+
+def test_below_the_table_is_what_is_not_in_it(record, metric):
+    why = "fewer than 13 images of a class"
+    text = render(
+        [
+            record(metrics={"knn_top1": 0.9}, pretraining={"images_skipped": 3}),
+            record(seed=1, status="oom", reason="CUDA out of memory\nmore", metrics={}),
+            record(evaluator="few-label", metrics={"few@2": 0.5, "few@13": metric(None, reason=why)}),
+            record("mae", status="skipped", reason="no tokens", metrics={}),
+            record("mae", seed=1, status="skipped", reason="no tokens", metrics={}),
+            record(metrics={"knn_top1": 0.1}, time="2020-01-01T00:00:00+00:00"),
+        ],
+        "table",
+        "s",
+    )
+    assert "not done:\n  simclr, seed 1, knn: oom: CUDA out of memory\n" in text
+    assert f"not measured:\n  few@13, 1 cell: {why}\n" in text
+    assert "skipped:\n  2 cells: no tokens\n" in text
+    assert "left out:\n  3 unreadable images of digits\n  1 records of cells that were made again later" in text
+    assert grid(text)[0]["status"] == "1 done, 1 oom"
+
+
+@pytest.mark.parametrize("fmt", ["table", "markdown"])
+def test_no_results_are_said_in_words(record, fmt):
+    assert render([], fmt, "quick") == "quick: no results"
+    text = render([record(status="skipped", reason="no tokens", metrics={})], fmt, "")
+    assert text.startswith("no results\n\n")
+    assert "1 cell: no tokens" in text
+
+
+def test_no_results_are_a_header_in_csv_and_an_empty_list_in_json():
+    assert render([], "csv", "quick") == "dataset,method,augmentation,masking,mask_ratio,backbone,seeds,status"
+    assert json.loads(render([], "json", "quick")) == {"schema": 1, "suite": "quick", "records": []}
+
+
+def test_no_format_ends_in_a_newline(records):
+    assert not any(render(records, fmt, "quick").endswith("\n") for fmt in ("table", "markdown", "csv", "json"))
+
+
+def test_reports_import_neither_torch_nor_the_plugin_machinery_and_json_not_even_pandas():
+    code = (
+        "import sys; from sslbench.report.tables import render;"
+        "render([], 'json', ''); print([m for m in ('pandas', 'torch') if m in sys.modules]);"
+        "render([], 'table', '');"
+        "print([m for m in ('torch', 'pydantic', 'click', 'pluggy', 'sklearn', 'matplotlib') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n[]\n"
