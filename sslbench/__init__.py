@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from sslbench.errors import PluginError, SslbenchError, UserError
     from sslbench.execute.executor import Event, Handle, Work
-    from sslbench.execute.scheduler import run
+    from sslbench.execute.scheduler import Outcome, Request, run
     from sslbench.execute.worker import run_work
     from sslbench.hooks.contracts import (
         Augmentation,
@@ -40,12 +40,14 @@ if TYPE_CHECKING:
     )
     from sslbench.hooks.params import MaskingParams, MethodParams, Params, param
     from sslbench.hooks.specs import hookimpl
+    from sslbench.plan.expand import Overrides
     from sslbench.train.models import Backbone, Method, TokenBackbone
 
 _HOME = {
     "errors": "PluginError SslbenchError UserError",
     "execute.executor": "Event Handle Work",
-    "execute.scheduler": "run",
+    "execute.scheduler": "Outcome Request run",
+    "plan.expand": "Overrides",
     "execute.worker": "run_work",
     "hooks.contracts": "Augmentation Claim Dataset EvaluationData FeatureSet Masking Metric Progress"
     " SimulationResult Split ViewRequest hidden_count",
@@ -78,9 +80,12 @@ __all__ = [
     "MethodParams",
     "MethodSpec",
     "Metric",
+    "Outcome",
+    "Overrides",
     "Params",
     "PluginError",
     "Progress",
+    "Request",
     "SimulationResult",
     "SimulatorSpec",
     "Split",

@@ -164,6 +164,7 @@ class Bench:
         assert isinstance(spec, MethodSpec)
         if not spec.trains:
             facts = {**NOT_MEASURED, "key": self.work.key, "epochs": 0, "steps": 0, "seconds": 0.0}
+            facts["images_skipped"] = data.skipped
             self.keep(lambda: self.files.write_facts(facts), "facts")
             return facts
         params = spec.params(**self.work.plugins["method"]["params"])
@@ -186,7 +187,7 @@ class Bench:
         trained = pretraining.run()
         if trained.batch_size < schedule.batch_size:
             self.say(f"batch of {trained.batch_size}: there are no more training images", "warning")
-        facts = self.described(trained, flops)
+        facts = {**self.described(trained, flops), "images_skipped": data.skipped}
         self.emit(Event("steps", {"key": self.work.key, "step_ms": list(trained.step_ms)}))
         self.keep(lambda: save_tensors(self.files.weights, method.state_dict(), {}), "weights")
         self.keep(lambda: self.files.write_facts(facts), "facts")

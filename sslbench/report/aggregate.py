@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
-
-import pandas as pd
+from functools import cached_property
+from statistics import fmean, stdev
+from typing import TYPE_CHECKING, Any
 
 from sslbench.report.rows import AXES, Record, Row, as_text, assigned, differing, evaluator_of, gather, telling
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 JUDGED = ("done", "collapsed")
 """Statuses whose metrics are measurements."""
@@ -54,14 +56,14 @@ class Problem:
 class Aggregate:
     """What the records say, a row for each recipe.
 
-    ``table`` has one line for each of ``rows``, in their order. Columns: the axes; ``KIND.PARAMETER`` for each
-    parameter that tells rows apart; ``seeds`` (their number) and ``status``; for each metric and each quantity of
+    ``lines`` has one for each of ``rows``, in their order, all with the same columns: the axes; ``KIND.PARAMETER``
+    for each parameter that tells rows apart; ``seeds`` (their number) and ``status``; for each metric and each quantity of
     ``SPEED``: ``_mean``, ``_std`` (ddof 1, null for one seed) and ``_n`` over seeds; for a metric with repeated
     draws inside the evaluator also ``_draws_std`` and ``_draws_n`` (root mean square and mean over seeds).
     """
 
     rows: tuple[Row, ...]
-    table: pd.DataFrame
+    lines: tuple[dict[str, Any], ...]
     qualities: tuple[Quality, ...]
     tells: dict[tuple[str, str], list[str]]
     """(kind, plugin name) -> parameters that tell rows of that name apart"""
@@ -75,27 +77,42 @@ class Aggregate:
     older: int
     """records left out because newer code or data made the same cell again"""
 
+    @cached_property
+    def table(self) -> DataFrame:
+        """The lines as a data frame. Only this imports pandas, which takes longer than all the rest."""
+        from pandas import DataFrame
+
+        columns = list(self.lines[0]) if self.lines else [*AXES, "seeds", "status"]
+        table = DataFrame(list(self.lines), columns=columns, dtype=object)
+        kinds = {name: number_type(name) for name in columns[columns.index("status") + 1 :]}
+        return table.astype(kinds)
+
+
+def number_type(column: str) -> str:
+    """Of a measured column: a count, a count that may be missing, or a number that may be missing."""
+    if column.endswith("_draws_n"):
+        return "Int64"
+    return "int64" if column.endswith("_n") else "float64"
+
 
 def aggregate(records: Iterable[Record]) -> Aggregate:
     records = list(records)
     rows, older = gather(records)
-    cells = pd.DataFrame([cell_of(place, record) for place, row in enumerate(rows) for record in row.records])
     values = [value for place, row in enumerate(rows) for r in row.records for value in values_of(place, r)]
     qualities, labels = name_metrics(values)
     for value in values:
         value["label"] = labels[value["name"], value["evaluator"]]
     judged = [value for value in values if value["judged"]]
     tells = telling(rows)
-    parts = [identity(rows, tells)]
-    if rows:
-        parts += [statistics(judged, qualities), speeds(cells)]
-    table = pd.concat(parts, axis="columns").reindex(range(len(rows)))
-    counts = [name for part in parts[1:] for name in part if name.endswith("_n")]
-    table[counts] = table[counts].fillna(0).astype(int)
     skipped = Counter(str(r["reason"]) for r in records if r["status"] == "skipped")
     return Aggregate(
         rows=tuple(rows),
-        table=table,
+        lines=tuple(
+            {**words, **quality, **speeds(row)}
+            for row, words, quality in zip(
+                rows, identity(rows, tells), statistics(judged, qualities, len(rows)), strict=True
+            )
+        ),
         qualities=tuple(qualities),
         tells=tells,
         problems=tuple(problems(rows)),
@@ -104,13 +121,6 @@ def aggregate(records: Iterable[Record]) -> Aggregate:
         images_skipped=images_skipped(rows),
         older=older,
     )
-
-
-def cell_of(place: int, record: Record) -> dict[str, Any]:
-    """Speed of one record, which it shares with the others of its pretraining."""
-    parts = {name: record.get(name) or {} for name in ("pretraining", "features")}
-    speed = {column: parts[part].get(name) for column, (part, name) in SPEED.items()}
-    return {"row": place, "pretraining": parts["pretraining"].get("key") or f"seed {record['seed']}", **speed}
 
 
 def values_of(place: int, record: Record) -> list[dict[str, Any]]:
@@ -163,7 +173,7 @@ def natural(name: str) -> list[Any]:
     return [(1, int(part), "") if part.isdigit() else (0, 0, part) for part in re.split(r"(\d+)", name)]
 
 
-def identity(rows: Sequence[Row], tells: dict[tuple[str, str], list[str]]) -> pd.DataFrame:
+def identity(rows: Sequence[Row], tells: dict[tuple[str, str], list[str]]) -> list[dict[str, Any]]:
     """Axes, telling parameters, number of seeds and status of each row."""
     extra = dict.fromkeys((kind, name) for (kind, _), names in tells.items() for name in names)
     lines = []
@@ -171,8 +181,7 @@ def identity(rows: Sequence[Row], tells: dict[tuple[str, str], list[str]]) -> pd
         params = {f"{kind}.{name}": row.params[kind].get(name) for kind, name in extra}
         seeds = {record["seed"] for record in row.records}
         lines.append({**row.axes, **params, "seeds": len(seeds), "status": status_of(row)})
-    columns = [*AXES, *(f"{kind}.{name}" for kind, name in extra), "seeds", "status"]
-    return pd.DataFrame(lines, columns=columns, dtype=object)
+    return lines
 
 
 def status_of(row: Row) -> str:
@@ -185,38 +194,51 @@ def status_of(row: Row) -> str:
     return ", ".join(f"{counts[status]} {status}" for status in sorted(counts, key=lambda s: (s != "done", s)))
 
 
-def statistics(judged: Sequence[dict[str, Any]], qualities: Sequence[Quality]) -> pd.DataFrame:
+def summed_up(name: str, values: Sequence[float]) -> dict[str, Any]:
+    """Mean, standard deviation (ddof 1; null for fewer than two) and count, as columns."""
+    return {
+        f"{name}_mean": fmean(values) if values else None,
+        f"{name}_std": stdev(values) if len(values) > 1 else None,
+        f"{name}_n": len(values),
+    }
+
+
+def statistics(judged: Sequence[dict[str, Any]], qualities: Sequence[Quality], rows: int) -> list[dict[str, Any]]:
     """Mean, standard deviation and count of each metric over the seeds of each row."""
-    columns = ["row", "label", "value", "std", "n"]
-    frame = pd.DataFrame([{c: v[c] for c in columns} for v in judged], columns=columns)
-    frame = frame.astype({"value": float, "std": float, "n": float}).dropna(subset="value")
-    frame["variance"] = frame["std"] ** 2
-    found = frame.groupby(["row", "label"]).agg(
-        mean=("value", "mean"),
-        std=("value", "std"),
-        n=("value", "count"),
-        variance=("variance", "mean"),
-        draws=("n", "mean"),
-    )
-    parts: dict[str, pd.Series] = {}
-    for quality in qualities:
-        known = quality.label in found.index.get_level_values("label")
-        own = found.xs(quality.label, level="label") if known else found.iloc[:0].droplevel("label")
-        parts |= {f"{quality.label}_{name}": own[name] for name in ("mean", "std", "n")}
-        if own["variance"].notna().any():
-            parts[f"{quality.label}_draws_std"] = own["variance"].map(math.sqrt)
-            parts[f"{quality.label}_draws_n"] = own["draws"].round()
-    return pd.DataFrame(parts)
+    measured: dict[tuple[int, str], list[dict[str, Any]]] = {}
+    for value in judged:
+        if value["value"] is not None:
+            measured.setdefault((value["row"], value["label"]), []).append(value)
+    drawn = {label for (_, label), found in measured.items() if any(v["std"] is not None for v in found)}
+    lines = []
+    for row in range(rows):
+        line: dict[str, Any] = {}
+        for label in (quality.label for quality in qualities):
+            found = measured.get((row, label), [])
+            line |= summed_up(label, [float(value["value"]) for value in found])
+            if label in drawn:
+                spreads = [float(value["std"]) ** 2 for value in found if value["std"] is not None]
+                counts = [float(value["n"]) for value in found if value["n"] is not None]
+                line[f"{label}_draws_std"] = fmean(spreads) ** 0.5 if spreads else None
+                line[f"{label}_draws_n"] = round(fmean(counts)) if counts else None
+        lines.append(line)
+    return lines
 
 
-def speeds(cells: pd.DataFrame) -> pd.DataFrame:
-    """Mean, standard deviation and count of each speed over the pretrainings of each row."""
-    cells = cells.astype(dict.fromkeys(SPEED, float))
+def speeds(row: Row) -> dict[str, Any]:
+    """Mean, standard deviation and count of each speed over the pretrainings of a row."""
     # The records of one pretraining repeat its figures, or lack them: the first one known counts.
-    once = cells.groupby(["row", "pretraining"]).first()
-    found = once.groupby("row").agg(["mean", "std", "count"])
-    found.columns = [f"{name}_{'n' if what == 'count' else what}" for name, what in found.columns]
-    return found
+    once: dict[str, dict[str, float]] = {}
+    for record in row.records:
+        parts = {name: record.get(name) or {} for name in ("pretraining", "features")}
+        known = once.setdefault(parts["pretraining"].get("key") or f"seed {record['seed']}", {})
+        for column, (part, name) in SPEED.items():
+            if parts[part].get(name) is not None:
+                known.setdefault(column, float(parts[part][name]))
+    line: dict[str, Any] = {}
+    for column in SPEED:
+        line |= summed_up(column, [known[column] for known in once.values() if column in known])
+    return line
 
 
 def problems(rows: Sequence[Row]) -> list[Problem]:

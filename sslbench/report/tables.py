@@ -29,7 +29,7 @@ def render(records: Sequence[Record], fmt: str, suite: str) -> str:
     """
     if fmt == "json":
         return as_json(records, suite)
-    from sslbench.report.aggregate import aggregate  # imports pandas, which JSON need not wait for
+    from sslbench.report.aggregate import aggregate
     from sslbench.report.view import View
 
     found = aggregate(records)

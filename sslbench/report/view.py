@@ -80,7 +80,7 @@ class View:
         return f"{name} ({told})" if told else name
 
     def _sorted(self) -> list[int]:
-        measured = (q for q in self.found.qualities if self._means(q).notna().any())
+        measured = (q for q in self.found.qualities if not all(map(missing, self._means(q))))
         first = next(measured, None)
 
         def place(row: int) -> tuple[str, bool, float]:
@@ -92,15 +92,15 @@ class View:
 
         return sorted(range(len(self.found.rows)), key=place)
 
-    def _means(self, quality: Quality) -> Any:
-        return self.found.table[f"{quality.label}_mean"]
+    def _means(self, quality: Quality) -> list[Any]:
+        return [line[f"{quality.label}_mean"] for line in self.found.lines]
 
     def spread(self, quality: Quality, row: int) -> tuple[float, str, int] | None:
         """Standard deviation of a value; over what (``seeds``, for one seed the evaluator's ``draws``); how many."""
-        table, label = self.found.table, quality.label
+        line, label = self.found.lines[row], quality.label
         for over, std, n in (("seeds", "std", "n"), ("draws", "draws_std", "draws_n")):
-            if f"{label}_{std}" in table and not missing(table.at[row, f"{label}_{std}"]):
-                return float(table.at[row, f"{label}_{std}"]), over, int(table.at[row, f"{label}_{n}"])
+            if not missing(line.get(f"{label}_{std}")):
+                return float(line[f"{label}_{std}"]), over, int(line[f"{label}_{n}"])
         return None
 
     def _best(self, quality: Quality) -> set[int]:
@@ -147,7 +147,7 @@ class View:
         columns = self._words(style)
         columns += [Column(q.label, self._values(q, style, mark), number=True) for q in self.found.qualities]
         columns += self._speeds(style)
-        statuses = [str(self.found.table.at[row, "status"]) for row in self.order]
+        statuses = [str(self.found.lines[row]["status"]) for row in self.order]
         if len(set(statuses)) > 1 or any("done" not in s or "," in s for s in statuses):
             columns.append(Column("status", [broken(status, style.wrap) for status in statuses]))
         return columns
@@ -181,11 +181,11 @@ class View:
         return cells
 
     def _speeds(self, style: Style) -> list[Column]:
-        def mean(name: str) -> list[float]:
-            return [float(self.found.table.at[row, f"{name}_mean"]) for row in self.order]
+        def mean(name: str) -> list[float | None]:
+            return [self.found.lines[row][f"{name}_mean"] for row in self.order]
 
         def millions(name: str) -> list[str]:
-            return [three_digits(value / 1e6) for value in mean(name)]
+            return [three_digits(None if value is None else value / 1e6) for value in mean(name)]
 
         gap = " " if style.gap > 1 else ""
         steps = zip(mean("step_ms_median"), mean("step_ms_iqr"), strict=True)

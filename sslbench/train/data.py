@@ -30,6 +30,8 @@ class Judged:
     std: tuple[float, float, float]
     notes: tuple[str, ...] = ()
     """what was left out, in words for the user"""
+    skipped: int = 0
+    """images that could not be read and were left out, of both splits"""
 
 
 class Picked:
@@ -82,14 +84,16 @@ def judged(
         notes.append(f"training on a fixed random {train_images:,} of {len(train):,} images (train_images)")
         order = torch.randperm(len(train), generator=torch.Generator().manual_seed(SUBSET_SEED))
         train = pick(train, order[:train_images].sort().values)
-    if train.skipped or test.skipped:
-        notes.append(f"{train.skipped + test.skipped} unreadable images left out")
+    # With a held-out part both splits carry the count of the one they were made of.
+    skipped = train.skipped + (test.skipped if judge_on == "test" else 0)
+    if skipped:
+        notes.append(f"{skipped} unreadable images left out")
     if len(train) < 2:
         raise UserError(f"the training split holds {len(train)} images; at least 2 are needed")
     if len(test) == 0:
         raise UserError("the split to judge on holds no image; at least 1 is needed")
     size = image_size or dataset.image_size
-    return Judged(train, test, len(dataset.classes), size, dataset.mean, dataset.std, tuple(notes))
+    return Judged(train, test, len(dataset.classes), size, dataset.mean, dataset.std, tuple(notes), skipped)
 
 
 def held_out(split: Split) -> tuple[Tensor, Tensor]:

@@ -43,7 +43,7 @@ def test_results_never_imports_torch(tmp_path):
         pass
     code, modules = imported("results", str(tmp_path))
     assert code == 0
-    assert modules.isdisjoint({"torch", "pydantic", "rich", "sslbench_plugins"})
+    assert modules.isdisjoint({"torch", "pandas", "pydantic", "rich", "sslbench_plugins"})
 
 
 def test_the_public_door_imports_no_torch_and_knows_its_names():
