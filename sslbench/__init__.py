@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from sslbench.hooks.specs import hookimpl
     from sslbench.plan.expand import Overrides
     from sslbench.train.models import Backbone, Method, TokenBackbone
+    from sslbench.train.views import centre_view
 
 _HOME = {
     "errors": "PluginError SslbenchError UserError",
@@ -56,6 +57,7 @@ _HOME = {
     "hooks.params": "MaskingParams MethodParams Params param",
     "hooks.specs": "hookimpl",
     "train.models": "Backbone Method TokenBackbone",
+    "train.views": "centre_view",
 }
 _WHERE = {name: module for module, names in _HOME.items() for name in names.split()}
 
@@ -94,6 +96,7 @@ __all__ = [
     "UserError",
     "ViewRequest",
     "Work",
+    "centre_view",
     "hidden_count",
     "hookimpl",
     "param",

@@ -57,9 +57,9 @@ class Aggregate:
     """What the records say, a row for each recipe.
 
     ``lines`` has one for each of ``rows``, in their order, all with the same columns: the axes; ``KIND.PARAMETER``
-    for each parameter that tells rows apart; ``seeds`` (their number) and ``status``; for each metric and each quantity of
-    ``SPEED``: ``_mean``, ``_std`` (ddof 1, null for one seed) and ``_n`` over seeds; for a metric with repeated
-    draws inside the evaluator also ``_draws_std`` and ``_draws_n`` (root mean square and mean over seeds).
+    for each parameter that tells rows apart; ``seeds`` (their number) and ``status``; for each metric and each
+    quantity of ``SPEED``: ``_mean``, ``_std`` (ddof 1, null for one seed) and ``_n`` over seeds; for a metric with
+    repeated draws inside the evaluator also ``_draws_std`` and ``_draws_n`` (root mean square and mean over seeds).
     """
 
     rows: tuple[Row, ...]

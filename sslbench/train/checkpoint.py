@@ -73,6 +73,20 @@ def restore_training(
             _, index, slot = name.split("/", 2)
             slots.setdefault(int(index), {})[slot] = tensor
     optimizer.load_state_dict({"state": slots, "param_groups": facts["param_groups"]})
+    follow_layout(optimizer)
+
+
+def follow_layout(optimizer: Optimizer) -> None:
+    """Give the optimizer's tensors the memory layout of their parameters, which a file does not keep.
+
+    Fused kernels walk parameter and state side by side through memory, whatever their strides say.
+    """
+    for group in optimizer.param_groups:
+        for p in group["params"]:
+            state = optimizer.state.get(p, {})
+            for slot, value in state.items():
+                if isinstance(value, Tensor) and value.shape == p.shape and value.stride() != p.stride():
+                    state[slot] = torch.empty_like(p).copy_(value)
 
 
 def weights_digest(model: nn.Module) -> str:

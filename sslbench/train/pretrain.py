@@ -98,7 +98,7 @@ class Pretraining:
         self.masking, self.mask_ratio = masking, mask_ratio
         self.checkpoint, self.on_sight, self.on_warning = checkpoint, on_sight, on_warning
         device = schedule.device
-        # Convolutions follow the layout of their weights; channels last is faster on GPUs and, for small images, on CPUs.
+        # Convolutions follow the layout of their weights; channels last is faster on GPUs and for small images.
         method.to(device).to(memory_format=torch.channels_last)
         self.batches = Batches(data.train, schedule.batch_size, schedule.seed, device)
         self.views = TrainingViews(augmentation, method.views, Normalise(data.mean, data.std, device))

@@ -1,17 +1,66 @@
-"""draft"""
-import math, torch
-import torch.nn.functional as F
-from sslbench import AugmentationSpec, hookimpl
-class Affine:
-    p=(20,.7,1.0,.1,.3)
-    def view(s,i,k,size):
-        deg,smin,smax,shift,bright=s.p
-        def f(x,g):
-            B=len(x); u=lambda a,b: torch.rand(B,generator=g,device=x.device)*(b-a)+a
-            t=u(-deg,deg)*math.pi/180; sc=1/u(smin,smax); tx=u(-shift,shift)*2; ty=u(-shift,shift)*2
-            th=torch.stack([sc*t.cos(),-sc*t.sin(),tx,sc*t.sin(),sc*t.cos(),ty],1).view(B,2,3)
-            y=F.grid_sample(x.float()/255,F.affine_grid(th,(B,3,size,size),align_corners=False),align_corners=False)
-            return (y*u(1-bright,1+bright).view(B,1,1,1)).clamp(0,1)
-        return f
+"""Mild rotation, scale, shift and brightness, for small grey images on a dark ground."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Generator, Tensor
+from torch.nn import functional
+
+from sslbench import AugmentationSpec, Params, centre_view, hookimpl, param
+
+
+class AffineParams(Params):
+    """Nothing is mirrored: a mirrored digit is another sign."""
+
+    degrees: float = param(20.0, "rotation, uniform to either side", ge=0, le=180, unit="degrees")
+    scale_min: float = param(0.7, "smallest size of the content; the largest is as it was", gt=0, le=1)
+    shift: float = param(0.1, "shift down and across, uniform to either side, as a share of the side", ge=0, lt=1)
+    brightness: float = param(0.3, "brightness factor, uniform in 1 -/+ this", ge=0, le=1)
+
+
+class AffineView:
+    """uint8 ``[B, 3, H, W]`` -> float32 ``[B, 3, size, size]`` in 0..1; bilinear, and black where nothing was."""
+
+    def __init__(self, params: AffineParams, size: int) -> None:
+        self.params = params
+        self.size = size
+
+    def __call__(self, images: Tensor, generator: Generator) -> Tensor:
+        p = self.params
+        u = torch.rand(5, len(images), generator=generator, device=images.device)
+        spread = 2 * u - 1
+        angle = spread[0] * math.radians(p.degrees)
+        scale = p.scale_min + u[1] * (1 - p.scale_min)
+        moved = warp(centre_view(images, self.size), angle, scale, spread[2] * p.shift, spread[3] * p.shift)
+        return moved.mul_((1 + spread[4] * p.brightness).view(-1, 1, 1, 1)).clamp_(0, 1)
+
+
+def warp(images: Tensor, angle: Tensor, scale: Tensor, down: Tensor, across: Tensor) -> Tensor:
+    """Rotate, scale, then shift the content of each image about its centre.
+
+    ``[B, C, S, S]``; ``angle`` ``[B]`` in radians, positive clockwise; ``scale`` ``[B]``; ``down`` and ``across``
+    ``[B]`` as shares of the side. Equal to torchvision's ``affine`` with bilinear interpolation and a black fill.
+    """
+    cos, sin = angle.cos() / scale, angle.sin() / scale
+    # From the place in the view to the place in the image; coordinates run from -1 to 1, so a side is 2.
+    x, y = -2 * across, -2 * down
+    rows = torch.stack([cos, sin, cos * x + sin * y, -sin, cos, cos * y - sin * x], dim=1).view(-1, 2, 3)
+    places = functional.affine_grid(rows, list(images.shape), align_corners=False)
+    return functional.grid_sample(images, places, mode="bilinear", padding_mode="zeros", align_corners=False)
+
+
+class AffineViews:
+    """The same distribution for every view."""
+
+    def __init__(self, params: AffineParams) -> None:
+        self.params = params
+
+    def view(self, index: int, kind: str, size: int) -> AffineView:
+        return AffineView(self.params, size)
+
+
 @hookimpl
-def sslbench_augmentations(): return [AugmentationSpec(name="affine",summary="draft",build=lambda p:Affine())]
+def sslbench_augmentations() -> list[AugmentationSpec]:
+    return [AugmentationSpec(name="affine", summary=__doc__.partition("\n")[0], params=AffineParams, build=AffineViews)]

@@ -14,7 +14,7 @@ class ViTParams(Params):
     dim: int = param(192, "width of the tokens", ge=4, multiple_of=4)
     depth: int = param(12, "transformer blocks", ge=1)
     heads: int = param(3, "attention heads", ge=1)
-    patch_size: int = param(0, "side of a patch; 0: an eighth of the image, or what divides it below that", ge=0, unit="px")
+    patch_size: int = param(0, "side of a patch; 0: an eighth of the image, or a divisor below", ge=0, unit="px")
     pool: str = param("mean", "features: mean of the patch tokens, or the class token", pattern="^(mean|class)$")
 
 

@@ -42,7 +42,7 @@ def _why_not(name: str, part: FeatureSet, classes: int) -> str:
 
 
 def _why_not_finite(name: str, features: Tensor) -> str:
-    largest = features.abs().amax() if features.shape[1] else features.new_zeros(())
+    largest = features.abs().amax()
     if bool(largest <= LARGEST):
         return ""
     if bool(torch.isfinite(largest)):

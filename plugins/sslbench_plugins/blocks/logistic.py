@@ -90,8 +90,8 @@ def _fit(
 ) -> LogisticFit:
     problem = _Problem(features, labels, classes, l2)
     start = features.new_zeros(len(features), classes, features.shape[2] + 1)
-    scale = problem.squared_norm(problem.partition_and_gradient(start, problem.logits(start))[1])
-    limit = (RELATIVE_TOLERANCE * scale).clamp_max(2 * l2 * tolerance)
+    _, gradient = problem.partition_and_gradient(start, problem.logits(start))
+    limit = (RELATIVE_TOLERANCE * _dot(gradient, gradient)).clamp_max(2 * l2 * tolerance)
     if init is not None:
         start = torch.cat([init.weight, init.bias], dim=2)
     theta, converged, steps = _minimise(problem, start, limit, max_steps)
@@ -105,6 +105,7 @@ class _Problem:
     def __init__(self, features: Tensor, labels: Tensor, classes: int, l2: float) -> None:
         self.features, self.l2, self.classes = features, l2, classes
         self.samples = features.shape[1]
+        self.feature_square = _dot(features, features) / self.samples
         self.targets = F.one_hot(labels, classes).mT.to(features.dtype, memory_format=torch.contiguous_format)
         self._factor = torch.linalg.cholesky(self._uniform_hessian())
 
@@ -123,9 +124,13 @@ class _Problem:
         return torch.cat([weight, self.classes * gradient[:, :, -1:]], dim=2)
 
     def squared_norm(self, gradient: Tensor) -> Tensor:
-        """``[B, 1, 1]``. The bias is not penalised: its curvature is about 1 / C, where the weights' is l2 or more."""
+        """``[B, 1, 1]``: of the gradient that the weights would have at the best bias, at the most.
+
+        Moving the bias by its Newton step changes the weights' gradient by about the bias's gradient times a mean
+        of the features; where l2 is large, the bias's own lack counts, its curvature being about 1 / C.
+        """
         bias = gradient[:, :, -1:]
-        return _dot(gradient, gradient) + max(0.0, self.l2 * self.classes - 1) * _dot(bias, bias)
+        return _dot(gradient, gradient) + (self.feature_square + self.l2 * self.classes) * _dot(bias, bias)
 
     def logits(self, theta: Tensor) -> Tensor:
         """``[B, C, n]``."""

@@ -15,8 +15,8 @@ from torch import Tensor
 from sslbench import EvaluationData, EvaluatorSpec, Metric, Params, hookimpl, param
 from sslbench_plugins.blocks.evaluable import features_and_labels, why_not_evaluable
 
-SIMILARITIES = 1 << 24
-"""similarities held at once: 64 MiB of float32"""
+SIMILARITIES = 1 << 23
+"""similarities held at once: 32 MiB of float32"""
 FEWEST_QUERIES = 64
 """queries at once at the least; fewer make the matrix product slow"""
 GROUP = 8
@@ -33,8 +33,8 @@ class KnnParams(Params):
 def nearest(bank: Tensor, queries: Tensor, k: int) -> Iterator[tuple[Tensor, Tensor]]:
     """The k rows of ``bank`` with the largest inner product to each query, chunk after chunk of the queries.
 
-    ``bank`` ``[N, D]``, ``queries`` ``[M, D]``, k <= N. Yields products ``[m, k]``, falling, and int64 rows
-    ``[m, k]``. The memory is one chunk of similarities, about ``SIMILARITIES`` floats.
+    ``bank`` ``[N, D]``, ``queries`` ``[M, D]``, k <= N. Yields products ``[m, k]``, in no order, and their int64
+    rows ``[m, k]``. The memory is one chunk of similarities, about ``SIMILARITIES`` floats.
     """
     rows = len(bank)
     chunk = max(FEWEST_QUERIES, SIMILARITIES // rows)
@@ -44,30 +44,30 @@ def nearest(bank: Tensor, queries: Tensor, k: int) -> Iterator[tuple[Tensor, Ten
 
 
 def largest(values: Tensor, k: int) -> tuple[Tensor, Tensor]:
-    """``values.topk(k)`` of ``[m, N]``, two to three times as fast where N is far above k.
+    """``values.topk(k, sorted=False)`` of ``[m, N]``, two to three times as fast where N is far above k.
 
     The columns are dealt into groups of ``GROUP``. The k largest values are in the k groups with the largest maxima
     (else k groups would each hold a larger one), which are found in the same way; only their members are compared.
     """
     columns = values.shape[1]
     if columns < 2 * GROUP * k:
-        return values.topk(k, dim=1)
+        return values.topk(k, dim=1, sorted=False)
     groups = columns // GROUP
     dealt = values[:, : groups * GROUP].unflatten(1, (GROUP, groups))
     _, best = largest(dealt.amax(dim=1), k)
     members = torch.arange(0, groups * GROUP, groups, device=values.device)
     left_over = torch.arange(groups * GROUP, columns, device=values.device).expand(len(values), -1)
     candidates = torch.cat([(best[:, :, None] + members).flatten(1), left_over], dim=1)
-    found, at = values.gather(1, candidates).topk(k, dim=1)
+    found, at = values.gather(1, candidates).topk(k, dim=1, sorted=False)
     return found, candidates.gather(1, at)
 
 
 def vote(similarity: Tensor, labels: Tensor, classes: int, temperature: float) -> Tensor:
     """The class with the largest sum of ``exp(similarity / temperature)``; the lower of two that are equal.
 
-    ``similarity`` float ``[m, k]``, falling; ``labels`` int64 ``[m, k]``. Answers int64 ``[m]``.
+    ``similarity`` float ``[m, k]``; ``labels`` int64 ``[m, k]``. Answers int64 ``[m]``.
     """
-    weights = ((similarity - similarity[:, :1]).double() / temperature).exp()
+    weights = ((similarity - similarity.amax(dim=1, keepdim=True)).double() / temperature).exp()
     votes = torch.zeros(len(labels), classes, dtype=torch.int64, device=labels.device)
     return votes.scatter_add_(1, labels, (weights * VOTE_UNIT).long()).argmax(dim=1)
 

@@ -1,9 +1,36 @@
-"""draft"""
-from sslbench import MaskingSpec, hidden_count, hookimpl
+"""Random patches, each as likely as any other."""
+
+from __future__ import annotations
+
 import torch
-class R:
-    def sample(self,batch,grid,ratio,generator):
-        n=grid[0]*grid[1]
-        return torch.rand(batch,n,generator=generator,device=generator.device).argsort(1).argsort(1)<hidden_count(n,ratio)
+from torch import Generator, Tensor
+
+from sslbench import MaskingParams, MaskingSpec, hidden_count, hookimpl
+
+
+class RandomMasking:
+    """MAE's ``random_masking``: noise for every patch, and those with the smallest noise stay visible."""
+
+    def sample(self, batch: int, grid: tuple[int, int], ratio: float, generator: Generator) -> Tensor:
+        patches = grid[0] * grid[1]
+        hidden = hidden_count(patches, ratio)
+        noise = torch.rand(batch, patches, generator=generator, device=generator.device)
+        order = noise.argsort(dim=1)
+        mask = torch.zeros(batch, patches, dtype=torch.bool, device=generator.device)
+        return mask.scatter_(1, order[:, patches - hidden :], True)
+
+
+def build(params: MaskingParams) -> RandomMasking:
+    return RandomMasking()
+
+
 @hookimpl
-def sslbench_maskings(): return [MaskingSpec(name="random",summary="draft",build=lambda p:R())]
+def sslbench_maskings() -> list[MaskingSpec]:
+    return [
+        MaskingSpec(
+            name="random",
+            summary=__doc__.partition("\n")[0],
+            build=build,
+            citation="He et al.: Masked Autoencoders Are Scalable Vision Learners, CVPR 2022, section 3",
+        )
+    ]

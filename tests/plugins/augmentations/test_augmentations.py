@@ -1,0 +1,112 @@
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from torchvision.transforms.v2 import InterpolationMode
+from torchvision.transforms.v2 import functional as reference
+
+from sslbench.hooks.registry import Registry
+from sslbench_plugins.augmentations.affine import warp
+
+REGISTRY = Registry()
+NAMES = REGISTRY.catalogue.names("augmentation")
+
+
+def view(name, size=16, **given):
+    spec = REGISTRY.get("augmentation", name)
+    return spec.build(spec.params(**given)).view(0, "global", size)
+
+
+def photographs(count=8, size=24):
+    return torch.randint(0, 256, (count, 3, size, size), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
+
+
+def seeded(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name != "none"])
+def test_every_sample_has_its_own_parameters_and_every_call_new_ones(name):
+    same = photographs(1).expand(8, -1, -1, -1)
+    generator = seeded()
+    transform = view(name)
+    first, second = transform(same, generator), transform(same, generator)
+    assert all(not torch.equal(first[0], other) for other in first[1:])
+    assert not torch.equal(first, second)
+
+
+def test_none_is_the_image_itself():
+    images = photographs(size=16)
+    assert torch.equal(view("none")(images, seeded()), images / 255)
+
+
+@pytest.mark.parametrize("name", ["simclr", "mae"])
+def test_flips_come_as_often_as_asked(name):
+    """A ramp from left to right tells whether a view is mirrored, whatever its crop."""
+    ramp = torch.linspace(0, 255, 32).to(torch.uint8).expand(2000, 3, 32, 32)
+    given = {"jitter": 0, "grey": 0, "blur": 0} if name == "simclr" else {}
+    for wanted in (0.0, 0.3, 1.0):
+        out = view(name, flip=wanted, **given)(ramp, seeded())
+        mirrored = (out[..., -1] < out[..., 0]).float().mean().item()
+        assert mirrored == pytest.approx(wanted, abs=0.04)
+
+
+def test_grey_and_blur_come_as_often_as_asked():
+    images = photographs(1500, 8)
+    off = {"jitter": 0, "flip": 0, "crop_scale_min": 1.0}
+    out = view("simclr", 8, grey=0.2, blur=0, **off)(images, seeded())
+    assert (out.std(dim=1).amax(dim=(1, 2)) < 1e-5).float().mean().item() == pytest.approx(0.2, abs=0.04)
+    plain = view("simclr", 8, grey=0, blur=0, **off)(images, seeded())
+    blurred = view("simclr", 8, grey=0, blur=0.5, **off)(images, seeded())
+    changed = (plain - blurred).abs().amax(dim=(1, 2, 3)) > 1e-3
+    # A deviation below a fifth of a pixel leaves the image as it is, to the eye: 5% of those that are blurred.
+    assert changed.float().mean().item() == pytest.approx(0.5, abs=0.06)
+
+
+def test_strength_scales_the_jitter():
+    images = photographs(200, 8)
+    off = {"flip": 0, "crop_scale_min": 1.0, "grey": 0, "blur": 0, "jitter": 1}
+    plain = view("simclr", 8, **{**off, "jitter": 0})(images, seeded())
+
+    def change(strength):
+        return (view("simclr", 8, strength=strength, **off)(images, seeded()) - plain).abs().mean().item()
+
+    assert change(0.0) < 1e-5
+    assert 0.02 < change(0.25) < change(0.5) < change(1.0)
+
+
+@pytest.mark.parametrize("size", [8, 21])
+def test_warp_is_torchvisions_affine(size):
+    images = torch.rand(6, 3, size, size, generator=seeded())
+    degrees = torch.tensor([0.0, 20.0, -20.0, 7.0, 90.0, 13.0])
+    scale = torch.tensor([1.0, 0.7, 1.0, 0.85, 1.0, 0.9])
+    down, across = torch.tensor([[0.0, 1, -2, 1, 0, 2], [0.0, 2, 1, -1, 0, 3]]) / size
+    ours = warp(images, degrees * math.pi / 180, scale, down, across)
+    for place in range(6):
+        theirs = reference.affine(
+            images[place],
+            angle=degrees[place].item(),
+            translate=[across[place].item() * size, down[place].item() * size],
+            scale=scale[place].item(),
+            shear=[0.0, 0.0],
+            interpolation=InterpolationMode.BILINEAR,
+        )
+        assert torch.allclose(ours[place], theirs, atol=2e-5)
+
+
+def test_affine_makes_views_of_eight_pixels_that_keep_what_is_there():
+    images = photographs(64, 8)
+    out = view("affine", 8, degrees=0, scale_min=1, shift=0, brightness=0)(images, seeded())
+    assert torch.allclose(out, images / 255, atol=1e-5)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("name", NAMES)
+def test_views_are_made_on_the_images_device(name):
+    out = view(name)(photographs().cuda(), torch.Generator("cuda").manual_seed(0))
+    assert out.is_cuda
+    assert out.shape == (8, 3, 16, 16)
+    assert 0 <= out.min().item() <= out.max().item() <= 1

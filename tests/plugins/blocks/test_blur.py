@@ -1,0 +1,23 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from torchvision.transforms.v2 import functional as reference
+
+from sslbench_plugins.blocks.blur import blur
+from sslbench_plugins.blocks.photographic_view import blur_kernel
+
+
+@pytest.mark.parametrize(("size", "kernel"), [(8, 3), (32, 3), (32, 23), (96, 9)])
+def test_each_sample_is_torchvisions_blur_with_its_sigma(size, kernel):
+    images = torch.rand(5, 3, size, size, generator=torch.Generator().manual_seed(0))
+    sigma = torch.tensor([0.1, 0.5, 1.0, 1.7, 2.0])
+    ours = blur(images, sigma, kernel)
+    for place in range(5):
+        theirs = reference.gaussian_blur(images[place], [kernel, kernel], [sigma[place].item()] * 2)
+        assert torch.allclose(ours[place], theirs, atol=2e-6)
+
+
+@pytest.mark.parametrize(("size", "kernel"), [(8, 3), (32, 3), (96, 9), (224, 23)])
+def test_the_kernel_is_a_tenth_of_the_side_and_odd(size, kernel):
+    assert blur_kernel(size) == kernel

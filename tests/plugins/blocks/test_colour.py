@@ -1,0 +1,52 @@
+from __future__ import annotations
+
+from itertools import permutations
+
+import pytest
+import torch
+from torchvision.transforms.v2 import functional as reference
+
+from sslbench_plugins.blocks import colour
+
+THEIRS = (
+    reference.adjust_brightness,
+    reference.adjust_contrast,
+    reference.adjust_saturation,
+    reference.adjust_hue,
+)
+
+
+@pytest.fixture
+def images():
+    """Noise, and what trips hue: grey, black, white, pure and equal channels."""
+    noise = torch.rand(8, 3, 6, 5, generator=torch.Generator().manual_seed(0))
+    flat = torch.tensor([[0.0, 0, 0], [1, 1, 1], [0.4, 0.4, 0.4], [1, 0, 0], [0, 1, 1], [0.5, 0.5, 0.2], [0, 0, 1]])
+    return torch.cat([noise, flat[:, :, None, None].expand(-1, -1, 6, 5)])
+
+
+@pytest.mark.parametrize("number", range(4))
+def test_each_operation_is_torchvisions_sample_by_sample(images, number):
+    low, high = (-0.5, 0.5) if number == 3 else (0.0, 2.0)
+    factors = torch.linspace(low, high, len(images))
+    ours = colour.OPERATIONS[number](images, factors.view(-1, 1, 1, 1))
+    for place, factor in enumerate(factors.tolist()):
+        assert torch.allclose(ours[place], THEIRS[number](images[place], factor), atol=3e-6), (place, factor)
+
+
+def test_grey_is_torchvisions(images):
+    assert torch.allclose(colour.grey(images), reference.rgb_to_grayscale(images), atol=1e-6)
+
+
+def test_jitter_applies_every_order_as_torchvision_does():
+    orders = torch.tensor(list(permutations(range(4))))
+    count = len(orders)
+    generator = torch.Generator().manual_seed(0)
+    images = torch.rand(count, 3, 7, 7, generator=generator)
+    factors = torch.rand(count, 4, generator=generator) + torch.tensor([0.5, 0.5, 0.5, -0.5])
+    applied = torch.arange(count) % 5 != 0
+    ours = colour.jitter(images.clone(), factors, orders, applied)
+    for place in range(count):
+        theirs = images[place]
+        for number in orders[place].tolist() if applied[place] else []:
+            theirs = THEIRS[number](theirs, factors[place, number].item())
+        assert torch.allclose(ours[place], theirs, atol=1e-5)

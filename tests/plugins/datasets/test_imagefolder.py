@@ -1,0 +1,200 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from sslbench import UserError
+from sslbench.hooks.registry import Registry
+from sslbench.testing.conformance import problems
+
+SPEC = Registry().get("dataset", "imagefolder")
+
+
+def build(root, **given):
+    return SPEC.build(SPEC.params(root=str(root), **given), download=False)
+
+
+def picture(path, size=(30, 20), colour=(200, 30, 60), mode="RGB", **save):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new("RGB", size, colour).convert(mode).save(path, **save)
+    return path
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Two classes of ten images."""
+    for name, colour in (("cat", (250, 0, 0)), ("dog", (0, 0, 250))):
+        for number in range(10):
+            picture(tmp_path / "root" / name / f"{number}.png", (12 + number, 20), colour)
+    return tmp_path / "root"
+
+
+def test_class_folders_become_labels_and_sizes_one(folder):
+    data = build(folder, size=16)
+    assert (data.classes, data.image_size) == (["cat", "dog"], 16)
+    train, test = data.split("train"), data.split("test")
+    assert (len(train), len(test)) == (16, 4)
+    assert test.labels.bincount().tolist() == [2, 2]
+    for split in (train, test):
+        assert split.images.shape[1:] == (3, 16, 16)
+        reds = split.images[:, 0].float().mean(dim=(1, 2)) > 100
+        assert torch.equal(reds, split.labels == 0)
+        assert [path.split("/")[-2] for path in split.paths] == [data.classes[label] for label in split.labels]
+    assert problems(SPEC, root=str(folder)) == []
+
+
+def test_the_split_does_not_depend_on_other_files(folder):
+    before = set(build(folder).split("test").paths)
+    picture(folder / "dog" / "new.png")
+    after = set(build(folder).split("test").paths)
+    assert len(before & after) >= 3
+
+
+def test_train_and_test_folders_are_used_as_they_are(tmp_path):
+    for split, count in (("train", 4), ("val", 2)):
+        for name in ("a", "b"):
+            for number in range(count):
+                picture(tmp_path / split / name / "deep" / f"{number}.JPG")
+    data = build(tmp_path)
+    assert (len(data.split("train")), len(data.split("test"))) == (8, 4)
+
+
+def test_a_class_that_is_only_judged_is_an_error(tmp_path):
+    picture(tmp_path / "train" / "a" / "1.png")
+    picture(tmp_path / "test" / "b" / "1.png")
+    with pytest.raises(UserError, match=r"test has class 'b', which .*train does not have"):
+        build(tmp_path)
+
+
+def test_classes_called_train_and_test_are_folders_of_images_like_any(tmp_path):
+    for number in range(4):
+        picture(tmp_path / "train" / f"{number}.png")
+        picture(tmp_path / "plane" / f"{number}.png")
+    assert build(tmp_path).classes == ["plane", "train"]
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda root: None, r"root=.* does not exist; expected ROOT/CLASS/IMAGE, or ROOT/train/CLASS/IMAGE"),
+        (lambda root: root.write_text(""), r"root=.* is a file, not a folder"),
+        (lambda root: root.mkdir(), r"has no folder with images in it; expected ROOT/CLASS/IMAGE"),
+        (lambda root: picture(root / "1.png"), r"has 1 images but no folder for a class; expected"),
+        (
+            lambda root: (picture(root / "a" / "1.png"), (root / "b").mkdir()),
+            r"class folder .*b holds no image \(endings: .*\.jpg",
+        ),
+    ],
+)
+def test_a_folder_that_is_laid_out_otherwise_is_told_what_is_expected(tmp_path, make, words):
+    root = tmp_path / "root"
+    make(root)
+    for call in (build, lambda root: SPEC.fingerprint(SPEC.params(root=str(root)))):
+        with pytest.raises(UserError, match=words):
+            call(root)
+
+
+def test_what_systems_leave_behind_is_no_image(folder):
+    (folder / "cat" / ".DS_Store").write_bytes(b"x")
+    (folder / "cat" / "._1.png").write_bytes(b"x")
+    (folder / "cat" / "Thumbs.db").write_bytes(b"x")
+    (folder / "__MACOSX").mkdir()
+    (folder / ".hidden").mkdir()
+    assert len(build(folder).split("train")) == 16
+
+
+def spoil(folder):
+    """Five files that are no images, each in its own way."""
+    good = (folder / "cat" / "0.png").read_bytes()
+    (folder / "cat" / "truncated.png").write_bytes(good[: len(good) // 2])
+    (folder / "cat" / "empty.jpg").write_bytes(b"")
+    (folder / "cat" / "text.jpg").write_text("not an image")
+    picture(folder / "cat" / "pixel.png", (1, 1))
+    return [
+        "empty.jpg: the file is empty",
+        "text.jpg: not an image",
+        "pixel.png: it is 1 x 1 pixels",
+        "truncated.png: ",
+    ]
+
+
+def test_images_that_cannot_be_read_are_named(folder):
+    expected = spoil(folder)
+    with pytest.raises(UserError, match="4 of 24 images cannot be read; on_error=skip leaves them out") as caught:
+        build(folder)
+    lines = caught.value.messages
+    assert len(lines) == 5
+    for words in expected:
+        assert any(words in line for line in lines), (words, lines)
+
+
+def test_they_are_left_out_and_counted_where_one_says_so(folder):
+    spoil(folder)
+    data = build(folder, on_error="skip")
+    assert sum(len(data.split(name)) for name in ("train", "test")) == 20
+    assert sum(data.split(name).skipped for name in ("train", "test")) == 4
+
+
+def test_a_long_list_of_bad_images_is_cut(folder):
+    for number in range(9):
+        (folder / "cat" / f"bad{number}.png").write_bytes(b"x")
+    with pytest.raises(UserError, match="and 4 more") as caught:
+        build(folder)
+    assert len(caught.value.messages) == 7
+
+
+def one(tmp_path, image, name="x.png", **save):
+    """The only training image of a folder, as ``[3, 8, 8]``."""
+    path = tmp_path / "root" / "a" / name
+    path.parent.mkdir(parents=True)
+    image.save(path, **save)
+    return build(tmp_path / "root", size=8).split("train").images[0]
+
+
+def test_every_mode_becomes_rgb(tmp_path):
+    for number, (mode, name) in enumerate(
+        [("L", "x.png"), ("1", "x.png"), ("CMYK", "x.jpg"), ("P", "x.gif"), ("YCbCr", "x.jpg")]
+    ):
+        out = one(tmp_path / str(number), Image.new("RGB", (8, 8), "white").convert(mode), name)
+        assert out.shape == (3, 8, 8)
+        assert out.min() > 250, mode
+
+
+def test_what_is_transparent_lies_on_white(tmp_path):
+    assert one(tmp_path / "1", Image.new("RGBA", (8, 8), (0, 0, 0, 0))).min() == 255
+    assert one(tmp_path / "2", Image.new("LA", (8, 8), (0, 0))).min() == 255
+    palette = Image.new("P", (8, 8), 0)
+    palette.putpalette([0, 0, 0])
+    assert one(tmp_path / "3", palette, transparency=0).min() == 255
+
+
+def test_sixteen_bits_are_scaled_to_eight(tmp_path):
+    grey = Image.fromarray(np.full((8, 8), 0x8080, dtype=np.uint16))
+    assert one(tmp_path, grey).unique().tolist() == [0x80]
+
+
+def test_a_camera_held_sideways_is_turned_upright(tmp_path):
+    image = Image.new("RGB", (8, 8), "black")
+    image.paste("white", (0, 0, 8, 4))
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    out = one(tmp_path, image, "x.jpg", exif=exif, quality=95)
+    assert out[:, :, 5:].float().mean() > 240
+    assert out[:, :, :3].float().mean() < 15
+
+
+def test_an_image_with_absurdly_many_pixels_is_refused(folder, monkeypatch):
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 300)
+    with pytest.raises(UserError, match="cannot be read") as caught:
+        build(folder)
+    assert any("so many pixels that it may be a decompression bomb" in line for line in caught.value.messages)
+
+
+def test_the_fingerprint_follows_the_files(folder):
+    params = SPEC.params(root=str(folder))
+    before = SPEC.fingerprint(params)
+    assert SPEC.fingerprint(params) == before
+    picture(folder / "cat" / "0.png", (50, 50))
+    assert SPEC.fingerprint(params) != before

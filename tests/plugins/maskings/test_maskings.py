@@ -1,0 +1,115 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from scipy import ndimage
+
+from sslbench import hidden_count
+from sslbench.hooks.registry import Registry
+from sslbench_plugins.maskings.block import shapes
+from sslbench_plugins.maskings.grid import lattice
+
+GRIDS = [(4, 4), (8, 8), (14, 14), (3, 7), (1, 9), (16, 5)]
+RATIOS = [0.12, 0.25, 0.5, 0.6, 0.75, 0.88]
+NAMES = Registry().catalogue.names("masking")
+
+
+def sample(name, grid=(8, 8), ratio=0.75, batch=64, seed=0):
+    spec = Registry().get("masking", name)
+    return spec.build(spec.params()).sample(batch, grid, ratio, torch.Generator().manual_seed(seed))
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("grid", GRIDS)
+@pytest.mark.parametrize("ratio", RATIOS)
+def test_every_sample_hides_exactly_the_same_number(name, grid, ratio):
+    mask = sample(name, grid, ratio)
+    assert mask.dtype == torch.bool
+    assert mask.sum(dim=1).unique().tolist() == [hidden_count(grid[0] * grid[1], ratio)]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_samples_differ_seeds_repeat(name):
+    mask = sample(name)
+    assert len(mask.unique(dim=0)) > 1
+    assert torch.equal(mask, sample(name))
+    assert not torch.equal(mask, sample(name, seed=1))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_ratio_that_leaves_nothing_is_an_error(name):
+    with pytest.raises(ValueError, match=r"mask ratio 0\.99 leaves 0 of 16 patches visible"):
+        sample(name, (4, 4), 0.99)
+
+
+@pytest.mark.parametrize("name", ["random", "grid"])
+def test_every_patch_is_hidden_equally_often(name):
+    share = sample(name, batch=20_000).float().mean(dim=0)
+    assert (share - 0.75).abs().max() < 0.02
+
+
+@pytest.mark.parametrize("grid", GRIDS)
+@pytest.mark.parametrize("ratio", RATIOS)
+def test_a_block_is_one_piece_that_fills_its_bounding_box_but_for_one_edge(grid, ratio):
+    for mask in sample("block", grid, ratio, batch=16).view(-1, *grid):
+        pieces = ndimage.label(mask.numpy())[1]
+        assert pieces == 1
+        rows, cols = mask.any(dim=1).nonzero(), mask.any(dim=0).nonzero()
+        height, width = (int(x.max() - x.min()) + 1 for x in (rows, cols))
+        empty = height * width - int(mask.sum())
+        assert 0 <= empty < max(height, width)
+
+
+@pytest.mark.parametrize("grid", [(8, 8), (14, 14), (16, 12)])
+@pytest.mark.parametrize("ratio", [0.12, 0.25, 0.5])
+def test_a_block_is_at_most_twice_as_long_as_wide_where_that_fits(grid, ratio):
+    for height, width, _ in shapes(*grid, hidden_count(grid[0] * grid[1], ratio)):
+        assert max(height / width, width / height) <= 2
+
+
+def test_a_block_that_only_fits_lengthwise_is_as_square_as_it_can_be():
+    assert {shape[:2] for shape in shapes(2, 20, 24)} == {(2, 12)}
+
+
+def test_blocks_reach_every_position():
+    corners = {
+        tuple(mask.view(8, 8).nonzero().min(dim=0).values.tolist()) for mask in sample("block", ratio=0.25, batch=2000)
+    }
+    assert len(corners) == 25
+
+
+def test_the_lattice_of_three_quarters_is_every_other_row_and_column():
+    assert lattice(8, 8, 16) == (4, 4)
+    shown = ~sample("grid", batch=200).view(-1, 8, 8)
+    kinds = {tuple(mask.nonzero().min(dim=0).values.tolist()) for mask in shown}
+    assert kinds == {(0, 0), (0, 1), (1, 0), (1, 1)}
+    for mask in shown:
+        rows, cols = mask.any(dim=1).nonzero().flatten(), mask.any(dim=0).nonzero().flatten()
+        assert (rows.diff() == 2).all()
+        assert (cols.diff() == 2).all()
+    quadrants = shown.view(-1, 2, 4, 2, 4).sum(dim=(2, 4))
+    assert (quadrants == 4).all()
+
+
+@pytest.mark.parametrize(("visible", "size"), [(7, (2, 3)), (16, (4, 4)), (32, (4, 8)), (48, (6, 8)), (60, (8, 8))])
+def test_a_lattice_is_never_stretched_beyond_two(visible, size):
+    assert lattice(8, 8, visible) == size
+
+
+@pytest.mark.parametrize("ratio", [0.25, 0.5, 0.75, 0.9])
+def test_the_grid_covers_quadrants_more_evenly_than_chance(ratio):
+    def unevenness(name):
+        shown = ~sample(name, (8, 8), ratio, batch=500).view(-1, 8, 8)
+        return shown.view(-1, 2, 4, 2, 4).sum(dim=(2, 4)).float().flatten(1).std(dim=1).mean()
+
+    assert unevenness("grid") < 0.8 * unevenness("random")
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("name", NAMES)
+def test_masks_are_made_on_the_generators_device(name):
+    spec = Registry().get("masking", name)
+    mask = spec.build(spec.params()).sample(32, (14, 14), 0.75, torch.Generator("cuda").manual_seed(0))
+    assert mask.is_cuda
+    assert mask.sum(dim=1).unique().tolist() == [147]
