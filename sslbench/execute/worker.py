@@ -313,7 +313,7 @@ def status_of(error: Exception) -> str:
 
 def reason_of(error: Exception) -> str:
     """One line for the table: a user's mistake in its own words, a bug with its type."""
-    return error.messages[0] if isinstance(error, SslbenchError) and error.messages else one_line(error)
+    return "; ".join(error.messages) if isinstance(error, SslbenchError) else one_line(error)
 
 
 def forget_cuda_cache() -> None:

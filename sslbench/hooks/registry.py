@@ -166,8 +166,9 @@ class Registry:
 
 
 def one_line(error: BaseException) -> str:
-    """Type and first line of an error."""
-    text = str(error).strip().partition("\n")[0]
+    """Type and first line of an error; all of pluggy's, whose first line does not say what is wrong."""
+    text = str(error).strip()
+    text = " ".join(text.split()) if isinstance(error, pluggy.PluginValidationError) else text.partition("\n")[0]
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 

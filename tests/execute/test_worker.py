@@ -133,7 +133,7 @@ def test_a_data_set_that_cannot_be_read_fails_its_cells_and_is_read_once(tmp_pat
     monkeypatch.setattr(worker.Bench, "built", lambda self, kind, **c: unreadable() if kind == "dataset" else None)
     for key in ("a", "b"):
         records, _ = run(work(tmp_path, key=key))
-        assert (records[0]["status"], records[0]["reason"]) == ("failed", "digits are out")
+        assert (records[0]["status"], records[0]["reason"]) == ("failed", "digits are out; and more")
     assert len(calls) == 1
     worker._LAST_DATASET.clear()
 
@@ -154,7 +154,7 @@ def test_statuses_of_errors(error, status):
 
 
 def test_reasons_are_one_line():
-    assert reason_of(UserError("first", "second")) == "first"
+    assert reason_of(UserError("first", "second")) == "first; second"
     assert reason_of(ValueError("a\nb")) == "ValueError: a"
 
 

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from math import ceil
+
 from torch import Tensor, nn
 from torch.nn import functional
 
 from sslbench import Backbone, BackboneSpec, Params, hookimpl, param
+
+LARGEST = 32
+"""pixels on a side that the first stage sees at most"""
 
 
 class ConvNetParams(Params):
@@ -34,13 +39,18 @@ class Residual(nn.Module):
 
 
 class ConvNetSmall(Backbone):
-    """A stem at stride 1 and three residual stages (strides 1, 2, 2), then the mean over positions."""
+    """A stem and three residual stages (strides 1, 2, 2), then the mean over positions.
 
-    def __init__(self, width: int) -> None:
+    The stem's stride brings larger images to 32 pixels or fewer, so that the cost does not grow with them.
+    """
+
+    def __init__(self, width: int, image_size: int) -> None:
         super().__init__()
         self.feature_dim = 4 * width
+        stride = ceil(image_size / LARGEST)
+        kernel = max(3, 2 * stride - 1)
         self.stem = nn.Sequential(
-            nn.Conv2d(3, width, 3, 1, 1, bias=False), nn.BatchNorm2d(width), nn.ReLU(inplace=True)
+            nn.Conv2d(3, width, kernel, stride, kernel // 2, bias=False), nn.BatchNorm2d(width), nn.ReLU(inplace=True)
         )
         self.stages = nn.Sequential(
             Residual(width, width, 1), Residual(width, 2 * width, 2), Residual(2 * width, 4 * width, 2)
@@ -51,7 +61,7 @@ class ConvNetSmall(Backbone):
 
 
 def build(params: ConvNetParams, *, image_size: int) -> ConvNetSmall:
-    return ConvNetSmall(params.width)
+    return ConvNetSmall(params.width, image_size)
 
 
 @hookimpl

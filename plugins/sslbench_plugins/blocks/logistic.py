@@ -28,7 +28,8 @@ from torch.nn import functional as F
 HISTORY = 10
 CHECK_EVERY = 5
 LINE_SEARCH_STEPS = 2
-RELATIVE_TOLERANCE = 1e-4
+RELATIVE_TOLERANCE = 1e-3
+RESOLVED = 400
 
 
 class LogisticFit(NamedTuple):
@@ -54,17 +55,19 @@ def fit_logistic(
     l2: float,
     *,
     init: LogisticFit | None = None,
-    tolerance: float = 1e-4,
+    tolerance: float = 1e-6,
     max_steps: int = 1000,
 ) -> LogisticFit:
     """Fit ``B`` independent problems of equal size.
 
     ``features``: float32 or float64 ``[B, n, D]``, or ``[n, D]`` for B = 1, finite; quickest when the columns have
     mean 0. ``labels``: int64 ``[B, n]`` or ``[n]``, 0..classes-1. ``l2``: > 0. ``init``: where to start, such as the
-    fit at another ``l2``; zero otherwise. ``tolerance``: how far from its minimum the objective may end, in nats, by
-    the bound ``|gradient|^2 / (2 l2)``; that bound also ends 1e-4 or less of what it is at zero weights, since where
-    ``l2`` is large little is to be won and still decides the predictions. Runs on the features' device and in their
-    dtype; float32 resolves gradients to about 1e-6, so that ``l2 * tolerance`` should be 1e-10 or more.
+    fit at another ``l2``; zero otherwise. Runs on the features' device and in their dtype.
+
+    ``tolerance``: how far from its minimum the objective may end, in nats, by the bound ``|gradient|^2 / (2 l2)``.
+    Where ``l2`` is large little is to be won, and still decides the predictions: the gradient also ends at
+    ``RELATIVE_TOLERANCE`` of its length at zero weights. But never is it asked to be shorter than ``RESOLVED``
+    machine epsilons (5e-5 in float32), which for ``l2`` below 1e-3 is what limits float32: 1e-4 nats at 1e-5.
     """
     if features.ndim == 2:
         features, labels = features[None], labels[None]
@@ -91,7 +94,8 @@ def _fit(
     problem = _Problem(features, labels, classes, l2)
     start = features.new_zeros(len(features), classes, features.shape[2] + 1)
     _, gradient = problem.partition_and_gradient(start, problem.logits(start))
-    limit = (RELATIVE_TOLERANCE * _dot(gradient, gradient)).clamp_max(2 * l2 * tolerance)
+    limit = (RELATIVE_TOLERANCE**2 * _dot(gradient, gradient)).clamp_max(2 * l2 * tolerance)
+    limit = limit.clamp_min((RESOLVED * torch.finfo(limit.dtype).eps) ** 2)
     if init is not None:
         start = torch.cat([init.weight, init.bias], dim=2)
     theta, converged, steps = _minimise(problem, start, limit, max_steps)

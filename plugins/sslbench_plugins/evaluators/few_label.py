@@ -3,7 +3,7 @@
 The features are standardised by all training images, which takes no label. The regularisation is fixed, since two
 labels a class leave none to choose it by: on digits (training images only, 1,100 to draw from and 337 to judge; raw
 pixels, a random and two SimCLR-trained networks; 10 draws) accuracy was level from l2 = 0.01 down to 1e-5, and 0.01
-lost at most 0.9 points to the best of eight decades with 2, 13 or 50 labels a class; the draws spread by 1 to 5.
+lost at most 1 point to the best of eight decades with 2, 13 or 50 labels a class; the draws spread by 1 to 5.
 """
 
 from __future__ import annotations

@@ -22,6 +22,11 @@ def test_convolutional_backbones_take_any_size(name, size):
     assert backbone(torch.randn(2, 3, size, size)).shape == (2, backbone.feature_dim)
 
 
+@pytest.mark.parametrize(("size", "seen"), [(8, 8), (32, 32), (33, 17), (64, 32), (224, 32)])
+def test_the_small_network_brings_large_images_down_in_its_stem(size, seen):
+    assert build("convnet-small", size).stem(torch.randn(1, 3, size, size)).shape == (1, 32, seen, seen)
+
+
 def test_the_cifar_stem_keeps_the_resolution():
     net = build("resnet18-cifar", 32).net
     assert net.maxpool(net.conv1(torch.randn(1, 3, 32, 32))).shape == (1, 64, 32, 32)

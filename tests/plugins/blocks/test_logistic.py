@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 import torch
@@ -65,11 +67,11 @@ def test_float64_finds_the_optimum_of_scikit_learn(samples: int, width: int, cla
 @pytest.mark.parametrize("shape", [(300, 20, 5), (40, 100, 4), (500, 8, 60)], ids=["tall", "wide", "many-classes"])
 def test_float32_ends_within_the_tolerance(shape: tuple[int, int, int], l2: float) -> None:
     features, labels = make_problem(*shape)
-    fit = fit_logistic(features.float(), labels, shape[2], l2, tolerance=1e-4)
+    fit = fit_logistic(features.float(), labels, shape[2], l2)
     best = objective(*sklearn_optimum(features, labels, l2), features, labels, l2)
     assert fit.converged
     assert fit.weight.dtype == torch.float32
-    assert 0 - 1e-6 <= objective_of(fit, features, labels, l2) - best <= 1e-4
+    assert -1e-7 <= objective_of(fit, features, labels, l2) - best <= max(1e-6, 1e-9 / l2)
 
 
 @pytest.mark.parametrize("l2", STRENGTHS)
@@ -136,7 +138,7 @@ def test_every_step_goes_downhill_where_whole_steps_overshoot(monkeypatch: pytes
         objective_of(fit_logistic(features, labels, 50, 1e-4, tolerance=1e-9, max_steps=steps), features, labels, 1e-4)
         for steps in range(0, 60, 3)
     ]
-    assert all(later < earlier + 1e-6 for earlier, later in zip(values, values[1:], strict=False))
+    assert all(later < earlier + 1e-6 for earlier, later in pairwise(values))
     assert values[-1] < 0.2 * values[0]
 
 
@@ -155,7 +157,7 @@ def test_features_without_any_variation_predict_the_largest_class() -> None:
     torch.testing.assert_close(fit.bias[0, :, 0].softmax(dim=0), torch.tensor([1, 3, 2]) / 6, atol=2e-2, rtol=0)
 
 
-@pytest.mark.parametrize("l2", [1e-1, 1e-3, 1e-5])
+@pytest.mark.parametrize("l2", [1e-1, 1e-2, 1e-3])
 def test_a_few_extreme_samples_do_not_break_the_fit(l2: float) -> None:
     features, labels = make_problem(400, 10, 3)
     features[::80] *= 1000

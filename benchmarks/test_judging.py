@@ -1,0 +1,109 @@
+"""Speed of the evaluators on cached features, one thread. `knn` is to be read beside the matrix product it contains."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from sslbench import EvaluationData, FeatureSet
+from sslbench_plugins.blocks.logistic import fit_logistic
+from sslbench_plugins.evaluators import few_label, knn, linear_probe
+
+CLASSES = 10
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def make_data(train: int, test: int, width: int) -> EvaluationData:
+    """Rectified, correlated features, and labels that a linear layer gets right about two times in three."""
+    generator = torch.Generator().manual_seed(0)
+    basis, _ = torch.linalg.qr(torch.randn(width, width, generator=generator))
+    scale = torch.arange(1, width + 1) ** -0.4
+    features = torch.randn(train + test, width, generator=generator) * scale @ basis
+    noise = torch.randn(train + test, CLASSES, generator=generator)
+    labels = (features @ torch.randn(width, CLASSES, generator=generator) + noise).argmax(dim=1)
+    features = (features + 0.3).relu()
+    parts = [FeatureSet(features[:train], labels[:train]), FeatureSet(features[train:], labels[train:])]
+    return EvaluationData(*parts, classes=CLASSES, seed=0)
+
+
+@pytest.fixture(scope="module")
+def cifar_like() -> EvaluationData:
+    return make_data(20_000, 2_000, 256)
+
+
+@pytest.fixture(scope="module")
+def digits_like() -> EvaluationData:
+    return make_data(1_437, 360, 128)
+
+
+def evaluation(module: Any, data: EvaluationData, **params: Any) -> Callable[[], list[Any]]:
+    (spec,) = module.sslbench_evaluators()
+    return lambda: list(spec.build(spec.params(**params)).evaluate(data))
+
+
+def assert_measured(metrics: list[Any]) -> None:
+    assert all(metric.value is not None and metric.value > 1.5 / CLASSES for metric in metrics)
+
+
+@pytest.mark.benchmark(group="knn, 20,000 x 256 against 2,000")
+def test_matrix_product_alone(benchmark: Any, cifar_like: EvaluationData) -> None:
+    bank, queries = (F.normalize(part.features, dim=1) for part in (cifar_like.train, cifar_like.test))
+
+    def product() -> Tensor:
+        return queries @ bank.T
+
+    assert benchmark(product).shape == (2_000, 20_000)
+
+
+@pytest.mark.benchmark(group="knn, 20,000 x 256 against 2,000")
+@pytest.mark.parametrize("k", [20, 200])
+def test_matrix_product_and_topk(benchmark: Any, cifar_like: EvaluationData, k: int) -> None:
+    """What `knn` would cost without its grouped search."""
+    bank, queries = (F.normalize(part.features, dim=1) for part in (cifar_like.train, cifar_like.test))
+
+    def plain() -> list[Any]:
+        return [(part @ bank.T).topk(k, dim=1) for part in queries.split(500)]
+
+    assert len(benchmark(plain)) == 4
+
+
+@pytest.mark.benchmark(group="knn, 20,000 x 256 against 2,000")
+@pytest.mark.parametrize("k", [20, 200])
+def test_knn(benchmark: Any, cifar_like: EvaluationData, k: int) -> None:
+    assert_measured(benchmark(evaluation(knn, cifar_like, k=k)))
+
+
+@pytest.mark.benchmark(group="logistic regression, 20,000 x 256")
+@pytest.mark.parametrize("l2", [1e-1, 1e-3, 1e-5])
+def test_one_fit(benchmark: Any, cifar_like: EvaluationData, l2: float) -> None:
+    features, labels = cifar_like.train.features, cifar_like.train.labels
+    features = (features - features.mean(dim=0)) / features.std(dim=0)
+    fit = benchmark.pedantic(fit_logistic, args=(features, labels, CLASSES, l2), rounds=3, warmup_rounds=1)
+    assert fit.converged
+
+
+@pytest.mark.benchmark(group="linear probe")
+@pytest.mark.parametrize("protocol", ["exact", "adam-100"])
+@pytest.mark.parametrize("size", ["digits_like", "cifar_like"])
+def test_linear_probe(benchmark: Any, request: pytest.FixtureRequest, size: str, protocol: str) -> None:
+    evaluate = evaluation(linear_probe, request.getfixturevalue(size), protocol=protocol)
+    assert_measured(benchmark.pedantic(evaluate, rounds=3, warmup_rounds=1))
+
+
+@pytest.mark.benchmark(group="few labels")
+@pytest.mark.parametrize("size", ["digits_like", "cifar_like"])
+def test_few_label(benchmark: Any, request: pytest.FixtureRequest, size: str) -> None:
+    evaluate = evaluation(few_label, request.getfixturevalue(size), labels=(2, 13))
+    assert_measured(benchmark.pedantic(evaluate, rounds=3, warmup_rounds=1))

@@ -1,0 +1,160 @@
+"""The vote against a loop over neighbours, and what cannot be judged."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+import torch
+from sklearn.neighbors import KNeighborsClassifier
+from torch import Tensor
+
+from sslbench import EvaluationData, FeatureSet, Metric
+from sslbench_plugins.evaluators import knn
+from sslbench_plugins.evaluators.knn import Knn, KnnParams, largest, nearest, vote
+
+Clusters = Callable[..., EvaluationData]
+
+
+def evaluate(data: EvaluationData, **params: float) -> Metric:
+    (metric,) = Knn(KnnParams(**params)).evaluate(data)
+    assert metric.name == "knn_top1"
+    return metric
+
+
+def predicted_by_loop(data: EvaluationData, k: int, temperature: float) -> list[int]:
+    """Wu et al. 2018, section 3.4, one query and one neighbour at a time."""
+    bank, answers = data.train.features.tolist(), []
+    for query in data.test.features.tolist():
+        cosines = []
+        for row, label in zip(bank, data.train.labels.tolist(), strict=True):
+            product = sum(a * b for a, b in zip(query, row, strict=True))
+            cosines.append((product / math.hypot(*query) / math.hypot(*row), label))
+        votes: dict[int, float] = defaultdict(float)
+        for cosine, label in sorted(cosines, reverse=True)[:k]:
+            votes[label] += math.exp(cosine / temperature)
+        answers.append(max(votes, key=lambda label: votes[label]))
+    return answers
+
+
+def share_right(predicted: list[int], labels: Tensor) -> float:
+    return sum(p == y for p, y in zip(predicted, labels.tolist(), strict=True)) / len(predicted)
+
+
+@pytest.mark.parametrize(("k", "temperature"), [(1, 0.07), (5, 0.07), (20, 0.1), (60, 1.0)])
+def test_the_accuracy_is_that_of_a_loop_over_neighbours(clusters: Clusters, k: int, temperature: float) -> None:
+    data = clusters(spread=2.0)
+    expected = share_right(predicted_by_loop(data, k, temperature), data.test.labels)
+    assert 0.3 < expected < 1
+    assert evaluate(data, k=k, temperature=temperature).value == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("k", [1, 7, 50])
+def test_it_agrees_with_scikit_learn_query_by_query(clusters: Clusters, k: int) -> None:
+    data = clusters(spread=2.0, per_class=60)
+    unit = torch.nn.functional.normalize
+    bank, queries = unit(data.train.features.double(), dim=1), unit(data.test.features.double(), dim=1)
+    # For unit vectors the squared distance is 2 - 2 cosine.
+    model = KNeighborsClassifier(
+        k, algorithm="brute", weights=lambda d: torch.tensor((2 - d**2) / 2 / 0.07).exp().numpy()
+    )
+    expected = model.fit(bank.numpy(), data.train.labels.numpy()).predict(queries.numpy()).tolist()
+    found = list(nearest(bank, queries, k))
+    got = torch.cat([vote(s, data.train.labels[i], data.classes, 0.07) for s, i in found]).tolist()
+    assert got == expected
+
+
+@pytest.mark.parametrize("k", [1, 3, 20])
+@pytest.mark.parametrize("columns", [20, 47, 160, 1000, 5003])
+def test_largest_finds_what_topk_finds(columns: int, k: int) -> None:
+    values = torch.randn(9, columns, generator=torch.Generator().manual_seed(columns))
+    found, places = largest(values, k)
+    assert torch.equal(found.sort(dim=1, descending=True).values, values.topk(k, dim=1).values)
+    assert torch.equal(values.gather(1, places), found)
+    assert all(len(set(row)) == k for row in places.tolist())
+
+
+def test_largest_handles_columns_that_are_all_equal() -> None:
+    found, places = largest(torch.zeros(2, 4000), 5)
+    assert found.abs().max() == 0
+    assert all(len(set(row)) == 5 for row in places.tolist())
+
+
+@pytest.mark.parametrize("similarities", [1, 500, 1 << 23])
+def test_the_chunks_do_not_change_the_answer(
+    clusters: Clusters, monkeypatch: pytest.MonkeyPatch, similarities: int
+) -> None:
+    data = clusters(spread=2.0)
+    whole = evaluate(data).value
+    monkeypatch.setattr(knn, "SIMILARITIES", similarities)
+    monkeypatch.setattr(knn, "FEWEST_QUERIES", 7)
+    assert evaluate(data).value == whole
+
+
+def test_near_neighbours_outvote_many_far_ones_at_a_low_temperature_only() -> None:
+    similarity, labels = torch.tensor([[1.0, 0.9, 0.9]]), torch.tensor([[1, 0, 0]])
+    assert vote(similarity, labels, 2, temperature=0.07).tolist() == [1]
+    assert vote(similarity, labels, 2, temperature=1.0).tolist() == [0]
+
+
+def test_of_classes_with_equal_votes_the_lower_wins_in_any_order_of_the_neighbours() -> None:
+    for order in ([2, 1, 1, 2], [1, 2, 2, 1], [2, 2, 1, 1]):
+        assert vote(torch.full((1, 4), 0.3), torch.tensor([order]), 3, temperature=0.07).tolist() == [1]
+
+
+def test_tiny_temperatures_do_not_overflow(clusters: Clusters) -> None:
+    data = clusters(spread=2.0)
+    assert evaluate(data, temperature=1e-6).value == pytest.approx(evaluate(data, k=1).value)
+
+
+def test_lengths_of_the_features_and_rotations_do_not_matter(clusters: Clusters) -> None:
+    data = clusters(spread=2.0)
+    scale = torch.rand(len(data.train.features), 1, generator=torch.Generator().manual_seed(0)) * 100 + 1e-3
+    turn, _ = torch.linalg.qr(torch.randn(6, 6, generator=torch.Generator().manual_seed(1)))
+    moved = replace(
+        data,
+        train=FeatureSet(data.train.features * scale @ turn, data.train.labels),
+        test=FeatureSet(data.test.features @ turn, data.test.labels),
+    )
+    assert evaluate(moved).value == evaluate(data).value
+
+
+def test_the_order_of_the_training_images_does_not_matter(clusters: Clusters) -> None:
+    data = clusters(spread=2.0)
+    order = torch.randperm(len(data.train.features), generator=torch.Generator().manual_seed(0))
+    shuffled = replace(data, train=FeatureSet(data.train.features[order], data.train.labels[order]))
+    assert evaluate(shuffled).value == evaluate(data).value
+
+
+def test_a_k_beyond_the_training_images_uses_them_all(clusters: Clusters) -> None:
+    data = clusters(spread=2.0, per_class=4)
+    assert evaluate(data, k=1000).value == evaluate(data, k=len(data.train.features)).value
+    assert "all training images" in KnnParams.model_fields["k"].description
+
+
+def test_it_needs_no_seed(clusters: Clusters) -> None:
+    data = clusters(spread=2.0)
+    assert evaluate(replace(data, seed=5)) == evaluate(data)
+
+
+def test_a_zero_vector_has_no_direction(clusters: Clusters) -> None:
+    data = clusters(per_class=10)
+    data.test.features[3] = 0
+    assert evaluate(data).value is None
+    assert evaluate(data).reason == "1 of 30 test feature vectors are zero and have no direction"
+
+
+def test_equal_training_features_rank_nothing(clusters: Clusters) -> None:
+    data = clusters(per_class=10)
+    same = replace(data, train=FeatureSet(torch.full((30, 6), 0.1), data.train.labels))
+    assert evaluate(same).value is None
+    assert evaluate(same).reason.startswith("all training feature vectors are equal")
+
+
+def test_the_presets_are_the_published_protocols() -> None:
+    (spec,) = knn.sslbench_evaluators()
+    assert KnnParams() == KnnParams(**spec.presets["dino"]) == KnnParams(k=20, temperature=0.07)
+    assert KnnParams(**spec.presets["k200"]) == KnnParams(k=200, temperature=0.1)

@@ -1,0 +1,220 @@
+"""The exact probe against scikit-learn, the tutorial's recipe against autograd, and choices that never see the test."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+import torch
+from sklearn.linear_model import LogisticRegression
+from sklearn.preprocessing import StandardScaler
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from sslbench import EvaluationData, FeatureSet, Metric
+from sslbench_plugins.blocks.logistic import LogisticFit, fit_logistic
+from sslbench_plugins.evaluators import linear_probe
+from sslbench_plugins.evaluators.linear_probe import (
+    STRENGTHS,
+    LinearProbe,
+    LinearProbeParams,
+    choose_strength,
+    hold_out,
+    train_adam,
+)
+
+Clusters = Callable[..., EvaluationData]
+
+
+def evaluate(data: EvaluationData, protocol: str = "exact") -> Metric:
+    (metric,) = LinearProbe(LinearProbeParams(protocol=protocol)).evaluate(data)
+    assert metric.name == "linear_top1"
+    return metric
+
+
+def fit_by_scikit_learn(features: Tensor, labels: Tensor, l2: float) -> LogisticRegression:
+    model = LogisticRegression(C=1 / (len(features) * l2), tol=1e-8, max_iter=20_000)
+    return model.fit(features.double().numpy(), labels.numpy())
+
+
+def accuracy(model: LogisticRegression, features: Tensor, labels: Tensor) -> float:
+    return model.score(features.double().numpy(), labels.numpy())
+
+
+def test_the_whole_protocol_is_that_of_scikit_learn(clusters: Clusters) -> None:
+    data = clusters(per_class=100, classes=4, width=20, spread=4.0)
+    scaler = StandardScaler().fit(data.train.features.double().numpy())
+    train, test = (torch.from_numpy(scaler.transform(p.features.double().numpy())) for p in (data.train, data.test))
+    held, labels = hold_out(data.train.labels, 4, data.seed), data.train.labels
+    on_held = [
+        accuracy(fit_by_scikit_learn(train[~held], labels[~held], l2), train[held], labels[held]) for l2 in STRENGTHS
+    ]
+    best = STRENGTHS[on_held.index(max(on_held))]
+    expected = accuracy(fit_by_scikit_learn(train, labels, best), test, data.test.labels)
+    assert 0.5 < expected < 0.95
+    assert evaluate(data).value == pytest.approx(expected, abs=1.5 / len(data.test.labels))
+
+
+def test_the_chosen_strength_is_the_best_on_held_out_samples_and_the_strongest_of_equals(
+    monkeypatch: pytest.MonkeyPatch, clusters: Clusters
+) -> None:
+    data = clusters(per_class=10)
+    held = hold_out(data.train.labels, 3, 0)
+
+    def fits_of_known_accuracy(accuracies: dict[float, int]) -> None:
+        def fit(*args: object, init: LogisticFit | None, tolerance: float) -> LogisticFit:
+            l2 = args[3]
+            fits.append((l2, init is not None))
+            # Logits that are right on the first so many held-out samples only.
+            right = torch.arange(int(held.sum())) < accuracies[l2]
+            answers = torch.where(right, data.train.labels[held], (data.train.labels[held] + 1) % 3)
+            return KnownLogits(F.one_hot(answers, 3).T[None].float(), torch.zeros(1, 3, 1), True, 1)
+
+        monkeypatch.setattr(linear_probe, "fit_logistic", fit)
+
+    class KnownLogits(LogisticFit):
+        def logits(self, features: Tensor) -> Tensor:
+            return self.weight
+
+    for accuracies, expected in [((1, 3, 4, 6, 2, 0), 1e-3), ((2, 5, 5, 1, 5, 5), 1e-1), ((0,) * 6, 1.0)]:
+        fits: list[tuple[float, bool]] = []
+        fits_of_known_accuracy(dict(zip(STRENGTHS, accuracies, strict=True)))
+        assert choose_strength(data.train.features, data.train.labels, held, 3)[0] == expected
+        assert fits == [(l2, l2 != 1.0) for l2 in STRENGTHS]
+
+
+def test_strengths_after_one_without_an_optimum_are_not_considered(
+    monkeypatch: pytest.MonkeyPatch, clusters: Clusters
+) -> None:
+    tried = []
+
+    def stalls_at_a_hundredth(*args: object, **kwargs: object) -> LogisticFit:
+        tried.append(args[3])
+        return fit_logistic(*args, **kwargs)._replace(converged=args[3] > 1e-2)
+
+    monkeypatch.setattr(linear_probe, "fit_logistic", stalls_at_a_hundredth)
+    data = clusters(spread=3.0)
+    l2, _ = choose_strength(data.train.features, data.train.labels, hold_out(data.train.labels, 3, 0), 3)
+    assert tried == [1.0, 1e-1, 1e-2]
+    assert l2 in (1.0, 1e-1)
+
+
+def test_a_final_fit_without_an_optimum_is_no_number(monkeypatch: pytest.MonkeyPatch, clusters: Clusters) -> None:
+    def never(*args: object, **kwargs: object) -> LogisticFit:
+        return fit_logistic(*args, **kwargs)._replace(converged=False, steps=1000)
+
+    monkeypatch.setattr(linear_probe, "fit_logistic", never)
+    metric = evaluate(clusters())
+    assert (metric.value, metric.reason) == (None, "no optimum within 1000 steps at l2 = 1")
+
+
+def test_held_out_are_a_fifth_of_every_class_and_never_all_of_it() -> None:
+    labels = torch.tensor([0] * 100 + [1] * 7 + [2] * 3 + [3] * 2 + [4])
+    held = hold_out(labels, 6, seed=0)
+    assert [int(held[labels == c].sum()) for c in range(6)] == [20, 1, 1, 1, 0, 0]
+
+
+def test_what_is_held_out_follows_the_seed() -> None:
+    labels = torch.arange(4).repeat(50)
+    assert torch.equal(hold_out(labels, 4, 1), hold_out(labels, 4, 1))
+    assert not torch.equal(hold_out(labels, 4, 1), hold_out(labels, 4, 2))
+
+
+@pytest.mark.parametrize("protocol", ["exact", "adam-100"])
+def test_nothing_is_chosen_by_the_test_split(
+    clusters: Clusters, monkeypatch: pytest.MonkeyPatch, protocol: str
+) -> None:
+    """The final weights are the same whatever the test split holds."""
+    weights = []
+    for name, of in (("fit_logistic", lambda fit: fit.weight), ("train_adam", lambda answer: answer[0])):
+        original = getattr(linear_probe, name)
+
+        def spy(*args: object, original: Callable[..., object] = original, of: Callable = of, **kw: object) -> object:
+            answer = original(*args, **kw)
+            weights[-1].append(of(answer))
+            return answer
+
+        monkeypatch.setattr(linear_probe, name, spy)
+    data = clusters(spread=4.0)
+    for test in (
+        data.test,
+        FeatureSet(data.test.features, data.test.labels.flip(0)),
+        FeatureSet(torch.ones(5, 6), torch.zeros(5).long()),
+    ):
+        weights.append([])
+        evaluate(replace(data, test=test), protocol)
+    assert weights[0]
+    for other in weights[1:]:
+        assert len(other) == len(weights[0])
+        assert all(torch.equal(a, b) for a, b in zip(weights[0], other, strict=True))
+
+
+def test_sizes_and_offsets_of_the_columns_do_not_matter_to_the_exact_probe(clusters: Clusters) -> None:
+    data = clusters(spread=3.0)
+    scale, offset = torch.tensor([1e-4, 1.0, 3.0, 1e4, 10.0, 0.5]), torch.tensor([5.0, 0.0, -3.0, 1e4, 0.1, 1.0])
+    moved = replace(
+        data,
+        train=FeatureSet(data.train.features * scale + offset, data.train.labels),
+        test=FeatureSet(data.test.features * scale + offset, data.test.labels),
+    )
+    assert evaluate(moved).value == pytest.approx(evaluate(data).value, abs=1.5 / len(data.test.labels))
+
+
+def test_a_column_that_is_constant_in_training_is_ignored_in_the_test_split(clusters: Clusters) -> None:
+    data = clusters(spread=2.0)
+    train = torch.cat([data.train.features, torch.full((90, 1), 0.1)], dim=1)
+    test = torch.cat([data.test.features, 1e6 * torch.randn(90, 1, generator=torch.Generator().manual_seed(0))], dim=1)
+    wider = replace(data, train=FeatureSet(train, data.train.labels), test=FeatureSet(test, data.test.labels))
+    assert evaluate(wider).value == evaluate(data).value
+
+
+def test_constant_features_predict_the_largest_class() -> None:
+    labels = torch.tensor([0] * 10 + [1] * 30 + [2] * 20)
+    same = FeatureSet(torch.full((60, 4), 0.1), labels)
+    assert evaluate(EvaluationData(same, same, 3, 0)).value == pytest.approx(0.5)
+
+
+def test_more_columns_than_samples_and_more_classes_than_samples(clusters: Clusters) -> None:
+    data = clusters(per_class=4, width=100, spread=0.1)
+    assert evaluate(replace(data, classes=50)).value == 1.0
+
+
+def test_one_image_a_class_leaves_none_to_choose_by(clusters: Clusters) -> None:
+    metric = evaluate(clusters(per_class=1))
+    assert metric.value is None
+    assert metric.reason.startswith("every class has a single training image")
+
+
+def train_by_autograd(features: Tensor, labels: Tensor, classes: int, seed: int) -> nn.Linear:
+    """The tutorial's loop, from the same first weights and in the same order."""
+    generator = torch.Generator().manual_seed(seed)
+    layer = nn.Linear(features.shape[1], classes)
+    first = (torch.rand(classes, features.shape[1] + 1, generator=generator) * 2 - 1) / features.shape[1] ** 0.5
+    layer.load_state_dict({"weight": first[:, :-1], "bias": first[:, -1]})
+    optimizer = torch.optim.Adam(layer.parameters(), lr=1e-3)
+    for _ in range(100):
+        order = torch.randperm(len(features), generator=generator)
+        for start in range(0, len(features), 256):
+            batch = order[start : start + 256]
+            optimizer.zero_grad()
+            F.cross_entropy(layer(features[batch]), labels[batch]).backward()
+            optimizer.step()
+    return layer
+
+
+def test_adam_100_is_the_tutorials_loop(clusters: Clusters) -> None:
+    data = clusters(per_class=200, spread=3.0)
+    weight, bias = train_adam(data.train.features, data.train.labels, 3, seed=4)
+    layer = train_by_autograd(data.train.features, data.train.labels, 3, seed=4)
+    torch.testing.assert_close(weight, layer.weight.detach(), rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(bias[:, 0], layer.bias.detach(), rtol=1e-4, atol=1e-5)
+    expected = (layer(data.test.features).argmax(dim=1) == data.test.labels).double().mean()
+    assert evaluate(replace(data, seed=4), "adam-100").value == pytest.approx(float(expected), abs=1e-2)
+
+
+def test_adam_100_follows_its_seed(clusters: Clusters) -> None:
+    data = clusters()
+    first, again, other = (train_adam(data.train.features, data.train.labels, 3, seed)[0] for seed in (0, 0, 1))
+    assert torch.equal(first, again)
+    assert not torch.equal(first, other)
