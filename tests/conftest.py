@@ -42,11 +42,11 @@ def distribution(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Distributio
         monkeypatch.syspath_prepend(str(folder))
         return folder
 
-    before = set(sys.modules)
     yield make
-    for module in set(sys.modules) - before:
-        if not module.startswith(("sslbench", "torch", "numpy", "sklearn", "scipy", "PIL", "pandas")):
-            del sys.modules[module]
+    scratch = str(tmp_path)
+    for name, module in list(sys.modules.items()):
+        if (getattr(module, "__file__", None) or "").startswith(scratch):
+            del sys.modules[name]
 
 
 @pytest.fixture

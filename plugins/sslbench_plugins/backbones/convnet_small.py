@@ -9,7 +9,7 @@ from torch.nn import functional
 
 from sslbench import Backbone, BackboneSpec, Params, hookimpl, param
 
-LARGEST = 32
+LARGEST = 16
 """pixels on a side that the first stage sees at most"""
 
 
@@ -41,7 +41,7 @@ class Residual(nn.Module):
 class ConvNetSmall(Backbone):
     """A stem and three residual stages (strides 1, 2, 2), then the mean over positions.
 
-    The stem's stride brings larger images to 32 pixels or fewer, so that the cost does not grow with them.
+    The stem's stride brings larger images to 16 pixels or fewer, so that the cost does not grow with them.
     """
 
     def __init__(self, width: int, image_size: int) -> None:
