@@ -176,7 +176,7 @@ class _Line(NamedTuple):
     def minimum(self, value: Tensor, slope: Tensor) -> Tensor:
         """A step that does not go uphill, near the minimum; ``value`` and ``slope`` are those at 0.
 
-        Newton from 1. Where it fails, the step that the largest possible curvature allows: a quarter of the squared
+        Newton from 1. Where that fails, the step that the largest possible curvature allows: a quarter of the squared
         range of the logits' change (Popoviciu's bound on a variance). Of the steps tried the one with the flattest
         slope is taken, since slopes are resolved far beyond values, which only have to rule out a rise.
         """

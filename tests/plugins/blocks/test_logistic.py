@@ -142,6 +142,63 @@ def test_every_step_goes_downhill_where_whole_steps_overshoot(monkeypatch: pytes
     assert values[-1] < 0.2 * values[0]
 
 
+@pytest.mark.parametrize("sharpness", [1.0, 10.0, 100.0])
+@pytest.mark.parametrize("tilt", [0.51, 0.6, 0.9, 0.99])
+def test_a_step_along_a_line_gains_half_of_what_the_largest_curvature_allows_or_more(
+    sharpness: float, tilt: float
+) -> None:
+    """``log(1 + exp(a t)) - a tilt t``: for a sharp bend the step of 1 is uphill, though its slope may be flatter."""
+
+    def value(step: float) -> float:
+        return float(np.logaddexp(0, sharpness * step)) - sharpness * tilt * step
+
+    scalar = torch.zeros(1, 1, 1, dtype=torch.float64)
+    change = torch.tensor([[[0.0], [sharpness]]], dtype=torch.float64)
+    line = logistic._Line(torch.zeros_like(change), change, scalar - sharpness * tilt, scalar)
+    slope = sharpness * (0.5 - tilt)
+    step = float(line.minimum(scalar + value(0), scalar + slope))
+    assert step > 0
+    assert value(step) <= value(0) - slope**2 / (2 * sharpness**2 / 4) / 2
+
+
+def test_the_curvature_and_slope_along_a_line_are_those_of_autograd() -> None:
+    features, labels = make_problem(30, 4, 3)
+    generator = torch.Generator().manual_seed(1)
+    theta, direction = torch.randn(2, 1, 3, 5, generator=generator, dtype=torch.float64)
+    problem = logistic._Problem(features[None], labels[None], 3, 0.1)
+    line = problem.along(theta, direction, problem.logits(theta), problem.logits(direction))
+    step = torch.tensor(0.7, dtype=torch.float64, requires_grad=True)
+    moved = theta + step * direction
+    logits = moved[0, :, :-1] @ features.T + moved[0, :, -1:]
+    objective = F.cross_entropy(logits.T, labels) + 0.1 / 2 * moved[..., :-1].square().sum()
+    (slope,) = torch.autograd.grad(objective, step, create_graph=True)
+    (curvature,) = torch.autograd.grad(slope, step)
+    _, *found = line.at(step.detach().view(1, 1, 1))
+    torch.testing.assert_close(torch.cat(found).flatten(), torch.stack([slope, curvature]).detach())
+
+
+def test_a_fit_without_anything_to_learn_does_not_disturb_those_beside_it() -> None:
+    features, labels = make_problem(60, 5, 2)
+    both = torch.stack([torch.zeros_like(features), features])
+    balanced = torch.arange(60) % 2
+    fit = fit_logistic(both.float(), torch.stack([balanced, labels]), 2, 1e-3)
+    assert fit.converged
+    assert fit.weight[0].abs().max() == 0
+    alone = fit_logistic(features.float(), labels, 2, 1e-3)
+    torch.testing.assert_close(fit.weight[1], alone.weight[0], rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize("l2", [1e-1, 1e-2, 1e-3])
+def test_features_far_from_zero_end_within_the_tolerance(l2: float) -> None:
+    """A bias that is a little off is paid for by the weights, so its gradient counts by the size of the features."""
+    features, labels = make_problem(200, 8, 3)
+    best = objective(*sklearn_optimum(features, labels, l2), features, labels, l2)  # shifts do not change it
+    features = features + 20
+    fit = fit_logistic(features.float(), labels, 3, l2)
+    assert fit.converged
+    assert objective_of(fit, features, labels, l2) <= best + 1e-6
+
+
 def test_a_fit_that_runs_out_of_steps_says_so() -> None:
     features, labels = make_problem(300, 20, 5)
     fit = fit_logistic(features, labels, 5, 1e-4, max_steps=3)

@@ -26,6 +26,14 @@ def test_a_constant_column_becomes_zero_in_every_split(value: float) -> None:
     assert standardise(torch.tensor([[value], [3.0], [1e9]])).abs().max() == 0
 
 
+def test_a_column_that_differs_by_rounding_only_is_constant() -> None:
+    """An encoder answers the same image in another batch with another last bit."""
+    value = torch.tensor(0.1)
+    features = torch.where(torch.arange(1000) % 3 == 0, value, value.nextafter(torch.tensor(1.0)))[:, None]
+    assert len(features.unique()) == 2
+    assert Standardiser.fitted(features)(features).abs().max() == 0
+
+
 def test_a_column_with_one_different_value_is_not_constant() -> None:
     features = torch.zeros(1000, 1)
     features[7] = 1e-3

@@ -1,0 +1,46 @@
+"""How long a person waits before anything happens."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from sslbench.hooks.registry import Registry
+from sslbench.plan.expand import Overrides, expand, resolve_suite
+from sslbench.plan.graph import make_plan
+from sslbench.plan.suite import RawSuite
+
+
+@pytest.mark.parametrize("arguments", [("--help",), ("list",), ("show", "method", "simclr")], ids=" ".join)
+def test_a_command(benchmark, arguments):
+    command = [sys.executable, "-m", "sslbench", *arguments]
+    benchmark.pedantic(lambda: subprocess.run(command, check=True, capture_output=True), rounds=5, warmup_rounds=1)
+
+
+def test_results(benchmark, tmp_path):
+    from sslbench.store.results import ResultsStore
+
+    with ResultsStore.open_for_writing(tmp_path):
+        pass
+    command = [sys.executable, "-m", "sslbench", "results", str(tmp_path)]
+    benchmark.pedantic(lambda: subprocess.run(command, check=True, capture_output=True), rounds=5, warmup_rounds=1)
+
+
+def test_planning_ten_thousand_cells(benchmark):
+    axes = {
+        "method": ["simclr"],
+        "augmentation": ["auto"],
+        "dataset": ["digits"],
+        "backbone": ["convnet-small", "resnet18-cifar"],
+        "evaluator": ["knn", "linear-probe"],
+    }
+    raw = RawSuite("large", "large", {"axes": axes, "seeds": list(range(2500))})
+    registry = Registry()
+
+    def plan():
+        return make_plan("large", expand(resolve_suite(raw, Overrides(), registry)), None).groups
+
+    plan()
+    assert len(benchmark.pedantic(plan, rounds=5)) == 5000

@@ -1,0 +1,104 @@
+"""The documents say what is so."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from sslbench.cli.main import COMMANDS
+from sslbench.hooks.catalogue import KINDS
+from sslbench.hooks.kinds import SPEC_OF_HOOK
+from sslbench.hooks.registry import Registry
+from sslbench.plan.expand import Overrides, resolve_suite
+from sslbench.plan.suite import RawSuite, Training, builtin_suites
+from sslbench.testing.conformance import problems
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text()
+PLUGINS = (ROOT / "docs/plugins.md").read_text()
+SUITES = (ROOT / "docs/suites.md").read_text()
+
+
+def blocks(text, language):
+    return re.findall(rf"^```{language}\n(.*?)^```$", text, flags=re.MULTILINE | re.DOTALL)
+
+
+@pytest.mark.parametrize(
+    "hook", [*SPEC_OF_HOOK, "sslbench_run_started", "sslbench_record_written", "sslbench_run_finished"]
+)
+def test_every_hook_is_documented(hook):
+    assert f"`{hook}" in PLUGINS
+
+
+def test_the_plugin_of_the_documentation_keeps_its_contract(tmp_path, monkeypatch):
+    source = next(block for block in blocks(PLUGINS, "python") if "Checkerboard" in block)
+    (tmp_path / "checkerboard_of_the_docs.py").write_text(source)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    import checkerboard_of_the_docs
+
+    (spec,) = checkerboard_of_the_docs.sslbench_maskings()
+    assert problems(spec) == []
+    points = tomllib.loads(next(block for block in blocks(PLUGINS, "toml")))["project"]["entry-points"]["sslbench"]
+    assert set(points) == {"masking.checkerboard"}
+    assert spec.name == "checkerboard"
+
+
+def test_the_suite_of_the_documentation_is_without_mistakes():
+    data = tomllib.loads(next(iter(blocks(SUITES, "toml"))))
+    suite = resolve_suite(RawSuite("docs", "docs", data), Overrides(), Registry())
+    assert len(suite.seeds) == 3
+
+
+def test_every_training_setting_is_documented_with_its_default():
+    rows = dict(re.findall(r"^\| `(\w+)` \| (.*?) \|", SUITES, flags=re.MULTILINE))
+    assert set(rows) == set(Training.model_fields)
+    words = {"image_size": "the data set's", "train_images": "all", "time_limit": "none"}
+    for name, field in Training.model_fields.items():
+        shown = words.get(name, f"`{field.default}`".lower() if isinstance(field.default, (str, bool)) else None)
+        expected = shown or str(int(field.default) if field.default == int(field.default) else field.default)
+        assert rows[name] == expected, name
+
+
+@pytest.mark.parametrize("suite", builtin_suites())
+def test_every_builtin_suite_is_documented(suite):
+    assert f"`{suite}`" in SUITES
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_is_documented(kind):
+    assert f"\n| {kind} |" in PLUGINS
+
+
+def test_the_readme_starts_with_the_two_commands():
+    install, test = blocks(README, "sh")
+    for command in (install, test):
+        assert command.startswith("python3 -m venv .venv && .venv/bin/pip install ")
+        assert command.count("\n") == 1
+    assert install.endswith("sslbench run\n")
+    assert test.endswith("pytest\n")
+
+
+def test_the_commands_of_the_readme_are_there():
+    used = set(re.findall(r"\.venv/bin/sslbench (\w+)", README))
+    assert used <= set(COMMANDS)
+    assert {"run", "plan", "results", "list", "show", "doctor"} <= used
+
+
+def test_the_tree_of_the_readme_is_the_tree():
+    tree = README.partition("## The tree")[2]
+    for name in re.findall(r"^      (\w+)/ ", tree, flags=re.MULTILINE):
+        assert (ROOT / "sslbench" / name).is_dir() or (ROOT / "plugins/sslbench_plugins" / name).is_dir(), name
+
+
+def test_nothing_of_the_package_is_left_out_of_the_wheel():
+    code = (
+        "import sslbench.plan.suite as suites, sslbench.store.results as store;"
+        " store.MemoryStore(); print(*suites.builtin_suites())"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd="/", check=True)
+    assert "quick" in done.stdout
