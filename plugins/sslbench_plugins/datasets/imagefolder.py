@@ -46,8 +46,13 @@ def find(params: ImageFolderParams) -> tuple[Path, Found, Found | None]:
         raise UserError(f"imagefolder: root={params.root} {what}; {LAYOUT}")
     folders = {item.name.lower(): item for item in visible(root) if item.is_dir()}
     train = next((folders[name] for name in TRAIN if name in folders), None)
-    test = next((folders[name] for name in TEST if name in folders), None)
-    if train is None or (test is None and not any(item.is_dir() for item in visible(train))):
+    tests = [folders[name] for name in TEST if name in folders]
+    # A test folder without classes holds images without labels: val/ is then the one to judge on.
+    test = next((item for item in tests if has_folder(item)), tests[0] if tests else None)
+    if train is None and folders and set(folders) <= set(TEST):
+        given = " and ".join(sorted(folders))
+        raise UserError(f"imagefolder: {root} has {given} but no folder train; {LAYOUT}")
+    if train is None or (test is None and not has_folder(train)):
         return root, classes_of(root), None
     judged = classes_of(test) if test else None
     found = classes_of(train)
@@ -74,6 +79,10 @@ def classes_of(folder: Path) -> Found:
     return found
 
 
+def has_folder(folder: Path) -> bool:
+    return any(item.is_dir() for item in visible(folder))
+
+
 def visible(folder: Path) -> list[Path]:
     """What is in a folder, sorted, without what systems leave there."""
     return sorted(item for item in folder.iterdir() if not item.name.startswith((".", "__MACOSX")))
@@ -81,9 +90,16 @@ def visible(folder: Path) -> list[Path]:
 
 def walk(folder: Path) -> list[Path]:
     """All files below a folder, sorted; links to folders are followed only once."""
-    files = []
-    for base, folders, names in os.walk(folder):
-        folders[:] = sorted(name for name in folders if not name.startswith((".", "__MACOSX")))
+    files: list[Path] = []
+    seen = {os.path.realpath(folder)}
+    for base, folders, names in os.walk(folder, followlinks=True):
+        kept = []
+        for name in sorted(folders):
+            place = os.path.realpath(os.path.join(base, name))
+            if not name.startswith((".", "__MACOSX")) and place not in seen:
+                seen.add(place)
+                kept.append(name)
+        folders[:] = kept
         files += [Path(base, name) for name in sorted(names) if not name.startswith(".")]
     return files
 
@@ -95,9 +111,10 @@ def is_image(path: Path) -> bool:
 def build(params: ImageFolderParams, *, download: bool) -> ResidentDataset:
     root, train, test = find(params)
     classes = sorted(set(train.labels))
+    number = {name: place for place, name in enumerate(classes)}
     if test is None:
         names = [path.relative_to(root).as_posix() for path in train.paths]
-        aside = held_out(names, [classes.index(label) for label in train.labels], params.test_share)
+        aside = held_out(names, [number[label] for label in train.labels], params.test_share, f"imagefolder {root}")
         parts = [
             Found(*(list(part) for part in zip(*chosen, strict=True))) if chosen else Found([], [])
             for chosen in (
@@ -114,13 +131,16 @@ def build(params: ImageFolderParams, *, download: bool) -> ResidentDataset:
     names = [str(path.relative_to(root)) for path in whole.paths]
     decoded = decode_all(whole.paths, names, params.size, params.on_error, f"imagefolder {root}")
     border = len(train.paths)
+    lost = sorted(set(classes) - {whole.labels[original] for original in decoded.kept if original < border})
+    if lost:
+        raise UserError(f"imagefolder: class {lost[0]!r} has no image to train on that can be read")
 
     def split(chosen: list[int], given: int) -> Split:
         place_of = {original: place for place, original in enumerate(decoded.kept)}
         places = [place_of[original] for original in chosen]
         return Split(
             decoded.images[places],
-            torch.tensor([classes.index(whole.labels[original]) for original in chosen], dtype=torch.int64),
+            torch.tensor([number[whole.labels[original]] for original in chosen], dtype=torch.int64),
             paths=[str(whole.paths[original]) for original in chosen],
             skipped=given - len(chosen),
         )

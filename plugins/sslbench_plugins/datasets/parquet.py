@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from functools import partial
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
@@ -27,11 +29,12 @@ class ParquetParams(Params):
     label: str = param("", f"column of the labels; empty: the first of {', '.join(LABELS)}")
     size: int = param(0, "side to which images are resized and centre-cropped; 0: as they are", ge=0, unit="px")
     on_error: str = param("error", "what to do with an image that cannot be read", pattern="^(error|skip)$")
-    test_share: float = param(0.2, "part of each class to judge on, where there is no test file", gt=0, lt=1)
+    test_share: float = param(0.2, "part of each class to judge on, where no test file has labels", gt=0, lt=1)
 
 
-def find(params: ParquetParams) -> tuple[list[Path], list[Path]]:
-    """Files to train on and to judge on (none: a part of the others). Raises UserError where there are none."""
+def find(params: ParquetParams) -> tuple[list[Path], list[list[Path]]]:
+    """Files to train on, and those of each split that may be judged on, the first choice first. Raises UserError where
+    there are none."""
     path = Path(params.path).expanduser()
     if path.is_file():
         return [path], []
@@ -40,15 +43,27 @@ def find(params: ParquetParams) -> tuple[list[Path], list[Path]]:
     files = sorted(path.rglob("*.parquet"))
     if not files:
         raise UserError(f"parquet: no *.parquet file in {path}")
-    train = [file for file in files if file.name.startswith(TRAIN) or file.parent.name in TRAIN]
-    test: list[Path] = []
-    for name in TEST:
-        test = test or [file for file in files if file.name.startswith(f"{name}-") or file.stem == name]
+    named = {name: [file for file in files if belongs(file, name)] for name in (*TRAIN, *TEST)}
+    train = [file for name in TRAIN for file in named[name]]
+    tests = [named[name] for name in TEST if named[name]]
     if not train:
-        train = [file for file in files if file not in test]
+        train = [file for file in files if not any(file in test for test in tests)]
     if not train:
-        raise UserError(f"parquet: only {test[0].name} in {path}; files to train on are named train-*.parquet")
-    return train, test
+        raise UserError(f"parquet: only {tests[0][0].name} in {path}; files to train on are named train-*.parquet")
+    folders = sorted({str(root_of(file).relative_to(path)) for file in train})
+    if len(folders) > 1:
+        raise UserError(f"parquet: {path} holds several data sets: {', '.join(folders)}; give the path of one of them")
+    return train, tests
+
+
+def belongs(file: Path, split: str) -> bool:
+    """``train-00000-of-00002.parquet``, ``train.parquet`` and ``train/0000.parquet`` belong to ``train``."""
+    return file.stem == split or file.name.startswith((f"{split}-", f"{split}_")) or file.parent.name == split
+
+
+def root_of(file: Path) -> Path:
+    """The folder of a file's data set, above the folder of its split."""
+    return file.parent.parent if file.parent.name in (*TRAIN, *TEST) else file.parent
 
 
 def reader() -> Any:
@@ -69,7 +84,9 @@ def columns(schema: Any, params: ParquetParams, file: Path) -> tuple[str, str]:
         return bool(pa.types.is_binary(kind) or pa.types.is_large_binary(kind))
 
     names = ", ".join(schema.names)
-    image = params.image or next((field.name for field in schema if has_bytes(field.type)), "")
+    # A struct comes first: plain bytes next to it are a digest or the like.
+    likely = sorted((field for field in schema if has_bytes(field.type)), key=lambda f: not pa.types.is_struct(f.type))
+    image = params.image or next((field.name for field in likely), "")
     label = params.label or next((name for name in LABELS if name in schema.names), "")
     for wanted, column in (("image", image), ("label", label)):
         if column not in schema.names:
@@ -77,29 +94,49 @@ def columns(schema: Any, params: ParquetParams, file: Path) -> tuple[str, str]:
             raise UserError(f"parquet: {file.name} has {what}; {wanted}=COLUMN names it (columns: {names})")
     if not has_bytes(schema.field(image).type):
         raise UserError(f"parquet: column {image!r} of {file.name} holds {schema.field(image).type}, not image bytes")
+    if pa.types.is_nested(schema.field(label).type) or pa.types.is_floating(schema.field(label).type):
+        kind = schema.field(label).type
+        raise UserError(f"parquet: column {label!r} of {file.name} holds {kind}; labels are integers or words")
     return image, label
 
 
-def read(files: list[Path], params: ParquetParams) -> tuple[list[bytes], list[Any], list[str] | None]:
-    """Encoded images, labels as they are, and class names where the schema has them."""
+def read(files: list[Path], params: ParquetParams) -> tuple[list[bytes], list[Any], list[str], list[str] | None]:
+    """Encoded images, labels as they are, the file and row of each, and class names where the schema has them."""
     parquet = reader()
     images: list[bytes] = []
     labels: list[Any] = []
+    places: list[str] = []
     names: list[str] | None = None
     for file in files:
-        try:
-            schema = parquet.read_schema(file)
-            image, label = columns(schema, params, file)
-            table = parquet.read_table(file, columns=[image, label])
-        except (OSError, ValueError) as error:
-            if isinstance(error, UserError):
-                raise
-            raise UserError(f"parquet: {file} cannot be read: {error}") from None
+        schema = opened(file, parquet.read_schema)
+        image, label = columns(schema, params, file)
+        table = opened(file, partial(parquet.read_table, columns=[image, label]))
         cells = table.column(image).to_pylist()
         images += [(cell.get("bytes") if isinstance(cell, dict) else cell) or b"" for cell in cells]
         labels += table.column(label).to_pylist()
+        places += [f"{file.name} row {row}" for row in range(len(cells))]
         names = names or class_names(schema, label)
-    return images, labels, names
+    return images, labels, places, names
+
+
+def labelled(files: list[Path], params: ParquetParams) -> bool:
+    """Whether any label is known: published test sets often have -1, or nothing, for every image."""
+    for file in files:
+        schema = opened(file, reader().read_schema)
+        label = columns(schema, params, file)[1]
+        known = opened(file, partial(reader().read_table, columns=[label]))
+        if any(value not in (None, -1) for value in known.column(label).to_pylist()):
+            return True
+    return False
+
+
+def opened(file: Path, how: Callable[[Path], Any]) -> Any:
+    """What ``how`` reads from a file, or a UserError that names it."""
+    try:
+        return how(file)
+    except (OSError, ValueError) as error:
+        reason = str(error).partition("\n")[0]
+        raise UserError(f"parquet: {file} cannot be read: {reason}") from None
 
 
 def class_names(schema: Any, label: str) -> list[str] | None:
@@ -115,7 +152,10 @@ def numbered(labels: list[Any], names: list[str] | None, where: str) -> tuple[li
     """Labels 0..C-1 and class names. Integers with names stay as they are; anything else is numbered in order."""
     if any(label is None for label in labels):
         raise UserError(f"{where}: {sum(label is None for label in labels)} labels are missing")
-    if names and all(isinstance(label, int) and 0 <= label < len(names) for label in labels):
+    if names and all(isinstance(label, int) for label in labels):
+        beyond = sorted({label for label in labels if not 0 <= label < len(names)})
+        if beyond:
+            raise UserError(f"{where}: label {beyond[0]} is none of the {len(names)} classes, 0..{len(names) - 1}")
         return labels, names
     classes = sorted(set(labels))
     place = {label: number for number, label in enumerate(classes)}
@@ -123,19 +163,19 @@ def numbered(labels: list[Any], names: list[str] | None, where: str) -> tuple[li
 
 
 def build(params: ParquetParams, *, download: bool) -> ResidentDataset:
-    train_files, test_files = find(params)
+    train_files, tests = find(params)
+    test_files = next((files for files in tests if labelled(files, params)), [])
     where = f"parquet {params.path}"
-    images, raw, names = read(train_files, params)
+    images, raw, titles, names = read(train_files, params)
     border = len(images)
     if test_files:
-        more, more_raw, _ = read(test_files, params)
-        images, raw = images + more, raw + more_raw
+        more, more_raw, more_titles, _ = read(test_files, params)
+        images, raw, titles = images + more, raw + more_raw, titles + more_titles
     labels, classes = numbered(raw, names, where)
     if test_files:
         aside = [place >= border for place in range(len(images))]
     else:
-        aside = held_out([str(place) for place in range(len(images))], labels, params.test_share)
-    titles = [f"row {place if place < border else place - border}" for place in range(len(images))]
+        aside = held_out([str(place) for place in range(len(images))], labels, params.test_share, where)
     decoded = decode_all(images, titles, params.size or None, params.on_error, where)
 
     def split(side: bool) -> Split:
@@ -152,9 +192,9 @@ def build(params: ParquetParams, *, download: bool) -> ResidentDataset:
 
 def fingerprint(params: ParquetParams) -> str:
     """Digest of names, sizes and the end of each file, where parquet keeps its footer."""
-    train, test = find(params)
+    train, tests = find(params)
     digest = blake2b(digest_size=8)
-    for file in train + test:
+    for file in [*train, *(file for test in tests for file in test)]:
         with file.open("rb") as stream:
             size = stream.seek(0, 2)
             stream.seek(max(0, size - FOOTER))

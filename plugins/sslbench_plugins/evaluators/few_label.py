@@ -1,4 +1,4 @@
-"""Accuracy with n labels a class: a linear layer on frozen features, over random draws
+"""Accuracy with n labels a class: a linear layer on frozen features, over random draws.
 
 The features are standardised by all training images, which takes no label. The regularisation is fixed, since two
 labels a class leave none to choose it by: on digits (training images only, 1,100 to draw from and 337 to judge; raw

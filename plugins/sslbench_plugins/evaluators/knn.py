@@ -1,4 +1,4 @@
-"""k nearest neighbours by cosine, weighted by exp(cosine / T); no training
+"""k nearest neighbours by cosine, weighted by exp(cosine / T); no training.
 
 Protocols differ in k and T and their figures are not comparable: the defaults are DINO's, the preset ``k200`` is
 that of MoCo's CIFAR-10 notebook and of lightly's benchmark (which report the best epoch on test images; here it is

@@ -1,4 +1,4 @@
-"""One linear layer on frozen features: the exact optimum, or 100 epochs of Adam
+"""One linear layer on frozen features: the exact optimum, or 100 epochs of Adam.
 
 ``exact``: multinomial logistic regression on standardised features. Its regularisation is chosen on a fifth of the
 training features that the fit has not seen, then all training features are fitted and the test split is scored once.

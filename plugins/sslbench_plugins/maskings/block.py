@@ -34,6 +34,12 @@ def shapes(rows: int, cols: int, hidden: int) -> tuple[tuple[int, int, bool], ..
     return tuple(shape for shape in near if shape[0] * shape[1] == least)
 
 
+@lru_cache
+def table(rows: int, cols: int, hidden: int, device: torch.device) -> Tensor:
+    """``shapes`` as int64 ``[shapes, 3]``; kept on the device, since copying it there waits for the device."""
+    return torch.tensor([[h, w, int(column)] for h, w, column in shapes(rows, cols, hidden)], device=device)
+
+
 class BlockMasking:
     """Per sample one of ``shapes``, at a uniform position, trimmed at a random end of a random one of two edges."""
 
@@ -41,9 +47,9 @@ class BlockMasking:
         rows, cols = grid
         device = generator.device
         hidden = hidden_count(rows * cols, ratio)
-        table = torch.tensor([[h, w, int(column)] for h, w, column in shapes(rows, cols, hidden)], device=device)
+        known = table(rows, cols, hidden, device)
         u = torch.rand(5, batch, 1, 1, generator=generator, device=device)
-        chosen = table[(u[0] * len(table)).long().clamp_(max=len(table) - 1)]
+        chosen = known[(u[0] * len(known)).long().clamp_(max=len(known) - 1)]
         height, width, column = chosen.unbind(-1)
         top = torch.minimum((u[1] * (rows - height + 1)).long(), rows - height)
         left = torch.minimum((u[2] * (cols - width + 1)).long(), cols - width)

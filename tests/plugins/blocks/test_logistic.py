@@ -74,6 +74,16 @@ def test_float32_ends_within_the_tolerance(shape: tuple[int, int, int], l2: floa
     assert -1e-7 <= objective_of(fit, features, labels, l2) - best <= max(1e-6, 1e-9 / l2)
 
 
+@pytest.mark.parametrize("l2", [1e-2, 1e-3, 1e-4])
+@pytest.mark.parametrize("samples", [20, 40, 300])
+def test_a_wide_tolerance_is_kept_too(samples: int, l2: float) -> None:
+    """The bias must not be forgotten: where the weights' gradient is small its own may still be far off."""
+    features, labels = make_problem(samples, 100, 4)
+    fit = fit_logistic(features.float(), labels, 4, l2, tolerance=1e-4)
+    best = objective(*sklearn_optimum(features, labels, l2), features, labels, l2)
+    assert objective_of(fit, features, labels, l2) - best <= 1e-4
+
+
 @pytest.mark.parametrize("l2", STRENGTHS)
 def test_float32_predicts_as_scikit_learn_does(l2: float) -> None:
     features, labels = make_problem(900, 20, 5)
@@ -190,7 +200,6 @@ def test_a_fit_without_anything_to_learn_does_not_disturb_those_beside_it() -> N
 
 @pytest.mark.parametrize("l2", [1e-1, 1e-2, 1e-3])
 def test_features_far_from_zero_end_within_the_tolerance(l2: float) -> None:
-    """A bias that is a little off is paid for by the weights, so its gradient counts by the size of the features."""
     features, labels = make_problem(200, 8, 3)
     best = objective(*sklearn_optimum(features, labels, l2), features, labels, l2)  # shifts do not change it
     features = features + 20
