@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -78,8 +79,8 @@ def decode_all(sources: Sequence[Source], names: Sequence[str], size: int | None
         # Damaged metadata is no reason to refuse the pixels; an image that is too large to be true is.
         warnings.simplefilter("ignore")
         warnings.simplefilter("error", Image.DecompressionBombWarning)
-        place = 0
-        for answer in (answer for part in pool.map(attempt_part, range(0, len(sources), step)) for answer in part):
+        parts = pool.map(attempt_part, range(0, len(sources), step))
+        for place, answer in enumerate(chain.from_iterable(parts)):
             if isinstance(answer, str):
                 bad.append(answer)
             else:
@@ -90,7 +91,6 @@ def decode_all(sources: Sequence[Source], names: Sequence[str], size: int | None
                 if len(sizes) == 1:
                     images[len(kept)] = answer.transpose(2, 0, 1)
                 kept.append(place)
-            place += 1
     if bad and on_error == "error":
         more = [f"{where}: and {len(bad) - NAMED} more"] if len(bad) > NAMED else []
         raise UserError(

@@ -5,15 +5,12 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 
-from sslbench import UserError
 
-
-def held_out(names: Sequence[str], labels: Sequence[int], share: float, where: str) -> list[bool]:
+def held_out(names: Sequence[str], labels: Sequence[int], share: float) -> list[bool]:
     """Which items to set aside: of each class the ``share`` whose name hashes lowest, rounded.
 
     A class keeps at least one item on each side where it has two or more. Adding or removing files moves few others
-    from one side to the other, and their order does not matter. Raises UserError, naming the data set as ``where``, where
-    no class has two items.
+    from one side to the other, and their order does not matter.
     """
     places: dict[int, list[int]] = {}
     for place, label in enumerate(labels):
@@ -25,6 +22,4 @@ def held_out(names: Sequence[str], labels: Sequence[int], share: float, where: s
         of_class.sort(key=lambda place: hashlib.blake2b(names[place].encode("utf-8", "surrogateescape")).digest())
         for place in of_class[:wanted]:
             aside[place] = True
-    if not any(aside):
-        raise UserError(f"{where}: no class has two images, so none can be set aside to judge on")
     return aside

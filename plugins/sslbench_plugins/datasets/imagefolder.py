@@ -114,7 +114,7 @@ def build(params: ImageFolderParams, *, download: bool) -> ResidentDataset:
     number = {name: place for place, name in enumerate(classes)}
     if test is None:
         names = [path.relative_to(root).as_posix() for path in train.paths]
-        aside = held_out(names, [number[label] for label in train.labels], params.test_share, f"imagefolder {root}")
+        aside = held_out(names, [number[label] for label in train.labels], params.test_share)
         parts = [
             Found(*(list(part) for part in zip(*chosen, strict=True))) if chosen else Found([], [])
             for chosen in (

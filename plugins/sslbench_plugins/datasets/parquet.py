@@ -50,7 +50,7 @@ def find(params: ParquetParams) -> tuple[list[Path], list[list[Path]]]:
         train = [file for file in files if not any(file in test for test in tests)]
     if not train:
         raise UserError(f"parquet: only {tests[0][0].name} in {path}; files to train on are named train-*.parquet")
-    folders = sorted({str(root_of(file).relative_to(path)) for file in train})
+    folders = sorted({root_of(file).relative_to(path).as_posix() for file in named["train"]})
     if len(folders) > 1:
         raise UserError(f"parquet: {path} holds several data sets: {', '.join(folders)}; give the path of one of them")
     return train, tests
@@ -175,7 +175,7 @@ def build(params: ParquetParams, *, download: bool) -> ResidentDataset:
     if test_files:
         aside = [place >= border for place in range(len(images))]
     else:
-        aside = held_out([str(place) for place in range(len(images))], labels, params.test_share, where)
+        aside = held_out([str(place) for place in range(len(images))], labels, params.test_share)
     decoded = decode_all(images, titles, params.size or None, params.on_error, where)
 
     def split(side: bool) -> Split:

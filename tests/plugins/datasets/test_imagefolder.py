@@ -198,3 +198,66 @@ def test_the_fingerprint_follows_the_files(folder):
     assert SPEC.fingerprint(params) == before
     picture(folder / "cat" / "0.png", (50, 50))
     assert SPEC.fingerprint(params) != before
+
+
+def test_validation_is_used_where_the_test_folder_has_no_classes(tmp_path):
+    for split in ("train", "val"):
+        for number in range(3):
+            picture(tmp_path / split / "a" / f"{number}.png")
+    picture(tmp_path / "test" / "unlabelled.png")
+    data = build(tmp_path)
+    assert (len(data.split("train")), len(data.split("test"))) == (3, 3)
+    assert all("/val/" in path for path in data.split("test").paths)
+
+
+def test_test_folders_without_a_train_folder_are_no_classes(tmp_path):
+    for split in ("test", "val"):
+        picture(tmp_path / split / "a" / "1.png")
+    with pytest.raises(UserError, match=r"has test and val but no folder train; expected ROOT/CLASS/IMAGE"):
+        build(tmp_path)
+
+
+def test_linked_folders_are_followed_once_even_in_a_circle(folder, tmp_path):
+    for number in range(3):
+        picture(tmp_path / "elsewhere" / f"{number}.png")
+    (folder / "cat" / "more").symlink_to(tmp_path / "elsewhere")
+    (folder / "cat" / "again").symlink_to(folder / "cat")
+    data = build(folder)
+    assert len(data.split("train")) + len(data.split("test")) == 23
+
+
+def test_a_class_without_a_readable_image_to_train_on_is_an_error(folder):
+    for number in range(10):
+        (folder / "dog" / f"{number}.png").write_bytes(b"x")
+    with pytest.raises(UserError, match="class 'dog' has no image to train on that can be read"):
+        build(folder, on_error="skip")
+
+
+@pytest.mark.parametrize(
+    ("values", "dtype", "grey"),
+    [(200, "uint16", 1), (65535, "uint16", 255), (0.5, "float32", 128), (128, "float32", 128)],
+)
+def test_deep_grey_is_scaled_by_its_type_and_not_by_the_image(tmp_path, values, dtype, grey):
+    image = Image.fromarray(np.full((8, 8), values, dtype=dtype))
+    assert one(tmp_path, image, "x.tif").unique().tolist() == [grey]
+
+
+@pytest.mark.parametrize(
+    ("values", "dtype", "words"),
+    [
+        (100_000, "int32", r"its grey values are 100000\.\.100000; 0\.\.65535 are understood"),
+        (-1, "float32", r"its grey values are -1\.\.-1; 0\.\.255 are understood"),
+        (float("nan"), "float32", r"its grey values are nan\.\.nan"),
+    ],
+)
+def test_grey_of_an_unknown_range_is_named(tmp_path, values, dtype, words):
+    with pytest.raises(UserError, match=words):
+        one(tmp_path, Image.fromarray(np.full((8, 8), values, dtype=dtype)), "x.tif")
+
+
+def test_a_file_that_would_start_another_program_is_no_image(folder, monkeypatch):
+    monkeypatch.setattr("subprocess.Popen", lambda *given, **_: pytest.fail(f"started {given}"))
+    page = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\n%%EndComments\nshowpage\n"
+    (folder / "cat" / "page.jpg").write_bytes(page)
+    with pytest.raises(UserError, match=r"page\.jpg: not an image that Pillow can read"):
+        build(folder)

@@ -129,3 +129,58 @@ def test_photographs_are_decoded_as_pillow_does(tmp_path):
     Image.fromarray(pixels).save(file, "png")
     pq.write_table(pa.table({"image": [file.getvalue()] * 2, "label": [0, 0]}), tmp_path / "train.parquet")
     assert torch.equal(build(tmp_path).split("train").images[0], torch.from_numpy(pixels).permute(2, 0, 1))
+
+
+def test_a_test_set_without_labels_is_not_judged_on(tmp_path):
+    names = ["cat", "dog"]
+    write(tmp_path / "train-0.parquet", [1, 2, 3, 4], [0, 1, 0, 1], names)
+    write(tmp_path / "test-0.parquet", [5, 6], [-1, -1], names)
+    data = build(tmp_path)
+    assert data.classes == names
+    assert (len(data.split("train")), len(data.split("test"))) == (2, 2)
+    write(tmp_path / "validation-0.parquet", [7, 8], [1, 0], names)
+    data = build(tmp_path)
+    assert data.split("test").images[:, 0, 0, 0].tolist() == [7, 8]
+    assert data.split("test").labels.tolist() == [1, 0]
+
+
+def test_folders_named_for_splits_as_hugging_face_converts_them(tmp_path):
+    write(tmp_path / "default" / "train" / "0000.parquet", [1, 2], [0, 1])
+    write(tmp_path / "default" / "train" / "0001.parquet", [3, 4], [0, 1])
+    write(tmp_path / "default" / "test" / "0000.parquet", [5, 6], [1, 0])
+    data = build(tmp_path)
+    assert data.split("train").images[:, 0, 0, 0].tolist() == [1, 2, 3, 4]
+    assert data.split("test").images[:, 0, 0, 0].tolist() == [5, 6]
+
+
+def test_several_data_sets_in_one_folder_are_not_mixed(tmp_path):
+    for name in ("full", "small"):
+        write(tmp_path / name / "train-0.parquet", [1, 2, 3, 4], [0, 1, 0, 1])
+    with pytest.raises(UserError, match=r"holds several data sets: full, small; give the path of one of them"):
+        build(tmp_path)
+    assert len(build(tmp_path / "small").split("train")) == 2
+
+
+def test_a_struct_is_the_image_rather_than_bytes_beside_it(tmp_path):
+    cells = [{"bytes": encoded(value), "path": None} for value in (1, 2, 3, 4)]
+    table = pa.table({"digest": [b"x"] * 4, "image": cells, "label": [0, 1, 0, 1]})
+    pq.write_table(table, tmp_path / "train.parquet")
+    assert len(build(tmp_path).split("train")) == 2
+
+
+def test_labels_that_are_no_classes_are_named(tmp_path):
+    write(tmp_path / "a" / "train.parquet", [1, 2, 3], [0, 1, 7], ["cat", "dog"])
+    with pytest.raises(UserError, match=r"label 7 is none of the 2 classes, 0\.\.1"):
+        build(tmp_path / "a")
+    write(tmp_path / "b" / "train.parquet", [1, 2], [[1], [2]])
+    with pytest.raises(
+        UserError, match=r"column 'label' of train.parquet holds list<.*>; labels are integers or words"
+    ):
+        build(tmp_path / "b")
+
+
+def test_a_bad_row_is_named_with_its_file(folder):
+    cells = [{"bytes": encoded(1), "path": None}, {"bytes": b"junk", "path": None}]
+    pq.write_table(pa.table({"img": cells, "label": [0, 1]}), folder / "plain_text" / "train-00001-of-00002.parquet")
+    with pytest.raises(UserError, match=r"train-00001-of-00002\.parquet row 1: not an image"):
+        build(folder)

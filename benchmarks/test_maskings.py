@@ -1,0 +1,32 @@
+"""Time to draw the masks of one batch, one thread: what a masking adds to a training step."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from sslbench import hidden_count
+from sslbench.hooks.registry import Registry
+
+REGISTRY = Registry()
+BATCH = 256
+RATIO = 0.75
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize("side", [8, 14])
+@pytest.mark.parametrize("name", REGISTRY.catalogue.names("masking"))
+def test_the_masks_of_a_batch(benchmark, name, side):
+    spec = REGISTRY.get("masking", name)
+    masking, generator = spec.build(spec.params()), torch.Generator().manual_seed(0)
+    benchmark.group = f"masks {side} x {side}"
+    benchmark.extra_info["masks"] = BATCH
+    mask = benchmark(masking.sample, BATCH, (side, side), RATIO, generator)
+    assert mask.sum(dim=1).unique().tolist() == [hidden_count(side * side, RATIO)]
