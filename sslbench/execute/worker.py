@@ -247,12 +247,20 @@ class Bench:
         found: Extraction | None = None,
     ) -> None:
         """A record for a cell that did not get done, with its traceback."""
-        spec = self.registry.get("evaluator", evaluation.name)
-        headline = spec.headline if isinstance(spec, EvaluatorSpec) else ""
         status = status_of(error)
+        headline = self.headline(evaluation)
         metrics = dict([described_metric(Metric(headline, None, reason=status))]) if headline else {}
         trace = "".join(traceback.format_exception(error))
         self.emit_record(evaluation, status, reason_of(error), metrics, pretraining, found, trace)
+
+    def headline(self, evaluation: Evaluation) -> str:
+        """The metric that a failed cell lacks; empty where the evaluator itself is what failed to be made."""
+        try:
+            spec = self.registry.get("evaluator", evaluation.name)
+            assert isinstance(spec, EvaluatorSpec)
+            return spec.ranked_by(spec.params(**evaluation.params))
+        except Exception:
+            return ""
 
     def emit_record(
         self,

@@ -105,8 +105,11 @@ class EvaluatorSpec(Spec):
     build: Callable[[Any], Evaluator]
     needs: Words = frozenset({"labels"})
     """what the data set must provide"""
-    headline: str = ""
-    """the metric to rank by"""
+    headline: str | Callable[[Any], str] = ""
+    """the metric to rank by; a function of the parameters where its name depends on them"""
+
+    def ranked_by(self, params: Params) -> str:
+        return self.headline(params) if callable(self.headline) else self.headline
 
 
 @dataclass(frozen=True, kw_only=True)

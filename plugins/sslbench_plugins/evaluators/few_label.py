@@ -101,7 +101,7 @@ def sslbench_evaluators() -> list[EvaluatorSpec]:
             summary=__doc__.partition("\n")[0],
             params=FewLabelParams,
             build=FewLabel,
-            headline="few_label_top1@2",
+            headline=lambda params: _name(params.labels[0]),
             citation="Assran et al. 2022, Masked Siamese Networks (low-shot evaluation: logistic regression on frozen"
             " features of 1, 2 or 5 labelled images a class, over random draws)",
         )

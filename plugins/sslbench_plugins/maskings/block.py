@@ -16,22 +16,37 @@ ASPECT = 2.0
 
 @lru_cache
 def shapes(rows: int, cols: int, hidden: int) -> tuple[tuple[int, int, bool], ...]:
-    """Rectangles that hold ``hidden`` patches once one edge is trimmed: (height, width, whether a column is trimmed).
+    """Rectangles nearest to ``hidden`` patches, with the rest of the count along one edge.
 
-    Those with an aspect of at most 2, or of the smallest there is where none has that, and of these the ones with
-    the least to trim.
+    Each as the box around it: (height, width, whether its last column is the incomplete one, else its last row).
+    An edge less than half full extends the rectangle beside it, a fuller one is trimmed. The rectangle's aspect is
+    at most 2, or the smallest there is where no rectangle with that fits.
     """
     tall = [(height, ceil(hidden / height), True) for height in range(1, rows + 1)]
     wide = [(ceil(hidden / width), width, False) for width in range(1, cols + 1)]
     fitting = [(h, w, column) for h, w, column in tall + wide if h <= rows and w <= cols]
 
+    def missing(shape: tuple[int, int, bool]) -> int:
+        return shape[0] * shape[1] - hidden
+
+    def extends(shape: tuple[int, int, bool]) -> bool:
+        height, width, column = shape
+        return 2 * missing(shape) > (height if column else width) and (width if column else height) > 1
+
+    def distance(shape: tuple[int, int, bool]) -> int:
+        edge = shape[0] if shape[2] else shape[1]
+        return edge - missing(shape) if extends(shape) else missing(shape)
+
     def aspect(shape: tuple[int, int, bool]) -> float:
-        return max(shape[0] / shape[1], shape[1] / shape[0])
+        height, width, column = shape
+        if extends(shape):
+            height, width = (height, width - 1) if column else (height - 1, width)
+        return max(height / width, width / height)
 
     bound = max(ASPECT, min(map(aspect, fitting)))
     near = [shape for shape in fitting if aspect(shape) <= bound]
-    least = min(h * w for h, w, _ in near)
-    return tuple(shape for shape in near if shape[0] * shape[1] == least)
+    least = min(map(distance, near))
+    return tuple(shape for shape in near if distance(shape) == least)
 
 
 @lru_cache
@@ -41,7 +56,8 @@ def table(rows: int, cols: int, hidden: int, device: torch.device) -> Tensor:
 
 
 class BlockMasking:
-    """Per sample one of ``shapes``, at a uniform position, trimmed at a random end of a random one of two edges."""
+    """Per sample one of ``shapes``, at a uniform position; the incomplete edge is on a random side, filled from a
+    random end."""
 
     def sample(self, batch: int, grid: tuple[int, int], ratio: float, generator: Generator) -> Tensor:
         rows, cols = grid

@@ -60,11 +60,16 @@ def test_a_block_is_one_piece_that_fills_its_bounding_box_but_for_one_edge(grid,
         assert 0 <= empty < max(height, width)
 
 
-@pytest.mark.parametrize("grid", [(8, 8), (14, 14), (16, 12)])
-@pytest.mark.parametrize("ratio", [0.12, 0.25, 0.5])
-def test_a_block_is_at_most_twice_as_long_as_wide_where_that_fits(grid, ratio):
-    for height, width, _ in shapes(*grid, hidden_count(grid[0] * grid[1], ratio)):
-        assert max(height / width, width / height) <= 2
+@pytest.mark.parametrize(
+    ("grid", "hidden", "boxes"),
+    [
+        ((14, 14), 147, {(13, 12), (12, 13)}),  # 12 x 12 and 3 more
+        ((8, 8), 48, {(6, 8), (8, 6)}),
+        ((8, 8), 16, {(4, 4)}),
+    ],
+)
+def test_a_block_is_the_rectangle_nearest_to_the_wanted_area(grid, hidden, boxes):
+    assert {shape[:2] for shape in shapes(*grid, hidden)} == boxes
 
 
 def test_a_block_that_only_fits_lengthwise_is_as_square_as_it_can_be():
