@@ -102,3 +102,13 @@ def test_nothing_of_the_package_is_left_out_of_the_wheel():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd="/", check=True)
     assert "quick" in done.stdout
+
+
+def test_the_python_of_the_documentation_runs(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (source,) = blocks((ROOT / "docs/results.md").read_text(), "python")
+    names: dict[str, object] = {}
+    exec(source, names)
+    outcome = names["outcome"]
+    assert outcome.exit_code == 0
+    assert [record["method"] for record in outcome.records] == ["raw-pixels"]

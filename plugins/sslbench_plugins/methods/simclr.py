@@ -70,7 +70,7 @@ def sslbench_methods() -> list[MethodSpec]:
                     "lr_batch": 0,
                     "weight_decay": 1e-4,
                     "warmup_epochs": 1,
-                    "temperature": 0.2,
+                    "temperature": 0.5,
                 },
             },
             citation="Chen, Kornblith, Norouzi, Hinton: A Simple Framework for Contrastive Learning of Visual"
