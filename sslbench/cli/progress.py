@@ -20,14 +20,13 @@ class Display:
         self._warned: set[str] = set()
         if sys.stderr.isatty():
             from rich.console import Console
-            from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+            from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
             self._live = Progress(
                 TextColumn("{task.description}"),
-                BarColumn(bar_width=20),
+                BarColumn(bar_width=10),
                 TextColumn("{task.fields[note]}"),
-                TimeElapsedColumn(),
-                TimeRemainingColumn(),
+                TimeRemainingColumn(compact=True),
                 console=Console(stderr=True),
                 transient=True,
             )
@@ -66,11 +65,11 @@ class Display:
         if "name" in facts:
             if facts["place"] == 0:
                 self._live.update(self._all, total=facts["cells"])
-            note = f"pretraining {facts['place'] + 1} of {facts['groups']}"
-            self._live.update(self._all, note=note)
-            self._live.reset(self._now, description=facts["name"], total=None, note="", visible=True)
+            self._live.update(self._all, description=f"{facts['place'] + 1} of {facts['groups']}", note=facts["name"])
+            self._live.reset(self._now, description="", total=None, note="", visible=True)
         else:
-            self._live.update(self._now, note=facts["text"])
+            word, _, rest = facts["text"].partition(" ")
+            self._live.update(self._now, description=word, note=rest)
 
     def _sight(self, facts: Any) -> None:
         note = (

@@ -197,10 +197,10 @@ class Session:
 
     def _announce(self, group: Group, place: int, groups: int, total: int) -> None:
         shared = group.pretraining
-        name = " x ".join(choice.name for choice in shared.choices.values())
+        names = " ".join(choice.name for choice in shared.choices.values())
         facts = {
             "text": "",
-            "name": f"{name} x seed {shared.seed}",
+            "name": f"{names} seed {shared.seed}",
             "place": place,
             "groups": groups,
             "cells": total,

@@ -224,7 +224,7 @@ class Bench:
 
     def judge(self, evaluation: Evaluation, pretraining: Mapping[str, Any], found: Extraction) -> None:
         """One evaluator over the features."""
-        self.say(f"judging: {evaluation.name}")
+        self.say(f"judging {evaluation.name}")
         spec = self.registry.get("evaluator", evaluation.name)
         evaluator = spec.build(spec.params(**evaluation.params))
         classes = 0 if found.train.labels is None else int(found.train.labels.max()) + 1

@@ -65,7 +65,7 @@ def test_what_is_trained_and_extracted_is_not_done_again(tmp_path):
     again, events = run(work(tmp_path, evaluators=("knn", "linear-probe")))
     assert again[0]["metrics"] == first[0]["metrics"]
     assert again[0]["pretraining"] == first[0]["pretraining"]
-    assert [e.facts["text"] for e in events if e.kind == "stage"] == ["judging: knn", "judging: linear-probe"]
+    assert [e.facts["text"] for e in events if e.kind == "stage"] == ["judging knn", "judging linear-probe"]
 
 
 def test_lost_features_are_extracted_again_from_the_same_weights(tmp_path):
