@@ -9,16 +9,14 @@ import pytest
 from sslbench.cli.progress import Display
 from sslbench.execute.executor import Event
 
+NAME = "simclr affine digits convnet-small seed 0"
+SIGHT = {"epoch": 3, "epochs": 15, "step": 90, "total_steps": 660, "loss": 1.25, "images_per_second": 2081.0}
 STORY = [
-    Event(
-        "stage", {"text": "", "name": "simclr affine digits convnet-small seed 0", "place": 1, "groups": 8, "cells": 24}
-    ),
+    Event("stage", {"text": "", "name": NAME, "place": 1, "groups": 8, "cells": 24}),
     Event("stage", {"text": "reading images"}),
     Event("warning", {"text": "digits: something was left out"}),
     Event("warning", {"text": "digits: something was left out"}),
-    Event(
-        "sight", {"epoch": 3, "epochs": 15, "step": 90, "total_steps": 660, "loss": 1.25, "images_per_second": 2081.0}
-    ),
+    Event("sight", SIGHT),
     Event("steps", {"key": "k", "step_ms": [1.0]}),
     Event("record", {"cell": "c"}),
 ]
