@@ -80,8 +80,13 @@ def create(params: TimmParams, **options: Any) -> Any:
 
 
 def provides(params: TimmParams) -> frozenset[str]:
-    with torch.device("meta"):
-        return frozenset({"tokens"}) if gives_tokens(create(params)) else frozenset()
+    try:
+        with torch.device("meta"):
+            net = create(params)
+    except RuntimeError:
+        # Older versions of timm read numbers back while they build, which the meta device has none of.
+        net = create(params)
+    return frozenset({"tokens"}) if gives_tokens(net) else frozenset()
 
 
 def build(params: TimmParams, *, image_size: int) -> TimmBackbone | TimmTokenBackbone:
