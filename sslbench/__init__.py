@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from sslbench.hooks.specs import hookimpl
     from sslbench.plan.expand import Overrides
     from sslbench.train.models import Backbone, Method, TokenBackbone
+    from sslbench.train.schedules import cosine
     from sslbench.train.views import centre_view
 
 _HOME = {
@@ -57,6 +58,7 @@ _HOME = {
     "hooks.params": "MaskingParams MethodParams Params param",
     "hooks.specs": "hookimpl",
     "train.models": "Backbone Method TokenBackbone",
+    "train.schedules": "cosine",
     "train.views": "centre_view",
 }
 _WHERE = {name: module for module, names in _HOME.items() for name in names.split()}
@@ -97,6 +99,7 @@ __all__ = [
     "ViewRequest",
     "Work",
     "centre_view",
+    "cosine",
     "hidden_count",
     "hookimpl",
     "param",

@@ -148,7 +148,15 @@ class Bench:
         """The method on its backbone, initialised from the seed."""
         seed_everything(self.work.seed, "init")
         backbone = self.built("backbone", image_size=data.image_size)
-        return self.built("method", backbone=backbone, image_size=data.image_size, mask_ratio=self.work.mask_ratio)
+        context: dict[str, Any] = {"image_size": data.image_size, "mask_ratio": self.work.mask_ratio}
+        if self.method_spec().uses_labels:
+            context["classes"] = data.classes
+        return self.built("method", backbone=backbone, **context)
+
+    def method_spec(self) -> MethodSpec:
+        spec = self.registry.get("method", self.work.plugins["method"]["name"])
+        assert isinstance(spec, MethodSpec)
+        return spec
 
     def load_weights(self, method: Method) -> bool:
         try:
@@ -160,8 +168,7 @@ class Bench:
 
     def train(self, method: Method, data: Judged) -> dict[str, Any]:
         """Pretrain and keep the weights; a method that takes no step is only described."""
-        spec = self.registry.get("method", self.work.plugins["method"]["name"])
-        assert isinstance(spec, MethodSpec)
+        spec = self.method_spec()
         if not spec.trains:
             facts = {**NOT_MEASURED, "key": self.work.key, "epochs": 0, "steps": 0, "seconds": 0.0}
             facts["images_skipped"] = data.skipped
@@ -170,7 +177,12 @@ class Bench:
         params = spec.params(**self.work.plugins["method"]["params"])
         assert isinstance(params, MethodParams)
         schedule = self.schedule()
-        flops = step_flops_per_image(method, min(schedule.batch_size, len(data.train)), self.work.mask_ratio)
+        flops = step_flops_per_image(
+            method,
+            min(schedule.batch_size, len(data.train)) // schedule.accumulate,
+            self.work.mask_ratio,
+            spec.uses_labels,
+        )
         self.say("training")
         pretraining = Pretraining(
             method,
@@ -183,6 +195,7 @@ class Bench:
             self.files.checkpoint,
             on_sight=lambda sight: self.emit(Event("sight", asdict(sight))),
             on_warning=lambda text: self.say(text, "warning"),
+            labels=spec.uses_labels,
         )
         trained = pretraining.run()
         if trained.batch_size < schedule.batch_size:
@@ -196,7 +209,7 @@ class Bench:
 
     def schedule(self) -> Schedule:
         settings = self.work.training
-        names = ("epochs", "batch_size", "precision", "compile", "time_limit", "checkpoint_every")
+        names = ("epochs", "batch_size", "precision", "compile", "time_limit", "checkpoint_every", "accumulate")
         return Schedule(**{name: settings[name] for name in names}, seed=self.work.seed, device=self.device)
 
     def described(self, trained: Trained, flops: float | None) -> dict[str, Any]:

@@ -68,6 +68,8 @@ class MethodSpec(Spec):
     """what the backbone must provide, such as ``tokens``"""
     trains: bool = True
     """False for a method that takes no training step"""
+    uses_labels: bool = False
+    """True: ``build`` is also given ``classes``, the number of classes, and ``forward`` the batch's ``labels``"""
     augmentation: str = "none"
     """the paper's augmentation: what ``auto`` means where the data set recommends none"""
 

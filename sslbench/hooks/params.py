@@ -49,6 +49,15 @@ class MethodParams(Params):
     beta1: float = param(0.9, "adamw: decay of the first moment", ge=0, lt=1)
     beta2: float = param(0.999, "adamw: decay of the second moment", ge=0, lt=1)
     warmup_epochs: float = param(0, "linear warm-up before the cosine decay", ge=0, unit="epochs")
+    schedule: str = param("step", "how often the learning rate changes", pattern="^(step|epoch)$")
+    lr_end: float = param(0.0, "learning rate at the end of the cosine", ge=0)
+    weight_decay_end: float | None = param(None, "weight decay at the end of a cosine from `weight_decay`", ge=0)
+    decay_all: bool = param(False, "decay biases and norms as well")
+    lars_momentum: str = param(
+        "inside",
+        "lars: learning rate inside the momentum buffer (SimCLR) or outside (BYOL, MoCo v3)",
+        pattern="^(inside|outside)$",
+    )
 
 
 def resolve(

@@ -14,7 +14,9 @@ if TYPE_CHECKING:
     from sslbench.train.models import Method
 
 
-def step_flops_per_image(method: Method, batch_size: int, mask_ratio: float | None) -> float | None:
+def step_flops_per_image(
+    method: Method, batch_size: int, mask_ratio: float | None, labels: bool = False
+) -> float | None:
     """Floating-point operations per source image of forward and backward, a multiply-add counted as two.
 
     Matrix products, convolutions and attention only, as torch's ``FlopCounterMode`` knows them; views, norms,
@@ -30,9 +32,10 @@ def step_flops_per_image(method: Method, batch_size: int, mask_ratio: float | No
             patches = shadow.mask_grid[0] * shadow.mask_grid[1]
             hidden_count(patches, mask_ratio)
             mask = torch.empty(batch_size, patches, dtype=torch.bool, device="meta")
+        given = {"labels": torch.empty(batch_size, dtype=torch.int64, device="meta")} if labels else {}
         counter = FlopCounterMode(display=False)
         with counter:
-            loss, _ = shadow(views, mask=mask, progress=Progress(0, 1, 0, 1))
+            loss, _ = shadow(views, mask=mask, progress=Progress(0, 1, 0, 1), **given)
             loss.backward()
         return counter.get_total_flops() / batch_size
     except (RuntimeError, NotImplementedError, ValueError, TypeError):

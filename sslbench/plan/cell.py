@@ -13,7 +13,7 @@ from sslbench.hooks.kinds import Spec
 from sslbench.hooks.params import Params
 from sslbench.plan.suite import Training
 
-SHAPING = ("epochs", "batch_size", "image_size", "train_images", "judge_on", "precision", "compile")
+SHAPING = ("epochs", "batch_size", "image_size", "train_images", "judge_on", "precision", "compile", "accumulate")
 """Training settings that shape a result; the others only say where and how long it is made."""
 JUDGING = ("image_size", "train_images", "judge_on", "precision")
 """Those that still matter where nothing is trained."""

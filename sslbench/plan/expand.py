@@ -9,7 +9,7 @@ from typing import Any
 
 from sslbench.errors import SslbenchError, UserError
 from sslbench.hooks.kinds import BackboneSpec, DatasetSpec, EvaluatorSpec, MethodSpec
-from sslbench.hooks.params import resolve
+from sslbench.hooks.params import MethodParams, resolve
 from sslbench.hooks.registry import Registry
 from sslbench.plan.cell import Cell, Choice, Pretraining
 from sslbench.plan.identity import harness_identity, plugin_identity
@@ -69,10 +69,21 @@ def resolve_suite(raw: RawSuite, overrides: Overrides, registry: Registry) -> Su
     mistakes += wrong
     if layout is not None and not mistakes:
         mistakes += empty_axes(raw, chosen)
+    mistakes += long_warmups(chosen["method"], training.epochs)
     if mistakes or layout is None:
         raise UserError(*dict.fromkeys(mistakes))
     seeds = tuple(dict.fromkeys(layout.seeds))
     return Suite(layout.name or raw.name, chosen, seeds, training, registry, defaults)
+
+
+def long_warmups(methods: Sequence[Choice | None], epochs: int) -> list[str]:
+    """One line per method whose warm-up would not end within the training."""
+    return [
+        f"{choice.spec.label}: warmup_epochs = {choice.params.warmup_epochs:g} is longer than the training"
+        f" (epochs = {epochs}); allowed: 0 to {epochs}"
+        for choice in methods
+        if choice is not None and isinstance(choice.params, MethodParams) and choice.params.warmup_epochs > epochs > 0
+    ]
 
 
 def read_axis(
@@ -190,7 +201,7 @@ def expand(suite: Suite) -> list[Cell]:
                 if shared.key in seen:
                     continue
                 seen.add(shared.key)
-                reason = senseless(method, backbone)
+                reason = senseless(method, backbone, dataset)
                 for evaluator in filter(None, suite.axes["evaluator"]):
                     cells.append(Cell(shared, evaluator, reason or unjudgeable(evaluator, dataset)))
     return cells
@@ -211,8 +222,11 @@ def combinations(suite: Suite, dataset: Choice) -> Iterator[tuple[Choice, Choice
             yield method, backbone, augmentation, masking
 
 
-def senseless(method: Choice, backbone: Choice | None) -> str | None:
-    """Why a method cannot work with a backbone, or None."""
+def senseless(method: Choice, backbone: Choice | None, dataset: Choice) -> str | None:
+    """Why a method cannot work with a backbone or a data set, or None."""
+    labels = isinstance(method.spec, MethodSpec) and method.spec.uses_labels
+    if labels and isinstance(dataset.spec, DatasetSpec) and "labels" not in dataset.spec.provides:
+        return f"{method.name} trains on labels; data set {dataset.name} has none"
     if backbone is None or not isinstance(method.spec, MethodSpec) or not isinstance(backbone.spec, BackboneSpec):
         return None
     missing = method.spec.needs - backbone.spec.provided(backbone.params)

@@ -33,6 +33,7 @@ class Training(BaseModel):
     preset: str = Field("default", description="preset of every plugin that has one of this name")
     device: str = Field("auto", description="auto, cpu, cuda or cuda:N")
     precision: Literal["auto", "fp32", "bf16", "fp16"] = Field("auto", description="numbers of the training step")
+    accumulate: int = Field(1, ge=1, description="parts that a batch is worked on in before the optimizer steps")
     compile: bool = Field(False, description="torch.compile the method")
     time_limit: float | None = Field(None, gt=0, description="seconds one pretraining may take")
     checkpoint_every: float = Field(15.0, gt=0, description="seconds between two checkpoints")

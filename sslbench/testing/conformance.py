@@ -165,7 +165,8 @@ def of_method(spec: Spec, params: Any) -> Problems:
     backbone: Backbone | None = TinyTokenBackbone(SIZE) if "tokens" in spec.needs else TinyBackbone()
     if "backbone" not in spec.uses:
         backbone = None
-    method = spec.build(params, backbone=backbone, image_size=SIZE, mask_ratio=ratio)
+    context = {"classes": 3} if spec.uses_labels else {}
+    method = spec.build(params, backbone=backbone, image_size=SIZE, mask_ratio=ratio, **context)
     if not isinstance(method, Method):
         yield "build must answer a sslbench.Method"
         return
@@ -175,10 +176,10 @@ def of_method(spec: Spec, params: Any) -> Problems:
     if features.ndim != 2 or len(features) != 4:
         yield f"the encoder answered {list(features.shape)} for 4 images, not [4, D]"
     if spec.trains:
-        yield from training_problems(method, ratio)
+        yield from training_problems(method, ratio, spec.uses_labels)
 
 
-def training_problems(method: Method, ratio: float | None) -> Problems:
+def training_problems(method: Method, ratio: float | None, uses_labels: bool = False) -> Problems:
     method.train()
     views = [torch.randn(4, 3, view.size, view.size) for view in method.views]
     if not views:
@@ -190,15 +191,18 @@ def training_problems(method: Method, ratio: float | None) -> Problems:
         mask = torch.zeros(4, patches, dtype=torch.bool)
         mask[:, : hidden_count(patches, ratio)] = True
     progress = Progress(0, 10, 0, 1)
-    loss, scalars = method(views, mask=mask, progress=progress)
+    given = {"labels": torch.arange(4) % 3} if uses_labels else {}
+    loss, scalars = method(views, mask=mask, progress=progress, **given)
     if loss.shape != () or not math.isfinite(loss.item()):
         yield f"the loss must be one finite number, not {loss.detach()!r}"
         return
     loss.backward()
     method.after_backward(progress)
+    before = [p.detach().clone() for p in method.encoder.parameters()]
+    torch.optim.SGD([{"params": group["params"]} for group in method.param_groups(0.1)], lr=0.1).step()
     method.after_step(progress)
-    if not any(p.grad is not None and bool(p.grad.any()) for p in method.encoder.parameters()):
-        yield "no gradient reaches the encoder"
+    if all(torch.equal(was, p) for was, p in zip(before, method.encoder.parameters(), strict=True)):
+        yield "a step of the optimizer does not change the encoder: no gradient reaches it, and it follows nothing"
     grouped = {id(p) for group in method.param_groups(0.1) for p in group["params"]}
     missing = [name for name, p in method.named_parameters() if p.grad is not None and id(p) not in grouped]
     if missing:

@@ -111,13 +111,26 @@ def held_out(split: Split) -> tuple[Tensor, Tensor]:
     return keep.nonzero().flatten(), held.sort().values
 
 
+@dataclass(frozen=True)
+class Batch:
+    """Some training images on the model's device."""
+
+    images: Tensor
+    """uint8 ``[B, 3, H, W]``"""
+    labels: Tensor | None = None
+    """int64 ``[B]``, for a method that trains on them"""
+
+
 class Batches:
     """Batches of training images on the model's device, in an order that depends on seed and epoch alone.
 
     The last, smaller batch of an epoch is dropped: batch norm and contrastive losses depend on the batch size.
     """
 
-    def __init__(self, split: Split, batch_size: int, seed: int, device: torch.device) -> None:
+    def __init__(self, split: Split, batch_size: int, seed: int, device: torch.device, labels: bool = False) -> None:
+        if labels and split.labels is None:
+            raise UserError("the method trains on labels, and the training split has none")
+        self._labels = split.labels.to(device) if labels and split.labels is not None else None
         self.batch_size = min(batch_size, len(split))
         self.steps_per_epoch = len(split) // self.batch_size
         self._order = Stream(seed, "order")
@@ -127,15 +140,17 @@ class Batches:
         if isinstance(split.images, Tensor) and device.type == "cuda" and fits(split.images, device):
             self._images = split.images.to(device)
 
-    def epoch(self, epoch: int, start: int = 0) -> Iterator[Tensor]:
-        """uint8 ``[B, 3, H, W]`` batches of one epoch, from step ``start`` of it."""
+    def epoch(self, epoch: int, start: int = 0) -> Iterator[Batch]:
+        """The batches of one epoch, from step ``start`` of it."""
         order = torch.randperm(self._count, generator=self._order.at(epoch))
         for step in range(start, self.steps_per_epoch):
             indices = order[step * self.batch_size : (step + 1) * self.batch_size]
+            there = indices.to(self._device, non_blocking=True)
+            labels = None if self._labels is None else self._labels[there]
             if isinstance(self._images, Tensor) and self._images.is_cuda:
-                yield self._images[indices.to(self._device, non_blocking=True)]
+                yield Batch(self._images[there], labels)
             else:
-                yield self._images[indices].to(self._device, non_blocking=True)
+                yield Batch(self._images[indices].to(self._device, non_blocking=True), labels)
 
 
 def fits(images: Tensor, device: torch.device) -> bool:

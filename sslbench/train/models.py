@@ -8,6 +8,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from sslbench.errors import UserError
 from sslbench.hooks.contracts import Progress, ViewRequest
 
 
@@ -47,6 +48,8 @@ class Method(nn.Module, ABC):
     """A way to train an encoder. Its state dict holds everything that an exact resume needs.
 
     Randomness inside ``forward`` may come from torch's global generators: the loop seeds them before each step.
+    A method whose spec says ``uses_labels`` is built with ``classes`` and its ``forward`` is given ``labels``,
+    int64 ``[B]``.
     """
 
     @property
@@ -73,6 +76,15 @@ class Method(nn.Module, ABC):
         ``views``: as many as asked for, each normalised float ``[B, 3, size, size]``.
         ``mask``: bool ``[B, rows * cols]``, True = hidden, or None for a method without masking.
         """
+
+    def check_batch(self, batch_size: int) -> None:
+        """Called before the first step with the number of images that ``forward`` will get at once; raises UserError
+        where the method cannot work with so few or so many. By default, batch norm needs two."""
+        norms = (nn.BatchNorm1d, nn.BatchNorm2d)
+        if batch_size < 2 and any(isinstance(module, norms) for module in self.modules()):
+            raise UserError(
+                f"batch of {batch_size}: batch norm needs at least 2 images at once (batch_size, accumulate)"
+            )
 
     def param_groups(self, weight_decay: float) -> list[dict[str, Any]]:
         """Parameters for the optimizer. By default biases and norms (one dimension or none) are not decayed and,

@@ -13,10 +13,12 @@ from sslbench.hooks.params import MethodParams
 
 
 class Lars(Optimizer):
-    """Layer-wise adaptive rate scaling (You et al. 2017) with SimCLR's momentum: the rate is inside the buffer.
+    """Layer-wise adaptive rate scaling (You et al. 2017), in both conventions of its momentum.
 
     For a parameter w with gradient g: ``u = g + wd * w``; ``u *= eta * |w| / |u|`` unless its group says
-    ``adapt=False`` or a norm is 0; ``buffer = momentum * buffer + lr * u``; ``w -= buffer``.
+    ``adapt=False`` or a norm is 0. With the rate inside the buffer (SimCLR's `lars_optimizer.py`):
+    ``buffer = momentum * buffer + lr * u``; ``w -= buffer``. With the rate outside (BYOL, MoCo v3):
+    ``buffer = momentum * buffer + u``; ``w -= lr * buffer``. They differ while the rate changes.
     """
 
     def __init__(
@@ -26,8 +28,10 @@ class Lars(Optimizer):
         momentum: float = 0.9,
         weight_decay: float = 0.0,
         eta: float = 1e-3,
+        rate_inside: bool = True,
     ) -> None:
         defaults = {"lr": lr, "momentum": momentum, "weight_decay": weight_decay, "eta": eta, "adapt": True}
+        self.rate_inside = rate_inside
         super().__init__(params, defaults)
 
     @torch.no_grad()
@@ -58,8 +62,9 @@ class Lars(Optimizer):
             self.state[p].setdefault("buffer", torch.zeros_like(p))
         buffers = [self.state[p]["buffer"] for p in trained]
         torch._foreach_mul_(buffers, group["momentum"])
-        torch._foreach_add_(buffers, updates, alpha=group["lr"])
-        torch._foreach_sub_(trained, buffers)
+        inside, outside = (group["lr"], 1.0) if self.rate_inside else (1.0, group["lr"])
+        torch._foreach_add_(buffers, updates, alpha=inside)
+        torch._foreach_add_(trained, buffers, alpha=-outside)
 
 
 def base_rate(params: MethodParams, batch_size: int) -> float:
@@ -68,9 +73,15 @@ def base_rate(params: MethodParams, batch_size: int) -> float:
 
 
 def build_optimizer(params: MethodParams, groups: list[dict[str, Any]], batch_size: int) -> Optimizer:
-    """The optimizer a method asks for. Each group keeps its peak rate in ``peak_lr`` for the schedule."""
+    """The optimizer a method asks for.
+
+    Each group keeps its peak rate in ``peak_lr`` for the schedule. A group may say ``constant_lr: True``: the
+    schedule leaves it alone.
+    """
     lr = base_rate(params, batch_size)
     groups = [group for group in groups if group["params"]]
+    if params.decay_all:
+        groups = [{**group, "weight_decay": params.weight_decay} for group in groups]
     if params.optimizer != "lars":
         groups = [{key: value for key, value in group.items() if key != "adapt"} for group in groups]
     on_cuda = any(p.is_cuda for group in groups for p in group["params"])
@@ -81,7 +92,7 @@ def build_optimizer(params: MethodParams, groups: list[dict[str, Any]], batch_si
     elif params.optimizer == "sgd":
         optimizer = SGD(groups, lr=lr, momentum=params.momentum, fused=on_cuda or None)
     else:
-        optimizer = Lars(groups, lr=lr, momentum=params.momentum)
+        optimizer = Lars(groups, lr=lr, momentum=params.momentum, rate_inside=params.lars_momentum == "inside")
     for group in optimizer.param_groups:
         group["peak_lr"] = group["lr"]
     return optimizer
@@ -90,4 +101,12 @@ def build_optimizer(params: MethodParams, groups: list[dict[str, Any]], batch_si
 def set_rate(optimizer: Optimizer, factor: float) -> None:
     """Multiply every group's peak rate by the schedule's factor."""
     for group in optimizer.param_groups:
-        group["lr"] = group["peak_lr"] * factor
+        if not group.get("constant_lr"):
+            group["lr"] = group["peak_lr"] * factor
+
+
+def set_weight_decay(optimizer: Optimizer, weight_decay: float) -> None:
+    """Set the decay of the groups that have one."""
+    for group in optimizer.param_groups:
+        if group["weight_decay"]:
+            group["weight_decay"] = weight_decay

@@ -12,18 +12,18 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor
 
-from sslbench.errors import Diverged, TimeLimit
+from sslbench.errors import Diverged, TimeLimit, UserError
 from sslbench.hooks.contracts import Augmentation, Masking, Progress
 from sslbench.hooks.params import MethodParams
 from sslbench.measure.memory import PeakMemory
 from sslbench.measure.timing import StepClock, StepTimes
 from sslbench.train.checkpoint import load_tensors, restore_training, save_tensors, training_state
-from sslbench.train.data import Batches, Judged
+from sslbench.train.data import Batch, Batches, Judged
 from sslbench.train.models import Method
-from sslbench.train.optimizers import build_optimizer, set_rate
+from sslbench.train.optimizers import base_rate, build_optimizer, set_rate, set_weight_decay
 from sslbench.train.precision import autocast
 from sslbench.train.randomness import Stream, seed_everything
-from sslbench.train.schedules import warmup_cosine
+from sslbench.train.schedules import cosine, warmup_cosine
 from sslbench.train.views import Normalise, TrainingViews
 
 READ_LOSS_EVERY = 25
@@ -40,6 +40,8 @@ class Schedule:
     device: torch.device
     precision: str = "fp32"
     compile: bool = False
+    accumulate: int = 1
+    """parts that a batch is worked on in, one after the other, before the optimizer steps"""
     time_limit: float | None = None
     """seconds of training, or None"""
     checkpoint_every: float = 15.0
@@ -93,6 +95,7 @@ class Pretraining:
         checkpoint: Path | None = None,
         on_sight: Callable[[Sight], None] | None = None,
         on_warning: Callable[[str], None] | None = None,
+        labels: bool = False,
     ) -> None:
         self.method, self.params, self.schedule = method, params, schedule
         self.masking, self.mask_ratio = masking, mask_ratio
@@ -100,12 +103,14 @@ class Pretraining:
         device = schedule.device
         # Convolutions follow the layout of their weights; channels last is faster on GPUs and for small images.
         method.to(device).to(memory_format=torch.channels_last)
-        self.batches = Batches(data.train, schedule.batch_size, schedule.seed, device)
+        self.batches = Batches(data.train, schedule.batch_size, schedule.seed, device, labels)
+        self._check()
         self.views = TrainingViews(augmentation, method.views, Normalise(data.mean, data.std, device))
         self.view_stream = Stream(schedule.seed, "views", device)
         self.mask_stream = Stream(schedule.seed, "masks", device)
         groups = method.param_groups(params.weight_decay)
         self.optimizer = build_optimizer(params, groups, self.batches.batch_size)
+        self.floor = min(1.0, params.lr_end / base_rate(params, self.batches.batch_size))
         self.scaler = torch.amp.GradScaler(device.type, enabled=schedule.precision == "fp16")
         self.forward = torch.compile(method) if schedule.compile else method
         self.clock = StepClock(device)
@@ -117,6 +122,13 @@ class Pretraining:
     @property
     def total_steps(self) -> int:
         return self.schedule.epochs * self.batches.steps_per_epoch
+
+    def _check(self) -> None:
+        """What cannot work is said before the first step."""
+        size, parts = self.batches.batch_size, self.schedule.accumulate
+        if size % parts:
+            raise UserError(f"accumulate = {parts}: a batch of {size} cannot be cut into {parts} equal parts")
+        self.method.check_batch(size // parts)
 
     def run(self) -> Trained:
         """Train to the last epoch. Raises Diverged or TimeLimit; whatever else the method raises goes through."""
@@ -133,9 +145,9 @@ class Pretraining:
             batches = self.batches.epoch(epoch, start)
             for _ in range(start, per_epoch):
                 self.clock.begin()
-                images = next(batches)
+                batch = next(batches)
                 self.clock.fetched()
-                self._train_step(images, Progress(self.step, self.total_steps, epoch, self.schedule.epochs))
+                self._train_step(batch, Progress(self.step, self.total_steps, epoch, self.schedule.epochs))
                 self.clock.end()
                 self.step += 1
                 now = time.perf_counter()
@@ -151,30 +163,45 @@ class Pretraining:
         self.spent = before + time.perf_counter() - began
         return self._trained(memory)
 
-    def _train_step(self, images: Tensor, progress: Progress) -> None:
-        schedule = self.schedule
-        set_rate(self.optimizer, self._rate(progress.step))
-        views = self.views(images, self.view_stream.at(progress.step))
+    def _train_step(self, batch: Batch, progress: Progress) -> None:
+        schedule, parts = self.schedule, self.schedule.accumulate
+        set_rate(self.optimizer, self._rate(progress))
+        if self.params.weight_decay_end is not None:
+            decay = cosine(self.params.weight_decay, self.params.weight_decay_end, progress.fraction)
+            set_weight_decay(self.optimizer, decay)
+        views = self.views(batch.images, self.view_stream.at(progress.step))
         mask = None
         if self.masking is not None and self.method.mask_grid is not None and self.mask_ratio is not None:
             generator = self.mask_stream.at(progress.step)
-            mask = self.masking.sample(len(images), self.method.mask_grid, self.mask_ratio, generator)
+            mask = self.masking.sample(len(batch.images), self.method.mask_grid, self.mask_ratio, generator)
         seed_everything(schedule.seed, "model", progress.step)
-        with autocast(schedule.device, schedule.precision):
-            loss, scalars = self.forward(views, mask=mask, progress=progress)
         self.optimizer.zero_grad(set_to_none=True)
-        self.scaler.scale(loss).backward()
+        size = len(batch.images) // parts
+        for part in range(parts):
+            here = slice(part * size, (part + 1) * size)
+            labels = {} if batch.labels is None else {"labels": batch.labels[here]}
+            with autocast(schedule.device, schedule.precision):
+                loss, scalars = self.forward(
+                    [view[here] for view in views],
+                    mask=None if mask is None else mask[here],
+                    progress=progress,
+                    **labels,
+                )
+            # The batch's loss is the mean over its parts.
+            self.scaler.scale(loss / parts).backward()
+            self.loss_sum += loss.detach() / parts
         self.scaler.unscale_(self.optimizer)
         self.method.after_backward(progress)
         self.scaler.step(self.optimizer)
         self.scaler.update()
         self.method.after_step(progress)
-        self.loss_sum += loss.detach()
         self.scalars = dict(scalars)
 
-    def _rate(self, step: int) -> float:
+    def _rate(self, progress: Progress) -> float:
+        if self.params.schedule == "epoch":
+            return warmup_cosine(progress.epoch, progress.epochs, self.params.warmup_epochs, self.floor)
         warmup = self.params.warmup_epochs * self.batches.steps_per_epoch
-        return warmup_cosine(step, self.total_steps, warmup)
+        return warmup_cosine(progress.step, self.total_steps, warmup, self.floor)
 
     def _look(self, epoch: int) -> None:
         """Read the loss back: the only place where the loop waits for the device."""

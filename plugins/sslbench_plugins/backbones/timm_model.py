@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from sslbench import Backbone, BackboneSpec, Params, TokenBackbone, UserError, hookimpl, param
+from sslbench_plugins.blocks.transformer import resized
 
 
 class TimmParams(Params):
@@ -37,10 +38,14 @@ class TimmTokenBackbone(TokenBackbone):
         self.grid = tuple(net.patch_embed.grid_size)
         self.patch_size = net.patch_embed.patch_size[0]
         self.prefix_tokens = net.num_prefix_tokens
+        # Smaller crops than the model was made for are welcome: their positions are resized.
+        net.patch_embed.strict_img_size = False
 
     def embed(self, images: Tensor) -> Tensor:
         patches = self.net.patch_embed(images)
-        return patches + self.net.pos_embed[:, -patches.shape[1] :]
+        rows, cols = images.shape[2] // self.patch_size, images.shape[3] // self.patch_size
+        positions = self.net.pos_embed[:, -self.grid[0] * self.grid[1] :]
+        return patches + (positions if (rows, cols) == self.grid else resized(positions, self.grid, (rows, cols)))
 
     def encode(self, tokens: Tensor) -> Tensor:
         net = self.net

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from sslbench import BackboneSpec, Params, TokenBackbone, UserError, hookimpl, param
 from sslbench_plugins.blocks.patches import to_patches
-from sslbench_plugins.blocks.transformer import TransformerBlock, init_transformer, sincos_positions
+from sslbench_plugins.blocks.transformer import TransformerBlock, init_transformer, resized, sincos_positions
 
 
 class ViTParams(Params):
@@ -47,7 +47,9 @@ class ViTSmallImage(TokenBackbone):
         self.register_buffer("positions", sincos_positions(*self.grid, params.dim), persistent=False)
 
     def embed(self, images: Tensor) -> Tensor:
-        return self.patch_embed(to_patches(images, self.patch_size)) + self.positions
+        rows, cols = images.shape[2] // self.patch_size, images.shape[3] // self.patch_size
+        positions = self.positions if (rows, cols) == self.grid else resized(self.positions, self.grid, (rows, cols))
+        return self.patch_embed(to_patches(images, self.patch_size)) + positions
 
     def encode(self, tokens: Tensor) -> Tensor:
         tokens = torch.cat([self.class_token.expand(len(tokens), -1, -1).to(tokens.dtype), tokens], dim=1)

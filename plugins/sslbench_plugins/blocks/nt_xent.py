@@ -6,18 +6,24 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from sslbench_plugins.blocks.contrast import contrast
+from sslbench_plugins.blocks.full_precision import full_precision
+from sslbench_plugins.blocks.ranks import gathered, rank
+
 
 def nt_xent(first: Tensor, second: Tensor, temperature: float) -> Tensor:
-    """Mean over all 2N anchors of the cross-entropy of the positive among the 2N - 1 other embeddings.
+    """Mean over the 2N anchors of this rank of the cross-entropy of the positive among all other embeddings of all
+    ranks: 2(N - 1) negatives on one rank.
 
     ``first``, ``second``: ``[N, D]``, row i of one is the positive of row i of the other; not normalised.
     Computed in float32 whatever the input, so that no temperature overflows.
     """
     pairs = len(first)
-    embeddings = functional.normalize(torch.cat([first, second]).float(), dim=1)
-    # Autocast knows no meta device, on which arithmetic is counted.
-    with torch.autocast("cuda" if embeddings.is_cuda else "cpu", enabled=False):
-        logits = embeddings @ embeddings.T / temperature
-        logits.fill_diagonal_(float("-inf"))
-        positives = torch.arange(2 * pairs, device=logits.device).roll(pairs)
-        return functional.cross_entropy(logits, positives)
+    # [2, N, D]: both views of this rank's images, then of the next rank's.
+    views = torch.stack([first.float(), second.float()])
+    with full_precision(views):
+        embeddings = functional.normalize(views, dim=2)
+        everyone = gathered(embeddings.flatten(0, 1))
+        itself = torch.arange(2 * pairs, device=first.device) + 2 * pairs * rank()
+        positives = itself.roll(pairs)
+        return contrast(embeddings.flatten(0, 1), everyone, positives, temperature, itself)

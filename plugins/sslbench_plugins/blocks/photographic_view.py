@@ -1,4 +1,4 @@
-"""The pipeline that contrastive methods share: crop, flip, colour jitter, grey, blur, per sample and batched."""
+"""The pipeline that methods share: crop, flip, colour jitter, grey, blur, solarize, per sample and batched."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Generator, Tensor
 
+from sslbench import centre_view
 from sslbench_plugins.blocks.blur import blur
 from sslbench_plugins.blocks.colour import grey, jitter
 from sslbench_plugins.blocks.resized_crop import random_boxes, resized_crop
@@ -20,6 +21,8 @@ class Pipeline:
     """share of the area"""
     crop_ratio: tuple[float, float] = (3 / 4, 4 / 3)
     """width over height"""
+    whole: bool = False
+    """the judging view (shorter side resized, centre cropped) in the place of a random crop"""
     flip: float = 0.0
     jitter: float = 0.0
     strengths: tuple[float, float, float, float] = (0.0, 0.0, 0.0, 0.0)
@@ -29,6 +32,8 @@ class Pipeline:
     blur: float = 0.0
     blur_sigma: tuple[float, float] = (0.1, 2.0)
     """pixels"""
+    solarize: float = 0.0
+    """probability that values of 0.5 and above are inverted"""
 
 
 def blur_kernel(size: int) -> int:
@@ -45,10 +50,16 @@ class PhotographicView:
 
     def __call__(self, images: Tensor, generator: Generator) -> Tensor:
         p, batch, device = self.pipeline, len(images), images.device
-        boxes = random_boxes(batch, (images.shape[2], images.shape[3]), p.crop_scale, p.crop_ratio, generator)
-        u = torch.rand(13, batch, generator=generator, device=device)
-        out = resized_crop(images, boxes, self.size, u[0] < p.flip)
-        if not (p.jitter or p.grey or p.blur):
+        image = (images.shape[2], images.shape[3])
+        boxes = None if p.whole else random_boxes(batch, image, p.crop_scale, p.crop_ratio, generator)
+        u = torch.rand(14 if p.solarize else 13, batch, generator=generator, device=device)
+        flip = u[0] < p.flip
+        if boxes is None:
+            out = centre_view(images, self.size)
+            out = torch.where(flip.view(-1, 1, 1, 1), out.flip(3), out) if p.flip else out
+        else:
+            out = resized_crop(images, boxes, self.size, flip)
+        if not (p.jitter or p.grey or p.blur or p.solarize):
             return out
         strength = torch.tensor(p.strengths, device=device).unsqueeze(1)
         centre = torch.tensor([1.0, 1.0, 1.0, 0.0], device=device).unsqueeze(1)
@@ -66,4 +77,7 @@ class PhotographicView:
             members = steps[2].nonzero().flatten().to(device)
             sigma = p.blur_sigma[0] + u[12] * (p.blur_sigma[1] - p.blur_sigma[0])
             out[members] = blur(out[members], sigma[members], blur_kernel(self.size)).clamp_(0, 1)
+        if p.solarize:
+            inverted = (u[13] < p.solarize).view(-1, 1, 1, 1) & (out >= 0.5)
+            out = torch.where(inverted, 1 - out, out)
         return out

@@ -51,3 +51,12 @@ def sincos_positions(rows: int, cols: int, dim: int) -> Tensor:
     )
     angles = [axis.flatten()[:, None] * frequency for axis in (col, row)]
     return torch.cat([part for angle in angles for part in (angle.sin(), angle.cos())], dim=1).float()
+
+
+def resized(positions: Tensor, grid: tuple[int, int], wanted: tuple[int, int]) -> Tensor:
+    """Positions ``[..., rows * cols, dim]`` of one grid, bicubically resized to another: for a crop smaller than
+    the images that a transformer was made for (DINO's ``interpolate_pos_encoding``)."""
+    *front, _, dim = positions.shape
+    planes = positions.reshape(-1, *grid, dim).permute(0, 3, 1, 2)
+    planes = functional.interpolate(planes, wanted, mode="bicubic", align_corners=False)
+    return planes.permute(0, 2, 3, 1).reshape(*front, wanted[0] * wanted[1], dim)

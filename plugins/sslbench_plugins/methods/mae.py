@@ -29,6 +29,9 @@ class MAEParams(MethodParams):
     decoder_dim: int = param(512, "width of the decoder", ge=4, multiple_of=4)
     decoder_depth: int = param(8, "blocks of the decoder", ge=1)
     decoder_heads: int = param(16, "attention heads of the decoder", ge=1)
+    mask_tokens_in_encoder: bool = param(
+        False, "for comparison: the encoder sees a learned token in the place of each hidden patch"
+    )
     norm_pix: bool = param(True, "normalise each target patch by its own mean and deviation")
     lr: float = param(1.5e-4, "base learning rate", gt=0)
     beta2: float = param(0.95, "adamw: decay of the second moment", ge=0, lt=1)
@@ -44,6 +47,7 @@ class MAE(Method):
         super().__init__()
         self.image_size = image_size
         self.norm_pix = params.norm_pix
+        self.mask_tokens_in_encoder = params.mask_tokens_in_encoder
         self.backbone = backbone
         self.patches = backbone.grid[0] * backbone.grid[1]
         self.hidden = hidden_count(self.patches, mask_ratio)
@@ -63,6 +67,9 @@ class MAE(Method):
         for part in (self.decoder_embed, self.decoder_blocks, self.decoder_pred):
             part.apply(init_transformer)
         nn.init.normal_(self.mask_token, std=0.02)
+        if params.mask_tokens_in_encoder:
+            self.encoder_mask_token = nn.Parameter(torch.empty(1, 1, backbone.token_dim))
+            nn.init.normal_(self.encoder_mask_token, std=0.02)
         self.register_buffer("decoder_positions", sincos_positions(*backbone.grid, dim), persistent=False)
 
     @property
@@ -84,10 +91,33 @@ class MAE(Method):
         # Visible patches first, each part in its own order; the count per row is fixed, so no size is read back.
         order = mask.to(torch.uint8).argsort(dim=1, stable=True)
         visible, hidden = order.split([self.patches - self.hidden, self.hidden], dim=1)
-        encoded = self.backbone.encode(gather(self.backbone.embed(views[0]), visible))
-        prediction = self.decode(encoded, visible, hidden)
+        if self.mask_tokens_in_encoder:
+            encoded = self.backbone.encode(self.masked(self.backbone.embed(views[0]), mask))
+            prediction = self.decode_all(encoded, hidden)
+        else:
+            encoded = self.backbone.encode(gather(self.backbone.embed(views[0]), visible))
+            prediction = self.decode(encoded, visible, hidden)
         target = gather(self.target(views[0]), hidden)
         return (prediction.float() - target).square().mean(), {}
+
+    def masked(self, tokens: Tensor, mask: Tensor) -> Tensor:
+        """Embedded patches ``[B, N, D]`` with the hidden ones replaced by the encoder's mask token at their place.
+
+        The embedding of black is a bias and the position; the learned token takes the bias up.
+        """
+        side = self.image_size
+        places = self.backbone.embed(tokens.new_zeros(1, 3, side, side))
+        return torch.where(mask.unsqueeze(-1), (self.encoder_mask_token + places).to(tokens.dtype), tokens)
+
+    def decode_all(self, encoded: Tensor, hidden: Tensor) -> Tensor:
+        """Encoded ``[B, prefix + N, D]`` of all patches -> predicted hidden patches, as ``decode``."""
+        tokens = self.decoder_embed(encoded)
+        prefix = self.backbone.prefix_tokens
+        places = self.decoder_positions.to(tokens.dtype)
+        tokens = torch.cat([tokens[:, :prefix], tokens[:, prefix:] + places], dim=1)
+        for block in self.decoder_blocks:
+            tokens = block(tokens)
+        return self.decoder_pred(self.decoder_norm(gather(tokens[:, prefix:], hidden)))
 
     def decode(self, encoded: Tensor, visible: Tensor, hidden: Tensor) -> Tensor:
         """Encoded ``[B, prefix + n, D]`` -> predicted hidden patches ``[B, N - n, patch * patch * 3]``.

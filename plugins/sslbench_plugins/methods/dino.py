@@ -1,0 +1,219 @@
+"""DINO: a student matches a following teacher's distribution over prototypes, across crops of different sizes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from sslbench import (
+    Backbone,
+    Method,
+    MethodParams,
+    MethodSpec,
+    Progress,
+    TokenBackbone,
+    UserError,
+    ViewRequest,
+    cosine,
+    hookimpl,
+    param,
+)
+from sslbench_plugins.blocks.full_precision import full_precision
+from sslbench_plugins.blocks.moving_average import follow, follower
+from sslbench_plugins.blocks.ranks import mean_over_ranks
+from sslbench_plugins.blocks.self_distillation import by_size, self_distillation, targets_of
+
+
+class DINOParams(MethodParams):
+    """Defaults: Caron et al. 2021, and the authors' `main_dino.py`; stochastic depth is the backbone's to have."""
+
+    prototypes: int = param(65536, "width of the head's output", ge=2)
+    hidden_dim: int = param(2048, "hidden width of the head", ge=1)
+    bottleneck_dim: int = param(256, "width before the prototypes", ge=1)
+    head_norm: bool = param(False, "batch norm in the head")
+    local_crops: int = param(8, "small crops beside the two large ones", ge=0)
+    local_size: int = param(0, "side of a small crop; 0: three sevenths of the image", ge=0, unit="px")
+    student_temperature: float = param(0.1, "temperature of the student", gt=0)
+    teacher_temperature: float = param(0.04, "temperature of the teacher after its warm-up", gt=0)
+    teacher_temperature_start: float = param(0.04, "temperature of the teacher at the start", gt=0)
+    teacher_warmup_epochs: float = param(0, "linear warm-up of the teacher's temperature", ge=0, unit="epochs")
+    centring: bool = param(True, "subtract the running mean of the teacher's output")
+    centre_momentum: float = param(0.9, "of that running mean", ge=0, lt=1)
+    teacher_momentum: float = param(0.996, "of the teacher's moving average at the start", ge=0, le=1)
+    teacher_momentum_end: float = param(1.0, "the same at the end of a cosine", ge=0, le=1)
+    freeze_prototypes: float = param(1, "epochs at the start in which the prototypes stay", ge=0, unit="epochs")
+    clip: float = param(3.0, "largest gradient norm of each parameter tensor; 0: no clipping", ge=0)
+    lr: float = param(5e-4, "base learning rate", gt=0)
+    lr_end: float = param(1e-6, "learning rate at the end of the cosine", ge=0)
+    weight_decay: float = param(0.04, "weight decay", ge=0)
+    weight_decay_end: float | None = param(0.4, "weight decay at the end of a cosine from `weight_decay`", ge=0)
+    warmup_epochs: float = param(10, "linear warm-up before the cosine decay", ge=0, unit="epochs")
+
+
+class Head(nn.Module):
+    """``[B, D]`` -> logits ``[B, prototypes]``: three layers to a bottleneck of unit length, then unit prototypes.
+
+    A weight-normed last layer with its gain fixed at 1 is a product with unit rows.
+    """
+
+    def __init__(self, params: DINOParams, dim: int) -> None:
+        super().__init__()
+        parts: list[nn.Module] = []
+        for _ in range(2):
+            norm = [nn.BatchNorm1d(params.hidden_dim)] if params.head_norm else []
+            parts += [nn.Linear(dim, params.hidden_dim), *norm, nn.GELU()]
+            dim = params.hidden_dim
+        self.mlp = nn.Sequential(*parts, nn.Linear(dim, params.bottleneck_dim))
+        self.prototypes = nn.Parameter(torch.empty(params.prototypes, params.bottleneck_dim))
+        for layer in self.mlp:
+            if isinstance(layer, nn.Linear):
+                nn.init.trunc_normal_(layer.weight, std=0.02)
+                nn.init.zeros_(layer.bias)
+        nn.init.trunc_normal_(self.prototypes, std=0.02)
+
+    def forward(self, features: Tensor) -> Tensor:
+        embedding = functional.normalize(self.mlp(features), dim=1)
+        return functional.linear(embedding, functional.normalize(self.prototypes, dim=1))
+
+
+class DINO(Method):
+    """Student on all crops, teacher on the two large ones: cross-entropy from each teacher crop to each other student
+    crop. Judged is the teacher, as in the paper (section 4.2)."""
+
+    centre: Tensor
+
+    def __init__(self, params: DINOParams, backbone: Backbone, image_size: int) -> None:
+        super().__init__()
+        self.params = params
+        self.image_size = image_size
+        self.local_size = local_size(params, backbone, image_size)
+        self.backbone = backbone
+        self.head = Head(params, backbone.feature_dim)
+        self.teacher_backbone, self.teacher_head = follower(self.backbone), follower(self.head)
+        self.register_buffer("centre", torch.zeros(params.prototypes))
+
+    @property
+    def views(self) -> tuple[ViewRequest, ...]:
+        small = ViewRequest("local", self.local_size)
+        return (ViewRequest("global", self.image_size),) * 2 + (small,) * self.params.local_crops
+
+    @property
+    def encoder(self) -> nn.Module:
+        return self.teacher_backbone
+
+    def forward(
+        self, views: Sequence[Tensor], *, mask: Tensor | None, progress: Progress
+    ) -> tuple[Tensor, Mapping[str, Tensor]]:
+        # One pass for all crops of a size; batch norm sees them together, as in the authors' code.
+        features = torch.cat([self.backbone(torch.cat(group)) for group in by_size(views)])
+        students = self.head(features).float().unflatten(0, (len(views), -1))
+        with torch.no_grad():
+            teachers = self.teacher_head(self.teacher_backbone(torch.cat(list(views[:2])))).float()
+            teachers = teachers.unflatten(0, (2, -1))
+            targets = targets_of(teachers, self.centre, self.teacher_temperature(progress.epoch))
+            if self.params.centring:
+                self.centre.lerp_(mean_over_ranks(teachers.mean(dim=(0, 1))), 1 - self.params.centre_momentum)
+            entropy = torch.special.entr(targets).sum(dim=-1).mean()
+        with full_precision(students):
+            loss = self_distillation(students, targets, self.params.student_temperature)
+        return loss, {"teacher_entropy": entropy}
+
+    def teacher_temperature(self, epoch: int) -> float:
+        """Per epoch, in equal steps over the warm-up; a single epoch of warm-up is the start itself."""
+        p = self.params
+        done = min(1.0, epoch / max(1.0, p.teacher_warmup_epochs - 1)) if epoch < p.teacher_warmup_epochs else 1.0
+        return p.teacher_temperature_start + done * (p.teacher_temperature - p.teacher_temperature_start)
+
+    def after_backward(self, progress: Progress) -> None:
+        if self.params.clip:
+            clip_each([p for p in self.parameters() if p.grad is not None], self.params.clip)
+        if progress.epoch < self.params.freeze_prototypes:
+            # No gradient at all: with a zero gradient, weight decay and momentum would still move them.
+            self.head.prototypes.grad = None
+
+    def after_step(self, progress: Progress) -> None:
+        momentum = cosine(self.params.teacher_momentum, self.params.teacher_momentum_end, progress.fraction)
+        follow(self.teacher_backbone, self.backbone, momentum)
+        follow(self.teacher_head, self.head, momentum)
+
+
+def clip_each(parameters: Sequence[nn.Parameter], largest: float) -> None:
+    """Scale each parameter's gradient down to a norm of ``largest``, each on its own."""
+    gradients = [p.grad for p in parameters if p.grad is not None]
+    factors = [(largest / (norm + 1e-6)).clamp(max=1) for norm in torch._foreach_norm(gradients)]
+    torch._foreach_mul_(gradients, factors)
+
+
+def local_size(params: DINOParams, backbone: Backbone, image_size: int) -> int:
+    """Side of a small crop, a multiple of the patch for a backbone that has one."""
+    patch = backbone.patch_size if isinstance(backbone, TokenBackbone) else 1
+    size = params.local_size or max(patch, image_size * 3 // 7 // patch * patch)
+    if params.local_crops and (size < patch or size % patch):
+        raise UserError(
+            f"method 'dino': local_size = {size} px does not hold whole patches of {patch} px;"
+            f" allowed: a multiple of {patch}"
+        )
+    return size
+
+
+def build(params: DINOParams, *, backbone: Backbone, image_size: int, mask_ratio: float | None) -> DINO:
+    return DINO(params, backbone, image_size)
+
+
+# lightly's CIFAR-10 benchmark: two crops, a small head with batch norm, constant momentum.
+CIFAR = {
+    "prototypes": 2048,
+    "head_norm": True,
+    "local_crops": 0,
+    "teacher_momentum": 0.99,
+    "teacher_momentum_end": 0.99,
+    "freeze_prototypes": 0,
+    "clip": 0,
+    "optimizer": "sgd",
+    "lr": 0.06,
+    "lr_batch": 128,
+    "lr_end": 0,
+    "weight_decay": 5e-4,
+    "weight_decay_end": None,
+    "decay_all": True,
+    "schedule": "epoch",
+    "warmup_epochs": 0,
+}
+QUICK = {
+    "prototypes": 512,
+    "hidden_dim": 128,
+    "bottleneck_dim": 64,
+    "head_norm": True,
+    "local_crops": 2,
+    "teacher_momentum": 0.95,
+    "teacher_momentum_end": 0.99,
+    "freeze_prototypes": 0,
+    "lr": 2e-3,
+    "lr_batch": 0,
+    "lr_end": 0,
+    "weight_decay": 1e-4,
+    "weight_decay_end": None,
+    "warmup_epochs": 1,
+}
+
+
+@hookimpl
+def sslbench_methods() -> list[MethodSpec]:
+    return [
+        MethodSpec(
+            name="dino",
+            summary=__doc__.partition("\n")[0],
+            params=DINOParams,
+            build=build,
+            augmentation="dino",
+            presets={
+                "boosted": {"teacher_temperature": 0.07, "teacher_warmup_epochs": 30},
+                "cifar": CIFAR,
+                "quick": QUICK,
+            },
+            citation="Caron et al.: Emerging Properties in Self-Supervised Vision Transformers, ICCV 2021",
+        )
+    ]

@@ -1,0 +1,144 @@
+"""MoCo v3: contrast with the other images of the batch, a predictor on the queries, a following key encoder."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from sslbench import (
+    Backbone,
+    Method,
+    MethodParams,
+    MethodSpec,
+    Progress,
+    TokenBackbone,
+    ViewRequest,
+    cosine,
+    hookimpl,
+    param,
+)
+from sslbench_plugins.blocks.contrast import contrast
+from sslbench_plugins.blocks.full_precision import full_precision
+from sslbench_plugins.blocks.moving_average import follow, follower
+from sslbench_plugins.blocks.per_view import per_view
+from sslbench_plugins.blocks.projector import projector
+from sslbench_plugins.blocks.ranks import gathered, rank
+
+
+class MoCoV3Params(MethodParams):
+    """Defaults: ResNet-50 for 300 epochs (the authors' `CONFIG.md`); the preset `vit` is their ViT-B."""
+
+    temperature: float = param(1.0, "temperature of the loss", gt=0)
+    key_momentum: float = param(0.99, "of the key encoder's moving average at the start", ge=0, le=1)
+    key_momentum_end: float = param(1.0, "the same at the end of a cosine", ge=0, le=1)
+    projector_layers: int = param(2, "layers of the projector", ge=1)
+    hidden_dim: int = param(4096, "hidden width of projector and predictor", ge=1)
+    dim: int = param(256, "width of the embedding the loss sees", ge=1)
+    predictor_norm: bool = param(False, "batch norm after the predictor's last layer")
+    freeze_patch_embedding: bool = param(True, "leave a transformer's patch projection as it is initialised")
+    optimizer: str = param("lars", "update rule", pattern="^(adamw|sgd|lars)$")
+    lr: float = param(0.3, "base learning rate", gt=0)
+    weight_decay: float = param(1e-6, "weight decay", ge=0)
+    warmup_epochs: float = param(10, "linear warm-up before the cosine decay", ge=0, unit="epochs")
+    lars_momentum: str = param("outside", "lars: see `sslbench show method simclr`", pattern="^(inside|outside)$")
+
+
+class MoCoV3(Method):
+    """``loss = ctr(q1, k2) + ctr(q2, k1)``, ``ctr = 2 T * cross-entropy`` of the positive among the batch's keys."""
+
+    def __init__(self, params: MoCoV3Params, backbone: Backbone, image_size: int) -> None:
+        super().__init__()
+        self.params = params
+        self.image_size = image_size
+        self.backbone = backbone
+        if params.freeze_patch_embedding and isinstance(backbone, TokenBackbone):
+            for name, parameter in backbone.named_parameters():
+                parameter.requires_grad_("patch_embed" not in name)
+        self.projector = projector(
+            backbone.feature_dim, params.hidden_dim, params.dim, params.projector_layers, "plain"
+        )
+        last = "plain" if params.predictor_norm else "none"
+        self.predictor = projector(params.dim, params.hidden_dim, params.dim, 2, last)
+        self.key_backbone, self.key_projector = follower(self.backbone), follower(self.projector)
+
+    @property
+    def views(self) -> tuple[ViewRequest, ...]:
+        return (ViewRequest("global", self.image_size),) * 2
+
+    @property
+    def encoder(self) -> nn.Module:
+        return self.backbone
+
+    def forward(
+        self, views: Sequence[Tensor], *, mask: Tensor | None, progress: Progress
+    ) -> tuple[Tensor, Mapping[str, Tensor]]:
+        q1, q2 = per_view(self.predictor, per_view(self.projector, per_view(self.backbone, views)))
+        with torch.no_grad():
+            k1, k2 = per_view(self.key_projector, per_view(self.key_backbone, views))
+        return self.one_way(q1, k2) + self.one_way(q2, k1), {}
+
+    def one_way(self, queries: Tensor, keys: Tensor) -> Tensor:
+        """``queries``, ``keys``: ``[B, dim]``, row i of one is the positive of row i of the other."""
+        queries, keys = (functional.normalize(x.float(), dim=1) for x in (queries, keys))
+        positives = torch.arange(len(queries), device=queries.device) + len(queries) * rank()
+        with full_precision(queries):
+            loss = contrast(queries, gathered(keys), positives, self.params.temperature)
+        return 2 * self.params.temperature * loss
+
+    def after_step(self, progress: Progress) -> None:
+        momentum = cosine(self.params.key_momentum, self.params.key_momentum_end, progress.fraction)
+        follow(self.key_backbone, self.backbone, momentum)
+        follow(self.key_projector, self.projector, momentum)
+
+
+def build(params: MoCoV3Params, *, backbone: Backbone, image_size: int, mask_ratio: float | None) -> MoCoV3:
+    return MoCoV3(params, backbone, image_size)
+
+
+VIT = {
+    "temperature": 0.2,
+    "projector_layers": 3,
+    "predictor_norm": True,
+    "optimizer": "adamw",
+    "lr": 1.5e-4,
+    "weight_decay": 0.1,
+    "decay_all": True,
+    "warmup_epochs": 40,
+}
+CIFAR = {
+    "temperature": 0.2,
+    "hidden_dim": 1024,
+    "optimizer": "sgd",
+    "lr": 0.06,
+    "lr_batch": 128,
+    "weight_decay": 5e-4,
+    "warmup_epochs": 0,
+}
+QUICK = {
+    "temperature": 0.2,
+    "hidden_dim": 256,
+    "dim": 64,
+    "optimizer": "adamw",
+    "lr": 2e-3,
+    "lr_batch": 0,
+    "weight_decay": 1e-4,
+    "warmup_epochs": 1,
+}
+
+
+@hookimpl
+def sslbench_methods() -> list[MethodSpec]:
+    return [
+        MethodSpec(
+            name="moco-v3",
+            summary=__doc__.partition("\n")[0],
+            params=MoCoV3Params,
+            build=build,
+            augmentation="byol",
+            presets={"vit": VIT, "cifar": CIFAR, "quick": QUICK},
+            citation="Chen, Xie, He: An Empirical Study of Training Self-Supervised Vision Transformers, ICCV 2021",
+        )
+    ]

@@ -1,0 +1,116 @@
+"""SimSiam: predict the other view's projection behind a stop-gradient; no negatives, no second network."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from torch import Tensor, nn
+from torch.nn import functional
+
+from sslbench import Backbone, Method, MethodParams, MethodSpec, Progress, ViewRequest, hookimpl, param
+from sslbench_plugins.blocks.per_view import per_view
+from sslbench_plugins.blocks.projector import projector
+
+
+class SimSiamParams(MethodParams):
+    """Defaults: Chen and He 2021, section 3 and the authors' `main_simsiam.py`."""
+
+    predictor: bool = param(True, "predict the other projection; false: compare projections directly")
+    stop_gradient: bool = param(True, "learn nothing through the side that is predicted")
+    projector_layers: int = param(3, "layers of the projector", ge=1)
+    projector_dim: int = param(2048, "width of the projection", ge=1)
+    predictor_dim: int = param(512, "hidden width of the predictor", ge=1)
+    constant_predictor_lr: bool = param(True, "leave the predictor's learning rate at its base")
+    optimizer: str = param("sgd", "update rule", pattern="^(adamw|sgd|lars)$")
+    lr: float = param(0.05, "base learning rate", gt=0)
+    weight_decay: float = param(1e-4, "weight decay", ge=0)
+    decay_all: bool = param(True, "decay biases and norms as well")
+    schedule: str = param("epoch", "how often the learning rate changes", pattern="^(step|epoch)$")
+
+
+class SimSiam(Method):
+    """Encoder f with projector, predictor h:
+    ``loss = -cos(h(f(v1)), stop(f(v2))) / 2 - cos(h(f(v2)), stop(f(v1))) / 2``."""
+
+    def __init__(self, params: SimSiamParams, backbone: Backbone, image_size: int) -> None:
+        super().__init__()
+        self.params = params
+        self.image_size = image_size
+        self.backbone = backbone
+        dim = params.projector_dim
+        self.projector = projector(backbone.feature_dim, dim, dim, params.projector_layers, "plain")
+        self.predictor: nn.Module = nn.Identity()
+        if params.predictor:
+            self.predictor = projector(dim, params.predictor_dim, dim, 2, "none")
+
+    @property
+    def views(self) -> tuple[ViewRequest, ...]:
+        return (ViewRequest("global", self.image_size),) * 2
+
+    @property
+    def encoder(self) -> nn.Module:
+        return self.backbone
+
+    def forward(
+        self, views: Sequence[Tensor], *, mask: Tensor | None, progress: Progress
+    ) -> tuple[Tensor, Mapping[str, Tensor]]:
+        z1, z2 = per_view(self.projector, per_view(self.backbone, views))
+        p1, p2 = per_view(self.predictor, [z1, z2])
+        if self.params.stop_gradient:
+            z1, z2 = z1.detach(), z2.detach()
+        return (distance(p1, z2) + distance(p2, z1)) / 2, {}
+
+    def param_groups(self, weight_decay: float) -> list[dict[str, Any]]:
+        groups = super().param_groups(weight_decay)
+        if not self.params.constant_predictor_lr:
+            return groups
+        own = {id(p) for p in self.predictor.parameters()}
+        apart = []
+        for group in groups:
+            rest = [p for p in group["params"] if id(p) not in own]
+            apart += [
+                {**group, "params": rest},
+                {**group, "params": [p for p in group["params"] if id(p) in own], "constant_lr": True},
+            ]
+        return apart
+
+
+def distance(predicted: Tensor, target: Tensor) -> Tensor:
+    """Mean over the batch of the negative cosine: two ``[B, D]`` -> a scalar from -1 to 1."""
+    return -functional.cosine_similarity(predicted.float(), target.float(), dim=1).mean()
+
+
+def build(params: SimSiamParams, *, backbone: Backbone, image_size: int, mask_ratio: float | None) -> SimSiam:
+    return SimSiam(params, backbone, image_size)
+
+
+QUICK = {
+    "projector_dim": 256,
+    "predictor_dim": 64,
+    "optimizer": "adamw",
+    "lr": 2e-3,
+    "lr_batch": 0,
+    "decay_all": False,
+    "schedule": "step",
+    "warmup_epochs": 1,
+}
+
+
+@hookimpl
+def sslbench_methods() -> list[MethodSpec]:
+    return [
+        MethodSpec(
+            name="simsiam",
+            summary=__doc__.partition("\n")[0],
+            params=SimSiamParams,
+            build=build,
+            augmentation="moco-v2",
+            presets={
+                # Appendix D of the paper: a shallower projector, a smaller rate, more decay.
+                "cifar": {"projector_layers": 2, "lr": 0.03, "weight_decay": 5e-4},
+                "quick": QUICK,
+            },
+            citation="Chen, He: Exploring Simple Siamese Representation Learning, CVPR 2021",
+        )
+    ]
