@@ -9,7 +9,7 @@ from typing import Any
 
 from sslbench.errors import SslbenchError, UserError
 from sslbench.hooks.kinds import BackboneSpec, DatasetSpec, EvaluatorSpec, MethodSpec
-from sslbench.hooks.params import MethodParams, resolve
+from sslbench.hooks.params import resolve
 from sslbench.hooks.registry import Registry
 from sslbench.plan.cell import Cell, Choice, Pretraining
 from sslbench.plan.identity import harness_identity, plugin_identity
@@ -62,6 +62,7 @@ def resolve_suite(raw: RawSuite, overrides: Overrides, registry: Registry) -> Su
     for axis in AXES:
         references, wrong = read_axis(raw, axes, axis, overrides)
         mistakes += wrong
+        mistakes += long_warmups(references, training.epochs) if axis == "method" else []
         found, wrong = look_up(axis, references, registry, training.preset)
         mistakes += wrong
         chosen[axis] = found
@@ -69,20 +70,20 @@ def resolve_suite(raw: RawSuite, overrides: Overrides, registry: Registry) -> Su
     mistakes += wrong
     if layout is not None and not mistakes:
         mistakes += empty_axes(raw, chosen)
-    mistakes += long_warmups(chosen["method"], training.epochs)
     if mistakes or layout is None:
         raise UserError(*dict.fromkeys(mistakes))
     seeds = tuple(dict.fromkeys(layout.seeds))
     return Suite(layout.name or raw.name, chosen, seeds, training, registry, defaults)
 
 
-def long_warmups(methods: Sequence[Choice | None], epochs: int) -> list[str]:
-    """One line per method whose warm-up would not end within the training."""
+def long_warmups(references: Sequence[Reference], epochs: int) -> list[str]:
+    """One line per warm-up that somebody asked for and that would not end within the training."""
     return [
-        f"{choice.spec.label}: warmup_epochs = {choice.params.warmup_epochs:g} is longer than the training"
-        f" (epochs = {epochs}); allowed: 0 to {epochs}"
-        for choice in methods
-        if choice is not None and isinstance(choice.params, MethodParams) and choice.params.warmup_epochs > epochs > 0
+        f"method {reference.name!r}: {key} = {value:g} is longer than the training (epochs = {epochs});"
+        f" allowed: 0 to {epochs}"
+        for reference in references
+        for key, value in reference.given.items()
+        if key.endswith("warmup_epochs") and isinstance(value, (int, float)) and value > epochs > 0
     ]
 
 

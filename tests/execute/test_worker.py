@@ -12,6 +12,7 @@ from sslbench.hooks.contracts import Metric
 
 TRAINING = {
     "epochs": 1,
+    "accumulate": 1,
     "batch_size": 64,
     "image_size": None,
     "train_images": 128,

@@ -17,7 +17,7 @@ def numbered(count):
 
 
 def numbers(batches):
-    return [batch[:, 0, 0, 0].tolist() for batch in batches]
+    return [batch.images[:, 0, 0, 0].tolist() for batch in batches]
 
 
 def test_every_epoch_has_its_own_order_and_each_image_at_most_once():

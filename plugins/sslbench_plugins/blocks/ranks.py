@@ -38,7 +38,7 @@ class _Gather(torch.autograd.Function):
 
 
 def gathered(local: Tensor) -> Tensor:
-    """``[B, ...]`` -> ``[ranks * B, ...]`` in the order of the ranks; gradients flow back to the rank they belong to."""
+    """``[B, ...]`` -> ``[ranks * B, ...]`` in the order of the ranks; gradients flow back to where they belong."""
     return local if ranks() == 1 else _Gather.apply(local)
 
 

@@ -27,7 +27,11 @@ def seeded(seed=0):
     return torch.Generator().manual_seed(seed)
 
 
-@pytest.mark.parametrize("name", [name for name in NAMES if name != "none"])
+# A coin that is tossed for each sample, and no more, cannot tell eight samples apart.
+COINS = {"none", "flip-only", "grey-only"}
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name not in COINS])
 def test_every_sample_has_its_own_parameters_and_every_call_new_ones(name):
     same = photographs(1).expand(8, -1, -1, -1)
     generator = seeded()
