@@ -202,7 +202,7 @@ def training_problems(method: Method, ratio: float | None, uses_labels: bool = F
     torch.optim.SGD([{"params": group["params"]} for group in method.param_groups(0.1)], lr=0.1).step()
     method.after_step(progress)
     if all(torch.equal(was, p) for was, p in zip(before, method.encoder.parameters(), strict=True)):
-        yield "a step of the optimizer does not change the encoder: no gradient reaches it, and it follows nothing"
+        yield "a step of the optimizer does not change the encoder: no gradient reaches it"
     grouped = {id(p) for group in method.param_groups(0.1) for p in group["params"]}
     missing = [name for name, p in method.named_parameters() if p.grad is not None and id(p) not in grouped]
     if missing:
