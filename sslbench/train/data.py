@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
 from sslbench.errors import UserError
-from sslbench.hooks.contracts import Dataset, ImageReader, Split
+from sslbench.hooks.contracts import Dataset, ImageReader, MapReader, Split
 from sslbench.train.randomness import Stream
 
 SUBSET_SEED = 0
@@ -35,9 +35,9 @@ class Judged:
 
 
 class Picked:
-    """Some images of a reader that decodes on demand."""
+    """Some images, or maps, of a reader that makes them on demand."""
 
-    def __init__(self, reader: ImageReader, indices: Tensor) -> None:
+    def __init__(self, reader: ImageReader | MapReader, indices: Tensor) -> None:
         self._reader = reader
         self._indices = indices
 
@@ -50,12 +50,16 @@ class Picked:
 
 def pick(split: Split, indices: Tensor) -> Split:
     """The images of a split at ``indices``, in that order."""
-    images = split.images[indices] if isinstance(split.images, Tensor) else Picked(split.images, indices)
+
+    def part(reader: Any) -> Any:
+        return reader[indices] if isinstance(reader, Tensor) else Picked(reader, indices)
+
     return replace(
         split,
-        images=images,
+        images=part(split.images),
         labels=None if split.labels is None else split.labels[indices],
         factors={name: values[indices] for name, values in split.factors.items()},
+        maps={name: part(values) for name, values in split.maps.items()},
         paths=[split.paths[i] for i in indices.tolist()] if split.paths else (),
     )
 

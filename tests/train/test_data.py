@@ -57,9 +57,11 @@ class OnDemand:
 @pytest.mark.parametrize("wrap", [lambda images: images, OnDemand])
 def test_picking_keeps_images_labels_factors_and_paths_together(wrap):
     whole = numbered(10)
-    split = Split(wrap(whole.images), whole.labels, whole.factors, whole.paths)
+    maps = {"mask": wrap(whole.images[:, 0])}
+    split = Split(wrap(whole.images), whole.labels, whole.factors, whole.paths, maps=maps)
     part = pick(split, torch.tensor([7, 2, 5]))
     assert part.images[torch.arange(3)][:, 0, 0, 0].tolist() == [7, 2, 5]
+    assert part.maps["mask"][torch.arange(3)][:, 0, 0].tolist() == [7, 2, 5]
     assert (part.labels.tolist(), part.factors["f"].tolist(), list(part.paths)) == (
         [1, 2, 2],
         [7, 2, 5],

@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 
 from sslbench import DatasetSpec, Params, Split, UserError, hookimpl, param
-from sslbench_plugins.blocks.resident import ResidentDataset
+from sslbench_plugins.blocks.two_splits import TwoSplits
 
 ARCHIVE_MD5 = "c58f30108f718f92721af3b95e74349a"
 """of cifar-10-python.tar.gz, as published and as torchvision checks it"""
@@ -23,7 +23,7 @@ def folder_of(params: Cifar10Params) -> Path:
     return Path(params.root or default).expanduser()
 
 
-def build(params: Cifar10Params, *, download: bool) -> ResidentDataset:
+def build(params: Cifar10Params, *, download: bool) -> TwoSplits:
     # torchvision takes seconds to import; only a run on this data set pays for it.
     from torchvision.datasets import CIFAR10
 
@@ -41,7 +41,7 @@ def build(params: Cifar10Params, *, download: bool) -> ResidentDataset:
         Split(torch.from_numpy(part.data).permute(0, 3, 1, 2).contiguous(), torch.tensor(part.targets))
         for part in parts
     )
-    return ResidentDataset(train, test, list(parts[0].classes))
+    return TwoSplits(train, lambda: test, list(parts[0].classes))
 
 
 def fingerprint(params: Cifar10Params) -> str:

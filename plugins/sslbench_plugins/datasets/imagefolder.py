@@ -12,7 +12,7 @@ import torch
 from sslbench import DatasetSpec, Params, Split, UserError, hookimpl, param
 from sslbench_plugins.blocks.decode import decode_all
 from sslbench_plugins.blocks.held_out import held_out
-from sslbench_plugins.blocks.resident import ResidentDataset
+from sslbench_plugins.blocks.two_splits import TwoSplits
 
 TRAIN = ("train", "training")
 TEST = ("test", "val", "valid", "validation")
@@ -108,7 +108,7 @@ def is_image(path: Path) -> bool:
     return path.suffix.lower() in SUFFIXES
 
 
-def build(params: ImageFolderParams, *, download: bool) -> ResidentDataset:
+def build(params: ImageFolderParams, *, download: bool) -> TwoSplits:
     root, train, test = find(params)
     classes = sorted(set(train.labels))
     number = {name: place for place, name in enumerate(classes)}
@@ -145,9 +145,9 @@ def build(params: ImageFolderParams, *, download: bool) -> ResidentDataset:
             skipped=given - len(chosen),
         )
 
-    return ResidentDataset(
+    return TwoSplits(
         split([original for original in decoded.kept if original < border], border),
-        split([original for original in decoded.kept if original >= border], len(whole.paths) - border),
+        lambda: split([original for original in decoded.kept if original >= border], len(whole.paths) - border),
         classes,
     )
 

@@ -14,7 +14,7 @@ import torch
 from sslbench import DatasetSpec, Params, Split, UserError, hookimpl, param
 from sslbench_plugins.blocks.decode import decode_all
 from sslbench_plugins.blocks.held_out import held_out
-from sslbench_plugins.blocks.resident import ResidentDataset
+from sslbench_plugins.blocks.two_splits import TwoSplits
 
 TRAIN = ("train",)
 TEST = ("test", "validation", "valid", "val")
@@ -162,7 +162,7 @@ def numbered(labels: list[Any], names: list[str] | None, where: str) -> tuple[li
     return [place[label] for label in labels], [str(label) for label in classes]
 
 
-def build(params: ParquetParams, *, download: bool) -> ResidentDataset:
+def build(params: ParquetParams, *, download: bool) -> TwoSplits:
     train_files, tests = find(params)
     test_files = next((files for files in tests if labelled(files, params)), [])
     where = f"parquet {params.path}"
@@ -187,7 +187,7 @@ def build(params: ParquetParams, *, download: bool) -> ResidentDataset:
             skipped=sum(out is side for out in aside) - len(places),
         )
 
-    return ResidentDataset(split(False), split(True), classes)
+    return TwoSplits(split(False), lambda: split(True), classes)
 
 
 def fingerprint(params: ParquetParams) -> str:
