@@ -18,7 +18,10 @@ from sslbench.train.models import Method
 REGISTRY = Registry()
 GIVEN = {("backbone", "timm"): {"name": "vit_tiny_patch16_224"}}
 """For specs with required parameters."""
-ELSEWHERE = {("dataset", "imagefolder"), ("dataset", "parquet"), ("dataset", "cifar10")}
+ELSEWHERE = {
+    ("dataset", name)
+    for name in ("cifar10", "cifar100", "fashion-mnist", "imagefolder", "imagenette", "parquet", "stl10")
+}
 """Data sets that need files; their own tests make some and check them against the contract."""
 NAMES = [entry.promise for entry in Catalogue.installed().entries if entry.distribution == "sslbench"]
 
