@@ -11,6 +11,7 @@ from torch import Tensor
 
 from sslbench.errors import UserError
 from sslbench.hooks.contracts import Dataset, ImageReader, MapReader, Split
+from sslbench.train.ahead import ahead
 from sslbench.train.randomness import Stream
 
 SUBSET_SEED = 0
@@ -134,12 +135,20 @@ class Batches:
     def epoch(self, epoch: int, start: int = 0) -> Iterator[Tensor]:
         """uint8 ``[B, 3, H, W]`` batches of one epoch, from step ``start`` of it."""
         order = torch.randperm(self._count, generator=self._order.at(epoch))
-        for step in range(start, self.steps_per_epoch):
-            indices = order[step * self.batch_size : (step + 1) * self.batch_size]
-            if isinstance(self._images, Tensor) and self._images.is_cuda:
+        places = [
+            order[step * self.batch_size : (step + 1) * self.batch_size] for step in range(start, self.steps_per_epoch)
+        ]
+        if isinstance(self._images, Tensor) and self._images.is_cuda:
+            for indices in places:
                 yield self._images[indices.to(self._device, non_blocking=True)]
-            else:
-                yield self._images[indices].to(self._device, non_blocking=True)
+            return
+        # What is not in memory is read while the model works on the batch before.
+        batches = map(self._read, places) if isinstance(self._images, Tensor) else ahead(self._read, places, threads=1)
+        for batch in batches:
+            yield batch.to(self._device, non_blocking=True)
+
+    def _read(self, indices: Tensor) -> Tensor:
+        return self._images[indices]
 
 
 def fits(images: Tensor, device: torch.device) -> bool:
