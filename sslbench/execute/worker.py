@@ -170,7 +170,7 @@ class Bench:
         params = spec.params(**self.work.plugins["method"]["params"])
         assert isinstance(params, MethodParams)
         schedule = self.schedule()
-        flops = step_flops_per_image(method, min(schedule.batch_size, len(data.train)), self.work.mask_ratio)
+        flops = step_flops_per_image(method, min(schedule.batch_size, len(data.pretraining)), self.work.mask_ratio)
         self.say("training")
         pretraining = Pretraining(
             method,

@@ -123,6 +123,8 @@ class Split:
     maps: Mapping[str, MapReader | Tensor] = field(default_factory=dict)
     """what is known of each pixel, in the order of the images: ``mask``, uint8, 0 for the ground and 1, 2... for
     objects, 1 being the one that the label is about; ``depth``, float32, 0..1, greater is farther"""
+    unlabelled: ImageReader | Tensor | None = None
+    """of a training split: other images, without labels, which methods are trained on in the place of these"""
 
     def __len__(self) -> int:
         return len(self.images)

@@ -18,14 +18,16 @@ import torchvision.datasets as published
 from sslbench import UserError
 from sslbench.hooks.registry import Registry
 from sslbench.testing.conformance import problems
+from sslbench.train.data import judged
 
 REGISTRY = Registry()
 NAMES = {"cifar10": "CIFAR10", "cifar100": "CIFAR100", "stl10": "STL10", "fashion-mnist": "FashionMNIST"}
 SPLITS = {"train": 20, "test": 10}
+UNLABELLED = 40
 
 
 def pixels(split, shape):
-    return np.random.default_rng(len(split)).integers(0, 256, (SPLITS[split], *shape), dtype=np.uint8)
+    return np.random.default_rng(len(split)).integers(0, 256, (SPLITS.get(split, UNLABELLED), *shape), dtype=np.uint8)
 
 
 def labels(split):
@@ -66,7 +68,8 @@ def stl10(root, patch):
         columns = pixels(split, (3, 96, 96)).transpose(0, 1, 3, 2)
         listed[split].append(keep(folder, f"{split}_X.bin", columns.tobytes()))
         listed[split].append(keep(folder, f"{split}_y.bin", bytes(label + 1 for label in labels(split))))
-    listed["train"].append(keep(folder, "unlabeled_X.bin", pixels("train", (3, 96, 96)).tobytes()))
+    columns = pixels("unlabelled", (3, 96, 96)).transpose(0, 1, 3, 2)
+    listed["train"].append(keep(folder, "unlabeled_X.bin", columns.tobytes()))
     patch.setattr(published.STL10, "train_list", listed["train"])
     patch.setattr(published.STL10, "test_list", listed["test"])
 
@@ -137,6 +140,18 @@ def test_the_folder_can_come_from_the_environment(tmp_path, monkeypatch):
     spec = REGISTRY.get("dataset", "cifar10")
     with pytest.raises(UserError, match=str(tmp_path / "data")):
         spec.build(spec.params(), download=False)
+
+
+def test_methods_are_trained_on_the_images_without_labels_where_one_says_so(tmp_path, monkeypatch):
+    stl10(tmp_path, monkeypatch)
+    spec = REGISTRY.get("dataset", "stl10")
+    data = spec.build(spec.params(root=str(tmp_path), unlabelled=True), download=False)
+    found = judged(data, judge_on="test", train_images=None, image_size=None)
+    assert (len(found.train), len(found.test), len(found.pretraining)) == (20, 10, UNLABELLED)
+    expected = torch.from_numpy(pixels("unlabelled", (3, 96, 96)))
+    assert torch.equal(found.pretraining.images[torch.arange(UNLABELLED)], expected)
+    assert judged(build("stl10", tmp_path), judge_on="test", train_images=None, image_size=None).unlabelled is None
+    assert problems(spec, root=str(tmp_path), unlabelled=True) == []
 
 
 class Asked:
