@@ -27,9 +27,7 @@ SPARE = 1.1
 class ReadingParams(Params):
     reading: str = param(
         "auto",
-        "`resident` decodes all images at the start and keeps them in memory; `mapped` decodes them once, into a file"
-        " in $SSLBENCH_CACHE or ~/.cache/sslbench/decoded; `streaming` decodes each when it is needed; `auto`: resident"
-        " up to memory_limit, then mapped, or streaming where the disk has no room",
+        "decoded images lie in memory, in a mapped file of the cache, or nowhere; auto: the first with room",
         pattern="^(auto|resident|mapped|streaming)$",
     )
     memory_limit: float = param(4.0, "size of a decoded split up to which `auto` is resident", ge=0, unit="GiB")

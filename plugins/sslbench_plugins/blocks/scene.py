@@ -32,14 +32,14 @@ TURN = 30.0
 """greatest rotation, degrees: less than half of any figure's symmetry, so that no two rotations look alike"""
 HUES = 0.75
 """hues go from red (0) to violet (0.75); the circle is left open, so that hue is a number like any other"""
-DEPTHS = ((0.10, 0.30), (0.35, 0.45), (0.45, 0.55))
+DEPTHS = ((0.05, 0.40), (0.45, 0.50), (0.50, 0.55))
 """of the objects, nearest first"""
 GROUND = (0.6, 1.0)
 """depth of the ground"""
 PERIODS = (3.0, 6.0)
 """periods of a texture along the image's side"""
 HAZE = (0.60, 0.65, 0.70)
-FADING = 0.6
+FADING = 0.7
 """share of haze in a colour at depth 1"""
 PART = 1 << 18
 """pixels rendered at a time: fewer cost more calls, more cost more memory"""
@@ -116,9 +116,9 @@ def draw(name: str, indices: Tensor, objects: int) -> Scenes:
     x, y = places(own["first"], own["second"], scale[:, 0])
     hue, rotation = HUES * own["hue"], between(-TURN, TURN, own["rotation"])
     depth = np.stack([between(*DEPTHS[rank], own["depth"][:, rank]) for rank in range(MOST_OBJECTS)], axis=1)
-    colour = rgb(hue, between(0.7, 1.0, own["saturation"]), np.ones_like(hue))
-    dark = rgb(once["hue0"], 0.3 * once["saturation0"], between(0.20, 0.40, once["value0"]))
-    light = rgb(once["hue1"], 0.3 * once["saturation1"], between(0.60, 0.80, once["value1"]))
+    colour = rgb(hue, between(0.85, 1.0, own["saturation"]), np.ones_like(hue))
+    dark = rgb(once["hue0"], 0.3 * once["saturation0"], between(0.10, 0.30, once["value0"]))
+    light = rgb(once["hue1"], 0.3 * once["saturation1"], between(0.70, 0.90, once["value1"]))
     periods, angle, tilt = between(*PERIODS, once["periods"]), math.pi * once["angle"], once["tilt"] - 0.5
     numbers = {
         "x": x,

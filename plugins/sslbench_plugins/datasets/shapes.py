@@ -33,8 +33,7 @@ class ShapesParams(Params):
     seed: int = param(0, "another seed draws other scenes", ge=0)
     reading: str = param(
         "auto",
-        "`resident` renders all images once and keeps them in memory, `streaming` renders each when it is needed;"
-        " `auto`: resident up to memory_limit",
+        "images are rendered once and lie in memory, or are rendered when needed; auto: memory up to memory_limit",
         pattern="^(auto|resident|streaming)$",
     )
     memory_limit: float = param(4.0, "size of a split up to which `auto` is resident", ge=0, unit="GiB")
