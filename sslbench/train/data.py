@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -162,14 +162,17 @@ class Batches:
             for indices in places:
                 yield self._images[indices.to(self._device, non_blocking=True)]
             return
-        # What is not in memory is read while the model works on the batch before.
-        batches = map(self._read, places) if isinstance(self._images, Tensor) else ahead(self._read, places, threads=1)
-        for batch in batches:
+        for batch in in_turn(self._images, places):
             yield batch.to(self._device, non_blocking=True)
 
-    def _read(self, indices: Tensor) -> Tensor:
+
+def in_turn(images: ImageReader | Tensor, places: Iterable[Tensor]) -> Iterator[Tensor]:
+    """uint8 ``[B, 3, H, W]`` for each int64 ``[B]`` of ``places``. What is not in memory is read by another thread
+    while the caller works on the batch before."""
+    if isinstance(images, Tensor):
         # index_select copies whole images; indexing copies bytes, which takes two to six times as long.
-        return self._images.index_select(0, indices) if isinstance(self._images, Tensor) else self._images[indices]
+        return (images.index_select(0, indices) for indices in places)
+    return ahead(images.__getitem__, places, threads=1)
 
 
 def fits(images: Tensor, device: torch.device) -> bool:
