@@ -58,9 +58,9 @@ def facts_of(path: Path, key: str) -> dict[str, Any] | None:
                 return None
             stream.seek(size - len(tail) - length)
             facts: dict[str, Any] = json.loads(stream.read(length))
-    except (OSError, ValueError):
+            whole = facts["key"] == key and facts["bytes"] == size - len(tail) - length
+    except (OSError, ValueError, KeyError, TypeError):
         return None
-    whole = facts["key"] == key and facts["bytes"] == size - len(tail) - length
     return facts if whole else None
 
 
@@ -76,8 +76,9 @@ def write(path: Path, key: str, parts: Iterable[bytes], facts: Callable[[], dict
 
 @contextmanager
 def replacing(path: Path) -> Iterator[BinaryIO]:
-    """A stream whose content takes the place of ``path`` at the end, or is removed where that is not reached."""
-    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
+    """A stream whose content takes the place of ``path`` at the end, or is removed where that is not reached. One
+    writer at a time; what a killed one left is overwritten."""
+    partial = path.with_name(f"{path.name}.partial")
     try:
         with partial.open("wb") as stream:
             yield stream

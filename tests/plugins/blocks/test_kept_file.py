@@ -43,6 +43,8 @@ def test_what_is_read_is_a_copy(kept):
         lambda whole: whole[: -len(CLOSING) - 8] + (10**9).to_bytes(8, "little") + CLOSING,
         lambda whole: whole.replace(b'"bytes": 6', b'"bytes": 7'),
         lambda whole: whole.replace(b'{"bad"', b'}"bad"'),
+        lambda whole: whole.replace(b'"key":', b'"kex":'),
+        lambda whole: whole[:6] + b"[]" + (2).to_bytes(8, "little") + CLOSING,
     ],
 )
 def test_a_file_that_is_not_whole_is_not_used(kept, spoil):
@@ -65,6 +67,13 @@ def test_what_fails_on_the_way_leaves_nothing_and_what_was_there(kept):
             write(path, "key", parts(), dict)
     assert [item.name for item in kept.parent.iterdir()] == ["x.images"]
     assert facts_of(kept, "key") is not None
+
+
+def test_what_a_killed_writer_left_is_overwritten(kept):
+    kept.with_name("x.images.partial").write_bytes(b"left")
+    write(kept, "key", [b"abc"], dict)
+    assert [item.name for item in kept.parent.iterdir()] == ["x.images"]
+    assert facts_of(kept, "key") == {"key": "key", "bytes": 3}
 
 
 def test_the_cache_is_where_the_environment_says(monkeypatch):
