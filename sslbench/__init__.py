@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from sslbench.hooks.params import MaskingParams, MethodParams, Params, param
     from sslbench.hooks.specs import hookimpl
     from sslbench.plan.expand import Overrides
+    from sslbench.train.ahead import ahead
     from sslbench.train.models import Backbone, Method, TokenBackbone
     from sslbench.train.schedules import cosine
     from sslbench.train.views import centre_view
@@ -57,6 +58,7 @@ _HOME = {
     " MethodSpec SimulatorSpec",
     "hooks.params": "MaskingParams MethodParams Params param",
     "hooks.specs": "hookimpl",
+    "train.ahead": "ahead",
     "train.models": "Backbone Method TokenBackbone",
     "train.schedules": "cosine",
     "train.views": "centre_view",
@@ -98,6 +100,7 @@ __all__ = [
     "UserError",
     "ViewRequest",
     "Work",
+    "ahead",
     "centre_view",
     "cosine",
     "hidden_count",

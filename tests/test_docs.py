@@ -11,16 +11,19 @@ from pathlib import Path
 import pytest
 
 from sslbench.cli.main import COMMANDS
-from sslbench.hooks.catalogue import KINDS
+from sslbench.hooks.catalogue import KINDS, Catalogue
 from sslbench.hooks.kinds import SPEC_OF_HOOK
 from sslbench.hooks.registry import Registry
 from sslbench.plan.expand import Overrides, resolve_suite
 from sslbench.plan.suite import RawSuite, Training, builtin_suites
 from sslbench.testing.conformance import problems
+from sslbench_plugins.blocks.signed_distance import FIGURES
+from sslbench_plugins.blocks.textures import TEXTURES
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
 PLUGINS = (ROOT / "docs/plugins.md").read_text()
+DATASETS = (ROOT / "docs/datasets.md").read_text()
 SUITES = (ROOT / "docs/suites.md").read_text()
 
 
@@ -62,6 +65,33 @@ def test_every_training_setting_is_documented_with_its_default():
         shown = words.get(name, f"`{field.default}`".lower() if isinstance(field.default, (str, bool)) else None)
         expected = shown or str(int(field.default) if field.default == int(field.default) else field.default)
         assert rows[name] == expected, name
+
+
+@pytest.mark.parametrize("name", Catalogue.installed().names("dataset"))
+def test_every_data_set_is_documented_with_its_parameters_and_defaults(name):
+    assert re.search(rf"^## .*`{name}`", DATASETS, flags=re.MULTILINE)
+    assert re.search(rf"^\| `{name}` \|", DATASETS, flags=re.MULTILINE)
+    section = next(part for part in DATASETS.split("\n## ") if f"`{name}`" in part.partition("\n")[0])
+    found = re.findall(r"^\| `(\w+)` \| *(.*?) *\|", section, flags=re.MULTILINE)
+    rows = dict(reversed(found))  # the first table of a section is that of its parameters
+    elsewhere = {("imagenette", "size"): "128", ("parquet", "size"): "0", ("imagenette", "root"): ""}
+    for key, field in Registry().get("dataset", name).params.model_fields.items():
+        default = "required" if field.is_required() else str(field.default)
+        if (name, key) in elsewhere:
+            assert default == elsewhere[name, key]
+            assert f"`{name}`" in section.partition(f"| `{key}` |")[2].partition("\n")[0]
+        else:
+            assert rows[key] == default.replace("False", "false"), key
+
+
+def test_the_factors_of_shapes_are_documented_with_their_dtypes():
+    spec = Registry().get("dataset", "shapes")
+    split = spec.build(spec.params(train_images=2, test_images=1), download=False).split("train")
+    table = re.findall(r"^\| (`.*?`) \| (int64|float32) \|", DATASETS, flags=re.MULTILINE)
+    rows = {name: dtype for names, dtype in table for name in re.findall(r"`(\w+)`", names)}
+    assert rows == {name: str(values.dtype).removeprefix("torch.") for name, values in split.factors.items()}
+    for name in [*split.maps, *FIGURES, *TEXTURES]:
+        assert re.search(rf"\b{name}\b", DATASETS), name
 
 
 @pytest.mark.parametrize("suite", builtin_suites())

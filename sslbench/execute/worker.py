@@ -179,7 +179,7 @@ class Bench:
         schedule = self.schedule()
         flops = step_flops_per_image(
             method,
-            min(schedule.batch_size, len(data.train)) // schedule.accumulate,
+            min(schedule.batch_size, len(data.pretraining)) // schedule.accumulate,
             self.work.mask_ratio,
             spec.uses_labels,
         )

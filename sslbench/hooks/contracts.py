@@ -89,7 +89,20 @@ class ImageReader(Protocol):
     def __len__(self) -> int: ...
 
     def __getitem__(self, indices: Tensor) -> Tensor:
-        """int64 ``[B]`` -> uint8 ``[B, 3, H, W]``, all of one size."""
+        """int64 ``[B]`` -> uint8 ``[B, 3, H, W]``, all of one size.
+
+        Called from a thread of its own, which reads the next batches while the model trains; one call at a time.
+        """
+        ...
+
+
+class MapReader(Protocol):
+    """Maps by index, one for each image: a tensor ``[N, H, W]``, or a reader that makes them on demand."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, indices: Tensor) -> Tensor:
+        """int64 ``[B]`` -> ``[B, H, W]``, of the images' height and width, always of one dtype."""
         ...
 
 
@@ -101,11 +114,17 @@ class Split:
     labels: Tensor | None = None
     """int64 ``[N]``, 0..classes-1"""
     factors: Mapping[str, Tensor] = field(default_factory=dict)
-    """what is known of each image beside its label, each ``[N]``"""
+    """what is known of each image beside its label, each ``[N]``: int64 0..K-1 for a kind of thing, float32 for a
+    quantity, which is not circular"""
     paths: Sequence[str] = ()
     """where each image comes from, or empty"""
     skipped: int = 0
     """images that could not be read and were left out, because the user said so"""
+    maps: Mapping[str, MapReader | Tensor] = field(default_factory=dict)
+    """what is known of each pixel, in the order of the images: ``mask``, uint8, 0 for the ground and 1, 2... for
+    objects, 1 being the one that the label is about; ``depth``, float32, 0..1, greater is farther"""
+    unlabelled: ImageReader | Tensor | None = None
+    """of a training split: other images, without labels, which methods are trained on in the place of these"""
 
     def __len__(self) -> int:
         return len(self.images)

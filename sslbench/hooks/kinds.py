@@ -95,6 +95,7 @@ class DatasetSpec(Spec):
     fingerprint: Callable[[Any], str]
     """parameters -> a short text that changes when the data does; must not read every image"""
     provides: Words = frozenset({"labels"})
+    """of ``labels``, ``factors``, and the names of its maps, such as ``mask`` and ``depth``"""
     recommends: Mapping[str, str] = field(default_factory=dict)
     """what ``auto`` means on this data set, by axis, such as ``{"augmentation": "affine"}``"""
 

@@ -18,6 +18,7 @@ from sslbench.hooks.contracts import (
     FeatureSet,
     Masking,
     Progress,
+    Split,
     hidden_count,
 )
 from sslbench.hooks.kinds import (
@@ -250,6 +251,25 @@ def of_dataset(spec: Spec, params: Any) -> Problems:
                 yield f"{name}: labels must be int64 [{len(split)}]"
             elif len(labels) and not 0 <= int(labels.min()) <= int(labels.max()) < len(dataset.classes):
                 yield f"{name}: labels are not within 0..{len(dataset.classes) - 1}"
+        yield from known_problems(spec, split, dataset.image_size, name)
+
+
+def known_problems(spec: DatasetSpec, split: Split, size: int, name: str) -> Problems:
+    """Factors and maps: what the spec promises is there, and what is there has its dtype and shape."""
+    promised = spec.provides - {"labels", "factors"}
+    if promised != set(split.maps):
+        yield f"{name}: maps {sorted(split.maps)}, but it provides {sorted(promised)}"
+    if ("factors" in spec.provides) != bool(split.factors):
+        yield f"{name}: {len(split.factors)} factors, but it provides {sorted(spec.provides)}"
+    for factor, values in split.factors.items():
+        if values.shape != (len(split),) or values.dtype not in (torch.int64, torch.float32):
+            given = f"{values.dtype} {list(values.shape)}"
+            yield f"{name}: factor {factor!r} is {given}, not int64 or float32 [{len(split)}]"
+    for title, reader in split.maps.items():
+        maps = reader[torch.arange(min(3, len(split)))]
+        expected = {"mask": torch.uint8, "depth": torch.float32}.get(title, maps.dtype)
+        if maps.shape[1:] != (size, size) or maps.dtype != expected or len(reader) != len(split):
+            yield f"{name}: map {title!r} is {maps.dtype} {list(maps.shape)}, not {expected} [B, {size}, {size}]"
 
 
 def of_executor(spec: Spec, params: Any) -> Problems:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
 from sslbench.errors import UserError
-from sslbench.hooks.contracts import Dataset, ImageReader, Split
+from sslbench.hooks.contracts import Dataset, ImageReader, MapReader, Split
+from sslbench.train.ahead import ahead
 from sslbench.train.randomness import Stream
 
 SUBSET_SEED = 0
@@ -32,12 +33,18 @@ class Judged:
     """what was left out, in words for the user"""
     skipped: int = 0
     """images that could not be read and were left out, of both splits"""
+    unlabelled: Split | None = None
+
+    @property
+    def pretraining(self) -> Split:
+        """What methods are trained on: images without labels where the data set has them."""
+        return self.train if self.unlabelled is None else self.unlabelled
 
 
 class Picked:
-    """Some images of a reader that decodes on demand."""
+    """Some images, or maps, of a reader that makes them on demand."""
 
-    def __init__(self, reader: ImageReader, indices: Tensor) -> None:
+    def __init__(self, reader: ImageReader | MapReader, indices: Tensor) -> None:
         self._reader = reader
         self._indices = indices
 
@@ -50,12 +57,16 @@ class Picked:
 
 def pick(split: Split, indices: Tensor) -> Split:
     """The images of a split at ``indices``, in that order."""
-    images = split.images[indices] if isinstance(split.images, Tensor) else Picked(split.images, indices)
+
+    def part(reader: Any) -> Any:
+        return reader[indices] if isinstance(reader, Tensor) else Picked(reader, indices)
+
     return replace(
         split,
-        images=images,
+        images=part(split.images),
         labels=None if split.labels is None else split.labels[indices],
         factors={name: values[indices] for name, values in split.factors.items()},
+        maps={name: part(values) for name, values in split.maps.items()},
         paths=[split.paths[i] for i in indices.tolist()] if split.paths else (),
     )
 
@@ -71,29 +82,43 @@ def judged(
 
     ``judge_on="validation"`` puts a fifth of the training split in the place of the test split, which then is
     not even read: hyper-parameters are chosen this way. ``train_images`` caps the training split with a fixed
-    random subset. ``image_size`` None means the data set's own.
+    random subset; where the data set has images without labels to train on, these. ``image_size`` None means the data
+    set's own.
     """
-    train, notes = dataset.split("train"), []
+    train = dataset.split("train")
+    notes: list[str] = []
+    unlabelled = None if train.unlabelled is None else Split(train.unlabelled)
     if judge_on == "validation":
         kept, held = held_out(train)
         test, train = pick(train, held), pick(train, kept)
         notes.append(f"judged on {len(test):,} images held out of the training split")
     else:
         test = dataset.split("test")
-    if train_images is not None and train_images < len(train):
-        notes.append(f"training on a fixed random {train_images:,} of {len(train):,} images (train_images)")
-        order = torch.randperm(len(train), generator=torch.Generator().manual_seed(SUBSET_SEED))
-        train = pick(train, order[:train_images].sort().values)
+    if unlabelled is None:
+        train = capped(train, train_images, notes)
+    else:
+        notes.append(f"training on images without labels, judging {len(train):,} others that have them")
+        unlabelled = capped(unlabelled, train_images, notes)
     # With a held-out part both splits carry the count of the one they were made of.
     skipped = train.skipped + (test.skipped if judge_on == "test" else 0)
     if skipped:
         notes.append(f"{skipped} unreadable images left out")
-    if len(train) < 2:
-        raise UserError(f"the training split holds {len(train)} images; at least 2 are needed")
+    fewest = min(len(train), len(train if unlabelled is None else unlabelled))
+    if fewest < 2:
+        raise UserError(f"the training split holds {fewest} images; at least 2 are needed")
     if len(test) == 0:
         raise UserError("the split to judge on holds no image; at least 1 is needed")
     size = image_size or dataset.image_size
-    return Judged(train, test, len(dataset.classes), size, dataset.mean, dataset.std, tuple(notes), skipped)
+    return Judged(train, test, len(dataset.classes), size, dataset.mean, dataset.std, tuple(notes), skipped, unlabelled)
+
+
+def capped(split: Split, count: int | None, notes: list[str]) -> Split:
+    """A fixed random subset, and a note of it, where a split has more than ``count`` images."""
+    if count is None or count >= len(split):
+        return split
+    notes.append(f"training on a fixed random {count:,} of {len(split):,} images (train_images)")
+    order = torch.randperm(len(split), generator=torch.Generator().manual_seed(SUBSET_SEED))
+    return pick(split, order[:count].sort().values)
 
 
 def held_out(split: Split) -> tuple[Tensor, Tensor]:
@@ -143,14 +168,17 @@ class Batches:
     def epoch(self, epoch: int, start: int = 0) -> Iterator[Batch]:
         """The batches of one epoch, from step ``start`` of it."""
         order = torch.randperm(self._count, generator=self._order.at(epoch))
-        for step in range(start, self.steps_per_epoch):
-            indices = order[step * self.batch_size : (step + 1) * self.batch_size]
-            there = indices.to(self._device, non_blocking=True)
-            labels = None if self._labels is None else self._labels[there]
-            if isinstance(self._images, Tensor) and self._images.is_cuda:
-                yield Batch(self._images[there], labels)
-            else:
-                yield Batch(self._images[indices].to(self._device, non_blocking=True), labels)
+        places = [
+            order[step * self.batch_size : (step + 1) * self.batch_size] for step in range(start, self.steps_per_epoch)
+        ]
+        if isinstance(self._images, Tensor) and self._images.is_cuda:
+            images = (self._images[indices.to(self._device, non_blocking=True)] for indices in places)
+        else:
+            read = in_turn(self._images, places)
+            images = (batch.to(self._device, non_blocking=True) for batch in read)
+        for indices, batch in zip(places, images, strict=True):
+            labels = None if self._labels is None else self._labels[indices.to(self._device, non_blocking=True)]
+            yield Batch(batch, labels)
 
 
 def fits(images: Tensor, device: torch.device) -> bool:

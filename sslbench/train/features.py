@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from sslbench.hooks.contracts import FeatureSet, Split
 from sslbench.train.checkpoint import load_tensors, save_tensors, weights_digest
-from sslbench.train.data import Judged
+from sslbench.train.data import Judged, in_turn
 from sslbench.train.precision import autocast
 from sslbench.train.views import Normalise, centre_view
 
@@ -46,9 +46,8 @@ def extract(
     """float32 ``[N, D]`` on ``device``: the encoder in eval mode over every image, in order, without gradients."""
     parts = []
     with torch.inference_mode(), autocast(device, precision):
-        for start in range(0, len(split), batch):
-            indices = torch.arange(start, min(start + batch, len(split)))
-            parts.append(encoder(view(split.images[indices].to(device))).float())
+        for images in in_turn(split.images, torch.arange(len(split)).split(batch)):
+            parts.append(encoder(view(images.to(device))).float())
     # Cloned outside inference mode, so that an evaluator may compute gradients with them.
     return torch.cat(parts).clone()
 

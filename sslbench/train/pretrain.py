@@ -103,7 +103,7 @@ class Pretraining:
         device = schedule.device
         # Convolutions follow the layout of their weights; channels last is faster on GPUs and for small images.
         method.to(device).to(memory_format=torch.channels_last)
-        self.batches = Batches(data.train, schedule.batch_size, schedule.seed, device, labels)
+        self.batches = Batches(data.pretraining, schedule.batch_size, schedule.seed, device, labels)
         self._check()
         self.views = TrainingViews(augmentation, method.views, Normalise(data.mean, data.std, device))
         self.view_stream = Stream(schedule.seed, "views", device)

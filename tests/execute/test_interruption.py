@@ -10,7 +10,9 @@ import subprocess
 import sys
 import time
 
+import numpy as np
 import pytest
+from PIL import Image
 
 RUN = "-m simclr -b convnet-small:width=4 -e knn -e linear-probe --epochs 6 --seeds 0,1".split()
 SETTINGS = "--set checkpoint_every=0.02 --set judge_on=validation".split()
@@ -75,6 +77,25 @@ def test_ctrl_c_keeps_what_is_finished_and_says_how_to_go_on(tmp_path):
     out = tmp_path / "out"
     process = start(tmp_path, out)
     wait_for(lambda: list(out.glob("artifacts/*/features.safetensors")) or process.poll() is not None)
+    os.killpg(process.pid, signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130, err
+    assert "interrupted; the same command goes on from here" in err
+    assert "Traceback" not in err
+
+
+def test_ctrl_c_while_images_are_decoded_ends_the_threads_that_decode_them(tmp_path, monkeypatch):
+    """Photographs large enough to be decoded by several threads, ahead of the training."""
+    monkeypatch.setenv("SSLBENCH_CACHE", str(tmp_path / "cache"))
+    generator = np.random.default_rng(0)
+    for place in range(40):
+        path = tmp_path / "root" / "ab"[place % 2] / f"{place}.jpg"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(generator.integers(0, 256, (160, 160, 3), dtype=np.uint8)).save(path)
+    out = tmp_path / "out"
+    data = f"imagefolder:root={tmp_path / 'root'},reading=streaming,size=16"
+    process = start(tmp_path, out, "-d", data, "--batch-size", "8", "--epochs", "1000")
+    wait_for(lambda: list(out.glob("artifacts/*/checkpoint*")) or process.poll() is not None)
     os.killpg(process.pid, signal.SIGINT)
     _, err = process.communicate(timeout=60)
     assert process.returncode == 130, err

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 
 from sslbench.hooks.catalogue import Catalogue
 from sslbench.hooks.contracts import Metric, ViewRequest
-from sslbench.hooks.kinds import AugmentationSpec, EvaluatorSpec, MaskingSpec, MethodSpec
+from sslbench.hooks.kinds import AugmentationSpec, DatasetSpec, EvaluatorSpec, MaskingSpec, MethodSpec
 from sslbench.hooks.registry import Registry
 from sslbench.testing.conformance import problems
-from sslbench.testing.fakes import TinyBackbone
+from sslbench.testing.fakes import TinyBackbone, TinyDataset
 from sslbench.train.models import Method
 
 REGISTRY = Registry()
 GIVEN = {("backbone", "timm"): {"name": "vit_tiny_patch16_224"}}
 """For specs with required parameters."""
-ELSEWHERE = {("dataset", "imagefolder"), ("dataset", "parquet"), ("dataset", "cifar10")}
+ELSEWHERE = {
+    ("dataset", name)
+    for name in ("cifar10", "cifar100", "fashion-mnist", "imagefolder", "imagenette", "parquet", "stl10")
+}
 """Data sets that need files; their own tests make some and check them against the contract."""
 NAMES = [entry.promise for entry in Catalogue.installed().entries if entry.distribution == "sslbench"]
 
@@ -101,6 +106,36 @@ class Detached(Method):
 def test_a_method_whose_encoder_learns_nothing_is_told():
     spec = MethodSpec(name="d", summary="A d.", build=lambda params, **context: Detached())
     assert problems(spec) == ["method 'd': a step of the optimizer does not change the encoder: no gradient reaches it"]
+
+
+def test_a_data_set_with_wrong_factors_and_maps_is_told():
+    whole = TinyDataset().split("train")
+    split = replace(
+        whole,
+        factors={"hue": torch.zeros(len(whole), dtype=torch.float64)},
+        maps={"depth": torch.zeros(len(whole), 4, 4, dtype=torch.float64), "flow": whole.images[:, 0]},
+    )
+
+    class Data(TinyDataset):
+        def split(self, name):
+            return split
+
+    spec = DatasetSpec(
+        name="d",
+        summary="A d.",
+        build=lambda params, *, download: Data(),
+        fingerprint=lambda params: "1",
+        provides=frozenset({"labels", "depth"}),
+    )
+    size, count = Data().image_size, len(split)
+    found = problems(spec)
+    for words in (
+        "maps ['depth', 'flow'], but it provides ['depth']",
+        "1 factors, but it provides ['depth', 'labels']",
+        f"factor 'hue' is torch.float64 [{count}], not int64 or float32 [{count}]",
+        f"map 'depth' is torch.float64 [3, 4, 4], not torch.float32 [B, {size}, {size}]",
+    ):
+        assert f"dataset 'd': train: {words}" in found
 
 
 def test_names_and_summaries_are_checked():

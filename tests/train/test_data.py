@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -57,9 +59,11 @@ class OnDemand:
 @pytest.mark.parametrize("wrap", [lambda images: images, OnDemand])
 def test_picking_keeps_images_labels_factors_and_paths_together(wrap):
     whole = numbered(10)
-    split = Split(wrap(whole.images), whole.labels, whole.factors, whole.paths)
+    maps = {"mask": wrap(whole.images[:, 0])}
+    split = Split(wrap(whole.images), whole.labels, whole.factors, whole.paths, maps=maps)
     part = pick(split, torch.tensor([7, 2, 5]))
     assert part.images[torch.arange(3)][:, 0, 0, 0].tolist() == [7, 2, 5]
+    assert part.maps["mask"][torch.arange(3)][:, 0, 0].tolist() == [7, 2, 5]
     assert (part.labels.tolist(), part.factors["f"].tolist(), list(part.paths)) == (
         [1, 2, 2],
         [7, 2, 5],
@@ -108,3 +112,28 @@ def test_too_few_images_are_an_error():
         judged(TinyDataset(train_images=1), judge_on="test", train_images=None, image_size=None)
     with pytest.raises(UserError, match="the split to judge on holds no image"):
         judged(TinyDataset(test_images=0), judge_on="test", train_images=None, image_size=None)
+
+
+class WithMore(TinyDataset):
+    """A training split of 64 images, and 100 others without labels."""
+
+    def split(self, name):
+        split = super().split(name)
+        return replace(split, unlabelled=numbered(100).images) if name == "train" else split
+
+
+@pytest.mark.parametrize(("judge_on", "labelled"), [("test", 64), ("validation", 52)])
+@pytest.mark.parametrize(("cap", "count"), [(None, 100), (70, 70), (200, 100)])
+def test_methods_are_trained_on_images_without_labels_where_there_are_some(judge_on, labelled, cap, count):
+    found = judged(WithMore(), judge_on=judge_on, train_images=cap, image_size=None)
+    assert (len(found.train), len(found.pretraining)) == (labelled, count)
+    assert found.pretraining.labels is None
+    assert any(f"judging {labelled} others that have them" in note for note in found.notes)
+    assert any("(train_images)" in note for note in found.notes) == (count < 100)
+    batches = Batches(found.pretraining, 10, 0, torch.device("cpu"))
+    assert batches.steps_per_epoch == count // 10
+
+
+def test_without_them_it_is_the_training_split():
+    found = judged_with()
+    assert found.pretraining is found.train

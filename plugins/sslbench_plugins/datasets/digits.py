@@ -7,13 +7,13 @@ from hashlib import blake2b
 import torch
 
 from sslbench import DatasetSpec, Params, Split, hookimpl
-from sslbench_plugins.blocks.resident import ResidentDataset
+from sslbench_plugins.blocks.two_splits import TwoSplits
 
 TEST_SHARE = 0.2
 SPLIT_SEED = 0
 
 
-def build(params: Params, *, download: bool) -> ResidentDataset:
+def build(params: Params, *, download: bool) -> TwoSplits:
     """A fixed stratified split: 1,437 images to train on, 360 to judge on; grey in three equal channels."""
     from sklearn.datasets import load_digits
     from sklearn.model_selection import train_test_split
@@ -29,7 +29,7 @@ def build(params: Params, *, download: bool) -> ResidentDataset:
     def split(chosen: list[int]) -> Split:
         return Split(images[chosen], labels[chosen], paths=[f"digits/{place}" for place in chosen])
 
-    return ResidentDataset(split(sorted(train)), split(sorted(test)), [str(digit) for digit in range(10)])
+    return TwoSplits(split(sorted(train)), lambda: split(sorted(test)), [str(digit) for digit in range(10)])
 
 
 def fingerprint(params: Params) -> str:

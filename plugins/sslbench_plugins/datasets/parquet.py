@@ -10,11 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
-from sslbench import DatasetSpec, Params, Split, UserError, hookimpl, param
-from sslbench_plugins.blocks.decode import decode_all
+from sslbench import DatasetSpec, Split, UserError, hookimpl, param
+from sslbench_plugins.blocks import reading
+from sslbench_plugins.blocks.encoded import Encoded
 from sslbench_plugins.blocks.held_out import held_out
-from sslbench_plugins.blocks.resident import ResidentDataset
+from sslbench_plugins.blocks.two_splits import TwoSplits
 
 TRAIN = ("train",)
 TEST = ("test", "validation", "valid", "val")
@@ -23,12 +25,11 @@ FOOTER = 64 * 1024
 """bytes at the end of a file that hold its footer: row groups, sizes and statistics"""
 
 
-class ParquetParams(Params):
+class ParquetParams(reading.ReadingParams):
     path: str = param(..., "a parquet file, or a folder with train-*.parquet and test-*.parquet", min_length=1)
     image: str = param("", "column of the images: bytes, or a struct with bytes; empty: the one that looks like it")
     label: str = param("", f"column of the labels; empty: the first of {', '.join(LABELS)}")
     size: int = param(0, "side to which images are resized and centre-cropped; 0: as they are", ge=0, unit="px")
-    on_error: str = param("error", "what to do with an image that cannot be read", pattern="^(error|skip)$")
     test_share: float = param(0.2, "part of each class to judge on, where no test file has labels", gt=0, lt=1)
 
 
@@ -162,10 +163,13 @@ def numbered(labels: list[Any], names: list[str] | None, where: str) -> tuple[li
     return [place[label] for label in labels], [str(label) for label in classes]
 
 
-def build(params: ParquetParams, *, download: bool) -> ResidentDataset:
+def build(params: ParquetParams, *, download: bool) -> TwoSplits:
     train_files, tests = find(params)
     test_files = next((files for files in tests if labelled(files, params)), [])
     where = f"parquet {params.path}"
+    # Taken before the files are read, so that a change while they are makes another key next time.
+    stamps = [f"{file.resolve()}\0{file.stat().st_mtime_ns}" for file in train_files + test_files]
+    key = [fingerprint(params), params.image, *stamps]
     images, raw, titles, names = read(train_files, params)
     border = len(images)
     if test_files:
@@ -176,18 +180,27 @@ def build(params: ParquetParams, *, download: bool) -> ResidentDataset:
         aside = [place >= border for place in range(len(images))]
     else:
         aside = held_out([str(place) for place in range(len(images))], labels, params.test_share)
-    decoded = decode_all(images, titles, params.size or None, params.on_error, where)
 
-    def split(side: bool) -> Split:
-        places = [place for place, original in enumerate(decoded.kept) if aside[original] is side]
-        originals = [decoded.kept[place] for place in places]
-        return Split(
-            decoded.images[places],
-            torch.tensor([labels[original] for original in originals], dtype=torch.int64),
-            skipped=sum(out is side for out in aside) - len(places),
-        )
+    def split(side: bool) -> tuple[Split, Tensor]:
+        chosen = [place for place, out in enumerate(aside) if out is side]
+        encoded = Encoded([images[i] for i in chosen], [titles[i] for i in chosen], params.size or None, where)
+        done = reading.read(encoded, params, [*key, *encoded.names])
+        known = torch.tensor([labels[chosen[place]] for place in done.kept], dtype=torch.int64)
+        return Split(done.images, known, skipped=len(chosen) - len(known)), done.sums
 
-    return ResidentDataset(split(False), split(True), classes)
+    def test() -> Split:
+        found = split(True)[0]
+        if len(found) and side_of(found) != side_of(train):
+            given = f"{side_of(found)} px, those to train on {side_of(train)} px"
+            raise UserError(f"{where}: images to judge on measure {given}; size=N makes them N x N")
+        return found
+
+    train, sums = split(False)
+    return TwoSplits(train, test, classes, sums)
+
+
+def side_of(split: Split) -> int:
+    return int(split.images[torch.arange(1)].shape[-1])
 
 
 def fingerprint(params: ParquetParams) -> str:

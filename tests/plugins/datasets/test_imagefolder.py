@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import shutil
+
 import numpy as np
 import pytest
 import torch
@@ -120,10 +122,13 @@ def spoil(folder):
     ]
 
 
-def test_images_that_cannot_be_read_are_named(folder):
-    expected = spoil(folder)
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_images_that_cannot_be_read_are_named(folder, split):
+    for name in ("train", "test"):
+        shutil.copytree(folder, folder.parent / "both" / name)
+    expected = spoil(folder.parent / "both" / split)
     with pytest.raises(UserError, match="4 of 24 images cannot be read; on_error=skip leaves them out") as caught:
-        build(folder)
+        build(folder.parent / "both").split(split)
     lines = caught.value.messages
     assert len(lines) == 5
     for words in expected:
@@ -140,8 +145,10 @@ def test_they_are_left_out_and_counted_where_one_says_so(folder):
 def test_a_long_list_of_bad_images_is_cut(folder):
     for number in range(9):
         (folder / "cat" / f"bad{number}.png").write_bytes(b"x")
+    for name in ("train", "test"):
+        shutil.copytree(folder, folder.parent / "both" / name)
     with pytest.raises(UserError, match="and 4 more") as caught:
-        build(folder)
+        build(folder.parent / "both")
     assert len(caught.value.messages) == 7
 
 
@@ -260,4 +267,4 @@ def test_a_file_that_would_start_another_program_is_no_image(folder, monkeypatch
     page = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\n%%EndComments\nshowpage\n"
     (folder / "cat" / "page.jpg").write_bytes(page)
     with pytest.raises(UserError, match=r"page\.jpg: not an image that Pillow can read"):
-        build(folder)
+        [build(folder).split(name) for name in ("train", "test")]

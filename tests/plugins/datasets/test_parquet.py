@@ -82,15 +82,22 @@ def test_columns_can_be_named(tmp_path):
 
 def test_images_of_several_sizes_need_one(tmp_path):
     write(tmp_path / "train-0.parquet", [1], [0], size=(8, 6))
-    write(tmp_path / "test-0.parquet", [1], [0], size=(9, 9))
+    write(tmp_path / "train-1.parquet", [1], [0], size=(9, 9))
+    write(tmp_path / "test-0.parquet", [1], [0], size=(6, 6))
     with pytest.raises(UserError, match=r"images are 8 x 6, 9 x 9 pixels; size=N makes them N x N"):
         build(tmp_path)
     assert build(tmp_path, size=12).image_size == 12
+    write(tmp_path / "train-0.parquet", [1], [0], size=(9, 9))
+    words = r"images to judge on measure 6 px, those to train on 9 px; size=N makes them N x N"
+    with pytest.raises(UserError, match=words):
+        build(tmp_path).split("test")
+    assert build(tmp_path, size=12).split("test").images.shape[-1] == 12
 
 
 def test_rows_that_cannot_be_read_are_named_or_left_out(tmp_path):
     cells = [{"bytes": encoded(1), "path": None}, {"bytes": b"junk", "path": None}, {"bytes": None, "path": "x"}] * 4
     pq.write_table(pa.table({"image": cells, "label": [0, 1, 1] * 4}), tmp_path / "train.parquet")
+    pq.write_table(pa.table({"image": cells[:1], "label": [0]}), tmp_path / "test.parquet")
     with pytest.raises(UserError, match="8 of 12 images cannot be read; on_error=skip") as caught:
         build(tmp_path)
     assert any("row 1: not an image" in line for line in caught.value.messages)

@@ -1,0 +1,45 @@
+"""CIFAR-100: 60,000 photographs of 32 x 32 pixels in a hundred classes, fetched by torchvision when allowed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+from sslbench import DatasetSpec, hookimpl
+from sslbench_plugins.blocks.torchvision_files import Files, Part, RootParams
+from sslbench_plugins.blocks.two_splits import TwoSplits
+
+FILES = Files("cifar100", "cifar-100-python", "169 MB")
+ARCHIVE_MD5 = "eb9058c3a382ffc7106e4002c42a8d85"
+"""of cifar-100-python.tar.gz, as published and as torchvision checks it"""
+
+
+def build(params: RootParams, *, download: bool) -> TwoSplits:
+    # torchvision takes seconds to import; only a run on this data set pays for it.
+    from torchvision.datasets import CIFAR100
+
+    def part(root: Path, train: bool) -> Part:
+        files = CIFAR100(root, train=train, download=download)
+        images = torch.from_numpy(files.data).permute(0, 3, 1, 2).contiguous()
+        return images, torch.tensor(files.targets), list(files.classes)
+
+    return FILES.build(params, part)
+
+
+def fingerprint(params: RootParams) -> str:
+    return ARCHIVE_MD5
+
+
+@hookimpl
+def sslbench_datasets() -> list[DatasetSpec]:
+    return [
+        DatasetSpec(
+            name="cifar100",
+            summary=__doc__.partition("\n")[0],
+            params=RootParams,
+            build=build,
+            fingerprint=fingerprint,
+            citation="Krizhevsky: Learning Multiple Layers of Features from Tiny Images, 2009",
+        )
+    ]

@@ -1,0 +1,42 @@
+"""Fashion-MNIST: 70,000 grey images of clothes, 28 x 28 pixels, in ten classes, fetched by torchvision when allowed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from sslbench import DatasetSpec, hookimpl
+from sslbench_plugins.blocks.torchvision_files import Files, Part, RootParams
+from sslbench_plugins.blocks.two_splits import TwoSplits
+
+FILES = Files("fashion-mnist", "FashionMNIST/raw", "31 MB")
+IMAGES_MD5 = "8d4fb7e6c68d591d4c3dfef9ec88bf0d"
+"""of train-images-idx3-ubyte.gz, as published and as torchvision checks it"""
+
+
+def build(params: RootParams, *, download: bool) -> TwoSplits:
+    """Grey in three equal channels."""
+    from torchvision.datasets import FashionMNIST
+
+    def part(root: Path, train: bool) -> Part:
+        files = FashionMNIST(root, train=train, download=download)
+        return files.data.unsqueeze(1).repeat(1, 3, 1, 1), files.targets.long(), list(files.classes)
+
+    return FILES.build(params, part)
+
+
+def fingerprint(params: RootParams) -> str:
+    return IMAGES_MD5
+
+
+@hookimpl
+def sslbench_datasets() -> list[DatasetSpec]:
+    return [
+        DatasetSpec(
+            name="fashion-mnist",
+            summary=__doc__.partition("\n")[0],
+            params=RootParams,
+            build=build,
+            fingerprint=fingerprint,
+            citation="Xiao, Rasul, Vollgraf: Fashion-MNIST, arXiv:1708.07747",
+        )
+    ]

@@ -1,0 +1,90 @@
+"""Imagenette: 13,394 photographs of ten easy classes of ImageNet, fetched by torchvision when allowed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from sslbench import DatasetSpec, UserError, hookimpl, param
+from sslbench_plugins.blocks.class_folders import FolderParams, Found, classes_of, visible
+from sslbench_plugins.blocks.torchvision_files import Files, RootParams
+from sslbench_plugins.blocks.two_splits import TwoSplits
+
+FILES = {
+    "full": Files("imagenette", "imagenette2", "1.5 GB"),
+    "320px": Files("imagenette", "imagenette2-320", "330 MB"),
+    "160px": Files("imagenette", "imagenette2-160", "95 MB"),
+}
+ARCHIVE_MD5 = {
+    "full": "fe2fc210e6bb7c5664d602c3cd71e612",
+    "320px": "3df6f0d01a2c9592104656642f5e78a3",
+    "160px": "e793b78cc4c9e9a4ccc0c1155377a412",
+}
+"""as torchvision checks them before it unpacks"""
+CLASSES = {
+    "n01440764": "tench",
+    "n02102040": "English springer",
+    "n02979186": "cassette player",
+    "n03000684": "chain saw",
+    "n03028079": "church",
+    "n03394916": "French horn",
+    "n03417042": "garbage truck",
+    "n03425413": "gas pump",
+    "n03445777": "golf ball",
+    "n03888257": "parachute",
+}
+"""folder, named by WordNet -> words"""
+LAYOUT = "delete the folder and fetch it with --download"
+
+
+class ImagenetteParams(FolderParams, RootParams):
+    version: str = param("160px", "shorter side of the files' images", pattern="^(full|320px|160px)$")
+    size: int = param(128, "side to which images are resized and centre-cropped when read", ge=4, unit="px")
+
+
+def find(params: ImagenetteParams) -> tuple[Path, Found, Found]:
+    """The folder, and the files of its two splits."""
+    files = FILES[params.version]
+    folder = files.root(params) / files.folder
+    if not folder.is_dir():
+        raise files.missing(files.root(params))
+    parts = [folder / name for name in ("train", "val")]
+    for part in parts:
+        if not part.is_dir() or {item.name for item in visible(part)} != set(CLASSES):
+            raise UserError(f"imagenette: {part} has not the ten folders {min(CLASSES)} to {max(CLASSES)}; {LAYOUT}")
+    train, test = (classes_of(part, "imagenette", LAYOUT) for part in parts)
+    return folder, train, test
+
+
+def fetch(params: ImagenetteParams) -> None:
+    from torchvision.datasets import Imagenette
+
+    FILES[params.version].opened(params, lambda root: Imagenette(root, size=params.version, download=True))
+
+
+def build(params: ImagenetteParams, *, download: bool) -> TwoSplits:
+    files = FILES[params.version]
+    if download and not (files.root(params) / files.folder).is_dir():
+        fetch(params)
+    folder, train, test = find(params)
+    where = f"imagenette {folder}"
+    split, sums = train.split(folder, list(CLASSES), params, where)
+    names = list(CLASSES.values())
+    return TwoSplits(split, lambda: test.split(folder, list(CLASSES), params, where)[0], names, sums)
+
+
+def fingerprint(params: ImagenetteParams) -> str:
+    return ARCHIVE_MD5[params.version]
+
+
+@hookimpl
+def sslbench_datasets() -> list[DatasetSpec]:
+    return [
+        DatasetSpec(
+            name="imagenette",
+            summary=__doc__.partition("\n")[0],
+            params=ImagenetteParams,
+            build=build,
+            fingerprint=fingerprint,
+            citation="Howard: Imagenette, github.com/fastai/imagenette, version 2",
+        )
+    ]

@@ -1,0 +1,111 @@
+"""Procedural scenes with known factors, object masks and depth: one to three figures on a textured ground."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from sslbench import DatasetSpec, Params, Split, hookimpl, param
+from sslbench_plugins.blocks import render
+from sslbench_plugins.blocks.scene import MOST_OBJECTS, Scenes, draw
+from sslbench_plugins.blocks.signed_distance import FIGURES
+from sslbench_plugins.blocks.statistics import channel_sums
+from sslbench_plugins.blocks.two_splits import TwoSplits
+
+VERSION = "1"
+"""changes whenever a pixel or a factor does"""
+MOST_IMAGES = 100_000_000
+CHUNK = 4096
+"""scenes drawn at a time"""
+STATISTICS = 4096
+"""training images, the first ones, that mean and deviation are computed over"""
+GIB = 1 << 30
+
+
+class ShapesParams(Params):
+    image_size: int = param(32, "side of the images", ge=16, le=1024, unit="px")
+    train_images: int = param(10_000, "images to train on", ge=2, le=MOST_IMAGES)
+    test_images: int = param(2_000, "images to judge on", ge=1, le=MOST_IMAGES)
+    objects: int = param(3, "most objects in an image; each number from 1 on is as frequent", ge=1, le=MOST_OBJECTS)
+    seed: int = param(0, "another seed draws other scenes", ge=0)
+    reading: str = param(
+        "auto",
+        "images are rendered once and lie in memory, or are rendered when needed; auto: memory up to memory_limit",
+        pattern="^(auto|resident|streaming)$",
+    )
+    memory_limit: float = param(4.0, "size of a split up to which `auto` is resident", ge=0, unit="GiB")
+
+
+@dataclass(frozen=True)
+class Rendered:
+    """Images or maps of one split, each rendered when it is asked for."""
+
+    name: str
+    count: int
+    params: ShapesParams
+    render: Callable[[Scenes, int], Tensor]
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __getitem__(self, indices: Tensor) -> Tensor:
+        if len(indices) and not 0 <= int(indices.min()) <= int(indices.max()) < self.count:
+            raise IndexError(f"indices {int(indices.min())}..{int(indices.max())} of {self.count} images")
+        return self.render(draw(self.name, indices, self.params.objects), self.params.image_size)
+
+    def all(self) -> Tensor:
+        size = self.params.image_size
+        out = torch.empty(self.count, 3, size, size, dtype=torch.uint8)
+        for indices in torch.arange(self.count).split(CHUNK):
+            out[indices[0] : indices[-1] + 1] = self[indices]
+        return out
+
+
+def factors(name: str, count: int, params: ShapesParams) -> tuple[Tensor, dict[str, Tensor]]:
+    """Labels and factors, all of the main object but for the ground's and the number of objects."""
+    columns: dict[str, list[Tensor]] = {}
+    for indices in torch.arange(count).split(CHUNK):
+        scenes = draw(name, indices, params.objects)
+        part = {word: getattr(scenes, word)[:, 0] for word in ("figure", "hue", "x", "y", "scale", "rotation", "depth")}
+        part |= {"background": scenes.texture, "objects": scenes.count - 1}
+        for word, values in part.items():
+            columns.setdefault(word, []).append(values)
+    whole = {word: torch.cat(values) for word, values in columns.items()}
+    return whole.pop("figure"), whole
+
+
+def build(params: ShapesParams, *, download: bool) -> TwoSplits:
+    def split(part: str, count: int) -> Split:
+        name = f"shapes/{params.seed}/{part}"
+        labels, known = factors(name, count, params)
+        images, masks, depths = (
+            Rendered(name, count, params, make) for make in (render.images, render.masks, render.depths)
+        )
+        fits = 3 * count * params.image_size**2 <= params.memory_limit * GIB
+        resident = params.reading == "resident" or (params.reading == "auto" and fits)
+        return Split(images.all() if resident else images, labels, known, maps={"mask": masks, "depth": depths})
+
+    train = split("train", params.train_images)
+    sums = channel_sums(train.images[torch.arange(min(STATISTICS, len(train)))])
+    return TwoSplits(train, lambda: split("test", params.test_images), list(FIGURES), sums)
+
+
+def fingerprint(params: ShapesParams) -> str:
+    return f"shapes-{VERSION}"
+
+
+@hookimpl
+def sslbench_datasets() -> list[DatasetSpec]:
+    return [
+        DatasetSpec(
+            name="shapes",
+            summary=__doc__.partition("\n")[0],
+            params=ShapesParams,
+            build=build,
+            fingerprint=fingerprint,
+            provides=frozenset({"labels", "factors", "mask", "depth"}),
+        )
+    ]

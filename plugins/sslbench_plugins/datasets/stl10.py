@@ -1,0 +1,71 @@
+"""STL-10: photographs of 96 x 96 pixels in ten classes, and 100,000 without labels, fetched by torchvision."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from sslbench import DatasetSpec, hookimpl, param
+from sslbench_plugins.blocks.torchvision_files import Files, Part, RootParams
+from sslbench_plugins.blocks.two_splits import TwoSplits
+
+FILES = Files("stl10", "stl10_binary", "2.6 GB")
+ARCHIVE_MD5 = "91f7769df0f17e558f3565bffb0c7dfb"
+"""of stl10_binary.tar.gz, as published and as torchvision checks it"""
+SIDE = 96
+CLASSES = ("airplane", "bird", "car", "cat", "deer", "dog", "horse", "monkey", "ship", "truck")
+
+
+class Stl10Params(RootParams):
+    unlabelled: bool = param(False, "train methods on the 100,000 images without labels; the labelled 5,000 are judged")
+
+
+class Columns:
+    """The images of a file, which it holds column by column; read when they are needed."""
+
+    def __init__(self, path: Path) -> None:
+        self._images = np.memmap(path, np.uint8, "r").reshape(-1, 3, SIDE, SIDE)
+
+    def __len__(self) -> int:
+        return len(self._images)
+
+    def __getitem__(self, indices: Tensor) -> Tensor:
+        """int64 ``[B]`` -> uint8 ``[B, 3, 96, 96]``"""
+        return torch.from_numpy(self._images[indices.numpy()]).transpose(2, 3).contiguous()
+
+
+def build(params: Stl10Params, *, download: bool) -> TwoSplits:
+    from torchvision.datasets import STL10
+
+    def part(root: Path, train: bool) -> Part:
+        files = STL10(root, split="train" if train else "test", download=download)
+        return torch.from_numpy(files.data).contiguous(), torch.from_numpy(files.labels).long(), CLASSES
+
+    data = FILES.build(params, part)
+    if not params.unlabelled:
+        return data
+    # torchvision has checked this file with the others.
+    path = FILES.root(params) / FILES.folder / "unlabeled_X.bin"
+    return replace(data, train=replace(data.train, unlabelled=Columns(path)))
+
+
+def fingerprint(params: Stl10Params) -> str:
+    return ARCHIVE_MD5
+
+
+@hookimpl
+def sslbench_datasets() -> list[DatasetSpec]:
+    return [
+        DatasetSpec(
+            name="stl10",
+            summary=__doc__.partition("\n")[0],
+            params=Stl10Params,
+            build=build,
+            fingerprint=fingerprint,
+            citation="Coates, Lee, Ng: Single-Layer Networks in Unsupervised Feature Learning, AISTATS 2011",
+        )
+    ]

@@ -1,0 +1,109 @@
+"""Where images lie makes no difference to what is learnt from them."""
+
+from __future__ import annotations
+
+import threading
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from sslbench.hooks.registry import Registry
+from sslbench.testing.fakes import TinyBackbone
+from sslbench.train.checkpoint import weights_digest
+from sslbench.train.data import Batches, judged
+from sslbench.train.features import extract_all
+from sslbench.train.pretrain import Pretraining, Schedule
+from sslbench.train.randomness import seed_everything
+
+REGISTRY = Registry()
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Two classes of 24 noisy photographs of several sizes, as JPEG."""
+    root = tmp_path_factory.mktemp("photographs")
+    generator = np.random.default_rng(0)
+    for place in range(48):
+        height, width = generator.integers(24, 60, 2)
+        pixels = generator.integers(0, 120, (height, width, 3), dtype=np.uint8) + 100 * (place % 2)
+        path = root / "ab"[place % 2] / f"{place}.jpg"
+        path.parent.mkdir(exist_ok=True)
+        Image.fromarray(pixels.astype(np.uint8)).save(path)
+    return root
+
+
+def trained(name, judge_on="test", **given):
+    """Digest of the weights, and features, of two epochs of SimCLR."""
+    spec = REGISTRY.get("dataset", name)
+    data = judged(spec.build(spec.params(**given), download=False), judge_on=judge_on, train_images=30, image_size=None)
+    method, augmentation = REGISTRY.get("method", "simclr"), REGISTRY.get("augmentation", "simclr")
+    seed_everything(0, "init")
+    params = method.params()
+    model = method.build(params, backbone=TinyBackbone(), image_size=data.image_size, mask_ratio=None)
+    schedule = Schedule(epochs=2, batch_size=8, seed=0, device=torch.device("cpu"))
+    view = augmentation.build(augmentation.params())
+    Pretraining(model, params, data, view, None, None, schedule).run()
+    found = extract_all(model.encoder, data, schedule.device, "fp32")
+    return weights_digest(model), found.train.features, found.test.features, data.mean, data.std
+
+
+@pytest.mark.parametrize("judge_on", ["test", "validation"])
+def test_training_on_files_is_bit_for_bit_the_same(folder, judge_on, tmp_path, monkeypatch):
+    monkeypatch.setenv("SSLBENCH_CACHE", str(tmp_path))
+    monkeypatch.setattr("sslbench_plugins.blocks.encoded.LARGE", 0)
+    resident, *others = (
+        trained("imagefolder", judge_on, root=str(folder), size=16, reading=way)
+        for way in ("resident", "mapped", "streaming")
+    )
+    for other in others:
+        for expected, given in zip(resident, other, strict=True):
+            assert torch.equal(expected, given) if isinstance(expected, torch.Tensor) else expected == given
+    assert sorted({item.suffix for item in tmp_path.iterdir()} - {".lock"}) == [".checked", ".images"]
+
+
+def test_training_on_scenes_is_bit_for_bit_the_same():
+    resident, streaming = (
+        trained("shapes", train_images=40, test_images=10, image_size=16, reading=way)
+        for way in ("resident", "streaming")
+    )
+    for expected, given in zip(resident, streaming, strict=True):
+        assert torch.equal(expected, given) if isinstance(expected, torch.Tensor) else expected == given
+
+
+class Watched:
+    """A reader that says which thread asked for what."""
+
+    def __init__(self):
+        self.asked = []
+
+    def __len__(self):
+        return 20
+
+    def __getitem__(self, indices):
+        self.asked.append((threading.current_thread().name, len(indices)))
+        return torch.zeros(len(indices), 3, 2, 2, dtype=torch.uint8) + indices[:, None, None, None].byte()
+
+
+def test_the_next_batch_is_read_by_another_thread_in_the_same_order():
+    from sslbench.hooks.contracts import Split
+
+    reader = Watched()
+    device = torch.device("cpu")
+    in_memory = Batches(Split(reader[torch.arange(20)]), 6, 0, device)
+    streamed = Batches(Split(reader), 6, 0, device)
+    for start in (0, 1):
+        for expected, given in zip(in_memory.epoch(3, start), streamed.epoch(3, start), strict=True):
+            assert torch.equal(expected, given)
+    assert {name.partition("_")[0] for name, _ in reader.asked[1:]} == {"ahead"}
+    assert [count for _, count in reader.asked[1:]] == [6] * 5
+
+
+def test_an_epoch_that_is_left_leaves_no_thread():
+    from sslbench.hooks.contracts import Split
+
+    batches = Batches(Split(Watched()), 4, 0, torch.device("cpu")).epoch(0)
+    next(batches)
+    batches.close()
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("ahead")]
