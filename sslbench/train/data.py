@@ -181,6 +181,15 @@ class Batches:
             yield Batch(batch, labels)
 
 
+def in_turn(images: ImageReader | Tensor, places: Iterable[Tensor]) -> Iterator[Tensor]:
+    """uint8 ``[B, 3, H, W]`` for each int64 ``[B]`` of ``places``. What is not in memory is read by another thread
+    while the caller works on the batch before."""
+    if isinstance(images, Tensor):
+        # index_select copies whole images; indexing copies bytes, which takes two to six times as long.
+        return (images.index_select(0, indices) for indices in places)
+    return ahead(images.__getitem__, places, threads=1)
+
+
 def fits(images: Tensor, device: torch.device) -> bool:
     """Whether the images take at most a third of the device's free memory."""
     free, _ = torch.cuda.mem_get_info(device)
