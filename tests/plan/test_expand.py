@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+import re
+from dataclasses import replace
+
 import pytest
 
 from sslbench.errors import UserError
 from sslbench.hooks.registry import Registry
-from sslbench.plan.expand import Overrides, expand, resolve_suite
+from sslbench.plan.expand import Overrides, expand, resolve_suite, senseless
 from sslbench.plan.graph import make_plan
 from sslbench.plan.suite import RawSuite, read_suite
 
@@ -183,3 +186,19 @@ def test_changed_code_or_data_makes_a_record_stale_with_the_reason(registry):
 def test_quick_plans_without_mistakes(registry):
     cells = expand(resolve_suite(read_suite("quick"), Overrides(), registry))
     assert {c.axes["method"] for c in cells if not c.skip} >= {"simclr", "mae", "random-init", "raw-pixels"}
+
+
+@pytest.mark.parametrize("method", ["simclr:warmup_epochs=11", "dino:teacher_warmup_epochs=11"])
+def test_a_warmup_longer_than_the_training_is_refused(registry, method):
+    name, _, key = method.removesuffix("=11").partition(":")
+    words = f"method '{name}': {key} = 11 is longer than the training (epochs = 10); allowed: 0 to 10"
+    with pytest.raises(UserError, match=re.escape(words)):
+        suite_of(registry, overrides=Overrides({"method": [method]}), epochs=10)
+
+
+def test_a_method_that_trains_on_labels_is_skipped_where_there_are_none(registry):
+    (method,) = suite_of(registry, {**AXES, "method": ["supervised"]}).axes["method"]
+    (dataset,) = suite_of(registry).axes["dataset"]
+    bare = replace(dataset, spec=replace(dataset.spec, provides=frozenset()))
+    assert senseless(method, None, dataset) is None
+    assert senseless(method, None, bare) == f"supervised trains on labels; data set {dataset.name} has none"

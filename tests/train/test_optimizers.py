@@ -5,30 +5,33 @@ import torch
 from torch import nn
 
 from sslbench.hooks.params import MethodParams
-from sslbench.train.optimizers import Lars, base_rate, build_optimizer, set_rate
+from sslbench.train.optimizers import Lars, base_rate, build_optimizer, set_rate, set_weight_decay
 
 
-def plain_lars(w, grads, lr, momentum, decay, eta, adapt):
-    """You et al. 2017 with SimCLR's momentum, one tensor, in plain numbers."""
+def plain_lars(w, grads, rates, momentum, decay, eta, adapt, inside):
+    """You et al. 2017 with the momentum of SimCLR (rate inside) or BYOL (outside), one tensor, in plain numbers."""
     buffer = torch.zeros_like(w)
-    for g in grads:
+    for g, lr in zip(grads, rates, strict=True):
         u = g + decay * w
         if adapt and w.norm() > 0 and u.norm() > 0:
             u = u * (eta * w.norm() / u.norm())
-        buffer = momentum * buffer + lr * u
-        w = w - buffer
+        buffer = momentum * buffer + (lr * u if inside else u)
+        w = w - (buffer if inside else lr * buffer)
     return w
 
 
 @pytest.mark.parametrize("adapt", [True, False])
 @pytest.mark.parametrize("start", [0.0, 1.0])
-def test_lars_follows_the_plain_formula(adapt, start):
+@pytest.mark.parametrize("inside", [True, False])
+def test_lars_follows_the_plain_formula_while_the_rate_changes(adapt, start, inside):
     generator = torch.Generator().manual_seed(0)
     w = nn.Parameter(start * torch.randn(4, 3, generator=generator))
     grads = [torch.randn(4, 3, generator=generator) for _ in range(5)]
-    expected = plain_lars(w.detach().clone(), grads, 0.3, 0.9, 1e-2, 1e-3, adapt)
-    optimizer = Lars([{"params": [w], "weight_decay": 1e-2, "adapt": adapt}], lr=0.3)
-    for g in grads:
+    rates = [0.1, 0.2, 0.3, 0.15, 0.05]
+    expected = plain_lars(w.detach().clone(), grads, rates, 0.9, 1e-2, 1e-3, adapt, inside)
+    optimizer = Lars([{"params": [w], "weight_decay": 1e-2, "adapt": adapt}], lr=0.3, rate_inside=inside)
+    for g, rate in zip(grads, rates, strict=True):
+        optimizer.param_groups[0]["lr"] = rate
         w.grad = g.clone()
         optimizer.step()
     assert torch.allclose(w, expected, atol=1e-6)
@@ -62,3 +65,22 @@ def test_every_optimizer_keeps_groups_apart_and_follows_the_schedule(name):
     model(torch.ones(1, 3)).sum().backward()
     optimizer.step()
     assert not torch.equal(before, model.weight)
+
+
+def test_a_group_may_keep_its_rate_and_a_decay_its_schedule():
+    model = nn.Linear(3, 2)
+    groups = [
+        {"params": [model.weight], "weight_decay": 0.1, "constant_lr": True},
+        {"params": [model.bias], "weight_decay": 0.0},
+    ]
+    optimizer = build_optimizer(MethodParams(lr=0.2, lr_batch=0), groups, 32)
+    set_rate(optimizer, 0.5)
+    set_weight_decay(optimizer, 0.4)
+    assert [(g["lr"], g["weight_decay"]) for g in optimizer.param_groups] == [(0.2, 0.4), (0.1, 0.0)]
+
+
+def test_biases_and_norms_are_decayed_where_a_recipe_says_so():
+    model = nn.Linear(3, 2)
+    groups = [{"params": [model.weight], "weight_decay": 0.1}, {"params": [model.bias], "weight_decay": 0.0}]
+    params = MethodParams(optimizer="sgd", weight_decay=0.1, decay_all=True)
+    assert [g["weight_decay"] for g in build_optimizer(params, groups, 32).param_groups] == [0.1, 0.1]

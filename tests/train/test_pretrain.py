@@ -1,11 +1,12 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
 
-from sslbench.errors import Diverged, TimeLimit
+from sslbench.errors import Diverged, TimeLimit, UserError
 from sslbench.hooks.registry import Registry
 from sslbench.testing.fakes import TinyBackbone, TinyDataset, TinyTokenBackbone
 from sslbench.train.checkpoint import weights_digest
@@ -178,3 +179,53 @@ def test_every_method_trains_on_a_gpu(name, precision):
     assert math.isfinite(trained.final_loss)
     assert len(trained.step_ms) == trained.steps == 8
     assert trained.peak_memory_bytes > 0
+
+
+def test_a_batch_in_parts_gives_the_step_of_the_whole():
+    """MAE's loss is a mean over images, and nothing in it looks across them."""
+    # Adam would turn rounding of a gradient near zero into a whole step.
+    plain = {"optimizer": "sgd", "lr": 0.1}
+    whole = pretraining("mae", epochs=1, given=plain)
+    parts = pretraining("mae", epochs=1, given=plain, accumulate=4)
+    results = [run.run() for run in (whole, parts)]
+    assert results[0].final_loss == pytest.approx(results[1].final_loss, rel=1e-5)
+    for a, b in zip(whole.method.parameters(), parts.method.parameters(), strict=True):
+        assert torch.allclose(a, b, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("parts", "words"),
+    [(3, "accumulate = 3: a batch of 16 cannot be cut into 3 equal parts"), (16, "batch of 1: batch norm needs at")],
+)
+def test_parts_that_cannot_be_are_refused_before_the_first_step(parts, words):
+    with pytest.raises(UserError, match=words):
+        pretraining("simclr", accumulate=parts)
+
+
+def test_a_schedule_per_epoch_holds_its_rate_within_one():
+    run = pretraining("moco", given={"schedule": "epoch", "warmup_epochs": 0, "lr_end": 1e-4}, epochs=4)
+    rates, train = [], run._train_step
+
+    def noted(batch, progress):
+        train(batch, progress)
+        rates.append(run.optimizer.param_groups[0]["lr"])
+
+    run._train_step = noted
+    run.run()
+    peak = run.optimizer.param_groups[0]["peak_lr"]
+    expected = [1e-4 + (peak - 1e-4) * (1 + math.cos(math.pi * epoch / 4)) / 2 for epoch in range(4) for _ in range(4)]
+    assert rates == pytest.approx(expected)
+
+
+def test_weight_decay_follows_its_cosine():
+    run = pretraining("dino", given={"weight_decay": 0.04, "weight_decay_end": 0.4}, epochs=2)
+    run.run()
+    last = 0.4 + (0.04 - 0.4) * (1 + math.cos(math.pi * 7 / 8)) / 2
+    assert [g["weight_decay"] for g in run.optimizer.param_groups] == pytest.approx([last, 0.0])
+
+
+def test_a_method_that_trains_on_labels_needs_some():
+    data = judged(TinyDataset(), judge_on="test", train_images=None, image_size=8)
+    bare = replace(data, train=replace(data.train, labels=None))
+    with pytest.raises(UserError, match="the method trains on labels, and the training split has none"):
+        pretraining("supervised", data=bare)

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from sslbench.train.schedules import warmup_cosine
+from sslbench.train.schedules import cosine, warmup_cosine
 
 
 def test_warm_up_is_linear_and_starts_above_zero():
@@ -24,3 +24,8 @@ def test_it_ends_at_the_floor_and_no_lower():
 
 def test_warm_up_longer_than_training_only_warms_up():
     assert warmup_cosine(3, 4, 8) == 0.5
+
+
+def test_cosine_runs_from_start_to_end_and_stays_there():
+    assert [cosine(0.9, 1.0, at) for at in (0.0, 0.5, 1.0, 1.5)] == pytest.approx([0.9, 0.95, 1.0, 1.0])
+    assert cosine(0.04, 0.4, 0.25) == pytest.approx(0.4 + (0.04 - 0.4) * (1 + math.cos(math.pi / 4)) / 2)

@@ -7,8 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from sslbench import Backbone, BackboneSpec, Params, TokenBackbone, UserError, hookimpl, param
-from sslbench_plugins.blocks.transformer import resized
+from sslbench import Backbone, BackboneSpec, Params, UserError, hookimpl, param
+from sslbench_plugins.blocks.timm_tokens import TimmTokenBackbone
 
 
 class TimmParams(Params):
@@ -26,39 +26,6 @@ class TimmBackbone(Backbone):
 
     def forward(self, images: Tensor) -> Tensor:
         return self.net(images)
-
-
-class TimmTokenBackbone(TokenBackbone):
-    """A timm ``VisionTransformer``: patch embedding, blocks and norm are timm's, the pooling is the model's own."""
-
-    def __init__(self, net: Any) -> None:
-        super().__init__()
-        self.net = net
-        self.feature_dim = self.token_dim = net.embed_dim
-        self.grid = tuple(net.patch_embed.grid_size)
-        self.patch_size = net.patch_embed.patch_size[0]
-        self.prefix_tokens = net.num_prefix_tokens
-        # Smaller crops than the model was made for are welcome: their positions are resized.
-        net.patch_embed.strict_img_size = False
-
-    def embed(self, images: Tensor) -> Tensor:
-        patches = self.net.patch_embed(images)
-        rows, cols = images.shape[2] // self.patch_size, images.shape[3] // self.patch_size
-        positions = self.net.pos_embed[:, -self.grid[0] * self.grid[1] :]
-        return patches + (positions if (rows, cols) == self.grid else resized(positions, self.grid, (rows, cols)))
-
-    def encode(self, tokens: Tensor) -> Tensor:
-        net = self.net
-        prefix = [token for token in (net.cls_token, net.reg_token) if token is not None]
-        if prefix:
-            front = torch.cat(prefix, dim=1)
-            if net.pos_embed.shape[1] == self.grid[0] * self.grid[1] + front.shape[1]:
-                front = front + net.pos_embed[:, : front.shape[1]]
-            tokens = torch.cat([front.expand(len(tokens), -1, -1).to(tokens.dtype), tokens], dim=1)
-        return net.norm(net.blocks(net.norm_pre(tokens)))
-
-    def forward(self, images: Tensor) -> Tensor:
-        return self.net.forward_head(self.encode(self.embed(images)), pre_logits=True)
 
 
 def gives_tokens(net: Any) -> bool:

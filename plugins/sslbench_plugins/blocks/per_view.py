@@ -6,7 +6,9 @@ from collections.abc import Sequence
 
 from torch import Tensor, cat, nn
 
-BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
+from sslbench_plugins.blocks.sync_batch_norm import SyncBatchNorm
+
+BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm, SyncBatchNorm)
 
 
 def has_batch_norm(network: nn.Module) -> bool:

@@ -114,3 +114,68 @@ def test_views_are_made_on_the_images_device(name):
     assert out.is_cuda
     assert out.shape == (8, 3, 16, 16)
     assert 0 <= out.min().item() <= out.max().item() <= 1
+
+
+COLOUR_OFF = {"crop_scale_min": 1.0, "flip": 0, "jitter": 0, "grey": 0}
+
+
+def test_byols_second_view_alone_is_solarised_as_torchvision_does():
+    images = photographs(size=16)
+    spec = REGISTRY.get("augmentation", "byol")
+    off = {**COLOUR_OFF, "blur_first": 0, "blur_second": 0, "solarize_second": 1}
+    views = spec.build(spec.params(**off))
+    plain = images / 255
+    assert torch.allclose(views.view(0, "global", 16)(images, seeded()), plain, atol=1e-5)
+    second = views.view(1, "global", 16)(images, seeded())
+    assert torch.allclose(second, reference.solarize(plain, 0.5), atol=1e-5)
+
+
+def test_byols_first_view_is_always_blurred_and_its_second_seldom():
+    images = photographs(400, 16)
+    spec = REGISTRY.get("augmentation", "byol")
+    views = spec.build(spec.params(**COLOUR_OFF, solarize_second=0))
+    changed = [
+        ((views.view(i, "global", 16)(images, seeded()) - images / 255).abs().amax(dim=(1, 2, 3)) > 1e-3).float().mean()
+        for i in (0, 1)
+    ]
+    assert changed[0] > 0.9
+    assert changed[1].item() == pytest.approx(0.1, abs=0.05)
+
+
+def test_dinos_small_crops_show_less_of_the_image():
+    ramp = torch.linspace(0, 255, 64).to(torch.uint8).expand(500, 3, 64, 64)
+    spec = REGISTRY.get("augmentation", "dino")
+    views = spec.build(spec.params(jitter=0, grey=0, blur_first=0, blur_second=0, blur_local=0, solarize_second=0))
+
+    def width(index, kind, size):
+        out = views.view(index, kind, size)(ramp, seeded())
+        assert out.shape == (500, 3, size, size)
+        row = out.mean(dim=(1, 2))
+        return (row.amax(1) - row.amin(1)).mean().item()
+
+    assert width(2, "local", 16) < 0.55 < width(0, "global", 32)
+
+
+@pytest.mark.parametrize(
+    ("name", "given"),
+    [
+        ("flip-only", {"probability": 0}),
+        ("grey-only", {"probability": 0}),
+        ("blur-only", {"probability": 0}),
+        ("jitter-only", {"probability": 0}),
+        ("crop-only", {"scale_min": 1.0}),
+    ],
+)
+def test_a_single_transform_that_is_off_leaves_the_image(name, given):
+    images = photographs(size=16)
+    assert torch.allclose(view(name, **given)(images, seeded()), images / 255, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("name", "theirs"),
+    [("flip-only", reference.horizontal_flip), ("grey-only", lambda x: reference.rgb_to_grayscale(x, 3))],
+)
+def test_a_single_transform_is_torchvisions(name, theirs):
+    images = photographs(size=16)
+    out = view(name, probability=1)(images, seeded())
+    assert torch.allclose(out, torch.stack([theirs(image) for image in images / 255]), atol=1e-5)

@@ -90,3 +90,66 @@ def test_a_timm_network_without_tokens_gives_features_only():
 def test_an_unknown_timm_name_gets_names_near_it():
     with pytest.raises(UserError, match=r"backbone 'timm': no model name = 'resnet_18' in timm|near it"):
         build("timm", 32, name="resnet_18")
+
+
+@pytest.mark.parametrize(("depth", "features", "parameters"), [(18, 512, 11_176_512), (50, 2048, 23_508_032)])
+def test_resnets_are_torchvisions(depth, features, parameters):
+    backbone = build("resnet", 64, depth=depth)
+    assert backbone.feature_dim == features
+    assert sum(p.numel() for p in backbone.parameters()) == parameters
+    assert backbone(torch.randn(2, 3, 64, 64)).shape == (2, features)
+
+
+def test_the_small_stem_keeps_the_resolution_at_any_depth():
+    net = build("resnet", 32, depth=18, stem="cifar").net
+    assert net.maxpool(net.conv1(torch.randn(1, 3, 32, 32))).shape == (1, 64, 32, 32)
+    assert sum(p.numel() for p in net.parameters()) == 11_168_832
+
+
+def test_a_depth_that_does_not_exist_is_refused():
+    with pytest.raises(UserError, match="backbone 'resnet': depth = 20; allowed: 18, 34, 50"):
+        build("resnet", 32, depth=20)
+
+
+@pytest.mark.parametrize(
+    ("size", "given", "grid", "features", "parameters"),
+    [
+        (224, {"size": "small"}, 14, 384, 21_665_664),
+        (32, {"size": "tiny", "patch_size": 4}, 8, 192, None),
+        (48, {"size": "tiny", "positions": "learned", "pool": "mean"}, 3, 192, None),
+    ],
+)
+def test_transformers_give_tokens_at_any_image_and_patch_size(size, given, grid, features, parameters):
+    backbone = build("vit", size, **given)
+    assert (backbone.grid, backbone.feature_dim) == ((grid, grid), features)
+    images = torch.randn(2, 3, size, size)
+    tokens = backbone.encode(backbone.embed(images))
+    assert tokens.shape == (2, grid * grid + 1, features)
+    pooled = tokens[:, 1:].mean(1) if given.get("pool") == "mean" else tokens[:, 0]
+    assert torch.allclose(backbone(images), pooled, atol=1e-5)
+    if parameters is not None:
+        assert sum(p.numel() for p in backbone.parameters()) == parameters
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"patch_size": 5}, "image size 32 is not divisible by patch_size = 5"),
+        ({"heads": 5}, "the width of base, 768, is not divisible by heads = 5"),
+    ],
+)
+def test_a_transformer_that_cannot_be_is_refused(given, words):
+    with pytest.raises(UserError, match=words):
+        build("vit", 32, **given)
+
+
+@pytest.mark.parametrize(
+    ("plugin", "given"), [("vit", {"size": "tiny", "patch_size": 8}), ("vit-tiny-small-image", {})]
+)
+def test_smaller_crops_get_resized_positions(plugin, given):
+    backbone = build(plugin, 64, **given)
+    assert backbone(torch.randn(2, 3, 24, 24)).shape == (2, 192)
+    black = torch.zeros(1, 3, 24, 24)
+    places = backbone.embed(black) - backbone.embed(torch.zeros(1, 3, 64, 64))[:, :1]
+    assert places.shape == (1, 9, 192)
+    assert not torch.allclose(places[0, 0], places[0, 8])

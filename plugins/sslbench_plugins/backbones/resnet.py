@@ -1,0 +1,60 @@
+"""torchvision's ResNet-18, 34 and 50, with its own stem or the one for small images."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from sslbench import Backbone, BackboneSpec, Params, UserError, hookimpl, param
+
+DEPTHS = (18, 34, 50)
+
+
+class ResNetParams(Params):
+    depth: int = param(50, "layers: 18, 34 or 50", ge=18, le=50)
+    stem: str = param(
+        "imagenet",
+        "imagenet: 7x7 at stride 2 and max-pooling; cifar: 3x3 at stride 1 and none",
+        pattern="^(imagenet|cifar)$",
+    )
+    zero_init_residual: bool = param(False, "start each block as the identity (MoCo v3)")
+
+
+class ResNet(Backbone):
+    """Global average pooling of the last stage: 512 features (18, 34) or 2,048 (50)."""
+
+    def __init__(self, params: ResNetParams) -> None:
+        super().__init__()
+        # torchvision takes seconds to import; only a run with this backbone pays for it.
+        from torchvision import models
+
+        net = getattr(models, f"resnet{params.depth}")(weights=None, zero_init_residual=params.zero_init_residual)
+        self.feature_dim = net.fc.in_features
+        if params.stem == "cifar":
+            net.conv1 = nn.Conv2d(3, 64, 3, 1, 1, bias=False)
+            nn.init.kaiming_normal_(net.conv1.weight, mode="fan_out", nonlinearity="relu")
+            net.maxpool = nn.Identity()
+        net.fc = nn.Identity()
+        self.net = net
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.net(images)
+
+
+def build(params: ResNetParams, *, image_size: int) -> ResNet:
+    if params.depth not in DEPTHS:
+        raise UserError(f"backbone 'resnet': depth = {params.depth}; allowed: 18, 34, 50")
+    return ResNet(params)
+
+
+@hookimpl
+def sslbench_backbones() -> list[BackboneSpec]:
+    return [
+        BackboneSpec(
+            name="resnet",
+            summary=__doc__.partition("\n")[0],
+            params=ResNetParams,
+            build=build,
+            citation="He, Zhang, Ren, Sun: Deep Residual Learning for Image Recognition, CVPR 2016; small stem: Chen"
+            " et al. 2020, appendix B.9",
+        )
+    ]

@@ -1,0 +1,76 @@
+"""timm's plain vision transformer, tiny to huge, for images and patches of any size."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from sslbench import BackboneSpec, Params, UserError, hookimpl, param
+from sslbench_plugins.blocks.timm_tokens import TimmTokenBackbone
+from sslbench_plugins.blocks.transformer import sincos_positions
+
+SIZES: dict[str, tuple[int, int, int, int]] = {
+    "tiny": (192, 12, 3, 16),
+    "small": (384, 12, 6, 16),
+    "base": (768, 12, 12, 16),
+    "large": (1024, 24, 16, 16),
+    "huge": (1280, 32, 16, 14),
+}
+"""width, blocks, heads, patch"""
+
+
+class ViTParams(Params):
+    size: str = param("base", "width, blocks and heads of ViT-Ti, S, B, L or H", pattern=f"^({'|'.join(SIZES)})$")
+    patch_size: int = param(0, "side of a patch; 0: 16, for huge 14", ge=0, unit="px")
+    heads: int = param(0, "attention heads; 0: the size's own (MoCo v3 gives small 12)", ge=0)
+    pool: str = param("class", "features: the class token, or the mean of the patch tokens", pattern="^(class|mean)$")
+    positions: str = param(
+        "sincos", "fixed sines and cosines (MAE, MoCo v3) or learned (DINO)", pattern="^(sincos|learned)$"
+    )
+
+
+def create(params: ViTParams, image_size: int) -> Any:
+    """timm's ``VisionTransformer`` without classifier. Raises UserError where patches or heads do not fit."""
+    from timm.models.vision_transformer import VisionTransformer
+
+    dim, depth, heads, patch = SIZES[params.size]
+    patch, heads = params.patch_size or patch, params.heads or heads
+    if image_size % patch:
+        raise UserError(f"backbone 'vit': image size {image_size} is not divisible by patch_size = {patch}")
+    if dim % heads:
+        raise UserError(f"backbone 'vit': the width of {params.size}, {dim}, is not divisible by heads = {heads}")
+    net = VisionTransformer(
+        img_size=image_size,
+        patch_size=patch,
+        embed_dim=dim,
+        depth=depth,
+        num_heads=heads,
+        num_classes=0,
+        global_pool="token" if params.pool == "class" else "avg",
+        fc_norm=False,
+    )
+    if params.positions == "sincos":
+        fixed = sincos_positions(image_size // patch, image_size // patch, dim)
+        # The class token has no place: its position is zero.
+        net.pos_embed = torch.nn.Parameter(torch.cat([torch.zeros(1, dim), fixed])[None], requires_grad=False)
+    return net
+
+
+def build(params: ViTParams, *, image_size: int) -> TimmTokenBackbone:
+    return TimmTokenBackbone(create(params, image_size))
+
+
+@hookimpl
+def sslbench_backbones() -> list[BackboneSpec]:
+    return [
+        BackboneSpec(
+            name="vit",
+            summary=__doc__.partition("\n")[0],
+            params=ViTParams,
+            build=build,
+            provides=frozenset({"tokens"}),
+            citation="Dosovitskiy et al.: An Image Is Worth 16x16 Words, ICLR 2021; tiny, small: Touvron et al. 2021;"
+            " positions: He et al. 2022",
+        )
+    ]

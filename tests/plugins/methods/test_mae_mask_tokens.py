@@ -1,0 +1,45 @@
+"""The comparison mode of MAE: the encoder works on all patches, mask tokens included."""
+
+from __future__ import annotations
+
+import torch
+
+from sslbench.hooks.contracts import Progress
+from sslbench_plugins.backbones.vit_tiny_small_image import ViTParams, ViTSmallImage
+from sslbench_plugins.methods.mae import MAE, MAEParams
+
+
+def build():
+    torch.manual_seed(0)
+    backbone = ViTSmallImage(ViTParams(dim=24, depth=2, heads=2, patch_size=4), 16)
+    params = MAEParams(decoder_dim=16, decoder_depth=1, decoder_heads=2, mask_tokens_in_encoder=True)
+    return MAE(params, backbone, 16, 0.75)
+
+
+def test_the_encoder_sees_all_patches_and_none_of_the_hidden_pixels():
+    method = build()
+    seen = []
+    encode = method.backbone.encode
+    method.backbone.encode = lambda tokens: seen.append(tokens) or encode(tokens)
+    mask = torch.arange(16).expand(2, -1) >= 4
+    images = torch.randn(2, 3, 16, 16)
+    # Rows of patches below the first are hidden.
+    changed = images.clone()
+    changed[:, :, 4:] += 5
+    for batch in (images, changed):
+        method([batch], mask=mask, progress=Progress(0, 1, 0, 1))
+    assert seen[0].shape == (2, 16, 24)
+    assert torch.allclose(seen[0], seen[1])
+    token = method.encoder_mask_token[0] + method.backbone.patch_embed.bias + method.backbone.positions
+    assert torch.allclose(seen[0][0, 4:], token[4:], atol=1e-6)
+
+
+def test_the_loss_is_that_of_the_hidden_patches():
+    method = build()
+    images = torch.randn(2, 3, 16, 16)
+    mask = torch.rand(2, 16).argsort(1) < 12
+    loss, _ = method([images], mask=mask, progress=Progress(0, 1, 0, 1))
+    encoded = method.backbone.encode(method.masked(method.backbone.embed(images), mask))
+    everything = method.decode_all(encoded, torch.arange(16).expand(2, -1))
+    target = method.target(images)
+    assert torch.allclose(loss, (everything - target).square().mean(-1)[mask].mean(), rtol=1e-5)
