@@ -10,7 +10,6 @@ import pytest
 import torch
 from PIL import Image
 
-from sslbench_plugins.blocks import encoded as decoding
 from sslbench_plugins.blocks import render
 from sslbench_plugins.blocks.encoded import Encoded
 from sslbench_plugins.blocks.reading import ReadingParams, read
@@ -19,15 +18,6 @@ from sslbench_plugins.blocks.scene import draw
 PIXELS = 4 << 20
 """rendered in one round"""
 PHOTOGRAPHS = 64
-
-
-@pytest.fixture(autouse=True)
-def one_thread(monkeypatch):
-    monkeypatch.setattr(decoding, "LARGE", 10**9)
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def measured(benchmark, count, work):

@@ -13,14 +13,6 @@ BATCH = 256
 RATIO = 0.75
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 @pytest.mark.parametrize("side", [8, 14])
 @pytest.mark.parametrize("name", REGISTRY.catalogue.names("masking"))
 def test_the_masks_of_a_batch(benchmark, name, side):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import pytest
 import torch
 from torchvision.transforms import v2
@@ -11,14 +13,6 @@ from sslbench.hooks.registry import Registry
 REGISTRY = Registry()
 SIZES = {32: 256, 96: 64}
 """side of the images -> batch"""
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def photographs(size):
@@ -34,6 +28,8 @@ def test_a_batch_of_views(benchmark, name, size):
     images, generator = photographs(size), torch.Generator().manual_seed(0)
     benchmark.group = f"views {size} px"
     benchmark.extra_info["views"] = len(images)
+    if name == "simclr":
+        benchmark.extra_info["against"] = "lightly"
     benchmark(transform, images, generator)
 
 
@@ -53,3 +49,17 @@ def test_simclr_by_torchvision_image_by_image(benchmark, size):
     benchmark.group = f"views {size} px"
     benchmark.extra_info["views"] = len(images)
     benchmark(lambda: torch.stack([transform(image) for image in images]))
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_simclr_by_lightly_image_by_image(benchmark, size):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        transforms = pytest.importorskip("lightly.transforms")
+    from PIL import Image
+
+    transform = transforms.SimCLRTransform(input_size=size, normalize=None)
+    images = [Image.fromarray(image.permute(1, 2, 0).numpy()) for image in photographs(size)[:64]]
+    benchmark.group = f"views {size} px"
+    benchmark.extra_info.update(views=2 * len(images), peer="lightly")
+    benchmark(lambda: [transform(image) for image in images])

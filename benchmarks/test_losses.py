@@ -1,0 +1,111 @@
+"""Losses and moving averages, ours beside lightly's in one run (the extra `peers`), one thread each."""
+
+from __future__ import annotations
+
+import warnings
+
+import pytest
+import torch
+from torch import nn
+
+from sslbench_plugins.blocks.moving_average import follow, follower
+from sslbench_plugins.blocks.nt_xent import nt_xent
+from sslbench_plugins.blocks.self_distillation import self_distillation, targets_of
+
+PAIRS, DIM = 4096, 128
+PROTOTYPES, BATCH, VIEWS = 65536, 64, 10
+
+
+def lightly():
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return pytest.importorskip("lightly.loss")
+
+
+def peak_bytes(step):
+    """Most memory that tensors made by ``step`` took at once, by torch's own account of allocations."""
+    from torch.profiler import ProfilerActivity, profile
+
+    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as seen:
+        step()
+    held = peak = 0
+    for event in seen.profiler.kineto_results.events():
+        if event.name() == "[memory]":
+            held += event.nbytes()
+            peak = max(peak, held)
+    return peak
+
+
+def measured(benchmark, group, step, **facts):
+    benchmark.group = group
+    benchmark.extra_info.update(facts, peak_bytes=peak_bytes(step))
+    benchmark.pedantic(step, rounds=5, warmup_rounds=1)
+
+
+def embeddings():
+    return [x.requires_grad_() for x in torch.randn(2, PAIRS, DIM, generator=torch.Generator().manual_seed(0))]
+
+
+def test_nt_xent(benchmark):
+    first, second = embeddings()
+    measured(benchmark, "nt-xent", lambda: nt_xent(first, second, 0.5).backward(), against="lightly")
+
+
+def test_nt_xent_by_lightly(benchmark):
+    loss = lightly().NTXentLoss(0.5)
+    first, second = embeddings()
+    measured(benchmark, "nt-xent", lambda: loss(first, second).backward(), peer="lightly")
+
+
+def logits():
+    generator = torch.Generator().manual_seed(0)
+    students = torch.randn(VIEWS, BATCH, PROTOTYPES, generator=generator).requires_grad_()
+    return students, torch.randn(2, BATCH, PROTOTYPES, generator=generator)
+
+
+def test_dino_loss(benchmark):
+    students, teachers = logits()
+    centre = torch.zeros(PROTOTYPES)
+
+    def step():
+        students.grad = None
+        self_distillation(students, targets_of(teachers, centre, 0.04), 0.1).backward()
+        centre.lerp_(teachers.mean(dim=(0, 1)), 0.1)
+
+    measured(benchmark, "dino loss", step, against="lightly")
+
+
+def test_dino_loss_by_lightly(benchmark):
+    loss = lightly().DINOLoss(output_dim=PROTOTYPES, teacher_temp=0.04, student_temp=0.1, warmup_teacher_temp_epochs=0)
+    students, teachers = logits()
+
+    def step():
+        students.grad = None
+        loss(list(teachers), list(students), epoch=0).backward()
+
+    measured(benchmark, "dino loss", step, peer="lightly")
+
+
+def network():
+    return nn.Sequential(*(nn.Linear(128, 128) for _ in range(100)))
+
+
+def test_moving_average(benchmark):
+    online = network()
+    target = follower(online)
+    benchmark.group = "moving average"
+    benchmark.extra_info["against"] = "a loop"
+    benchmark(follow, target, online, 0.99)
+
+
+def test_moving_average_by_a_loop(benchmark):
+    online = network()
+    target = follower(online)
+
+    def step():
+        for held, new in zip(target.parameters(), online.parameters(), strict=True):
+            held.data = held.data * 0.99 + new.data * 0.01
+
+    benchmark.group = "moving average"
+    benchmark.extra_info["peer"] = "a loop"
+    benchmark(step)
