@@ -24,6 +24,7 @@ from sslbench.store.provenance import provenance
 from sslbench.train.checkpoint import load_tensors, save_tensors
 from sslbench.train.data import Judged, judged
 from sslbench.train.features import (
+    COLLAPSED_EMBEDDINGS,
     COLLAPSED_SPREAD,
     Extraction,
     extract_all,
@@ -256,6 +257,9 @@ class Bench:
         elif pretraining["steps"] and found.spread < COLLAPSED_SPREAD:
             status = "collapsed"
             reason = f"features of different images are all but equal: spread {found.spread:.2g} < {COLLAPSED_SPREAD}"
+        elif (apart := (pretraining.get("scalars") or {}).get("embedding_spread", 1.0)) < COLLAPSED_EMBEDDINGS:
+            status = "collapsed"
+            reason = f"embeddings that the loss compares are all but equal: spread {apart:.2g} < {COLLAPSED_EMBEDDINGS}"
         self.emit_record(evaluation, status, reason, dict(metrics), pretraining, found)
 
     def emit_failure(

@@ -19,6 +19,10 @@ from sslbench.train.views import Normalise, centre_view
 COLLAPSED_SPREAD = 0.01
 """Below this spread, features of different images are equal but for 1e-4 of their length squared."""
 
+COLLAPSED_EMBEDDINGS = 0.05
+"""Below this, the embeddings that a method without negatives compares are one vector to its loss. Measured on digits:
+0.03 for BYOL without predictor and stop-gradient, 0.93 with both (docs/log.md)."""
+
 
 @dataclass(frozen=True)
 class Extraction:

@@ -112,6 +112,15 @@ def test_features_without_spread_are_recorded_as_collapsed(tmp_path, monkeypatch
     assert "features of different images are all but equal" in records[0]["reason"]
 
 
+def test_equal_embeddings_are_recorded_as_collapsed_though_features_differ(tmp_path, monkeypatch):
+    import sslbench.execute.worker as worker
+
+    monkeypatch.setattr(worker, "COLLAPSED_EMBEDDINGS", 10.0)
+    records, _ = run(work(tmp_path, "byol"))
+    assert records[0]["status"] == "collapsed"
+    assert "embeddings that the loss compares are all but equal: spread" in records[0]["reason"]
+
+
 def test_one_evaluator_that_raises_leaves_the_others_alone(tmp_path):
     piece = work(tmp_path, evaluators=("knn", "linear-probe"))
     wrong = Evaluation("knn", {"k": -1}, {"cell": "bad"})

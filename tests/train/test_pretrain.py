@@ -11,6 +11,7 @@ from sslbench.hooks.registry import Registry
 from sslbench.testing.fakes import TinyBackbone, TinyDataset, TinyTokenBackbone
 from sslbench.train.checkpoint import weights_digest
 from sslbench.train.data import judged
+from sslbench.train.features import COLLAPSED_EMBEDDINGS
 from sslbench.train.pretrain import Pretraining, Schedule
 from sslbench.train.randomness import seed_everything
 
@@ -229,3 +230,13 @@ def test_a_method_that_trains_on_labels_needs_some():
     bare = replace(data, train=replace(data.train, labels=None))
     with pytest.raises(UserError, match="the method trains on labels, and the training split has none"):
         pretraining("supervised", data=bare)
+
+
+def test_byol_collapses_without_what_keeps_it_from_it_and_not_with_it():
+    """Grill et al. 2020, table 5: predictor and stop-gradient both gone."""
+    nothing = {"predictor": False, "stop_gradient": False}
+    spreads = [
+        pretraining("byol", given={"lr": 1e-2, **given}, epochs=40).run().scalars["embedding_spread"]
+        for given in (nothing, {})
+    ]
+    assert spreads[0] < COLLAPSED_EMBEDDINGS < 0.2 < spreads[1], spreads

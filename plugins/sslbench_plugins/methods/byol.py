@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from sslbench import Backbone, Method, MethodParams, MethodSpec, Progress, ViewRequest, cosine, hookimpl, param
+from sslbench_plugins.blocks.embedding_spread import embedding_spread
 from sslbench_plugins.blocks.moving_average import follow, follower
 from sslbench_plugins.blocks.per_view import per_view
 from sslbench_plugins.blocks.projector import projector
@@ -72,7 +73,8 @@ class BYOL(Method):
         else:
             target = online
         predicted = per_view(self.predictor, online)
-        return regression(predicted[0], target[1]) + regression(predicted[1], target[0]), {}
+        loss = regression(predicted[0], target[1]) + regression(predicted[1], target[0])
+        return loss, {"embedding_spread": embedding_spread(online[0])}
 
     def after_step(self, progress: Progress) -> None:
         if self.params.stop_gradient:

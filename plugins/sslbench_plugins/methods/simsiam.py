@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from sslbench import Backbone, Method, MethodParams, MethodSpec, Progress, ViewRequest, hookimpl, param
+from sslbench_plugins.blocks.embedding_spread import embedding_spread
 from sslbench_plugins.blocks.per_view import per_view
 from sslbench_plugins.blocks.projector import projector
 
@@ -59,7 +60,7 @@ class SimSiam(Method):
         p1, p2 = per_view(self.predictor, [z1, z2])
         if self.params.stop_gradient:
             z1, z2 = z1.detach(), z2.detach()
-        return (distance(p1, z2) + distance(p2, z1)) / 2, {}
+        return (distance(p1, z2) + distance(p2, z1)) / 2, {"embedding_spread": embedding_spread(z1)}
 
     def param_groups(self, weight_decay: float) -> list[dict[str, Any]]:
         groups = super().param_groups(weight_decay)
