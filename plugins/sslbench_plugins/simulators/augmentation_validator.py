@@ -258,7 +258,8 @@ def advice(rows: list[dict[str, Any]]) -> str:
         if weakest
         else "an image that is constant says nothing about an augmentation"
     )
-    return " and ".join(filter(None, [left_out, faint])).capitalize() + "."
+    text = " and ".join(filter(None, [left_out, faint]))
+    return f"{text[0].upper()}{text[1:]}."
 
 
 def draw(pictures: dict[str, Picture]) -> Any:
