@@ -76,7 +76,9 @@ def resolved(specs: list[Any], given: Mapping[str, Any]) -> list[Params]:
 
 def run_one(spec: SimulatorSpec, params: Params, seed: int) -> Simulation:
     result = spec.build(params).run(seed)
-    tables = {name: [finite(row, f"{spec.label}, table {name}") for row in rows] for name, rows in result.tables.items()}
+    tables = {
+        name: [finite(row, f"{spec.label}, table {name}") for row in rows] for name, rows in result.tables.items()
+    }
     return Simulation(
         spec.name,
         spec.summary,

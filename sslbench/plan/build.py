@@ -6,8 +6,8 @@ import sys
 from typing import Any
 
 from sslbench.errors import SslbenchError, UserError
-from sslbench.hooks.registry import default_registry
 from sslbench.hooks.params import resolve
+from sslbench.hooks.registry import default_registry
 from sslbench.plan.reference import parse_reference
 
 

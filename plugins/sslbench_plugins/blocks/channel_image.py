@@ -22,7 +22,9 @@ def read_channels(path: str, where: str) -> NDArray[np.float64]:
     if not file.is_file():
         raise UserError(f"{prefix}: no such file; expected .npy, .tif or .tiff with [channels, rows, columns]")
     if file.suffix.lower() not in {".npy", *TIFF}:
-        raise UserError(f"{prefix}: cannot read {file.suffix or 'a file without an ending'}; expected .npy, .tif or .tiff")
+        raise UserError(
+            f"{prefix}: cannot read {file.suffix or 'a file without an ending'}; expected .npy, .tif or .tiff"
+        )
     array = read_tiff(file, prefix) if file.suffix.lower() in TIFF else read_numpy(file, prefix)
     if array.ndim != 3 or len(array) < 2 or 0 in array.shape:
         shape = " x ".join(map(str, array.shape)) or "a single number"
@@ -48,7 +50,9 @@ def read_tiff(file: Path, prefix: str) -> np.ndarray:
     try:
         import rasterio
     except ModuleNotFoundError:
-        raise UserError(f"{prefix}: GeoTIFF needs rasterio, which is not installed: pip install 'sslbench[geotiff]'") from None
+        raise UserError(
+            f"{prefix}: GeoTIFF needs rasterio, which is not installed: pip install 'sslbench[geotiff]'"
+        ) from None
     try:
         with rasterio.open(file) as opened:
             return opened.read()

@@ -5,6 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+ROUNDING = 1e-12
+"""error of a correlation of 1 from adding up to some millions of products"""
+
 
 def pearson(first: ArrayLike, second: ArrayLike) -> float | None:
     """Pearson's correlation of two arrays of one shape, flattened: -1..1; None where either is constant.
@@ -13,13 +16,18 @@ def pearson(first: ArrayLike, second: ArrayLike) -> float | None:
     """
     one, other = np.asarray(first, dtype=np.float64), np.asarray(second, dtype=np.float64)
     if one.shape != other.shape or one.size == 0:
-        raise ValueError(f"correlation of arrays of shapes {one.shape} and {other.shape}; they must be equal, not empty")
+        raise ValueError(
+            f"correlation of arrays of shapes {one.shape} and {other.shape}; they must be equal, not empty"
+        )
     value = float(pearson_rows(one.reshape(1, -1), other.reshape(1, -1))[0])
     return None if np.isnan(value) else value
 
 
 def pearson_rows(first: NDArray[np.floating], second: NDArray[np.floating]) -> NDArray[np.float64]:
-    """Pearson's correlation of row i with row i: ``[B, N]`` or ``[1, N]`` each -> ``[B]``; NaN where a row is constant."""
+    """Pearson's correlation of row i with row i: ``[B, N]`` or ``[1, N]`` each -> ``[B]``; NaN where a row is constant.
+
+    What is within ``ROUNDING`` of 1 or -1 is 1 or -1.
+    """
     one, varies_one = directions(first)
     other, varies_other = directions(second)
     if len(one) == 1:
@@ -28,7 +36,9 @@ def pearson_rows(first: NDArray[np.floating], second: NDArray[np.floating]) -> N
         products = one @ other[0]
     else:
         products = np.einsum("bn,bn->b", one, other)
-    return np.where(varies_one & varies_other, np.clip(products, -1.0, 1.0), np.nan)
+    whole = np.abs(np.abs(products) - 1) <= ROUNDING
+    products = np.where(whole, np.sign(products), products)
+    return np.where(varies_one & varies_other, products, np.nan)
 
 
 def directions(rows: NDArray[np.floating]) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:

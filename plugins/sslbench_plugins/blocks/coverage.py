@@ -27,7 +27,9 @@ def distances(grid: Grid) -> NDArray[np.float64]:
 def checked(visible: Visible, grid: Grid) -> Visible:
     """``visible`` itself. Raises ValueError for another shape, or a mask that shows nothing."""
     if visible.ndim != 2 or visible.shape[1] != grid[0] * grid[1] or visible.shape[0] == 0:
-        raise ValueError(f"visible of shape {visible.shape} for a grid of {grid[0]} x {grid[1]}; expected [B, rows * cols]")
+        raise ValueError(
+            f"visible of shape {visible.shape} for a grid of {grid[0]} x {grid[1]}; expected [B, rows * cols]"
+        )
     if not visible.any(axis=1).all():
         raise ValueError("a mask shows nothing: no distance to a visible patch")
     return visible

@@ -28,8 +28,8 @@ Batch = NDArray[np.float64]
 View = Callable[[Batch, RandomState, int], Batch]
 SOURCE = "tutorial on self-supervised learning, exercise on pairs of augmentations"
 READINGS = ("pair", "composed")
-EXACT = 1e-12
-"""what a correlation of exactly 1 may lack for rounding"""
+TIE = 1e-12
+"""difference of two correlations that is rounding"""
 HIGH = 0.5
 HARD, EASY = ("crop", "brightness"), ("blur", "brightness")
 
@@ -39,7 +39,9 @@ class AnalyzerParams(SimulatorParams):
     size: int = param(64, "side that your image is resized and cropped to", ge=8, le=512, unit="px")
     draws: int = param(100, "pairs of views of each pair of augmentations", ge=1, le=10_000)
     augmentations: Words = param(
-        tuple(VIEWS), "what to pair: crop, flip, brightness, blur, greyscale, or any registered one; a+b+c", min_length=1
+        tuple(VIEWS),
+        "what to pair: crop, flip, brightness, blur, greyscale, or any registered one; a+b+c",
+        min_length=1,
     )
 
 
@@ -66,7 +68,9 @@ def overlaps(
     views are drawn independently. Raises ValueError for another reading or no draw.
     """
     if reading not in READINGS or draws < 1:
-        raise ValueError(f"reading {reading!r} with {draws} draws; readings are {' and '.join(READINGS)}, draws 1 or more")
+        raise ValueError(
+            f"reading {reading!r} with {draws} draws; readings are {' and '.join(READINGS)}, draws 1 or more"
+        )
     one = first(image[None], rng, draws)
     other = (second if reading == "pair" else first)(image[None], rng, draws)
     if reading == "composed":
@@ -130,13 +134,13 @@ class AugmentationAnalyzer:
     def self_pair_claim(drawn: dict[int, NDArray[np.float64]], name: str, reading: str) -> Claim:
         means = {seed: mean(values) for seed, values in drawn.items()}
         lowest = [float(values[~np.isnan(values)].min(initial=1.0)) for values in drawn.values()]
-        exact = float(np.mean([(values >= 1 - EXACT).mean() for values in drawn.values()]))
+        exact = float(np.mean([(values == 1).mean() for values in drawn.values()]))
         words = "one view by each" if reading == "pair" else "applied twice to both views"
         return judge_claim(
             f"a pair of views under one augmentation overlaps highly but not perfectly ({name}, {words})",
             SOURCE,
             f"mean correlation of at least {HIGH:g}, and below 1",
-            {s: None if m is None else HIGH <= m < 1 - EXACT for s, m in means.items()},
+            {s: None if m is None else HIGH <= m < 1 for s, m in means.items()},
             f"mean {across_seeds(list(means.values()))}, lowest {min(lowest):.3g}, exactly 1 in {exact:.0%} of the draws",
         )
 
@@ -185,7 +189,7 @@ def extreme(pairs: list[dict[str, Any]], reading: str, which: str) -> dict[str, 
     if not known:
         return {**row, "reason": "no pair has a defined correlation"}
     wanted = min(values) if which == "hardest" else max(values)
-    tied = [f"{r['first']} + {r['second']}" for r, v in zip(known, values, strict=True) if abs(v - wanted) <= EXACT]
+    tied = [f"{r['first']} + {r['second']}" for r, v in zip(known, values, strict=True) if abs(v - wanted) <= TIE]
     return {**row, "pairs": ", ".join(tied), "correlation": wanted}
 
 
@@ -201,7 +205,7 @@ def self_pairs(names: list[str], found: dict[tuple[str, str, str], NDArray[np.fl
                 "mean": mean(values),
                 "minimum": float(known.min()) if len(known) else None,
                 "maximum": float(known.max()) if len(known) else None,
-                "share_exactly_one": float((known >= 1 - EXACT).mean()) if len(known) else None,
+                "share_exactly_one": float((known == 1).mean()) if len(known) else None,
                 "reason": undefined(values),
             }
         )

@@ -266,7 +266,9 @@ def draw(pictures: dict[str, Picture]) -> Any:
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(2.2 * len(pictures), 2.6), layout="constrained")
-    for axes, (name, picture) in zip(figure.subplots(1, len(pictures), squeeze=False)[0], pictures.items(), strict=True):
+    for axes, (name, picture) in zip(
+        figure.subplots(1, len(pictures), squeeze=False)[0], pictures.items(), strict=True
+    ):
         axes.imshow(picture, cmap="gray", vmin=0, vmax=WHITE)
         axes.set_title(name)
         axes.set_axis_off()

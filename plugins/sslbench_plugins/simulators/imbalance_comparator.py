@@ -84,7 +84,9 @@ def read_labelled(path: str, label: str, positive: str) -> Labelled:
     return Labelled(matrix, np.array([value == (positive or values[0]) for value in labels]))
 
 
-def sensitivity_and_specificity(scores: Floats, positive: NDArray[np.bool_], thresholds: Floats) -> tuple[Floats, Floats]:
+def sensitivity_and_specificity(
+    scores: Floats, positive: NDArray[np.bool_], thresholds: Floats
+) -> tuple[Floats, Floats]:
     """Shares of positives at or above, and of negatives below, each threshold: ``[N]``, ``[N]``, ``[T]`` -> two ``[T]``.
 
     Raises ValueError where one class is missing.

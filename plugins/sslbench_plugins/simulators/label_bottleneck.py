@@ -59,7 +59,7 @@ def read_collections(path: str) -> list[Collection]:
         name, *numbers = values
         try:
             images, labelled, price = (float(value) for value in numbers)
-            sound = images == int(images) and labelled == int(labelled) and 0 <= labelled <= images and 0 <= price
+            sound = images == int(images) and labelled == int(labelled) and 0 <= labelled <= images and price >= 0
         except (TypeError, ValueError, OverflowError):
             sound = False
         if not sound or price == float("inf"):

@@ -43,7 +43,9 @@ Side = Annotated[int, Field(ge=1, le=64)]
 
 
 class MaskingComparatorParams(SimulatorParams):
-    grid: Annotated[tuple[Side, Side], BeforeValidator(rows_and_columns)] = param((8, 8), "ROWSxCOLUMNS", unit="patches")
+    grid: Annotated[tuple[Side, Side], BeforeValidator(rows_and_columns)] = param(
+        (8, 8), "ROWSxCOLUMNS", unit="patches"
+    )
     ratios: Annotated[tuple[Annotated[float, Field(gt=0, lt=1)], ...], Several] = param(
         (0.25, 0.5, 0.75, 0.9), "shares of the patches that are hidden, each in (0, 1), a+b+c", min_length=1
     )
@@ -68,7 +70,9 @@ class MaskingComparator:
         except ValueError:
             return f"{visible_count(patches, ratio)} of {patches} patches visible: nothing to measure"
         try:
-            masks = masking.sample(self.params.draws, self.params.grid, ratio, torch.Generator().manual_seed(seed)).numpy()
+            masks = masking.sample(
+                self.params.draws, self.params.grid, ratio, torch.Generator().manual_seed(seed)
+            ).numpy()
         except Exception as error:
             return f"masking {name!r} raised {type(error).__name__}: {str(error).partition(chr(10))[0]}"
         if masks.shape != (self.params.draws, patches) or (masks.sum(axis=1) != hidden).any():

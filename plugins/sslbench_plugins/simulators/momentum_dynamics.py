@@ -102,7 +102,11 @@ class MomentumDynamics:
         paths = measured[seed]
         balance = [row for start in STARTS for row in trade_off(paths, start)]
         return SimulationResult(
-            {"comparison": [compared(*key, path) for key, path in paths.items()], "trade_off": balance, "steps": steps(paths)},
+            {
+                "comparison": [compared(*key, path) for key, path in paths.items()],
+                "trade_off": balance,
+                "steps": steps(paths),
+            },
             claims(measured, self.params.m),
             {"dynamics": lambda: draw(paths)},
             advice(balance),
@@ -191,7 +195,9 @@ def rising(measured: dict[int, Paths], momenta: list[float], start: str, begun: 
 
     seen = (f"m {m:g}: {across_seeds([value(paths, m) for paths in measured.values()])}" for m in momenta)
     return judge_claim(
-        f"higher momentum is more stable ({begun})" if stable else f"higher momentum is more stale ({LAGS[name]}, {begun})",
+        f"higher momentum is more stable ({begun})"
+        if stable
+        else f"higher momentum is more stale ({LAGS[name]}, {begun})",
         SOURCE,
         "the variance over the last steps falls with every higher m"
         if stable
@@ -221,7 +227,9 @@ def advice(balance: list[dict[str, Any]]) -> str:
     copied = [row["winner"] for row in balance if row["start"] == "copied" and row["winner"]]
     if not copied:
         return "One momentum alone says nothing about a trade-off; give several."
-    counted = "; ".join(f"{name} in {copied.count(name)}" for name in sorted(set(copied), key=copied.count, reverse=True))
+    counted = "; ".join(
+        f"{name} in {copied.count(name)}" for name in sorted(set(copied), key=copied.count, reverse=True)
+    )
     return (
         "Start the target as a copy, and take no single score for the best momentum: of the"
         f" {len(copied)} balances of lag and variance that have a winner, it is {counted}."

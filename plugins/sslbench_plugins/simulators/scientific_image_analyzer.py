@@ -48,7 +48,9 @@ CONSTANT = "a constant channel has no correlation"
 
 
 class ScientificParams(SimulatorParams):
-    image: str = param("", "your own [channels, rows, columns]: .npy, or GeoTIFF (.tif); empty: eight drawn ones", unit="path")
+    image: str = param(
+        "", "your own [channels, rows, columns]: .npy, or GeoTIFF (.tif); empty: eight drawn ones", unit="path"
+    )
     names: Words = param((), "names of your channels, a+b+c; empty: channel-0 and so on")
     red: int = param(0, "the channel of yours that is red, counted from 0", ge=0)
     nir: int = param(3, "the channel of yours that is near infrared, counted from 0", ge=0)
@@ -216,7 +218,10 @@ def index_row(version: str, index: Channels, raw: Channels) -> dict[str, Any]:
     both = np.isfinite(index) & np.isfinite(raw)
     known = index[np.isfinite(index)]
     ranks = pearson(rankdata(index[both]), rankdata(raw[both])) if both.any() else None
-    reasons = [*([] if known.size else ["no pixel has a defined NDVI"]), *([] if ranks is not None else ["no order of pixels"])]
+    reasons = [
+        *([] if known.size else ["no pixel has a defined NDVI"]),
+        *([] if ranks is not None else ["no order of pixels"]),
+    ]
     return {
         "version": version,
         "mean": float(known.mean()) if known.size else None,
