@@ -20,7 +20,7 @@ import click
     multiple=True,
     type=click.Path(path_type=Path),
     metavar="DIR",
-    help="A folder of finished runs that may judge claims; repeatable.",
+    help="A folder of finished runs that may judge claims; repeatable.  [default: those in sslbench-results]",
 )
 @click.option(
     "--format",

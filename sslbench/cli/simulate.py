@@ -40,14 +40,18 @@ def command(
     from sslbench.cli.options import read_settings
     from sslbench.execute.simulate import simulate
     from sslbench.report.drawings import check_drawing, save_figures
-    from sslbench.report.simulations import render_simulations
+    from sslbench.report.simulations import render_json, render_simulation
 
     found = simulate([name] if name else None, seed=seed, given=read_settings(settings))
     if figures is not None:
         check_drawing(figures)
     done = []
     for one in found:
-        done.append(one)
+        if format_ == "json":
+            done.append(one)
+        else:
+            click.echo(render_simulation(one, format_, claims_only) + ("" if name else "\n\n"))
         for path in save_figures(one.name, one.result.figures, figures) if figures is not None else ():
             click.echo(f"sslbench: wrote {path}", err=True)
-    click.echo(render_simulations(done, format_, claims_only=claims_only, single=name is not None))
+    if format_ == "json":
+        click.echo(render_json(done, claims_only, single=name is not None))

@@ -17,11 +17,19 @@ Row = dict[str, Any]
 Record = Mapping[str, Any]
 
 SPEED_UP = "MAE trains at least three times as fast when the encoder sees 25% of the tokens"
-SPEED_UP_RUN = "sslbench run -m mae -k random:ratio=0.75 -k random:ratio=0.02 -e knn --seeds 0,1,2"
+SPEED_UP_RUN = (
+    "sslbench run -m mae -k random:ratio=0.75 -k random:ratio=0.02 -e knn --seeds 0,1,2"
+    " --out sslbench-results/mae-tokens && sslbench claims"
+)
 FEW_TOKENS, ALL_TOKENS = 0.75, 0.05
 """the mask ratio of the claim, and the largest that counts as no masking"""
 QUEUE = "with MoCo's queue a small batch does as well as a large one"
-QUEUE_RUN = "sslbench run -m moco:queue_size=1024 -e knn --seeds 0,1,2 --batch-size N --out sslbench-results/moco-N"
+QUEUE_RUN = "".join(
+    f"sslbench run -m moco:queue_size=1024 -e knn --seeds 0,1,2 --batch-size {size}"
+    f" --out sslbench-results/moco-{size} && "
+    for size in (32, 256)
+)
+QUEUE_RUN += "sslbench claims"
 QUEUE_LOSS = 0.02
 """top-1 that a small batch may lose"""
 DINOV2 = {"claimed": 83.5, "k-NN": 83.5, "linear": 86.5}
@@ -31,16 +39,24 @@ DINOV2 = {"claimed": 83.5, "k-NN": 83.5, "linear": 86.5}
 def all_claims(seed: int = SEED, results: Sequence[Path] = (), registry: Registry | None = None) -> list[Row]:
     """One row a claim: statement, source, expected, measured, verdict, seeds, and the command that gives it.
 
-    ``results`` are folders of finished runs. A claim that needs a run which none of them holds has the verdict
-    ``not measured yet``. Raises UserError for a folder without results.
+    ``results`` are folders of finished runs; without any, those in ``sslbench-results`` of the current folder. A claim
+    that needs a run which none of them holds has the verdict ``not measured yet``. Raises UserError for a folder
+    without results.
     """
     registry = registry or default_registry()
-    records = [record for folder in results for record in records_of(folder)]
+    records = [record for folder in results or usual_folders() for record in records_of(folder)]
     rows = []
     for one in simulate(seed=seed, registry=registry):
         command = f"sslbench simulate {one.name}" + (f" --seed {seed}" if seed != SEED else "")
         rows += [as_row(claim, command) for claim in one.result.claims]
     return [*rows, negatives(registry), speed_up(records), queue(records), published()]
+
+
+def usual_folders() -> list[Path]:
+    """Where ``sslbench run`` leaves results if it is not told otherwise."""
+    from sslbench.store.results import ResultsStore
+
+    return [folder for folder in sorted(Path("sslbench-results").glob("*")) if ResultsStore.exists(folder)]
 
 
 def records_of(folder: Path) -> list[dict[str, Any]]:
@@ -82,10 +98,14 @@ def negatives(registry: Registry) -> Row:
     backbone = specs[1].build(specs[1].params(), image_size=size)
     method = specs[0].build(specs[0].params(), backbone=backbone, image_size=size, mask_ratio=None)
     found = {images: negatives_per_anchor(method, images, size) for images in (2, 8, 32, 128)}
-    right = all(abs(count - 2 * (images - 1)) <= 2e-3 * images for images, count in found.items())
+    right = all(abs(count - 2 * (images - 1)) <= 2e-3 * (images - 1) for images, count in found.items())
     seen = ", ".join(f"N = {images}: {count:.1f}" for images, count in found.items())
-    # The count depends on no seed; the one named is that of nothing drawn.
-    return as_row(judge_claim(statement, source, expected, {0: right}, seen), command)
+    return as_row(drawn_from_nothing(statement, source, expected, right, seen), command)
+
+
+def drawn_from_nothing(statement: str, source: str, expected: str, true: bool, measured: str) -> Claim:
+    """A claim that no seed has a part in."""
+    return Claim(statement, source, expected, f"{measured}; nothing is drawn", "holds" if true else "fails")
 
 
 def speed_up(records: Iterable[Record]) -> Row:
@@ -128,23 +148,23 @@ def queue(records: Iterable[Record]) -> Row:
     changes = by_seed({key: one[min(one)] - one[max(one)] for key, one in groups.items() if len(one) > 1})
     if not changes:
         why = "no finished runs of MoCo at one queue size and two batch sizes"
-        return unmeasured(QUEUE, source, expected, why, f"{QUEUE_RUN}, for N = 32 and 256")
+        return unmeasured(QUEUE, source, expected, why, QUEUE_RUN)
     seen = f"top-1 changes by {across_seeds([one for many in changes.values() for one in many])}"
     outcomes = {seed: agreed([one >= -QUEUE_LOSS for one in many]) for seed, many in changes.items()}
-    return as_row(judge_claim(QUEUE, source, expected, outcomes, seen), f"{QUEUE_RUN}, for N = 32 and 256")
+    return as_row(judge_claim(QUEUE, source, expected, outcomes, seen), QUEUE_RUN)
 
 
 def published() -> Row:
     """A figure and the protocol it is said to be of, against the authors' own table."""
     named = [protocol for protocol in ("k-NN", "linear") if DINOV2[protocol] == DINOV2["claimed"]]
     return as_row(
-        judge_claim(
+        drawn_from_nothing(
             f"DINOv2 ViT-g reaches {DINOV2['claimed']}% on ImageNet with a linear layer",
             "tutorial on self-supervised learning, table of published results",
             "the figure that the authors give for a linear layer (Oquab et al. 2023, DINOv2, table 4)",
-            {0: "linear" in named},
+            "linear" in named,
             f"the authors give {DINOV2['linear']} linear and {DINOV2['k-NN']} for k-NN; {DINOV2['claimed']} is their"
-            f" {' and '.join(named) or 'neither'}; two published figures, nothing is drawn",
+            f" {' and '.join(named) or 'neither'}",
         ),
         "sslbench claims",
     )

@@ -54,13 +54,11 @@ def resolved(specs: list[Any], given: Mapping[str, Any]) -> list[Params]:
     # A single simulator says itself which parameters it has.
     if len(specs) != 1:
         known = sorted({name for spec in specs for name in spec.params.model_fields})
+        where = "see: sslbench show simulator NAME"
         stray = [key for key in given if key not in known]
         if stray:
             raise UserError(
-                *(
-                    f"no simulator has a parameter {key!r}{did_you_mean(key, known)} (see: sslbench show simulator NAME)"
-                    for key in stray
-                )
+                *(f"no simulator has a parameter {key!r}{did_you_mean(key, known)} ({where})" for key in stray)
             )
     found, mistakes = [], []
     for spec in specs:

@@ -55,7 +55,7 @@ def knee(first: Floats, second: Floats) -> Scored:
     away = np.abs((y - y[start]) * run - (x - x[start]) * rise) / np.hypot(run, rise)
     if away.max() <= 1e-12:
         return nothing, "the candidates lie on one line: the curve has no knee"
-    return (-away).tolist(), ""
+    return (0.0 - away).tolist(), ""
 
 
 def winners(values: Sequence[float | None]) -> list[int]:

@@ -87,7 +87,7 @@ class AugmentationAnalyzer:
         self.views = {name: view if name in VIEWS else repeated(view) for name, view in views.items()}
 
     def drawn(self, seed: int, first: str, second: str, reading: str) -> NDArray[np.float64]:
-        """Overlaps of two augmentations by name; every pair and reading has draws of its own, whatever else is asked."""
+        """Overlaps of two augmentations by name; every pair and reading has its own draws, whatever else is asked."""
         views = VIEWS | self.views
         # Names, not places, so that a pair has the same draws beside whichever others.
         words = [seed % 2**32, *f"{first}/{second}/{reading}".encode()]
@@ -141,7 +141,7 @@ class AugmentationAnalyzer:
             SOURCE,
             f"mean correlation of at least {HIGH:g}, and below 1",
             {s: None if m is None else HIGH <= m < 1 for s, m in means.items()},
-            f"mean {across_seeds(list(means.values()))}, lowest {min(lowest):.3g}, exactly 1 in {exact:.0%} of the draws",
+            f"mean {across_seeds(list(means.values()))}, lowest {min(lowest):.3g}, exactly 1 in {exact:.0%} of draws",
         )
 
 
@@ -217,8 +217,8 @@ def advice(extremes: list[dict[str, Any]]) -> str:
     if hardest["correlation"] is None:
         return "A constant image says nothing about augmentations; take another."
     return (
-        f"Look for positives that are hard but share something: of these compositions {hardest['pairs']} is the hardest,"
-        f" with a correlation of {hardest['correlation']:.2f}, and pairs near 1 teach next to nothing."
+        f"Look for positives that are hard but share something: of these compositions {hardest['pairs']} is the"
+        f" hardest, with a correlation of {hardest['correlation']:.2f}, and pairs near 1 teach next to nothing."
     )
 
 

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 from numpy.random import RandomState
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from sslbench import (
     Claim,
@@ -21,12 +20,12 @@ from sslbench import (
     param,
 )
 from sslbench_plugins.blocks.correlation import pearson
+from sslbench_plugins.blocks.grey_views import VIEWS, WHITE, brightness, scene
 from sslbench_plugins.blocks.listed import Words
 from sslbench_plugins.blocks.own_image import names_and_views, read_image
 
 Picture = NDArray[np.float64]
 FACTORS = (1.0, 1.2, 1.4, 1.6, 1.8, 2.0)
-WHITE = 255.0
 PERFECT = 1e-9
 """what a correlation of 1 may lack for rounding"""
 SLIGHT = 0.1
@@ -42,15 +41,6 @@ class ValidatorParams(SimulatorParams):
         "what to apply, in this order: rotation, flip, elastic, brightness, noise, or any registered one; a+b+c",
         min_length=1,
     )
-
-
-def scene(rng: RandomState) -> Picture:
-    """Float ``[64, 64]`` in 0..255: normal(128, 15) tissue, a bright "heart" on the left, a small "nodule" right."""
-    image = rng.normal(128, 15, (64, 64))
-    row, col = np.mgrid[:64, :64]
-    image[(col - 20) ** 2 + (row - 32) ** 2 <= 10**2] = 200
-    image[(col - 45) ** 2 + (row - 30) ** 2 <= 5**2] = 180
-    return image.clip(0, WHITE)
 
 
 def larger_half(image: Picture) -> str | None:
@@ -77,44 +67,10 @@ def signal_kept(original: Picture, view: Picture) -> float | None:
     return pearson(original, view)
 
 
-def rotation(image: Picture, rng: RandomState) -> Picture:
-    return ndimage.rotate(image, 10, reshape=False, mode="nearest")
-
-
-def flip(image: Picture, rng: RandomState) -> Picture:
-    return image[:, ::-1]
-
-
-def elastic(image: Picture, rng: RandomState, alpha: float = 30, sigma: float = 4) -> Picture:
-    """Sampled at row + dy, column + dx; the shifts are smoothed noise, dx drawn first, in pixels."""
-    dx = ndimage.gaussian_filter(rng.randn(*image.shape), sigma) * alpha
-    dy = ndimage.gaussian_filter(rng.randn(*image.shape), sigma) * alpha
-    row, col = np.mgrid[: image.shape[0], : image.shape[1]]
-    places = [(row + dy).clip(0, image.shape[0] - 1), (col + dx).clip(0, image.shape[1] - 1)]
-    return ndimage.map_coordinates(image, places, order=1)
-
-
-def brightness(image: Picture, rng: RandomState | None = None, factor: float = 1.2) -> Picture:
-    return (image * factor).clip(0, WHITE)
-
-
-def noise(image: Picture, rng: RandomState) -> Picture:
-    return (image + rng.randn(*image.shape) * 0.05 * WHITE).clip(0, WHITE)
-
-
-OWN: dict[str, Callable[..., Picture]] = {
-    "rotation": rotation,
-    "flip": flip,
-    "elastic": elastic,
-    "brightness": brightness,
-    "noise": noise,
-}
-
-
 class AugmentationValidator:
     def __init__(self, params: ValidatorParams) -> None:
         self.params = params
-        self.views = names_and_views(params.augmentations, OWN, "augmentations")
+        self.views = names_and_views(params.augmentations, VIEWS, "augmentations")
         self.colour = read_image(params.image, params.size, "image") if params.image else None
 
     def original(self, rng: RandomState) -> Picture:
@@ -126,7 +82,7 @@ class AugmentationValidator:
         original = self.original(rng)
         found = {"original": original}
         for name, augment in augmentations.items():
-            if name in OWN:
+            if name in VIEWS:
                 found[name] = augment(original, rng)
             else:
                 colour = np.broadcast_to(original, (3, *original.shape)) if self.colour is None else self.colour
@@ -148,7 +104,7 @@ class AugmentationValidator:
 
     def measured(self, seed: int) -> dict[str, dict[str, Any]]:
         """Both measures of the five by name, and the signal under each brightness factor."""
-        pictures = self.applied(seed, OWN)
+        pictures = self.applied(seed, VIEWS)
         original = pictures.pop("original")
         found: dict[str, dict[str, Any]] = {name: judged(original, view, name) for name, view in pictures.items()}
         found["factors"] = {str(row["factor"]): row["signal_kept"] for row in brightening(original)}
@@ -185,14 +141,14 @@ def claims(measured: dict[int, dict[str, dict[str, Any]]]) -> list[Claim]:
         """By seed; None where a measure that the test needs is undefined."""
         found: dict[int, bool | None] = {}
         for seed, one in measured.items():
-            undefined = [name for name in OWN if None in (one[name]["signal_kept"], one[name]["anatomy_kept"])]
+            undefined = [name for name in VIEWS if None in (one[name]["signal_kept"], one[name]["anatomy_kept"])]
             found[seed] = None if undefined else test(one)
         return found
 
     def kept(one: dict[str, Any]) -> dict[str, float]:
-        return {name: one[name]["signal_kept"] for name in OWN}
+        return {name: one[name]["signal_kept"] for name in VIEWS}
 
-    broken = {n: sum(one[n]["anatomy_kept"] is False for one in measured.values()) for n in OWN}
+    broken = {n: sum(one[n]["anatomy_kept"] is False for one in measured.values()) for n in VIEWS}
     low = [min((v for v in one["factors"].values() if v is not None), default=None) for one in measured.values()]
     slight = "adding noise lowers the signal only slightly"
     return [
@@ -200,7 +156,7 @@ def claims(measured: dict[int, dict[str, dict[str, Any]]]) -> list[Claim]:
             "horizontal flipping is the only one of the five that breaks the anatomy",
             SOURCE,
             "the brighter half changes sides under the flip and under no other",
-            told(lambda one: [n for n in OWN if not one[n]["anatomy_kept"]] == ["flip"]),
+            told(lambda one: [n for n in VIEWS if not one[n]["anatomy_kept"]] == ["flip"]),
             "broken on " + ", ".join(f"{count} seeds by {name}" for name, count in broken.items() if count),
         ),
         judge_claim(
@@ -208,7 +164,7 @@ def claims(measured: dict[int, dict[str, dict[str, Any]]]) -> list[Claim]:
             SOURCE,
             "its correlation with the original is the highest of the five",
             told(lambda one: max(kept(one), key=kept(one).__getitem__) == "brightness"),
-            "; ".join(f"{name} {across_seeds(signal(name))}" for name in OWN),
+            "; ".join(f"{name} {across_seeds(signal(name))}" for name in VIEWS),
         ),
         judge_claim(
             "brightness keeps the signal perfectly, because it is a linear scaling (at a factor of 1.2)",
@@ -251,7 +207,8 @@ def claims(measured: dict[int, dict[str, dict[str, Any]]]) -> list[Claim]:
 def advice(rows: list[dict[str, Any]]) -> str:
     breaking = [row["augmentation"] for row in rows if row["anatomy_kept"] is False]
     left_out = f"leave out what moves the anatomy to the other side ({', '.join(breaking)})" if breaking else ""
-    weakest = min((row for row in rows if row["signal_kept"] is not None), key=lambda r: r["signal_kept"], default=None)
+    safe = [row for row in rows if row["anatomy_kept"] is not False and row["signal_kept"] is not None]
+    weakest = min(safe, key=lambda row: row["signal_kept"], default=None)
     faint = (
         f"look at views of {weakest['augmentation']} before training on them: their correlation with the original is"
         f" {weakest['signal_kept']:.2f}"

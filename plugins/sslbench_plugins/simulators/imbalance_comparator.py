@@ -21,20 +21,14 @@ from sslbench import (
     judge_claim,
     param,
 )
+from sslbench_plugins.blocks.operating_point import READINGS, WANTED, operating_points, sensitivity_and_specificity
 from sslbench_plugins.blocks.table_file import read_columns
 
 Floats = NDArray[np.float64]
 SOURCE = "tutorial on self-supervised learning, exercise on class imbalance"
 STRATEGIES = ("as is", "balanced", "oversampled")
-WANTED = 0.9
-"""sensitivity at the operating point"""
 HIGH, POOR, SIMILAR = 0.95, 0.5, 0.02
 """specificity that is called high, sensitivity that is called poor, AUCs that are called similar"""
-READINGS = {
-    "literal": "literal reading: the first threshold from 0 upwards that reaches it",
-    "useful": "useful reading: the highest of these thresholds that reaches it",
-    "exact": "exact reading: the highest of all thresholds that reaches it",
-}
 SPLIT_SEED = 42
 FEWEST = 5
 """images of a class, so that both parts of the split have one"""
@@ -82,44 +76,6 @@ def read_labelled(path: str, label: str, positive: str) -> Labelled:
         raise UserError(f"features = {path!r}: there is no column of features beside {label!r}")
     matrix = np.array(list(columns.values()), dtype=np.float64).T
     return Labelled(matrix, np.array([value == (positive or values[0]) for value in labels]))
-
-
-def sensitivity_and_specificity(
-    scores: Floats, positive: NDArray[np.bool_], thresholds: Floats
-) -> tuple[Floats, Floats]:
-    """Shares of positives at or above, and of negatives below, each threshold: ``[N]``, ``[N]``, ``[T]`` -> two ``[T]``.
-
-    Raises ValueError where one class is missing.
-    """
-    if positive.all() or not positive.any():
-        raise ValueError("sensitivity and specificity need both positives and negatives")
-    above = scores[:, None] >= thresholds
-    return above[positive].mean(axis=0), 1 - above[~positive].mean(axis=0)
-
-
-def operating_points(
-    scores: Floats, positive: NDArray[np.bool_], thresholds: Floats, wanted: float = WANTED
-) -> dict[str, tuple[float, float, float] | None]:
-    """(threshold, sensitivity, specificity) where the sensitivity reaches ``wanted``, in the three ``READINGS``.
-
-    ``literal``: the first of the ascending ``thresholds`` that reaches it; ``useful``: the highest of them that does;
-    ``exact``: the highest of all numbers that does, which is a score. None where no threshold does. Raises
-    ValueError where one class is missing.
-    """
-
-    def point(among: Floats, last: bool) -> tuple[float, float, float] | None:
-        sensitivity, specificity = sensitivity_and_specificity(scores, positive, among)
-        reached = np.flatnonzero(sensitivity >= wanted)
-        if not len(reached):
-            return None
-        at = reached[-1 if last else 0]
-        return float(among[at]), float(sensitivity[at]), float(specificity[at])
-
-    return {
-        "literal": point(thresholds, last=False),
-        "useful": point(thresholds, last=True),
-        "exact": point(np.unique(scores), last=True),
-    }
 
 
 def oversampled(data: Labelled) -> Labelled:

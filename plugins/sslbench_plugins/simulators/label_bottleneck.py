@@ -94,7 +94,7 @@ class LabelBottleneck:
             [fifty_million(range(seed, seed + self.params.claim_seeds))],
             {"costs": lambda: draw(costs, pool)},
             f"Price the labels before choosing a method: here they cost most for {dearest['data_set']}"
-            f" (${dearest['cost_usd']:,.0f}), and {self.params.fraction:.3g} of what has no label yet would cost"
+            f" (${dearest['cost_usd']:,.0f}), and {100 * self.params.fraction:.3g}% of what has no label yet would cost"
             f" ${sum(row['cost_usd'] for row in pool):,.0f}.",
         )
 
@@ -126,7 +126,7 @@ def draw(costs: list[dict[str, Any]], pool: list[dict[str, Any]]) -> Any:
     from matplotlib.figure import Figure
 
     bars = [(row["data_set"], row["cost_usd"]) for row in costs if row["cost_usd"] > 0]
-    bars += [(f"{row['fraction']:.3g} of the rest of {row['data_set']}", row["cost_usd"]) for row in pool]
+    bars += [(f"{100 * row['fraction']:.3g}% of the rest of {row['data_set']}", row["cost_usd"]) for row in pool]
     figure = Figure(figsize=(7, 1 + 0.4 * len(bars)), layout="constrained")
     axes = figure.subplots()
     drawn = axes.barh([name for name, _ in bars], [cost for _, cost in bars], color="#4477aa")

@@ -213,8 +213,8 @@ def advice(extremes: list[dict[str, Any]]) -> str:
         return "At these ratios too little is visible to compare maskings; take a larger grid."
     row = min(known, key=lambda row: abs(row["ratio"] - RATIO))
     return (
-        f"Choose the masking by the task you want: at a ratio of {row['ratio']:g}, {row['highest_difficulty']} asks most of"
-        f" the model, and {row['most_even_coverage']} leaves a visible neighbour everywhere."
+        f"Choose the masking by the task you want: at a ratio of {row['ratio']:g}, {row['highest_difficulty']} asks"
+        f" most of the model, and {row['most_even_coverage']} leaves a visible neighbour everywhere."
     )
 
 

@@ -82,7 +82,7 @@ def staleness(online: Floats, target: Floats) -> NDArray[np.int64]:
 
 
 def variance_over_time(target: Floats, window: int) -> Floats:
-    """Variance (ddof 0) of each parameter over the last ``window`` steps, or as many as there are, averaged: ``[steps]``."""
+    """Variance (ddof 0) of each parameter over the last ``window`` steps, or all there are, averaged: ``[steps]``."""
     centred = target - target.mean(axis=0)  # sums of squares lose digits where the mean is large
     sums = np.concatenate([np.zeros((1, target.shape[1])), centred.cumsum(axis=0)])
     squares = np.concatenate([np.zeros((1, target.shape[1])), (centred**2).cumsum(axis=0)])

@@ -24,6 +24,8 @@ from sslbench import (
 from sslbench_plugins.blocks.channel_image import read_channels
 from sslbench_plugins.blocks.correlation import pearson
 from sslbench_plugins.blocks.listed import Words
+from sslbench_plugins.blocks.normalised_channels import percentile_clipped, z_scored
+from sslbench_plugins.blocks.vegetation_index import VEGETATION, index_row, ndvi
 
 Channels = NDArray[np.float64]
 SOURCE = "tutorial on self-supervised learning, exercise on scientific images"
@@ -40,7 +42,6 @@ CHANNELS = (
 PAIRS = (("Red", "Green"), ("Red", "NIR-1"), ("NIR-1", "NIR-2"), ("Thermal", "Radar-1"))
 MOST_PAIRS = 28
 """pairs of a user's image whose correlation is shown"""
-VEGETATION = 0.3
 ROUNDING = 1e-9
 SURVIVES = 0.05
 """difference of the vegetation share, and of the mean NDVI, that still counts as surviving"""
@@ -60,37 +61,6 @@ def drawn_channels(seed: int) -> Channels:
     """Float ``[8, 128, 128]``, channel after channel uniform in its range of ``CHANNELS``."""
     rng = RandomState(seed)
     return np.stack([rng.uniform(low, high, (128, 128)) for _, low, high, _ in CHANNELS])
-
-
-def z_scored(channels: Channels) -> Channels:
-    """Each of ``[C, H, W]`` minus its mean, over its standard deviation; a constant channel becomes 0."""
-    mean, deviation = channels.mean(axis=(1, 2), keepdims=True), channels.std(axis=(1, 2), keepdims=True)
-    varies = channels.min(axis=(1, 2), keepdims=True) < channels.max(axis=(1, 2), keepdims=True)
-    return np.divide(channels - mean, deviation, out=np.zeros_like(channels), where=varies & (deviation > 0))
-
-
-def percentile_clipped(channels: Channels, low: float = 2, high: float = 98) -> Channels:
-    """Each of ``[C, H, W]`` clipped to its percentiles and scaled to 0..1; one whose percentiles are equal becomes 0."""
-    bottom, top = np.percentile(channels, [low, high], axis=(1, 2), keepdims=True)
-    scaled = np.divide(channels - bottom, top - bottom, out=np.zeros_like(channels), where=top > bottom)
-    return scaled.clip(0, 1)
-
-
-def ndvi(near_infrared: Channels, red: Channels) -> Channels:
-    """(NIR - Red) / (NIR + Red + 1e-8), element by element; -1..1 where neither is negative.
-
-    NaN where the denominator is exactly 0. Raises ValueError where the shapes differ.
-    """
-    if near_infrared.shape != red.shape:
-        raise ValueError(f"NDVI of shapes {near_infrared.shape} and {red.shape}; they must be equal")
-    below = near_infrared + red + 1e-8
-    return np.divide(near_infrared - red, below, out=np.full_like(below, np.nan), where=below != 0)
-
-
-def vegetation_share(index: Channels, threshold: float = VEGETATION) -> float | None:
-    """Share of pixels whose NDVI is above ``threshold``, of those where it is defined; None where it is nowhere."""
-    known = index[np.isfinite(index)]
-    return float((known > threshold).mean()) if known.size else None
 
 
 class ScientificImageAnalyzer:
@@ -211,29 +181,6 @@ class ScientificImageAnalyzer:
         ]
 
 
-def index_row(version: str, index: Channels, raw: Channels) -> dict[str, Any]:
-    """NDVI of one version, and its rank correlation with the raw one's (NaN only where no pixel is defined)."""
-    from scipy.stats import rankdata
-
-    both = np.isfinite(index) & np.isfinite(raw)
-    known = index[np.isfinite(index)]
-    ranks = pearson(rankdata(index[both]), rankdata(raw[both])) if both.any() else None
-    reasons = [
-        *([] if known.size else ["no pixel has a defined NDVI"]),
-        *([] if ranks is not None else ["no order of pixels"]),
-    ]
-    return {
-        "version": version,
-        "mean": float(known.mean()) if known.size else None,
-        "standard_deviation": float(known.std()) if known.size else None,
-        "minimum": float(known.min()) if known.size else None,
-        "maximum": float(known.max()) if known.size else None,
-        "vegetation_share": vegetation_share(index),
-        "rank_correlation_with_raw": ranks,
-        "reason": "; ".join(reasons),
-    }
-
-
 def index_claims(measured: dict[int, dict[str, dict[str, Any]]]) -> list[Claim]:
     def values(version: str, key: str) -> list[float | None]:
         return [one[version][key] for one in measured.values()]
@@ -267,16 +214,16 @@ def index_claims(measured: dict[int, dict[str, dict[str, Any]]]) -> list[Claim]:
         ),
         *(
             judge_claim(
-                f"NDVI survives normalisation ({words})",
+                f"NDVI survives normalisation ({how})",
                 SOURCE,
                 f"mean NDVI and share above {VEGETATION:g} change by at most {SURVIVES:g}",
                 {seed: survived(one, version) for seed, one in measured.items()},
                 "; ".join(
-                    f"{key.replace('_', ' ')} {across_seeds(values('raw', key))} -> {across_seeds(values(version, key))}"
-                    for key in ("mean", "vegetation_share")
+                    f"{words} {across_seeds(values('raw', key))} -> {across_seeds(values(version, key))}"
+                    for key, words in (("mean", "mean"), ("vegetation_share", "vegetation share"))
                 ),
             )
-            for version, words in (("clipped", "clipped to percentiles"), ("z-scored", "z-scored"))
+            for version, how in (("clipped", "clipped to percentiles"), ("z-scored", "z-scored"))
         ),
         judge_claim(
             "NDVI survives normalisation (order of the pixels, clipped to percentiles)",
@@ -297,7 +244,8 @@ def advice(rows: list[dict[str, Any]]) -> str:
         return "Compute an index on physical values, before anything is normalised; here it is not defined everywhere."
     return (
         "Compute indices such as NDVI on physical values, before anything is normalised: the share of pixels above"
-        f" {VEGETATION:g} is {share['raw']:.2f} raw, {share['clipped']:.2f} clipped and {share['z-scored']:.2f} z-scored."
+        f" {VEGETATION:g} is {share['raw']:.2f} raw, {share['clipped']:.2f} clipped and"
+        f" {share['z-scored']:.2f} z-scored."
     )
 
 
