@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from sslbench.execute.executor import Event, Handle, Work
     from sslbench.execute.scheduler import Outcome, Request, run
     from sslbench.execute.worker import run_work
+    from sslbench.hooks.claims import across_seeds, judge_claim
     from sslbench.hooks.contracts import (
         Augmentation,
         Claim,
@@ -38,8 +39,9 @@ if TYPE_CHECKING:
         MethodSpec,
         SimulatorSpec,
     )
-    from sslbench.hooks.params import MaskingParams, MethodParams, Params, param
+    from sslbench.hooks.params import MaskingParams, MethodParams, Params, SimulatorParams, param
     from sslbench.hooks.specs import hookimpl
+    from sslbench.plan.build import build_installed, build_plugin
     from sslbench.plan.expand import Overrides
     from sslbench.train.ahead import ahead
     from sslbench.train.models import Backbone, Method, TokenBackbone
@@ -50,13 +52,15 @@ _HOME = {
     "errors": "PluginError SslbenchError UserError",
     "execute.executor": "Event Handle Work",
     "execute.scheduler": "Outcome Request run",
+    "plan.build": "build_installed build_plugin",
     "plan.expand": "Overrides",
     "execute.worker": "run_work",
+    "hooks.claims": "across_seeds judge_claim",
     "hooks.contracts": "Augmentation Claim Dataset EvaluationData FeatureSet Masking Metric Progress"
     " SimulationResult Split ViewRequest hidden_count",
     "hooks.kinds": "AugmentationSpec BackboneSpec DatasetSpec EvaluatorSpec ExecutorSpec MaskingSpec"
     " MethodSpec SimulatorSpec",
-    "hooks.params": "MaskingParams MethodParams Params param",
+    "hooks.params": "MaskingParams MethodParams Params SimulatorParams param",
     "hooks.specs": "hookimpl",
     "train.ahead": "ahead",
     "train.models": "Backbone Method TokenBackbone",
@@ -93,6 +97,7 @@ __all__ = [
     "Progress",
     "Request",
     "SimulationResult",
+    "SimulatorParams",
     "SimulatorSpec",
     "Split",
     "SslbenchError",
@@ -100,11 +105,15 @@ __all__ = [
     "UserError",
     "ViewRequest",
     "Work",
+    "across_seeds",
     "ahead",
+    "build_installed",
+    "build_plugin",
     "centre_view",
     "cosine",
     "hidden_count",
     "hookimpl",
+    "judge_claim",
     "param",
     "run",
     "run_work",

@@ -14,6 +14,8 @@ COMMANDS = {
     "run": "Run a suite and print one table with quality and speed in every row.",
     "plan": "Print the cells of a suite: done, to run, stale, skipped and why. Runs nothing.",
     "results": "Print the results of a folder.",
+    "simulate": "Run small studies without training and judge the sentences of the literature by them.",
+    "claims": "Judge every claim and say by which command.",
     "list": "List every plugin with its summary and distribution.",
     "show": "Show one plugin: parameters with defaults and units, presets, citation.",
     "plugins": "Load every plugin and say ok or failed, and why.",

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from torch import Generator, Tensor
 
 ViewKind = Literal["global", "local"]
+Verdict = Literal["holds", "fails", "undecided"]
 BatchTransform = Callable[["Tensor", "Generator"], "Tensor"]
 
 
@@ -191,29 +192,39 @@ class Evaluator(Protocol):
 
 @dataclass(frozen=True)
 class Claim:
-    """A sentence of the literature that a run confirms or refutes, with the measured figure."""
+    """A sentence of the literature that a run confirms or refutes, with the measured figure.
+
+    ``judge_claim`` makes one from what each seed says.
+    """
 
     statement: str
     source: str
     expected: str
     measured: str
-    verdict: Literal["holds", "fails", "undecided"]
+    verdict: Verdict
     seeds: tuple[int, ...] = ()
     """the seeds that the verdict rests on"""
 
 
 @dataclass(frozen=True)
 class SimulationResult:
-    """What a simulator answers: named tables (lists of rows), claims, and figures by name."""
+    """What a simulator answers: named tables, claims, figures by name, and what follows."""
 
     tables: Mapping[str, list[dict[str, Any]]]
+    """name -> rows, each with the same keys. A value that is undefined is None, never NaN, and the row's ``reason``
+    says why."""
     claims: Sequence[Claim] = ()
     figures: Mapping[str, Callable[[], Any]] = field(default_factory=dict)
-    """name -> a function that draws it and answers a matplotlib figure"""
+    """name -> a function that draws it and answers a matplotlib figure; only there is matplotlib imported"""
+    advice: str = ""
+    """what follows for a practitioner, one sentence"""
 
 
 @runtime_checkable
 class Simulator(Protocol):
     """A small study without training."""
 
-    def run(self, seed: int) -> SimulationResult: ...
+    def run(self, seed: int) -> SimulationResult:
+        """Tables and figures are of ``seed``; claims rest on ``seed`` and those after it. Raises UserError for
+        what the user gave and can mend."""
+        ...

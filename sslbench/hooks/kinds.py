@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from sslbench.hooks.params import MaskingParams, MethodParams, Params
+from sslbench.hooks.params import MaskingParams, MethodParams, Params, SimulatorParams
 
 if TYPE_CHECKING:
     from sslbench.hooks.contracts import Augmentation, Dataset, Evaluator, Masking, Simulator
@@ -121,6 +121,7 @@ class SimulatorSpec(Spec):
 
     kind: ClassVar[str] = "simulator"
     build: Callable[[Any], Simulator]
+    params: type[Params] = SimulatorParams
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -34,6 +34,12 @@ class MaskingParams(Params):
     ratio: float = param(0.75, "share of the patches that are hidden", gt=0, lt=1)
 
 
+class SimulatorParams(Params):
+    """What every simulator has: how many seeds its verdicts rest on."""
+
+    claim_seeds: int = param(20, "seeds that the claims are judged on, from the one given upwards", ge=1)
+
+
 class MethodParams(Params):
     """How a method is optimised. Subclasses set the paper's values as defaults.
 

@@ -1,0 +1,60 @@
+"""Images of any number of channels from files: NumPy arrays, and GeoTIFF where rasterio is installed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sslbench import UserError
+
+TIFF = {".tif", ".tiff"}
+
+
+def read_channels(path: str, where: str) -> NDArray[np.float64]:
+    """Float64 ``[C, H, W]`` with two channels or more, every value finite. ``where`` names the parameter.
+
+    Raises UserError for another shape, values that are no real numbers, and where a file cannot be read.
+    """
+    file = Path(path).expanduser()
+    prefix = f"{where} = {path!r}"
+    if not file.is_file():
+        raise UserError(f"{prefix}: no such file; expected .npy, .tif or .tiff with [channels, rows, columns]")
+    if file.suffix.lower() not in {".npy", *TIFF}:
+        raise UserError(
+            f"{prefix}: cannot read {file.suffix or 'a file without an ending'}; expected .npy, .tif or .tiff"
+        )
+    array = read_tiff(file, prefix) if file.suffix.lower() in TIFF else read_numpy(file, prefix)
+    if array.ndim != 3 or len(array) < 2 or 0 in array.shape:
+        shape = " x ".join(map(str, array.shape)) or "a single number"
+        raise UserError(f"{prefix}: shape {shape}; expected [channels, rows, columns] with two channels or more")
+    if array.dtype.kind not in "uif":
+        raise UserError(f"{prefix}: values of type {array.dtype}; expected integers or floats")
+    values = array.astype(np.float64)
+    bad = int((~np.isfinite(values)).sum())
+    if bad:
+        raise UserError(f"{prefix}: {bad} of {values.size} values are not finite; fill them before analysing")
+    return values
+
+
+def read_numpy(file: Path, prefix: str) -> np.ndarray:
+    try:
+        array = np.load(file, allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise UserError(f"{prefix}: not a NumPy array: {str(error).partition(chr(10))[0]}") from None
+    return array
+
+
+def read_tiff(file: Path, prefix: str) -> np.ndarray:
+    try:
+        import rasterio
+    except ModuleNotFoundError:
+        raise UserError(
+            f"{prefix}: GeoTIFF needs rasterio, which is not installed: pip install 'sslbench[geotiff]'"
+        ) from None
+    try:
+        with rasterio.open(file) as opened:
+            return opened.read()
+    except (rasterio.errors.RasterioError, OSError) as error:
+        raise UserError(f"{prefix}: not a GeoTIFF: {str(error).partition(chr(10))[0]}") from None

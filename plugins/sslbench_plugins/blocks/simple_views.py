@@ -1,0 +1,74 @@
+"""Five plain augmentations of batches of colour images: crop, flip, brightness, blur, greyscale.
+
+Each maps float ``[B, 3, S, S]`` in 0..255 and a RandomState to the same shape and range. A batch of one that needs
+no random draw stays a batch of one: every draw would be the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import lru_cache
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+from numpy.random import RandomState
+from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter1d
+
+Batch = NDArray[np.float64]
+WHITE = 255.0
+CROP = 0.75
+"""side of the crop, as a share of the image's: 48 of 64 pixels"""
+BRIGHTNESS = (0.8, 1.2)
+SIGMA = 2.0
+
+
+@lru_cache
+def bilinear(inputs: int, outputs: int) -> Batch:
+    """``[outputs, inputs]``: the matrix that resizes a line of pixels, between the centres of pixels."""
+    place = ((np.arange(outputs) + 0.5) * inputs / outputs - 0.5).clip(0, inputs - 1)
+    low = np.minimum(place.astype(int), max(inputs - 2, 0))
+    matrix = np.zeros((outputs, inputs))
+    matrix[np.arange(outputs), low] = 1 - (place - low)
+    if inputs > 1:
+        matrix[np.arange(outputs), low + 1] += place - low
+    return matrix
+
+
+def crop(images: Batch, rng: RandomState, draws: int) -> Batch:
+    """A square of three quarters of the side at a uniform place, resized back."""
+    side = images.shape[-1]
+    cut = max(1, round(CROP * side))
+    top, left = rng.randint(0, side - cut + 1, (2, draws))
+    windows = sliding_window_view(images, (cut, cut), axis=(2, 3))
+    found = windows[np.arange(draws) if len(images) > 1 else np.zeros(draws, int), :, top, left]
+    matrix = bilinear(cut, side)
+    return matrix @ (found.reshape(-1, cut) @ matrix.T).reshape(draws, 3, cut, side)
+
+
+def flip(images: Batch, rng: RandomState, draws: int) -> Batch:
+    return images[..., ::-1]
+
+
+def brightness(images: Batch, rng: RandomState, draws: int) -> Batch:
+    """Each image times its own uniform factor, clipped."""
+    factors = rng.uniform(*BRIGHTNESS, draws)
+    return (images * factors[:, None, None, None]).clip(0, WHITE)
+
+
+def blur(images: Batch, rng: RandomState, draws: int) -> Batch:
+    return gaussian_filter1d(gaussian_filter1d(images, SIGMA, axis=2), SIGMA, axis=3)
+
+
+def greyscale(images: Batch, rng: RandomState, draws: int) -> Batch:
+    """The mean of red, green and blue in all three."""
+    return np.broadcast_to(images.mean(axis=1, keepdims=True), images.shape)
+
+
+VIEWS: dict[str, Callable[[Batch, RandomState, int], Batch]] = {
+    "crop": crop,
+    "flip": flip,
+    "brightness": brightness,
+    "blur": blur,
+    "greyscale": greyscale,
+}

@@ -1,0 +1,1 @@
+"""Built-in simulators: small studies without training, and the sentences they judge."""

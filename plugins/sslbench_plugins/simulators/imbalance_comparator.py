@@ -1,0 +1,272 @@
+"""What to do with three per cent of positives: nothing, weigh the classes, or draw positives again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.random import RandomState
+from numpy.typing import NDArray
+
+from sslbench import (
+    Claim,
+    SimulationResult,
+    SimulatorParams,
+    SimulatorSpec,
+    UserError,
+    across_seeds,
+    hookimpl,
+    judge_claim,
+    param,
+)
+from sslbench_plugins.blocks.operating_point import READINGS, WANTED, operating_points, sensitivity_and_specificity
+from sslbench_plugins.blocks.table_file import read_columns
+
+Floats = NDArray[np.float64]
+SOURCE = "tutorial on self-supervised learning, exercise on class imbalance"
+STRATEGIES = ("as is", "balanced", "oversampled")
+HIGH, POOR, SIMILAR = 0.95, 0.5, 0.02
+"""specificity that is called high, sensitivity that is called poor, AUCs that are called similar"""
+SPLIT_SEED = 42
+FEWEST = 5
+"""images of a class, so that both parts of the split have one"""
+
+
+class ImbalanceParams(SimulatorParams):
+    features: str = param("", "CSV or parquet with numeric columns and a column of labels of yours", unit="path")
+    label: str = param("label", "the column of labels in that file")
+    positive: str = param("", "the label that is positive; empty: the rarer one")
+    thresholds: int = param(500, "thresholds from 0 to 1 that the operating point is looked for on", ge=2, le=100_000)
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """Features ``[N, D]`` and whether each row is positive, bool ``[N]``."""
+
+    features: Floats
+    positive: NDArray[np.bool_]
+
+
+def generated(seed: int) -> Labelled:
+    """970 negatives normal(0, 1) in 10 dimensions, then 30 positives normal(1, 1.5)."""
+    rng = RandomState(seed)
+    features = np.concatenate([rng.normal(0, 1, (970, 10)), rng.normal(1, 1.5, (30, 10))])
+    return Labelled(features, np.arange(1000) >= 970)
+
+
+def read_labelled(path: str, label: str, positive: str) -> Labelled:
+    """A user's table. Raises UserError for anything but numbers, two labels and enough of both."""
+    columns = read_columns(path, "features", (label,))
+    labels = [str(value) for value in columns.pop(label)]
+    values = sorted(set(labels), key=lambda value: (labels.count(value), value))
+    if len(values) != 2:
+        shown = ", ".join(values[:5])
+        raise UserError(f"features = {path!r}: column {label!r} has {len(values)} labels ({shown}); expected two")
+    if positive and positive not in values:
+        raise UserError(f"positive = {positive!r}: column {label!r} has the labels {', '.join(values)}")
+    if labels.count(values[0]) < FEWEST:
+        count = labels.count(values[0])
+        raise UserError(f"features = {path!r}: label {values[0]!r} has {count} rows; at least {FEWEST} are needed")
+    for name, cells in columns.items():
+        if not all(isinstance(cell, (int, float)) and np.isfinite(cell) for cell in cells):
+            raise UserError(f"features = {path!r}: column {name!r} has values that are no finite numbers")
+    if not columns:
+        raise UserError(f"features = {path!r}: there is no column of features beside {label!r}")
+    matrix = np.array(list(columns.values()), dtype=np.float64).T
+    return Labelled(matrix, np.array([value == (positive or values[0]) for value in labels]))
+
+
+def oversampled(data: Labelled) -> Labelled:
+    """As many positives as negatives: all rows, then positives drawn again with replacement."""
+    positives = np.flatnonzero(data.positive)
+    lacking = len(data.positive) - 2 * len(positives)
+    if lacking <= 0:
+        return data
+    drawn = RandomState(SPLIT_SEED).choice(positives, lacking, replace=True)
+    rows = np.concatenate([np.arange(len(data.positive)), drawn])
+    return Labelled(data.features[rows], data.positive[rows])
+
+
+def scored(data: Labelled, split_seed: int) -> tuple[dict[str, Floats], NDArray[np.bool_]]:
+    """Each strategy's probabilities ``[M]`` of the test rows, and which of those are positive."""
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.model_selection import train_test_split
+
+    x, x_test, y, y_test = train_test_split(
+        data.features, data.positive, test_size=0.2, stratify=data.positive, random_state=split_seed
+    )
+    train, again = Labelled(x, y), oversampled(Labelled(x, y))
+    models = {
+        "as is": LogisticRegression(max_iter=1000).fit(train.features, train.positive),
+        "balanced": LogisticRegression(max_iter=1000, class_weight="balanced").fit(train.features, train.positive),
+        "oversampled": LogisticRegression(max_iter=1000).fit(again.features, again.positive),
+    }
+    return {name: model.predict_proba(x_test)[:, 1] for name, model in models.items()}, y_test
+
+
+class ImbalanceComparator:
+    def __init__(self, params: ImbalanceParams) -> None:
+        self.params = params
+        self.own = read_labelled(params.features, params.label, params.positive) if params.features else None
+
+    def run(self, seed: int) -> SimulationResult:
+        measured = {one: self.measured(one) for one in range(seed, seed + self.params.claim_seeds)}
+        strategies, points, scores, positive = measured[seed]
+        best = max(points, key=lambda row: (row["reading"] == "exact", row["specificity"]))
+        spread = max(row["area_under_curve"] for row in strategies) - min(row["area_under_curve"] for row in strategies)
+        return SimulationResult(
+            {"strategies": strategies, "operating_points": points},
+            claims(measured),
+            {"operating_points": lambda: draw(scores, positive)},
+            f"Choose the threshold on held-out data before reaching for resampling: the three AUCs are within"
+            f" {spread:.3f} of each other, and at {WANTED:.0%} sensitivity {best['strategy']!r} has the best"
+            f" specificity, {best['specificity']:.2f}, with its threshold at {best['threshold']:.3f}.",
+        )
+
+    def measured(self, seed: int) -> tuple[list[dict[str, Any]], list[dict[str, Any]], dict[str, Floats], Any]:
+        """Rows of both tables, and the probabilities behind them. A user's table has the seed in its split only."""
+        from sklearn.metrics import f1_score, roc_auc_score
+
+        data, split_seed = (generated(seed), SPLIT_SEED) if self.own is None else (self.own, seed)
+        scores, positive = scored(data, split_seed)
+        strategies, points = [], []
+        for name, probability in scores.items():
+            at_half = sensitivity_and_specificity(probability, positive, np.array([0.5]))
+            strategies.append(
+                {
+                    "strategy": name,
+                    "sensitivity": float(at_half[0][0]),
+                    "specificity": float(at_half[1][0]),
+                    "area_under_curve": float(roc_auc_score(positive, probability)),
+                    "f1": float(f1_score(positive, probability >= 0.5, zero_division=0.0)),
+                }
+            )
+            found = operating_points(probability, positive, np.linspace(0, 1, self.params.thresholds))
+            for reading, point in found.items():
+                assert point is not None  # the threshold 0 reaches every sensitivity
+                keys = ("threshold", "sensitivity", "specificity")
+                points.append({"strategy": name, "reading": reading, **dict(zip(keys, point, strict=True))})
+        return strategies, points, scores, positive
+
+
+def claims(measured: dict[int, Any]) -> list[Claim]:
+    def told(test: Callable[[dict[str, Any]], bool]) -> dict[int, bool | None]:
+        return {seed: test(by_name(one)) for seed, one in measured.items()}
+
+    def figures(strategy: str, key: str) -> str:
+        return across_seeds([by_name(one)[strategy][key] for one in measured.values()])
+
+    def before_and_after(strategy: str) -> str:
+        return "; ".join(f"{k} {figures('as is', k)} -> {figures(strategy, k)}" for k in ("sensitivity", "specificity"))
+
+    def rise_at_a_cost(strategy: str) -> dict[int, bool | None]:
+        return told(
+            lambda one: (
+                one[strategy]["sensitivity"] > one["as is"]["sensitivity"]
+                and one[strategy]["specificity"] < one["as is"]["specificity"]
+            )
+        )
+
+    def auc_spread(one: dict[str, Any]) -> float:
+        values = [one[name]["area_under_curve"] for name in STRATEGIES]
+        return max(values) - min(values)
+
+    default = "the default has high specificity and poor sensitivity"
+    seen = f"specificity {figures('as is', 'specificity')}, sensitivity {figures('as is', 'sensitivity')}"
+    found = [
+        judge_claim(
+            f"{default} (each in itself)",
+            SOURCE,
+            f"specificity of at least {HIGH} and sensitivity below {POOR} at the threshold 0.5",
+            told(lambda one: one["as is"]["specificity"] >= HIGH and one["as is"]["sensitivity"] < POOR),
+            seen,
+        ),
+        judge_claim(
+            f"{default} (against each other)",
+            SOURCE,
+            f"specificity of at least {HIGH} and a sensitivity more than 0.1 below it",
+            told(
+                lambda one: (
+                    one["as is"]["specificity"] >= HIGH
+                    and one["as is"]["sensitivity"] < one["as is"]["specificity"] - 0.1
+                )
+            ),
+            seen,
+        ),
+        *(
+            judge_claim(
+                f"{words} raises sensitivity at the cost of specificity",
+                SOURCE,
+                "at the threshold 0.5 the sensitivity is higher and the specificity lower than the default's",
+                rise_at_a_cost(strategy),
+                before_and_after(strategy),
+            )
+            for words, strategy in (("weighing the classes", "balanced"), ("oversampling", "oversampled"))
+        ),
+        judge_claim(
+            "the AUC is similar across the three",
+            SOURCE,
+            f"highest minus lowest of at most {SIMILAR}",
+            told(lambda one: auc_spread(one) <= SIMILAR),
+            f"highest minus lowest {across_seeds([auc_spread(by_name(one)) for one in measured.values()])}",
+        ),
+    ]
+    return found + [reaching(measured, reading) for reading in READINGS]
+
+
+def reaching(measured: dict[int, Any], reading: str) -> Claim:
+    points = {s: [row for row in one[1] if row["reading"] == reading] for s, one in measured.items()}
+
+    def different(rows: list[dict[str, Any]]) -> bool:
+        distinct = all(len({row[key] for row in rows}) == len(rows) for key in ("threshold", "specificity"))
+        return distinct and all(row["sensitivity"] >= WANTED for row in rows)
+
+    seen = [
+        f"{name} threshold {across_seeds([rows[place]['threshold'] for rows in points.values()])}"
+        f" and specificity {across_seeds([rows[place]['specificity'] for rows in points.values()])}"
+        for place, name in enumerate(STRATEGIES)
+    ]
+    return judge_claim(
+        f"all three reach 90% sensitivity, with different thresholds and different specificities ({READINGS[reading]})",
+        SOURCE,
+        "sensitivity of at least 0.9, three thresholds that differ and three specificities that differ",
+        {seed: different(rows) for seed, rows in points.items()},
+        "; ".join(seen),
+    )
+
+
+def by_name(one: Any) -> dict[str, Any]:
+    return {row["strategy"]: row for row in one[0]}
+
+
+def draw(scores: dict[str, Floats], positive: NDArray[np.bool_]) -> Any:
+    from matplotlib.figure import Figure
+
+    thresholds = np.linspace(0, 1, 500)
+    figure = Figure(figsize=(10, 3.2), layout="constrained")
+    for axes, (name, probability) in zip(figure.subplots(1, 3, sharey=True), scores.items(), strict=True):
+        sensitivity, specificity = sensitivity_and_specificity(probability, positive, thresholds)
+        axes.plot(thresholds, sensitivity, label="sensitivity", color="#cc6677")
+        axes.plot(thresholds, specificity, label="specificity", color="#4477aa")
+        axes.axhline(WANTED, color="grey", linewidth=0.8, linestyle=":")
+        useful = operating_points(probability, positive, thresholds)["useful"]
+        if useful:
+            axes.axvline(useful[0], color="black", linewidth=0.8, linestyle="--", label="highest that reaches 90%")
+        axes.set(title=name, xlabel="threshold")
+    axes.legend(loc="center right", fontsize="small")
+    return figure
+
+
+@hookimpl
+def sslbench_simulators() -> list[SimulatorSpec]:
+    return [
+        SimulatorSpec(
+            name="imbalance-comparator",
+            summary=__doc__.partition("\n")[0],
+            params=ImbalanceParams,
+            build=ImbalanceComparator,
+            citation=SOURCE,
+        )
+    ]

@@ -1,0 +1,42 @@
+"""``sslbench claims``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+
+@click.command("claims", short_help="Judge every claim.")
+@click.option(
+    "--seed",
+    type=click.IntRange(0, 2**32 - 1001),
+    default=42,
+    show_default=True,
+    help="First of the seeds that verdicts rest on.",
+)
+@click.option(
+    "--results",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="A folder of finished runs that may judge claims; repeatable.  [default: those in sslbench-results]",
+)
+@click.option(
+    "--format",
+    "format_",
+    type=click.Choice(["table", "markdown", "json"]),
+    default="table",
+    show_default=True,
+    help="Of the answer.",
+)
+def command(seed: int, results: tuple[Path, ...], format_: str) -> None:
+    """Judge every claim: the simulators', and those that the harness and finished runs can tell.
+
+    Each has its verdict, the evidence and the command that gives it. What needs a run that is in no DIR is
+    "not measured yet".
+    """
+    from sslbench.execute.claims import all_claims
+    from sslbench.report.claims import render_claims
+
+    click.echo(render_claims(all_claims(seed, results), format_))

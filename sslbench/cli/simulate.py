@@ -1,0 +1,57 @@
+"""``sslbench simulate``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+FORMATS = click.Choice(["table", "markdown", "json"])
+
+
+@click.command("simulate", short_help="Run a simulator and judge its claims.")
+@click.argument("name", required=False)
+@click.option(
+    "--seed",
+    type=click.IntRange(0, 2**32 - 1001),
+    default=42,
+    show_default=True,
+    help="Of the tables; claims rest on it and those after it.",
+)
+@click.option(
+    "--set",
+    "settings",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="A parameter (see: sslbench show simulator NAME); repeatable.",
+)
+@click.option("--claims-only", is_flag=True, help="Leave the tables out.")
+@click.option("--format", "format_", type=FORMATS, default="table", show_default=True, help="Of the answer.")
+@click.option(
+    "--figures",
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="DIR",
+    help="Draw the figures into DIR, as PNG and SVG.",
+)
+def command(
+    name: str | None, seed: int, settings: tuple[str, ...], claims_only: bool, format_: str, figures: Path | None
+) -> None:
+    """Run the simulator NAME, or all of them: small studies without training, and the sentences they judge."""
+    from sslbench.cli.options import read_settings
+    from sslbench.execute.simulate import simulate
+    from sslbench.report.drawings import check_drawing, save_figures
+    from sslbench.report.simulations import render_json, render_simulation
+
+    found = simulate([name] if name else None, seed=seed, given=read_settings(settings))
+    if figures is not None:
+        check_drawing(figures)
+    done = []
+    for one in found:
+        if format_ == "json":
+            done.append(one)
+        else:
+            click.echo(render_simulation(one, format_, claims_only) + ("" if name else "\n\n"))
+        for path in save_figures(one.name, one.result.figures, figures) if figures is not None else ():
+            click.echo(f"sslbench: wrote {path}", err=True)
+    if format_ == "json":
+        click.echo(render_json(done, claims_only, single=name is not None))

@@ -1,0 +1,193 @@
+"""Every claim with its verdict: those of the simulators, and those that the harness and finished runs can judge."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from sslbench.errors import SslbenchError
+from sslbench.execute.simulate import SEED, simulate
+from sslbench.hooks.claims import across_seeds, judge_claim
+from sslbench.hooks.contracts import Claim
+from sslbench.hooks.registry import Registry, default_registry
+
+NOT_MEASURED = "not measured yet"
+Row = dict[str, Any]
+Record = Mapping[str, Any]
+
+SPEED_UP = "MAE trains at least three times as fast when the encoder sees 25% of the tokens"
+SPEED_UP_RUN = (
+    "sslbench run -m mae -k random:ratio=0.75 -k random:ratio=0.02 -e knn --seeds 0,1,2"
+    " --out sslbench-results/mae-tokens && sslbench claims"
+)
+FEW_TOKENS, ALL_TOKENS = 0.75, 0.05
+"""the mask ratio of the claim, and the largest that counts as no masking"""
+QUEUE = "with MoCo's queue a small batch does as well as a large one"
+QUEUE_RUN = "".join(
+    f"sslbench run -m moco:queue_size=1024 -e knn --seeds 0,1,2 --batch-size {size}"
+    f" --out sslbench-results/moco-{size} && "
+    for size in (32, 256)
+)
+QUEUE_RUN += "sslbench claims"
+QUEUE_LOSS = 0.02
+"""top-1 that a small batch may lose"""
+DINOV2 = {"claimed": 83.5, "k-NN": 83.5, "linear": 86.5}
+"""ImageNet top-1 of the frozen ViT-g/14: called linear by the tutorial; by protocol in the authors' table"""
+
+
+def all_claims(seed: int = SEED, results: Sequence[Path] = (), registry: Registry | None = None) -> list[Row]:
+    """One row a claim: statement, source, expected, measured, verdict, seeds, and the command that gives it.
+
+    ``results`` are folders of finished runs; without any, those in ``sslbench-results`` of the current folder. A claim
+    that needs a run which none of them holds has the verdict ``not measured yet``. Raises UserError for a folder
+    without results.
+    """
+    registry = registry or default_registry()
+    records = [record for folder in results or usual_folders() for record in records_of(folder)]
+    rows = []
+    for one in simulate(seed=seed, registry=registry):
+        command = f"sslbench simulate {one.name}" + (f" --seed {seed}" if seed != SEED else "")
+        rows += [as_row(claim, command) for claim in one.result.claims]
+    return [*rows, negatives(registry), speed_up(records), queue(records), published()]
+
+
+def usual_folders() -> list[Path]:
+    """Where ``sslbench run`` leaves results if it is not told otherwise."""
+    from sslbench.store.results import ResultsStore
+
+    return [folder for folder in sorted(Path("sslbench-results").glob("*")) if ResultsStore.exists(folder)]
+
+
+def records_of(folder: Path) -> list[dict[str, Any]]:
+    from sslbench.store.results import ResultsStore
+
+    with ResultsStore.open_for_reading(folder) as store:
+        return [record for record in store.records() if record["status"] == "done"]
+
+
+def as_row(claim: Claim, command: str) -> Row:
+    return {
+        "statement": claim.statement,
+        "source": claim.source,
+        "expected": claim.expected,
+        "measured": claim.measured,
+        "verdict": claim.verdict,
+        "seeds": list(claim.seeds),
+        "command": command,
+    }
+
+
+def unmeasured(statement: str, source: str, expected: str, why: str, command: str) -> Row:
+    facts = {"statement": statement, "source": source, "expected": expected, "measured": why}
+    return {**facts, "verdict": NOT_MEASURED, "seeds": [], "command": command}
+
+
+def negatives(registry: Registry) -> Row:
+    """Counted in the loss of the installed ``simclr``, for batches of several sizes."""
+    from sslbench.measure.negatives import negatives_per_anchor
+
+    statement = "every anchor of NT-Xent has 2(N - 1) negatives in a batch of N images"
+    source = "Chen et al. 2020, SimCLR, section 2.1"
+    expected = "2(N - 1) for every N that is tried, to within 0.1%"
+    command, size = "sslbench claims", 32
+    try:
+        specs = registry.get("method", "simclr"), registry.get("backbone", "convnet-small")
+    except SslbenchError as error:
+        return unmeasured(statement, source, expected, error.messages[0], command)
+    backbone = specs[1].build(specs[1].params(), image_size=size)
+    method = specs[0].build(specs[0].params(), backbone=backbone, image_size=size, mask_ratio=None)
+    found = {images: negatives_per_anchor(method, images, size) for images in (2, 8, 32, 128)}
+    right = all(abs(count - 2 * (images - 1)) <= 2e-3 * (images - 1) for images, count in found.items())
+    seen = ", ".join(f"N = {images}: {count:.1f}" for images, count in found.items())
+    return as_row(drawn_from_nothing(statement, source, expected, right, seen), command)
+
+
+def drawn_from_nothing(statement: str, source: str, expected: str, true: bool, measured: str) -> Claim:
+    """A claim that no seed has a part in."""
+    return Claim(statement, source, expected, f"{measured}; nothing is drawn", "holds" if true else "fails")
+
+
+def speed_up(records: Iterable[Record]) -> Row:
+    """Images per second at a mask ratio of 0.75 over those where hardly anything is hidden, seed by seed."""
+    source = "He et al. 2022, Masked Autoencoders, abstract"
+    expected = "images per second at a mask ratio of 0.75, over those with (nearly) all tokens, at least 3"
+
+    def speed(record: Record) -> float | None:
+        return (record.get("pretraining") or {}).get("images_per_second")
+
+    mae = [r for r in records if r["method"] == "mae" and r["mask_ratio"] is not None and speed(r)]
+    few = matched(mae, lambda r: r["mask_ratio"] == FEW_TOKENS)
+    full = matched(mae, lambda r: r["mask_ratio"] <= ALL_TOKENS)
+    ratios = by_seed({key: speed(few[key]) / speed(full[key]) for key in few if key in full})  # type: ignore[operator]
+    if not ratios:
+        why = f"no finished run of MAE at a mask ratio of {FEW_TOKENS:g} and at one of at most {ALL_TOKENS:g}"
+        return unmeasured(SPEED_UP, source, expected, why, SPEED_UP_RUN)
+    seen = f"{across_seeds([one for many in ratios.values() for one in many])} times as fast"
+    outcomes = {seed: agreed([one >= 3 for one in many]) for seed, many in ratios.items()}
+    return as_row(judge_claim(SPEED_UP, source, expected, outcomes, seen), SPEED_UP_RUN)
+
+
+def queue(records: Iterable[Record]) -> Row:
+    """kNN of the smallest batch against the largest at one queue, seed by seed."""
+    source = "He et al. 2020, MoCo, section 3.1: the queue decouples the dictionary from the batch"
+    expected = f"kNN top-1 of the smallest batch at most {QUEUE_LOSS:g} below that of the largest, at one queue size"
+
+    def top1(record: Record) -> float | None:
+        return ((record.get("metrics") or {}).get("knn_top1") or {}).get("value")
+
+    def batch(record: Record) -> int:
+        return record["params"]["training"]["batch_size"]
+
+    groups: dict[tuple[Any, ...], dict[int, float]] = {}
+    for record in records:
+        value = top1(record)
+        if record["method"] == "moco" and value is not None:
+            size = record["params"]["method"].get("queue_size")
+            groups.setdefault((size, *key_of(record)), {})[batch(record)] = value
+    changes = by_seed({key: one[min(one)] - one[max(one)] for key, one in groups.items() if len(one) > 1})
+    if not changes:
+        why = "no finished runs of MoCo at one queue size and two batch sizes"
+        return unmeasured(QUEUE, source, expected, why, QUEUE_RUN)
+    seen = f"top-1 changes by {across_seeds([one for many in changes.values() for one in many])}"
+    outcomes = {seed: agreed([one >= -QUEUE_LOSS for one in many]) for seed, many in changes.items()}
+    return as_row(judge_claim(QUEUE, source, expected, outcomes, seen), QUEUE_RUN)
+
+
+def published() -> Row:
+    """A figure and the protocol it is said to be of, against the authors' own table."""
+    named = [protocol for protocol in ("k-NN", "linear") if DINOV2[protocol] == DINOV2["claimed"]]
+    return as_row(
+        drawn_from_nothing(
+            f"DINOv2 ViT-g reaches {DINOV2['claimed']}% on ImageNet with a linear layer",
+            "tutorial on self-supervised learning, table of published results",
+            "the figure that the authors give for a linear layer (Oquab et al. 2023, DINOv2, table 4)",
+            "linear" in named,
+            f"the authors give {DINOV2['linear']} linear and {DINOV2['k-NN']} for k-NN; {DINOV2['claimed']} is their"
+            f" {' and '.join(named) or 'neither'}",
+        ),
+        "sslbench claims",
+    )
+
+
+def key_of(record: Record) -> tuple[Any, ...]:
+    """What two runs must share to be compared; the seed last."""
+    device = record["params"].get("training", {}).get("device")
+    return record["dataset"], record["backbone"], record["augmentation"], device, record["seed"]
+
+
+def matched(records: Iterable[Record], test: Callable[[Record], bool]) -> dict[tuple[Any, ...], Record]:
+    """The records that pass, by masking and ``key_of``; of several, the last."""
+    return {(r["masking"], *key_of(r)): r for r in records if test(r)}
+
+
+def by_seed(values: Mapping[tuple[Any, ...], float]) -> dict[int, list[float]]:
+    found: dict[int, list[float]] = {}
+    for key, value in values.items():
+        found.setdefault(key[-1], []).append(value)
+    return found
+
+
+def agreed(outcomes: list[bool]) -> bool | None:
+    """What all of them say; None where they differ."""
+    return outcomes[0] if len(set(outcomes)) == 1 else None

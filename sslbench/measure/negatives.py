@@ -1,0 +1,24 @@
+"""How many negatives an anchor has in a contrastive loss, counted from the loss itself."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from sslbench.hooks.contracts import Progress
+
+
+def negatives_per_anchor(method: Any, images: int, size: int) -> float:
+    """Negatives beside the positive, for a method with two views whose loss is a softmax cross-entropy.
+
+    All ``images`` are the same grey square of ``size`` px, so that every similarity is the same and the loss is
+    ``log(1 + negatives)``, at any temperature. Raises ValueError for fewer than two images.
+    """
+    if images < 2:
+        raise ValueError(f"{images} images have no negatives; at least 2 are needed")
+    import torch
+
+    views = [torch.full((images, 3, size, size), 0.5)] * 2
+    with torch.no_grad():
+        loss, _ = method(views, mask=None, progress=Progress(0, 1, 0, 1))
+    return math.exp(float(loss)) - 1
