@@ -44,7 +44,7 @@ def simulate(
     """
     registry = registry or default_registry()
     wanted = registry.names("simulator") if names is None else names
-    specs = [registry.get("simulator", name) for name in wanted]
+    specs = [spec for name in wanted if isinstance(spec := registry.get("simulator", name), SimulatorSpec)]
     ready = list(zip(specs, resolved(specs, given or {}), strict=True))
     return (run_one(spec, params, seed) for spec, params in ready)
 
