@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, cast
 
 from sslbench.errors import UserError, did_you_mean
 from sslbench.hooks.contracts import SimulationResult
@@ -44,12 +44,12 @@ def simulate(
     """
     registry = registry or default_registry()
     wanted = registry.names("simulator") if names is None else names
-    specs = [spec for name in wanted if isinstance(spec := registry.get("simulator", name), SimulatorSpec)]
+    specs = [cast(SimulatorSpec, registry.get("simulator", name)) for name in wanted]
     ready = list(zip(specs, resolved(specs, given or {}), strict=True))
     return (run_one(spec, params, seed) for spec, params in ready)
 
 
-def resolved(specs: list[Any], given: Mapping[str, Any]) -> list[Params]:
+def resolved(specs: list[SimulatorSpec], given: Mapping[str, Any]) -> list[Params]:
     """The parameters of each simulator. Raises UserError with one line per mistake."""
     # A single simulator says itself which parameters it has.
     if len(specs) != 1:

@@ -19,7 +19,10 @@ def build_plugin(kind: str, reference: str, where: str = "") -> Any:
     plugin that is broken.
     """
     wanted = parse_reference(reference, where)
-    spec = default_registry().get(kind, wanted.name)
+    try:
+        spec = default_registry().get(kind, wanted.name)
+    except UserError as error:
+        raise UserError(f"{where}: {error.messages[0]}" if where else error.messages[0]) from None
     params, mistakes = resolve(spec.label, spec.params, wanted.given, spec.presets)
     if params is None:
         raise UserError(*(f"{where}: {line}" if where else line for line in mistakes))

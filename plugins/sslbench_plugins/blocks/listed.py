@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator
+from pydantic import AfterValidator, BeforeValidator
 
 
 def separated(value: Any) -> Any:
@@ -17,5 +17,14 @@ def separated(value: Any) -> Any:
 Several = BeforeValidator(separated)
 """annotates a tuple: ``Annotated[tuple[float, ...], Several]``"""
 
+
+def not_empty(value: tuple[Any, ...]) -> tuple[Any, ...]:
+    if not value:
+        raise ValueError("name at least one")
+    return value
+
+
+OneOrMore = AfterValidator(not_empty)
+"""as the last annotation of a tuple; pydantic's min_length would complain of a wrong item as well as of no item"""
 Words = Annotated[tuple[str, ...], Several]
 """names, or references such as ``simclr:strength=0.5``"""

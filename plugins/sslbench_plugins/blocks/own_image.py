@@ -78,5 +78,7 @@ def names_and_views(
             found[reference] = registered_views(reference.removeprefix("augmentation."), where)
         except UserError as error:
             line = error.messages[0]
-            raise UserError(f"{line}; or the simulator's own: {', '.join(own)}") from None
+            if "unknown augmentation" not in line:
+                raise
+            raise UserError(f"{line}; the simulator's own are {', '.join(own)}") from None
     return found

@@ -22,8 +22,10 @@ def scores(first: Floats, second: Floats) -> dict[str, Scored]:
     """
     if first.shape != second.shape or first.ndim != 1 or not len(first):
         raise ValueError(f"costs of shapes {first.shape} and {second.shape}; expected two [N] of one length, not 0")
-    one, other = min_max_scaled(first), min_max_scaled(second)
     nothing: list[float | None] = [None] * len(first)
+    if len(first) == 1:
+        return dict.fromkeys(SCORES, (nothing, "one candidate alone has nothing to be weighed against"))
+    one, other = min_max_scaled(first), min_max_scaled(second)
     found: dict[str, Scored] = {}
     if one is None or other is None:
         flat = "a cost is the same for all: it cannot be scaled to 0..1"

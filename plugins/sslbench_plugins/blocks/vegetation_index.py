@@ -40,7 +40,7 @@ def index_row(version: str, index: Channels, raw: Channels) -> dict[str, Any]:
     ranks = pearson(rankdata(index[both]), rankdata(raw[both])) if both.any() else None
     reasons = [
         *([] if known.size else ["no pixel has a defined NDVI"]),
-        *([] if ranks is not None else ["no order of pixels"]),
+        *([] if ranks is not None else ["all pixels have the same NDVI: there is no order to compare"]),
     ]
     return {
         "version": version,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 from numpy.random import RandomState
@@ -20,7 +20,7 @@ from sslbench import (
     param,
 )
 from sslbench_plugins.blocks.correlation import pearson_rows
-from sslbench_plugins.blocks.listed import Words
+from sslbench_plugins.blocks.listed import OneOrMore, Words
 from sslbench_plugins.blocks.own_image import names_and_views, read_image
 from sslbench_plugins.blocks.simple_views import VIEWS
 
@@ -38,10 +38,9 @@ class AnalyzerParams(SimulatorParams):
     image: str = param("", "an image file of yours; empty: the drawn disc, rectangle and stripe", unit="path")
     size: int = param(64, "side that your image is resized and cropped to", ge=8, le=512, unit="px")
     draws: int = param(100, "pairs of views of each pair of augmentations", ge=1, le=10_000)
-    augmentations: Words = param(
+    augmentations: Annotated[Words, OneOrMore] = param(
         tuple(VIEWS),
         "what to pair: crop, flip, brightness, blur, greyscale, or any registered one; a+b+c",
-        min_length=1,
     )
 
 
@@ -133,7 +132,7 @@ class AugmentationAnalyzer:
     @staticmethod
     def self_pair_claim(drawn: dict[int, NDArray[np.float64]], name: str, reading: str) -> Claim:
         means = {seed: mean(values) for seed, values in drawn.items()}
-        lowest = [float(values[~np.isnan(values)].min(initial=1.0)) for values in drawn.values()]
+        lowest = [None if m is None else float(np.nanmin(drawn[seed])) for seed, m in means.items()]
         exact = float(np.mean([(values == 1).mean() for values in drawn.values()]))
         words = "one view by each" if reading == "pair" else "applied twice to both views"
         return judge_claim(
@@ -141,7 +140,8 @@ class AugmentationAnalyzer:
             SOURCE,
             f"mean correlation of at least {HIGH:g}, and below 1",
             {s: None if m is None else HIGH <= m < 1 for s, m in means.items()},
-            f"mean {across_seeds(list(means.values()))}, lowest {min(lowest):.3g}, exactly 1 in {exact:.0%} of draws",
+            f"mean {across_seeds(list(means.values()))}, lowest {across_seeds(lowest)},"
+            f" exactly 1 in {exact:.0%} of the draws",
         )
 
 
@@ -178,7 +178,8 @@ def pair_row(first: str, second: str, pair: NDArray[np.float64], composed: NDArr
 def matrix(names: list[str], pairs: list[dict[str, Any]], key: str) -> list[dict[str, Any]]:
     """A row for each first augmentation, a column for each second."""
     values = {(row["first"], row["second"]): row[key] for row in pairs}
-    return [{"first": a, **{b: values[a, b] for b in names}} for a in names]
+    rows = [{"first": a, **{b: values[a, b] for b in names}} for a in names]
+    return [{**row, "reason": "no draw has a correlation: see pairs" if None in row.values() else ""} for row in rows]
 
 
 def extreme(pairs: list[dict[str, Any]], reading: str, which: str) -> dict[str, Any]:

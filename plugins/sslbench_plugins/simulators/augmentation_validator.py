@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 from numpy.random import RandomState
@@ -21,7 +21,7 @@ from sslbench import (
 )
 from sslbench_plugins.blocks.correlation import pearson
 from sslbench_plugins.blocks.grey_views import VIEWS, WHITE, brightness, scene
-from sslbench_plugins.blocks.listed import Words
+from sslbench_plugins.blocks.listed import OneOrMore, Words
 from sslbench_plugins.blocks.own_image import names_and_views, read_image
 
 Picture = NDArray[np.float64]
@@ -36,10 +36,9 @@ SOURCE = "tutorial on self-supervised learning, exercise on augmentations for me
 class ValidatorParams(SimulatorParams):
     image: str = param("", "an image file of yours, judged as grey; empty: the drawn scene", unit="path")
     size: int = param(64, "side that your image is resized and cropped to", ge=8, le=1024, unit="px")
-    augmentations: Words = param(
+    augmentations: Annotated[Words, OneOrMore] = param(
         ("rotation", "flip", "elastic", "brightness", "noise"),
         "what to apply, in this order: rotation, flip, elastic, brightness, noise, or any registered one; a+b+c",
-        min_length=1,
     )
 
 
@@ -157,7 +156,7 @@ def claims(measured: dict[int, dict[str, dict[str, Any]]]) -> list[Claim]:
             SOURCE,
             "the brighter half changes sides under the flip and under no other",
             told(lambda one: [n for n in VIEWS if not one[n]["anatomy_kept"]] == ["flip"]),
-            "broken on " + ", ".join(f"{count} seeds by {name}" for name, count in broken.items() if count),
+            "broken " + (", ".join(f"on {n} seeds by {name}" for name, n in broken.items() if n) or "by none"),
         ),
         judge_claim(
             "brightness keeps the signal best",

@@ -24,7 +24,7 @@ from sslbench import (
     param,
 )
 from sslbench_plugins.blocks.coverage import coverage_uniformity, mean_visible_distance, reconstruction_difficulty
-from sslbench_plugins.blocks.listed import Several, Words
+from sslbench_plugins.blocks.listed import OneOrMore, Several, Words
 
 Masks = NDArray[np.bool_]
 SOURCE = "tutorial on self-supervised learning, exercise on masking strategies"
@@ -36,7 +36,10 @@ MEASURES = ("mean_visible_distance", "coverage_uniformity", "reconstruction_diff
 
 def rows_and_columns(value: Any) -> Any:
     """``"14x14"`` -> ``["14", "14"]``."""
-    return value.lower().split("x") if isinstance(value, str) else value
+    sides = value.lower().split("x") if isinstance(value, str) else value
+    if not isinstance(sides, (list, tuple)) or len(sides) != 2:
+        raise ValueError("expected ROWSxCOLUMNS, such as 8x8")
+    return sides
 
 
 Side = Annotated[int, Field(ge=1, le=64)]
@@ -46,8 +49,8 @@ class MaskingComparatorParams(SimulatorParams):
     grid: Annotated[tuple[Side, Side], BeforeValidator(rows_and_columns)] = param(
         (8, 8), "ROWSxCOLUMNS", unit="patches"
     )
-    ratios: Annotated[tuple[Annotated[float, Field(gt=0, lt=1)], ...], Several] = param(
-        (0.25, 0.5, 0.75, 0.9), "shares of the patches that are hidden, each in (0, 1), a+b+c", min_length=1
+    ratios: Annotated[tuple[Annotated[float, Field(gt=0, lt=1)], ...], Several, OneOrMore] = param(
+        (0.25, 0.5, 0.75, 0.9), "shares of the patches that are hidden, each in (0, 1), a+b+c"
     )
     draws: int = param(100, "masks of each kind", ge=1, le=10_000)
     maskings: Words = param((), "registered maskings, a+b+c, such as random+block; empty: all that are installed")
@@ -131,6 +134,7 @@ def samples(masks: dict[tuple[str, float], Masks | str]) -> list[dict[str, Any]]
             "strategy": name,
             "ratio": ratio,
             "visible_values": [] if isinstance(one, str) else (np.flatnonzero(~one[0]) + 1).tolist(),
+            "reason": one if isinstance(one, str) else "",
         }
         for (name, ratio), one in masks.items()
     ]

@@ -19,7 +19,7 @@ from sslbench import (
     judge_claim,
     param,
 )
-from sslbench_plugins.blocks.listed import Several
+from sslbench_plugins.blocks.listed import OneOrMore, Several
 from sslbench_plugins.blocks.trade_off import SCORES, scores, winners
 
 Floats = NDArray[np.float64]
@@ -32,8 +32,8 @@ QUANTITIES = ("l2_distance", "staleness_steps", "variance_over_time", "variance_
 
 
 class MomentumParams(SimulatorParams):
-    m: Annotated[tuple[Annotated[float, Field(ge=0, lt=1)], ...], Several] = param(
-        (0.9, 0.99, 0.999, 0.9999), "momenta of the target, each in [0, 1), a+b+c", min_length=1
+    m: Annotated[tuple[Annotated[float, Field(ge=0, lt=1)], ...], Several, OneOrMore] = param(
+        (0.9, 0.99, 0.999, 0.9999), "momenta of the target, each in [0, 1), a+b+c"
     )
     steps: int = param(500, "steps of the online encoder", ge=1, le=20_000, unit="steps")
     parameters: int = param(100, "parameters of the encoder", ge=1, le=100_000)

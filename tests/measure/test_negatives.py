@@ -1,0 +1,31 @@
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+
+from sslbench.measure.negatives import negatives_per_anchor
+from sslbench.testing.fakes import TinyBackbone
+from sslbench_plugins.methods.simclr import SimCLRParams, build
+
+
+@pytest.mark.parametrize("images", [2, 5, 16])
+@pytest.mark.parametrize("temperature", [0.1, 0.5])
+def test_nt_xent_has_two_negatives_for_every_other_image(images, temperature):
+    params = SimCLRParams(temperature=temperature)
+    method = build(params, backbone=TinyBackbone(), image_size=8, mask_ratio=None)
+    assert negatives_per_anchor(method, images, 8) == pytest.approx(2 * (images - 1), rel=1e-4)
+
+
+def test_it_is_the_loss_that_is_counted():
+    def method(views, *, mask, progress):
+        assert [list(view.shape) for view in views] == [[4, 3, 8, 8]] * 2
+        return torch.tensor(math.log(11)), {}
+
+    assert negatives_per_anchor(method, 4, 8) == pytest.approx(10)
+
+
+def test_one_image_has_none():
+    with pytest.raises(ValueError, match="1 images have no negatives"):
+        negatives_per_anchor(None, 1, 8)

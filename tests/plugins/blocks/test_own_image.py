@@ -1,0 +1,69 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from numpy.random import RandomState
+from PIL import Image
+
+from sslbench import UserError, build_plugin
+from sslbench_plugins.blocks.own_image import names_and_views, read_image, registered_views
+
+
+def test_an_image_is_cropped_and_resized(tmp_path):
+    pixels = np.zeros((20, 40, 3), dtype=np.uint8)
+    pixels[:, 10:30] = (10, 20, 30)
+    Image.fromarray(pixels).save(tmp_path / "x.png")
+    found = read_image(str(tmp_path / "x.png"), 20, "image")
+    assert found.shape == (3, 20, 20)
+    assert found.dtype == np.float64
+    assert (found == np.array([10, 20, 30.0])[:, None, None]).all()
+
+
+def test_what_is_no_image_is_told(tmp_path):
+    (tmp_path / "x.png").write_text("words")
+    for name, words in (("x.png", "not an image that Pillow can read"), ("none.png", "No such file or directory")):
+        with pytest.raises(UserError) as caught:
+            read_image(str(tmp_path / name), 16, "image")
+        assert caught.value.messages[0] == f"image = {str(tmp_path / name)!r}: {words}; expected an image file"
+
+
+def test_a_registered_augmentation_is_applied_as_training_does():
+    images = RandomState(0).uniform(0, 255, (3, 3, 16, 16))
+    found = registered_views("simclr", "augmentations")(images, RandomState(5))
+    generator = torch.Generator().manual_seed(int(RandomState(5).randint(2**31 - 1)))
+    view = build_plugin("augmentation", "simclr").view(0, "global", 16)
+    plain = view(torch.from_numpy(images.round().astype(np.uint8)), generator)
+    assert np.abs(found - 255 * plain.double().numpy()).max() < 1e-9
+
+
+def test_nothing_done_is_nothing_changed():
+    images = RandomState(0).randint(0, 256, (2, 3, 16, 16)).astype(float)
+    assert np.abs(registered_views("none", "x")(images, RandomState(0)) - images).max() < 1e-4
+
+
+def test_own_names_come_first_and_the_prefix_means_the_registered_one():
+    def own(images, rng):
+        return images
+
+    found = names_and_views(("none", "augmentation.none"), {"none": own}, "augmentations")
+    assert list(found) == ["none", "augmentation.none"]
+    assert found["none"] is own
+    assert found["augmentation.none"] is not own
+
+
+@pytest.mark.parametrize(
+    ("names", "words"),
+    [
+        (
+            ("nome",),
+            "augmentations: unknown augmentation 'nome'; did you mean 'none'? (see: sslbench list",
+        ),
+        (("flip", "flip"), "augmentations: 'flip' is named twice"),
+        (("simclr:flip=2",), "augmentations: augmentation 'simclr': flip = 2: input should be less than or equal to 1"),
+    ],
+)
+def test_mistakes(names, words):
+    with pytest.raises(UserError) as caught:
+        names_and_views(names, {"flip": None}, "augmentations")
+    assert caught.value.messages[0].startswith(words)
