@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -54,7 +55,10 @@ def read_tiff(file: Path, prefix: str) -> np.ndarray:
             f"{prefix}: GeoTIFF needs rasterio, which is not installed: pip install 'sslbench[geotiff]'"
         ) from None
     try:
-        with rasterio.open(file) as opened:
-            return opened.read()
+        # A TIFF without a place on earth is as good an image.
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            with rasterio.open(file) as opened:
+                return opened.read()
     except (rasterio.errors.RasterioError, OSError) as error:
         raise UserError(f"{prefix}: not a GeoTIFF: {str(error).partition(chr(10))[0]}") from None

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import sys
+import warnings
 
 import numpy as np
 import pytest
@@ -56,11 +57,16 @@ def test_geotiff_without_rasterio_says_what_to_install(tmp_path, monkeypatch):
         read_channels(str(tmp_path / "x.tif"), "image")
 
 
+@pytest.mark.filterwarnings("ignore")
 def test_a_geotiff_is_read_channels_first(tmp_path):
     rasterio = pytest.importorskip("rasterio")
     array = np.arange(24, dtype=np.float32).reshape(2, 3, 4)
-    transform = rasterio.transform.from_origin(0, 0, 1, 1)
-    shape = {"count": 2, "height": 3, "width": 4, "dtype": "float32", "transform": transform}
+    shape = {"count": 2, "height": 3, "width": 4, "dtype": "float32"}
     with rasterio.open(tmp_path / "x.tif", "w", driver="GTiff", **shape) as file:
         file.write(array)
-    assert (read_channels(str(tmp_path / "x.tif"), "image") == array).all()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert (read_channels(str(tmp_path / "x.tif"), "image") == array).all()
+    (tmp_path / "bad.tif").write_text("words")
+    with pytest.raises(UserError, match="not a GeoTIFF: "):
+        read_channels(str(tmp_path / "bad.tif"), "image")

@@ -1,0 +1,116 @@
+from __future__ import annotations
+
+import shlex
+
+import pytest
+
+from sslbench.cli.main import COMMANDS
+from sslbench.execute import claims
+from sslbench.execute.claims import NOT_MEASURED, all_claims, negatives, published, queue, speed_up
+from sslbench.hooks.registry import Registry
+
+
+def record(method="mae", ratio=0.75, seed=0, speed=300.0, batch=32, top1=0.9, queue_size=None):
+    return {
+        "status": "done",
+        "method": method,
+        "masking": "random" if method == "mae" else None,
+        "mask_ratio": ratio,
+        "dataset": "digits",
+        "backbone": "vit",
+        "augmentation": "none",
+        "seed": seed,
+        "params": {"method": {"queue_size": queue_size}, "training": {"batch_size": batch, "device": "cpu"}},
+        "metrics": {"knn_top1": {"value": top1}},
+        "pretraining": {"images_per_second": speed},
+    }
+
+
+@pytest.mark.parametrize(
+    ("slow", "verdict"), [([90.0, 80.0], "holds"), ([110.0, 150.0], "fails"), ([90.0, 150.0], "undecided")]
+)
+def test_the_speed_up_is_judged_seed_by_seed(slow, verdict):
+    records = [record(seed=seed) for seed in (0, 1)]
+    records += [record(ratio=0.02, seed=seed, speed=speed) for seed, speed in enumerate(slow)]
+    row = speed_up(records)
+    assert (row["verdict"], row["seeds"]) == (verdict, [0, 1])
+    assert "times as fast" in row["measured"]
+
+
+@pytest.mark.parametrize(
+    "records",
+    [
+        [],
+        [record()],
+        [record(ratio=0.02)],
+        [record(), record(ratio=0.5)],
+        [record(), record(ratio=0.02, seed=1)],
+        [record(method="simclr", ratio=None)],
+        [record(), record(ratio=0.02, speed=None)],
+    ],
+)
+def test_a_speed_up_without_both_runs_is_not_measured(records):
+    row = speed_up(records)
+    assert row["verdict"] == NOT_MEASURED
+    assert row["command"].startswith("sslbench run -m mae")
+
+
+@pytest.mark.parametrize(("small", "verdict"), [(0.89, "holds"), (0.95, "holds"), (0.85, "fails")])
+def test_the_queue_is_judged_by_the_smallest_and_the_largest_batch(small, verdict):
+    def moco(batch, top1, queue_size=64):
+        return record("moco", None, batch=batch, top1=top1, queue_size=queue_size)
+
+    records = [moco(256, 0.9), moco(32, small), moco(64, 0.1), moco(32, 0.0, queue_size=8)]
+    assert queue(records)["verdict"] == verdict
+    assert queue(records[:1])["verdict"] == NOT_MEASURED
+
+
+def test_negatives_are_counted_in_the_loss(monkeypatch):
+    row = negatives(Registry())
+    assert row["verdict"] == "holds"
+    assert "N = 2: 2.0, N = 8: 14.0, N = 32: 62.0, N = 128: 254.0" in row["measured"]
+    monkeypatch.setattr("sslbench.measure.negatives.negatives_per_anchor", lambda method, images, size: images - 1)
+    assert negatives(Registry())["verdict"] == "fails"
+
+
+def test_negatives_without_the_method(monkeypatch):
+    monkeypatch.setenv("SSLBENCH_PLUGINS", "nothing")
+    row = negatives(Registry())
+    assert row["verdict"] == NOT_MEASURED
+    assert "unknown method 'simclr'" in row["measured"]
+
+
+def test_the_published_figure_is_that_of_another_protocol(monkeypatch):
+    row = published()
+    assert row["verdict"] == "fails"
+    assert "the authors give 86.5 linear and 83.5 for k-NN; 83.5 is their k-NN" in row["measured"]
+    monkeypatch.setitem(claims.DINOV2, "claimed", 86.5)
+    assert published()["verdict"] == "holds"
+
+
+def test_every_claim_has_evidence_and_a_command(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("SSLBENCH_PLUGINS", "simulator.label-bottleneck,method.simclr,backbone.convnet-small")
+    rows = all_claims(registry=Registry())
+    assert len(rows) == 5
+    for row in rows:
+        assert list(row) == ["statement", "source", "expected", "measured", "verdict", "seeds", "command"]
+        assert all(row[key] for key in row if key != "seeds")
+        for command in row["command"].split(" && "):
+            assert shlex.split(command)[:2] in [["sslbench", name] for name in COMMANDS]
+    assert [row["verdict"] for row in rows].count(NOT_MEASURED) == 2
+    assert rows[0]["command"] == "sslbench simulate label-bottleneck"
+    assert all_claims(7, registry=Registry())[0]["command"] == "sslbench simulate label-bottleneck --seed 7"
+
+
+def test_finished_runs_are_found_where_run_leaves_them(monkeypatch, tmp_path):
+    from sslbench.store.results import ResultsStore
+
+    monkeypatch.chdir(tmp_path)
+    assert claims.usual_folders() == []
+    folder = tmp_path / "sslbench-results/mae-tokens"
+    with ResultsStore.open_for_writing(folder) as store:
+        for number, one in enumerate((record(), record(ratio=0.02, speed=50.0), {**record(), "status": "failed"})):
+            store.put({**one, "cell": str(number)}, suite="s", description=str(number), inputs={})
+    assert [len(claims.records_of(one)) for one in claims.usual_folders()] == [2]
+    assert speed_up(claims.records_of(folder))["measured"] == "6 times as fast; true on 1 of 1 seeds"
