@@ -21,6 +21,8 @@ if TYPE_CHECKING:
         Dataset,
         EvaluationData,
         FeatureSet,
+        JudgedInput,
+        JudgedModel,
         Masking,
         Metric,
         Progress,
@@ -56,8 +58,8 @@ _HOME = {
     "plan.expand": "Overrides",
     "execute.worker": "run_work",
     "hooks.claims": "across_seeds judge_claim",
-    "hooks.contracts": "Augmentation Claim Dataset EvaluationData FeatureSet Masking Metric Progress"
-    " SimulationResult Split ViewRequest hidden_count",
+    "hooks.contracts": "Augmentation Claim Dataset EvaluationData FeatureSet JudgedInput JudgedModel Masking Metric"
+    " Progress SimulationResult Split ViewRequest hidden_count",
     "hooks.kinds": "AugmentationSpec BackboneSpec DatasetSpec EvaluatorSpec ExecutorSpec MaskingSpec"
     " MethodSpec SimulatorSpec",
     "hooks.params": "MaskingParams MethodParams Params SimulatorParams param",
@@ -83,6 +85,8 @@ __all__ = [
     "ExecutorSpec",
     "FeatureSet",
     "Handle",
+    "JudgedInput",
+    "JudgedModel",
     "Masking",
     "MaskingParams",
     "MaskingSpec",

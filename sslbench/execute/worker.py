@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from sslbench.measure.flops import step_flops_per_image
 from sslbench.measure.machine import torch_facts
 from sslbench.store.artifacts import PretrainingFiles, pretraining_files
 from sslbench.store.provenance import provenance
-from sslbench.train.checkpoint import load_tensors, save_tensors
+from sslbench.train.checkpoint import load_tensors, save_tensors, weights_digest
 from sslbench.train.data import Judged, judged
 from sslbench.train.features import (
     COLLAPSED_EMBEDDINGS,
@@ -31,6 +31,7 @@ from sslbench.train.features import (
     load_extraction,
     save_extraction,
 )
+from sslbench.train.judged_model import TrainedModel
 from sslbench.train.models import Method
 from sslbench.train.pretrain import Pretraining, Schedule, Trained
 from sslbench.train.randomness import seed_everything
@@ -69,13 +70,15 @@ def run_work(work: Work, emit: Emit, registry: Registry | None = None) -> None:
             bench.emit_failure(evaluation, error, pretraining, found)
 
 
-@dataclass(frozen=True)
+@dataclass
 class Bench:
     """One piece of work on this machine."""
 
     work: Work
     emit: Emit
     registry: Registry
+    model: TrainedModel | None = field(default=None, init=False)
+    """made when the first evaluator asks for it"""
 
     @property
     def device(self) -> torch.device:
@@ -113,7 +116,14 @@ class Bench:
         else:
             pretraining = self.train(method, data)
         self.say("extracting features")
-        found = extract_all(method.to(self.device).encoder, data, self.device, self.work.training["precision"])
+        found = extract_all(
+            method.to(self.device).encoder,
+            data,
+            self.device,
+            self.work.training["precision"],
+            wanted=method.judged_input,
+        )
+        self.model = self.trained_model(method, data)
         self.keep(lambda: save_extraction(self.files.features, found), "features")
         return pretraining, found
 
@@ -145,9 +155,32 @@ class Bench:
             raise kept
         return kept
 
-    def method(self, data: Judged) -> Method:
-        """The method on its backbone, initialised from the seed."""
-        seed_everything(self.work.seed, "init")
+    def trained_model(self, method: Method, data: Judged) -> TrainedModel:
+        settings = self.work.training
+        return TrainedModel(
+            method,
+            lambda seed: self.method(data, seed),
+            data,
+            self.device,
+            settings["precision"],
+            self.work.mask_ratio,
+        )
+
+    def judged_model(self) -> TrainedModel:
+        """The trained model, built again where only features were read. Raises SslbenchError without its weights."""
+        if self.model is None:
+            data = self.data()
+            method = self.method(data)
+            if self.method_spec().trains and not self.load_weights(method):
+                raise SslbenchError(
+                    f"{self.files.weights} is gone or cannot be read; --fresh trains this pretraining again"
+                )
+            self.model = self.trained_model(method, data)
+        return self.model
+
+    def method(self, data: Judged, seed: int | None = None) -> Method:
+        """The method on its backbone, initialised from the seed (default: the work's)."""
+        seed_everything(self.work.seed if seed is None else seed, "init")
         backbone = self.built("backbone", image_size=data.image_size)
         context: dict[str, Any] = {"image_size": data.image_size, "mask_ratio": self.work.mask_ratio}
         if self.method_spec().uses_labels:
@@ -248,9 +281,15 @@ class Bench:
         spec = self.registry.get("evaluator", evaluation.name)
         evaluator = spec.build(spec.params(**evaluation.params))
         classes = 0 if found.train.labels is None else int(found.train.labels.max()) + 1
+        assert isinstance(spec, EvaluatorSpec)
+        model = self.judged_model() if spec.uses_model else None
+        before = weights_digest(model.method) if model else ""
         seed_everything(self.work.seed, "judge")
-        data = EvaluationData(found.train, found.test, classes, self.work.seed)
+        data = EvaluationData(found.train, found.test, classes, self.work.seed, model)
         metrics = [described_metric(metric) for metric in evaluator.evaluate(data)]
+        if model and weights_digest(model.method) != before:
+            self.model = None
+            raise RuntimeError(f"evaluator {evaluation.name!r} changed the model that it judges")
         status, reason = "done", None
         if found.spread is None:
             status, reason = "failed", "the features are not finite"

@@ -16,6 +16,8 @@ from sslbench.plan.identity import harness_identity, plugin_identity
 from sslbench.plan.reference import Reference, parse_reference, read_reference
 from sslbench.plan.suite import AXES, RawSuite, Training, check_layout
 
+KNOWN_OF_DATA = frozenset({"labels", "factors", "mask", "depth"})
+"""What only a data set can provide."""
 AUTO = "auto"
 """As an augmentation: what the data set recommends, else the method's own."""
 
@@ -204,7 +206,7 @@ def expand(suite: Suite) -> list[Cell]:
                 seen.add(shared.key)
                 reason = senseless(method, backbone, dataset)
                 for evaluator in filter(None, suite.axes["evaluator"]):
-                    cells.append(Cell(shared, evaluator, reason or unjudgeable(evaluator, dataset)))
+                    cells.append(Cell(shared, evaluator, reason or unjudgeable(evaluator, shared)))
     return cells
 
 
@@ -236,11 +238,24 @@ def senseless(method: Choice, backbone: Choice | None, dataset: Choice) -> str |
     return None
 
 
-def unjudgeable(evaluator: Choice, dataset: Choice) -> str | None:
-    """Why an evaluator cannot judge on a data set, or None."""
-    if not isinstance(evaluator.spec, EvaluatorSpec) or not isinstance(dataset.spec, DatasetSpec):
+def unjudgeable(evaluator: Choice, shared: Pretraining) -> str | None:
+    """Why an evaluator cannot judge a pretraining, or None."""
+    spec, dataset, method = evaluator.spec, shared.dataset.spec, shared.method.spec
+    if (
+        not isinstance(spec, EvaluatorSpec)
+        or not isinstance(dataset, DatasetSpec)
+        or not isinstance(method, MethodSpec)
+    ):
         return None
-    missing = evaluator.spec.needs - dataset.spec.provides
+    of_data = spec.needs & (KNOWN_OF_DATA | dataset.provides)
+    missing = of_data - dataset.provides
     if missing:
-        return f"{evaluator.name} needs {', '.join(sorted(missing))}; data set {dataset.name} has none"
+        return f"{evaluator.name} needs {', '.join(sorted(missing))}; data set {shared.dataset.name} has none"
+    provided = method.provided(shared.method.params)
+    if shared.backbone is not None and isinstance(shared.backbone.spec, BackboneSpec):
+        provided |= {"encoder"} | shared.backbone.spec.provided(shared.backbone.params)
+    missing = spec.needs - of_data - provided
+    if missing:
+        who = f"{shared.method.name} on {shared.backbone.name}" if shared.backbone else shared.method.name
+        return f"{evaluator.name} needs {', '.join(sorted(missing))}; {who} has none"
     return None

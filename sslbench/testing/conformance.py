@@ -34,7 +34,8 @@ from sslbench.hooks.kinds import (
     Spec,
 )
 from sslbench.hooks.params import resolve
-from sslbench.testing.fakes import TinyBackbone, TinyTokenBackbone, blobs
+from sslbench.testing.fakes import TinyBackbone, TinyTokenBackbone, blobs, judged_scenes
+from sslbench.train.checkpoint import weights_digest
 from sslbench.train.models import Backbone, Method, TokenBackbone
 
 SIZE = 16
@@ -215,20 +216,34 @@ def training_problems(method: Method, ratio: float | None, uses_labels: bool = F
 
 
 def of_evaluator(spec: Spec, params: Any) -> Problems:
-    data = blobs(per_class=40)
+    assert isinstance(spec, EvaluatorSpec)
+    data = judged_scenes() if spec.uses_model else blobs(per_class=40)
     before = data.train.features.clone()
+    weights = weights_digest(data.model.method) if data.model else ""
     metrics = list(spec.build(params).evaluate(data))
     if not metrics:
         yield "it yields no metric"
     for metric in metrics:
         if metric.value is not None and not math.isfinite(metric.value):
             yield f"{metric.name} is {metric.value}; what cannot be measured is None"
+        if metric.value is None and not metric.reason:
+            yield f"{metric.name} is None without a reason"
     if not torch.equal(before, data.train.features):
         yield "it changed the features, which other evaluators share"
+    if data.model and weights_digest(data.model.method) != weights:
+        yield "it changed the model, which other evaluators share"
     again = {metric.name: metric.value for metric in spec.build(params).evaluate(data)}
     if again != {metric.name: metric.value for metric in metrics}:
         yield "not the same for the same features and seed"
-    broken = FeatureSet(torch.full_like(before, math.nan), data.train.labels)
+    if spec.ranked_by(params) not in again:
+        yield f"its headline {spec.ranked_by(params)!r} is none of its metrics: {', '.join(again)}"
+    if not spec.uses_model:
+        yield from nan_problems(spec, params, data)
+
+
+def nan_problems(spec: EvaluatorSpec, params: Any, data: EvaluationData) -> Problems:
+    """Features that are no numbers must not become a figure."""
+    broken = FeatureSet(torch.full_like(data.train.features, math.nan), data.train.labels, data.train.factors)
     for metric in spec.build(params).evaluate(EvaluationData(broken, broken, data.classes, data.seed)):
         if metric.value is not None:
             yield f"{metric.name} is {metric.value} for features that are not numbers; it must be None with a reason"

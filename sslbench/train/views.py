@@ -8,7 +8,7 @@ import torch
 from torch import Generator, Tensor
 from torch.nn import functional
 
-from sslbench.hooks.contracts import Augmentation, BatchTransform, ViewRequest
+from sslbench.hooks.contracts import Augmentation, BatchTransform, JudgedInput, ViewRequest
 
 
 class Normalise:
@@ -38,18 +38,51 @@ class TrainingViews:
         return [self._normalise(transform(images, generator)) for transform in self._transforms]
 
 
-def centre_view(images: Tensor, size: int) -> Tensor:
-    """The view for judging: shorter side resized to ``size`` (antialiased), centre cropped.
+class JudgingView:
+    """The fixed view that encoders are judged by: resized, centre cropped, normalised."""
+
+    def __init__(self, wanted: JudgedInput, device: torch.device | str) -> None:
+        self.wanted = wanted
+        self.normalise = Normalise(wanted.mean, wanted.std, device)
+
+    def __call__(self, images: Tensor) -> Tensor:
+        """uint8 ``[B, 3, H, W]`` -> normalised float ``[B, 3, size, size]``."""
+        wanted = self.wanted
+        return self.normalise(centre_view(images, wanted.size, wanted.crop, wanted.interpolation))
+
+    def of_maps(self, maps: Tensor) -> Tensor:
+        """``[B, H, W]`` -> ``[B, size, size]``, each pixel the nearest one of the map."""
+        height, width = maps.shape[-2:]
+        size = self.wanted.size
+        if (height, width) == (size, size) and self.wanted.crop == 1:
+            return maps
+        rows, cols = (
+            centres(side, min(height, width), size, self.wanted.crop).to(maps.device) for side in (height, width)
+        )
+        return maps[:, rows[:, None], cols]
+
+
+def centres(side: int, shorter: int, size: int, crop: float) -> Tensor:
+    """int64 ``[size]``: the pixel of a map's ``side`` that lies under each pixel of the centre view."""
+    shown = shorter * crop
+    places = (side - shown) / 2 + (torch.arange(size, dtype=torch.float64) + 0.5) * shown / size
+    return places.floor().long().clamp_(0, side - 1)
+
+
+def centre_view(images: Tensor, size: int, crop: float = 1.0, interpolation: str = "bilinear") -> Tensor:
+    """The view for judging: shorter side resized to ``size / crop`` (antialiased), centre cropped.
 
     uint8 ``[B, 3, H, W]`` -> float ``[B, 3, size, size]`` in 0..1.
     """
     height, width = images.shape[-2:]
     values = images.float().div_(255)
-    if (height, width) == (size, size):
+    if (height, width) == (size, size) and crop == 1:
         return values
-    scale = size / min(height, width)
+    scale = size / crop / min(height, width)
     target = (max(size, round(height * scale)), max(size, round(width * scale)))
     if target != (height, width):
-        values = functional.interpolate(values, target, mode="bilinear", antialias=True, align_corners=False)
+        values = functional.interpolate(values, target, mode=interpolation, antialias=True, align_corners=False)
+        # Bicubic weights are negative here and there.
+        values = values.clamp_(0, 1) if interpolation == "bicubic" else values
     top, left = (target[0] - size) // 2, (target[1] - size) // 2
     return values[:, :, top : top + size, left : left + size].contiguous()
