@@ -69,7 +69,7 @@ def sslbench_backbones() -> list[BackboneSpec]:
             summary=__doc__.partition("\n")[0],
             params=ViTParams,
             build=build,
-            provides=frozenset({"tokens"}),
+            provides=frozenset({"tokens", "attention"}),
             citation="Dosovitskiy et al.: An Image Is Worth 16x16 Words, ICLR 2021; tiny, small: Touvron et al. 2021;"
             " positions: He et al. 2022",
         )

@@ -52,10 +52,19 @@ class ViTSmallImage(TokenBackbone):
         return self.patch_embed(to_patches(images, self.patch_size)) + positions
 
     def encode(self, tokens: Tensor) -> Tensor:
-        tokens = torch.cat([self.class_token.expand(len(tokens), -1, -1).to(tokens.dtype), tokens], dim=1)
+        tokens = self._with_class_token(tokens)
         for block in self.blocks:
             tokens = block(tokens)
         return self.norm(tokens)
+
+    def attention(self, images: Tensor) -> Tensor:
+        tokens = self._with_class_token(self.embed(images))
+        for block in self.blocks[:-1]:
+            tokens = block(tokens)
+        return self.blocks[-1].attention(tokens, slice(1))[:, :, 0, self.prefix_tokens :]
+
+    def _with_class_token(self, tokens: Tensor) -> Tensor:
+        return torch.cat([self.class_token.expand(len(tokens), -1, -1).to(tokens.dtype), tokens], dim=1)
 
     def forward(self, images: Tensor) -> Tensor:
         tokens = self.encode(self.embed(images))
@@ -79,7 +88,7 @@ def sslbench_backbones() -> list[BackboneSpec]:
             summary=__doc__.partition("\n")[0],
             params=ViTParams,
             build=build,
-            provides=frozenset({"tokens"}),
+            provides=frozenset({"tokens", "attention"}),
             presets={"quick": {"dim": 48, "depth": 2, "heads": 3}},
             citation="Dosovitskiy et al. 2021; width of ViT-Tiny: Touvron et al. 2021; positions: He et al. 2022",
         )

@@ -6,6 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from sslbench_plugins.blocks.full_precision import full_precision
+
 
 class TransformerBlock(nn.Module):
     """Self-attention, then an MLP, each behind a layer norm and added to its input: ``[B, N, D]`` -> ``[B, N, D]``."""
@@ -25,11 +27,27 @@ class TransformerBlock(nn.Module):
         tokens = tokens + self._attend(self.norm1(tokens))
         return tokens + self.mlp(self.norm2(tokens))
 
-    def _attend(self, tokens: Tensor) -> Tensor:
+    def attention(self, tokens: Tensor, rows: slice = slice(None)) -> Tensor:
+        """``[B, N, D]`` -> ``[B, heads, n, N]``, rows summing to 1: what ``forward`` mixes the tokens by, for the n
+        tokens that ``rows`` picks."""
+        q, k, _ = self._parts(self.norm1(tokens))
+        return attention_weights(q[:, :, rows], k, q.shape[-1] ** -0.5)
+
+    def _parts(self, tokens: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Queries, keys and values, ``[B, heads, N, D / heads]`` each."""
         batch, count, dim = tokens.shape
         q, k, v = self.qkv(tokens).view(batch, count, 3, self.heads, dim // self.heads).permute(2, 0, 3, 1, 4)
-        mixed = functional.scaled_dot_product_attention(q, k, v)
-        return self.proj(mixed.transpose(1, 2).reshape(batch, count, dim))
+        return q, k, v
+
+    def _attend(self, tokens: Tensor) -> Tensor:
+        mixed = functional.scaled_dot_product_attention(*self._parts(tokens))
+        return self.proj(mixed.transpose(1, 2).reshape(tokens.shape))
+
+
+def attention_weights(queries: Tensor, keys: Tensor, scale: float) -> Tensor:
+    """``[..., n, d]``, ``[..., N, d]`` -> float32 ``[..., n, N]``: softmax over the keys, rows summing to 1."""
+    with full_precision(queries):
+        return (queries.float() @ keys.float().mT * scale).softmax(dim=-1)
 
 
 def init_transformer(module: nn.Module) -> None:

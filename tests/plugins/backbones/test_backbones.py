@@ -65,7 +65,7 @@ def test_sizes_that_do_not_fit_are_named(given, words):
 @pytest.mark.parametrize("model", ["vit_tiny_patch16_224", "vit_small_patch14_reg4_dinov2"])
 def test_a_timm_transformer_gives_timms_features_from_its_tokens(model):
     spec = REGISTRY.get("backbone", "timm")
-    assert spec.provided(spec.params(name=model)) == {"tokens"}
+    assert spec.provided(spec.params(name=model)) == {"tokens", "attention"}
     backbone = build("timm", 56 if "patch14" in model else 32, name=model)
     assert isinstance(backbone, TokenBackbone)
     patches = backbone.grid[0] * backbone.grid[1]
