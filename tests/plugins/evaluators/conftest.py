@@ -37,7 +37,12 @@ def clusters() -> Callable[..., EvaluationData]:
 
 
 def make_scenes(
-    dataset: Any = None, make: Callable[[int], Method] | None = None, *, seed: int = 0, precision: str = "fp32"
+    dataset: Any = None,
+    make: Callable[[int], Method] | None = None,
+    *,
+    seed: int = 0,
+    precision: str = "fp32",
+    device: str = "cpu",
 ) -> EvaluationData:
     """A data set and a method as evaluators with ``uses_model`` get them; a ``TinyDataset`` of 16 px and an untrained
     ``TinyPainter`` unless others are given. ``make`` answers the method as a seed initialises it."""
@@ -48,9 +53,8 @@ def make_scenes(
 
     make = make or painter
     data = judged(dataset or TinyDataset(image_size=16), judge_on="test", train_images=None, image_size=None)
-    device = torch.device("cpu")
-    model = TrainedModel(make(seed), make, data, device, precision, mask_ratio=0.75)
-    found = extract_all(model.method.encoder, data, device, precision)
+    model = TrainedModel(make(seed), make, data, torch.device(device), precision, mask_ratio=0.75)
+    found = extract_all(model.method.encoder, data, model.device, precision)
     return EvaluationData(found.train, found.test, data.classes, seed, model)
 
 
