@@ -47,7 +47,7 @@ def suite_options(function: Callable[..., Any]) -> Callable[..., Any]:
         click.option("--executor", default="inline", show_default=True, metavar="NAME", help="Where the work runs."),
         click.option("--max-cells", type=click.IntRange(0), metavar="N", help="Run at most N cells now."),
         click.option("--strict-plugins", is_flag=True, help="Refuse to start if any installed plugin is broken."),
-        click.option("--download", is_flag=True, help="Allow data sets to be fetched."),
+        click.option("--download", is_flag=True, help="Allow data sets and models to be fetched."),
     ]
     for decorator in reversed(decorators):
         function = decorator(function)

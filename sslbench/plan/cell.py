@@ -65,6 +65,8 @@ class Pretraining:
     """of the data"""
     harness: str
     """code of the training loop"""
+    weights: str = ""
+    """fingerprint of the files that the method reads, if any"""
 
     @cached_property
     def choices(self) -> dict[str, Choice]:
@@ -95,7 +97,8 @@ class Pretraining:
     def inputs(self) -> dict[str, Any]:
         """The code and data that answer it."""
         code = {f"{kind} {choice.name!r}": choice.code for kind, choice in self.choices.items()}
-        return {"code": {"the harness": self.harness, **code}, "data": self.fingerprint}
+        weights = {"weights": self.weights} if self.weights else {}
+        return {"code": {"the harness": self.harness, **code}, "data": self.fingerprint, **weights}
 
     @cached_property
     def key(self) -> str:
@@ -115,7 +118,7 @@ class Cell:
     def inputs(self) -> dict[str, Any]:
         inputs = self.pretraining.inputs
         evaluator = {f"evaluator {self.evaluator.name!r}": self.evaluator.code}
-        return {"code": {**inputs["code"], **evaluator}, "data": inputs["data"]}
+        return {**inputs, "code": {**inputs["code"], **evaluator}}
 
     @cached_property
     def description(self) -> str:
@@ -162,4 +165,6 @@ def changed(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
     ]
     if before.get("data") != now.get("data"):
         reasons.insert(0, "the data changed")
+    if before.get("weights") != now.get("weights"):
+        reasons.insert(0, "the weights changed")
     return "; ".join(reasons) or "its key changed"

@@ -42,7 +42,7 @@ class TrainedModel:
         return copy.deepcopy(self.method.encoder).train()
 
     def scratch(self, seed: int) -> nn.Module:
-        return self._make(seed).encoder.to(self.device).train()
+        return self._make(seed).untrained().to(self.device).train()
 
     def pixels(self, split: SplitName, indices: Tensor) -> Tensor:
         return self._split(split).images[indices.cpu()].to(self.device)
