@@ -261,7 +261,9 @@ def work_of(group: Group, out: Path, request: Request) -> Work:
         training=shared.training.model_dump(mode="json"),
         mask_ratio=shared.mask_ratio,
         evaluations=tuple(
-            Evaluation(cell.evaluator.name, cell.evaluator.values, {"cell": cell.key, **cell.axes, "params": cell.params})
+            Evaluation(
+                cell.evaluator.name, cell.evaluator.values, {"cell": cell.key, **cell.axes, "params": cell.params}
+            )
             for cell in group.cells
         ),
         out=str(out),
