@@ -107,7 +107,7 @@ def network(config: Mapping[str, Any], size: int) -> Backbone:
         built: Backbone = build_plugin("backbone", backbone["name"], given=backbone["params"], image_size=side)
         return built
     check_known(config["architecture"])
-    given = dict(config.get("model_args") or {})
+    given = arguments_of(config)
     side = size or given.get("img_size") or (config.get("pretrained_cfg") or {}).get("input_size", [0])[-1]
     if side:
         try:
@@ -117,6 +117,11 @@ def network(config: Mapping[str, Any], size: int) -> Backbone:
             # Convolutional networks take any size and know no img_size.
             given.pop("img_size", None)
     return wrapped(timm_model(config, given), Recipe(config["architecture"], given))
+
+
+def arguments_of(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Of ``timm.create_model``, but for the number of classes, which is none."""
+    return {key: value for key, value in (config.get("model_args") or {}).items() if key != "num_classes"}
 
 
 def timm_model(config: Mapping[str, Any], arguments: Mapping[str, Any]) -> Any:
@@ -217,7 +222,7 @@ def provides(params: PretrainedParams) -> frozenset[str]:
     if "architecture" not in config:
         return frozenset({"encoder", *config["sslbench"].get("provides", ())})
     check_known(config["architecture"])
-    return timm_words(config["architecture"], json.dumps(config.get("model_args") or {}))
+    return timm_words(config["architecture"], json.dumps(arguments_of(config)))
 
 
 def config_here(params: PretrainedParams) -> Mapping[str, Any] | None:
