@@ -31,8 +31,10 @@ BASELINES = {"raw-pixels": 32, "random-init": SIZE}
 SCRATCH = "supervised"
 CURVE = (1, 2, 5, 10, 20, 50, 100, 200, 500)
 """labels a class"""
-POINTS = 6
-"""of the curve at the most"""
+POINTS, DRAWS = 6, 5
+"""of the curve: at the most, the largest of those there are labels for; and draws of the labels for each"""
+LABELS = 2_000
+"""that a point of the curve has at the most, all classes together: five fits of more take minutes on a CPU"""
 SCRATCH_IMAGES = 60_000
 """that the network trained from scratch sees at the most, all epochs together"""
 SCRATCH_EPOCHS = (3, 30)
@@ -150,10 +152,11 @@ def recipe(
 
 
 def tried(kitchen: Kitchen, model: Model, size: int, kind: str, folder: Folder) -> Row:
-    """Features, k-NN, linear probe and the curve of one model."""
-    points = [point for point in CURVE if point <= folder.fewest][-POINTS:]
+    """Features, k-NN and linear probe of one model, and the curve where it is not a baseline."""
+    most = min(folder.fewest, max(1, LABELS // len(folder.classes)))
+    points = [point for point in CURVE if point <= most][-POINTS:] if kind == "model" else []
     evaluators = [Reference(KNN, {"k": min(20, folder.fewest)}), Reference(PROBE)]
-    evaluators += [Reference(FEW_LABEL, {"labels": points})] if points else []
+    evaluators += [Reference(FEW_LABEL, {"labels": points, "draws": DRAWS})] if points else []
     row = row_of(kitchen.run(model.reference, size, evaluators), model.label, kind)
     if row.linear is None:
         return row

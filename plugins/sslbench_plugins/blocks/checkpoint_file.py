@@ -36,16 +36,24 @@ def tensors_of(path: Path) -> dict[str, Tensor]:
         # Training scripts leave their arguments beside the weights; a Namespace holds values and runs nothing.
         with torch.serialization.safe_globals([argparse.Namespace]):
             content = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        what = str(error).partition("\n")[0]
-        raise UserError(
-            f"{path} holds more than weights, and reading that could run code ({what});"
-            " save its state dict alone, best as safetensors"
-        ) from None
     except Exception as error:
-        what = str(error).partition("\n")[0] or type(error).__name__
-        raise UserError(f"{path} cannot be read as weights: {what}; allowed: {' '.join(SUFFIXES)}") from None
+        code = code_in(path) if isinstance(error, pickle.UnpicklingError) else []
+        if code:
+            raise UserError(
+                f"{path} holds more than weights ({', '.join(code[:NAMED])}), and reading that could run code;"
+                " save its state dict alone, best as safetensors"
+            ) from None
+        what = "" if isinstance(error, pickle.UnpicklingError) else f": {str(error).partition(chr(10))[0]}"
+        raise UserError(f"{path} cannot be read as weights{what}; allowed: {' '.join(SUFFIXES)}") from None
     return dict(flattened(content))
+
+
+def code_in(path: Path) -> list[str]:
+    """What else than tensors and plain values a torch file asks for, by name."""
+    try:
+        return torch.serialization.get_unsafe_globals_in_checkpoint(path)
+    except Exception:  # no file of torch's
+        return []
 
 
 def flattened(content: Any, name: str = "") -> Iterator[tuple[str, Tensor]]:
