@@ -74,7 +74,12 @@ def test_every_data_set_is_documented_with_its_parameters_and_defaults(name):
     section = next(part for part in DATASETS.split("\n## ") if f"`{name}`" in part.partition("\n")[0])
     found = re.findall(r"^\| `(\w+)` \| *(.*?) *\|", section, flags=re.MULTILINE)
     rows = dict(reversed(found))  # the first table of a section is that of its parameters
-    elsewhere = {("imagenette", "size"): "128", ("parquet", "size"): "0", ("imagenette", "root"): ""}
+    elsewhere = {
+        ("imagenette", "size"): "128",
+        ("parquet", "size"): "0",
+        ("imagenette", "root"): "",
+        ("images", "root"): "",
+    }
     for key, field in Registry().get("dataset", name).params.model_fields.items():
         default = "required" if field.is_required() else str(field.default)
         if (name, key) in elsewhere:

@@ -15,7 +15,7 @@ from sslbench.execute.advice import Advice, Figures, Share, decide
 from sslbench.execute.folder import SIZE, folder_reference, reading_size
 from sslbench.execute.frozen import BACKBONE, Frozen, Listen, Model, Settings
 from sslbench.execute.head import PROBE, fit_head, write_head
-from sslbench.execute.look import Folder, look
+from sslbench.execute.look import Folder, look, plural
 from sslbench.execute.models import available
 from sslbench.execute.scheduler import Request, run
 from sslbench.hooks.contracts import EvaluationData, FeatureSet, Split
@@ -170,7 +170,7 @@ def from_scratch(kitchen: Kitchen, folder: Folder) -> Row:
     low, high = SCRATCH_EPOCHS
     epochs = min(high, max(low, SCRATCH_IMAGES // folder.train))
     records = kitchen.run(method, SIZE, [Reference(PROBE)], epochs=epochs, batch_size=min(32, folder.train))
-    return row_of(records, f"from scratch ({BACKBONE}, {epochs} epochs)", "scratch")
+    return row_of(records, f"from scratch ({BACKBONE}, {plural(epochs, 'epoch')})", "scratch")
 
 
 def row_of(records: Sequence[Mapping[str, Any]], label: str, kind: str) -> Row:

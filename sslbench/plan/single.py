@@ -28,7 +28,10 @@ def model_reference(text: str, where: str = "--model") -> Reference:
 
 def chosen(kind: str, reference: Reference, registry: Registry) -> Choice:
     """The plugin and its parameters. Raises UserError with one line for each mistake."""
-    choice, mistakes = choose(kind, reference, registry, "default")
+    try:
+        choice, mistakes = choose(kind, reference, registry, "default")
+    except UserError as error:
+        choice, mistakes = None, list(error.messages)
     if choice is None:
         raise UserError(*(f"{reference.where}: {line}" if reference.where else line for line in mistakes))
     return choice

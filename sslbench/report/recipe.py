@@ -65,7 +65,7 @@ def models_table(found: Recipe) -> str:
         Column(" model", label),
         Column("k-NN", [share(row.knn) for row in found.rows], number=True),
         Column("linear", [share(row.linear) for row in found.rows], number=True),
-        *(Column(f"{point}/class", [drawn(row, point) for row in found.rows], number=True) for point in points),
+        *(Column(f"@{point}", [drawn(row, point) for row in found.rows], number=True) for point in points),
         Column("features", [str(row.dim or NOTHING) for row in found.rows], number=True),
         Column("images/s", [three_digits(row.images_per_second) for row in found.rows], number=True),
     ]
@@ -76,7 +76,7 @@ def models_table(found: Recipe) -> str:
 def legend(found: Recipe, points: Sequence[int]) -> list[str]:
     told = ["Percent right of the images to judge on; the model is frozen. linear: all labels."]
     if points:
-        told.append("n/class: with so many labels a class, mean ± deviation over draws of the labels.")
+        told.append("@n: with n labels a class, mean ± deviation over draws of the labels.")
     if found.best is not None and found.rows[found.best].chosen_by is not None:
         told.append(f"{CHOSEN}: chosen by the probe on a fifth of the images to learn from, not by these figures.")
     lines = [wrapped(" ".join(told))]

@@ -20,9 +20,9 @@ GIVEN = {("backbone", "timm"): {"name": "vit_tiny_patch16_224"}}
 """For specs with required parameters."""
 ELSEWHERE = {
     ("dataset", name)
-    for name in ("cifar10", "cifar100", "fashion-mnist", "imagefolder", "imagenette", "parquet", "stl10")
-}
-"""Data sets that need files; their own tests make some and check them against the contract."""
+    for name in ("cifar10", "cifar100", "fashion-mnist", "imagefolder", "imagenette", "images", "parquet", "stl10")
+} | {("method", "pretrained")}
+"""Those that need files; their own tests make some and check them against the contract."""
 NAMES = [entry.promise for entry in Catalogue.installed().entries if entry.distribution == "sslbench"]
 
 
