@@ -12,6 +12,8 @@ SOURCE = "tutorial on self-supervised learning, exercise on the label bottleneck
 POOL, SHARE, PRICE, SAID = 5_000_000_000, 0.01, 0.01, 50_000_000
 """images, share of them, dollars a label, and the dollars the sentence says"""
 COLUMNS = ("name", "images", "labelled", "price")
+MOST_IMAGES, HIGHEST_PRICE = 10**15, 1e9
+"""beyond which a row is a slip"""
 
 
 class BottleneckParams(SimulatorParams):
@@ -59,13 +61,15 @@ def read_collections(path: str) -> list[Collection]:
         name, *numbers = values
         try:
             images, labelled, price = (float(value) for value in numbers)
-            sound = images == int(images) and labelled == int(labelled) and 0 <= labelled <= images and price >= 0
+            sound = images == int(images) and labelled == int(labelled)
+            sound = sound and 0 <= labelled <= images <= MOST_IMAGES and 0 <= price <= HIGHEST_PRICE
         except (TypeError, ValueError, OverflowError):
             sound = False
-        if not sound or price == float("inf"):
+        if not sound:
             raise UserError(
-                f"rows = {path!r}: row {number} ({name}) has images, labelled, price ="
-                f" {', '.join(map(str, numbers))}; expected whole numbers with 0 <= labelled <= images and a price >= 0"
+                f"rows = {path!r}: row {number} ({name}) has images, labelled, price = {', '.join(map(str, numbers))};"
+                f" expected whole numbers with 0 <= labelled <= images <= {MOST_IMAGES:g} and a price of 0 to"
+                f" {HIGHEST_PRICE:g} dollars"
             )
         found.append(Collection(str(name), int(images), int(labelled), price))
     return found
