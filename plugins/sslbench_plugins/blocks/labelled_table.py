@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,15 +29,15 @@ def read_labelled(path: str, label: str, positive: str) -> Labelled:
     """A user's table. Raises UserError for anything but numbers, two labels and enough of both."""
     columns = read_columns(path, "features", (label,))
     labels = [str(value) for value in columns.pop(label)]
-    values = sorted(set(labels), key=lambda value: (labels.count(value), value))
+    counts = Counter(labels)
+    values = sorted(counts, key=lambda value: (counts[value], value))
     if len(values) != 2:
         shown = ", ".join(values[:5])
         raise UserError(f"features = {path!r}: column {label!r} has {len(values)} labels ({shown}); expected two")
     if positive and positive not in values:
         raise UserError(f"positive = {positive!r}: column {label!r} has the labels {', '.join(values)}")
-    if labels.count(values[0]) < FEWEST:
-        count = labels.count(values[0])
-        raise UserError(f"features = {path!r}: label {values[0]!r} has {count} rows; at least {FEWEST} are needed")
+    if (fewest := counts[values[0]]) < FEWEST:
+        raise UserError(f"features = {path!r}: label {values[0]!r} has {fewest} rows; at least {FEWEST} are needed")
     for name, cells in columns.items():
         if not all(isinstance(cell, (int, float)) and np.isfinite(cell) for cell in cells):
             raise UserError(f"features = {path!r}: column {name!r} has values that are no finite numbers")
