@@ -245,7 +245,7 @@ def draw(matrices: dict[str, list[dict[str, Any]]], names: list[str]) -> Any:
         for (row, col), value in np.ndenumerate(values):
             # Only what is exactly 1 is shown as 1.
             words = "-" if np.isnan(value) else "1" if value == 1 else f"{value:.3f}"
-            axes.text(col, row, words, ha="center", va="center", color="black" if value >= 0.6 else "white")
+            axes.text(col, row, words, ha="center", va="center", color="white" if value < 0.6 else "black")
         axes.set_xticks(range(len(names)), names, rotation=30, ha="right")
         axes.set_yticks(range(len(names)), names)
         axes.set(title=title.replace("_", " "), xlabel="second", ylabel="first")

@@ -129,11 +129,14 @@ def fifty_million(seeds: range) -> Claim:
 def draw(costs: list[dict[str, Any]], pool: list[dict[str, Any]]) -> Any:
     from matplotlib.figure import Figure
 
-    bars = [(row["data_set"], row["cost_usd"]) for row in costs if row["cost_usd"] > 0]
+    bars = [(row["data_set"], row["cost_usd"]) for row in costs]
     bars += [(f"{100 * row['fraction']:.3g}% of the rest of {row['data_set']}", row["cost_usd"]) for row in pool]
+    bars = [(name, cost) for name, cost in bars if cost > 0]  # the axis is logarithmic
     figure = Figure(figsize=(7, 1 + 0.4 * len(bars)), layout="constrained")
     axes = figure.subplots()
-    drawn = axes.barh([name for name, _ in bars], [cost for _, cost in bars], color="#4477aa")
+    # By place, since two rows may have one name.
+    drawn = axes.barh(range(len(bars)), [cost for _, cost in bars], color="#4477aa")
+    axes.set_yticks(range(len(bars)), [name for name, _ in bars])
     axes.bar_label(drawn, labels=[f"${cost:,.0f}" for _, cost in bars], padding=3)
     axes.set_xscale("log")
     axes.margins(x=0.25)

@@ -43,6 +43,13 @@ def test_own_rows_are_added(tmp_path):
     assert tables["unlabelled_pool"][1]["cost_usd"] == 2
 
 
+def test_the_figure_has_a_bar_for_each_row_that_costs_something(tmp_path):
+    (tmp_path / "rows.csv").write_text("name,images,labelled,price\nCOCO,10,10,3\nFree,10,5,0\n")
+    axes = run(rows=str(tmp_path / "rows.csv")).figures["costs"]().axes[0]
+    assert [bar.get_width() for bar in axes.patches] == [140_000, 165_000, 18_750, 30, 500_000]
+    assert [label.get_text() for label in axes.get_yticklabels()][3:] == ["COCO", "1% of the rest of Internet images"]
+
+
 BAD = "100,200,1 1.5,1,1 a,1,1 10,-1,1 10,1,-1 ,1,1 inf,1,1 9,1,inf 9,1,nan 1e16,1,1 9,1,1e300"
 
 
