@@ -36,17 +36,23 @@ DINOV2 = {"claimed": 83.5, "k-NN": 83.5, "linear": 86.5}
 """ImageNet top-1 of the frozen ViT-g/14: called linear by the tutorial; by protocol in the authors' table"""
 
 
-def all_claims(seed: int = SEED, results: Sequence[Path] = (), registry: Registry | None = None) -> list[Row]:
+def all_claims(
+    seed: int = SEED,
+    results: Sequence[Path] = (),
+    registry: Registry | None = None,
+    failed: list[str] | None = None,
+) -> list[Row]:
     """One row a claim: statement, source, expected, measured, verdict, seeds, and the command that gives it.
 
     ``results`` are folders of finished runs; without any, those in ``sslbench-results`` of the current folder. A claim
-    that needs a run which none of them holds has the verdict ``not measured yet``. Raises UserError for a folder
+    that needs a run which none of them holds has the verdict ``not measured yet``. A simulator that is broken costs
+    only its own claims where ``failed`` is given: a line about it is appended there. Raises UserError for a folder
     without results.
     """
     registry = registry or default_registry()
     records = [record for folder in results or usual_folders() for record in records_of(folder)]
     rows = []
-    for one in simulate(seed=seed, registry=registry):
+    for one in simulate(seed=seed, registry=registry, failed=failed):
         command = f"sslbench simulate {one.name}" + (f" --seed {seed}" if seed != SEED else "")
         rows += [as_row(claim, command) for claim in one.result.claims]
     return [*rows, negatives(registry), speed_up(records), queue(records), published()]
