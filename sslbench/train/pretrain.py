@@ -16,7 +16,7 @@ from sslbench.errors import Diverged, TimeLimit, UserError
 from sslbench.hooks.contracts import Augmentation, Masking, Progress
 from sslbench.hooks.params import MethodParams
 from sslbench.measure.memory import PeakMemory
-from sslbench.measure.timing import StepClock, StepTimes
+from sslbench.measure.step_clock import StepClock, StepTimes
 from sslbench.train.checkpoint import load_tensors, restore_training, save_tensors, training_state
 from sslbench.train.data import Batch, Batches, Judged
 from sslbench.train.models import Method
