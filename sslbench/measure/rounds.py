@@ -62,16 +62,24 @@ def compare_until_sure(
         rounds = ROUNDS_MORE if parts else LEAST_ROUNDS
         (found,) = compare_warm(arms, warm, rounds=rounds, clock=clock)[1]
         parts.append((found.a, found.b))
-        first, second = (np.reshape(one.step_ms, (rounds, -1)) for one in (found.a, found.b))
-        ratios += list(np.log(np.median(second, axis=1) / np.median(first, axis=1) * per_image))
-        own += list(against_itself(first))
+        mine, other = (np.reshape(one.step_ms, (rounds, -1)) for one in (found.a, found.b))
+        ratios += list(np.log(np.median(other, axis=1) / np.median(mine, axis=1) * per_image))
+        own += list(against_itself(mine))
         low, high = interval_of_median(ratios, seed)
         if high - low <= 2 * math.log1p(precision) or time.perf_counter() - began > seconds:
             break
     noise = max(map(abs, interval_of_median(own, seed)))
     middle = float(np.median(ratios))
-    ends = [joined([pair[side] for pair in parts]) for side in (0, 1)]
-    return Versus(*map(math.expm1, (middle, low, high, noise)), len(ratios), *ends)
+    first, second = (joined([pair[side] for pair in parts]) for side in (0, 1))
+    return Versus(
+        slowdown=math.expm1(middle),
+        low=math.expm1(low),
+        high=math.expm1(high),
+        noise_floor=math.expm1(noise),
+        rounds=len(ratios),
+        baseline=first,
+        candidate=second,
+    )
 
 
 def against_itself(own: np.ndarray) -> np.ndarray:

@@ -17,13 +17,14 @@ LEAST_STEPS = 10
 MEDIAN_ERROR = 1.25 / 1.35
 """Standard error of a median in units of IQR / sqrt(n) (McGill, Tukey, Larsen, The American Statistician 32, 1978)."""
 NORMAL_95 = 1.96
+RATE = "images/s"
 WORDS = {
     "seeds": "seeds",
     "draws": "draws",
     "steps": "steps",
     "IQR": "IQR of steps",
     "exact": "exact",
-    None: "no spread known",
+    None: "-",
 }
 """What an interval comes from, in words."""
 
@@ -84,13 +85,21 @@ class Change:
     def in_words(self) -> str:
         """One line: what, from what to what, by how much, how sure."""
         values = " -> ".join(in_unit(value, self.unit) for value in (self.before, self.after))
-        share = f"{abs(self.relative):.1%} {'worse' if self.is_worse else 'better'}, " if self.relative else ""
+        share = f"{self.worse_by:.1%} worse, " if self.is_worse and self.worse_by is not None else ""
         return f"{self.recipe}: {self.quantity} {values}, {share}{self.spread_in_words()}"
+
+    @property
+    def worse_by(self) -> float | None:
+        """What a limit is held against: the loss as a share of the value in A, and of a rate how much longer an image
+        takes, so that a limit on images_per_second and one on step_ms_median mean the same. None where A is 0."""
+        if self.unit == RATE:
+            return self.before / self.after - 1 if self.after else math.inf
+        return None if self.relative is None else abs(self.relative)
 
     def spread_in_words(self) -> str:
         """``95%: -3.1 to +0.2%, 3 seeds``."""
         if self.interval is None or self.over == "exact":
-            return WORDS[self.over]
+            return "no spread known" if self.interval is None else "exact"
         over = f"{len(self.seeds)} seeds" if self.over == "seeds" else WORDS[self.over]
         return f"95%: {percents(self.interval)}, {over}"
 
@@ -98,7 +107,7 @@ class Change:
         """Whether it is worse beyond the limit and beyond the spread; where no spread is known, the limit decides."""
         if not self.is_worse or self.verdict == "tie":
             return False
-        return self.relative is None or 100 * abs(self.relative) > limit.percent
+        return self.worse_by is None or 100 * self.worse_by > limit.percent
 
 
 def moved(
@@ -161,7 +170,7 @@ def in_unit(value: float, unit: str) -> str:
     """``4321 images/s``, ``512 MB``, ``0.953``."""
     if unit in ("bytes", "FLOP"):
         return f"{three_digits(value / 1e6)} M{'B' if unit == 'bytes' else unit}"
-    if unit in ("images/s", "ms"):
+    if unit in (RATE, "ms"):
         return f"{three_digits(value)} {unit}"
     text = f"{value:.4g}" if abs(value) < 1000 else three_digits(value)
     return f"{text} {unit}" if unit else text
@@ -169,5 +178,9 @@ def in_unit(value: float, unit: str) -> str:
 
 def percents(interval: Interval) -> str:
     """``-3.1 to +0.2%``."""
-    low, high = (f"{100 * end:+.1f}" if math.isfinite(end) else f"{end:+}" for end in (interval.low, interval.high))
-    return f"{low} to {high}%"
+    return f"{signed(100 * interval.low)} to {signed(100 * interval.high)}%"
+
+
+def signed(number: float) -> str:
+    """``+0.2``; what rounds to nothing has no sign of its own."""
+    return f"{number:+.1f}".replace("-0.0", "+0.0") if abs(number) < 1 else f"{number:+.1f}"

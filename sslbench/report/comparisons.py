@@ -10,14 +10,14 @@ import textwrap
 from collections import Counter
 from typing import Any
 
-from sslbench.report.change import WORDS, Change, in_unit, percents
+from sslbench.report.change import WORDS, Change, in_unit, percents, signed
 from sslbench.report.compare import Comparison, Lone
 from sslbench.report.figures import NOTHING, listed
 from sslbench.report.grid import Column, markdown, terminal
 from sslbench.report.rows import AXES
 
 WIDTH = 120
-RECIPE = 34
+RECIPE = 32
 """characters of a line of a recipe's name in a terminal"""
 VERDICTS = {"worse": "worse", "better": "better", "tie": "ties", "unsure": "unsure"}
 
@@ -75,7 +75,7 @@ def of(found: Comparison, recipe: str) -> list[Change]:
 
 
 def change_in_percent(change: Change) -> str:
-    return NOTHING if change.relative is None else f"{100 * change.relative:+.1f}"
+    return NOTHING if change.relative is None else signed(100 * change.relative)
 
 
 def interval(change: Change) -> str:
