@@ -26,7 +26,7 @@ def read_limits(option: str, given: Iterable[str], allowed: Iterable[str]) -> li
     for text in given:
         name, colon, number = (part.strip() for part in text.rpartition(":"))
         percent = as_percent(number)
-        if not colon or percent is None:
+        if not name or not colon or percent is None:
             mistakes.append(
                 f"{option} {text!r} is not QUANTITY:PERCENT with a percentage of 0 or more, such as {EXAMPLE}"
             )
