@@ -120,9 +120,10 @@ def sslbench_speed(request: pytest.FixtureRequest) -> Callable[..., Speed]:
 
         settings = request.config.stash[SETTINGS]
         key = claim(request.node, name)
+        other_images = images if baseline_images is None else baseline_images
         speed = measure_speed(
-            Given(step, images, parameters),
-            Given(baseline, baseline_images or images, baseline_parameters) if baseline else None,
+            Given(step, images, listed(parameters)),
+            Given(baseline, other_images, listed(baseline_parameters)) if baseline else None,
             name=name or request.node.name,
             device=device,
             seconds=seconds,
@@ -132,6 +133,11 @@ def sslbench_speed(request: pytest.FixtureRequest) -> Callable[..., Speed]:
         return speed
 
     return measure
+
+
+def listed(parameters: Iterable[Tensor] | None) -> list[Tensor] | None:
+    """``model.parameters()`` can be walked through once only."""
+    return None if parameters is None else list(parameters)
 
 
 def claim(node: pytest.Item, name: str | None) -> str:

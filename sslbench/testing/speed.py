@@ -152,8 +152,8 @@ def missing(speed: Speed, limit: Limit) -> str:
 
 def summary_line(speed: Speed, stored: Mapping[str, Any] | None, crossed: Sequence[str], notes: Sequence[str]) -> str:
     """``test_step: 4321 images/s, 14.8 ms (IQR 0.4); 1.02 times as fast as ... ; ...``."""
-    rate, median = f"{speed.images_per_second:.4g}", f"{speed.step_ms_median:.3g}"
-    parts = [f"{speed.name}: {rate} images/s, {median} ms a step (IQR {speed.step_ms_iqr:.2g})"]
+    rate = f"{speed.images_per_second:,.0f}" if speed.images_per_second >= 100 else f"{speed.images_per_second:.3g}"
+    parts = [f"{speed.name}: {rate} images/s, {speed.step_ms_median:.3g} ms a step (IQR {speed.step_ms_iqr:.2g})"]
     told = {slower.in_words(): None for slower in slowdowns(speed, stored).values()}
     parts += told
     if speed.noise_floor is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,11 +30,10 @@ class Given:
 
     step: Callable[[], Any]
     images: int
-    parameters: Iterable[Tensor] | None = None
+    parameters: Sequence[Tensor] | None = None
 
     def arm(self, device: torch.device) -> Arm:
-        parameters = None if self.parameters is None else list(self.parameters)
-        return Arm(self.step, self.images, parameters, device=device)
+        return Arm(self.step, self.images, self.parameters, device=device)
 
 
 def measure_speed(
