@@ -35,13 +35,12 @@ class UndisturbedClock:
 
     def start(self) -> None:
         self._wall, self._waited, self._cpu = [], [], []
-        # Kept open: the name means the thread that opens it, and reading an open file takes two microseconds.
-        self._file = os.open(SCHEDSTAT, os.O_RDONLY)
+        self._file = open_queue()
         self.mark()
 
     def mark(self) -> None:
         self._wall.append(time.perf_counter_ns())
-        self._waited.append(int(os.pread(self._file, 64, 0).split()[1]))
+        self._waited.append(waited_ns(self._file))
         self._cpu.append(time.process_time_ns())
 
     def stop(self) -> Laps:
@@ -49,6 +48,16 @@ class UndisturbedClock:
         lost = differences(self._waited)
         steps = tuple(max(0.0, wall - waited) for wall, waited in zip(differences(self._wall), lost, strict=True))
         return Laps(steps, (self._wall[-1] - self._wall[0]) / 1e6, differences(self._cpu), sum(lost))
+
+
+def open_queue() -> int:
+    """The scheduler's account of the calling thread, as a file that is kept open: reading it takes two microseconds."""
+    return os.open(SCHEDSTAT, os.O_RDONLY)
+
+
+def waited_ns(queue: int) -> int:
+    """How long the thread that opened it could run and got no core, since it began."""
+    return int(os.pread(queue, 64, 0).split()[1])
 
 
 def undisturbed_clock() -> Clock:
