@@ -38,3 +38,7 @@ class PeakMemory:
             return None
         peak = next((line for line in lines if line.startswith("VmHWM:")), None)
         return int(peak.split()[1]) * 1024 if peak else None
+
+    def reserved_bytes(self) -> int | None:
+        """What torch's allocator held of the GPU, handed out or not; None on a CPU."""
+        return torch.cuda.max_memory_reserved(self._device) if self._device.type == "cuda" else None

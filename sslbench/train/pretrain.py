@@ -10,20 +10,17 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from torch import Tensor
 
 from sslbench.errors import Diverged, TimeLimit, UserError
 from sslbench.hooks.contracts import Augmentation, Masking, Progress
 from sslbench.hooks.params import MethodParams
 from sslbench.measure.memory import PeakMemory
-from sslbench.measure.timing import StepClock, StepTimes
+from sslbench.measure.step_clock import StepClock, StepTimes
 from sslbench.train.checkpoint import load_tensors, restore_training, save_tensors, training_state
 from sslbench.train.data import Batch, Batches, Judged
 from sslbench.train.models import Method
-from sslbench.train.optimizers import base_rate, build_optimizer, set_rate, set_weight_decay
-from sslbench.train.precision import autocast
-from sslbench.train.randomness import Stream, seed_everything
-from sslbench.train.schedules import cosine, warmup_cosine
+from sslbench.train.randomness import Stream
+from sslbench.train.step import TrainingStep
 from sslbench.train.views import Normalise, TrainingViews
 
 READ_LOSS_EVERY = 25
@@ -40,6 +37,8 @@ class Schedule:
     device: torch.device
     precision: str = "fp32"
     compile: bool = False
+    compile_mode: str | None = None
+    """of ``torch.compile``; ``reduce-overhead`` records CUDA graphs"""
     accumulate: int = 1
     """parts that a batch is worked on in, one after the other, before the optimizer steps"""
     time_limit: float | None = None
@@ -98,26 +97,20 @@ class Pretraining:
         labels: bool = False,
     ) -> None:
         self.method, self.params, self.schedule = method, params, schedule
-        self.masking, self.mask_ratio = masking, mask_ratio
         self.checkpoint, self.on_sight, self.on_warning = checkpoint, on_sight, on_warning
         device = schedule.device
-        # Convolutions follow the layout of their weights; channels last is faster on GPUs and for small images.
-        method.to(device).to(memory_format=torch.channels_last)
         self.batches = Batches(data.pretraining, schedule.batch_size, schedule.seed, device, labels)
         self._check()
         self.views = TrainingViews(augmentation, method.views, Normalise(data.mean, data.std, device))
         self.view_stream = Stream(schedule.seed, "views", device)
-        self.mask_stream = Stream(schedule.seed, "masks", device)
-        groups = method.param_groups(params.weight_decay)
-        self.optimizer = build_optimizer(params, groups, self.batches.batch_size)
-        self.floor = min(1.0, params.lr_end / base_rate(params, self.batches.batch_size))
-        self.scaler = torch.amp.GradScaler(device.type, enabled=schedule.precision == "fp16")
-        self.forward = torch.compile(method) if schedule.compile else method
+        self.update = TrainingStep(
+            method, params, schedule, self.batches.batch_size, self.batches.steps_per_epoch, masking, mask_ratio
+        )
+        self.optimizer, self.scaler = self.update.optimizer, self.update.scaler
         self.clock = StepClock(device)
         self.step, self.spent, self.resumed_at = 0, 0.0, None
         self.peak_before = 0
         self.loss_sum = torch.zeros((), device=device, dtype=torch.float64)
-        self.scalars: dict[str, Tensor] = {}
 
     @property
     def total_steps(self) -> int:
@@ -164,44 +157,8 @@ class Pretraining:
         return self._trained(memory)
 
     def _train_step(self, batch: Batch, progress: Progress) -> None:
-        schedule, parts = self.schedule, self.schedule.accumulate
-        set_rate(self.optimizer, self._rate(progress))
-        if self.params.weight_decay_end is not None:
-            decay = cosine(self.params.weight_decay, self.params.weight_decay_end, progress.fraction)
-            set_weight_decay(self.optimizer, decay)
         views = self.views(batch.images, self.view_stream.at(progress.step))
-        mask = None
-        if self.masking is not None and self.method.mask_grid is not None and self.mask_ratio is not None:
-            generator = self.mask_stream.at(progress.step)
-            mask = self.masking.sample(len(batch.images), self.method.mask_grid, self.mask_ratio, generator)
-        seed_everything(schedule.seed, "model", progress.step)
-        self.optimizer.zero_grad(set_to_none=True)
-        size = len(batch.images) // parts
-        for part in range(parts):
-            here = slice(part * size, (part + 1) * size)
-            labels = {} if batch.labels is None else {"labels": batch.labels[here]}
-            with autocast(schedule.device, schedule.precision):
-                loss, scalars = self.forward(
-                    [view[here] for view in views],
-                    mask=None if mask is None else mask[here],
-                    progress=progress,
-                    **labels,
-                )
-            # The batch's loss is the mean over its parts.
-            self.scaler.scale(loss / parts).backward()
-            self.loss_sum += loss.detach() / parts
-        self.scaler.unscale_(self.optimizer)
-        self.method.after_backward(progress)
-        self.scaler.step(self.optimizer)
-        self.scaler.update()
-        self.method.after_step(progress)
-        self.scalars = dict(scalars)
-
-    def _rate(self, progress: Progress) -> float:
-        if self.params.schedule == "epoch":
-            return warmup_cosine(progress.epoch, progress.epochs, self.params.warmup_epochs, self.floor)
-        warmup = self.params.warmup_epochs * self.batches.steps_per_epoch
-        return warmup_cosine(progress.step, self.total_steps, warmup, self.floor)
+        self.loss_sum += self.update(views, batch.labels, progress)
 
     def _look(self, epoch: int) -> None:
         """Read the loss back: the only place where the loop waits for the device."""
@@ -265,7 +222,7 @@ class Pretraining:
 
     def _trained(self, memory: PeakMemory) -> Trained:
         per_epoch = self.batches.steps_per_epoch
-        final: dict[str, Any] = {name: float(value) for name, value in self.scalars.items()}
+        final: dict[str, Any] = {name: float(value) for name, value in self.update.scalars.items()}
         return Trained(
             epochs=self.schedule.epochs,
             steps=self.step,

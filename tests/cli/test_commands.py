@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 
@@ -116,12 +117,16 @@ def test_plugins_are_all_ok(capsys):
     assert "0 failed" in said(capsys, "plugins")[1]
 
 
-def test_doctor_tells_the_machine(capsys):
+def test_doctor_tells_the_machine(capsys, monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     code, out, _ = said(capsys, "doctor", "--format", "json")
     data = json.loads(out)
     assert code == (1 if data["problems"] else 0)
     assert data["cores"] >= 1
     assert {"torch", "torchvision", "GPU", "device in use", "memory GiB"} <= set(data)
+    assert data["fp32 product GFLOP/s"] > 0
+    assert data["memory copy GB/s"] > 0
+    assert re.search(r"20\d\d-\d\d-\d\dT", data["measured on"])
     assert "torch" in said(capsys, "doctor")[1]
 
 

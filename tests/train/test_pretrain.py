@@ -172,8 +172,8 @@ def test_every_method_trains_on_a_gpu(name, precision):
         run.params,
         judged(TinyDataset(), judge_on="test", train_images=None, image_size=8),
         REGISTRY.get("augmentation", "affine").build(REGISTRY.get("augmentation", "affine").params()),
-        run.masking,
-        run.mask_ratio,
+        run.update.masking,
+        run.update.mask_ratio,
         Schedule(epochs=2, batch_size=16, seed=0, device=torch.device("cuda"), precision=precision),
     )
     trained = on_gpu.run()
