@@ -43,6 +43,16 @@ class TokenBackbone(Backbone):
     def encode(self, tokens: Tensor) -> Tensor:
         """``[B, n, token_dim]``, any n patches -> ``[B, prefix_tokens + n, token_dim]``, after the final norm."""
 
+    def attention(self, images: Tensor) -> Tensor:
+        """Attention of the last block: ``[B, 3, S, S]`` -> ``[B, heads, prefix_tokens + N, prefix_tokens + N]``, the
+        share of its attention that each token (row) pays to each (column); N patches. For a backbone whose spec
+        provides ``attention``."""
+        raise NotImplementedError
+
+    def stochastic_depth(self, rate: float) -> None:
+        """From now on leave residual branches out at random while training, per sample, with a probability that rises
+        from 0 in the first block to ``rate`` in the last. A backbone without such branches does nothing."""
+
 
 class Method(nn.Module, ABC):
     """A way to train an encoder. Its state dict holds everything that an exact resume needs.
