@@ -217,12 +217,6 @@ class Bench:
             self.work.mask_ratio,
             spec.uses_labels,
         )
-        if params.warmup_epochs > schedule.epochs > 0:
-            self.say(
-                f"warmup_epochs = {params.warmup_epochs:g} of {spec.label} is longer than the training"
-                f" ({schedule.epochs} epochs): the learning rate does not reach its peak",
-                "warning",
-            )
         self.say("training")
         pretraining = Pretraining(
             method,

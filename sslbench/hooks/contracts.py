@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
+from sslbench.errors import UserError
+
 if TYPE_CHECKING:
     from torch import Generator, Tensor, device, nn
 
@@ -74,14 +76,14 @@ class Masking(Protocol):
 def hidden_count(patches: int, ratio: float) -> int:
     """How many of ``patches`` a ratio in (0, 1) hides: all but ``int(patches * (1 - ratio))``, MAE's rule.
 
-    Raises ValueError where that leaves no visible or no hidden patch.
+    Raises UserError where that leaves no visible or no hidden patch.
     """
     # 1e-9 undoes binary rounding: 100 * (1 - 0.9) is 9.999999999999998.
     visible = int(patches * (1 - ratio) + 1e-9)
     if not 0 < visible < patches:
-        raise ValueError(
-            f"mask ratio {ratio} leaves {visible} of {patches} patches visible;"
-            " at least one must be visible and one hidden"
+        raise UserError(
+            f"mask ratio = {ratio:g} leaves {visible} of {patches} patches visible; at least one must be visible and"
+            f" one hidden: allowed is a ratio above 0 and up to {(patches - 1) * 1000 // patches / 1000:g}"
         )
     return patches - visible
 

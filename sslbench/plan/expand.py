@@ -64,9 +64,9 @@ def resolve_suite(raw: RawSuite, overrides: Overrides, registry: Registry) -> Su
     for axis in AXES:
         references, wrong = read_axis(raw, axes, axis, overrides)
         mistakes += wrong
-        mistakes += long_warmups(references, training.epochs) if axis == "method" else []
         found, wrong = look_up(axis, references, registry, training.preset)
         mistakes += wrong
+        mistakes += long_warmups(found, training.epochs) if axis == "method" else []
         chosen[axis] = found
     defaults, wrong = auto_augmentations(chosen, registry, training.preset)
     mistakes += wrong
@@ -78,13 +78,14 @@ def resolve_suite(raw: RawSuite, overrides: Overrides, registry: Registry) -> Su
     return Suite(layout.name or raw.name, chosen, seeds, training, registry, defaults)
 
 
-def long_warmups(references: Sequence[Reference], epochs: int) -> list[str]:
-    """One line per warm-up that somebody asked for and that would not end within the training."""
+def long_warmups(methods: Sequence[Choice | None], epochs: int) -> list[str]:
+    """One line per warm-up that would not end within the training, be it asked for, a preset's or the paper's."""
     return [
-        f"method {reference.name!r}: {key} = {value:g} is longer than the training (epochs = {epochs});"
-        f" allowed: 0 to {epochs}"
-        for reference in references
-        for key, value in reference.given.items()
+        f"{method.spec.label}: {key} = {value:g} is longer than the training (epochs = {epochs}); allowed: 0 to"
+        f" {epochs}, as in -m {method.name}:{key}=0"
+        for method in methods
+        if method is not None
+        for key, value in method.params
         if key.endswith("warmup_epochs") and isinstance(value, (int, float)) and value > epochs > 0
     ]
 

@@ -142,6 +142,8 @@ def of_backbone(spec: Spec, params: Any) -> Problems:
             yield "in eval mode the features of an image depend on the rest of the batch"
         if "tokens" in spec.provided(params):
             yield from token_problems(backbone, images)
+        if "attention" in spec.provided(params):
+            yield from attention_problems(backbone, images)
 
 
 def token_problems(backbone: Backbone, images: Tensor) -> Problems:
@@ -157,6 +159,18 @@ def token_problems(backbone: Backbone, images: Tensor) -> Problems:
         encoded = backbone.encode(tokens[:, :kept])
         if encoded.shape != (3, backbone.prefix_tokens + kept, backbone.token_dim):
             yield f"encode of {kept} patches answered {list(encoded.shape)}"
+
+
+def attention_problems(backbone: Backbone, images: Tensor) -> Problems:
+    if not isinstance(backbone, TokenBackbone):
+        yield "it says that it provides attention but is no sslbench.TokenBackbone"
+        return
+    tokens = backbone.prefix_tokens + backbone.grid[0] * backbone.grid[1]
+    found = backbone.attention(images)
+    if found.ndim != 4 or found.shape[0] != 3 or found.shape[2:] != (tokens, tokens):
+        yield f"attention answered {list(found.shape)}, not [3, heads, {tokens}, {tokens}]"
+    elif found.min() < 0 or not torch.allclose(found.sum(dim=-1), torch.ones(()), atol=1e-4):
+        yield "the rows of its attention are not shares that sum to 1"
 
 
 def of_method(spec: Spec, params: Any) -> Problems:

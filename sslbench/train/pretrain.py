@@ -122,6 +122,11 @@ class Pretraining:
         if size % parts:
             raise UserError(f"accumulate = {parts}: a batch of {size} cannot be cut into {parts} equal parts")
         self.method.check_batch(size // parts)
+        end = self.params.weight_decay_end
+        if end and not self.params.weight_decay:
+            raise UserError(
+                f"weight_decay_end = {end:g} needs a weight_decay above 0, where its cosine starts; given: 0"
+            )
 
     def run(self) -> Trained:
         """Train to the last epoch. Raises Diverged or TimeLimit; whatever else the method raises goes through."""

@@ -28,7 +28,9 @@ AXES = {
 
 
 def suite_of(registry, axes=AXES, seeds=(0,), overrides=None, **training):
-    raw = RawSuite("s", "s.toml", {"axes": axes, "seeds": list(seeds), "training": training})
+    # Forty epochs: as long as the longest warm-up of the methods here, which is MAE's.
+    data = {"axes": axes, "seeds": list(seeds), "training": {"epochs": 40, **training}}
+    raw = RawSuite("s", "s.toml", data)
     return resolve_suite(raw, overrides or Overrides(), registry)
 
 
@@ -81,7 +83,7 @@ def test_keys_do_not_depend_on_order_or_on_how_parameters_are_written(registry):
 
 
 @pytest.mark.parametrize(
-    "change", [{"epochs": 3}, {"batch_size": 64}, {"judge_on": "validation"}, {"precision": "bf16"}]
+    "change", [{"epochs": 41}, {"batch_size": 64}, {"judge_on": "validation"}, {"precision": "bf16"}]
 )
 def test_what_shapes_a_result_changes_the_key(registry, change):
     axes = {**AXES, "method": ["simclr"]}
@@ -188,12 +190,23 @@ def test_quick_plans_without_mistakes(registry):
     assert {c.axes["method"] for c in cells if not c.skip} >= {"simclr", "mae", "random-init", "raw-pixels"}
 
 
-@pytest.mark.parametrize("method", ["simclr:warmup_epochs=11", "dino:teacher_warmup_epochs=11"])
-def test_a_warmup_longer_than_the_training_is_refused(registry, method):
-    name, _, key = method.removesuffix("=11").partition(":")
-    words = f"method '{name}': {key} = 11 is longer than the training (epochs = 10); allowed: 0 to 10"
+@pytest.mark.parametrize(
+    ("method", "key", "value"),
+    [
+        ("simclr:warmup_epochs=11", "warmup_epochs", 11),
+        ("dino:teacher_warmup_epochs=11", "teacher_warmup_epochs", 11),
+        ("dino:preset=boosted", "teacher_warmup_epochs", 30),
+        ("mae", "warmup_epochs", 40),
+    ],
+)
+def test_a_warmup_longer_than_the_training_is_refused_whoever_asked_for_it(registry, method, key, value):
+    name = method.partition(":")[0]
+    words = (
+        f"method '{name}': {key} = {value} is longer than the training (epochs = 10); allowed: 0 to 10, as in -m {name}"
+    )
     with pytest.raises(UserError, match=re.escape(words)):
         suite_of(registry, overrides=Overrides({"method": [method]}), epochs=10)
+    assert suite_of(registry, overrides=Overrides({"method": [method]}), epochs=value)
 
 
 def test_a_method_that_trains_on_labels_is_skipped_where_there_are_none(registry):

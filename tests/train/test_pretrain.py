@@ -225,6 +225,31 @@ def test_weight_decay_follows_its_cosine():
     assert [g["weight_decay"] for g in run.optimizer.param_groups] == pytest.approx([last, 0.0])
 
 
+def test_a_weight_decay_cannot_rise_from_nothing():
+    with pytest.raises(
+        UserError, match=r"weight_decay_end = 0\.4 needs a weight_decay above 0, where its cosine starts"
+    ):
+        pretraining("dino", given={"weight_decay": 0, "weight_decay_end": 0.4})
+
+
+@pytest.mark.parametrize(
+    ("name", "online", "following", "momentum"),
+    [
+        ("moco", "backbone", "key_backbone", "key_momentum"),
+        ("byol", "backbone", "target_backbone", "target_momentum"),
+        ("dino", "backbone", "teacher_backbone", "teacher_momentum"),
+    ],
+)
+def test_a_moving_average_takes_the_weights_after_the_optimizers_step(name, online, following, momentum):
+    run = pretraining(name, given={momentum: 0.5, **({} if name == "moco" else {f"{momentum}_end": 0.5})}, epochs=1)
+    before = [p.clone() for p in getattr(run.method, following).parameters()]
+    killed_at(run, 1)
+    after, target = (list(getattr(run.method, part).parameters()) for part in (online, following))
+    assert not torch.equal(before[0], after[0]), "the first step moves the network"
+    for was, now, new in zip(before, target, after, strict=True):
+        assert torch.allclose(now, (was + new) / 2, atol=1e-7)
+
+
 def test_a_method_that_trains_on_labels_needs_some():
     data = judged(TinyDataset(), judge_on="test", train_images=None, image_size=8)
     bare = replace(data, train=replace(data.train, labels=None))

@@ -33,7 +33,8 @@ def gives_tokens(net: Any) -> bool:
     from timm.models.vision_transformer import VisionTransformer
 
     # Subclasses put tokens of their own in front (distillation), which encode would not know of.
-    return type(net) is VisionTransformer and net.pos_embed is not None and net.attn_pool is None
+    plain = type(net) is VisionTransformer and net.pos_embed is not None and net.attn_pool is None
+    return plain and hasattr(net.blocks[-1].attn, "qkv")
 
 
 def create(params: TimmParams, **options: Any) -> Any:
@@ -58,7 +59,7 @@ def provides(params: TimmParams) -> frozenset[str]:
     except RuntimeError:
         # Older versions of timm read numbers back while they build, which the meta device has none of.
         net = create(params)
-    return frozenset({"tokens"}) if gives_tokens(net) else frozenset()
+    return frozenset({"tokens", "attention"}) if gives_tokens(net) else frozenset()
 
 
 def build(params: TimmParams, *, image_size: int) -> TimmBackbone | TimmTokenBackbone:
@@ -67,6 +68,11 @@ def build(params: TimmParams, *, image_size: int) -> TimmBackbone | TimmTokenBac
     except TypeError:
         # Convolutional networks take any size and know no img_size.
         net = create(params, pretrained=params.pretrained)
+    patch = net.patch_embed.patch_size[0] if gives_tokens(net) else 1
+    if image_size % patch:
+        raise UserError(
+            f"backbone 'timm': image size {image_size} is not divisible by the patches of {params.name}, {patch} px"
+        )
     return TimmTokenBackbone(net) if gives_tokens(net) else TimmBackbone(net)
 
 

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from sslbench import TokenBackbone
+from sslbench_plugins.blocks.stochastic_depth import depth_rates, skip
 from sslbench_plugins.blocks.transformer import resized
 
 
@@ -31,6 +32,24 @@ class TimmTokenBackbone(TokenBackbone):
         return patches + (positions if (rows, cols) == self.grid else resized(positions, self.grid, (rows, cols)))
 
     def encode(self, tokens: Tensor) -> Tensor:
+        return self.net.norm(self.net.blocks(self._with_prefix(tokens)))
+
+    def attention(self, images: Tensor) -> Tensor:
+        tokens = self._with_prefix(self.embed(images))
+        *before, last = self.net.blocks
+        for block in before:
+            tokens = block(tokens)
+        part = last.attn
+        batch, count, dim = tokens.shape
+        shape = (batch, count, 3, part.num_heads, dim // part.num_heads)
+        q, k, _ = part.qkv(last.norm1(tokens)).view(shape).permute(2, 0, 3, 1, 4)
+        return (part.q_norm(q) @ part.k_norm(k).transpose(2, 3) * part.scale).softmax(dim=-1)
+
+    def stochastic_depth(self, rate: float) -> None:
+        for block, own in zip(self.net.blocks, depth_rates(rate, len(self.net.blocks)), strict=True):
+            block.drop_path1, block.drop_path2 = (skip(own).train(self.training) for _ in range(2))
+
+    def _with_prefix(self, tokens: Tensor) -> Tensor:
         net = self.net
         prefix = [token for token in (net.cls_token, net.reg_token) if token is not None]
         if prefix:
@@ -38,7 +57,7 @@ class TimmTokenBackbone(TokenBackbone):
             if net.pos_embed.shape[1] == self.grid[0] * self.grid[1] + front.shape[1]:
                 front = front + net.pos_embed[:, : front.shape[1]]
             tokens = torch.cat([front.expand(len(tokens), -1, -1).to(tokens.dtype), tokens], dim=1)
-        return net.norm(net.blocks(net.norm_pre(tokens)))
+        return net.norm_pre(tokens)
 
     def forward(self, images: Tensor) -> Tensor:
         return self.net.forward_head(self.encode(self.embed(images)), pre_logits=True)

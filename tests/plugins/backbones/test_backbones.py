@@ -65,7 +65,7 @@ def test_sizes_that_do_not_fit_are_named(given, words):
 @pytest.mark.parametrize("model", ["vit_tiny_patch16_224", "vit_small_patch14_reg4_dinov2"])
 def test_a_timm_transformer_gives_timms_features_from_its_tokens(model):
     spec = REGISTRY.get("backbone", "timm")
-    assert spec.provided(spec.params(name=model)) == {"tokens"}
+    assert spec.provided(spec.params(name=model)) == {"tokens", "attention"}
     backbone = build("timm", 56 if "patch14" in model else 32, name=model)
     assert isinstance(backbone, TokenBackbone)
     patches = backbone.grid[0] * backbone.grid[1]
@@ -153,3 +153,74 @@ def test_smaller_crops_get_resized_positions(plugin, given):
     places = backbone.embed(black) - backbone.embed(torch.zeros(1, 3, 64, 64))[:, :1]
     assert places.shape == (1, 9, 192)
     assert not torch.allclose(places[0, 0], places[0, 8])
+
+
+TRANSFORMERS = [
+    ("vit-tiny-small-image", {"dim": 24, "depth": 3, "heads": 2}),
+    ("vit", {"size": "tiny", "patch_size": 8}),
+    ("timm", {"name": "vit_tiny_patch16_224"}),
+    ("timm", {"name": "vit_small_patch14_reg4_dinov2"}),
+]
+
+
+def last_attention(backbone):
+    """The last block's attention, and the queries and keys that go into it."""
+    if hasattr(backbone, "net"):
+        part = backbone.net.blocks[-1].attn
+        return part, part.qkv, part.num_heads
+    block = backbone.blocks[-1]
+    return block, block.qkv, block.heads
+
+
+@pytest.mark.parametrize(("plugin", "given"), TRANSFORMERS)
+def test_attention_is_the_last_blocks_softmax_of_queries_and_keys(plugin, given):
+    size = 56 if "patch14" in str(given) else 32
+    backbone = build(plugin, size, **given)
+    images = torch.randn(2, 3, size, size)
+    _, qkv, heads = last_attention(backbone)
+    seen = []
+    qkv.register_forward_hook(lambda module, args, out: seen.append(out))
+    with torch.no_grad():
+        backbone(images)
+        found = backbone.attention(images)
+    tokens = backbone.prefix_tokens + backbone.grid[0] * backbone.grid[1]
+    assert found.shape == (2, heads, tokens, tokens)
+    width = backbone.token_dim // heads
+    for sample in range(2):
+        for head in range(heads):
+            q = seen[0][sample, :, head * width : (head + 1) * width]
+            k = seen[0][sample, :, backbone.token_dim + head * width : backbone.token_dim + (head + 1) * width]
+            assert torch.allclose(found[sample, head], (q @ k.T / width**0.5).softmax(-1), atol=1e-5)
+
+
+@pytest.mark.parametrize(("plugin", "given"), TRANSFORMERS)
+def test_stochastic_depth_leaves_branches_out_while_training_only(plugin, given):
+    size = 56 if "patch14" in str(given) else 32
+    backbone = build(plugin, size, **given)
+    images = torch.randn(2, 3, size, size)
+    names = list(backbone.state_dict())
+    with torch.no_grad():
+        before = backbone(images)
+        backbone.stochastic_depth(0.5)
+        assert torch.equal(backbone(images), before)
+        assert list(backbone.state_dict()) == names
+        backbone.train()
+        assert not torch.equal(backbone(images), backbone(images))
+        backbone.stochastic_depth(0.0)
+        assert torch.equal(backbone(images), before)
+
+
+def test_an_image_that_timms_patches_do_not_divide_is_refused():
+    words = "backbone 'timm': image size 40 is not divisible by the patches of vit_tiny_patch16_224, 16 px"
+    with pytest.raises(UserError, match=words):
+        build("timm", 40, name="vit_tiny_patch16_224")
+
+
+def test_weights_are_xaviers_with_fixed_positions_and_small_with_learned_ones():
+    fixed, learned = (build("vit", 32, size="tiny", patch_size=8, positions=kind) for kind in ("sincos", "learned"))
+    for net, wanted in ((fixed.net, (6 / (192 + 768)) ** 0.5 / 3**0.5), (learned.net, 0.02)):
+        assert net.blocks[0].mlp.fc1.weight.std().item() == pytest.approx(wanted, rel=0.03)
+    patches = fixed.net.patch_embed.proj.weight
+    assert patches.abs().max().item() == pytest.approx((6 / (3 * 64 + 192)) ** 0.5, rel=0.01)
+    assert not fixed.net.pos_embed.requires_grad
+    assert learned.net.pos_embed.requires_grad
