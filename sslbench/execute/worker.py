@@ -176,6 +176,7 @@ class Bench:
                     f"{self.files.weights} is gone or cannot be read; --fresh trains this pretraining again"
                 )
             self.model = self.trained_model(method, data)
+        self.model.method.eval()
         return self.model
 
     def method(self, data: Judged, seed: int | None = None) -> Method:

@@ -126,8 +126,9 @@ class Split:
     skipped: int = 0
     """images that could not be read and were left out, because the user said so"""
     maps: Mapping[str, MapReader | Tensor] = field(default_factory=dict)
-    """what is known of each pixel, in the order of the images: ``mask``, uint8, 0 for the ground and 1, 2... for
-    objects, 1 being the one that the label is about; ``depth``, float32, 0..1, greater is farther"""
+    """what is known of each pixel, in the order of the images: ``mask``, uint8, 0 for the ground, 1, 2... for objects
+    (1 being the one that the label is about) or for classes of things, 255 where nobody knows; ``depth``, float32,
+    0..1, greater is farther, NaN where nobody knows"""
     unlabelled: ImageReader | Tensor | None = None
     """of a training split: other images, without labels, which methods are trained on in the place of these"""
 
@@ -196,11 +197,12 @@ class JudgedModel(Protocol):
         ...
 
     def encoder(self) -> nn.Module:
-        """A copy of what was trained, to be trained on: normalised float ``[B, 3, S, S]`` -> ``[B, D]``."""
+        """A copy of what was trained, to be trained on: normalised float ``[B, 3, S, S]`` -> ``[B, D]``. In training
+        mode; every parameter has a gradient, also those that the training before kept as they were."""
         ...
 
     def scratch(self, seed: int) -> nn.Module:
-        """The same architecture as ``seed`` initialises it, untrained."""
+        """The same architecture as ``seed`` initialises it, untrained; as ``encoder`` in all else."""
         ...
 
     def pixels(self, split: SplitName, indices: Tensor) -> Tensor:

@@ -229,7 +229,7 @@ def combinations(suite: Suite, dataset: Choice) -> Iterator[tuple[Choice, Choice
 def senseless(method: Choice, backbone: Choice | None, dataset: Choice) -> str | None:
     """Why a method cannot work with a backbone or a data set, or None."""
     labels = isinstance(method.spec, MethodSpec) and method.spec.uses_labels
-    if labels and isinstance(dataset.spec, DatasetSpec) and "labels" not in dataset.spec.provides:
+    if labels and isinstance(dataset.spec, DatasetSpec) and "labels" not in dataset.spec.provided(dataset.params):
         return f"{method.name} trains on labels; data set {dataset.name} has none"
     if backbone is None or not isinstance(method.spec, MethodSpec) or not isinstance(backbone.spec, BackboneSpec):
         return None
@@ -248,8 +248,9 @@ def unjudgeable(evaluator: Choice, shared: Pretraining) -> str | None:
         or not isinstance(method, MethodSpec)
     ):
         return None
-    of_data = spec.needs & (KNOWN_OF_DATA | dataset.provides)
-    missing = of_data - dataset.provides
+    known = dataset.provided(shared.dataset.params)
+    of_data = spec.needs & (KNOWN_OF_DATA | known)
+    missing = of_data - known
     if missing:
         return f"{evaluator.name} needs {', '.join(sorted(missing))}; data set {shared.dataset.name} has none"
     provided = method.provided(shared.method.params)

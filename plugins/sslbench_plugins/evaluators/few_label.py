@@ -18,7 +18,7 @@ from sslbench import EvaluationData, EvaluatorSpec, Metric, Params, hookimpl, pa
 from sslbench_plugins.blocks.evaluable import features_and_labels, why_not_evaluable
 from sslbench_plugins.blocks.logistic import LogisticFit, fit_logistic
 from sslbench_plugins.blocks.standardise import Standardiser
-from sslbench_plugins.blocks.stratified import class_counts, random_rank_in_class
+from sslbench_plugins.blocks.stratified import class_counts, draw_ranks
 
 
 class FewLabelParams(Params):
@@ -34,12 +34,6 @@ class FewLabelParams(Params):
         if len(set(labels)) < len(labels):
             raise ValueError("name each number of labels once")
         return labels
-
-
-def draw_ranks(labels: Tensor, classes: int, draws: int, seed: int) -> Tensor:
-    """int64 ``[draws, N]``: ``< n`` are the samples that a draw of n labels a class takes; larger n contain smaller."""
-    generator = torch.Generator().manual_seed(seed)
-    return torch.stack([random_rank_in_class(labels, classes, generator) for _ in range(draws)])
 
 
 class FewLabel:
