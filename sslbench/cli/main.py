@@ -14,6 +14,7 @@ COMMANDS = {
     "run": "Run a suite and print one table with quality and speed in every row.",
     "plan": "Print the cells of a suite: done, to run, stale, skipped and why. Runs nothing.",
     "results": "Print the results of a folder.",
+    "speed": "Measure the speed of training steps: images/s, memory, arithmetic, and ratios with their intervals.",
     "simulate": "Run small studies without training and judge the sentences of the literature by them.",
     "claims": "Judge every claim and say by which command.",
     "list": "List every plugin with its summary and distribution.",
