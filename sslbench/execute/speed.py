@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from sslbench.errors import SslbenchError, StoreError
+from sslbench.errors import SslbenchError, StoreError, UserError
 from sslbench.execute.executor import Event
 from sslbench.execute.speed_bench import Foreseen, Measured, SpeedBench
 from sslbench.execute.speed_record import record_of
@@ -88,6 +88,8 @@ def prepare(request: SpeedRequest) -> tuple[Any, SpeedFile]:
     raw, layout = read_speed_suite(request.suite, request.settings)
     device = resolve_device(layout.speed.device)
     precisions = list(dict.fromkeys(resolve_precision(one, device) for one in layout.speed.precisions))
+    if "cuda-graphs" in layout.speed.compile and not device.startswith("cuda"):
+        raise UserError("--compile cuda-graphs needs a GPU; allowed on a CPU: eager, compile")
     changes: dict[str, Any] = {
         "speed": layout.speed.model_copy(update={"device": device, "precisions": precisions}),
     }

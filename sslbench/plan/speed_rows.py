@@ -243,10 +243,11 @@ def changed(row: SpeedRow, change: Mapping[str, Any], registry: Registry, preset
             return None
         new = with_parameter(choice, place, value) if parameter else replacement(axis, value, place, registry, preset)
         row = replace(row, **{axis: new})  # type: ignore[arg-type]
-    assert isinstance(row.method.spec, MethodSpec)
-    unused = {axis: None for axis in ("backbone", "masking") if axis not in row.method.spec.uses}
-    row = replace(row, **unused)  # type: ignore[arg-type]
-    lacking = any(getattr(row, axis) is None for axis in ("backbone", "masking") if axis in row.method.spec.uses)
+    spec = row.method.spec
+    assert isinstance(spec, MethodSpec)
+    uses = spec.uses
+    row = replace(row, **{axis: None for axis in ("backbone", "masking") if axis not in uses})  # type: ignore[arg-type]
+    lacking = any(getattr(row, axis) is None for axis in ("backbone", "masking") if axis in uses)
     return None if lacking or senseless(row.method, row.backbone) else row
 
 
