@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -145,6 +146,7 @@ class SpeedBench:
             for place, ready in chunk.items():
                 self._pipeline(ready, found[place])
             chunk.clear()
+            gc.collect()
             release_unused(self.device)
         if find_batch:
             for one in found.values():
@@ -206,7 +208,10 @@ class SpeedBench:
     def _note(self, one: Measured, built: Resident, warm: WarmUp, before: int) -> None:
         method = built.method
         one.status, one.reason, one.trace = "done", None, None
-        one.flops_per_image = built.flops_per_image
+        one.flops_per_image = self._foreseen(one.row).flops_per_image
+        if one.flops_per_image is None:  # it could not be built without numbers; perhaps it can be counted
+            labels = built.labels is not None
+            one.flops_per_image = step_flops_per_image(method, built.batch_size, one.row.mask_ratio, labels)
         one.parameters = sum(p.numel() for p in method.parameters())
         if method.mask_grid is not None and one.row.mask_ratio is not None:
             patches = method.mask_grid[0] * method.mask_grid[1]
@@ -216,8 +221,8 @@ class SpeedBench:
             kept = (used_bytes(self.device) or before) - before
             self.largest_activations = max(self.largest_activations, one.peak_bytes - kept)
         one.reserved_bytes = warm.peak_reserved_bytes
-        if built.flops_per_image is not None:
-            self.rates[one.row.precision] = 1000 * built.flops_per_image * built.batch_size / warm.step_ms
+        if one.flops_per_image is not None:
+            self.rates[one.row.precision] = 1000 * one.flops_per_image * built.batch_size / warm.step_ms
 
     def _time(self, chunk: dict[int, Ready], found: dict[int, Measured], pairs: Sequence[tuple[int, int]]) -> None:
         if not chunk:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import gc
 from contextlib import suppress
 from pathlib import Path
 
@@ -68,7 +67,6 @@ def available_bytes(device: torch.device) -> int | None:
 
 def release_unused(device: torch.device) -> None:
     """Give freed memory back, so that what comes next is seen to need it. On a CPU where libc can (glibc)."""
-    gc.collect()
     if device.type == "cuda":
         torch.cuda.empty_cache()
         return

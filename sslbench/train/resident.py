@@ -10,7 +10,6 @@ from torch import Tensor
 
 from sslbench.hooks.contracts import Masking, Progress
 from sslbench.hooks.params import MethodParams
-from sslbench.measure.flops import step_flops_per_image
 from sslbench.measure.timing import Arm
 from sslbench.train.models import Method
 from sslbench.train.pretrain import Schedule
@@ -31,17 +30,10 @@ class Resident:
     views: list[Tensor]
     labels: Tensor | None
     batch_size: int
-    flops_per_image: float | None
 
     @property
     def method(self) -> Method:
         return self.update.method
-
-    @property
-    def state_bytes(self) -> int:
-        """Parameters and buffers."""
-        held = [*self.method.parameters(), *self.method.buffers()]
-        return sum(tensor.numel() * tensor.element_size() for tensor in held)
 
     def arm(self) -> Arm:
         """Masks, forward, backward, optimizer and moving averages; no augmentation and no reading of images."""
@@ -73,11 +65,10 @@ def resident(
     """Raises UserError where the method cannot work with the batch."""
     size = schedule.batch_size
     method.check_batch(size)
-    flops = step_flops_per_image(method, size, mask_ratio, labels)
     update = TrainingStep(method.train(), params, schedule, size, STEPS_PER_EPOCH, masking, mask_ratio)
     generator = Stream(schedule.seed, "resident", schedule.device).at(0)
     views = [
         torch.randn(size, 3, view.size, view.size, generator=generator, device=schedule.device) for view in method.views
     ]
     classes = torch.randint(CLASSES, (size,), generator=generator, device=schedule.device) if labels else None
-    return Resident(update, views, classes, size, flops)
+    return Resident(update, views, classes, size)

@@ -46,8 +46,6 @@ def test_every_method_has_a_step_that_can_be_timed(name):
     timing = measure_steps(arm.step, device=CPU, images=arm.images, parameters=arm.parameters, steps=3, warmup=2)
     assert timing.images == 16
     assert timing.final_loss == timing.final_loss
-    assert one.flops_per_image > 0
-    assert one.state_bytes > 0
 
 
 def test_the_same_views_serve_every_step():
