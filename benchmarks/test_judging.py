@@ -91,7 +91,7 @@ PEERS = ["matrix product", "faiss", "scikit-learn"]
 @pytest.mark.parametrize("k", [20, 200])
 def test_large_knn(benchmark: Any, cifar_features: EvaluationData, k: int) -> None:
     benchmark.extra_info["against"] = PEERS
-    assert_measured(benchmark.pedantic(evaluation(knn, cifar_features, k=k), rounds=3, warmup_rounds=1))
+    assert_measured(benchmark.pedantic(evaluation(knn, cifar_features, k=k), rounds=3))
 
 
 @pytest.mark.benchmark(group=LARGE)
@@ -106,7 +106,7 @@ def test_large_matrix_product_alone(benchmark: Any, cifar_features: EvaluationDa
             torch.mm(part, bank.T, out=room[: len(part)])
 
     benchmark.extra_info["peer"] = "matrix product"
-    benchmark.pedantic(product, rounds=3, warmup_rounds=1)
+    benchmark.pedantic(product, rounds=3)
 
 
 @pytest.mark.benchmark(group=LARGE)
@@ -118,7 +118,7 @@ def test_large_knn_by_faiss(benchmark: Any, cifar_features: EvaluationData) -> N
     index = faiss.IndexFlatIP(bank.shape[1])
     index.add(bank)
     benchmark.extra_info["peer"] = "faiss"
-    similarity, _ = benchmark.pedantic(index.search, args=(queries, 20), rounds=3, warmup_rounds=1)
+    similarity, _ = benchmark.pedantic(index.search, args=(queries, 20), rounds=3)
     assert similarity.shape == (10_000, 20)
 
 

@@ -47,10 +47,10 @@ def peak_bytes(step):
     return peak
 
 
-def measured(benchmark, group, step, **facts):
+def measured(benchmark, group, step, rounds=5, **facts):
     benchmark.group = group
     benchmark.extra_info.update(facts, peak_bytes=peak_bytes(step))
-    benchmark.pedantic(step, rounds=5, warmup_rounds=1)
+    benchmark.pedantic(step, rounds=rounds, warmup_rounds=1)
 
 
 def embeddings():
@@ -94,13 +94,15 @@ def test_cross_entropy_among_keys_plainly(benchmark):
 def test_regression(benchmark):
     """Of BYOL, and but for a factor of SimSiam."""
     first, second = embeddings()
-    measured(benchmark, "cosine regression", lambda: regression(first, second.detach()).backward(), against="lightly")
+    measured(
+        benchmark, "cosine regression", lambda: regression(first, second.detach()).backward(), 100, against="lightly"
+    )
 
 
 def test_regression_by_lightly(benchmark):
     loss = lightly().NegativeCosineSimilarity()
     first, second = embeddings()
-    measured(benchmark, "cosine regression", lambda: loss(first, second.detach()).backward(), peer="lightly")
+    measured(benchmark, "cosine regression", lambda: loss(first, second.detach()).backward(), 100, peer="lightly")
 
 
 class Features(Backbone):

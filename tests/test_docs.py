@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import inspect
 import re
 import subprocess
 import sys
@@ -17,7 +19,10 @@ from sslbench.hooks.kinds import SPEC_OF_HOOK
 from sslbench.hooks.registry import Registry
 from sslbench.plan.expand import Overrides, resolve_suite
 from sslbench.plan.suite import RawSuite, Training, builtin_suites
+from sslbench.report.measured import SPEEDS
+from sslbench.testing import pytest_plugin
 from sslbench.testing.conformance import problems
+from sslbench.testing.speed import QUANTITIES
 from sslbench_plugins.blocks.signed_distance import FIGURES
 from sslbench_plugins.blocks.textures import TEXTURES
 
@@ -25,6 +30,7 @@ ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
 PLUGINS = (ROOT / "docs/plugins.md").read_text()
 DATASETS = (ROOT / "docs/datasets.md").read_text()
+GATES = (ROOT / "docs/gates.md").read_text()
 SUITES = (ROOT / "docs/suites.md").read_text()
 SIMULATORS = (ROOT / "docs/simulators.md").read_text()
 
@@ -104,6 +110,28 @@ def test_every_builtin_suite_is_documented(suite):
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_kind_is_documented(kind):
     assert f"\n| {kind} |" in PLUGINS
+
+
+def test_the_options_and_arguments_of_the_gates_are_documented():
+    source = inspect.getsource(pytest_plugin)
+    options = re.findall(r'"(--sslbench-[a-z-]+)"', source)
+    assert set(options) == set(re.findall(r"--sslbench-[a-z-]+", GATES))
+    rows = "".join(re.findall(r"^\| `.*$", GATES, flags=re.MULTILINE))
+    measure = source.partition("def measure(")[2].partition(") -> Speed")[0]
+    arguments = re.findall(r"^ +(\w+): ", measure, flags=re.MULTILINE)
+    assert len(arguments) == 9
+    for name in [*arguments, *QUANTITIES]:
+        assert f"`{name}`" in rows, name
+    for quantity in SPEEDS:
+        assert f"`{quantity}`" in GATES, quantity
+    for option in re.findall(r"pytest benchmarks (?:--[\w-]+(?:=\S+)? ?)+", GATES):
+        assert "--relative" in option
+    assert '"--relative"' in (ROOT / "benchmarks/conftest.py").read_text()
+
+
+def test_the_test_of_the_documentation_is_python():
+    (source,) = blocks(GATES, "python")
+    assert [node.name for node in ast.parse(source).body] == ["test_the_new_step_is_no_slower"]
 
 
 def test_the_readme_starts_with_the_two_commands():

@@ -15,6 +15,7 @@ COMMANDS = {
     "plan": "Print the cells of a suite: done, to run, stale, skipped and why. Runs nothing.",
     "results": "Print the results of a folder.",
     "compare": "Say what moved between two sets of results, beyond the spread.",
+    "speed": "Measure the speed of training steps: images/s, memory, arithmetic, and ratios with their intervals.",
     "simulate": "Run small studies without training and judge the sentences of the literature by them.",
     "claims": "Judge every claim and say by which command.",
     "list": "List every plugin with its summary and distribution.",

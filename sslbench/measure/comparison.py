@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -71,45 +70,42 @@ def compare_steps(
     does.
     """
     warm = [warm_up(arm, warmup, seconds) for arm in (a, b)]
-    (found,) = compare_warm([a, b], warm, rounds=rounds, seconds=seconds, seed=seed, clock=clock)[1]
-    return found
+    return compare_warm([a, b], warm, [(0, 1)], rounds=rounds, seconds=seconds, seed=seed, clock=clock)[1][0]
 
 
 def compare_warm(
     arms: Sequence[Arm],
     warm: Sequence[WarmUp],
+    pairs: Sequence[tuple[int, int]],
     *,
     rounds: int = ROUNDS,
     seconds: float | None = None,
     seed: int = 0,
     clock: Clock | None = None,
-) -> tuple[Timing, list[Comparison]]:
-    """The first arm, the baseline, against each of the others, all in one run. All are warmed up already.
+) -> tuple[tuple[Timing, ...], list[Comparison]]:
+    """Many steps in one run: in each round all arms, then each baseline again, and the same backwards.
 
-    Answers the baseline's timing and one comparison for each other arm. All lie on one device.
+    ``pairs``: places of a baseline and of what is held against it. All arms are warmed up and lie on one device. One
+    timing for each arm and one comparison for each pair.
     """
+    baselines = list(dict.fromkeys(first for first, _ in pairs))
+    there = [*range(len(arms)), *baselines]
     row = in_a_row(min(one.step_ms for one in warm))
-    kept = max(1, row - 1)
-    pass_ms = row * (sum(one.step_ms for one in warm) + warm[0].step_ms)
-    count = rounds_within(seconds, 2 * pass_ms, rounds)
-    there = [*range(len(arms)), 0]
+    count = rounds_within(seconds, 2 * row * sum(warm[place].step_ms for place in there), rounds)
     order = [place for slot in (there + there[::-1]) * count for place in [slot] * row]
     counts = [lap % row > 0 or row == 1 for lap in range(len(order))]
-    clock = clock or clock_for(arms[0].device)
-    timings = time_in_order(arms, warm, order, clock, counts)
-    baseline = timings[0]
-    # Of the four slots that the baseline has in a round, the outer two are A and the inner two are A'.
-    own = np.array(baseline.step_ms).reshape(count, 4, kept)
-    low, high = interval(own[:, [0, 3]], own[:, [1, 2]], seed)
-    noise = max(high, 1 / low) - 1
+    timings = time_in_order(arms, warm, order, clock or clock_for(arms[0].device), counts)
+    samples = [np.array(timing.step_ms).reshape(count, -1, max(1, row - 1)) for timing in timings]
+    # Of the four slots that a baseline has in a round, the outer two are A and the inner two are A'.
+    own = {place: interval(samples[place][:, [0, 3]], samples[place][:, [1, 2]], seed) for place in baselines}
     found = []
-    for timing in timings[1:]:
-        other = np.array(timing.step_ms).reshape(count, 2, kept)
-        per_image = timing.images / baseline.images
-        low, high = (bound * per_image for bound in interval(own, other, seed))
-        ratio = per_image * statistics.median(baseline.step_ms) / statistics.median(timing.step_ms)
-        found.append(Comparison(ratio, low, high, noise, baseline, timing))
-    return baseline, found
+    for first, second in pairs:
+        a, b = timings[first], timings[second]
+        per_image = b.images / a.images
+        low, high = (bound * per_image for bound in interval(samples[first], samples[second], seed))
+        noise = max(own[first][1], 1 / own[first][0]) - 1
+        found.append(Comparison(per_image * a.median_ms / b.median_ms, low, high, noise, a, b))
+    return timings, found
 
 
 def in_a_row(step_ms: float) -> int:

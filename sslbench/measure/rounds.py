@@ -60,7 +60,7 @@ def compare_until_sure(
     began = time.perf_counter()
     while True:
         rounds = ROUNDS_MORE if parts else LEAST_ROUNDS
-        (found,) = compare_warm(arms, warm, rounds=rounds, clock=clock)[1]
+        (found,) = compare_warm(arms, warm, [(0, 1)], rounds=rounds, clock=clock)[1]
         parts.append((found.a, found.b))
         mine, other = (np.reshape(one.step_ms, (rounds, -1)) for one in (found.a, found.b))
         ratios += list(np.log(np.median(other, axis=1) / np.median(mine, axis=1) * per_image))

@@ -61,15 +61,15 @@ class RawSuite:
     data: Mapping[str, Any] = field(default_factory=dict)
 
 
-def builtin_suites() -> dict[str, Any]:
-    """Name -> file of each suite that comes with sslbench."""
-    folder = resources.files("sslbench.plan") / "suites"
+def builtin_suites(folder_name: str = "suites") -> dict[str, Any]:
+    """Name -> file of each suite that comes with sslbench; ``speed_suites`` are those of the command ``speed``."""
+    folder = resources.files("sslbench.plan") / folder_name
     return {item.name.removesuffix(".toml"): item for item in folder.iterdir() if item.name.endswith(".toml")}
 
 
-def read_suite(name: str) -> RawSuite:
+def read_suite(name: str, folder_name: str = "suites") -> RawSuite:
     """A built-in suite by name, or a TOML file by path. Raises UserError if it is neither or does not parse."""
-    builtin = builtin_suites()
+    builtin = builtin_suites(folder_name)
     path = Path(name)
     if name in builtin:
         text, source = builtin[name].read_text(encoding="utf-8"), name

@@ -23,6 +23,7 @@ WORDS = {
     "draws": "draws",
     "steps": "steps",
     "IQR": "IQR of steps",
+    "rounds": "rounds",
     "exact": "exact",
     None: "-",
 }
@@ -39,8 +40,12 @@ class Measured:
     n: int | None = None
     steps: Sequence[float] = ()
     """raw step times, milliseconds, warm-up left out"""
+    statistic: str = "median"
+    """of the steps, which the value rests on: ``median`` or ``mean``"""
     relative_error: float | None = None
-    """standard error as a share of the value, where the raw steps are not at hand"""
+    """standard error as a share of the value, where that is known instead"""
+    error_from: str = "IQR"
+    """a key of ``WORDS``"""
 
 
 @dataclass(frozen=True)
@@ -136,16 +141,14 @@ def moved(
 def within(first: Measured, second: Measured, quantity: str) -> tuple[Interval | None, str | None]:
     """The interval between two single values, from what is known inside each."""
     if min(len(first.steps), len(second.steps)) >= LEAST_STEPS:
-        if quantity == "images_per_second":
-            # A rate is images by the mean step: the ratio of rates is that of the mean steps turned over.
-            ratio = ratio_of_series(second.steps, first.steps, "mean")
-        else:
-            ratio = ratio_of_series(first.steps, second.steps, "median")
+        # A rate is images by a step: the ratio of rates is that of the steps turned over.
+        pair = (second.steps, first.steps) if quantity == "images_per_second" else (first.steps, second.steps)
+        ratio = ratio_of_series(*pair, first.statistic)
         return Interval(ratio.low - 1, ratio.high - 1), "steps"
     if first.relative_error is not None and second.relative_error is not None:
         half = NORMAL_95 * math.hypot(first.relative_error, second.relative_error)
         change = second.value / first.value - 1
-        return Interval(change - half, change + half), "IQR"
+        return Interval(change - half, change + half), first.error_from
     if first.std is not None and second.std is not None and min(first.n or 0, second.n or 0) > 1:
         one, other = (Moments(side.value, side.std or 0.0, side.n or 0) for side in (first, second))
         return as_share(difference_of_means(one, other), first.value), "draws"

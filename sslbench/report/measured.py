@@ -46,7 +46,13 @@ class Metrics:
                 for name, facts in record["metrics"].items():
                     if facts.get("value") is not None:
                         label = self._labels[name, as_text(list(evaluator_of(record)))]
-                        one = Measured(float(facts["value"]), facts.get("std"), facts.get("n"))
+                        one = Measured(
+                            float(facts["value"]),
+                            facts.get("std"),
+                            facts.get("n"),
+                            relative_error=facts.get("relative_error"),
+                            error_from="rounds",
+                        )
                         found.setdefault(label, {})[record["seed"]] = one
             for quantity in SPEEDS:
                 rate = speed(record, quantity, steps)
@@ -76,4 +82,8 @@ def speed(record: Record, quantity: str, steps: Mapping[str, Sequence[float]]) -
         return Measured(value)
     series = list(steps.get(facts.get("key") or "", ()))
     error = error_of_median(facts.get("step_ms_median"), facts.get("step_ms_iqr"), facts.get("steps"))
-    return Measured(value, steps=series[min(WARMUP_STEPS, len(series) // 5) :], relative_error=error)
+    if record.get("kind") == "speed":  # its rate is that of the median step, and its steps are without warm-up
+        return Measured(value, steps=series, relative_error=error)
+    steady = series[min(WARMUP_STEPS, len(series) // 5) :]
+    statistic = "mean" if quantity == "images_per_second" else "median"
+    return Measured(value, steps=steady, statistic=statistic, relative_error=error)

@@ -15,7 +15,7 @@ from sslbench.store.results import ResultsStore
 
 MACHINE = ("processor", "cores", "gpu", "threads", "torch", "cuda")
 """Facts of a record's provenance on which times depend."""
-NORMAL_99 = 2.576
+NORMAL_95, NORMAL_99 = 1.960, 2.576
 
 
 @dataclass(frozen=True)
@@ -28,14 +28,14 @@ class Side:
 
 
 def load_side(path: Path) -> Side:
-    """A results folder, or a file of ``sslbench results --format json`` or of ``pytest --sslbench-save``.
+    """A results folder of ``run`` or ``speed``, a file of ``results --format json``, or one of ``--sslbench-save``.
 
     Raises UserError for anything else.
     """
     if path.is_file():
         return from_json(path)
     with ResultsStore.open_for_reading(path) as store:
-        records = store.records()
+        records = [row_of_a_speed_suite(r) if r.get("kind") == "speed" else r for r in store.records()]
         keys = {str((record.get("pretraining") or {}).get("key")) for record in records}
         steps = {key: list(found) for key in keys if (found := store.steps(key)) is not None}
     return Side(str(path), records, steps)
@@ -46,10 +46,11 @@ def from_json(path: Path) -> Side:
         document = json.loads(path.read_text(encoding="utf-8"))
         if "speeds" in document:
             speeds = document["speeds"]
-            records = [speed_record(name, speed) for name, speed in speeds.items()]
+            records = [measurement_of_a_test(name, speed) for name, speed in speeds.items()]
             return Side(str(path), records, {name: speed["step_ms"] for name, speed in speeds.items()})
-        if all(isinstance(record["metrics"], dict) and "seed" in record for record in document["records"]):
-            return Side(str(path), list(document["records"]))
+        records = [row_of_a_speed_suite(r) if r.get("kind") == "speed" else r for r in document["records"]]
+        if all(isinstance(record["metrics"], dict) and "seed" in record for record in records):
+            return Side(str(path), records)
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         pass
     raise UserError(
@@ -58,31 +59,43 @@ def from_json(path: Path) -> Side:
     )
 
 
-def speed_record(name: str, speed: Mapping[str, Any]) -> dict[str, Any]:
-    """A measurement of ``pytest --sslbench-save`` in the shape of a record: its name is the recipe."""
-    metrics = {}
-    if speed["speed_up"] is not None:
-        half = math.log(speed["high"] / speed["low"]) / 2 * speed["speed_up"]
-        rounds = speed["rounds"]
-        std = half / NORMAL_99 * math.sqrt(rounds)
-        metrics["speed_up"] = {
-            "value": speed["speed_up"],
-            "unit": "x",
-            "higher_is_better": True,
-            "std": std,
-            "n": rounds,
-        }
+def row_of_a_speed_suite(record: Mapping[str, Any]) -> dict[str, Any]:
+    """What was asked of it beside its plugins is among the training settings, its ratios to baselines are metrics."""
+    params = {kind: given for kind, given in record["params"].items() if kind != "speed"}
+    ratios = {
+        f"speed_up/{'='.join(one['baselines'])}": ratio(one["ratio"], one["low"], one["high"], NORMAL_95)
+        for one in record["speed"].get("against", ())
+    }
+    return {
+        **record,
+        "evaluator": "speed",
+        "params": {**params, "training": record["params"]["speed"]},
+        "metrics": ratios,
+        "pretraining": {**(record["pretraining"] or {}), "key": record["cell"]},
+    }
+
+
+def measurement_of_a_test(name: str, speed: Mapping[str, Any]) -> dict[str, Any]:
+    """Its name is the recipe."""
+    known = speed["speed_up"] is not None
     figures = {key: speed[key] for key in ("images_per_second", "step_ms_median", "step_ms_iqr")}
     return {
         "cell": name,
+        "kind": "speed",
         "status": "done",
         "method": name,
         "evaluator": "pytest",
         "seed": 0,
-        "metrics": metrics,
+        "metrics": {"speed_up": ratio(speed["speed_up"], speed["low"], speed["high"], NORMAL_99)} if known else {},
         "pretraining": {"key": name, "steps": len(speed["step_ms"]), **figures},
         "provenance": speed["machine"],
     }
+
+
+def ratio(value: float, low: float, high: float, normal: float) -> dict[str, Any]:
+    """A metric whose error comes from the ends of its interval."""
+    error = math.log(high / low) / 2 / normal
+    return {"value": value, "unit": "x", "higher_is_better": True, "relative_error": error}
 
 
 def machine_differences(first: Side, second: Side) -> list[str]:

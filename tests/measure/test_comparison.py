@@ -37,11 +37,26 @@ def arm(clock, step_ms, images=8, log=None, name="", noise=0.0, drift=0.0, seed=
 def test_rounds_are_there_and_back_again():
     clock, log = FakeClock(), []
     arms = [arm(clock, 60, log=log, name="A"), arm(clock, 50, log=log, name="B"), arm(clock, 40, log=log, name="C")]
-    baseline, (b, c) = compare_warm(arms, [WARM] * 3, rounds=2, clock=clock)
+    (baseline, *_), (b, c) = compare_warm(arms, [WARM] * 3, [(0, 1), (0, 2)], rounds=2, clock=clock)
     assert "".join(log) == "ABCAACBA" * 2
     assert (b.ratio, c.ratio) == (60 / 50, 60 / 40)
     assert [len(one.step_ms) for one in (baseline, b.b, c.b)] == [8, 4, 4]
     assert b.a is baseline
+
+
+def test_two_baselines_have_a_control_each():
+    clock, log = FakeClock(), []
+    arms = [arm(clock, ms, log=log, name=name) for ms, name in ((60, "A"), (50, "B"), (40, "C"))]
+    timings, found = compare_warm(arms, [WARM] * 3, [(0, 2), (1, 2), (0, 1)], rounds=2, clock=clock)
+    assert "".join(log) == "ABCABBACBA" * 2
+    assert [one.ratio for one in found] == [60 / 40, 50 / 40, 60 / 50]
+    assert [len(one.step_ms) for one in timings] == [8, 8, 4]
+
+
+def test_without_a_pair_there_is_nothing_but_times():
+    clock, log = FakeClock(), []
+    timings, found = compare_warm([arm(clock, 60, log=log, name="A")], [WARM], [], rounds=3, clock=clock)
+    assert (found, len(timings[0].step_ms), "".join(log)) == ([], 6, "AAAAAA")
 
 
 def test_short_steps_are_taken_in_a_row_and_the_first_does_not_count():
@@ -59,7 +74,7 @@ def test_short_steps_are_taken_in_a_row_and_the_first_does_not_count():
         step, parameters = fake_training(clock, taken)
         return Arm(step, 8, parameters)
 
-    _, (found,) = compare_warm([cold("A", 20.0), cold("B", 10.0)], [short, short], rounds=3, clock=clock)
+    _, (found,) = compare_warm([cold("A", 20.0), cold("B", 10.0)], [short, short], [(0, 1)], rounds=3, clock=clock)
     assert "".join(log).startswith("AAAABBBBAAAAAAAABBBBAAAA")
     assert set(found.b.step_ms) == {10.0}
     assert set(found.a.step_ms) == {20.0}
@@ -80,7 +95,7 @@ def test_a_step_against_itself_is_no_difference_and_gives_the_noise():
     for seed in range(20):
         clock = FakeClock()
         a, b = arm(clock, 60.0, noise=0.05, seed=seed), arm(clock, 60.0, noise=0.05, seed=100 + seed)
-        _, (found,) = compare_warm([a, b], [WARM, WARM], rounds=20, clock=clock)
+        _, (found,) = compare_warm([a, b], [WARM, WARM], [(0, 1)], rounds=20, clock=clock)
         assert found.low <= found.ratio <= found.high
         assert 0 < found.noise_floor < 0.1
         seen.append(found.differs)
@@ -92,7 +107,7 @@ def test_a_slowdown_beyond_the_noise_is_found():
     for seed in range(20):
         clock = FakeClock()
         a, b = arm(clock, 60.0, noise=0.02, seed=seed), arm(clock, 63.0, noise=0.02, seed=100 + seed)
-        _, (found,) = compare_warm([a, b], [WARM, WARM], rounds=20, clock=clock)
+        _, (found,) = compare_warm([a, b], [WARM, WARM], [(0, 1)], rounds=20, clock=clock)
         assert found.ratio == pytest.approx(60 / 63, rel=0.03)
         seen.append(found.differs)
     assert all(seen)
@@ -109,7 +124,7 @@ def test_a_difference_within_the_noise_is_not_claimed():
 
     step, parameters = fake_training(clock, unsteady)
     a = Arm(step, 8, parameters)
-    _, (found,) = compare_warm([a, arm(clock, 60.0)], [WARM, WARM], rounds=10, clock=clock)
+    _, (found,) = compare_warm([a, arm(clock, 60.0)], [WARM, WARM], [(0, 1)], rounds=10, clock=clock)
     assert found.low > 1
     assert found.noise_floor == pytest.approx(0.1)
     assert not found.differs
@@ -118,7 +133,7 @@ def test_a_difference_within_the_noise_is_not_claimed():
 def test_batches_of_different_sizes_are_compared_by_the_image():
     clock = FakeClock()
     _, (found,) = compare_warm(
-        [arm(clock, 60.0, images=8), arm(clock, 90.0, images=24)], [WARM, WARM], rounds=5, clock=clock
+        [arm(clock, 60.0, images=8), arm(clock, 90.0, images=24)], [WARM] * 2, [(0, 1)], rounds=5, clock=clock
     )
     assert found.ratio == pytest.approx(2.0)
     assert (found.low, found.high) == (pytest.approx(2.0), pytest.approx(2.0))
@@ -148,7 +163,7 @@ def test_an_arm_that_does_nothing_fails_beside_one_that_works():
     clock = FakeClock()
     lazy = Arm(lambda: 1.0, 8, [torch.zeros(2)])
     with pytest.raises(TimingError, match="none of 1 parameter tensors changed"):
-        compare_warm([arm(clock, 60.0), lazy], [WARM, WARM], rounds=2, clock=clock)
+        compare_warm([arm(clock, 60.0), lazy], [WARM, WARM], [(0, 1)], rounds=2, clock=clock)
 
 
 def test_the_device_is_timed_by_events():
@@ -164,7 +179,7 @@ def test_the_device_is_timed_by_events():
 
         return Arm(step, 8, [weight])
 
-    _, (found,) = compare_warm([on(60.0), on(20.0)], [WARM, WARM], rounds=5, clock=gpu.clock())
+    _, (found,) = compare_warm([on(60.0), on(20.0)], [WARM, WARM], [(0, 1)], rounds=5, clock=gpu.clock())
     assert found.ratio == pytest.approx(3.0)
     assert found.noise_floor == pytest.approx(0.0)
 

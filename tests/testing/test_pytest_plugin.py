@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -227,3 +229,42 @@ def test_the_options_are_in_the_help(pytester):
     text = pytester.runpytest_inprocess("--help").stdout.str()
     for option in ("--sslbench-save=NAME|PATH", "--sslbench-compare=NAME|PATH", "--sslbench-fail-on=QUANTITY:PERCENT"):
         assert option in text
+
+
+def test_the_test_of_the_documentation(pytester):
+    text = (Path(__file__).parents[2] / "docs/gates.md").read_text()
+    (source,) = re.findall(r"^```python\n(.*?)^```$", text, flags=re.MULTILINE | re.DOTALL)
+    pytester.makeconftest(CONFTEST)
+    theirs = """
+import pytest
+import torch
+
+batch, now = None, None
+
+
+@pytest.fixture(autouse=True)
+def on_a_clock_that_is_made_up(clock):
+    global now
+    now = clock
+
+
+def make_model():
+    return torch.nn.Linear(1, 1)
+
+
+make_old_model = make_model
+
+
+def train_step(model, batch, ms=4.0):
+    now.now += ms
+    model.weight.data.add_(0.5)
+    return torch.ones(())
+
+
+def old_train_step(model, batch):
+    return train_step(model, batch, ms=6.0)
+
+
+"""
+    pytester.makepyfile(test_theirs=theirs + source)
+    pytester.runpytest_inprocess("-W", "error", LIMIT).assert_outcomes(passed=1)
