@@ -15,6 +15,7 @@ from sslbench_plugins.evaluators import few_label, knn, linear_probe
 CASES = {
     "knn": (knn, {}),
     "knn-k200": (knn, {"k": 200, "temperature": 0.1}),
+    "knn-bf16": (knn, {"precision": "bf16"}),
     "linear-probe-exact": (linear_probe, {}),
     "linear-probe-adam-100": (linear_probe, {"protocol": "adam-100"}),
     "few-label": (few_label, {"labels": (1, 5), "draws": 3}),
