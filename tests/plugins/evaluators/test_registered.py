@@ -19,6 +19,7 @@ CASES = {
     "linear-probe-exact": (linear_probe, {}),
     "linear-probe-adam-100": (linear_probe, {"protocol": "adam-100"}),
     "few-label": (few_label, {"labels": (1, 5), "draws": 3}),
+    "few-label-shares": (few_label, {"labels": (), "shares": (0.1, 0.5, 1.0), "draws": 3}),
 }
 Clusters = Callable[..., EvaluationData]
 Evaluate = Callable[[EvaluationData], list[Metric]]
