@@ -253,7 +253,7 @@ class Metric:
     """number of those draws"""
     reason: str = ""
     """why ``value`` is None"""
-    per_image: Tensor | None = None
+    per_image: Tensor | None = field(default=None, compare=False, repr=False)
     """the metric of each test image, in order, float ``[N]`` (right or wrong as 1 or 0), whose mean is ``value``:
     lets two methods be compared image by image"""
 

@@ -12,9 +12,8 @@ import torch
 from torch import Tensor
 
 from sslbench import EvaluationData, EvaluatorSpec, Metric, Params, hookimpl
+from sslbench_plugins.blocks.chosen_strength import fit_chosen
 from sslbench_plugins.blocks.evaluable import why_not_finite
-from sslbench_plugins.blocks.logistic import fit_logistic
-from sslbench_plugins.blocks.probe_choice import choose_strength, hold_out
 from sslbench_plugins.blocks.ridge import RidgePath
 from sslbench_plugins.blocks.standardise import Standardiser
 
@@ -92,12 +91,12 @@ class Probed:
         kinds = int(max(train.max(), test.max())) + 1
         commonest = train.bincount(minlength=kinds).argmax()
         base = float((test == commonest).double().mean())
-        held = hold_out(train, kinds, seed)
-        if bool((train == train[0]).all()) or base == 1 or not bool(held.any()):
+        alike = bool((train == train[0]).all()) or base == 1
+        chosen = None if alike else fit_chosen(self.train, train, kinds, seed)
+        if chosen is None:
             reason = f"factor {name!r} has too few kinds or images of each to be told apart"
             return [Metric(title, None, reason=reason) for title in titles]
-        l2, start = choose_strength(self.train, train, held, kinds)
-        fit = fit_logistic(self.train, train, kinds, l2, init=start)
+        l2, fit = chosen
         if not fit.converged:
             reason = f"factor {name!r}: no optimum within {fit.steps} steps at l2 = {l2:g}"
             return [Metric(title, None, reason=reason) for title in titles]
