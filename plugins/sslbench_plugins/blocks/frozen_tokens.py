@@ -10,7 +10,6 @@ from torch import Tensor
 from torch.nn import functional
 
 from sslbench import JudgedModel, TokenBackbone
-from sslbench_plugins.blocks.standardise import Standardiser
 
 BATCH = 64
 """images whose tokens and maps are held at once"""
@@ -102,12 +101,6 @@ class LinearHead(NamedTuple):
     """``[C, D]``"""
     bias: Tensor
     """``[C]``"""
-
-    @classmethod
-    def of_standardised(cls, weight: Tensor, bias: Tensor, standardise: Standardiser) -> LinearHead:
-        """From a layer that was fitted to standardised tokens."""
-        weight = weight * standardise.scale
-        return cls(weight, bias - weight @ standardise.mean)
 
     def at_pixels(self, tokens: Tensor, size: int) -> Tensor:
         """``[B, D, rows, cols]`` -> ``[B, C, size, size]``: answers for the tokens, interpolated bilinearly."""

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from sslbench import EvaluationData, JudgedModel, Params, build_plugin, cosine, param
 
@@ -25,12 +26,15 @@ class LabelTrainingParams(Params):
 
 
 @dataclass(frozen=True)
-class Rates:
-    """Learning rates at the start of a cosine down to 0."""
+class Pace:
+    """How fast the parts of a network learn."""
 
     head: float
+    """learning rate at the start of a cosine down to 0"""
     backbone: float
-    """0: the backbone is frozen, in eval mode"""
+    """the same; 0: it is frozen, in eval mode"""
+    statistics: bool = True
+    """batch norm follows the labelled images; False: it uses and keeps the statistics that it has"""
 
 
 class Classifier(nn.Module):
@@ -44,9 +48,14 @@ class Classifier(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         return self.head(self.backbone(images))
 
-    def freeze(self) -> None:
-        """Only the head learns; batch norm uses and keeps the statistics that it has."""
-        self.backbone.requires_grad_(False).eval()
+    def prepare(self, pace: Pace) -> None:
+        """Put every part into the mode in which it learns, or does not."""
+        self.train()
+        if not pace.backbone:
+            self.backbone.requires_grad_(False).eval()
+        for module in self.backbone.modules():
+            if isinstance(module, _BatchNorm) and not pace.statistics:
+                module.eval()
 
     @property
     def frozen(self) -> int:
@@ -77,17 +86,15 @@ class LabelTraining:
         torch.manual_seed(seed)
         return Classifier(backbone, data.train.features.shape[1], data.classes).to(data.model.device)
 
-    def train(self, network: Classifier, data: EvaluationData, images: Tensor, rates: Rates, seed: int) -> None:
+    def train(self, network: Classifier, data: EvaluationData, images: Tensor, pace: Pace, seed: int) -> None:
         """``images``: int64 ``[n]``, the training images whose labels may be used. Order and views depend on ``seed``
         alone, so that two networks see the same. The network is left in eval mode."""
         model, labels = data.model, data.train.labels
         assert model is not None
         assert labels is not None
-        network.train()
-        if not rates.backbone:
-            network.freeze()
+        network.prepare(pace)
         batch, steps = self.steps(len(images))
-        optimizer = torch.optim.AdamW(groups(network, rates, self.params.weight_decay))
+        optimizer = torch.optim.AdamW(groups(network, pace, self.params.weight_decay))
         shuffle = torch.Generator().manual_seed(seed)
         views = torch.Generator(model.device).manual_seed(seed)
         view = self.augmentation.view(0, "global", model.image_size)
@@ -134,10 +141,10 @@ def gradient_scaler(model: JudgedModel) -> torch.amp.GradScaler:
     return torch.amp.GradScaler(kind, enabled=half)
 
 
-def groups(network: Classifier, rates: Rates, weight_decay: float) -> list[dict[str, Any]]:
+def groups(network: Classifier, pace: Pace, weight_decay: float) -> list[dict[str, Any]]:
     """Head and backbone, each with and without weight decay; what learns nothing is left out."""
     parts = []
-    for module, rate in ((network.head, rates.head), (network.backbone, rates.backbone)):
+    for module, rate in ((network.head, pace.head), (network.backbone, pace.backbone)):
         learns = [p for p in module.parameters() if p.requires_grad]
         for decay, chosen in (
             (weight_decay, [p for p in learns if p.ndim > 1]),

@@ -78,7 +78,7 @@ def fit_depth(drawn: Pixels) -> DepthHead:
         answers = (features[held].double() @ weight + bias).clamp(lowest, highest)
         errors.append(float((answers - values[held]).square().mean()))
     weight, bias = RidgePath(features, values).at(STRENGTHS[errors.index(min(errors))])
-    layer = LinearHead.of_standardised(weight[None].float(), bias[None].float(), standardise)
+    layer = LinearHead(*standardise.undone(weight[None].float(), bias[None].float()))
     return DepthHead(layer, lowest, highest)
 
 

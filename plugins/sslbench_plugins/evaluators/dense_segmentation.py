@@ -86,7 +86,7 @@ class DenseSegmentation:
         l2, fit = fit_exactly(standardise(drawn.features), torch.searchsorted(classes, drawn.values), drawn.held)
         if not fit.converged:
             return unmeasured(f"no optimum within {fit.steps} steps at l2 = {l2:g}")
-        head = LinearHead.of_standardised(fit.weight[0], fit.bias[0, :, 0], standardise)
+        head = LinearHead(*standardise.undone(fit.weight[0], fit.bias[0, :, 0]))
         return self._score(data, head, classes)
 
     def _score(self, data: EvaluationData, head: LinearHead, classes: Tensor) -> list[Metric]:

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from sslbench import EvaluationData, EvaluatorSpec, Metric, hookimpl, param
 from sslbench_plugins.blocks.evaluable import features_and_labels, why_not_evaluable
-from sslbench_plugins.blocks.label_training import LabelTraining, LabelTrainingParams, Rates, starts_anew
+from sslbench_plugins.blocks.label_training import LabelTraining, LabelTrainingParams, Pace, starts_anew
 from sslbench_plugins.blocks.listed import Several
 from sslbench_plugins.blocks.logistic import fit_logistic
 from sslbench_plugins.blocks.standardise import Standardiser
@@ -107,7 +107,7 @@ class FewLabelScratch:
     def _from_scratch(self, data: EvaluationData, images: Tensor, seed: int) -> float | None:
         assert data.model is not None
         network = self.training.classifier(data.model.scratch(seed), data, seed)
-        self.training.train(network, data, images, Rates(self.params.lr, self.params.lr), seed)
+        self.training.train(network, data, images, Pace(self.params.lr, self.params.lr), seed)
         right = self.training.right(network, data)
         return None if right is None else float(right.mean())
 
