@@ -229,6 +229,7 @@ class Session:
             distributions=brought,
             download=self.request.download,
             fresh=self.request.fresh,
+            curve=shared.curve_asked,
         )
 
     def _hear(self, event: Event) -> None:

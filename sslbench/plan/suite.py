@@ -9,7 +9,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from sslbench.errors import UserError, did_you_mean
 from sslbench.hooks.params import validation_lines
@@ -37,6 +37,15 @@ class Training(BaseModel):
     compile: bool = Field(False, description="torch.compile the method")
     time_limit: float | None = Field(None, gt=0, description="seconds one pretraining may take")
     checkpoint_every: float = Field(15.0, gt=0, description="seconds between two checkpoints")
+    curve_every: int = Field(0, ge=0, description="epochs between two judgings during training; 0: none")
+    curve: tuple[str | dict[str, Any], ...] = Field(
+        ("knn", "label-free"), min_length=1, description="evaluators that judge during training, if curve_every > 0"
+    )
+
+    @field_validator("curve", mode="before")
+    @classmethod
+    def _one_or_more(cls, given: Any) -> Any:
+        return (given,) if isinstance(given, str) else given
 
 
 class SuiteFile(BaseModel):
