@@ -59,6 +59,7 @@ class CurveJudge:
         for evaluation in self.evaluations:
             for metric in self._asked(evaluation, found, model):
                 name, facts = described_metric(metric)
+                facts["evaluator"] = evaluation.name
                 metrics[f"{name} ({evaluation.name})" if name in metrics else name] = facts
         if guarded and weights_digest(model.method) != before:
             names = ", ".join(evaluation.name for evaluation in self.evaluations)

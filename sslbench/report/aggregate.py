@@ -80,6 +80,8 @@ class Aggregate:
     """records left out because newer code or data made the same cell again"""
     values: Mapping[tuple[int, str], Mapping[int, float]] = field(default_factory=dict)
     """(row, metric) -> seed -> value"""
+    sources: Mapping[tuple[int, str], Mapping[int, Record]] = field(default_factory=dict)
+    """the same -> the record that has it"""
 
     @cached_property
     def table(self) -> DataFrame:
@@ -110,9 +112,12 @@ def aggregate(records: Iterable[Record]) -> Aggregate:
     tells = telling(rows)
     skipped = Counter(str(r["reason"]) for r in records if r["status"] == "skipped")
     measured: dict[tuple[int, str], dict[int, float]] = {}
+    sources: dict[tuple[int, str], dict[int, Record]] = {}
     for value in judged:
         if value["value"] is not None:
-            measured.setdefault((value["row"], value["label"]), {})[value["seed"]] = float(value["value"])
+            place, seed = (value["row"], value["label"]), value["record"]["seed"]
+            measured.setdefault(place, {})[seed] = float(value["value"])
+            sources.setdefault(place, {})[seed] = value["record"]
     return Aggregate(
         rows=tuple(rows),
         lines=tuple(
@@ -129,6 +134,7 @@ def aggregate(records: Iterable[Record]) -> Aggregate:
         images_skipped=images_skipped(rows),
         older=older,
         values=measured,
+        sources=sources,
     )
 
 
@@ -139,7 +145,7 @@ def values_of(place: int, record: Record) -> list[dict[str, Any]]:
         {
             "row": place,
             "name": metric,
-            "seed": record["seed"],
+            "record": record,
             "evaluator": as_text([name, params]),
             "evaluator_name": name,
             "evaluator_params": params,

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sslbench.report.aggregate import Problem, Quality
+from sslbench.report.curves import best_of_curve
 from sslbench.report.figures import listed
 from sslbench.report.view import View
 
@@ -37,6 +38,7 @@ def below(view: View, best: str, tie: str) -> list[Block]:
     found = view.found
     blocks = [
         Block("", legend(view, best, tie) if view.order else []),
+        Block("best epoch of curve, chosen on the judged images (the table has the last epoch)", best_of_curve(view)),
         Block("not done", [told(view, problem) for problem in found.problems]),
         Block(
             "not measured",

@@ -91,19 +91,19 @@ class View:
         return f"{name} ({told})" if told else name
 
     def _sorted(self) -> list[int]:
-        measured = (q for q in self.found.qualities if not all(map(missing, self._means(q))))
+        measured = (q for q in self.found.qualities if not all(map(missing, self.means(q))))
         first = next(measured, None)
 
         def place(row: int) -> tuple[str, bool, float]:
             dataset = self.names["dataset"][row]
-            if first is None or missing(self._means(first)[row]):
+            if first is None or missing(self.means(first)[row]):
                 return dataset, True, 0.0
-            value = float(self._means(first)[row])
+            value = float(self.means(first)[row])
             return dataset, False, -value if first.higher_is_better else value
 
         return sorted(range(len(self.found.rows)), key=place)
 
-    def _means(self, quality: Quality) -> list[Any]:
+    def means(self, quality: Quality) -> list[Any]:
         return [line[f"{quality.label}_mean"] for line in self.found.lines]
 
     def spread(self, quality: Quality, row: int) -> tuple[float, str, int] | None:
@@ -116,7 +116,7 @@ class View:
 
     def rivals(self, quality: Quality) -> list[list[int]]:
         """Of each data set: the rows that a metric ranks, best first."""
-        means, sign = self._means(quality), 1 if quality.higher_is_better else -1
+        means, sign = self.means(quality), 1 if quality.higher_is_better else -1
         groups: dict[str, list[int]] = {}
         for row in self.order:
             if not missing(means[row]):
@@ -125,7 +125,7 @@ class View:
 
     def _ranked(self, quality: Quality) -> tuple[set[int], set[int]]:
         """Of each data set with rows to compare: the best, and what is not told apart from it."""
-        means, label = self._means(quality), quality.label
+        means, label = self.means(quality), quality.label
         best, ties = set(), set()
         for top, *others in self.rivals(quality):
             if not others:
@@ -191,7 +191,7 @@ class View:
         ]
 
     def _values(self, quality: Quality, style: Style, marks: Marks) -> list[str]:
-        means = self._means(quality)
+        means = self.means(quality)
         places = decimals(means)
         cells = []
         for row in self.order:
