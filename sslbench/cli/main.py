@@ -16,6 +16,7 @@ COMMANDS = {
     "results": "Print the results of a folder.",
     "simulate": "Run small studies without training and judge the sentences of the literature by them.",
     "claims": "Judge every claim and say by which command.",
+    "suites": "List the built-in suites, or print the file of one.",
     "list": "List every plugin with its summary and distribution.",
     "show": "Show one plugin: parameters with defaults and units, presets, citation.",
     "plugins": "Load every plugin and say ok or failed, and why.",
