@@ -38,10 +38,11 @@ def _why_not(name: str, part: FeatureSet, classes: int) -> str:
     lowest, highest = int(part.labels.min()), int(part.labels.max())
     if lowest < 0 or highest >= classes:
         return f"{name} labels run from {lowest} to {highest}; allowed: 0 to {classes - 1}"
-    return _why_not_finite(name, part.features)
+    return why_not_finite(name, part.features)
 
 
-def _why_not_finite(name: str, features: Tensor) -> str:
+def why_not_finite(name: str, features: Tensor) -> str:
+    """One line where some of ``[N, D]``, N at least 1, are no numbers or too large to be squared."""
     largest = features.abs().amax()
     if bool(largest <= LARGEST):
         return ""

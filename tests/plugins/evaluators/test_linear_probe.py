@@ -13,16 +13,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from sslbench import EvaluationData, FeatureSet, Metric
+from sslbench_plugins.blocks import probe_choice
 from sslbench_plugins.blocks.logistic import LogisticFit, fit_logistic
+from sslbench_plugins.blocks.probe_choice import STRENGTHS, choose_strength, hold_out
 from sslbench_plugins.evaluators import linear_probe
-from sslbench_plugins.evaluators.linear_probe import (
-    STRENGTHS,
-    LinearProbe,
-    LinearProbeParams,
-    choose_strength,
-    hold_out,
-    train_adam,
-)
+from sslbench_plugins.evaluators.linear_probe import LinearProbe, LinearProbeParams, train_adam
 
 Clusters = Callable[..., EvaluationData]
 
@@ -71,7 +66,7 @@ def test_the_chosen_strength_is_the_best_on_held_out_samples_and_the_strongest_o
             answers = torch.where(right, data.train.labels[held], (data.train.labels[held] + 1) % 3)
             return KnownLogits(F.one_hot(answers, 3).T[None].float(), torch.zeros(1, 3, 1), True, 1)
 
-        monkeypatch.setattr(linear_probe, "fit_logistic", fit)
+        monkeypatch.setattr(probe_choice, "fit_logistic", fit)
 
     class KnownLogits(LogisticFit):
         def logits(self, features: Tensor) -> Tensor:
@@ -93,7 +88,7 @@ def test_strengths_after_one_without_an_optimum_are_not_considered(
         tried.append(args[3])
         return fit_logistic(*args, **kwargs)._replace(converged=args[3] > 1e-2)
 
-    monkeypatch.setattr(linear_probe, "fit_logistic", stalls_at_a_hundredth)
+    monkeypatch.setattr(probe_choice, "fit_logistic", stalls_at_a_hundredth)
     data = clusters(spread=3.0)
     l2, _ = choose_strength(data.train.features, data.train.labels, hold_out(data.train.labels, 3, 0), 3)
     assert tried == [1.0, 1e-1, 1e-2]
