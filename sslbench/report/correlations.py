@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
 
-from sslbench.report.curves import curves_of
+from sslbench.report.curves import LABEL_FREE, curves_of
 from sslbench.report.figures import NOTHING
 from sslbench.report.grid import Column
 from sslbench.report.sections import Section
@@ -15,8 +15,7 @@ from sslbench.report.view import View
 from sslbench.statistics.correlation import FEWEST, FEWEST_FOR_INTERVAL, Coefficient, pearson, spearman
 
 PROBES = ("knn", "linear-probe")
-LABEL_FREE = ("label-free",)
-"""evaluators whose metrics are held against each other"""
+"""evaluators whose metrics the others are held against"""
 LOSS, SPREAD = "pretext loss", "spread of features"
 Values = dict[str, float]
 

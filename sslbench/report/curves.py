@@ -13,6 +13,8 @@ from sslbench.report.rows import Row
 from sslbench.report.sections import Section
 from sslbench.report.view import NAMES, Style, View
 
+LABEL_FREE = ("label-free",)
+"""evaluators whose metrics describe features and do not say what they are good for"""
 NONE = "no curve: none of these trainings was judged while it went on; run with --set curve_every=1"
 
 
@@ -60,14 +62,14 @@ def mean_points(place: int, row: Row) -> list[Point]:
 
 
 def kinds_of(rows: Sequence[Row]) -> dict[str, Mapping[str, Any]]:
-    """Metric -> unit, direction and evaluator, of every metric of a curve."""
+    """Metric -> unit, direction and evaluator, of every metric of a curve, those that need labels first."""
     found: dict[str, Mapping[str, Any]] = {}
     for row in rows:
         for points in curves_of(row).values():
             for point in points:
                 for name, facts in point["metrics"].items():
                     found.setdefault(name, facts)
-    return found
+    return dict(sorted(found.items(), key=lambda item: item[1].get("evaluator") in LABEL_FREE))
 
 
 def best_epochs(points: Sequence[Point], kinds: Mapping[str, Mapping[str, Any]]) -> dict[str, int]:
@@ -126,12 +128,12 @@ def curves(view: View) -> Section:
 
 
 def best_of_curve(view: View) -> list[str]:
-    """A line for each recipe with a curve: the best epoch of each metric that a column of the table has too."""
-    named = {quality.name: quality for quality in view.found.qualities}
+    """A line for each recipe with a curve: the best epoch of each metric that needs labels."""
     lines = []
     for row in view.order:
         points = mean_points(row, view.found.rows[row])
-        kinds = {name: facts for name, facts in kinds_of([view.found.rows[row]]).items() if name in named}
+        known = kinds_of([view.found.rows[row]])
+        kinds = {name: facts for name, facts in known.items() if facts.get("evaluator") not in LABEL_FREE}
         words = []
         for name, epoch in best_epochs(points, kinds).items():
             places = decimals(point.metrics[name] for point in points if name in point.metrics)

@@ -60,7 +60,8 @@ def legend(view: View, best: str, tie: str) -> list[str]:
     if any(view.best.values()):
         lines.append(f"{best}: best of its column on a data set")
     if any(view.ties.values()):
-        lines.append(f"{tie}: not told apart from the best ({NOT_TOLD_APART})")
+        few = "; two seeds tell hardly anything apart: run more" if view.seeds == 2 else ""
+        lines.append(f"{tie}: not told apart from the best ({NOT_TOLD_APART}{few})")
     return [*lines, *SPEEDS]
 
 

@@ -138,6 +138,11 @@ class View:
             ties |= {row for row, tie in zip(others, told, strict=True) if tie and row not in equal}
         return best, ties
 
+    @property
+    def seeds(self) -> int:
+        """The most that a row has."""
+        return max((line["seeds"] for line in self.found.lines), default=0)
+
     def recipe(self, row: int) -> str:
         """A row in words: what tells it from the others."""
         return " ".join(filter(None, (self.names[kind][row] for kind in self.kept)))

@@ -44,6 +44,13 @@ def test_the_lowest_is_best_where_lower_is_better_and_null_is_no_number(record):
     assert cells["gone"] == ["-", "-"]
 
 
+def test_metrics_that_need_no_labels_come_last_and_are_not_in_the_main_table(record):
+    free = {**entry(3.0), "evaluator": "label-free"}
+    records = [curved(record, 0, (0.2, 0.6), arank=free), record("byol")]
+    assert [column.header for column in section_of(records).columns][-2:] == ["knn_top1", "arank"]
+    assert "arank" not in render(records, "table", "s")
+
+
 def test_only_epochs_that_every_seed_has_are_averaged(record):
     records = [curved(record, 0, (0.2, 0.6), every=2), curved(record, 1, (0.2, 0.6, 0.8, 0.9), every=1)]
     assert [row["epoch"] for row in section_of(records).rows] == [2, 4]
