@@ -14,6 +14,7 @@ from sslbench.report.rows import Record, Row, as_text
 from sslbench.report.sections import Section
 from sslbench.report.ties import SIGNIFICANT, over_seeds
 from sslbench.report.view import View
+from sslbench.statistics.images import all_finite, compare_images
 from sslbench.statistics.student import Difference, holm
 from sslbench.store.artifacts import pretraining_files, read_per_image
 
@@ -77,8 +78,6 @@ def compared(view: View, quality: Quality, best: int, other: int, folder: Path) 
     for seed in sorted(sources[other, label].keys() & sources[best, label].keys()):
         first, second = (images_of(sources[row, label][seed], quality.name, folder) for row in (other, best))
         if first is not None and second is not None and len(first) == len(second):
-            from sslbench.statistics.images import compare_images
-
             difference, test = compare_images(first, second)
             return Pair(quality, best, other, difference, f"{test} ({difference.n:,})")
     if whole is not None:
@@ -89,9 +88,10 @@ def compared(view: View, quality: Quality, best: int, other: int, folder: Path) 
 
 
 def images_of(record: Record, metric: str, folder: Path) -> NDArray[Any] | None:
-    """The metric of each test image, or None where it is not kept."""
+    """The metric of each test image, or None where it is not kept or one of them has none."""
     key = (record.get("pretraining") or {}).get("key")
-    return read_per_image(pretraining_files(folder, key).per_image(record["cell"])).get(metric) if key else None
+    found = read_per_image(pretraining_files(folder, key).per_image(record["cell"])).get(metric) if key else None
+    return None if found is None or not all_finite(found) else found
 
 
 def correct(group: Sequence[Pair]) -> None:

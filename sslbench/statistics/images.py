@@ -35,6 +35,12 @@ def compare_images(first: ArrayLike, second: ArrayLike) -> tuple[Difference, str
     return Difference(float(differences.mean()), low, high, p, len(differences)), test
 
 
+def all_finite(values: NDArray[Any]) -> bool:
+    import numpy
+
+    return bool(numpy.isfinite(values).all())
+
+
 def is_binary(values: NDArray[Any]) -> bool:
     return bool(((values == 0) | (values == 1)).all())
 

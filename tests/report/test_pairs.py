@@ -16,10 +16,10 @@ def found(records, folder):
     return {row["other"]: row for row in section.rows}, section
 
 
-def keep(folder, record, metric, values):
+def keep(folder, record, metric, values, dtype=np.uint8):
     path = pretraining_files(folder, record["pretraining"]["key"]).per_image(record["cell"])
     path.parent.mkdir(parents=True)
-    save_file({metric: np.asarray(values, dtype=np.uint8)}, path)
+    save_file({metric: np.asarray(values, dtype=dtype)}, path)
 
 
 def test_recipes_are_compared_with_the_best_over_the_same_seeds(record, tmp_path):
@@ -79,10 +79,11 @@ def test_a_difference_without_spread_is_judged_by_the_images(record, tmp_path):
     assert rows["b"]["test"] == "McNemar over images (4)"
 
 
-def test_images_of_another_number_are_not_paired(record, tmp_path):
+@pytest.mark.parametrize("images", [([1, 0], [1, 0, 0]), ([1.0, 0.0], [np.nan, 1.0])])
+def test_images_of_another_number_or_without_a_value_are_not_paired(record, tmp_path, images):
     records = [record("a", metrics={"m": 0.5}), record("b", metrics={"m": 0.4})]
-    for one, images in zip(records, ([1, 0], [1, 0, 0]), strict=True):
-        keep(tmp_path, one, "m", images)
+    for one, values in zip(records, images, strict=True):
+        keep(tmp_path, one, "m", values, np.float16)
     assert found(records, tmp_path)[0]["b"]["verdict"] == "not tested"
 
 
