@@ -9,11 +9,14 @@ import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sslbench.errors import UserError
 from sslbench.report.grid import Column, markdown, terminal
 from sslbench.report.rows import Record
+
+if TYPE_CHECKING:
+    from sslbench.report.view import View
 
 
 @dataclass(frozen=True)
@@ -38,7 +41,11 @@ def render_sections(records: Sequence[Record], names: Sequence[str], fmt: str, s
     """
     if fmt == "csv" and len(names) > 1:
         raise UserError(f"--format csv holds one table; given: {', '.join(f'--{name}' for name in names)}")
-    found = {name: build(name, records, folder) for name in names}
+    from sslbench.report.aggregate import aggregate
+    from sslbench.report.view import View
+
+    view = View(aggregate(records))
+    found = {name: build(name, view, folder) for name in names}
     if fmt == "json":
         document = {"schema": 1, "suite": suite, **{name: list(one.rows) for name, one in found.items()}}
         return json.dumps(document, indent=1, allow_nan=False)
@@ -47,24 +54,22 @@ def render_sections(records: Sequence[Record], names: Sequence[str], fmt: str, s
     return "\n\n".join((as_table if fmt == "table" else as_markdown)(one) for one in found.values())
 
 
-def build(name: str, records: Sequence[Record], folder: Path) -> Section:
-    from sslbench.report.aggregate import aggregate
+def build(name: str, view: View, folder: Path) -> Section:
     from sslbench.report.correlations import correlations
     from sslbench.report.curves import curves
     from sslbench.report.pairs import pairs
     from sslbench.report.published import published
     from sslbench.report.spread import statistics
-    from sslbench.report.view import View
 
-    view = View(aggregate(records))
-    of: dict[str, Callable[[], Section]] = {
-        "statistics": lambda: statistics(view),
-        "pairs": lambda: pairs(view, folder),
-        "correlations": lambda: correlations(view),
-        "curves": lambda: curves(view),
-        "published": lambda: published(view),
+    if name == "pairs":
+        return pairs(view, folder)
+    of: dict[str, Callable[[View], Section]] = {
+        "statistics": statistics,
+        "correlations": correlations,
+        "curves": curves,
+        "published": published,
     }
-    return of[name]()
+    return of[name](view)
 
 
 def as_csv(rows: Sequence[Mapping[str, Any]]) -> str:
