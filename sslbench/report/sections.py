@@ -76,8 +76,15 @@ def as_csv(rows: Sequence[Mapping[str, Any]]) -> str:
     text = io.StringIO()
     writer = csv.DictWriter(text, list(rows[0]) if rows else [], lineterminator="\n")
     writer.writeheader()
-    writer.writerows(rows)
+    writer.writerows({name: flat(value) for name, value in row.items()} for row in rows)
     return text.getvalue().rstrip("\n")
+
+
+def flat(value: Any) -> Any:
+    """Lists and mappings as one cell."""
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key}={item}" for key, item in value.items())
+    return ", ".join(map(str, value)) if isinstance(value, list) else value
 
 
 def as_table(section: Section) -> str:

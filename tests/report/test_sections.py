@@ -50,3 +50,13 @@ def test_without_records_every_section_says_so(tmp_path, name):
     assert render_sections([], [name], "table", "s", tmp_path)
     assert json.loads(render_sections([], [name], "json", "s", tmp_path))[name] == []
     assert render_sections([], [name], "csv", "s", tmp_path) == ""
+
+
+def test_a_cell_of_csv_is_text(record, tmp_path):
+    text = render_sections([record()], ["published"], "csv", "s", tmp_path)
+    row = list(csv.DictReader(io.StringIO(text)))[-1]
+    assert (row["origin"], row["differs"]) == ("published", "not measured here")
+    knn = render_sections([record("dino", params={"evaluator": {"k": 5}})], ["published"], "csv", "s", tmp_path)
+    rows = [row for row in csv.DictReader(io.StringIO(knn)) if row["evaluator"] == "knn"]
+    assert [row["evaluator_params"] for row in rows] == ["k=5", "k=20, temperature=0.07"]
+    assert rows[-1]["differs"].startswith("data set, network")
