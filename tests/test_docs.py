@@ -68,7 +68,12 @@ def test_the_suite_of_the_documentation_is_without_mistakes():
 def test_every_training_setting_is_documented_with_its_default():
     rows = dict(re.findall(r"^\| `(\w+)` \| (.*?) \|", SUITES, flags=re.MULTILINE))
     assert set(rows) == set(Training.model_fields)
-    words = {"image_size": "the data set's", "train_images": "all", "time_limit": "none"}
+    words = {
+        "image_size": "the data set's",
+        "train_images": "all",
+        "time_limit": "none",
+        "curve": "`knn`, `label-free`",
+    }
     for name, field in Training.model_fields.items():
         shown = words.get(name, f"`{field.default}`".lower() if isinstance(field.default, (str, bool)) else None)
         expected = shown or str(int(field.default) if field.default == int(field.default) else field.default)

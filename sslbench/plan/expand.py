@@ -44,6 +44,8 @@ class Suite:
     registry: Registry
     defaults: Mapping[str, Choice]
     """augmentations that ``auto`` may mean, by name"""
+    curve: tuple[Choice, ...] = ()
+    """evaluators that judge during training"""
 
 
 def resolve_suite(raw: RawSuite, overrides: Overrides, registry: Registry) -> Suite:
@@ -66,16 +68,37 @@ def resolve_suite(raw: RawSuite, overrides: Overrides, registry: Registry) -> Su
         mistakes += wrong
         found, wrong = look_up(axis, references, registry, training.preset)
         mistakes += wrong
-        mistakes += long_warmups(found, training.epochs) if axis == "method" else []
+        mistakes += long_warmups(found, training.epochs) if layout and axis == "method" else []
         chosen[axis] = found
     defaults, wrong = auto_augmentations(chosen, registry, training.preset)
+    mistakes += wrong
+    curve, wrong = read_curve(raw, training, registry)
     mistakes += wrong
     if layout is not None and not mistakes:
         mistakes += empty_axes(raw, chosen)
     if mistakes or layout is None:
         raise UserError(*dict.fromkeys(mistakes))
     seeds = tuple(dict.fromkeys(layout.seeds))
-    return Suite(layout.name or raw.name, chosen, seeds, training, registry, defaults)
+    return Suite(layout.name or raw.name, chosen, seeds, training, registry, defaults, curve)
+
+
+def read_curve(raw: RawSuite, training: Training, registry: Registry) -> tuple[tuple[Choice, ...], list[str]]:
+    """The evaluators that judge during training, none without ``curve_every``; and one line per mistake."""
+    where = f"{raw.source}: training.curve"
+    if not training.curve_every:
+        unused = "curve" in training.model_fields_set
+        return (), [f"{where} is given, but curve_every = 0 asks for no curve; set curve_every"] if unused else []
+    references: list[Reference] = []
+    mistakes: list[str] = []
+    for place, item in enumerate(training.curve):
+        try:
+            references.append(read_reference(item, f"{where}[{place}]"))
+        except UserError as error:
+            mistakes += error.messages
+    names = [reference.name for reference in references]
+    mistakes += [f"{where} names evaluator {name!r} twice" for name in dict.fromkeys(names) if names.count(name) > 1]
+    found, wrong = look_up("evaluator", references, registry, training.preset)
+    return tuple(filter(None, found)), mistakes + wrong
 
 
 def long_warmups(methods: Sequence[Choice | None], epochs: int) -> list[str]:
@@ -201,6 +224,7 @@ def expand(suite: Suite) -> list[Cell]:
                     suite.training,
                     fingerprint,
                     harness,
+                    suite.curve,
                 )
                 if shared.key in seen:
                     continue

@@ -128,12 +128,12 @@ def test_claims(capsys, monkeypatch):
         code, out, _ = said(capsys, "claims", "--format", "json")
         assert code == 0
         rows = json.loads(out)["claims"]
-        assert len(rows) == 5
+        assert len(rows) == 7
         assert {row["verdict"] for row in rows} == {"fails", "not measured yet"}
         code, out, _ = said(capsys, "claims")
         assert code == 0
         assert "sslbench simulate" in out
-        assert out.rstrip().endswith("5 claims: 2 fail, 3 not measured yet")
+        assert out.rstrip().endswith("7 claims: 2 fail, 5 not measured yet")
     finally:
         registry.default_registry.cache_clear()
 

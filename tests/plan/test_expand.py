@@ -191,6 +191,57 @@ def test_quick_plans_without_mistakes(registry):
     assert {c.axes["method"] for c in cells if not c.skip} >= {"simclr", "mae", "random-init", "raw-pixels"}
 
 
+def with_curve(registry, curve=("knn",), every=2, method="simclr", **training):
+    return cells_of(registry, {**AXES, "method": [method]}, curve=list(curve), curve_every=every, **training)
+
+
+def test_a_curve_is_part_of_no_key_and_a_record_without_it_is_made_again(registry):
+    plain = cells_of(registry, {**AXES, "method": ["simclr"]})
+    curved = with_curve(registry)
+    assert [c.key for c in plain] == [c.key for c in curved]
+    assert [c.pretraining.key for c in plain] == [c.pretraining.key for c in curved]
+    assert states(curved, Remembers(curved)) == ["done"] * len(curved)
+    assert states(plain, Remembers(curved)) == ["done"] * len(plain)
+    plan = make_plan("s", curved, Remembers(plain))
+    assert {(item.state, item.reason) for item in plan.planned} == {("stale", "it has no curve")}
+    assert {item.state for item in make_plan("s", curved, Remembers(plain), keep_stale=True).planned} == {"done"}
+    for other in (with_curve(registry, every=3), with_curve(registry, curve=["knn:k=5"])):
+        reasons = {item.reason for item in make_plan("s", other, Remembers(curved)).planned}
+        assert reasons == {"its curve is of other settings or older code"}
+
+
+def test_a_curve_says_which_evaluators_with_which_parameters(registry):
+    asked = with_curve(registry, curve=[{"name": "knn", "k": 5}, "linear-probe"])[0].pretraining.curve_asked
+    assert asked["every"] == 2
+    assert [(one["name"], one["params"].get("k")) for one in asked["evaluators"]] == [
+        ("knn", 5),
+        ("linear-probe", None),
+    ]
+    assert all(one["code"] for one in asked["evaluators"])
+
+
+@pytest.mark.parametrize("untrained", [{"method": "random-init"}, {"epochs": 0}])
+def test_what_is_not_trained_has_no_curve(registry, untrained):
+    assert {c.pretraining.curve_asked == {} for c in with_curve(registry, **untrained)} == {True}
+
+
+@pytest.mark.parametrize(
+    ("training", "words"),
+    [
+        ({"curve_every": 1, "curve": ["kn"]}, "s.toml: training.curve[0]: unknown evaluator 'kn'; did you mean 'knn'?"),
+        ({"curve_every": 1, "curve": ["knn:k=0"]}, "s.toml: training.curve[0]: evaluator 'knn': k = 0"),
+        ({"curve_every": 1, "curve": ["knn", "knn:k=5"]}, "s.toml: training.curve names evaluator 'knn' twice"),
+        ({"curve_every": 1, "curve": [{"k": 1}]}, "training.curve[0] = {'k': 1}: expected \"NAME:key=value\""),
+        ({"curve": "knn"}, "s.toml: training.curve is given, but curve_every = 0 asks for no curve"),
+        ({"curve_every": -1}, "training.curve_every = -1: input should be greater than or equal to 0"),
+        ({"curve_every": 1, "curve": []}, "training.curve = []: tuple should have at least 1 item"),
+    ],
+)
+def test_mistakes_in_a_curve_are_told(registry, training, words):
+    with pytest.raises(UserError, match=re.escape(words)):
+        suite_of(registry, **training)
+
+
 @pytest.mark.parametrize(
     ("method", "key", "value"),
     [
