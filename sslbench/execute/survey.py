@@ -21,7 +21,8 @@ from sslbench.plan.reference import Reference
 from sslbench.plan.single import chosen
 from sslbench.plan.suite import RawSuite
 
-LABEL_FREE = "label-free"
+LABEL_FREE, ALONE = "label-free", {"views": 0}
+"""the evaluator, and what leaves out the views, which take as many passes through the model as thousands of images"""
 BASELINES = ("random-init",)
 NEIGHBOURS = 10
 """of each image, among which duplicates are sought and whose mean distance says how odd it is"""
@@ -152,7 +153,7 @@ def surveyed(frozen: Frozen, settings: Settings, registry: Registry, listen: Lis
             "method": [frozen.model.reference],
             "dataset": [Reference(frozen.dataset.name, frozen.dataset.values)],
             "backbone": [Reference(BACKBONE)],
-            "evaluator": [LABEL_FREE],
+            "evaluator": [Reference(LABEL_FREE, ALONE)],
         }
         data: dict[str, Any] = {"axes": axes, "seeds": [settings.seed], "training": dict(settings.training)}
         request = Request(RawSuite("recipe", "recipe", data), out=settings.out, download=settings.download)

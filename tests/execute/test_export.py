@@ -29,7 +29,14 @@ SUITE = {
         "augmentation": ["affine"],
         "evaluator": ["knn"],
     },
-    "training": {"epochs": 1, "batch_size": 32, "train_images": 64, "judge_on": "validation", "device": "cpu"},
+    "training": {
+        "epochs": 1,
+        "batch_size": 32,
+        "train_images": 64,
+        "judge_on": "validation",
+        "device": "cpu",
+        "preset": "quick",
+    },
 }
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from sslbench import BackboneSpec, Params, UserError, hookimpl, param
-from sslbench_plugins.blocks.timm_tokens import Recipe, TimmBackbone, TimmTokenBackbone, words_of, wrapped
+from sslbench_plugins.blocks.timm_tokens import Recipe, TimmBackbone, TimmTokenBackbone, gives_tokens, words_of, wrapped
 
 
 class TimmParams(Params):
@@ -38,6 +38,11 @@ def build(params: TimmParams, *, image_size: int) -> TimmBackbone | TimmTokenBac
     except TypeError:
         # Convolutional networks take any size and know no img_size.
         return wrapped(create(params, pretrained=params.pretrained), Recipe(params.name))
+    patch = net.patch_embed.patch_size[0] if gives_tokens(net) else 1
+    if image_size % patch:
+        raise UserError(
+            f"backbone 'timm': image size {image_size} is not divisible by the patches of {params.name}, {patch} px"
+        )
     return wrapped(net, Recipe(params.name, {"img_size": image_size}))
 
 
