@@ -12,13 +12,17 @@ def negatives_per_anchor(method: Any, images: int, size: int) -> float:
     """Negatives beside the positive, for a method with two views whose loss is a softmax cross-entropy.
 
     All ``images`` are the same grey square of ``size`` px, so that every similarity is the same and the loss is
-    ``log(1 + negatives)``, at any temperature. Raises ValueError for fewer than two images.
+    ``log(1 + negatives)``, at any temperature. The method is in eval mode meanwhile: batch statistics of equal images
+    would leave nothing but rounding errors to compare. Raises ValueError for fewer than two images.
     """
     if images < 2:
         raise ValueError(f"{images} images have no negatives; at least 2 are needed")
     import torch
 
     views = [torch.full((images, 3, size, size), 0.5)] * 2
+    was_training = method.training
+    method.eval()
     with torch.no_grad():
         loss, _ = method(views, mask=None, progress=Progress(0, 1, 0, 1))
+    method.train(was_training)
     return math.exp(float(loss)) - 1

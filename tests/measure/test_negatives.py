@@ -19,11 +19,14 @@ def test_nt_xent_has_two_negatives_for_every_other_image(images, temperature):
 
 
 def test_it_is_the_loss_that_is_counted():
-    def method(views, *, mask, progress):
-        assert [list(view.shape) for view in views] == [[4, 3, 8, 8]] * 2
-        return torch.tensor(math.log(11)), {}
+    class Fake(torch.nn.Module):
+        def forward(self, views, *, mask, progress):
+            assert [list(view.shape) for view in views] == [[4, 3, 8, 8]] * 2
+            return torch.tensor(math.log(11)), {}
 
+    method = Fake()
     assert negatives_per_anchor(method, 4, 8) == pytest.approx(10)
+    assert method.training
 
 
 def test_one_image_has_none():
