@@ -22,7 +22,7 @@ WORDS = {
     "seeds": "seeds",
     "draws": "draws",
     "steps": "steps",
-    "IQR": "IQR of steps",
+    "IQR": "IQR",
     "rounds": "rounds",
     "exact": "exact",
     None: "-",
