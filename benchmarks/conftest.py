@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from statistics import median
+from time import process_time
 
 import pytest
 import torch
@@ -106,6 +108,30 @@ def pytest_benchmark_update_machine_info(config, machine_info):
     machine_info["relative"] = config.getoption("relative")
 
 
+@pytest.fixture
+def beside(benchmark):
+    """Time ours and a peer's work in turn, so that what else runs on the machine meets both; CPU time of one thread.
+
+    ``work`` is how many units of work one call of ours and one of the peer's is.
+    """
+
+    def measure(group, ours, peer, theirs, rounds=7, work=(1, 1)):
+        times = []
+
+        def their_turn():
+            began = process_time()
+            theirs()
+            times.append(process_time() - began)
+
+        benchmark.group = group
+        benchmark._timer = process_time
+        benchmark.pedantic(ours, setup=their_turn, rounds=rounds, warmup_rounds=1)
+        # The first was the warm-up's.
+        benchmark.extra_info["beside"] = (peer, median(times[1:]) / work[1] * work[0])
+
+    return measure
+
+
 def pytest_terminal_summary(terminalreporter, config):
     """In each group that holds a peer, how many times as fast as it the others are, by medians."""
     session = getattr(config, "_benchmarksession", None)
@@ -124,7 +150,11 @@ def pytest_terminal_summary(terminalreporter, config):
 
 
 def beside_peers(group, benches):
-    """A row for each benchmark against each peer of its group."""
+    """A row for each benchmark against each peer of its group, or that it was timed in turn with."""
+    for bench in benches:
+        if "beside" in bench.extra_info:
+            peer, theirs = bench.extra_info["beside"]
+            yield group, bench.name.removeprefix("test_"), f"{peer}, in turn", f"{theirs / bench.stats.median:.2f}", ""
     for peer in (bench for bench in benches if "peer" in bench.extra_info):
         for bench in benches:
             if peer.extra_info["peer"] in named(bench.extra_info.get("against")):

@@ -18,6 +18,7 @@ COMMANDS = {
     "speed": "Measure the speed of training steps: images/s, memory, arithmetic, and ratios with their intervals.",
     "simulate": "Run small studies without training and judge the sentences of the literature by them.",
     "claims": "Judge every claim and say by which command.",
+    "suites": "List the built-in suites, or print the file of one.",
     "list": "List every plugin with its summary and distribution.",
     "show": "Show one plugin: parameters with defaults and units, presets, citation.",
     "plugins": "Load every plugin and say ok or failed, and why.",

@@ -96,7 +96,7 @@ def read_speed_suite(name: str, settings: Mapping[str, Any]) -> tuple[RawSuite, 
 
     Raises UserError with one line a mistake.
     """
-    raw = read_suite(name, "speed_suites")
+    raw = read_suite(name, folder="speed_suites")
     data = dict(raw.data)
     written = data.get("speed", {})
     if settings and isinstance(written, Mapping):

@@ -10,11 +10,11 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from sslbench.hooks.contracts import FeatureSet, Split
+from sslbench.hooks.contracts import FeatureSet, JudgedInput, Split
 from sslbench.train.checkpoint import load_tensors, save_tensors, weights_digest
 from sslbench.train.data import Judged, in_turn
 from sslbench.train.precision import autocast
-from sslbench.train.views import Normalise, centre_view
+from sslbench.train.views import JudgingView
 
 COLLAPSED_SPREAD = 0.01
 """Below this spread, features of different images are equal but for 1e-4 of their length squared."""
@@ -56,15 +56,20 @@ def extract(
     return torch.cat(parts).clone()
 
 
-def extract_all(encoder: nn.Module, data: Judged, device: torch.device, precision: str, batch: int = 256) -> Extraction:
-    """Features of both splits. Raises RuntimeError if the encoder changed while being read."""
-    normalise = Normalise(data.mean, data.std, device)
+def extract_all(
+    encoder: nn.Module,
+    data: Judged,
+    device: torch.device,
+    precision: str,
+    batch: int = 256,
+    wanted: JudgedInput | None = None,
+) -> Extraction:
+    """Features of both splits; ``wanted`` is the input of an encoder that has its own. Raises RuntimeError if the
+    encoder changed while being read."""
+    view = JudgingView(wanted or data.judged_input, device)
     was_training = encoder.training
     encoder.eval()
     before = weights_digest(encoder)
-
-    def view(images: Tensor) -> Tensor:
-        return normalise(centre_view(images, data.image_size))
 
     begin = time.perf_counter()
     train = extract(encoder, data.train, view, batch, device, precision)

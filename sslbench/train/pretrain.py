@@ -17,6 +17,7 @@ from sslbench.hooks.params import MethodParams
 from sslbench.measure.memory import PeakMemory
 from sslbench.measure.step_clock import StepClock, StepTimes
 from sslbench.train.checkpoint import load_tensors, restore_training, save_tensors, training_state
+from sslbench.train.curve import Curve
 from sslbench.train.data import Batch, Batches, Judged
 from sslbench.train.models import Method
 from sslbench.train.randomness import Stream
@@ -65,6 +66,8 @@ class Trained:
     step_ms: tuple[float, ...] = ()
     resumed_at: int | None = None
     """step at which it went on after an interruption"""
+    losses: tuple[float, ...] = ()
+    """mean of each epoch"""
 
 
 @dataclass(frozen=True)
@@ -95,8 +98,9 @@ class Pretraining:
         on_sight: Callable[[Sight], None] | None = None,
         on_warning: Callable[[str], None] | None = None,
         labels: bool = False,
+        curve: Curve | None = None,
     ) -> None:
-        self.method, self.params, self.schedule = method, params, schedule
+        self.method, self.params, self.schedule, self.curve = method, params, schedule, curve
         self.checkpoint, self.on_sight, self.on_warning = checkpoint, on_sight, on_warning
         device = schedule.device
         self.batches = Batches(data.pretraining, schedule.batch_size, schedule.seed, device, labels)
@@ -110,6 +114,7 @@ class Pretraining:
         self.clock = StepClock(device)
         self.step, self.spent, self.resumed_at = 0, 0.0, None
         self.peak_before = 0
+        self.losses: list[float] = []
         self.loss_sum = torch.zeros((), device=device, dtype=torch.float64)
 
     @property
@@ -122,12 +127,17 @@ class Pretraining:
         if size % parts:
             raise UserError(f"accumulate = {parts}: a batch of {size} cannot be cut into {parts} equal parts")
         self.method.check_batch(size // parts)
+        end = self.params.weight_decay_end
+        if end and not self.params.weight_decay:
+            raise UserError(
+                f"weight_decay_end = {end:g} needs a weight_decay above 0, where its cosine starts; given: 0"
+            )
 
     def run(self) -> Trained:
         """Train to the last epoch. Raises Diverged or TimeLimit; whatever else the method raises goes through."""
         self.method.train()
         self._resume()
-        memory = PeakMemory(self.schedule.device)
+        self.memory = PeakMemory(self.schedule.device)
         began = saved = time.perf_counter()
         before = self.spent
         per_epoch = self.batches.steps_per_epoch
@@ -148,13 +158,28 @@ class Pretraining:
                 if due or self.step % READ_LOSS_EVERY == 0 or self.step % per_epoch == 0:
                     self.spent = before + now - began
                     self._look(epoch)
+                if self.step % per_epoch == 0:
+                    began += self._end_epoch(epoch + 1)
                 if due:
-                    self._save(memory)
+                    self._save()
                     saved = time.perf_counter()
         if self.schedule.device.type == "cuda":
             torch.cuda.synchronize(self.schedule.device)
         self.spent = before + time.perf_counter() - began
-        return self._trained(memory)
+        return self._trained()
+
+    def _end_epoch(self, epoch: int) -> float:
+        """Note the epoch's loss and add to the curve. Answers the seconds that the curve took.
+
+        Neither its time nor its memory is the training's.
+        """
+        self.losses.append(self.loss_sum.item() / self.batches.steps_per_epoch)
+        if self.curve is None or not self.curve.due(epoch, self.schedule.epochs):
+            return 0.0
+        self.peak_before = self._peak() or 0
+        took = self.curve.add(self.method, self.schedule.device, epoch, self.losses[-1])
+        self.memory = PeakMemory(self.schedule.device)
+        return took
 
     def _train_step(self, batch: Batch, progress: Progress) -> None:
         views = self.views(batch.images, self.view_stream.at(progress.step))
@@ -178,7 +203,7 @@ class Pretraining:
             sight = Sight(epoch + 1, self.schedule.epochs, self.step, self.total_steps, loss, rate)
             self.on_sight(sight)
 
-    def _save(self, memory: PeakMemory) -> None:
+    def _save(self) -> None:
         if self.checkpoint is None:
             return
         tensors, facts = training_state(self.method, self.optimizer)
@@ -189,7 +214,9 @@ class Pretraining:
             "step": self.step,
             "spent": self.spent,
             "scaler": self.scaler.state_dict(),
-            "peak": self._peak(memory),
+            "peak": self._peak(),
+            "losses": self.losses,
+            "curve": self.curve.facts() if self.curve else None,
         }
         try:
             save_tensors(self.checkpoint, tensors, facts)
@@ -207,6 +234,13 @@ class Pretraining:
             if self.on_warning:
                 self.on_warning(f"checkpoint {self.checkpoint} cannot be read ({error}); training starts anew")
             return
+        if self.curve is not None:
+            known = facts.get("curve")
+            if known is None or known["asked"] != self.curve.asked:
+                if self.on_warning:
+                    self.on_warning("the checkpoint is of a training without this curve; training starts anew")
+                return
+            self.curve.restore(known)
         restore_training(self.method, self.optimizer, tensors, facts)
         if facts["scaler"]:
             self.scaler.load_state_dict(facts["scaler"])
@@ -215,23 +249,24 @@ class Pretraining:
         self.clock.wait_ms = tensors["loop/wait_ms"].tolist()
         self.step = self.resumed_at = facts["step"]
         self.spent, self.peak_before = facts["spent"], facts["peak"] or 0
+        self.losses = facts["losses"]
 
-    def _peak(self, memory: PeakMemory) -> int | None:
-        now = memory.bytes()
+    def _peak(self) -> int | None:
+        now = self.memory.bytes()
         return None if now is None else max(now, self.peak_before)
 
-    def _trained(self, memory: PeakMemory) -> Trained:
-        per_epoch = self.batches.steps_per_epoch
+    def _trained(self) -> Trained:
         final: dict[str, Any] = {name: float(value) for name, value in self.update.scalars.items()}
         return Trained(
             epochs=self.schedule.epochs,
             steps=self.step,
             seconds=self.spent,
-            final_loss=self.loss_sum.item() / per_epoch if self.step else None,
+            final_loss=self.losses[-1] if self.losses else None,
             scalars=final,
             batch_size=self.batches.batch_size,
             times=self.clock.summary(self.batches.batch_size),
-            peak_memory_bytes=self._peak(memory),
+            peak_memory_bytes=self._peak(),
             step_ms=tuple(self.clock.step_ms),
             resumed_at=self.resumed_at,
+            losses=tuple(self.losses),
         )

@@ -15,9 +15,11 @@ from sslbench_plugins.evaluators import few_label, knn, linear_probe
 CASES = {
     "knn": (knn, {}),
     "knn-k200": (knn, {"k": 200, "temperature": 0.1}),
+    "knn-bf16": (knn, {"precision": "bf16"}),
     "linear-probe-exact": (linear_probe, {}),
     "linear-probe-adam-100": (linear_probe, {"protocol": "adam-100"}),
     "few-label": (few_label, {"labels": (1, 5), "draws": 3}),
+    "few-label-shares": (few_label, {"labels": (), "shares": (0.1, 0.5, 1.0), "draws": 3}),
 }
 Clusters = Callable[..., EvaluationData]
 Evaluate = Callable[[EvaluationData], list[Metric]]
