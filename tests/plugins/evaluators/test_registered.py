@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from sslbench import EvaluationData, EvaluatorSpec, FeatureSet, Metric
-from sslbench_plugins.evaluators import few_label, knn, linear_probe
+from sslbench_plugins.evaluators import few_label, knn, linear_probe, retrieval
 
 CASES = {
     "knn": (knn, {}),
@@ -20,6 +20,8 @@ CASES = {
     "linear-probe-adam-100": (linear_probe, {"protocol": "adam-100"}),
     "few-label": (few_label, {"labels": (1, 5), "draws": 3}),
     "few-label-shares": (few_label, {"labels": (), "shares": (0.1, 0.5, 1.0), "draws": 3}),
+    "retrieval": (retrieval, {}),
+    "retrieval-among-test": (retrieval, {"among": "test"}),
 }
 Clusters = Callable[..., EvaluationData]
 Evaluate = Callable[[EvaluationData], list[Metric]]
@@ -52,7 +54,7 @@ def assert_unmeasured(metrics: list[Metric], reason: str) -> None:
         assert (metric.value, metric.std, metric.n, metric.reason) == (None, None, None, reason)
 
 
-@pytest.mark.parametrize("module", [few_label, knn, linear_probe])
+@pytest.mark.parametrize("module", [few_label, knn, linear_probe, retrieval])
 def test_the_headline_is_a_metric_and_the_summary_the_first_line(module: object, clusters: Clusters) -> None:
     (spec,) = module.sslbench_evaluators()
     assert isinstance(spec, EvaluatorSpec)
