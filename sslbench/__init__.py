@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from sslbench.errors import PluginError, SslbenchError, UserError
     from sslbench.execute.executor import Event, Handle, Work
     from sslbench.execute.scheduler import Outcome, Request, run
+    from sslbench.execute.simulate import Simulation, simulate
     from sslbench.execute.worker import run_work
     from sslbench.hooks.claims import across_seeds, judge_claim
     from sslbench.hooks.contracts import (
@@ -54,6 +55,7 @@ _HOME = {
     "errors": "PluginError SslbenchError UserError",
     "execute.executor": "Event Handle Work",
     "execute.scheduler": "Outcome Request run",
+    "execute.simulate": "Simulation simulate",
     "plan.build": "build_installed build_plugin",
     "plan.expand": "Overrides",
     "execute.worker": "run_work",
@@ -100,6 +102,7 @@ __all__ = [
     "PluginError",
     "Progress",
     "Request",
+    "Simulation",
     "SimulationResult",
     "SimulatorParams",
     "SimulatorSpec",
@@ -121,6 +124,7 @@ __all__ = [
     "param",
     "run",
     "run_work",
+    "simulate",
 ]
 
 

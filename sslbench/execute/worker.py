@@ -12,7 +12,9 @@ import torch
 from safetensors import SafetensorError
 
 from sslbench.errors import Diverged, SslbenchError, TimeLimit
+from sslbench.execute.curve import curve_of, has_curve
 from sslbench.execute.executor import Emit, Evaluation, Event, Work
+from sslbench.execute.measured import described_metric, save_per_image
 from sslbench.hooks.contracts import Dataset, EvaluationData, Metric
 from sslbench.hooks.kinds import EvaluatorSpec, MethodSpec
 from sslbench.hooks.params import MethodParams
@@ -47,6 +49,8 @@ NOT_MEASURED: dict[str, Any] = {
     "peak_memory_bytes": None,
     "flops_per_image": None,
     "final_loss": None,
+    "losses": None,
+    "curve": None,
 }
 
 
@@ -104,6 +108,8 @@ class Bench:
         if self.work.fresh:
             self.files.remove()
         facts = self.files.read_facts()
+        if facts is not None and not has_curve(facts, self.work):
+            facts = None
         if facts is not None and self.files.features.is_file():
             try:
                 return facts, load_extraction(self.files.features, self.device)
@@ -176,6 +182,7 @@ class Bench:
                     f"{self.files.weights} is gone or cannot be read; --fresh trains this pretraining again"
                 )
             self.model = self.trained_model(method, data)
+        self.model.method.eval()
         return self.model
 
     def method(self, data: Judged, seed: int | None = None) -> Method:
@@ -217,13 +224,14 @@ class Bench:
             self.work.mask_ratio,
             spec.uses_labels,
         )
-        if params.warmup_epochs > schedule.epochs > 0:
-            self.say(
-                f"warmup_epochs = {params.warmup_epochs:g} of {spec.label} is longer than the training"
-                f" ({schedule.epochs} epochs): the learning rate does not reach its peak",
-                "warning",
-            )
         self.say("training")
+        curve = curve_of(
+            self.work,
+            self.registry,
+            data,
+            lambda: self.trained_model(method, data),
+            lambda text: self.say(text, "warning"),
+        )
         pretraining = Pretraining(
             method,
             params,
@@ -236,11 +244,14 @@ class Bench:
             on_sight=lambda sight: self.emit(Event("sight", asdict(sight))),
             on_warning=lambda text: self.say(text, "warning"),
             labels=spec.uses_labels,
+            curve=curve,
         )
         trained = pretraining.run()
         if trained.batch_size < schedule.batch_size:
             self.say(f"batch of {trained.batch_size}: there are no more training images", "warning")
         facts = {**self.described(trained, flops), "images_skipped": data.skipped}
+        if curve is not None:
+            facts |= {"curve": curve.points, "curve_seconds": curve.seconds, "curve_asked": dict(curve.asked)}
         self.emit(Event("steps", {"key": self.work.key, "step_ms": list(trained.step_ms)}))
         self.keep(lambda: save_tensors(self.files.weights, method.state_dict(), {}), "weights")
         self.keep(lambda: self.files.write_facts(facts), "facts")
@@ -263,6 +274,8 @@ class Bench:
             "peak_memory_bytes": trained.peak_memory_bytes,
             "flops_per_image": flops,
             "final_loss": trained.final_loss,
+            "losses": list(trained.losses),
+            "curve": None,
             "batch_size": trained.batch_size,
             "scalars": trained.scalars,
             "resumed_at": trained.resumed_at,
@@ -286,10 +299,13 @@ class Bench:
         before = weights_digest(model.method) if model else ""
         seed_everything(self.work.seed, "judge")
         data = EvaluationData(found.train, found.test, classes, self.work.seed, model)
-        metrics = [described_metric(metric) for metric in evaluator.evaluate(data)]
+        measured = list(evaluator.evaluate(data))
+        metrics = [described_metric(metric) for metric in measured]
         if model and weights_digest(model.method) != before:
             self.model = None
             raise RuntimeError(f"evaluator {evaluation.name!r} changed the model that it judges")
+        path = self.files.per_image(evaluation.template["cell"])
+        self.keep(lambda: save_per_image(path, measured), "the metrics of each image")
         status, reason = "done", None
         if found.spread is None:
             status, reason = "failed", "the features are not finite"
@@ -352,21 +368,6 @@ class Bench:
 
 
 _LAST_DATASET: dict[tuple[str, str, bool], Any] = {}
-
-
-def described_metric(metric: Metric) -> tuple[str, dict[str, Any]]:
-    """Name, and the record's entry; a value that is not finite becomes null with a reason."""
-    value, reason = metric.value, metric.reason
-    if value is not None and not -float("inf") < float(value) < float("inf"):
-        value, reason = None, reason or f"the evaluator answered {value}"
-    return metric.name, {
-        "value": None if value is None else float(value),
-        "unit": metric.unit,
-        "higher_is_better": metric.higher_is_better,
-        "std": metric.std,
-        "n": metric.n,
-        "reason": reason or None,
-    }
 
 
 def status_of(error: Exception) -> str:

@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
+from sslbench.errors import UserError
+
 if TYPE_CHECKING:
     from torch import Generator, Tensor, device, nn
 
@@ -74,14 +76,14 @@ class Masking(Protocol):
 def hidden_count(patches: int, ratio: float) -> int:
     """How many of ``patches`` a ratio in (0, 1) hides: all but ``int(patches * (1 - ratio))``, MAE's rule.
 
-    Raises ValueError where that leaves no visible or no hidden patch.
+    Raises UserError where that leaves no visible or no hidden patch.
     """
     # 1e-9 undoes binary rounding: 100 * (1 - 0.9) is 9.999999999999998.
     visible = int(patches * (1 - ratio) + 1e-9)
     if not 0 < visible < patches:
-        raise ValueError(
-            f"mask ratio {ratio} leaves {visible} of {patches} patches visible;"
-            " at least one must be visible and one hidden"
+        raise UserError(
+            f"mask ratio = {ratio:g} leaves {visible} of {patches} patches visible; at least one must be visible and"
+            f" one hidden: allowed is a ratio above 0 and up to {(patches - 1) * 1000 // patches / 1000:g}"
         )
     return patches - visible
 
@@ -124,8 +126,9 @@ class Split:
     skipped: int = 0
     """images that could not be read and were left out, because the user said so"""
     maps: Mapping[str, MapReader | Tensor] = field(default_factory=dict)
-    """what is known of each pixel, in the order of the images: ``mask``, uint8, 0 for the ground and 1, 2... for
-    objects, 1 being the one that the label is about; ``depth``, float32, 0..1, greater is farther"""
+    """what is known of each pixel, in the order of the images: ``mask``, uint8, 0 for the ground, 1, 2... for objects
+    (1 being the one that the label is about) or for classes of things, 255 where nobody knows; ``depth``, float32,
+    0..1, greater is farther, NaN where nobody knows"""
     unlabelled: ImageReader | Tensor | None = None
     """of a training split: other images, without labels, which methods are trained on in the place of these"""
 
@@ -194,11 +197,12 @@ class JudgedModel(Protocol):
         ...
 
     def encoder(self) -> nn.Module:
-        """A copy of what was trained, to be trained on: normalised float ``[B, 3, S, S]`` -> ``[B, D]``."""
+        """A copy of what was trained, to be trained on: normalised float ``[B, 3, S, S]`` -> ``[B, D]``. In training
+        mode; every parameter has a gradient, also those that the training before kept as they were."""
         ...
 
     def scratch(self, seed: int) -> nn.Module:
-        """The same architecture as ``seed`` initialises it, untrained."""
+        """The same architecture as ``seed`` initialises it, untrained; as ``encoder`` in all else."""
         ...
 
     def pixels(self, split: SplitName, indices: Tensor) -> Tensor:

@@ -102,10 +102,14 @@ class DatasetSpec(Spec):
     build: Callable[..., Dataset]
     fingerprint: Callable[[Any], str]
     """parameters -> a short text that changes when the data does; must not read every image"""
-    provides: Words = frozenset({"labels"})
-    """of ``labels``, ``factors``, and the names of its maps, such as ``mask`` and ``depth``"""
+    provides: Words | Callable[[Any], Words] = frozenset({"labels"})
+    """of ``labels``, ``factors``, and the names of its maps, such as ``mask`` and ``depth``; a function of the
+    parameters where it depends on them"""
     recommends: Mapping[str, str] = field(default_factory=dict)
     """what ``auto`` means on this data set, by axis, such as ``{"augmentation": "affine"}``"""
+
+    def provided(self, params: Params) -> Words:
+        return self.provides(params) if callable(self.provides) else self.provides
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,16 +1,17 @@
-"""Records -> one row a recipe, with mean, standard deviation and count over its seeds."""
+"""Records -> one row a recipe, with mean, standard deviation, 95% interval and count over its seeds."""
 
 from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from statistics import fmean, stdev
 from typing import TYPE_CHECKING, Any
 
 from sslbench.report.rows import AXES, Record, Row, as_text, assigned, differing, evaluator_of, gather, telling
+from sslbench.statistics.student import half_width
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -58,8 +59,9 @@ class Aggregate:
 
     ``lines`` has one for each of ``rows``, in their order, all with the same columns: the axes; ``KIND.PARAMETER``
     for each parameter that tells rows apart; ``seeds`` (their number) and ``status``; for each metric and each
-    quantity of ``SPEED``: ``_mean``, ``_std`` (ddof 1, null for one seed) and ``_n`` over seeds; for a metric with
-    repeated draws inside the evaluator also ``_draws_std`` and ``_draws_n`` (root mean square and mean over seeds).
+    quantity of ``SPEED``, over seeds: ``_mean``, ``_std`` (ddof 1), ``_low`` and ``_high`` (Student's 95% interval of
+    the mean), these three null for one seed, and ``_n``; for a metric with repeated draws inside the evaluator also
+    ``_draws_std`` and ``_draws_n`` (root mean square and mean over seeds).
     """
 
     rows: tuple[Row, ...]
@@ -76,6 +78,10 @@ class Aggregate:
     """data set -> images that were left out"""
     older: int
     """records left out because newer code or data made the same cell again"""
+    values: Mapping[tuple[int, str], Mapping[int, float]] = field(default_factory=dict)
+    """(row, metric) -> seed -> value"""
+    sources: Mapping[tuple[int, str], Mapping[int, Record]] = field(default_factory=dict)
+    """the same -> the record that has it"""
 
     @cached_property
     def table(self) -> DataFrame:
@@ -105,6 +111,13 @@ def aggregate(records: Iterable[Record]) -> Aggregate:
     judged = [value for value in values if value["judged"]]
     tells = telling(rows)
     skipped = Counter(str(r["reason"]) for r in records if r["status"] == "skipped")
+    measured: dict[tuple[int, str], dict[int, float]] = {}
+    sources: dict[tuple[int, str], dict[int, Record]] = {}
+    for value in judged:
+        if value["value"] is not None:
+            place, seed = (value["row"], value["label"]), value["record"]["seed"]
+            measured.setdefault(place, {})[seed] = float(value["value"])
+            sources.setdefault(place, {})[seed] = value["record"]
     return Aggregate(
         rows=tuple(rows),
         lines=tuple(
@@ -120,6 +133,8 @@ def aggregate(records: Iterable[Record]) -> Aggregate:
         skipped=dict(skipped),
         images_skipped=images_skipped(rows),
         older=older,
+        values=measured,
+        sources=sources,
     )
 
 
@@ -130,6 +145,7 @@ def values_of(place: int, record: Record) -> list[dict[str, Any]]:
         {
             "row": place,
             "name": metric,
+            "record": record,
             "evaluator": as_text([name, params]),
             "evaluator_name": name,
             "evaluator_params": params,
@@ -195,12 +211,25 @@ def status_of(row: Row) -> str:
 
 
 def summed_up(name: str, values: Sequence[float]) -> dict[str, Any]:
-    """Mean, standard deviation (ddof 1; null for fewer than two) and count, as columns."""
+    """Mean, standard deviation (ddof 1) and interval (null for fewer than two) and count, as columns."""
+    mean = fmean(values) if values else None
+    std = stdev(values) if len(values) > 1 else None
+    low, high = interval(mean, std, len(values))
     return {
-        f"{name}_mean": fmean(values) if values else None,
-        f"{name}_std": stdev(values) if len(values) > 1 else None,
+        f"{name}_mean": mean,
+        f"{name}_std": std,
+        f"{name}_low": low,
+        f"{name}_high": high,
         f"{name}_n": len(values),
     }
+
+
+def interval(mean: float | None, std: float | None, n: int) -> tuple[float | None, float | None]:
+    """Student's 95% interval of a mean; (None, None) for fewer than two values."""
+    if mean is None or std is None:
+        return None, None
+    half = half_width(std, n)
+    return mean - half, mean + half
 
 
 def statistics(judged: Sequence[dict[str, Any]], qualities: Sequence[Quality], rows: int) -> list[dict[str, Any]]:

@@ -52,7 +52,7 @@ def as_table(view: View, suite: str) -> str:
     parts = [wrapped(view.title(suite))]
     if view.order:
         parts.append(fitting(view))
-    for block in below(view, best="*"):
+    for block in below(view, best="*", tie="="):
         lines = [wrapped(line, "  " if block.heading else "") for line in block.lines]
         parts.append("\n".join([f"{block.heading}:", *lines] if block.heading else lines))
     return "\n\n".join(parts)
@@ -60,10 +60,11 @@ def as_table(view: View, suite: str) -> str:
 
 def fitting(view: View) -> str:
     """The roomiest table that fits; the tightest one where none does."""
-    from sslbench.report.view import STYLES
+    from sslbench.report.view import STYLES, Marks
 
+    marks = Marks(best=lambda value: f"*{value}", tie=lambda value: f"={value}")
     for style in STYLES:
-        text = terminal(view.columns(style, lambda value: f"*{value}"), style.gap, style.broken_headers)
+        text = terminal(view.columns(style, marks), style.gap, style.broken_headers)
         if max(map(len, text.split("\n"))) <= WIDTH:
             break
     return text
@@ -82,12 +83,13 @@ def wrapped(line: str, indent: str = "") -> str:
 
 def as_markdown(view: View, suite: str) -> str:
     from sslbench.report.legend import below
-    from sslbench.report.view import Style
+    from sslbench.report.view import Marks, Style
 
+    marks = Marks(best=lambda value: f"**{value}**", tie=lambda value: f"*{value}*")
     parts = [view.title(suite)]
     if view.order:
-        parts.append(markdown(view.columns(Style(), lambda value: f"**{value}**")))
-    for block in below(view, best="bold"):
+        parts.append(markdown(view.columns(Style(), marks)))
+    for block in below(view, best="bold", tie="italic"):
         lines = [f"- {line}" for line in block.lines]
         parts.append("\n".join([f"**{block.heading}**", "", *lines] if block.heading else lines))
     return "\n\n".join(parts)

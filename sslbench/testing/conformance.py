@@ -142,6 +142,8 @@ def of_backbone(spec: Spec, params: Any) -> Problems:
             yield "in eval mode the features of an image depend on the rest of the batch"
         if "tokens" in spec.provided(params):
             yield from token_problems(backbone, images)
+        if "attention" in spec.provided(params):
+            yield from attention_problems(backbone, images)
 
 
 def token_problems(backbone: Backbone, images: Tensor) -> Problems:
@@ -157,6 +159,18 @@ def token_problems(backbone: Backbone, images: Tensor) -> Problems:
         encoded = backbone.encode(tokens[:, :kept])
         if encoded.shape != (3, backbone.prefix_tokens + kept, backbone.token_dim):
             yield f"encode of {kept} patches answered {list(encoded.shape)}"
+
+
+def attention_problems(backbone: Backbone, images: Tensor) -> Problems:
+    if not isinstance(backbone, TokenBackbone):
+        yield "it says that it provides attention but is no sslbench.TokenBackbone"
+        return
+    tokens = backbone.prefix_tokens + backbone.grid[0] * backbone.grid[1]
+    found = backbone.attention(images)
+    if found.ndim != 4 or found.shape[0] != 3 or found.shape[2:] != (tokens, tokens):
+        yield f"attention answered {list(found.shape)}, not [3, heads, {tokens}, {tokens}]"
+    elif found.min() < 0 or not torch.allclose(found.sum(dim=-1), torch.ones(()), atol=1e-4):
+        yield "the rows of its attention are not shares that sum to 1"
 
 
 def of_method(spec: Spec, params: Any) -> Problems:
@@ -262,22 +276,23 @@ def of_dataset(spec: Spec, params: Any) -> Problems:
         images = split.images[torch.arange(min(3, len(split)))]
         if images.dtype != torch.uint8 or images.shape[1:] != (3, dataset.image_size, dataset.image_size):
             yield f"{name}: images are {images.dtype} {list(images.shape)}, not uint8 [B, 3, S, S] of its image_size"
-        if "labels" in spec.provides:
+        provided = spec.provided(params)
+        if "labels" in provided:
             labels = split.labels
             if labels is None or labels.dtype != torch.int64 or len(labels) != len(split):
                 yield f"{name}: labels must be int64 [{len(split)}]"
             elif len(labels) and not 0 <= int(labels.min()) <= int(labels.max()) < len(dataset.classes):
                 yield f"{name}: labels are not within 0..{len(dataset.classes) - 1}"
-        yield from known_problems(spec, split, dataset.image_size, name)
+        yield from known_problems(provided, split, dataset.image_size, name)
 
 
-def known_problems(spec: DatasetSpec, split: Split, size: int, name: str) -> Problems:
+def known_problems(provided: frozenset[str], split: Split, size: int, name: str) -> Problems:
     """Factors and maps: what the spec promises is there, and what is there has its dtype and shape."""
-    promised = spec.provides - {"labels", "factors"}
+    promised = provided - {"labels", "factors"}
     if promised != set(split.maps):
         yield f"{name}: maps {sorted(split.maps)}, but it provides {sorted(promised)}"
-    if ("factors" in spec.provides) != bool(split.factors):
-        yield f"{name}: {len(split.factors)} factors, but it provides {sorted(spec.provides)}"
+    if ("factors" in provided) != bool(split.factors):
+        yield f"{name}: {len(split.factors)} factors, but it provides {sorted(provided)}"
     for factor, values in split.factors.items():
         if values.shape != (len(split),) or values.dtype not in (torch.int64, torch.float32):
             given = f"{values.dtype} {list(values.shape)}"

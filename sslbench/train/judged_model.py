@@ -39,10 +39,10 @@ class TrainedModel:
         return self._view.wanted.size
 
     def encoder(self) -> nn.Module:
-        return copy.deepcopy(self.method.encoder).train()
+        return trainable(copy.deepcopy(self.method.encoder))
 
     def scratch(self, seed: int) -> nn.Module:
-        return self._make(seed).encoder.to(self.device).train()
+        return trainable(self._make(seed).encoder.to(self.device))
 
     def pixels(self, split: SplitName, indices: Tensor) -> Tensor:
         return self._split(split).images[indices.cpu()].to(self.device)
@@ -61,3 +61,8 @@ class TrainedModel:
 
     def _split(self, name: SplitName) -> Split:
         return self._data.train if name == "train" else self._data.test
+
+
+def trainable(network: nn.Module) -> nn.Module:
+    """In training mode, with a gradient for every parameter: a teacher that followed a student had none."""
+    return network.train().requires_grad_(True)

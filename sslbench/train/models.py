@@ -48,6 +48,10 @@ class TokenBackbone(Backbone):
         after the softmax over all tokens. For backbones that provide ``attention``."""
         raise NotImplementedError(f"{type(self).__name__} provides no attention")
 
+    def stochastic_depth(self, rate: float) -> None:
+        """From now on leave residual branches out at random while training, per sample, with a probability that rises
+        from 0 in the first block to ``rate`` in the last. A backbone without such branches does nothing."""
+
 
 class Method(nn.Module, ABC):
     """A way to train an encoder. Its state dict holds everything that an exact resume needs.

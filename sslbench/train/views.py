@@ -53,19 +53,26 @@ class JudgingView:
     def of_maps(self, maps: Tensor) -> Tensor:
         """``[B, H, W]`` -> ``[B, size, size]``, each pixel the nearest one of the map."""
         height, width = maps.shape[-2:]
-        size = self.wanted.size
-        if (height, width) == (size, size) and self.wanted.crop == 1:
+        size, crop = self.wanted.size, self.wanted.crop
+        if (height, width) == (size, size) and crop == 1:
             return maps
-        rows, cols = (
-            centres(side, min(height, width), size, self.wanted.crop).to(maps.device) for side in (height, width)
-        )
+        target, start = resized_and_cropped(height, width, size, crop)
+        rows = centres(height, target[0], start[0], size).to(maps.device)
+        cols = centres(width, target[1], start[1], size).to(maps.device)
         return maps[:, rows[:, None], cols]
 
 
-def centres(side: int, shorter: int, size: int, crop: float) -> Tensor:
-    """int64 ``[size]``: the pixel of a map's ``side`` that lies under each pixel of the centre view."""
-    shown = shorter * crop
-    places = (side - shown) / 2 + (torch.arange(size, dtype=torch.float64) + 0.5) * shown / size
+def resized_and_cropped(height: int, width: int, size: int, crop: float) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Height and width after the resize, and where the crop of ``size`` begins in them: top, left."""
+    scale = size / crop / min(height, width)
+    target = (max(size, round(height * scale)), max(size, round(width * scale)))
+    return target, ((target[0] - size) // 2, (target[1] - size) // 2)
+
+
+def centres(side: int, target: int, start: int, size: int) -> Tensor:
+    """int64 ``[size]``: the pixel of a map's ``side`` that lies under each pixel of the centre view, which is cut at
+    ``start`` out of ``target`` pixels."""
+    places = (start + torch.arange(size, dtype=torch.float64) + 0.5) * side / target
     return places.floor().long().clamp_(0, side - 1)
 
 
@@ -78,11 +85,9 @@ def centre_view(images: Tensor, size: int, crop: float = 1.0, interpolation: str
     values = images.float().div_(255)
     if (height, width) == (size, size) and crop == 1:
         return values
-    scale = size / crop / min(height, width)
-    target = (max(size, round(height * scale)), max(size, round(width * scale)))
+    target, (top, left) = resized_and_cropped(height, width, size, crop)
     if target != (height, width):
         values = functional.interpolate(values, target, mode=interpolation, antialias=True, align_corners=False)
         # Bicubic weights are negative here and there.
         values = values.clamp_(0, 1) if interpolation == "bicubic" else values
-    top, left = (target[0] - size) // 2, (target[1] - size) // 2
     return values[:, :, top : top + size, left : left + size].contiguous()

@@ -16,8 +16,12 @@ from sslbench.testing.fakes import TinyBackbone, TinyDataset
 from sslbench.train.models import Method
 
 REGISTRY = Registry()
-GIVEN = {("backbone", "timm"): {"name": "vit_tiny_patch16_224"}}
-"""For specs with required parameters."""
+GIVEN = {
+    ("backbone", "timm"): {"name": "vit_tiny_patch16_224"},
+    ("evaluator", "few-label-scratch"): {"least_steps": 10},
+    ("evaluator", "fine-tune"): {"least_steps": 10},
+}
+"""For specs with required parameters, and for those whose trainings are longer than a test has time for."""
 ELSEWHERE = {
     ("dataset", name)
     for name in ("cifar10", "cifar100", "fashion-mnist", "imagefolder", "imagenette", "parquet", "stl10")

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from sslbench import Backbone, BackboneSpec, Params, UserError, hookimpl, param
-from sslbench_plugins.blocks.timm_tokens import TimmTokenBackbone
+from sslbench_plugins.blocks.timm_tokens import TimmTokenBackbone, gives_attention
 
 
 class TimmParams(Params):
@@ -58,7 +58,9 @@ def provides(params: TimmParams) -> frozenset[str]:
     except RuntimeError:
         # Older versions of timm read numbers back while they build, which the meta device has none of.
         net = create(params)
-    return frozenset({"tokens"}) if gives_tokens(net) else frozenset()
+    if not gives_tokens(net):
+        return frozenset()
+    return frozenset({"tokens", "attention"}) if gives_attention(net) else frozenset({"tokens"})
 
 
 def build(params: TimmParams, *, image_size: int) -> TimmBackbone | TimmTokenBackbone:
@@ -67,6 +69,11 @@ def build(params: TimmParams, *, image_size: int) -> TimmBackbone | TimmTokenBac
     except TypeError:
         # Convolutional networks take any size and know no img_size.
         net = create(params, pretrained=params.pretrained)
+    patch = net.patch_embed.patch_size[0] if gives_tokens(net) else 1
+    if image_size % patch:
+        raise UserError(
+            f"backbone 'timm': image size {image_size} is not divisible by the patches of {params.name}, {patch} px"
+        )
     return TimmTokenBackbone(net) if gives_tokens(net) else TimmBackbone(net)
 
 

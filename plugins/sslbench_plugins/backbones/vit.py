@@ -8,7 +8,7 @@ import torch
 
 from sslbench import BackboneSpec, Params, UserError, hookimpl, param
 from sslbench_plugins.blocks.timm_tokens import TimmTokenBackbone
-from sslbench_plugins.blocks.transformer import sincos_positions
+from sslbench_plugins.blocks.transformer import init_transformer, sincos_positions
 
 SIZES: dict[str, tuple[int, int, int, int]] = {
     "tiny": (192, 12, 3, 16),
@@ -26,7 +26,9 @@ class ViTParams(Params):
     heads: int = param(0, "attention heads; 0: the size's own (MoCo v3 gives small 12)", ge=0)
     pool: str = param("class", "features: the class token, or the mean of the patch tokens", pattern="^(class|mean)$")
     positions: str = param(
-        "sincos", "fixed sines and cosines (MAE, MoCo v3) or learned (DINO)", pattern="^(sincos|learned)$"
+        "sincos",
+        "fixed sines and cosines, with weights by Xavier (MAE, MoCo v3); or learned, with small normal weights (DINO)",
+        pattern="^(sincos|learned)$",
     )
 
 
@@ -51,10 +53,19 @@ def create(params: ViTParams, image_size: int) -> Any:
         fc_norm=False,
     )
     if params.positions == "sincos":
+        xavier(net)
         fixed = sincos_positions(image_size // patch, image_size // patch, dim)
         # The class token has no place: its position is zero.
         net.pos_embed = torch.nn.Parameter(torch.cat([torch.zeros(1, dim), fixed])[None], requires_grad=False)
     return net
+
+
+def xavier(net: Any) -> None:
+    """MAE's `initialize_weights`: the patch projection counts as a linear layer, the class token is N(0, 0.02)."""
+    net.apply(init_transformer)
+    projection = net.patch_embed.proj.weight
+    torch.nn.init.xavier_uniform_(projection.view(len(projection), -1))
+    torch.nn.init.normal_(net.cls_token, std=0.02)
 
 
 def build(params: ViTParams, *, image_size: int) -> TimmTokenBackbone:
@@ -69,7 +80,7 @@ def sslbench_backbones() -> list[BackboneSpec]:
             summary=__doc__.partition("\n")[0],
             params=ViTParams,
             build=build,
-            provides=frozenset({"tokens"}),
+            provides=frozenset({"tokens", "attention"}),
             citation="Dosovitskiy et al.: An Image Is Worth 16x16 Words, ICLR 2021; tiny, small: Touvron et al. 2021;"
             " positions: He et al. 2022",
         )

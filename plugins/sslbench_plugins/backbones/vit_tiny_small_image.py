@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from sslbench import BackboneSpec, Params, TokenBackbone, UserError, hookimpl, param
 from sslbench_plugins.blocks.patches import to_patches
+from sslbench_plugins.blocks.stochastic_depth import depth_rates
 from sslbench_plugins.blocks.transformer import TransformerBlock, init_transformer, resized, sincos_positions
 
 
@@ -52,10 +53,23 @@ class ViTSmallImage(TokenBackbone):
         return self.patch_embed(to_patches(images, self.patch_size)) + positions
 
     def encode(self, tokens: Tensor) -> Tensor:
-        tokens = torch.cat([self.class_token.expand(len(tokens), -1, -1).to(tokens.dtype), tokens], dim=1)
+        tokens = self._with_class_token(tokens)
         for block in self.blocks:
             tokens = block(tokens)
         return self.norm(tokens)
+
+    def attention(self, images: Tensor) -> Tensor:
+        tokens = self._with_class_token(self.embed(images))
+        for block in self.blocks[:-1]:
+            tokens = block(tokens)
+        return self.blocks[-1].attention(tokens, slice(1))[:, :, 0, self.prefix_tokens :]
+
+    def stochastic_depth(self, rate: float) -> None:
+        for block, own in zip(self.blocks, depth_rates(rate, len(self.blocks)), strict=True):
+            block.stochastic_depth(own)
+
+    def _with_class_token(self, tokens: Tensor) -> Tensor:
+        return torch.cat([self.class_token.expand(len(tokens), -1, -1).to(tokens.dtype), tokens], dim=1)
 
     def forward(self, images: Tensor) -> Tensor:
         tokens = self.encode(self.embed(images))
@@ -79,7 +93,7 @@ def sslbench_backbones() -> list[BackboneSpec]:
             summary=__doc__.partition("\n")[0],
             params=ViTParams,
             build=build,
-            provides=frozenset({"tokens"}),
+            provides=frozenset({"tokens", "attention"}),
             presets={"quick": {"dim": 48, "depth": 2, "heads": 3}},
             citation="Dosovitskiy et al. 2021; width of ViT-Tiny: Touvron et al. 2021; positions: He et al. 2022",
         )

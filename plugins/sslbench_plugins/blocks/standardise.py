@@ -34,3 +34,9 @@ class Standardiser(NamedTuple):
     def __call__(self, features: Tensor) -> Tensor:
         """``[..., D]`` -> ``[..., D]``, a new tensor."""
         return (features - self.mean).mul_(self.scale)
+
+    def undone(self, weight: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:
+        """A linear layer on standardised columns, ``[C, D]`` and ``[C]``, as one with the same answers on columns as
+        they are."""
+        weight = weight * self.scale
+        return weight, bias - weight @ self.mean

@@ -8,7 +8,16 @@ import torch
 from torch import Tensor
 
 from sslbench import TokenBackbone
-from sslbench_plugins.blocks.transformer import resized
+from sslbench_plugins.blocks.stochastic_depth import depth_rates, skip
+from sslbench_plugins.blocks.transformer import attention_weights, resized
+
+
+def gives_attention(net: Any) -> bool:
+    """Whether the last block of a timm ``VisionTransformer`` is the plain one, and there is a class token to ask."""
+    from timm.models.vision_transformer import Attention, Block
+
+    last = net.blocks[-1]
+    return net.cls_token is not None and type(last) is Block and type(last.attn) is Attention
 
 
 class TimmTokenBackbone(TokenBackbone):
@@ -31,6 +40,25 @@ class TimmTokenBackbone(TokenBackbone):
         return patches + (positions if (rows, cols) == self.grid else resized(positions, self.grid, (rows, cols)))
 
     def encode(self, tokens: Tensor) -> Tensor:
+        return self.net.norm(self.net.blocks(self._with_prefix(tokens)))
+
+    def attention(self, images: Tensor) -> Tensor:
+        tokens = self._with_prefix(self.embed(images))
+        *before, last = self.net.blocks
+        for block in before:
+            tokens = block(tokens)
+        part = last.attn
+        batch, count, _ = tokens.shape
+        mixed = part.qkv(last.norm1(tokens)).view(batch, count, 3, part.num_heads, -1).permute(2, 0, 3, 1, 4)
+        queries, keys = part.q_norm(mixed[0]), part.k_norm(mixed[1])
+        return attention_weights(queries[:, :, :1], keys, part.scale)[:, :, 0, self.prefix_tokens :]
+
+    def stochastic_depth(self, rate: float) -> None:
+        for block, own in zip(self.net.blocks, depth_rates(rate, len(self.net.blocks)), strict=True):
+            block.drop_path1, block.drop_path2 = (skip(own).train(self.training) for _ in range(2))
+
+    def _with_prefix(self, tokens: Tensor) -> Tensor:
+        """Class token and registers in front of the patches, as the blocks are given them."""
         net = self.net
         prefix = [token for token in (net.cls_token, net.reg_token) if token is not None]
         if prefix:
@@ -38,7 +66,7 @@ class TimmTokenBackbone(TokenBackbone):
             if net.pos_embed.shape[1] == self.grid[0] * self.grid[1] + front.shape[1]:
                 front = front + net.pos_embed[:, : front.shape[1]]
             tokens = torch.cat([front.expand(len(tokens), -1, -1).to(tokens.dtype), tokens], dim=1)
-        return net.norm(net.blocks(net.norm_pre(tokens)))
+        return net.norm_pre(tokens)
 
     def forward(self, images: Tensor) -> Tensor:
         return self.net.forward_head(self.encode(self.embed(images)), pre_logits=True)

@@ -6,6 +6,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from sslbench_plugins.blocks.full_precision import full_precision
+from sslbench_plugins.blocks.stochastic_depth import skip
+
 
 class TransformerBlock(nn.Module):
     """Self-attention, then an MLP, each behind a layer norm and added to its input: ``[B, N, D]`` -> ``[B, N, D]``."""
@@ -20,16 +23,37 @@ class TransformerBlock(nn.Module):
         self.proj = nn.Linear(dim, dim)
         self.norm2 = nn.LayerNorm(dim, eps=1e-6)
         self.mlp = nn.Sequential(nn.Linear(dim, int(dim * mlp_ratio)), nn.GELU(), nn.Linear(int(dim * mlp_ratio), dim))
+        self.stochastic_depth(0.0)
 
     def forward(self, tokens: Tensor) -> Tensor:
-        tokens = tokens + self._attend(self.norm1(tokens))
-        return tokens + self.mlp(self.norm2(tokens))
+        tokens = tokens + self.skip1(self._attend(self.norm1(tokens)))
+        return tokens + self.skip2(self.mlp(self.norm2(tokens)))
 
-    def _attend(self, tokens: Tensor) -> Tensor:
+    def stochastic_depth(self, rate: float) -> None:
+        """Leave each of the two branches out with probability ``rate`` while training."""
+        self.skip1, self.skip2 = (skip(rate).train(self.training) for _ in range(2))
+
+    def attention(self, tokens: Tensor, rows: slice = slice(None)) -> Tensor:
+        """``[B, N, D]`` -> ``[B, heads, n, N]``, rows summing to 1: what ``forward`` mixes the tokens by, for the n
+        tokens that ``rows`` picks."""
+        q, k, _ = self._parts(self.norm1(tokens))
+        return attention_weights(q[:, :, rows], k, q.shape[-1] ** -0.5)
+
+    def _parts(self, tokens: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Queries, keys and values, ``[B, heads, N, D / heads]`` each."""
         batch, count, dim = tokens.shape
         q, k, v = self.qkv(tokens).view(batch, count, 3, self.heads, dim // self.heads).permute(2, 0, 3, 1, 4)
-        mixed = functional.scaled_dot_product_attention(q, k, v)
-        return self.proj(mixed.transpose(1, 2).reshape(batch, count, dim))
+        return q, k, v
+
+    def _attend(self, tokens: Tensor) -> Tensor:
+        mixed = functional.scaled_dot_product_attention(*self._parts(tokens))
+        return self.proj(mixed.transpose(1, 2).reshape(tokens.shape))
+
+
+def attention_weights(queries: Tensor, keys: Tensor, scale: float) -> Tensor:
+    """``[..., n, d]``, ``[..., N, d]`` -> float32 ``[..., n, N]``: softmax over the keys, rows summing to 1."""
+    with full_precision(queries):
+        return (queries.float() @ keys.float().mT * scale).softmax(dim=-1)
 
 
 def init_transformer(module: nn.Module) -> None:

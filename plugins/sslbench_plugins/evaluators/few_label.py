@@ -22,7 +22,7 @@ from sslbench_plugins.blocks.chosen_strength import fit_chosen
 from sslbench_plugins.blocks.evaluable import features_and_labels, why_not_evaluable
 from sslbench_plugins.blocks.logistic import LogisticFit, fit_logistic
 from sslbench_plugins.blocks.standardise import Standardiser
-from sslbench_plugins.blocks.stratified import class_counts, random_rank_in_class
+from sslbench_plugins.blocks.stratified import class_counts, draw_ranks
 
 ENOUGH_TO_CHOOSE = 5
 """labels of every class that a share needs for its regularisation to be chosen: a fifth of them is one"""
@@ -52,12 +52,6 @@ class FewLabelParams(Params):
         if not self.labels and not self.shares:
             raise ValueError("name at least one number of labels, or one share of them")
         return self
-
-
-def draw_ranks(labels: Tensor, classes: int, draws: int, seed: int) -> Tensor:
-    """int64 ``[draws, N]``: ``< n`` are the samples that a draw of n labels a class takes; larger n contain smaller."""
-    generator = torch.Generator().manual_seed(seed)
-    return torch.stack([random_rank_in_class(labels, classes, generator) for _ in range(draws)])
 
 
 class FewLabel:

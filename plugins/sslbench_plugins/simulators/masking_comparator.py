@@ -218,7 +218,7 @@ def advice(extremes: list[dict[str, Any]]) -> str:
     row = min(known, key=lambda row: abs(row["ratio"] - RATIO))
     return (
         f"Choose the masking by the task you want: at a ratio of {row['ratio']:g}, {row['highest_difficulty']} asks"
-        f" most of the model, and {row['most_even_coverage']} leaves a visible neighbour everywhere."
+        f" most of the model, and {row['most_even_coverage']} shows it something of every part of the image."
     )
 
 

@@ -14,8 +14,9 @@ from sklearn.linear_model import LogisticRegression
 from sslbench import EvaluationData, FeatureSet, Metric
 from sslbench_plugins.blocks.chosen_strength import fit_chosen
 from sslbench_plugins.blocks.logistic import LogisticFit, fit_logistic
+from sslbench_plugins.blocks.stratified import draw_ranks
 from sslbench_plugins.evaluators import few_label
-from sslbench_plugins.evaluators.few_label import FewLabel, FewLabelParams, draw_ranks
+from sslbench_plugins.evaluators.few_label import FewLabel, FewLabelParams
 from sslbench_plugins.evaluators.linear_probe import LinearProbe, LinearProbeParams
 
 Clusters = Callable[..., EvaluationData]
