@@ -347,7 +347,7 @@ class Bench:
         self.emit_record(evaluation, status, reason_of(error), metrics, pretraining, found, trace)
 
     def headline(self, evaluation: Evaluation) -> str:
-        """The metric that a failed cell lacks; empty where the evaluator itself is what failed to be made."""
+        """The metric to rank by, which a failed cell lacks; empty where the evaluator itself failed to be made."""
         try:
             spec = self.registry.get("evaluator", evaluation.name)
             assert isinstance(spec, EvaluatorSpec)
@@ -374,6 +374,7 @@ class Bench:
             "status": status,
             "reason": reason,
             "metrics": metrics,
+            "headline": self.headline(evaluation) or None,
             "pretraining": dict(pretraining),
             "features": features,
             "traceback": trace,

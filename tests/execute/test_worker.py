@@ -48,6 +48,7 @@ def run(piece):
 def test_one_piece_of_work_leaves_a_whole_record_per_evaluator(tmp_path):
     records, events = run(work(tmp_path, evaluators=("knn", "linear-probe")))
     assert [r["cell"] for r in records] == ["cell-knn", "cell-linear-probe"]
+    assert [r["headline"] for r in records] == ["knn_top1", "linear_top1"]
     for record in records:
         assert (record["status"], record["reason"], record["traceback"]) == ("done", None, None)
         assert record["pretraining"]["key"] == "k0"
