@@ -23,12 +23,13 @@ from sslbench.measure.flops import step_flops_per_image
 from sslbench.measure.machine import torch_facts
 from sslbench.store.artifacts import PretrainingFiles, pretraining_files
 from sslbench.store.provenance import provenance
-from sslbench.train.checkpoint import load_tensors, save_tensors, weights_digest
+from sslbench.train.checkpoint import load_tensors, save_tensors, tensors_digest, weights_digest
 from sslbench.train.data import Judged, judged
 from sslbench.train.features import (
     COLLAPSED_EMBEDDINGS,
     COLLAPSED_SPREAD,
     Extraction,
+    StaleFeatures,
     extract_all,
     load_extraction,
     save_extraction,
@@ -108,9 +109,11 @@ class Bench:
             facts = None
         if facts is not None and self.files.features.is_file():
             try:
-                return facts, load_extraction(self.files.features, self.device)
+                return facts, load_extraction(self.files.features, self.device, self.made_of())
             except (OSError, SafetensorError, KeyError):
                 self.say(f"{self.files.features} cannot be read; features are extracted again", "warning")
+            except StaleFeatures as error:
+                self.say(f"{error}; features are extracted again", "warning")
         data = self.data()
         method = self.method(data)
         if facts is not None and self.load_weights(method):
@@ -126,8 +129,20 @@ class Bench:
             wanted=method.judged_input,
         )
         self.model = self.trained_model(method, data)
-        self.keep(lambda: save_extraction(self.files.features, found), "features")
+        made_of = {**self.made_of(method), "view": asdict(method.judged_input or data.judged_input)}
+        self.keep(lambda: save_extraction(self.files.features, found, made_of), "features")
         return pretraining, found
+
+    def made_of(self, method: Method | None = None) -> dict[str, str]:
+        """What features come from: the key, which stands for data, view and settings; the precision; and the weights,
+        those of ``method`` or, without one, those that are kept, if there are any that can be read."""
+        facts = {"key": self.work.key, "precision": self.work.training["precision"]}
+        if method is not None:
+            return {**facts, "weights": weights_digest(method)}
+        try:
+            return {**facts, "weights": tensors_digest(load_tensors(self.files.weights)[0])}
+        except (OSError, SafetensorError):
+            return facts
 
     def data(self) -> Judged:
         self.say("reading images")
@@ -321,7 +336,7 @@ class Bench:
         self.emit_record(evaluation, status, reason_of(error), metrics, pretraining, found, trace)
 
     def headline(self, evaluation: Evaluation) -> str:
-        """The metric that a failed cell lacks; empty where the evaluator itself is what failed to be made."""
+        """The metric to rank by, which a failed cell lacks; empty where the evaluator itself failed to be made."""
         try:
             spec = self.registry.get("evaluator", evaluation.name)
             assert isinstance(spec, EvaluatorSpec)
@@ -348,6 +363,7 @@ class Bench:
             "status": status,
             "reason": reason,
             "metrics": metrics,
+            "headline": self.headline(evaluation) or None,
             "pretraining": dict(pretraining),
             "features": features,
             "traceback": trace,
