@@ -17,6 +17,7 @@ from torch import Tensor
 from sslbench import EvaluationData, EvaluatorSpec, FeatureSet, Metric, Params, hookimpl, param
 from sslbench_plugins.blocks.evaluable import features_and_labels, why_all_equal, why_not_comparable, why_not_evaluable
 from sslbench_plugins.blocks.inner_products import Bank, Precision, unit
+from sslbench_plugins.blocks.listed import Several
 from sslbench_plugins.blocks.stratified import class_counts
 
 SIMILARITIES = 1 << 23
@@ -26,7 +27,9 @@ FEWEST_QUERIES = 64
 
 
 class RetrievalParams(Params):
-    k: tuple[Annotated[int, Field(ge=1)], ...] = param((1, 10), "precision among the k nearest, one metric for each")
+    k: Annotated[tuple[Annotated[int, Field(ge=1)], ...], Several] = param(
+        (1, 10), "precision among the k nearest, a+b+c, one metric for each"
+    )
     among: Literal["train", "test"] = param(
         "train", "what is searched: the training images, or the test images without the query itself"
     )
