@@ -1,18 +1,25 @@
-"""Views per second: ours on whole batches, torchvision's one image at a time, one thread each."""
+"""Views per second: ours on whole batches, torchvision's one image at a time, one thread each; and from JPEG files."""
 
 from __future__ import annotations
 
+import io
+import os
 import warnings
+from pathlib import Path
 
 import pytest
 import torch
 from torchvision.transforms import v2
 
 from sslbench.hooks.registry import Registry
+from sslbench_plugins.blocks.decode import decode
+from sslbench_plugins.blocks.encoded import Encoded
 
 REGISTRY = Registry()
-SIZES = {32: 256, 96: 64}
+SIZES = {32: 256, 96: 64, 224: 16}
 """side of the images -> batch"""
+PHOTOGRAPHS = "SSLBENCH_BENCH_PHOTOGRAPHS"
+"""names a folder of JPEG files to measure with; without it, the two photographs that scikit-learn brings"""
 
 
 def photographs(size):
@@ -28,8 +35,6 @@ def test_a_batch_of_views(benchmark, name, size):
     images, generator = photographs(size), torch.Generator().manual_seed(0)
     benchmark.group = f"views {size} px"
     benchmark.extra_info["views"] = len(images)
-    if name == "simclr":
-        benchmark.extra_info["against"] = "lightly"
     benchmark(transform, images, generator)
 
 
@@ -51,15 +56,91 @@ def test_simclr_by_torchvision_image_by_image(benchmark, size):
     benchmark(lambda: torch.stack([transform(image) for image in images]))
 
 
-@pytest.mark.parametrize("size", SIZES)
-def test_simclr_by_lightly_image_by_image(benchmark, size):
+def simclr_by_lightly(size):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         transforms = pytest.importorskip("lightly.transforms")
+    return transforms.SimCLRTransform(input_size=size, normalize=None)
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_two_simclr_views(beside, size):
+    """Of images that are in memory: a batch at once, beside lightly's transform of one PIL image after the other."""
     from PIL import Image
 
-    transform = transforms.SimCLRTransform(input_size=size, normalize=None)
-    images = [Image.fromarray(image.permute(1, 2, 0).numpy()) for image in photographs(size)[:64]]
-    benchmark.group = f"views {size} px"
-    benchmark.extra_info.update(views=2 * len(images), peer="lightly")
-    benchmark(lambda: [transform(image) for image in images])
+    theirs = simclr_by_lightly(size)
+    spec = REGISTRY.get("augmentation", "simclr")
+    views = [spec.build(spec.params()).view(index, "global", size) for index in (0, 1)]
+    images, generator = photographs(size), torch.Generator().manual_seed(0)
+    pil = [Image.fromarray(image.permute(1, 2, 0).numpy()) for image in images[:32]]
+    beside(
+        f"two views of {size} px",
+        lambda: [view(images, generator) for view in views],
+        "lightly",
+        lambda: [theirs(image) for image in pil],
+        work=(len(images), len(pil)),
+    )
+
+
+def jpegs():
+    """Encoded photographs, at most 32."""
+    folder = os.environ.get(PHOTOGRAPHS)
+    if folder is None:
+        from sklearn import datasets
+
+        folder = Path(datasets.__file__).parent / "images"
+    files = [path.read_bytes() for path in sorted(Path(folder).glob("*.jp*g"))[:32]]
+    return files * max(1, 8 // len(files))
+
+
+def decoded(raw):
+    """As ``PIL.Image`` decodes it, channels nearest in memory: uint8 ``[1, 3, H, W]``."""
+    return torch.from_numpy(decode(raw, None).copy()).permute(2, 0, 1)[None]
+
+
+def test_two_simclr_views_of_224_px_from_jpeg(beside):
+    """Decoded, and each view cropped from the whole photograph: the same work on both sides."""
+    from PIL import Image
+
+    theirs = simclr_by_lightly(224)
+    spec = REGISTRY.get("augmentation", "simclr")
+    views = [spec.build(spec.params()).view(index, "global", 224) for index in (0, 1)]
+    files, generator = jpegs(), torch.Generator().manual_seed(0)
+
+    def ours():
+        for raw in files:
+            image = decoded(raw)
+            for view in views:
+                view(image, generator)
+
+    beside(
+        "two views of 224 px from JPEG",
+        ours,
+        "lightly",
+        lambda: [theirs(Image.open(io.BytesIO(raw)).convert("RGB")) for raw in files],
+    )
+
+
+def test_two_simclr_views_of_224_px_from_a_streaming_data_set(beside):
+    """As a run with ``reading=streaming`` makes them: read at 256 px in batches, and views of the batch."""
+    from PIL import Image
+
+    theirs = simclr_by_lightly(224)
+    spec = REGISTRY.get("augmentation", "simclr")
+    views = [spec.build(spec.params()).view(index, "global", 224) for index in (0, 1)]
+    files, generator = jpegs(), torch.Generator().manual_seed(0)
+    encoded = Encoded(files, [str(number) for number in range(len(files))], 256, "photographs")
+    encoded.__dict__["_threads"] = 1
+    every = torch.arange(len(files))
+
+    def ours():
+        images = encoded[every]
+        for view in views:
+            view(images, generator)
+
+    beside(
+        "two views of 224 px from JPEG, read at 256 px",
+        ours,
+        "lightly",
+        lambda: [theirs(Image.open(io.BytesIO(raw)).convert("RGB")) for raw in files],
+    )

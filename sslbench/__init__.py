@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from sslbench.errors import PluginError, SslbenchError, UserError
     from sslbench.execute.executor import Event, Handle, Work
     from sslbench.execute.scheduler import Outcome, Request, run
+    from sslbench.execute.simulate import Simulation, simulate
     from sslbench.execute.worker import run_work
     from sslbench.hooks.claims import across_seeds, judge_claim
     from sslbench.hooks.contracts import (
@@ -21,13 +22,16 @@ if TYPE_CHECKING:
         Dataset,
         EvaluationData,
         FeatureSet,
+        FitsHead,
         JudgedInput,
         JudgedModel,
+        LinearHead,
         Masking,
         Metric,
         Progress,
         SimulationResult,
         Split,
+        TimmModel,
         ViewRequest,
         hidden_count,
     )
@@ -54,12 +58,13 @@ _HOME = {
     "errors": "PluginError SslbenchError UserError",
     "execute.executor": "Event Handle Work",
     "execute.scheduler": "Outcome Request run",
+    "execute.simulate": "Simulation simulate",
     "plan.build": "build_installed build_plugin",
     "plan.expand": "Overrides",
     "execute.worker": "run_work",
     "hooks.claims": "across_seeds judge_claim",
-    "hooks.contracts": "Augmentation Claim Dataset EvaluationData FeatureSet JudgedInput JudgedModel Masking Metric"
-    " Progress SimulationResult Split ViewRequest hidden_count",
+    "hooks.contracts": "Augmentation Claim Dataset EvaluationData FeatureSet FitsHead JudgedInput JudgedModel"
+    " LinearHead Masking Metric Progress SimulationResult Split TimmModel ViewRequest hidden_count",
     "hooks.kinds": "AugmentationSpec BackboneSpec DatasetSpec EvaluatorSpec ExecutorSpec MaskingSpec"
     " MethodSpec SimulatorSpec",
     "hooks.params": "MaskingParams MethodParams Params SimulatorParams param",
@@ -84,9 +89,11 @@ __all__ = [
     "Event",
     "ExecutorSpec",
     "FeatureSet",
+    "FitsHead",
     "Handle",
     "JudgedInput",
     "JudgedModel",
+    "LinearHead",
     "Masking",
     "MaskingParams",
     "MaskingSpec",
@@ -100,11 +107,13 @@ __all__ = [
     "PluginError",
     "Progress",
     "Request",
+    "Simulation",
     "SimulationResult",
     "SimulatorParams",
     "SimulatorSpec",
     "Split",
     "SslbenchError",
+    "TimmModel",
     "TokenBackbone",
     "UserError",
     "ViewRequest",
@@ -121,6 +130,7 @@ __all__ = [
     "param",
     "run",
     "run_work",
+    "simulate",
 ]
 
 

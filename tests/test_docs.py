@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import inspect
 import re
 import subprocess
 import sys
@@ -10,13 +12,17 @@ from pathlib import Path
 
 import pytest
 
+from sslbench import simulate
 from sslbench.cli.main import COMMANDS
 from sslbench.hooks.catalogue import KINDS, Catalogue
 from sslbench.hooks.kinds import SPEC_OF_HOOK
 from sslbench.hooks.registry import Registry
 from sslbench.plan.expand import Overrides, resolve_suite
 from sslbench.plan.suite import RawSuite, Training, builtin_suites
+from sslbench.report.measured import SPEEDS
+from sslbench.testing import pytest_plugin
 from sslbench.testing.conformance import problems
+from sslbench.testing.speed import QUANTITIES
 from sslbench_plugins.blocks.signed_distance import FIGURES
 from sslbench_plugins.blocks.textures import TEXTURES
 
@@ -24,7 +30,10 @@ ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
 PLUGINS = (ROOT / "docs/plugins.md").read_text()
 DATASETS = (ROOT / "docs/datasets.md").read_text()
+GATES = (ROOT / "docs/gates.md").read_text()
 SUITES = (ROOT / "docs/suites.md").read_text()
+SIMULATORS = (ROOT / "docs/simulators.md").read_text()
+METHODS = (ROOT / "docs/methods.md").read_text()
 
 
 def blocks(text, language):
@@ -60,7 +69,12 @@ def test_the_suite_of_the_documentation_is_without_mistakes():
 def test_every_training_setting_is_documented_with_its_default():
     rows = dict(re.findall(r"^\| `(\w+)` \| (.*?) \|", SUITES, flags=re.MULTILINE))
     assert set(rows) == set(Training.model_fields)
-    words = {"image_size": "the data set's", "train_images": "all", "time_limit": "none"}
+    words = {
+        "image_size": "the data set's",
+        "train_images": "all",
+        "time_limit": "none",
+        "curve": "`knn`, `label-free`",
+    }
     for name, field in Training.model_fields.items():
         shown = words.get(name, f"`{field.default}`".lower() if isinstance(field.default, (str, bool)) else None)
         expected = shown or str(int(field.default) if field.default == int(field.default) else field.default)
@@ -74,7 +88,12 @@ def test_every_data_set_is_documented_with_its_parameters_and_defaults(name):
     section = next(part for part in DATASETS.split("\n## ") if f"`{name}`" in part.partition("\n")[0])
     found = re.findall(r"^\| `(\w+)` \| *(.*?) *\|", section, flags=re.MULTILINE)
     rows = dict(reversed(found))  # the first table of a section is that of its parameters
-    elsewhere = {("imagenette", "size"): "128", ("parquet", "size"): "0", ("imagenette", "root"): ""}
+    elsewhere = {
+        ("imagenette", "size"): "128",
+        ("parquet", "size"): "0",
+        ("imagenette", "root"): "",
+        ("images", "root"): "",
+    }
     for key, field in Registry().get("dataset", name).params.model_fields.items():
         default = "required" if field.is_required() else str(field.default)
         if (name, key) in elsewhere:
@@ -102,6 +121,28 @@ def test_every_builtin_suite_is_documented(suite):
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_kind_is_documented(kind):
     assert f"\n| {kind} |" in PLUGINS
+
+
+def test_the_options_and_arguments_of_the_gates_are_documented():
+    source = inspect.getsource(pytest_plugin)
+    options = re.findall(r'"(--sslbench-[a-z-]+)"', source)
+    assert set(options) == set(re.findall(r"--sslbench-[a-z-]+", GATES))
+    rows = "".join(re.findall(r"^\| `.*$", GATES, flags=re.MULTILINE))
+    measure = source.partition("def measure(")[2].partition(") -> Speed")[0]
+    arguments = re.findall(r"^ +(\w+): ", measure, flags=re.MULTILINE)
+    assert len(arguments) == 9
+    for name in [*arguments, *QUANTITIES]:
+        assert f"`{name}`" in rows, name
+    for quantity in SPEEDS:
+        assert f"`{quantity}`" in GATES, quantity
+    for option in re.findall(r"pytest benchmarks (?:--[\w-]+(?:=\S+)? ?)+", GATES):
+        assert "--relative" in option
+    assert '"--relative"' in (ROOT / "benchmarks/conftest.py").read_text()
+
+
+def test_the_test_of_the_documentation_is_python():
+    (source,) = blocks(GATES, "python")
+    assert [node.name for node in ast.parse(source).body] == ["test_the_new_step_is_no_slower"]
 
 
 def test_the_readme_starts_with_the_two_commands():
@@ -134,6 +175,37 @@ def test_nothing_of_the_package_is_left_out_of_the_wheel():
     assert "quick" in done.stdout
 
 
+def section(text, name):
+    return next(part for part in text.split("\n## ") if f"`{name}`" in part.partition("\n")[0])
+
+
+@pytest.mark.parametrize("name", Catalogue.installed().names("simulator"))
+def test_every_simulator_is_documented_with_its_parameters_and_defaults(name):
+    rows = dict(re.findall(r"^\| `(\w+)` \| *(.*?) *\|", section(SIMULATORS, name), flags=re.MULTILINE))
+    fields = {k: v for k, v in Registry().get("simulator", name).params.model_fields.items() if k != "claim_seeds"}
+    assert set(rows) == set(fields)
+    for key, field in fields.items():
+        joint = "x" if key == "grid" else "+"
+        several = isinstance(field.default, tuple)
+        assert rows[key] == (joint.join(map(str, field.default)) if several else str(field.default)), key
+
+
+@pytest.mark.parametrize("name", Catalogue.installed().names("simulator"))
+def test_the_verdicts_of_the_documentation_are_those_of_a_run(name):
+    few = {"draws": 20} if "draws" in Registry().get("simulator", name).params.model_fields else {}
+    (found,) = simulate([name], given=few)
+    rows = re.findall(r"^\| (holds|fails|undecided) \| (.*?) \|", section(SIMULATORS, name), flags=re.MULTILINE)
+    assert rows == [(claim.verdict, claim.statement) for claim in found.result.claims]
+
+
+def test_the_python_about_simulators_runs():
+    (source,) = blocks(SIMULATORS, "python")
+    names: dict[str, object] = {}
+    exec(source, names)
+    assert len(names["frame"]) >= 12
+    assert set(names["verdicts"].values()) <= {"holds", "fails", "undecided"}
+
+
 def test_the_python_of_the_documentation_runs(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (source,) = blocks((ROOT / "docs/results.md").read_text(), "python")
@@ -142,3 +214,26 @@ def test_the_python_of_the_documentation_runs(tmp_path, monkeypatch):
     outcome = names["outcome"]
     assert outcome.exit_code == 0
     assert [record["method"] for record in outcome.records] == ["raw-pixels"]
+
+
+@pytest.mark.parametrize("name", Catalogue.installed().names("method"))
+def test_every_method_has_a_paragraph_with_its_presets_and_parameters_that_exist(name):
+    section = next(part for part in METHODS.split("\n## ") if f"`{name}`" in part.partition("\n")[0])
+    spec = Registry().get("method", name)
+    assert [preset for preset in spec.presets if f"`{preset}`" not in section] == []
+    if not spec.trains:
+        return
+    to_take_apart = re.search(r"To take\s+apart: (.*?)\.\s", section, flags=re.DOTALL)
+    named = re.findall(r"`([a-z_0-9]+)[=`]", to_take_apart.group(1) if to_take_apart else "")
+    assert [key for key in named if key not in spec.params.model_fields] == []
+    assert named or name == "supervised"
+
+
+def test_what_the_methods_page_would_run_can_be_run():
+    references = re.findall(r"-m ([a-z0-9-]+:[a-z_]+=\S+?)(?=[`\s]|$)", METHODS)
+    references = [reference for reference in references if "PRESET" not in reference]
+    assert len(references) >= 8
+    data = {"axes": {"dataset": ["digits"], "evaluator": ["knn"], "backbone": ["convnet-small"], "masking": ["random"]}}
+    data |= {"training": {"preset": "quick"}}
+    data["axes"]["augmentation"] = ["byol:crop_scale_min=0.2", "dino:preset=resnet"]
+    resolve_suite(RawSuite("docs", "docs", data), Overrides({"method": references}), Registry())

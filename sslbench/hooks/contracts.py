@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
+from sslbench.errors import UserError
+
 if TYPE_CHECKING:
     from torch import Generator, Tensor, device, nn
 
@@ -74,14 +76,14 @@ class Masking(Protocol):
 def hidden_count(patches: int, ratio: float) -> int:
     """How many of ``patches`` a ratio in (0, 1) hides: all but ``int(patches * (1 - ratio))``, MAE's rule.
 
-    Raises ValueError where that leaves no visible or no hidden patch.
+    Raises UserError where that leaves no visible or no hidden patch.
     """
     # 1e-9 undoes binary rounding: 100 * (1 - 0.9) is 9.999999999999998.
     visible = int(patches * (1 - ratio) + 1e-9)
     if not 0 < visible < patches:
-        raise ValueError(
-            f"mask ratio {ratio} leaves {visible} of {patches} patches visible;"
-            " at least one must be visible and one hidden"
+        raise UserError(
+            f"mask ratio = {ratio:g} leaves {visible} of {patches} patches visible; at least one must be visible and"
+            f" one hidden: allowed is a ratio above 0 and up to {(patches - 1) * 1000 // patches / 1000:g}"
         )
     return patches - visible
 
@@ -174,6 +176,31 @@ class FeatureSet:
     factors: Mapping[str, Tensor] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class LinearHead:
+    """A classifier on features as they are: the class of row x is the largest of ``weight @ x + bias``."""
+
+    weight: Tensor
+    """float32 ``[C, D]``"""
+    bias: Tensor
+    """float32 ``[C]``"""
+
+    def logits(self, features: Tensor) -> Tensor:
+        """float ``[N, D]`` -> ``[N, C]``, whose softmax are probabilities."""
+        return features @ self.weight.T + self.bias
+
+
+@dataclass(frozen=True)
+class TimmModel:
+    """A network as plain timm builds it: ``timm.create_model(architecture, num_classes=0, **arguments)``."""
+
+    architecture: str
+    arguments: Mapping[str, Any]
+    """JSON-able"""
+    weights: Mapping[str, Tensor]
+    """by timm's names, all of them"""
+
+
 SplitName = Literal["train", "test"]
 
 
@@ -251,7 +278,7 @@ class Metric:
     """number of those draws"""
     reason: str = ""
     """why ``value`` is None"""
-    per_image: Tensor | None = None
+    per_image: Tensor | None = field(default=None, compare=False, repr=False)
     """the metric of each test image, in order, float ``[N]`` (right or wrong as 1 or 0), whose mean is ``value``:
     lets two methods be compared image by image"""
 
@@ -261,6 +288,15 @@ class Evaluator(Protocol):
     """Says what features are good for."""
 
     def evaluate(self, data: EvaluationData) -> Iterable[Metric]: ...
+
+
+@runtime_checkable
+class FitsHead(Protocol):
+    """An evaluator that can also hand over the linear layer that it judges."""
+
+    def fit(self, data: EvaluationData) -> LinearHead:
+        """Fitted on ``data.train`` alone. Raises UserError where there is nothing to fit."""
+        ...
 
 
 @dataclass(frozen=True)

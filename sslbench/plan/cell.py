@@ -65,6 +65,10 @@ class Pretraining:
     """of the data"""
     harness: str
     """code of the training loop"""
+    weights: str = ""
+    """fingerprint of the files that the method reads, if any"""
+    curve: tuple[Choice, ...] = ()
+    """evaluators that judge while it trains"""
 
     @cached_property
     def choices(self) -> dict[str, Choice]:
@@ -95,7 +99,16 @@ class Pretraining:
     def inputs(self) -> dict[str, Any]:
         """The code and data that answer it."""
         code = {f"{kind} {choice.name!r}": choice.code for kind, choice in self.choices.items()}
-        return {"code": {"the harness": self.harness, **code}, "data": self.fingerprint}
+        weights = {"weights": self.weights} if self.weights else {}
+        return {"code": {"the harness": self.harness, **code}, "data": self.fingerprint, **weights}
+
+    @cached_property
+    def curve_asked(self) -> dict[str, Any]:
+        """What is judged while it trains; empty for nothing. It changes no weight and is no part of the key."""
+        if not self.curve or not getattr(self.method.spec, "trains", True) or not self.training.epochs:
+            return {}
+        evaluators = [{**choice.description, "code": choice.code} for choice in self.curve]
+        return {"every": self.training.curve_every, "evaluators": evaluators}
 
     @cached_property
     def key(self) -> str:
@@ -115,7 +128,9 @@ class Cell:
     def inputs(self) -> dict[str, Any]:
         inputs = self.pretraining.inputs
         evaluator = {f"evaluator {self.evaluator.name!r}": self.evaluator.code}
-        return {"code": {**inputs["code"], **evaluator}, "data": inputs["data"]}
+        curve = self.pretraining.curve_asked
+        asked = {"curve": curve} if curve else {}
+        return {**inputs, "code": {**inputs["code"], **evaluator}, **asked}
 
     @cached_property
     def description(self) -> str:
@@ -154,6 +169,11 @@ class Cell:
         }
 
 
+def has_curve(before: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
+    """Whether a record with the inputs ``before`` has the curve that ``now`` asks for, if any."""
+    return "curve" not in now or before.get("curve") == now["curve"]
+
+
 def changed(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
     """Why a record of the same description is stale, in words."""
     old, new = before.get("code", {}), now.get("code", {})
@@ -162,4 +182,8 @@ def changed(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
     ]
     if before.get("data") != now.get("data"):
         reasons.insert(0, "the data changed")
+    if before.get("weights") != now.get("weights"):
+        reasons.insert(0, "the weights changed")
+    if not has_curve(before, now):
+        reasons.append("it has no curve" if "curve" not in before else "its curve is of other settings or older code")
     return "; ".join(reasons) or "its key changed"

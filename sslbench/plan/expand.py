@@ -44,6 +44,8 @@ class Suite:
     registry: Registry
     defaults: Mapping[str, Choice]
     """augmentations that ``auto`` may mean, by name"""
+    curve: tuple[Choice, ...] = ()
+    """evaluators that judge during training"""
 
 
 def resolve_suite(raw: RawSuite, overrides: Overrides, registry: Registry) -> Suite:
@@ -64,27 +66,49 @@ def resolve_suite(raw: RawSuite, overrides: Overrides, registry: Registry) -> Su
     for axis in AXES:
         references, wrong = read_axis(raw, axes, axis, overrides)
         mistakes += wrong
-        mistakes += long_warmups(references, training.epochs) if axis == "method" else []
         found, wrong = look_up(axis, references, registry, training.preset)
         mistakes += wrong
+        mistakes += long_warmups(found, training.epochs) if layout and axis == "method" else []
         chosen[axis] = found
     defaults, wrong = auto_augmentations(chosen, registry, training.preset)
+    mistakes += wrong
+    curve, wrong = read_curve(raw, training, registry)
     mistakes += wrong
     if layout is not None and not mistakes:
         mistakes += empty_axes(raw, chosen)
     if mistakes or layout is None:
         raise UserError(*dict.fromkeys(mistakes))
     seeds = tuple(dict.fromkeys(layout.seeds))
-    return Suite(layout.name or raw.name, chosen, seeds, training, registry, defaults)
+    return Suite(layout.name or raw.name, chosen, seeds, training, registry, defaults, curve)
 
 
-def long_warmups(references: Sequence[Reference], epochs: int) -> list[str]:
-    """One line per warm-up that somebody asked for and that would not end within the training."""
+def read_curve(raw: RawSuite, training: Training, registry: Registry) -> tuple[tuple[Choice, ...], list[str]]:
+    """The evaluators that judge during training, none without ``curve_every``; and one line per mistake."""
+    where = f"{raw.source}: training.curve"
+    if not training.curve_every:
+        unused = "curve" in training.model_fields_set
+        return (), [f"{where} is given, but curve_every = 0 asks for no curve; set curve_every"] if unused else []
+    references: list[Reference] = []
+    mistakes: list[str] = []
+    for place, item in enumerate(training.curve):
+        try:
+            references.append(read_reference(item, f"{where}[{place}]"))
+        except UserError as error:
+            mistakes += error.messages
+    names = [reference.name for reference in references]
+    mistakes += [f"{where} names evaluator {name!r} twice" for name in dict.fromkeys(names) if names.count(name) > 1]
+    found, wrong = look_up("evaluator", references, registry, training.preset)
+    return tuple(filter(None, found)), mistakes + wrong
+
+
+def long_warmups(methods: Sequence[Choice | None], epochs: int) -> list[str]:
+    """One line per warm-up that would not end within the training, be it asked for, a preset's or the paper's."""
     return [
-        f"method {reference.name!r}: {key} = {value:g} is longer than the training (epochs = {epochs});"
-        f" allowed: 0 to {epochs}"
-        for reference in references
-        for key, value in reference.given.items()
+        f"{method.spec.label}: {key} = {value:g} is longer than the training (epochs = {epochs}); allowed: 0 to"
+        f" {epochs}, as in -m {method.name}:{key}=0"
+        for method in methods
+        if method is not None
+        for key, value in method.params
         if key.endswith("warmup_epochs") and isinstance(value, (int, float)) and value > epochs > 0
     ]
 
@@ -182,6 +206,7 @@ def empty_axes(raw: RawSuite, chosen: Mapping[str, tuple[Choice | None, ...]]) -
 def expand(suite: Suite) -> list[Cell]:
     """All cells of a suite, cells of one pretraining next to each other, skipped ones with their reason."""
     harness = harness_identity()
+    weights = {id(method): fingerprint_of(method) for method in filter(None, suite.axes["method"])}
     cells: list[Cell] = []
     seen: set[str] = set()
     for dataset in filter(None, suite.axes["dataset"]):
@@ -200,6 +225,8 @@ def expand(suite: Suite) -> list[Cell]:
                     suite.training,
                     fingerprint,
                     harness,
+                    weights[id(method)],
+                    suite.curve,
                 )
                 if shared.key in seen:
                     continue
@@ -208,6 +235,12 @@ def expand(suite: Suite) -> list[Cell]:
                 for evaluator in filter(None, suite.axes["evaluator"]):
                     cells.append(Cell(shared, evaluator, reason or unjudgeable(evaluator, shared)))
     return cells
+
+
+def fingerprint_of(method: Choice) -> str:
+    """Of the files that a method reads; empty for most."""
+    spec = method.spec
+    return spec.fingerprint(method.params) if isinstance(spec, MethodSpec) and spec.fingerprint else ""
 
 
 def combinations(suite: Suite, dataset: Choice) -> Iterator[tuple[Choice, Choice | None, Choice | None, Choice | None]]:

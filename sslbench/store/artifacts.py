@@ -5,9 +5,14 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 
 @dataclass(frozen=True)
@@ -28,6 +33,10 @@ class PretrainingFiles:
     @property
     def features(self) -> Path:
         return self.folder / "features.safetensors"
+
+    def per_image(self, cell: str) -> Path:
+        """A cell's metrics on each test image, if its evaluator knows them."""
+        return self.folder / "per_image" / f"{cell}.safetensors"
 
     @property
     def facts(self) -> Path:
@@ -55,6 +64,33 @@ class PretrainingFiles:
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
+def read_per_image(path: Path) -> dict[str, NDArray[Any]]:
+    """Metric -> uint8 or float16 ``[N]``, one value for each test image, in order; empty where there is no such file
+    or it is damaged."""
+    from safetensors import SafetensorError
+    from safetensors.numpy import load_file
+
+    try:
+        return dict(load_file(path))
+    except (OSError, SafetensorError):
+        return {}
+
+
 def pretraining_files(out: Path, key: str) -> PretrainingFiles:
     """The files of pretraining ``key`` below the results folder ``out``."""
     return PretrainingFiles(out / "artifacts" / key)
+
+
+@contextmanager
+def replaced(path: Path) -> Iterator[Path]:
+    """A name beside ``path`` to write to; what was written is on the disk and in the place of ``path`` at the end, or
+    removed where that is not reached."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        yield partial
+        with partial.open("rb") as file:
+            os.fsync(file.fileno())
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)

@@ -146,18 +146,6 @@ def of_backbone(spec: Spec, params: Any) -> Problems:
             yield from attention_problems(backbone, images)
 
 
-def attention_problems(backbone: Backbone, images: Tensor) -> Problems:
-    if not isinstance(backbone, TokenBackbone):
-        yield "it says that it provides attention but is no sslbench.TokenBackbone"
-        return
-    patches = backbone.grid[0] * backbone.grid[1]
-    found = backbone.attention(images)
-    if found.ndim != 3 or found.shape[0] != len(images) or found.shape[2] != patches:
-        yield f"attention answered {list(found.shape)}, not [{len(images)}, heads, {patches}]"
-    elif found.min() < 0 or found.sum(dim=-1).max() > 1 + 1e-4:
-        yield "its attention to the patches is not a share of all attention, 0..1"
-
-
 def token_problems(backbone: Backbone, images: Tensor) -> Problems:
     if not isinstance(backbone, TokenBackbone):
         yield "it says that it provides tokens but is no sslbench.TokenBackbone"
@@ -173,6 +161,18 @@ def token_problems(backbone: Backbone, images: Tensor) -> Problems:
             yield f"encode of {kept} patches answered {list(encoded.shape)}"
 
 
+def attention_problems(backbone: Backbone, images: Tensor) -> Problems:
+    if not isinstance(backbone, TokenBackbone):
+        yield "it says that it provides attention but is no sslbench.TokenBackbone"
+        return
+    patches = backbone.grid[0] * backbone.grid[1]
+    found = backbone.attention(images)
+    if found.ndim != 3 or found.shape[0] != len(images) or found.shape[2] != patches:
+        yield f"attention answered {list(found.shape)}, not [{len(images)}, heads, {patches}]"
+    elif found.min() < 0 or found.sum(dim=-1).max() > 1 + 1e-4:
+        yield "its attention to the patches is not a share of all attention, 0..1"
+
+
 def of_method(spec: Spec, params: Any) -> Problems:
     assert isinstance(spec, MethodSpec)
     unknown = spec.uses - {"backbone", "augmentation", "masking"}
@@ -183,14 +183,16 @@ def of_method(spec: Spec, params: Any) -> Problems:
     backbone: Backbone | None = TinyTokenBackbone(SIZE) if "tokens" in spec.needs else TinyBackbone()
     if "backbone" not in spec.uses:
         backbone = None
-    context = {"classes": 3} if spec.uses_labels else {}
+    context: dict[str, Any] = {"classes": 3} if spec.uses_labels else {}
+    context |= {"download": False} if spec.fetches else {}
     method = spec.build(params, backbone=backbone, image_size=SIZE, mask_ratio=ratio, **context)
     if not isinstance(method, Method):
         yield "build must answer a sslbench.Method"
         return
     method.eval()
     with torch.no_grad():
-        features = method.encoder(torch.randn(4, 3, SIZE, SIZE))
+        size = method.judged_input.size if method.judged_input else SIZE
+        features = method.encoder(torch.randn(4, 3, size, size))
     if features.ndim != 2 or len(features) != 4:
         yield f"the encoder answered {list(features.shape)} for 4 images, not [4, D]"
     if "reconstruction" in spec.provided(params):

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 
+from sslbench.errors import UserError
 from sslbench.hooks.contracts import Progress, hidden_count
 
 
@@ -15,7 +16,8 @@ def test_visible_patches_are_the_whole_part(patches, ratio, hidden):
 
 @pytest.mark.parametrize(("patches", "ratio"), [(4, 0.9), (4, 0.0), (1, 0.5)])
 def test_a_ratio_that_leaves_nothing_visible_or_hidden_is_an_error(patches, ratio):
-    with pytest.raises(ValueError, match=f"mask ratio {ratio} leaves . of {patches} patches visible"):
+    words = f"mask ratio = {ratio:g} leaves . of {patches} patches visible; at least one must be visible and one hidden"
+    with pytest.raises(UserError, match=words):
         hidden_count(patches, ratio)
 
 

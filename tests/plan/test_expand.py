@@ -29,7 +29,9 @@ AXES = {
 
 
 def suite_of(registry, axes=AXES, seeds=(0,), overrides=None, **training):
-    raw = RawSuite("s", "s.toml", {"axes": axes, "seeds": list(seeds), "training": training})
+    # Forty epochs: as long as the longest warm-up of the methods here, which is MAE's.
+    data = {"axes": axes, "seeds": list(seeds), "training": {"epochs": 40, **training}}
+    raw = RawSuite("s", "s.toml", data)
     return resolve_suite(raw, overrides or Overrides(), registry)
 
 
@@ -82,7 +84,7 @@ def test_keys_do_not_depend_on_order_or_on_how_parameters_are_written(registry):
 
 
 @pytest.mark.parametrize(
-    "change", [{"epochs": 3}, {"batch_size": 64}, {"judge_on": "validation"}, {"precision": "bf16"}]
+    "change", [{"epochs": 41}, {"batch_size": 64}, {"judge_on": "validation"}, {"precision": "bf16"}]
 )
 def test_what_shapes_a_result_changes_the_key(registry, change):
     axes = {**AXES, "method": ["simclr"]}
@@ -189,12 +191,74 @@ def test_quick_plans_without_mistakes(registry):
     assert {c.axes["method"] for c in cells if not c.skip} >= {"simclr", "mae", "random-init", "raw-pixels"}
 
 
-@pytest.mark.parametrize("method", ["simclr:warmup_epochs=11", "dino:teacher_warmup_epochs=11"])
-def test_a_warmup_longer_than_the_training_is_refused(registry, method):
-    name, _, key = method.removesuffix("=11").partition(":")
-    words = f"method '{name}': {key} = 11 is longer than the training (epochs = 10); allowed: 0 to 10"
+def with_curve(registry, curve=("knn",), every=2, method="simclr", **training):
+    return cells_of(registry, {**AXES, "method": [method]}, curve=list(curve), curve_every=every, **training)
+
+
+def test_a_curve_is_part_of_no_key_and_a_record_without_it_is_made_again(registry):
+    plain = cells_of(registry, {**AXES, "method": ["simclr"]})
+    curved = with_curve(registry)
+    assert [c.key for c in plain] == [c.key for c in curved]
+    assert [c.pretraining.key for c in plain] == [c.pretraining.key for c in curved]
+    assert states(curved, Remembers(curved)) == ["done"] * len(curved)
+    assert states(plain, Remembers(curved)) == ["done"] * len(plain)
+    plan = make_plan("s", curved, Remembers(plain))
+    assert {(item.state, item.reason) for item in plan.planned} == {("stale", "it has no curve")}
+    assert {item.state for item in make_plan("s", curved, Remembers(plain), keep_stale=True).planned} == {"done"}
+    for other in (with_curve(registry, every=3), with_curve(registry, curve=["knn:k=5"])):
+        reasons = {item.reason for item in make_plan("s", other, Remembers(curved)).planned}
+        assert reasons == {"its curve is of other settings or older code"}
+
+
+def test_a_curve_says_which_evaluators_with_which_parameters(registry):
+    asked = with_curve(registry, curve=[{"name": "knn", "k": 5}, "linear-probe"])[0].pretraining.curve_asked
+    assert asked["every"] == 2
+    assert [(one["name"], one["params"].get("k")) for one in asked["evaluators"]] == [
+        ("knn", 5),
+        ("linear-probe", None),
+    ]
+    assert all(one["code"] for one in asked["evaluators"])
+
+
+@pytest.mark.parametrize("untrained", [{"method": "random-init"}, {"epochs": 0}])
+def test_what_is_not_trained_has_no_curve(registry, untrained):
+    assert {c.pretraining.curve_asked == {} for c in with_curve(registry, **untrained)} == {True}
+
+
+@pytest.mark.parametrize(
+    ("training", "words"),
+    [
+        ({"curve_every": 1, "curve": ["kn"]}, "s.toml: training.curve[0]: unknown evaluator 'kn'; did you mean 'knn'?"),
+        ({"curve_every": 1, "curve": ["knn:k=0"]}, "s.toml: training.curve[0]: evaluator 'knn': k = 0"),
+        ({"curve_every": 1, "curve": ["knn", "knn:k=5"]}, "s.toml: training.curve names evaluator 'knn' twice"),
+        ({"curve_every": 1, "curve": [{"k": 1}]}, "training.curve[0] = {'k': 1}: expected \"NAME:key=value\""),
+        ({"curve": "knn"}, "s.toml: training.curve is given, but curve_every = 0 asks for no curve"),
+        ({"curve_every": -1}, "training.curve_every = -1: input should be greater than or equal to 0"),
+        ({"curve_every": 1, "curve": []}, "training.curve = []: tuple should have at least 1 item"),
+    ],
+)
+def test_mistakes_in_a_curve_are_told(registry, training, words):
+    with pytest.raises(UserError, match=re.escape(words)):
+        suite_of(registry, **training)
+
+
+@pytest.mark.parametrize(
+    ("method", "key", "value"),
+    [
+        ("simclr:warmup_epochs=11", "warmup_epochs", 11),
+        ("dino:teacher_warmup_epochs=11", "teacher_warmup_epochs", 11),
+        ("dino:preset=boosted", "teacher_warmup_epochs", 30),
+        ("mae", "warmup_epochs", 40),
+    ],
+)
+def test_a_warmup_longer_than_the_training_is_refused_whoever_asked_for_it(registry, method, key, value):
+    name = method.partition(":")[0]
+    words = (
+        f"method '{name}': {key} = {value} is longer than the training (epochs = 10); allowed: 0 to 10, as in -m {name}"
+    )
     with pytest.raises(UserError, match=re.escape(words)):
         suite_of(registry, overrides=Overrides({"method": [method]}), epochs=10)
+    assert suite_of(registry, overrides=Overrides({"method": [method]}), epochs=value)
 
 
 def test_a_method_that_trains_on_labels_is_skipped_where_there_are_none(registry):

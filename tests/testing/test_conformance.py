@@ -31,11 +31,12 @@ ELSEWHERE = {
         "imagefolder",
         "imagefolder-maps",
         "imagenette",
+        "images",
         "parquet",
         "stl10",
     )
-}
-"""Data sets that need files; their own tests make some and check them against the contract."""
+} | {("method", "pretrained")}
+"""Those that need files; their own tests make some and check them against the contract."""
 NAMES = [entry.promise for entry in Catalogue.installed().entries if entry.distribution == "sslbench"]
 
 

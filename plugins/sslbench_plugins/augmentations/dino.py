@@ -9,7 +9,8 @@ from sslbench_plugins.blocks.photographic_view import PhotographicView, Pipeline
 
 
 class DINOViewParams(Params):
-    """Defaults: the authors' `main_dino.py`, `DataAugmentationDINO`. The filter of the resize is bilinear."""
+    """Defaults: the authors' `main_dino.py`, `DataAugmentationDINO`. The filter of the resize is bilinear, the blur a
+    Gaussian cut at a tenth of the view."""
 
     global_scale_min: float = param(0.4, "smallest large crop, as a share of the area", gt=0, le=1)
     local_scale_min: float = param(0.05, "smallest small crop, as a share of the area", gt=0, le=1)
@@ -57,7 +58,12 @@ def sslbench_augmentations() -> list[AugmentationSpec]:
             summary=__doc__.partition("\n")[0],
             params=DINOViewParams,
             build=DINOViews,
-            presets={"cifar": SMALL_IMAGES, "quick": {**SMALL_IMAGES, "local_scale_min": 0.15}},
+            # `resnet`: the authors' crops for ResNet-50.
+            presets={
+                "resnet": {"global_scale_min": 0.14, "local_scale_max": 0.14},
+                "cifar": SMALL_IMAGES,
+                "quick": {**SMALL_IMAGES, "local_scale_min": 0.15},
+            },
             citation="Caron et al.: Emerging Properties in Self-Supervised Vision Transformers, ICCV 2021",
         )
     ]

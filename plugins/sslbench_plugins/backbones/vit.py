@@ -7,8 +7,8 @@ from typing import Any
 import torch
 
 from sslbench import BackboneSpec, Params, UserError, hookimpl, param
-from sslbench_plugins.blocks.timm_tokens import TimmTokenBackbone
-from sslbench_plugins.blocks.transformer import sincos_positions
+from sslbench_plugins.blocks.timm_tokens import Recipe, TimmTokenBackbone
+from sslbench_plugins.blocks.transformer import init_transformer, sincos_positions
 
 SIZES: dict[str, tuple[int, int, int, int]] = {
     "tiny": (192, 12, 3, 16),
@@ -26,39 +26,55 @@ class ViTParams(Params):
     heads: int = param(0, "attention heads; 0: the size's own (MoCo v3 gives small 12)", ge=0)
     pool: str = param("class", "features: the class token, or the mean of the patch tokens", pattern="^(class|mean)$")
     positions: str = param(
-        "sincos", "fixed sines and cosines (MAE, MoCo v3) or learned (DINO)", pattern="^(sincos|learned)$"
+        "sincos",
+        "fixed sines and cosines, with weights by Xavier (MAE, MoCo v3); or learned, with small normal weights (DINO)",
+        pattern="^(sincos|learned)$",
     )
+
+
+def arguments_of(params: ViTParams, image_size: int) -> dict[str, Any]:
+    """What tells this network from timm's of the same size."""
+    _, _, heads, patch = SIZES[params.size]
+    return {
+        "img_size": image_size,
+        "patch_size": params.patch_size or patch,
+        "num_heads": params.heads or heads,
+        "global_pool": "token" if params.pool == "class" else "avg",
+        "fc_norm": False,
+    }
 
 
 def create(params: ViTParams, image_size: int) -> Any:
     """timm's ``VisionTransformer`` without classifier. Raises UserError where patches or heads do not fit."""
     from timm.models.vision_transformer import VisionTransformer
 
-    dim, depth, heads, patch = SIZES[params.size]
-    patch, heads = params.patch_size or patch, params.heads or heads
+    dim, depth, _, _ = SIZES[params.size]
+    arguments = arguments_of(params, image_size)
+    patch, heads = arguments["patch_size"], arguments["num_heads"]
     if image_size % patch:
         raise UserError(f"backbone 'vit': image size {image_size} is not divisible by patch_size = {patch}")
     if dim % heads:
         raise UserError(f"backbone 'vit': the width of {params.size}, {dim}, is not divisible by heads = {heads}")
-    net = VisionTransformer(
-        img_size=image_size,
-        patch_size=patch,
-        embed_dim=dim,
-        depth=depth,
-        num_heads=heads,
-        num_classes=0,
-        global_pool="token" if params.pool == "class" else "avg",
-        fc_norm=False,
-    )
+    net = VisionTransformer(embed_dim=dim, depth=depth, num_classes=0, **arguments)
     if params.positions == "sincos":
+        xavier(net)
         fixed = sincos_positions(image_size // patch, image_size // patch, dim)
         # The class token has no place: its position is zero.
         net.pos_embed = torch.nn.Parameter(torch.cat([torch.zeros(1, dim), fixed])[None], requires_grad=False)
     return net
 
 
+def xavier(net: Any) -> None:
+    """MAE's `initialize_weights`: the patch projection counts as a linear layer, the class token is N(0, 0.02)."""
+    net.apply(init_transformer)
+    projection = net.patch_embed.proj.weight
+    torch.nn.init.xavier_uniform_(projection.view(len(projection), -1))
+    torch.nn.init.normal_(net.cls_token, std=0.02)
+
+
 def build(params: ViTParams, *, image_size: int) -> TimmTokenBackbone:
-    return TimmTokenBackbone(create(params, image_size))
+    architecture = f"vit_{params.size}_patch{SIZES[params.size][3]}_224"
+    return TimmTokenBackbone(create(params, image_size), Recipe(architecture, arguments_of(params, image_size)))
 
 
 @hookimpl

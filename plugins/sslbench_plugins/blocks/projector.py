@@ -12,23 +12,24 @@ def projector(
     hidden: int,
     dim_out: int,
     layers: int,
-    last_norm: Literal["affine", "plain", "none"] = "affine",
+    last: Literal["scaled", "plain", "bare", "biased"] = "scaled",
 ) -> nn.Sequential:
-    """``[B, dim_in]`` -> ``[B, dim_out]``: ``layers`` linear layers, batch norm after each, ReLU after all but the
-    last, no bias under a norm (SimCLR's ``projection_head``; Chen et al. 2020, appendix B.3).
+    """``[B, dim_in]`` -> ``[B, dim_out]``: ``layers`` linear layers with batch norm and ReLU between them, no bias
+    under a norm (Chen et al. 2020, appendix B.3).
 
-    ``last_norm``: what follows the last layer. ``plain`` is a batch norm without scale and shift (SimSiam, MoCo v3),
-    ``none`` a bias and no norm (BYOL).
+    ``last``: what the last layer has, by the authors' codes. ``scaled`` is a batch norm that scales and does not shift
+    (SimCLR's `model_util.py`), ``plain`` one that does neither (MoCo v3's `builder.py`, SimSiam's projector), ``bare``
+    neither norm nor bias (BYOL's `networks.py`, the predictor of MoCo v3's ResNet), ``biased`` a bias (SimSiam's
+    predictor).
     """
     parts: list[nn.Module] = []
-    for layer in range(layers):
-        last = layer == layers - 1
-        width = dim_out if last else hidden
-        normed = not last or last_norm != "none"
-        parts.append(nn.Linear(dim_in, width, bias=not normed))
-        if normed:
-            parts.append(nn.BatchNorm1d(width, affine=not last or last_norm == "affine"))
-        if not last:
-            parts.append(nn.ReLU(inplace=True))
-        dim_in = width
+    for _ in range(layers - 1):
+        parts += [nn.Linear(dim_in, hidden, bias=False), nn.BatchNorm1d(hidden), nn.ReLU(inplace=True)]
+        dim_in = hidden
+    parts.append(nn.Linear(dim_in, dim_out, bias=last == "biased"))
+    if last in ("scaled", "plain"):
+        norm = nn.BatchNorm1d(dim_out, affine=last == "scaled")
+        if last == "scaled":
+            norm.bias.requires_grad_(False)
+        parts.append(norm)
     return nn.Sequential(*parts)

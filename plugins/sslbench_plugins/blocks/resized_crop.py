@@ -1,11 +1,14 @@
-"""Crop, flip and antialiased resize of a whole batch, each sample with its own box, as two matrix products."""
+"""Crop, flip and antialiased resize of a batch, each sample with its own box: small images as two matrix products for
+the whole batch, large ones on a CPU one by one."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
 from torch import Generator, Tensor
+from torch.nn import functional
 
 ATTEMPTS = 10
 """boxes that are tried before the largest one in the middle is taken, as torchvision does"""
@@ -71,11 +74,28 @@ def resize_weights(start: Tensor, length: Tensor, full: int, size: int, flip: Te
     return (weights / weights.sum(dim=2, keepdim=True)).float()
 
 
-def resized_crop(images: Tensor, boxes: Boxes, size: int, flip: Tensor | None = None) -> Tensor:
-    """uint8 ``[B, 3, H, W]`` -> float32 ``[B, 3, size, size]`` in 0..1: each box, mirrored where ``flip``, resized."""
+def resized_crop(
+    images: Tensor, boxes: Boxes, size: int, flip: Tensor | None = None, out: Tensor | None = None
+) -> Tensor:
+    """uint8 ``[B, 3, H, W]`` -> float32 ``[B, 3, size, size]`` in 0..1: each box, mirrored where ``flip``, resized;
+    written to ``out`` where it is given."""
     batch, channels, height, width = images.shape
     down = resize_weights(boxes.top, boxes.height, height, size) / 255
     across = resize_weights(boxes.left, boxes.width, width, size, flip)
     # Across first, on all rows and channels of a sample at once; then down.
     rows = torch.bmm(images.float().view(batch, channels * height, width), across.transpose(1, 2))
-    return torch.matmul(down.unsqueeze(1), rows.view(batch, channels, height, size)).clamp_(0, 1)
+    views = torch.matmul(down.unsqueeze(1), rows.view(batch, channels, height, size), out=out)
+    return views.clamp_(0, 1)
+
+
+def resized_crop_one(image: Tensor, box: Sequence[int], size: int, flip: bool, out: Tensor) -> Tensor:
+    """uint8 ``[3, H, W]`` -> ``out``, float32 ``[3, size, size]`` in 0..1: the box (top, left, height, width), mirrored
+    where ``flip``, resized and rounded to 8 bits, as torchvision does with uint8 images.
+
+    Reads the box alone. Fastest for an image whose channels are nearest in memory, as decoders answer it.
+    """
+    top, left, height, width = box
+    crop = image[None, :, top : top + height, left : left + width]
+    if (height, width) != (size, size):
+        crop = functional.interpolate(crop, (size, size), mode="bilinear", antialias=True, align_corners=False)
+    return out.copy_(crop[0].flip(2) if flip else crop[0]).mul_(1 / 255)

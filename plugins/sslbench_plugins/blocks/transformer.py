@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from sslbench_plugins.blocks.full_precision import full_precision
+from sslbench_plugins.blocks.stochastic_depth import skip
 
 
 class TransformerBlock(nn.Module):
@@ -22,10 +23,15 @@ class TransformerBlock(nn.Module):
         self.proj = nn.Linear(dim, dim)
         self.norm2 = nn.LayerNorm(dim, eps=1e-6)
         self.mlp = nn.Sequential(nn.Linear(dim, int(dim * mlp_ratio)), nn.GELU(), nn.Linear(int(dim * mlp_ratio), dim))
+        self.stochastic_depth(0.0)
 
     def forward(self, tokens: Tensor) -> Tensor:
-        tokens = tokens + self._attend(self.norm1(tokens))
-        return tokens + self.mlp(self.norm2(tokens))
+        tokens = tokens + self.skip1(self._attend(self.norm1(tokens)))
+        return tokens + self.skip2(self.mlp(self.norm2(tokens)))
+
+    def stochastic_depth(self, rate: float) -> None:
+        """Leave each of the two branches out with probability ``rate`` while training."""
+        self.skip1, self.skip2 = (skip(rate).train(self.training) for _ in range(2))
 
     def attention(self, tokens: Tensor, rows: slice = slice(None)) -> Tensor:
         """``[B, N, D]`` -> ``[B, heads, n, N]``, rows summing to 1: what ``forward`` mixes the tokens by, for the n

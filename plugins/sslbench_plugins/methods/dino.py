@@ -21,6 +21,7 @@ from sslbench import (
     hookimpl,
     param,
 )
+from sslbench_plugins.blocks.embedding_spread import embedding_spread
 from sslbench_plugins.blocks.full_precision import full_precision
 from sslbench_plugins.blocks.moving_average import follow, follower
 from sslbench_plugins.blocks.ranks import mean_over_ranks
@@ -28,9 +29,10 @@ from sslbench_plugins.blocks.self_distillation import by_size, self_distillation
 
 
 class DINOParams(MethodParams):
-    """Defaults: Caron et al. 2021, and the authors' `main_dino.py`; stochastic depth is the backbone's to have."""
+    """Defaults: Caron et al. 2021, and the authors' `main_dino.py`."""
 
     prototypes: int = param(65536, "width of the head's output", ge=2)
+    head_layers: int = param(3, "linear layers of the head before the prototypes", ge=1)
     hidden_dim: int = param(2048, "hidden width of the head", ge=1)
     bottleneck_dim: int = param(256, "width before the prototypes", ge=1)
     head_norm: bool = param(False, "batch norm in the head")
@@ -44,6 +46,9 @@ class DINOParams(MethodParams):
     centre_momentum: float = param(0.9, "of that running mean", ge=0, lt=1)
     teacher_momentum: float = param(0.996, "of the teacher's moving average at the start", ge=0, le=1)
     teacher_momentum_end: float = param(1.0, "the same at the end of a cosine", ge=0, le=1)
+    drop_path: float = param(
+        0.1, "probability that the student's last transformer block leaves a branch out (0 in the first)", ge=0, lt=1
+    )
     freeze_prototypes: float = param(1, "epochs at the start in which the prototypes stay", ge=0, unit="epochs")
     clip: float = param(3.0, "largest gradient norm of each parameter tensor; 0: no clipping", ge=0)
     lr: float = param(5e-4, "base learning rate", gt=0)
@@ -54,7 +59,7 @@ class DINOParams(MethodParams):
 
 
 class Head(nn.Module):
-    """``[B, D]`` -> logits ``[B, prototypes]``: three layers to a bottleneck of unit length, then unit prototypes.
+    """``[B, D]`` -> logits ``[B, prototypes]``: a few layers to a bottleneck of unit length, then unit prototypes.
 
     A weight-normed last layer with its gain fixed at 1 is a product with unit rows.
     """
@@ -62,7 +67,7 @@ class Head(nn.Module):
     def __init__(self, params: DINOParams, dim: int) -> None:
         super().__init__()
         parts: list[nn.Module] = []
-        for _ in range(2):
+        for _ in range(params.head_layers - 1):
             norm = [nn.BatchNorm1d(params.hidden_dim)] if params.head_norm else []
             parts += [nn.Linear(dim, params.hidden_dim), *norm, nn.GELU()]
             dim = params.hidden_dim
@@ -72,7 +77,7 @@ class Head(nn.Module):
             if isinstance(layer, nn.Linear):
                 nn.init.trunc_normal_(layer.weight, std=0.02)
                 nn.init.zeros_(layer.bias)
-        nn.init.trunc_normal_(self.prototypes, std=0.02)
+        nn.init.kaiming_uniform_(self.prototypes, a=5**0.5)
 
     def forward(self, features: Tensor) -> Tensor:
         embedding = functional.normalize(self.mlp(features), dim=1)
@@ -93,6 +98,9 @@ class DINO(Method):
         self.backbone = backbone
         self.head = Head(params, backbone.feature_dim)
         self.teacher_backbone, self.teacher_head = follower(self.backbone), follower(self.head)
+        if params.drop_path and isinstance(self.backbone, TokenBackbone):
+            # After the teacher was copied: only the student loses branches.
+            self.backbone.stochastic_depth(params.drop_path)
         self.register_buffer("centre", torch.zeros(params.prototypes))
 
     @property
@@ -119,7 +127,8 @@ class DINO(Method):
             entropy = torch.special.entr(targets).sum(dim=-1).mean()
         with full_precision(students):
             loss = self_distillation(students, targets, self.params.student_temperature)
-        return loss, {"teacher_entropy": entropy}
+        # The teacher's distributions are what the loss compares: all images on one prototype, or on all alike.
+        return loss, {"teacher_entropy": entropy, "embedding_spread": embedding_spread(targets[0])}
 
     def teacher_temperature(self, epoch: int) -> float:
         """Per epoch, in equal steps over the warm-up; a single epoch of warm-up is the start itself."""
@@ -163,9 +172,12 @@ def build(params: DINOParams, *, backbone: Backbone, image_size: int, mask_ratio
     return DINO(params, backbone, image_size)
 
 
+# The authors' ResNet-50: SGD. Use it with the augmentation's preset of the same name.
+RESNET = {"optimizer": "sgd", "lr": 0.03, "weight_decay": 1e-4, "weight_decay_end": None}
 # lightly's CIFAR-10 benchmark: two crops, a small head with batch norm, constant momentum.
 CIFAR = {
     "prototypes": 2048,
+    "head_layers": 2,
     "head_norm": True,
     "local_crops": 0,
     "teacher_momentum": 0.99,
@@ -190,6 +202,7 @@ QUICK = {
     "local_crops": 2,
     "teacher_momentum": 0.95,
     "teacher_momentum_end": 0.99,
+    "drop_path": 0,
     "freeze_prototypes": 0,
     "lr": 2e-3,
     "lr_batch": 0,
@@ -211,6 +224,7 @@ def sslbench_methods() -> list[MethodSpec]:
             augmentation="dino",
             presets={
                 "boosted": {"teacher_temperature": 0.07, "teacher_warmup_epochs": 30},
+                "resnet": RESNET,
                 "cifar": CIFAR,
                 "quick": QUICK,
             },

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -43,7 +44,11 @@ class MoCoV3Params(MethodParams):
     lr: float = param(0.3, "base learning rate", gt=0)
     weight_decay: float = param(1e-6, "weight decay", ge=0)
     warmup_epochs: float = param(10, "linear warm-up before the cosine decay", ge=0, unit="epochs")
-    lars_momentum: str = param("outside", "lars: see `sslbench show method simclr`", pattern="^(inside|outside)$")
+    lars_momentum: str = param(
+        "outside",
+        "lars: learning rate inside the momentum buffer (SimCLR) or outside (BYOL, MoCo v3)",
+        pattern="^(inside|outside)$",
+    )
 
 
 class MoCoV3(Method):
@@ -60,7 +65,7 @@ class MoCoV3(Method):
         self.projector = projector(
             backbone.feature_dim, params.hidden_dim, params.dim, params.projector_layers, "plain"
         )
-        last = "plain" if params.predictor_norm else "none"
+        last: Literal["plain", "bare"] = "plain" if params.predictor_norm else "bare"
         self.predictor = projector(params.dim, params.hidden_dim, params.dim, 2, last)
         self.key_backbone, self.key_projector = follower(self.backbone), follower(self.projector)
 
@@ -108,6 +113,7 @@ VIT = {
     "decay_all": True,
     "warmup_epochs": 40,
 }
+# Not published: the optimizer of lightly's CIFAR-10 benchmark with the temperature of the authors' ViT.
 CIFAR = {
     "temperature": 0.2,
     "hidden_dim": 1024,

@@ -50,6 +50,27 @@ class SimCLR(Method):
         return nt_xent(first, second, self.temperature), {}
 
 
+# lightly's CIFAR-10 benchmark. The paper's own (appendix B.9) is for ResNet-50: LARS as by default, temperature 0.5.
+CIFAR = {
+    "temperature": 0.5,
+    "optimizer": "sgd",
+    "lr": 0.06,
+    "lr_batch": 128,
+    "weight_decay": 5e-4,
+    "decay_all": True,
+    "schedule": "epoch",
+    "warmup_epochs": 0,
+}
+QUICK = {
+    "temperature": 0.5,
+    "optimizer": "adamw",
+    "lr": 2e-3,
+    "lr_batch": 0,
+    "weight_decay": 1e-4,
+    "warmup_epochs": 1,
+}
+
+
 def build(params: SimCLRParams, *, backbone: Backbone, image_size: int, mask_ratio: float | None) -> SimCLR:
     return SimCLR(params, backbone, image_size)
 
@@ -63,16 +84,7 @@ def sslbench_methods() -> list[MethodSpec]:
             params=SimCLRParams,
             build=build,
             augmentation="simclr",
-            presets={
-                "quick": {
-                    "optimizer": "adamw",
-                    "lr": 2e-3,
-                    "lr_batch": 0,
-                    "weight_decay": 1e-4,
-                    "warmup_epochs": 1,
-                    "temperature": 0.5,
-                },
-            },
+            presets={"cifar": CIFAR, "quick": QUICK},
             citation="Chen, Kornblith, Norouzi, Hinton: A Simple Framework for Contrastive Learning of Visual"
             " Representations, ICML 2020",
         )

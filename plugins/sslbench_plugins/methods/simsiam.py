@@ -43,7 +43,7 @@ class SimSiam(Method):
         self.projector = projector(backbone.feature_dim, dim, dim, params.projector_layers, "plain")
         self.predictor: nn.Module = nn.Identity()
         if params.predictor:
-            self.predictor = projector(dim, params.predictor_dim, dim, 2, "none")
+            self.predictor = projector(dim, params.predictor_dim, dim, 2, "biased")
 
     @property
     def views(self) -> tuple[ViewRequest, ...]:

@@ -61,7 +61,11 @@ def sslbench_methods() -> list[MethodSpec]:
             build=build,
             uses_labels=True,
             augmentation="crop-only",
-            presets={"quick": {"optimizer": "adamw", "lr": 2e-3, "lr_batch": 0, "warmup_epochs": 1}},
+            presets={
+                # Section 4.2 of the paper.
+                "cifar": {"lr_batch": 128},
+                "quick": {"optimizer": "adamw", "lr": 2e-3, "lr_batch": 0, "warmup_epochs": 1},
+            },
             citation="He, Zhang, Ren, Sun: Deep Residual Learning for Image Recognition, CVPR 2016",
         )
     ]

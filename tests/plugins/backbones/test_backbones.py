@@ -153,3 +153,44 @@ def test_smaller_crops_get_resized_positions(plugin, given):
     places = backbone.embed(black) - backbone.embed(torch.zeros(1, 3, 64, 64))[:, :1]
     assert places.shape == (1, 9, 192)
     assert not torch.allclose(places[0, 0], places[0, 8])
+
+
+TRANSFORMERS = [
+    ("vit-tiny-small-image", {"dim": 24, "depth": 3, "heads": 2}),
+    ("vit", {"size": "tiny", "patch_size": 8}),
+    ("timm", {"name": "vit_tiny_patch16_224"}),
+    ("timm", {"name": "vit_small_patch14_reg4_dinov2"}),
+]
+
+
+@pytest.mark.parametrize(("plugin", "given"), TRANSFORMERS)
+def test_stochastic_depth_leaves_branches_out_while_training_only(plugin, given):
+    size = 56 if "patch14" in str(given) else 32
+    backbone = build(plugin, size, **given)
+    images = torch.randn(2, 3, size, size)
+    names = list(backbone.state_dict())
+    with torch.no_grad():
+        before = backbone(images)
+        backbone.stochastic_depth(0.5)
+        assert torch.equal(backbone(images), before)
+        assert list(backbone.state_dict()) == names
+        backbone.train()
+        assert not torch.equal(backbone(images), backbone(images))
+        backbone.stochastic_depth(0.0)
+        assert torch.equal(backbone(images), before)
+
+
+def test_an_image_that_timms_patches_do_not_divide_is_refused():
+    words = "backbone 'timm': image size 40 is not divisible by the patches of vit_tiny_patch16_224, 16 px"
+    with pytest.raises(UserError, match=words):
+        build("timm", 40, name="vit_tiny_patch16_224")
+
+
+def test_weights_are_xaviers_with_fixed_positions_and_small_with_learned_ones():
+    fixed, learned = (build("vit", 32, size="tiny", patch_size=8, positions=kind) for kind in ("sincos", "learned"))
+    for net, wanted in ((fixed.net, (6 / (192 + 768)) ** 0.5 / 3**0.5), (learned.net, 0.02)):
+        assert net.blocks[0].mlp.fc1.weight.std().item() == pytest.approx(wanted, rel=0.03)
+    patches = fixed.net.patch_embed.proj.weight
+    assert patches.abs().max().item() == pytest.approx((6 / (3 * 64 + 192)) ** 0.5, rel=0.01)
+    assert not fixed.net.pos_embed.requires_grad
+    assert learned.net.pos_embed.requires_grad

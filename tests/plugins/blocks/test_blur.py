@@ -4,7 +4,7 @@ import pytest
 import torch
 from torchvision.transforms.v2 import functional as reference
 
-from sslbench_plugins.blocks.blur import blur
+from sslbench_plugins.blocks.blur import blur, blur_one
 from sslbench_plugins.blocks.photographic_view import blur_kernel
 
 
@@ -16,6 +16,14 @@ def test_each_sample_is_torchvisions_blur_with_its_sigma(size, kernel):
     for place in range(5):
         theirs = reference.gaussian_blur(images[place], [kernel, kernel], [sigma[place].item()] * 2)
         assert torch.allclose(ours[place], theirs, atol=2e-6)
+
+
+@pytest.mark.parametrize(("size", "kernel"), [(96, 9), (224, 23)])
+@pytest.mark.parametrize("sigma", [0.1, 0.5, 1.0, 1.7, 2.0])
+def test_a_large_image_is_torchvisions_blur_too(size, kernel, sigma):
+    image = torch.rand(3, size, size, generator=torch.Generator().manual_seed(0))
+    theirs = reference.gaussian_blur(image, [kernel, kernel], [sigma, sigma])
+    assert torch.allclose(blur_one(image.clone(), sigma, kernel), theirs, atol=2e-6)
 
 
 @pytest.mark.parametrize(("size", "kernel"), [(8, 3), (32, 3), (96, 9), (224, 23)])

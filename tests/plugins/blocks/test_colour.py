@@ -28,13 +28,15 @@ def images():
 def test_each_operation_is_torchvisions_sample_by_sample(images, number):
     low, high = (-0.5, 0.5) if number == 3 else (0.0, 2.0)
     factors = torch.linspace(low, high, len(images))
-    ours = colour.OPERATIONS[number](images, factors.view(-1, 1, 1, 1))
+    ours = colour.OPERATIONS[number](images.clone(), factors.view(-1, 1, 1, 1), colour.scratch_for(images))
+    assert 0 <= ours.min() <= ours.max() <= 1
     for place, factor in enumerate(factors.tolist()):
         assert torch.allclose(ours[place], THEIRS[number](images[place], factor), atol=3e-6), (place, factor)
 
 
 def test_grey_is_torchvisions(images):
-    assert torch.allclose(colour.grey(images), reference.rgb_to_grayscale(images), atol=1e-6)
+    ours = colour.grey(images.clone(), colour.scratch_for(images))
+    assert torch.allclose(ours, reference.rgb_to_grayscale(images, 3), atol=1e-6)
 
 
 def test_jitter_applies_every_order_as_torchvision_does():
@@ -43,10 +45,10 @@ def test_jitter_applies_every_order_as_torchvision_does():
     generator = torch.Generator().manual_seed(0)
     images = torch.rand(count, 3, 7, 7, generator=generator)
     factors = torch.rand(count, 4, generator=generator) + torch.tensor([0.5, 0.5, 0.5, -0.5])
-    applied = torch.arange(count) % 5 != 0
-    ours = colour.jitter(images.clone(), factors, orders, applied)
+    chosen = [place for place in range(count) if place % 5]
+    ours = colour.jitter(images.clone(), factors, orders.tolist(), chosen, colour.scratch_for(images))
     for place in range(count):
         theirs = images[place]
-        for number in orders[place].tolist() if applied[place] else []:
+        for number in orders[place].tolist() if place in chosen else []:
             theirs = THEIRS[number](theirs, factors[place, number].item())
         assert torch.allclose(ours[place], theirs, atol=1e-5)

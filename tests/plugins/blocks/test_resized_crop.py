@@ -6,7 +6,7 @@ import pytest
 import torch
 from torchvision.transforms.v2 import functional as reference
 
-from sslbench_plugins.blocks.resized_crop import Boxes, random_boxes, resized_crop
+from sslbench_plugins.blocks.resized_crop import Boxes, random_boxes, resized_crop, resized_crop_one
 
 
 def boxes_of(*rows):
@@ -25,6 +25,20 @@ def test_each_sample_is_torchvisions_resized_crop_of_its_box(image, size):
         theirs = reference.resized_crop(images[place] / 255, top, left, height, width, [size, size], antialias=True)
         theirs = reference.horizontal_flip(theirs) if flip[place] else theirs
         assert torch.allclose(ours[place], theirs.clamp(0, 1), atol=2e-6)
+
+
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+@pytest.mark.parametrize("size", [96, 224])
+def test_a_large_crop_is_torchvisions_of_the_uint8_image(size, layout):
+    generator = torch.Generator().manual_seed(0)
+    images = torch.randint(0, 256, (6, 3, 150, 190), generator=generator, dtype=torch.uint8).to(memory_format=layout)
+    boxes = torch.stack(random_boxes(6, (150, 190), (0.08, 1.0), (3 / 4, 4 / 3), generator), dim=1).tolist()
+    for image, box, flip in zip(images, boxes, [True, False] * 3, strict=True):
+        ours = resized_crop_one(image, box, size, flip, torch.empty(3, size, size))
+        theirs = reference.resized_crop(image, *box, [size, size], antialias=True)
+        theirs = reference.horizontal_flip(theirs) if flip else theirs
+        # One step of 255: which way a sum of weights is rounded depends on the layout of the image in memory.
+        assert (ours - theirs / 255).abs().max() <= 1.01 / 255
 
 
 def test_the_whole_image_at_its_own_size_is_the_image():

@@ -4,7 +4,7 @@ import pytest
 import torch
 from scipy import ndimage
 
-from sslbench import hidden_count
+from sslbench import UserError, hidden_count
 from sslbench.hooks.registry import Registry
 from sslbench_plugins.maskings.block import shapes
 from sslbench_plugins.maskings.grid import lattice
@@ -38,7 +38,8 @@ def test_samples_differ_seeds_repeat(name):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_ratio_that_leaves_nothing_is_an_error(name):
-    with pytest.raises(ValueError, match=r"mask ratio 0\.99 leaves 0 of 16 patches visible"):
+    words = r"mask ratio = 0\.99 leaves 0 of 16 patches visible; .* allowed is a ratio above 0 and up to 0\.937$"
+    with pytest.raises(UserError, match=words):
         sample(name, (4, 4), 0.99)
 
 

@@ -122,6 +122,28 @@ def test_prototypes_stay_during_the_first_epoch_and_have_unit_length():
     assert logits.abs().max() <= 1 + 1e-6
 
 
+def test_only_the_student_leaves_branches_out():
+    from sslbench_plugins.backbones.vit_tiny_small_image import ViTParams, ViTSmallImage
+    from sslbench_plugins.blocks.stochastic_depth import StochasticDepth
+
+    def rates(network):
+        return [module.rate for module in network.modules() if isinstance(module, StochasticDepth)]
+
+    method = build(ViTSmallImage(ViTParams(dim=24, depth=3, heads=2, patch_size=4), 16), drop_path=0.4).train()
+    assert rates(method.backbone) == [0.2, 0.2, 0.4, 0.4]
+    assert rates(method.teacher_backbone) == []
+    image = torch.randn(4, 3, 16, 16)
+    assert torch.equal(method.teacher_backbone(image), method.teacher_backbone(image))
+    assert not torch.equal(method.backbone(image), method.backbone(image))
+    assert rates(build(ViTSmallImage(ViTParams(dim=24, depth=3, heads=2), 16), drop_path=0).backbone) == []
+
+
+def test_the_head_has_as_many_layers_as_asked():
+    for layers in (1, 2, 3):
+        widths = [p.shape[0] for p in build(head_layers=layers).head.mlp.parameters() if p.ndim == 2]
+        assert widths == [16] * (layers - 1) + [8]
+
+
 def test_the_teacher_is_judged():
     method = build()
     assert method.encoder is method.teacher_backbone

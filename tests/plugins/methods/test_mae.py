@@ -87,7 +87,7 @@ def test_patches_go_back_to_the_image():
 
 
 def test_a_ratio_that_hides_everything_names_the_numbers():
-    with pytest.raises(ValueError, match=r"mask ratio 0\.97 leaves 0 of 16 patches visible"):
+    with pytest.raises(UserError, match=r"mask ratio = 0\.97 leaves 0 of 16 patches visible"):
         build(0.97)
 
 

@@ -1,0 +1,238 @@
+"""Defaults and presets against the papers and the authors' codes, read a second time into one table."""
+
+from __future__ import annotations
+
+import pytest
+
+from sslbench.hooks.registry import Registry
+
+REGISTRY = Registry()
+LIGHTLY = {"optimizer": "sgd", "lr": 0.06, "lr_batch": 128, "momentum": 0.9, "weight_decay": 5e-4, "warmup_epochs": 0}
+PUBLISHED = {
+    # run.py, model_util.py: LARS, rate inside the buffer, 0.3 x batch / 256, ten epochs of warm-up, cosine per step
+    ("simclr", "default"): {
+        "optimizer": "lars",
+        "lars_momentum": "inside",
+        "lr": 0.3,
+        "lr_batch": 256,
+        "momentum": 0.9,
+        "weight_decay": 1e-6,
+        "decay_all": False,
+        "warmup_epochs": 10,
+        "schedule": "step",
+        "lr_end": 0,
+        "temperature": 0.1,
+        "projector_layers": 2,
+        "projector_dim": 128,
+    },
+    ("simclr", "cifar"): {**LIGHTLY, "temperature": 0.5, "decay_all": True, "schedule": "epoch"},
+    # main_moco.py with --mlp --moco-t 0.2 --cos
+    ("moco", "default"): {
+        "optimizer": "sgd",
+        "lr": 0.03,
+        "lr_batch": 256,
+        "momentum": 0.9,
+        "weight_decay": 1e-4,
+        "decay_all": True,
+        "warmup_epochs": 0,
+        "schedule": "epoch",
+        "temperature": 0.2,
+        "queue_size": 65536,
+        "key_momentum": 0.999,
+        "head_layers": 2,
+        "dim": 128,
+        "symmetric": False,
+    },
+    ("moco", "v1"): {"temperature": 0.07, "head_layers": 1, "queue_size": 65536, "key_momentum": 0.999},
+    # colab/moco_cifar10_demo.ipynb
+    ("moco", "cifar"): {
+        "optimizer": "sgd",
+        "lr": 0.06,
+        "lr_batch": 512,
+        "weight_decay": 5e-4,
+        "warmup_epochs": 0,
+        "schedule": "epoch",
+        "temperature": 0.1,
+        "queue_size": 4096,
+        "key_momentum": 0.99,
+        "dim": 128,
+        "head_layers": 1,
+        "split_bn": 8,
+        "symmetric": False,
+    },
+    # CONFIG.md: ResNet-50 for 300 epochs; ViT
+    ("moco-v3", "default"): {
+        "optimizer": "lars",
+        "lars_momentum": "outside",
+        "lr": 0.3,
+        "lr_batch": 256,
+        "weight_decay": 1e-6,
+        "decay_all": False,
+        "warmup_epochs": 10,
+        "temperature": 1.0,
+        "key_momentum": 0.99,
+        "key_momentum_end": 1.0,
+        "hidden_dim": 4096,
+        "dim": 256,
+        "projector_layers": 2,
+    },
+    ("moco-v3", "vit"): {
+        "optimizer": "adamw",
+        "lr": 1.5e-4,
+        "lr_batch": 256,
+        "weight_decay": 0.1,
+        "decay_all": True,
+        "warmup_epochs": 40,
+        "temperature": 0.2,
+        "projector_layers": 3,
+        "freeze_patch_embedding": True,
+    },
+    # byol/configs/byol.py for 300 epochs
+    ("byol", "default"): {
+        "optimizer": "lars",
+        "lars_momentum": "outside",
+        "lr": 0.3,
+        "lr_batch": 256,
+        "weight_decay": 1e-6,
+        "decay_all": False,
+        "warmup_epochs": 10,
+        "schedule": "step",
+        "target_momentum": 0.99,
+        "target_momentum_end": 1.0,
+        "hidden_dim": 4096,
+        "dim": 256,
+    },
+    # A loss four times lightly's, so a quarter of its rate and four times its decay.
+    ("byol", "cifar"): {
+        **LIGHTLY,
+        "lr": 0.06 / 4,
+        "weight_decay": 5e-4 * 4,
+        "decay_all": True,
+        "schedule": "epoch",
+        "target_momentum": 0.99,
+        "target_momentum_end": 0.99,
+        "hidden_dim": 1024,
+        "dim": 256,
+    },
+    # main_simsiam.py; appendix D for CIFAR-10
+    ("simsiam", "default"): {
+        "optimizer": "sgd",
+        "lr": 0.05,
+        "lr_batch": 256,
+        "weight_decay": 1e-4,
+        "decay_all": True,
+        "projector_dim": 2048,
+        "predictor_dim": 512,
+        "projector_layers": 3,
+        "constant_predictor_lr": True,
+    },
+    ("simsiam", "cifar"): {"lr": 0.03, "weight_decay": 5e-4, "projector_layers": 2},
+    # main_dino.py
+    ("dino", "default"): {
+        "optimizer": "adamw",
+        "lr": 5e-4,
+        "lr_batch": 256,
+        "lr_end": 1e-6,
+        "weight_decay": 0.04,
+        "weight_decay_end": 0.4,
+        "decay_all": False,
+        "warmup_epochs": 10,
+        "teacher_momentum": 0.996,
+        "teacher_momentum_end": 1.0,
+        "student_temperature": 0.1,
+        "teacher_temperature": 0.04,
+        "teacher_temperature_start": 0.04,
+        "centre_momentum": 0.9,
+        "prototypes": 65536,
+        "head_layers": 3,
+        "hidden_dim": 2048,
+        "bottleneck_dim": 256,
+        "head_norm": False,
+        "clip": 3.0,
+        "freeze_prototypes": 1,
+        "drop_path": 0.1,
+        "local_crops": 8,
+    },
+    ("dino", "boosted"): {
+        "teacher_temperature_start": 0.04,
+        "teacher_temperature": 0.07,
+        "teacher_warmup_epochs": 30,
+    },
+    ("dino", "resnet"): {"optimizer": "sgd", "lr": 0.03, "weight_decay": 1e-4, "weight_decay_end": None},
+    ("dino", "cifar"): {
+        **LIGHTLY,
+        "decay_all": True,
+        "schedule": "epoch",
+        "prototypes": 2048,
+        "head_layers": 2,
+        "hidden_dim": 2048,
+        "bottleneck_dim": 256,
+        "head_norm": True,
+        "local_crops": 0,
+        "teacher_momentum": 0.99,
+        "teacher_momentum_end": 0.99,
+        "clip": 0,
+        "freeze_prototypes": 0,
+        "weight_decay_end": None,
+    },
+    # PRETRAIN.md
+    ("mae", "default"): {
+        "optimizer": "adamw",
+        "lr": 1.5e-4,
+        "lr_batch": 256,
+        "beta1": 0.9,
+        "beta2": 0.95,
+        "weight_decay": 0.05,
+        "decay_all": False,
+        "warmup_epochs": 40,
+        "schedule": "step",
+        "lr_end": 0,
+        "decoder_dim": 512,
+        "decoder_depth": 8,
+        "decoder_heads": 16,
+        "norm_pix": True,
+    },
+    # He et al. 2016, sections 3.4 and 4.2
+    ("supervised", "default"): {"optimizer": "sgd", "lr": 0.1, "lr_batch": 256, "momentum": 0.9, "weight_decay": 1e-4},
+    ("supervised", "cifar"): {"optimizer": "sgd", "lr": 0.1, "lr_batch": 128, "momentum": 0.9, "weight_decay": 1e-4},
+}
+VIEWS = {
+    ("simclr", "default"): {"crop_scale_min": 0.08, "strength": 1.0, "jitter": 0.8, "grey": 0.2, "blur": 0.5},
+    ("simclr", "cifar"): {"crop_scale_min": 0.08, "strength": 0.5, "blur": 0},
+    ("moco-v2", "default"): {"crop_scale_min": 0.2, "jitter": 0.8, "grey": 0.2, "blur": 0.5},
+    ("moco-v2", "cifar"): {"crop_scale_min": 0.08, "jitter": 0.8, "grey": 0.2, "blur": 0},
+    ("byol", "default"): {"crop_scale_min": 0.08, "blur_first": 1, "blur_second": 0.1, "solarize_second": 0.2},
+    ("dino", "default"): {
+        "global_scale_min": 0.4,
+        "local_scale_min": 0.05,
+        "local_scale_max": 0.4,
+        "blur_first": 1,
+        "blur_second": 0.1,
+        "blur_local": 0.5,
+        "solarize_second": 0.2,
+    },
+    ("dino", "resnet"): {"global_scale_min": 0.14, "local_scale_min": 0.05, "local_scale_max": 0.14},
+    ("mae", "default"): {"crop_scale_min": 0.2, "flip": 0.5},
+}
+
+
+def resolved(kind, name, preset):
+    spec = REGISTRY.get(kind, name)
+    return spec.params(**({} if preset == "default" else spec.presets[preset])).model_dump()
+
+
+@pytest.mark.parametrize(("name", "preset"), PUBLISHED)
+def test_a_method_is_set_as_it_was_published(name, preset):
+    found, wanted = resolved("method", name, preset), PUBLISHED[name, preset]
+    assert {key: found[key] for key in wanted} == wanted
+
+
+@pytest.mark.parametrize(("name", "preset"), VIEWS)
+def test_views_are_set_as_they_were_published(name, preset):
+    found, wanted = resolved("augmentation", name, preset), VIEWS[name, preset]
+    assert {key: found[key] for key in wanted} == wanted
+
+
+@pytest.mark.parametrize("name", [name for name in REGISTRY.names("method") if REGISTRY.get("method", name).trains])
+def test_every_method_has_a_preset_for_small_images_and_a_quick_one(name):
+    assert {"cifar", "quick"} <= set(REGISTRY.get("method", name).presets)

@@ -1,0 +1,108 @@
+"""Six steps of every method: whole, or the first three and a checkpoint, or the last three from that checkpoint."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import torch
+
+from sslbench.hooks.registry import Registry
+from sslbench.testing.fakes import TinyBackbone, TinyDataset
+from sslbench.train.checkpoint import save_tensors, training_state
+from sslbench.train.data import judged
+from sslbench.train.pretrain import Pretraining, Schedule
+from sslbench.train.randomness import seed_everything
+
+REGISTRY = Registry()
+EPOCHS, BATCH, IMAGES = 3, 16, 32
+BREAK = 3
+"""step: in the middle of the second epoch of three"""
+GIVEN = {
+    # A queue that wraps, a shuffle drawn from the global generator, and each optimizer once.
+    "moco": {"queue_size": 40, "split_bn": 2, "symmetric": False, "optimizer": "sgd", "decay_all": True},
+    "byol": {"optimizer": "lars", "lars_momentum": "outside"},
+    "simclr": {"optimizer": "lars", "lr": 1.0},
+    "dino": {"drop_path": 0.5, "weight_decay_end": 0.1, "teacher_temperature": 0.07, "teacher_warmup_epochs": 2},
+}
+"""what else than the preset `quick`"""
+
+
+class Killed(Exception):
+    pass
+
+
+def pretraining(name: str, checkpoint: Path | None, seen: list[str]) -> Pretraining:
+    """A real method on a tiny backbone, which notes a digest of every view and mask it is given."""
+    spec = REGISTRY.get("method", name)
+    params = spec.params(**{**spec.presets.get("quick", {}), **GIVEN.get(name, {})})
+    data = judged(TinyDataset(IMAGES), judge_on="test", train_images=None, image_size=8)
+    seed_everything(0, "init")
+    backbone = TinyBackbone()
+    if "tokens" in spec.needs or name == "dino":
+        tokens = REGISTRY.get("backbone", "vit-tiny-small-image")
+        backbone = tokens.build(tokens.params(dim=24, depth=2, heads=2, patch_size=2), image_size=8)
+    ratio = 0.75 if "masking" in spec.uses else None
+    context = {"classes": data.classes} if spec.uses_labels else {}
+    method = spec.build(params, backbone=backbone, image_size=8, mask_ratio=ratio, **context)
+    views, masking = REGISTRY.get("augmentation", "simclr"), REGISTRY.get("masking", "random")
+
+    def note(module, args, given):
+        # Sums of float64 in one order: equal digests are equal inputs, for all that matters.
+        mask = given["mask"]
+        seen.append(repr([view.double().sum().item() for view in args[0]] + [None if mask is None else mask.tolist()]))
+
+    method.register_forward_pre_hook(note, with_kwargs=True)
+    return Pretraining(
+        method,
+        params,
+        data,
+        views.build(views.params()),
+        masking.build(masking.params()) if ratio else None,
+        ratio,
+        Schedule(EPOCHS, BATCH, 0, torch.device("cpu"), checkpoint_every=1e-9),
+        checkpoint,
+        labels=spec.uses_labels,
+    )
+
+
+def killed_at_break(run: Pretraining) -> None:
+    train = run._train_step
+
+    def step_or_die(batch, progress):
+        if progress.step == BREAK:
+            raise Killed
+        train(batch, progress)
+
+    run._train_step = step_or_die
+    try:
+        run.run()
+    except Killed:
+        return
+    raise AssertionError("it was not killed")
+
+
+def left(run: Pretraining, seen: list[str], path: Path) -> None:
+    """Train to the end, and keep everything that a further step would depend on."""
+    trained = run.run()
+    tensors, facts = training_state(run.method, run.optimizer)
+    facts |= {"final_loss": trained.final_loss, "scalars": trained.scalars, "seen": seen}
+    save_tensors(path, tensors, {**facts, "steps": trained.steps, "resumed_at": trained.resumed_at})
+
+
+def main() -> None:
+    names, part, folder = json.loads(sys.argv[1]), sys.argv[2], Path(sys.argv[3])
+    torch.set_num_threads(1)
+    for name in names:
+        checkpoint = folder / f"{name}.checkpoint"
+        seen: list[str] = []
+        if part == "begin":
+            left(pretraining(name, None, seen), seen, folder / f"{name}.whole")
+            killed_at_break(pretraining(name, checkpoint, []))
+        else:
+            left(pretraining(name, checkpoint, seen), seen, folder / f"{name}.rest")
+
+
+if __name__ == "__main__":
+    main()
