@@ -194,8 +194,8 @@ class SpeedView:
         busy = sum(bool(record["speed"]["contended"]) for record in self.rows)
         if busy:
             lines.append(
-                f"contended: other programs took cores while {busy} of {len(self.rows)} rows were timed; they had turns,"
-                " so their ratios hold; times and use % are those of a machine that is shared"
+                f"contended: other programs took cores while {busy} of {len(self.rows)} rows were timed; they had"
+                " turns, so their ratios hold; times and use % are those of a machine that is shared"
             )
         restless = [self.who(record, self.rows) for record in self.rows if not record["speed"]["steady"]]
         if restless:
