@@ -1,20 +1,111 @@
-"""One thread for every benchmark, and the ratios of one run at its end."""
+"""One thread for every benchmark, a clock that waits for the GPU, and the ratios of one run at its end."""
 
 from __future__ import annotations
 
+import time
 from statistics import median
 from time import process_time
 
 import pytest
 import torch
 
+from sslbench.measure.machine import torch_facts
+from sslbench.measure.undisturbed import UndisturbedClock, open_queue, waited_ns
+from sslbench.report.grid import Column, terminal
+
+DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+QUEUE = open_queue() if UndisturbedClock.works() else None
+REFERENCE_SECONDS = 0.01
+"""what the reference work is said to take where times are relative to it"""
+TOLD = pytest.StashKey[list[str]]()
+
+
+def pytest_addoption(parser):
+    parser.addoption(
+        "--relative",
+        action="store_true",
+        help="Times in units of a reference that is measured beside each benchmark, so that two runs can be compared.",
+    )
+    parser.addoption("--gate-tries", type=int, default=3, help="Tries of the gate with a slowdown, and without one.")
+
+
+def pytest_configure(config):
+    config.stash[TOLD] = []
+
+
+def seconds():
+    """Clock of work that is done: on a GPU after waiting for it, on a CPU without what other programs took."""
+    if DEVICE.type == "cuda":
+        torch.cuda.synchronize()
+        return time.perf_counter()
+    now = time.perf_counter()
+    return now if QUEUE is None else now - waited_ns(QUEUE) / 1e9
+
+
+def relative_timer():
+    """The same in a unit in which the reference takes 10 ms, as ``measure_unit`` finds just before the benchmark."""
+    unit = 1.0
+
+    def relative_seconds():
+        return seconds() / unit
+
+    def measure_unit():
+        nonlocal unit
+        taken = []
+        for _ in range(9):
+            began = seconds()
+            reference()
+            taken.append(seconds() - began)
+        unit = sorted(taken)[4] / REFERENCE_SECONDS
+
+    relative_seconds.measure_unit = measure_unit
+    return relative_seconds
+
+
+def reference():
+    """A little of everything: matrix products, passes over memory, and Python."""
+    matrix = torch.full((256, 256), 0.01, device=DEVICE)
+    vector = torch.full((1 << 20,), 0.5, device=DEVICE)
+    for _ in range(4):
+        matrix = (matrix @ matrix).tanh_()
+        vector.mul_(0.5).add_(1.0)
+    return sum(number % 7 for number in range(40_000))
+
+
+def pytest_collection_modifyitems(config, items):
+    for item in items:
+        marker = item.get_closest_marker("benchmark")
+        given = marker.kwargs if marker else {}
+        timer = relative_timer() if config.getoption("relative") else seconds
+        item.add_marker(pytest.mark.benchmark(**{"timer": timer, **given}), append=False)
+
 
 @pytest.fixture(autouse=True)
-def one_thread():
+def one_thread(request):
     before = torch.get_num_threads()
     torch.set_num_threads(1)
+    timer = request.node.get_closest_marker("benchmark").kwargs["timer"]
+    getattr(timer, "measure_unit", lambda: None)()
     yield
     torch.set_num_threads(before)
+
+
+@pytest.fixture
+def tell(request):
+    """Say a line at the end of the run."""
+    return request.config.stash[TOLD].append
+
+
+@pytest.fixture(scope="session")
+def device():
+    """The GPU where there is one."""
+    return DEVICE
+
+
+def pytest_benchmark_update_machine_info(config, machine_info):
+    machine_info["torch"] = torch_facts(str(DEVICE))
+    machine_info["gpu"] = machine_info["torch"]["gpu"]
+    machine_info["relative"] = config.getoption("relative")
 
 
 @pytest.fixture
@@ -48,24 +139,33 @@ def pytest_terminal_summary(terminalreporter, config):
     for bench in getattr(session, "benchmarks", []):
         if bench.stats.data:
             groups.setdefault(bench.group, []).append(bench)
-    lines = []
-    for group, benches in groups.items():
-        for bench in benches:
-            if "beside" in bench.extra_info:
-                peer, theirs = bench.extra_info["beside"]
-                ratio = theirs / bench.stats.median
-                lines.append(f"{group}: {bench.name} is {ratio:.2f} times as fast as {peer}, in turn with it")
-        for peer in (bench for bench in benches if "peer" in bench.extra_info):
-            for bench in benches:
-                if bench is not peer and bench.extra_info.get("against") == peer.extra_info["peer"]:
-                    # Units of work per call differ where one call makes a whole batch.
-                    share = bench.extra_info.get("views", 1) / peer.extra_info.get("views", 1)
-                    ratio = peer.stats.median / bench.stats.median * share
-                    lines.append(f"{group}: {bench.name} is {ratio:.2f} times as fast as {peer.extra_info['peer']}")
-                    memory = [b.extra_info.get("peak_bytes") for b in (peer, bench)]
-                    if all(memory):
-                        lines.append(f"{group}: {bench.name} takes {memory[1] / memory[0]:.3f} of its peak memory")
-    if lines:
+    rows = [row for group, benches in groups.items() for row in beside_peers(group, benches)]
+    if rows:
         terminalreporter.section("ratios within this run")
-        for line in lines:
-            terminalreporter.write_line(line)
+        names = ("group", "benchmark", "peer", "times as fast", "of its memory")
+        columns = [Column(name, [row[at] for row in rows], number=at > 2) for at, name in enumerate(names)]
+        terminalreporter.write_line(terminal(columns, gap=2, broken_headers=False))
+    for line in config.stash[TOLD]:
+        terminalreporter.write_line(line)
+
+
+def beside_peers(group, benches):
+    """A row for each benchmark against each peer of its group, or that it was timed in turn with."""
+    for bench in benches:
+        if "beside" in bench.extra_info:
+            peer, theirs = bench.extra_info["beside"]
+            yield group, bench.name.removeprefix("test_"), f"{peer}, in turn", f"{theirs / bench.stats.median:.2f}", ""
+    for peer in (bench for bench in benches if "peer" in bench.extra_info):
+        for bench in benches:
+            if peer.extra_info["peer"] in named(bench.extra_info.get("against")):
+                # Units of work per call differ where one call makes a whole batch.
+                share = bench.extra_info.get("views", 1) / peer.extra_info.get("views", 1)
+                ratio = peer.stats.median / bench.stats.median * share
+                memory = [b.extra_info.get("peak_bytes") for b in (bench, peer)]
+                told = f"{memory[0] / memory[1]:.3f}" if all(memory) else ""
+                yield group, bench.name.removeprefix("test_"), peer.extra_info["peer"], f"{ratio:.2f}", told
+
+
+def named(against):
+    """A benchmark may be held against several peers."""
+    return [against] if isinstance(against, str) else against or []

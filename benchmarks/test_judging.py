@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from sslbench import EvaluationData, FeatureSet
+from sslbench_plugins.blocks.inner_products import Bank
 from sslbench_plugins.blocks.logistic import fit_logistic
 from sslbench_plugins.evaluators import few_label, knn, linear_probe
 
@@ -33,6 +34,12 @@ def make_data(train: int, test: int, width: int) -> EvaluationData:
 @pytest.fixture(scope="module")
 def cifar_like() -> EvaluationData:
     return make_data(20_000, 2_000, 256)
+
+
+@pytest.fixture(scope="module")
+def cifar_features() -> EvaluationData:
+    """As many and as wide as a ResNet-18 gives on CIFAR-10."""
+    return make_data(50_000, 10_000, 512)
 
 
 @pytest.fixture(scope="module")
@@ -77,13 +84,78 @@ def test_knn(benchmark: Any, cifar_like: EvaluationData, k: int) -> None:
     assert_measured(benchmark(evaluation(knn, cifar_like, k=k)))
 
 
+LARGE = "knn, 50,000 x 512 against 10,000"
+PEERS = ["matrix product", "faiss", "scikit-learn"]
+
+
+@pytest.mark.benchmark(group=LARGE)
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+@pytest.mark.parametrize("k", [20, 200])
+def test_large_knn(benchmark: Any, cifar_features: EvaluationData, k: int, precision: str) -> None:
+    benchmark.extra_info["against"] = PEERS
+    evaluate = evaluation(knn, cifar_features, k=k, precision=precision)
+    assert_measured(benchmark.pedantic(evaluate, rounds=3))
+
+
+@pytest.mark.benchmark(group=LARGE)
+def test_large_matrix_product_alone(benchmark: Any, cifar_features: EvaluationData) -> None:
+    """As the evaluator makes it, chunk after chunk: the least that its search can take."""
+    bank, queries = (F.normalize(part.features, dim=1) for part in (cifar_features.train, cifar_features.test))
+    packed, room = Bank(bank), torch.empty(knn.FEWEST_QUERIES, len(bank))
+
+    def product() -> None:
+        for part in queries.split(len(room)):
+            packed.products(part, room)
+
+    benchmark.extra_info["peer"] = "matrix product"
+    benchmark.pedantic(product, rounds=3)
+
+
+@pytest.mark.benchmark(group=LARGE)
+def test_large_knn_by_faiss(benchmark: Any, cifar_features: EvaluationData) -> None:
+    """The search alone, k = 20: normalising and voting are not in it."""
+    faiss = pytest.importorskip("faiss")
+    faiss.omp_set_num_threads(1)
+    bank, queries = (F.normalize(part.features, dim=1).numpy() for part in (cifar_features.train, cifar_features.test))
+    index = faiss.IndexFlatIP(bank.shape[1])
+    index.add(bank)
+    benchmark.extra_info["peer"] = "faiss"
+    similarity, _ = benchmark.pedantic(index.search, args=(queries, 20), rounds=3)
+    assert similarity.shape == (10_000, 20)
+
+
+@pytest.mark.benchmark(group=LARGE)
+def test_large_knn_by_scikit_learn(benchmark: Any, cifar_features: EvaluationData) -> None:
+    from sklearn.neighbors import KNeighborsClassifier
+
+    train, test = cifar_features.train, cifar_features.test
+    bank, queries = (F.normalize(part.features, dim=1).numpy() for part in (train, test))
+    model = KNeighborsClassifier(20, algorithm="brute", n_jobs=1).fit(bank, train.labels.numpy())
+    benchmark.extra_info["peer"] = "scikit-learn"
+    benchmark.pedantic(model.predict, args=(queries,), rounds=1)
+
+
 @pytest.mark.benchmark(group="logistic regression, 20,000 x 256")
 @pytest.mark.parametrize("l2", [1e-1, 1e-3, 1e-5])
 def test_one_fit(benchmark: Any, cifar_like: EvaluationData, l2: float) -> None:
     features, labels = cifar_like.train.features, cifar_like.train.labels
     features = (features - features.mean(dim=0)) / features.std(dim=0)
+    benchmark.extra_info["against"] = f"scikit-learn, l2 = {l2:g}"
     fit = benchmark.pedantic(fit_logistic, args=(features, labels, CLASSES, l2), rounds=3, warmup_rounds=1)
     assert fit.converged
+
+
+@pytest.mark.benchmark(group="logistic regression, 20,000 x 256")
+@pytest.mark.parametrize("l2", [1e-1, 1e-3, 1e-5])
+def test_one_fit_by_scikit_learn(benchmark: Any, cifar_like: EvaluationData, l2: float) -> None:
+    """The same objective; its default tolerance is looser than ours."""
+    from sklearn.linear_model import LogisticRegression
+
+    features, labels = cifar_like.train.features, cifar_like.train.labels
+    features = ((features - features.mean(dim=0)) / features.std(dim=0)).numpy()
+    model = LogisticRegression(C=1 / (l2 * len(features)), max_iter=1000)
+    benchmark.extra_info["peer"] = f"scikit-learn, l2 = {l2:g}"
+    benchmark.pedantic(model.fit, args=(features, labels.numpy()), rounds=1)
 
 
 @pytest.mark.benchmark(group="linear probe")

@@ -1,4 +1,7 @@
-"""Losses and moving averages, ours beside lightly's in one run (the extra `peers`), one thread each."""
+"""Losses and moving averages, ours beside lightly's in one run (the extra `peers`), one thread each.
+
+What a method does beside its backbone (projector, loss, queue) is measured for every method that is registered.
+"""
 
 from __future__ import annotations
 
@@ -8,10 +11,18 @@ import pytest
 import torch
 from torch import nn
 
+from sslbench import Backbone, Progress
+from sslbench.hooks.registry import Registry
+from sslbench.testing.fakes import TinyTokenBackbone
+from sslbench_plugins.blocks.contrast import contrast
 from sslbench_plugins.blocks.moving_average import follow, follower
 from sslbench_plugins.blocks.nt_xent import nt_xent
 from sslbench_plugins.blocks.self_distillation import self_distillation, targets_of
+from sslbench_plugins.methods.byol import regression
 
+REGISTRY = Registry()
+TRAINED = [name for name in REGISTRY.catalogue.names("method") if REGISTRY.get("method", name).trains]
+WIDTH, IMAGES, SIDE = 512, 64, 16
 PAIRS, DIM = 4096, 128
 PROTOTYPES, BATCH, VIEWS = 65536, 64, 10
 
@@ -36,10 +47,10 @@ def peak_bytes(step):
     return peak
 
 
-def measured(benchmark, group, step, **facts):
+def measured(benchmark, group, step, rounds=5, **facts):
     benchmark.group = group
     benchmark.extra_info.update(facts, peak_bytes=peak_bytes(step))
-    benchmark.pedantic(step, rounds=5, warmup_rounds=1)
+    benchmark.pedantic(step, rounds=rounds, warmup_rounds=1)
 
 
 def embeddings():
@@ -55,6 +66,81 @@ def test_nt_xent_by_lightly(benchmark):
     loss = lightly().NTXentLoss(0.5)
     first, second = embeddings()
     measured(benchmark, "nt-xent", lambda: loss(first, second).backward(), peer="lightly")
+
+
+def test_cross_entropy_among_keys(benchmark):
+    """Of MoCo v3: each query's positive among the keys of the batch."""
+    queries, keys = (nn.functional.normalize(x.detach(), dim=1) for x in embeddings())
+    queries, positives = queries.requires_grad_(), torch.arange(PAIRS)
+
+    def step():
+        queries.grad = None
+        contrast(queries, keys, positives, 0.2).backward()
+
+    measured(benchmark, "cross-entropy among keys", step, against="all logits at once")
+
+
+def test_cross_entropy_among_keys_plainly(benchmark):
+    queries, keys = (nn.functional.normalize(x.detach(), dim=1) for x in embeddings())
+    queries, positives = queries.requires_grad_(), torch.arange(PAIRS)
+
+    def step():
+        queries.grad = None
+        nn.functional.cross_entropy(queries @ keys.T / 0.2, positives).backward()
+
+    measured(benchmark, "cross-entropy among keys", step, peer="all logits at once")
+
+
+def test_regression(benchmark):
+    """Of BYOL, and but for a factor of SimSiam."""
+    first, second = embeddings()
+    measured(
+        benchmark, "cosine regression", lambda: regression(first, second.detach()).backward(), 100, against="lightly"
+    )
+
+
+def test_regression_by_lightly(benchmark):
+    loss = lightly().NegativeCosineSimilarity()
+    first, second = embeddings()
+    measured(benchmark, "cosine regression", lambda: loss(first, second.detach()).backward(), 100, peer="lightly")
+
+
+class Features(Backbone):
+    """Features as they come, multiplied by a weight so that gradients have somewhere to go."""
+
+    feature_dim = WIDTH
+
+    def __init__(self):
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(WIDTH))
+
+    def forward(self, images):
+        return images.flatten(1)[:, :WIDTH] * self.weight
+
+
+@pytest.mark.parametrize("name", TRAINED)
+def test_all_but_the_backbone(benchmark, name):
+    """Forward, backward and what follows a step; the optimizer is not in it."""
+    spec = REGISTRY.get("method", name)
+    params = spec.params(**spec.presets.get("cifar", spec.presets.get("quick", {})))
+    ratio = 0.75 if "masking" in spec.uses else None
+    context = {"classes": 10} if spec.uses_labels else {}
+    backbone = TinyTokenBackbone(SIDE) if "tokens" in spec.needs else Features()
+    method = spec.build(params, backbone=backbone, image_size=SIDE, mask_ratio=ratio, **context).train()
+    views = [torch.randn(IMAGES, 3, view.size, view.size) for view in method.views]
+    given = {"labels": torch.arange(IMAGES) % 10} if spec.uses_labels else {}
+    mask = torch.arange(SIDE).repeat(IMAGES, 1) % 4 > 0 if ratio else None
+    progress = Progress(500, 1000, 5, 10)
+
+    def step():
+        method.zero_grad(set_to_none=True)
+        loss, _ = method(views, mask=mask, progress=progress, **given)
+        loss.backward()
+        method.after_step(progress)
+        return loss
+
+    benchmark.group = f"all but the backbone, {IMAGES} images"
+    assert torch.isfinite(benchmark.pedantic(step, rounds=5, warmup_rounds=1))
 
 
 def logits():

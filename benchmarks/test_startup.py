@@ -7,6 +7,7 @@ import sys
 
 import pytest
 
+from sslbench.hooks.catalogue import KINDS
 from sslbench.hooks.registry import Registry
 from sslbench.plan.expand import Overrides, expand, resolve_suite
 from sslbench.plan.graph import make_plan
@@ -17,6 +18,16 @@ from sslbench.plan.suite import RawSuite
 def test_a_command(benchmark, arguments):
     command = [sys.executable, "-m", "sslbench", *arguments]
     benchmark.pedantic(lambda: subprocess.run(command, check=True, capture_output=True), rounds=5, warmup_rounds=1)
+
+
+def test_the_registry(benchmark):
+    """What every command does first: read the entry points of all distributions and look at each catalogue."""
+
+    def start():
+        catalogue = Registry().catalogue
+        return [catalogue.names(kind) for kind in KINDS]
+
+    assert all(benchmark(start))
 
 
 def test_results(benchmark, tmp_path):

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from sslbench.errors import PluginError, SslbenchError, UserError
     from sslbench.execute.executor import Event, Handle, Work
     from sslbench.execute.scheduler import Outcome, Request, run
+    from sslbench.execute.simulate import Simulation, simulate
     from sslbench.execute.worker import run_work
     from sslbench.hooks.claims import across_seeds, judge_claim
     from sslbench.hooks.contracts import (
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
         Dataset,
         EvaluationData,
         FeatureSet,
+        JudgedInput,
+        JudgedModel,
         Masking,
         Metric,
         Progress,
@@ -52,12 +55,13 @@ _HOME = {
     "errors": "PluginError SslbenchError UserError",
     "execute.executor": "Event Handle Work",
     "execute.scheduler": "Outcome Request run",
+    "execute.simulate": "Simulation simulate",
     "plan.build": "build_installed build_plugin",
     "plan.expand": "Overrides",
     "execute.worker": "run_work",
     "hooks.claims": "across_seeds judge_claim",
-    "hooks.contracts": "Augmentation Claim Dataset EvaluationData FeatureSet Masking Metric Progress"
-    " SimulationResult Split ViewRequest hidden_count",
+    "hooks.contracts": "Augmentation Claim Dataset EvaluationData FeatureSet JudgedInput JudgedModel Masking Metric"
+    " Progress SimulationResult Split ViewRequest hidden_count",
     "hooks.kinds": "AugmentationSpec BackboneSpec DatasetSpec EvaluatorSpec ExecutorSpec MaskingSpec"
     " MethodSpec SimulatorSpec",
     "hooks.params": "MaskingParams MethodParams Params SimulatorParams param",
@@ -83,6 +87,8 @@ __all__ = [
     "ExecutorSpec",
     "FeatureSet",
     "Handle",
+    "JudgedInput",
+    "JudgedModel",
     "Masking",
     "MaskingParams",
     "MaskingSpec",
@@ -96,6 +102,7 @@ __all__ = [
     "PluginError",
     "Progress",
     "Request",
+    "Simulation",
     "SimulationResult",
     "SimulatorParams",
     "SimulatorSpec",
@@ -117,6 +124,7 @@ __all__ = [
     "param",
     "run",
     "run_work",
+    "simulate",
 ]
 
 

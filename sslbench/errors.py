@@ -43,6 +43,12 @@ class TimeLimit(SslbenchError):
     exit_code = 1
 
 
+class TimingError(SslbenchError):
+    """A measurement of speed that contradicts itself: clocks that disagree, a step that did no work."""
+
+    exit_code = 1
+
+
 def did_you_mean(given: str, allowed: list[str]) -> str:
     """A hint ``; did you mean 'x'?``, or nothing where no allowed word is near."""
     import difflib

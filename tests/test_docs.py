@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import inspect
 import re
 import subprocess
 import sys
@@ -10,13 +12,17 @@ from pathlib import Path
 
 import pytest
 
+from sslbench import simulate
 from sslbench.cli.main import COMMANDS
 from sslbench.hooks.catalogue import KINDS, Catalogue
 from sslbench.hooks.kinds import SPEC_OF_HOOK
 from sslbench.hooks.registry import Registry
 from sslbench.plan.expand import Overrides, resolve_suite
 from sslbench.plan.suite import RawSuite, Training, builtin_suites
+from sslbench.report.measured import SPEEDS
+from sslbench.testing import pytest_plugin
 from sslbench.testing.conformance import problems
+from sslbench.testing.speed import QUANTITIES
 from sslbench_plugins.blocks.signed_distance import FIGURES
 from sslbench_plugins.blocks.textures import TEXTURES
 
@@ -24,8 +30,10 @@ ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
 PLUGINS = (ROOT / "docs/plugins.md").read_text()
 DATASETS = (ROOT / "docs/datasets.md").read_text()
+GATES = (ROOT / "docs/gates.md").read_text()
 SUITES = (ROOT / "docs/suites.md").read_text()
 METHODS = (ROOT / "docs/methods.md").read_text()
+SIMULATORS = (ROOT / "docs/simulators.md").read_text()
 
 
 def blocks(text, language):
@@ -61,7 +69,12 @@ def test_the_suite_of_the_documentation_is_without_mistakes():
 def test_every_training_setting_is_documented_with_its_default():
     rows = dict(re.findall(r"^\| `(\w+)` \| (.*?) \|", SUITES, flags=re.MULTILINE))
     assert set(rows) == set(Training.model_fields)
-    words = {"image_size": "the data set's", "train_images": "all", "time_limit": "none"}
+    words = {
+        "image_size": "the data set's",
+        "train_images": "all",
+        "time_limit": "none",
+        "curve": "`knn`, `label-free`",
+    }
     for name, field in Training.model_fields.items():
         shown = words.get(name, f"`{field.default}`".lower() if isinstance(field.default, (str, bool)) else None)
         expected = shown or str(int(field.default) if field.default == int(field.default) else field.default)
@@ -105,6 +118,28 @@ def test_every_kind_is_documented(kind):
     assert f"\n| {kind} |" in PLUGINS
 
 
+def test_the_options_and_arguments_of_the_gates_are_documented():
+    source = inspect.getsource(pytest_plugin)
+    options = re.findall(r'"(--sslbench-[a-z-]+)"', source)
+    assert set(options) == set(re.findall(r"--sslbench-[a-z-]+", GATES))
+    rows = "".join(re.findall(r"^\| `.*$", GATES, flags=re.MULTILINE))
+    measure = source.partition("def measure(")[2].partition(") -> Speed")[0]
+    arguments = re.findall(r"^ +(\w+): ", measure, flags=re.MULTILINE)
+    assert len(arguments) == 9
+    for name in [*arguments, *QUANTITIES]:
+        assert f"`{name}`" in rows, name
+    for quantity in SPEEDS:
+        assert f"`{quantity}`" in GATES, quantity
+    for option in re.findall(r"pytest benchmarks (?:--[\w-]+(?:=\S+)? ?)+", GATES):
+        assert "--relative" in option
+    assert '"--relative"' in (ROOT / "benchmarks/conftest.py").read_text()
+
+
+def test_the_test_of_the_documentation_is_python():
+    (source,) = blocks(GATES, "python")
+    assert [node.name for node in ast.parse(source).body] == ["test_the_new_step_is_no_slower"]
+
+
 def test_the_readme_starts_with_the_two_commands():
     install, test = blocks(README, "sh")
     for command in (install, test):
@@ -133,6 +168,37 @@ def test_nothing_of_the_package_is_left_out_of_the_wheel():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd="/", check=True)
     assert "quick" in done.stdout
+
+
+def section(text, name):
+    return next(part for part in text.split("\n## ") if f"`{name}`" in part.partition("\n")[0])
+
+
+@pytest.mark.parametrize("name", Catalogue.installed().names("simulator"))
+def test_every_simulator_is_documented_with_its_parameters_and_defaults(name):
+    rows = dict(re.findall(r"^\| `(\w+)` \| *(.*?) *\|", section(SIMULATORS, name), flags=re.MULTILINE))
+    fields = {k: v for k, v in Registry().get("simulator", name).params.model_fields.items() if k != "claim_seeds"}
+    assert set(rows) == set(fields)
+    for key, field in fields.items():
+        joint = "x" if key == "grid" else "+"
+        several = isinstance(field.default, tuple)
+        assert rows[key] == (joint.join(map(str, field.default)) if several else str(field.default)), key
+
+
+@pytest.mark.parametrize("name", Catalogue.installed().names("simulator"))
+def test_the_verdicts_of_the_documentation_are_those_of_a_run(name):
+    few = {"draws": 20} if "draws" in Registry().get("simulator", name).params.model_fields else {}
+    (found,) = simulate([name], given=few)
+    rows = re.findall(r"^\| (holds|fails|undecided) \| (.*?) \|", section(SIMULATORS, name), flags=re.MULTILINE)
+    assert rows == [(claim.verdict, claim.statement) for claim in found.result.claims]
+
+
+def test_the_python_about_simulators_runs():
+    (source,) = blocks(SIMULATORS, "python")
+    names: dict[str, object] = {}
+    exec(source, names)
+    assert len(names["frame"]) >= 12
+    assert set(names["verdicts"].values()) <= {"holds", "fails", "undecided"}
 
 
 def test_the_python_of_the_documentation_runs(tmp_path, monkeypatch):

@@ -30,7 +30,7 @@ import click
     show_default=True,
     help="Of the answer.",
 )
-def command(seed: int, results: tuple[Path, ...], format_: str) -> None:
+def command(seed: int, results: tuple[Path, ...], format_: str) -> int:
     """Judge every claim: the simulators', and those that the harness and finished runs can tell.
 
     Each has its verdict, the evidence and the command that gives it. What needs a run that is in no DIR is
@@ -39,4 +39,8 @@ def command(seed: int, results: tuple[Path, ...], format_: str) -> None:
     from sslbench.execute.claims import all_claims
     from sslbench.report.claims import render_claims
 
-    click.echo(render_claims(all_claims(seed, results), format_))
+    failed: list[str] = []
+    click.echo(render_claims(all_claims(seed, results, failed=failed), format_))
+    for line in failed:
+        click.echo(f"sslbench: error: {line}", err=True)
+    return 1 if failed else 0

@@ -23,7 +23,7 @@ import click
 )
 def command(format_: str) -> int:
     """Say what this machine has, what is missing and how to get it. Exit code 1 if something is wrong."""
-    facts = machine()
+    facts = machine() | limits()
     problems, hints = findings(facts)
     if format_ == "json":
         click.echo(json.dumps({"schema": 1, **facts, "problems": problems, "hints": hints}, indent=1))
@@ -62,6 +62,26 @@ def machine() -> dict[str, Any]:
             f"{one.entry.name} ({one.entry.distribution}): {one.failure}" for one in loaded if one.failure
         ],
     }
+
+
+def limits() -> dict[str, Any]:
+    """What the device in use can do at most, measured now or before; ``at most`` may rise where programs ran beside."""
+    from sslbench.measure.ceilings import ceilings
+    from sslbench.measure.machine import resolve_device
+    from sslbench.store.provenance import machine_facts
+
+    device = resolve_device("auto")
+    found = ceilings(device, machine_facts()["processor"], lambda text: click.echo(f"sslbench: {text}", err=True))
+    threads = "" if found.threads is None else f", {found.threads} thread{'s' if found.threads != 1 else ''}"
+    facts: dict[str, Any] = {
+        f"{name} product GFLOP/s": None if rate is None else round(rate / 1e9, 1) for name, rate in found.flops.items()
+    }
+    copied = found.copy_bytes_per_second
+    facts["memory copy GB/s"] = None if copied is None else round(copied / 1e9, 1)
+    facts["measured on"] = f"{device}{threads}, {found.measured}" + (
+        ", beside other programs" if found.contended else ""
+    )
+    return facts
 
 
 def findings(facts: dict[str, Any]) -> tuple[list[str], list[str]]:

@@ -14,8 +14,11 @@ COMMANDS = {
     "run": "Run a suite and print one table with quality and speed in every row.",
     "plan": "Print the cells of a suite: done, to run, stale, skipped and why. Runs nothing.",
     "results": "Print the results of a folder.",
+    "compare": "Say what moved between two sets of results, beyond the spread.",
+    "speed": "Measure the speed of training steps: images/s, memory, arithmetic, and ratios with their intervals.",
     "simulate": "Run small studies without training and judge the sentences of the literature by them.",
     "claims": "Judge every claim and say by which command.",
+    "suites": "List the built-in suites, or print the file of one.",
     "list": "List every plugin with its summary and distribution.",
     "show": "Show one plugin: parameters with defaults and units, presets, citation.",
     "plugins": "Load every plugin and say ok or failed, and why.",
@@ -69,7 +72,7 @@ def cli() -> None:
 def main() -> None:
     """Run the command line and exit.
 
-    0 done, 1 a cell did not get done, 2 wrong usage, 3 not stored, 130 interrupted.
+    0 done, 1 a cell did not get done or a limit was crossed, 2 wrong usage, 3 not stored, 130 interrupted.
     """
     sys.exit(call(sys.argv[1:]))
 

@@ -24,7 +24,10 @@ FORMATS = click.Choice(["table", "markdown", "csv", "json"])
 
 def suite_options(function: Callable[..., Any]) -> Callable[..., Any]:
     """Everything that says what is to be run; the same for ``run`` and ``plan``."""
-    decorators = [click.argument("suite", default="quick")]
+    decorators = [
+        click.argument("suite", default="quick"),
+        click.option("--size", metavar="NAME", help="A smaller form that the suite has, such as small."),
+    ]
     for short, axis, what in AXES:
         text = f"{what}: NAME or NAME:key=value,key=value; repeatable, replaces the suite's"
         decorators.append(click.option(short, f"--{axis}", axis, multiple=True, metavar="NAME", help=text))
@@ -82,7 +85,15 @@ def read_request(options: dict[str, Any]) -> Request:
         max_cells=options["max_cells"],
         strict_plugins=options["strict_plugins"],
         download=options["download"],
+        size=options["size"],
     )
+
+
+def suites_line() -> str:
+    """For the end of a command's help."""
+    from sslbench.plan.builtin import builtin_suites
+
+    return f"Built-in suites: {', '.join(builtin_suites())} (see: sslbench suites)."
 
 
 def read_settings(pairs: tuple[str, ...]) -> dict[str, Any]:

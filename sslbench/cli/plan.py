@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from sslbench.cli.options import read_request, suite_options
+from sslbench.cli.options import read_request, suite_options, suites_line
 
 if TYPE_CHECKING:
     from sslbench.plan.graph import Plan
 
 
-@click.command("plan", short_help="Print the cells of a suite.")
+@click.command("plan", short_help="Print the cells of a suite.", epilog=suites_line())
 @suite_options
 @click.option(
     "--format",

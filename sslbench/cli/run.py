@@ -6,10 +6,10 @@ from typing import Any
 
 import click
 
-from sslbench.cli.options import FORMATS, read_request, suite_options
+from sslbench.cli.options import FORMATS, read_request, suite_options, suites_line
 
 
-@click.command("run", short_help="Run a suite.")
+@click.command("run", short_help="Run a suite.", epilog=suites_line())
 @suite_options
 @click.option("--format", "format_", type=FORMATS, default="table", show_default=True, help="Of the result on stdout.")
 def command(format_: str, **options: Any) -> int:

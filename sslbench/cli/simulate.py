@@ -35,14 +35,15 @@ FORMATS = click.Choice(["table", "markdown", "json"])
 )
 def command(
     name: str | None, seed: int, settings: tuple[str, ...], claims_only: bool, format_: str, figures: Path | None
-) -> None:
+) -> int:
     """Run the simulator NAME, or all of them: small studies without training, and the sentences they judge."""
     from sslbench.cli.options import read_settings
     from sslbench.execute.simulate import simulate
     from sslbench.report.drawings import check_drawing, save_figures
     from sslbench.report.simulations import render_json, render_simulation
 
-    found = simulate([name] if name else None, seed=seed, given=read_settings(settings))
+    failed: list[str] = []
+    found = simulate([name] if name else None, seed=seed, given=read_settings(settings), failed=failed)
     if figures is not None:
         check_drawing(figures)
     done = []
@@ -55,3 +56,6 @@ def command(
             click.echo(f"sslbench: wrote {path}", err=True)
     if format_ == "json":
         click.echo(render_json(done, claims_only, single=name is not None))
+    for line in failed:
+        click.echo(f"sslbench: error: {line}", err=True)
+    return 1 if failed else 0

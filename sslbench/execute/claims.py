@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from sslbench.execute.simulate import SEED, simulate
 from sslbench.hooks.claims import across_seeds, judge_claim
 from sslbench.hooks.contracts import Claim
 from sslbench.hooks.registry import Registry, default_registry
+from sslbench.statistics.correlation import spearman
 
 NOT_MEASURED = "not measured yet"
 Row = dict[str, Any]
@@ -32,24 +34,38 @@ QUEUE_RUN = "".join(
 QUEUE_RUN += "sslbench claims"
 QUEUE_LOSS = 0.02
 """top-1 that a small batch may lose"""
+LOSS = "pretext loss is no measure of quality: {}"
+RECIPES, EPOCHS = "it does not rank methods", "it does not say at which epoch of a training features are best"
+LOSS_RUN = (
+    "sslbench run -m simclr -m moco -m byol -m dino -m simsiam -b convnet-small -e knn --seeds 0,1,2"
+    " --set curve_every=1 --set curve=knn --out sslbench-results/losses && sslbench claims"
+)
+RANKS_ALIKE, FEWEST_RANKED = 0.8, 4
+"""rank correlation from which on low loss would be a measure of quality; and how many there must be to rank"""
 DINOV2 = {"claimed": 83.5, "k-NN": 83.5, "linear": 86.5}
 """ImageNet top-1 of the frozen ViT-g/14: called linear by the tutorial; by protocol in the authors' table"""
 
 
-def all_claims(seed: int = SEED, results: Sequence[Path] = (), registry: Registry | None = None) -> list[Row]:
+def all_claims(
+    seed: int = SEED,
+    results: Sequence[Path] = (),
+    registry: Registry | None = None,
+    failed: list[str] | None = None,
+) -> list[Row]:
     """One row a claim: statement, source, expected, measured, verdict, seeds, and the command that gives it.
 
     ``results`` are folders of finished runs; without any, those in ``sslbench-results`` of the current folder. A claim
-    that needs a run which none of them holds has the verdict ``not measured yet``. Raises UserError for a folder
+    that needs a run which none of them holds has the verdict ``not measured yet``. A simulator that is broken costs
+    only its own claims where ``failed`` is given: a line about it is appended there. Raises UserError for a folder
     without results.
     """
     registry = registry or default_registry()
     records = [record for folder in results or usual_folders() for record in records_of(folder)]
     rows = []
-    for one in simulate(seed=seed, registry=registry):
+    for one in simulate(seed=seed, registry=registry, failed=failed):
         command = f"sslbench simulate {one.name}" + (f" --seed {seed}" if seed != SEED else "")
         rows += [as_row(claim, command) for claim in one.result.claims]
-    return [*rows, negatives(registry), speed_up(records), queue(records), published()]
+    return [*rows, negatives(registry), speed_up(records), queue(records), *pretext_loss(records), published()]
 
 
 def usual_folders() -> list[Path]:
@@ -133,15 +149,12 @@ def queue(records: Iterable[Record]) -> Row:
     source = "He et al. 2020, MoCo, section 3.1: the queue decouples the dictionary from the batch"
     expected = f"kNN top-1 of the smallest batch at most {QUEUE_LOSS:g} below that of the largest, at one queue size"
 
-    def top1(record: Record) -> float | None:
-        return ((record.get("metrics") or {}).get("knn_top1") or {}).get("value")
-
     def batch(record: Record) -> int:
         return record["params"]["training"]["batch_size"]
 
     groups: dict[tuple[Any, ...], dict[int, float]] = {}
     for record in records:
-        value = top1(record)
+        value = top1_of(record)
         if record["method"] == "moco" and value is not None:
             size = record["params"]["method"].get("queue_size")
             groups.setdefault((size, *key_of(record)), {})[batch(record)] = value
@@ -152,6 +165,65 @@ def queue(records: Iterable[Record]) -> Row:
     seen = f"top-1 changes by {across_seeds([one for many in changes.values() for one in many])}"
     outcomes = {seed: agreed([one >= -QUEUE_LOSS for one in many]) for seed, many in changes.items()}
     return as_row(judge_claim(QUEUE, source, expected, outcomes, seen), QUEUE_RUN)
+
+
+def pretext_loss(records: Iterable[Record]) -> list[Row]:
+    """How well low loss ranks kNN top-1, seed by seed: over the recipes of a run, and over the epochs of a curve."""
+    records = list(records)
+    return [
+        loss_claim(RECIPES, over_recipes(records), "recipes of two methods or more, trained alike on one data set"),
+        loss_claim(EPOCHS, over_epochs(records), "epochs of one training"),
+    ]
+
+
+def loss_claim(which: str, found: Mapping[int, list[float]], over: str) -> Row:
+    statement, source = LOSS.format(which), "tutorial on self-supervised learning, advice on judging features"
+    expected = (
+        f"rank correlation of low loss with kNN top-1 over {over} (at least {FEWEST_RANKED}) below {RANKS_ALIKE:g}"
+    )
+    if not found:
+        why = f"no finished run with loss and kNN top-1 of {FEWEST_RANKED} {over}"
+        return unmeasured(statement, source, expected, why, LOSS_RUN)
+    seen = f"rank correlation {across_seeds([one for many in found.values() for one in many])}"
+    outcomes = {seed: agreed([round(one, 9) < RANKS_ALIKE for one in many]) for seed, many in found.items()}
+    return as_row(judge_claim(statement, source, expected, outcomes, seen), LOSS_RUN)
+
+
+def over_recipes(records: Iterable[Record]) -> dict[int, list[float]]:
+    """Seed -> rank correlations, one for each data set and training settings."""
+    groups: dict[tuple[Any, ...], dict[str, tuple[str, float, float]]] = {}
+    for record in records:
+        loss, value = (record.get("pretraining") or {}).get("final_loss"), top1_of(record)
+        if loss is not None and value is not None:
+            settings = json.dumps(record["params"].get("training"), sort_keys=True)
+            group = groups.setdefault((record["dataset"], settings, record["seed"]), {})
+            group[record["pretraining"]["key"]] = record["method"], -loss, value
+    of_seed: dict[tuple[Any, ...], float] = {}
+    for key, cells in groups.items():
+        methods, losses, values = zip(*cells.values(), strict=True)
+        ranked = spearman(losses, values).value
+        if len(set(methods)) > 1 and len(cells) >= FEWEST_RANKED and ranked is not None:
+            of_seed[key] = ranked
+    return by_seed(of_seed)
+
+
+def over_epochs(records: Iterable[Record]) -> dict[int, list[float]]:
+    """Seed -> rank correlations, one for each training with a curve."""
+    found: dict[tuple[Any, ...], float] = {}
+    for record in records:
+        took = record.get("pretraining") or {}
+        points = [(-point["loss"], top1_of(point)) for point in took.get("curve") or []]
+        known = [(loss, value) for loss, value in points if value is not None]
+        if len(known) >= FEWEST_RANKED:
+            ranked = spearman(*zip(*known, strict=True)).value
+            if ranked is not None:
+                found[took["key"], record["seed"]] = ranked
+    return by_seed(found)
+
+
+def top1_of(record: Record) -> float | None:
+    """kNN top-1 of a record, or of a point of its curve."""
+    return ((record.get("metrics") or {}).get("knn_top1") or {}).get("value")
 
 
 def published() -> Row:

@@ -34,6 +34,8 @@ class Work:
     download: bool = False
     fresh: bool = False
     """forget what an earlier run left of this pretraining"""
+    curve: Mapping[str, Any] = field(default_factory=dict)
+    """what to judge while it trains: {"every": epochs, "evaluators": [{"name", "params", "code"}]}; empty: nothing"""
 
 
 @dataclass(frozen=True)

@@ -39,6 +39,8 @@ class Request:
     max_cells: int | None = None
     strict_plugins: bool = False
     download: bool = False
+    size: str | None = None
+    """of the suite, such as ``small``; default: the suite as it is"""
 
 
 @dataclass
@@ -72,7 +74,7 @@ def prepare(request: Request, registry: Registry) -> tuple[str, list[Cell]]:
     """The suite's name and all its cells. Raises before anything is run if anything about the request is wrong."""
     from sslbench.measure.machine import resolve_device, resolve_precision
 
-    raw = read_suite(request.suite)
+    raw = read_suite(request.suite, request.size)
     settings = dict(raw.data.get("training") or {}) if isinstance(raw.data.get("training"), Mapping) else {}
     settings |= request.overrides.training
     device, precision = settings.get("device", "auto"), settings.get("precision", "auto")
@@ -229,6 +231,7 @@ class Session:
             distributions=brought,
             download=self.request.download,
             fresh=self.request.fresh,
+            curve=shared.curve_asked,
         )
 
     def _hear(self, event: Event) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, cast
 
-from sslbench.errors import UserError, did_you_mean
+from sslbench.errors import PluginError, UserError, did_you_mean
 from sslbench.hooks.contracts import SimulationResult
 from sslbench.hooks.kinds import SimulatorSpec
 from sslbench.hooks.params import Params, resolve
@@ -36,17 +36,46 @@ def simulate(
     seed: int = SEED,
     given: Mapping[str, Any] | None = None,
     registry: Registry | None = None,
+    failed: list[str] | None = None,
 ) -> Iterator[Simulation]:
     """Run the named simulators, or all that are installed, one after another.
 
     ``given`` parameters go to each simulator that has them. Raises UserError, before anything runs, for an unknown
-    simulator, a parameter that none of them has, or a wrong value.
+    simulator, a parameter that none of them has, or a wrong value. Of all that are installed, one that is broken
+    stops none of the others where ``failed`` is given: a line about it is appended there.
     """
     registry = registry or default_registry()
     wanted = registry.names("simulator") if names is None else names
-    specs = [cast(SimulatorSpec, registry.get("simulator", name)) for name in wanted]
+    told = failed if names is None else None
+    specs = list(found(wanted, registry, told))
     ready = list(zip(specs, resolved(specs, given or {}), strict=True))
-    return (run_one(spec, params, seed) for spec, params in ready)
+    return each(ready, seed, told)
+
+
+def found(names: list[str], registry: Registry, failed: list[str] | None) -> Iterator[SimulatorSpec]:
+    for name in names:
+        try:
+            yield cast(SimulatorSpec, registry.get("simulator", name))
+        except PluginError as error:
+            if failed is None:
+                raise
+            failed += error.messages
+
+
+def each(ready: list[tuple[SimulatorSpec, Params]], seed: int, failed: list[str] | None) -> Iterator[Simulation]:
+    for spec, params in ready:
+        try:
+            one = run_one(spec, params, seed)
+        except UserError:
+            raise
+        except Exception as error:
+            if failed is None:
+                raise
+            words = str(error).partition("\n")[0]
+            command = f"sslbench simulate {spec.name}"
+            failed.append(f"{spec.label} raised {type(error).__name__}: {words} (all of it: {command})")
+            continue
+        yield one
 
 
 def resolved(specs: list[SimulatorSpec], given: Mapping[str, Any]) -> list[Params]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,9 @@ import torch
 from safetensors import SafetensorError
 
 from sslbench.errors import Diverged, SslbenchError, TimeLimit
+from sslbench.execute.curve import curve_of, has_curve
 from sslbench.execute.executor import Emit, Evaluation, Event, Work
+from sslbench.execute.measured import described_metric, save_per_image
 from sslbench.hooks.contracts import Dataset, EvaluationData, Metric
 from sslbench.hooks.kinds import EvaluatorSpec, MethodSpec
 from sslbench.hooks.params import MethodParams
@@ -21,16 +23,18 @@ from sslbench.measure.flops import step_flops_per_image
 from sslbench.measure.machine import torch_facts
 from sslbench.store.artifacts import PretrainingFiles, pretraining_files
 from sslbench.store.provenance import provenance
-from sslbench.train.checkpoint import load_tensors, save_tensors
+from sslbench.train.checkpoint import load_tensors, save_tensors, tensors_digest, weights_digest
 from sslbench.train.data import Judged, judged
 from sslbench.train.features import (
     COLLAPSED_EMBEDDINGS,
     COLLAPSED_SPREAD,
     Extraction,
+    StaleFeatures,
     extract_all,
     load_extraction,
     save_extraction,
 )
+from sslbench.train.judged_model import TrainedModel
 from sslbench.train.models import Method
 from sslbench.train.pretrain import Pretraining, Schedule, Trained
 from sslbench.train.randomness import seed_everything
@@ -46,6 +50,8 @@ NOT_MEASURED: dict[str, Any] = {
     "peak_memory_bytes": None,
     "flops_per_image": None,
     "final_loss": None,
+    "losses": None,
+    "curve": None,
 }
 
 
@@ -69,13 +75,15 @@ def run_work(work: Work, emit: Emit, registry: Registry | None = None) -> None:
             bench.emit_failure(evaluation, error, pretraining, found)
 
 
-@dataclass(frozen=True)
+@dataclass
 class Bench:
     """One piece of work on this machine."""
 
     work: Work
     emit: Emit
     registry: Registry
+    model: TrainedModel | None = field(default=None, init=False)
+    """made when the first evaluator asks for it"""
 
     @property
     def device(self) -> torch.device:
@@ -101,11 +109,15 @@ class Bench:
         if self.work.fresh:
             self.files.remove()
         facts = self.files.read_facts()
+        if facts is not None and not has_curve(facts, self.work):
+            facts = None
         if facts is not None and self.files.features.is_file():
             try:
-                return facts, load_extraction(self.files.features, self.device)
+                return facts, load_extraction(self.files.features, self.device, self.made_of())
             except (OSError, SafetensorError, KeyError):
                 self.say(f"{self.files.features} cannot be read; features are extracted again", "warning")
+            except StaleFeatures as error:
+                self.say(f"{error}; features are extracted again", "warning")
         data = self.data()
         method = self.method(data)
         if facts is not None and self.load_weights(method):
@@ -113,9 +125,28 @@ class Bench:
         else:
             pretraining = self.train(method, data)
         self.say("extracting features")
-        found = extract_all(method.to(self.device).encoder, data, self.device, self.work.training["precision"])
-        self.keep(lambda: save_extraction(self.files.features, found), "features")
+        found = extract_all(
+            method.to(self.device).encoder,
+            data,
+            self.device,
+            self.work.training["precision"],
+            wanted=method.judged_input,
+        )
+        self.model = self.trained_model(method, data)
+        made_of = {**self.made_of(method), "view": asdict(method.judged_input or data.judged_input)}
+        self.keep(lambda: save_extraction(self.files.features, found, made_of), "features")
         return pretraining, found
+
+    def made_of(self, method: Method | None = None) -> dict[str, str]:
+        """What features come from: the key, which stands for data, view and settings; the precision; and the weights,
+        those of ``method`` or, without one, those that are kept, if there are any that can be read."""
+        facts = {"key": self.work.key, "precision": self.work.training["precision"]}
+        if method is not None:
+            return {**facts, "weights": weights_digest(method)}
+        try:
+            return {**facts, "weights": tensors_digest(load_tensors(self.files.weights)[0])}
+        except (OSError, SafetensorError):
+            return facts
 
     def data(self) -> Judged:
         self.say("reading images")
@@ -145,9 +176,33 @@ class Bench:
             raise kept
         return kept
 
-    def method(self, data: Judged) -> Method:
-        """The method on its backbone, initialised from the seed."""
-        seed_everything(self.work.seed, "init")
+    def trained_model(self, method: Method, data: Judged) -> TrainedModel:
+        settings = self.work.training
+        return TrainedModel(
+            method,
+            lambda seed: self.method(data, seed),
+            data,
+            self.device,
+            settings["precision"],
+            self.work.mask_ratio,
+        )
+
+    def judged_model(self) -> TrainedModel:
+        """The trained model, built again where only features were read. Raises SslbenchError without its weights."""
+        if self.model is None:
+            data = self.data()
+            method = self.method(data)
+            if self.method_spec().trains and not self.load_weights(method):
+                raise SslbenchError(
+                    f"{self.files.weights} is gone or cannot be read; --fresh trains this pretraining again"
+                )
+            self.model = self.trained_model(method, data)
+        self.model.method.eval()
+        return self.model
+
+    def method(self, data: Judged, seed: int | None = None) -> Method:
+        """The method on its backbone, initialised from the seed (default: the work's)."""
+        seed_everything(self.work.seed if seed is None else seed, "init")
         backbone = self.built("backbone", image_size=data.image_size)
         context: dict[str, Any] = {"image_size": data.image_size, "mask_ratio": self.work.mask_ratio}
         if self.method_spec().uses_labels:
@@ -185,6 +240,13 @@ class Bench:
             spec.uses_labels,
         )
         self.say("training")
+        curve = curve_of(
+            self.work,
+            self.registry,
+            data,
+            lambda: self.trained_model(method, data),
+            lambda text: self.say(text, "warning"),
+        )
         pretraining = Pretraining(
             method,
             params,
@@ -197,11 +259,14 @@ class Bench:
             on_sight=lambda sight: self.emit(Event("sight", asdict(sight))),
             on_warning=lambda text: self.say(text, "warning"),
             labels=spec.uses_labels,
+            curve=curve,
         )
         trained = pretraining.run()
         if trained.batch_size < schedule.batch_size:
             self.say(f"batch of {trained.batch_size}: there are no more training images", "warning")
         facts = {**self.described(trained, flops), "images_skipped": data.skipped}
+        if curve is not None:
+            facts |= {"curve": curve.points, "curve_seconds": curve.seconds, "curve_asked": dict(curve.asked)}
         self.emit(Event("steps", {"key": self.work.key, "step_ms": list(trained.step_ms)}))
         self.keep(lambda: save_tensors(self.files.weights, method.state_dict(), {}), "weights")
         self.keep(lambda: self.files.write_facts(facts), "facts")
@@ -224,6 +289,8 @@ class Bench:
             "peak_memory_bytes": trained.peak_memory_bytes,
             "flops_per_image": flops,
             "final_loss": trained.final_loss,
+            "losses": list(trained.losses),
+            "curve": None,
             "batch_size": trained.batch_size,
             "scalars": trained.scalars,
             "resumed_at": trained.resumed_at,
@@ -242,9 +309,18 @@ class Bench:
         spec = self.registry.get("evaluator", evaluation.name)
         evaluator = spec.build(spec.params(**evaluation.params))
         classes = 0 if found.train.labels is None else int(found.train.labels.max()) + 1
+        assert isinstance(spec, EvaluatorSpec)
+        model = self.judged_model() if spec.uses_model else None
+        before = weights_digest(model.method) if model else ""
         seed_everything(self.work.seed, "judge")
-        data = EvaluationData(found.train, found.test, classes, self.work.seed)
-        metrics = [described_metric(metric) for metric in evaluator.evaluate(data)]
+        data = EvaluationData(found.train, found.test, classes, self.work.seed, model)
+        measured = list(evaluator.evaluate(data))
+        metrics = [described_metric(metric) for metric in measured]
+        if model and weights_digest(model.method) != before:
+            self.model = None
+            raise RuntimeError(f"evaluator {evaluation.name!r} changed the model that it judges")
+        path = self.files.per_image(evaluation.template["cell"])
+        self.keep(lambda: save_per_image(path, measured), "the metrics of each image")
         status, reason = "done", None
         if found.spread is None:
             status, reason = "failed", "the features are not finite"
@@ -271,7 +347,7 @@ class Bench:
         self.emit_record(evaluation, status, reason_of(error), metrics, pretraining, found, trace)
 
     def headline(self, evaluation: Evaluation) -> str:
-        """The metric that a failed cell lacks; empty where the evaluator itself is what failed to be made."""
+        """The metric to rank by, which a failed cell lacks; empty where the evaluator itself failed to be made."""
         try:
             spec = self.registry.get("evaluator", evaluation.name)
             assert isinstance(spec, EvaluatorSpec)
@@ -298,6 +374,7 @@ class Bench:
             "status": status,
             "reason": reason,
             "metrics": metrics,
+            "headline": self.headline(evaluation) or None,
             "pretraining": dict(pretraining),
             "features": features,
             "traceback": trace,
@@ -307,21 +384,6 @@ class Bench:
 
 
 _LAST_DATASET: dict[tuple[str, str, bool], Any] = {}
-
-
-def described_metric(metric: Metric) -> tuple[str, dict[str, Any]]:
-    """Name, and the record's entry; a value that is not finite becomes null with a reason."""
-    value, reason = metric.value, metric.reason
-    if value is not None and not -float("inf") < float(value) < float("inf"):
-        value, reason = None, reason or f"the evaluator answered {value}"
-    return metric.name, {
-        "value": None if value is None else float(value),
-        "unit": metric.unit,
-        "higher_is_better": metric.higher_is_better,
-        "std": metric.std,
-        "n": metric.n,
-        "reason": reason or None,
-    }
 
 
 def status_of(error: Exception) -> str:

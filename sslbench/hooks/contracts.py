@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 from sslbench.errors import UserError
 
 if TYPE_CHECKING:
-    from torch import Generator, Tensor
+    from torch import Generator, Tensor, device, nn
+
+    from sslbench.train.models import Method
 
 ViewKind = Literal["global", "local"]
 Verdict = Literal["holds", "fails", "undecided"]
@@ -124,8 +126,9 @@ class Split:
     skipped: int = 0
     """images that could not be read and were left out, because the user said so"""
     maps: Mapping[str, MapReader | Tensor] = field(default_factory=dict)
-    """what is known of each pixel, in the order of the images: ``mask``, uint8, 0 for the ground and 1, 2... for
-    objects, 1 being the one that the label is about; ``depth``, float32, 0..1, greater is farther"""
+    """what is known of each pixel, in the order of the images: ``mask``, uint8, 0 for the ground, 1, 2... for objects
+    (1 being the one that the label is about) or for classes of things, 255 where nobody knows; ``depth``, float32,
+    0..1, greater is farther, NaN where nobody knows"""
     unlabelled: ImageReader | Tensor | None = None
     """of a training split: other images, without labels, which methods are trained on in the place of these"""
 
@@ -149,6 +152,20 @@ class Dataset(Protocol):
 
 
 @dataclass(frozen=True)
+class JudgedInput:
+    """What an encoder that somebody else trained wants to be given, where that is not the data set's."""
+
+    size: int
+    """side of the images, pixels"""
+    mean: tuple[float, float, float]
+    """per channel, of values in 0..1"""
+    std: tuple[float, float, float]
+    crop: float = 1.0
+    """share of the shorter side that the centre crop keeps, in (0, 1]"""
+    interpolation: Literal["bilinear", "bicubic"] = "bilinear"
+
+
+@dataclass(frozen=True)
 class FeatureSet:
     """Frozen features of one split."""
 
@@ -159,6 +176,56 @@ class FeatureSet:
     factors: Mapping[str, Tensor] = field(default_factory=dict)
 
 
+SplitName = Literal["train", "test"]
+
+
+class JudgedModel(Protocol):
+    """A trained model and its images, for an evaluator that frozen features are not enough for.
+
+    Images, maps and rows of the ``FeatureSet`` of a split have the same order. Nothing here may be changed: the
+    model is shared by all evaluators, and the harness checks that it is as it was.
+    """
+
+    device: device
+    mask_ratio: float | None
+    method: Method
+    """as trained, in eval mode"""
+
+    @property
+    def image_size(self) -> int:
+        """Side of the images that the encoder is given, pixels."""
+        ...
+
+    def encoder(self) -> nn.Module:
+        """A copy of what was trained, to be trained on: normalised float ``[B, 3, S, S]`` -> ``[B, D]``. In training
+        mode; every parameter has a gradient, also those that the training before kept as they were."""
+        ...
+
+    def scratch(self, seed: int) -> nn.Module:
+        """The same architecture as ``seed`` initialises it, untrained; as ``encoder`` in all else."""
+        ...
+
+    def pixels(self, split: SplitName, indices: Tensor) -> Tensor:
+        """uint8 ``[B, 3, H, W]`` on the device, as the data set has them; ``indices`` int64 ``[B]``."""
+        ...
+
+    def normalise(self, images: Tensor) -> Tensor:
+        """float ``[B, 3, S, S]`` in 0..1, such as an augmentation answers -> what the encoder is given."""
+        ...
+
+    def images(self, split: SplitName, indices: Tensor) -> Tensor:
+        """The view for judging, normalised float ``[B, 3, S, S]``; ``indices`` int64 ``[B]``."""
+        ...
+
+    def maps(self, split: SplitName, name: str, indices: Tensor) -> Tensor:
+        """``[B, S, S]`` of the data set's map ``name`` in the same view, by the nearest pixel, of the map's dtype."""
+        ...
+
+    def autocast(self) -> Any:
+        """A context in which the encoder runs in the precision of the run."""
+        ...
+
+
 @dataclass(frozen=True)
 class EvaluationData:
     """What an evaluator judges. Fit on ``train``, report on ``test``; choose nothing by ``test``."""
@@ -166,7 +233,10 @@ class EvaluationData:
     train: FeatureSet
     test: FeatureSet
     classes: int
+    """0 without labels"""
     seed: int
+    model: JudgedModel | None = None
+    """for an evaluator whose spec says ``uses_model``"""
 
 
 @dataclass(frozen=True)
@@ -183,6 +253,9 @@ class Metric:
     """number of those draws"""
     reason: str = ""
     """why ``value`` is None"""
+    per_image: Tensor | None = field(default=None, compare=False, repr=False)
+    """the metric of each test image, in order, float ``[N]`` (right or wrong as 1 or 0), whose mean is ``value``:
+    lets two methods be compared image by image"""
 
 
 @runtime_checkable

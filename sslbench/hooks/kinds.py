@@ -66,12 +66,19 @@ class MethodSpec(Spec):
     for each point of an axis it does not use."""
     needs: Words = NOTHING
     """what the backbone must provide, such as ``tokens``"""
+    provides: Words | Callable[[Any], Words] = NOTHING
+    """what evaluators may need beyond what the backbone provides, such as ``reconstruction``; ``encoder``, ``tokens``
+    and ``attention`` where the method brings a network of its own. A function of the parameters where it depends on
+    them"""
     trains: bool = True
     """False for a method that takes no training step"""
     uses_labels: bool = False
     """True: ``build`` is also given ``classes``, the number of classes, and ``forward`` the batch's ``labels``"""
     augmentation: str = "none"
     """the paper's augmentation: what ``auto`` means where the data set recommends none"""
+
+    def provided(self, params: Params) -> Words:
+        return self.provides(params) if callable(self.provides) else self.provides
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,7 +87,8 @@ class BackboneSpec(Spec):
 
     kind: ClassVar[str] = "backbone"
     provides: Words | Callable[[Any], Words] = NOTHING
-    """such as ``tokens``; a function of the parameters where it depends on them"""
+    """``tokens``, and ``attention`` where it has a class token; a function of the parameters where it depends on
+    them. Every backbone also provides ``encoder``, a network that can be trained on"""
 
     def provided(self, params: Params) -> Words:
         return self.provides(params) if callable(self.provides) else self.provides
@@ -94,10 +102,14 @@ class DatasetSpec(Spec):
     build: Callable[..., Dataset]
     fingerprint: Callable[[Any], str]
     """parameters -> a short text that changes when the data does; must not read every image"""
-    provides: Words = frozenset({"labels"})
-    """of ``labels``, ``factors``, and the names of its maps, such as ``mask`` and ``depth``"""
+    provides: Words | Callable[[Any], Words] = frozenset({"labels"})
+    """of ``labels``, ``factors``, and the names of its maps, such as ``mask`` and ``depth``; a function of the
+    parameters where it depends on them"""
     recommends: Mapping[str, str] = field(default_factory=dict)
     """what ``auto`` means on this data set, by axis, such as ``{"augmentation": "affine"}``"""
+
+    def provided(self, params: Params) -> Words:
+        return self.provides(params) if callable(self.provides) else self.provides
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,7 +119,10 @@ class EvaluatorSpec(Spec):
     kind: ClassVar[str] = "evaluator"
     build: Callable[[Any], Evaluator]
     needs: Words = frozenset({"labels"})
-    """what the data set must provide"""
+    """what the data set, the backbone or the method must provide: ``labels``, ``factors``, ``mask``, ``depth``;
+    ``encoder``, ``tokens``, ``attention``; ``reconstruction``"""
+    uses_model: bool = False
+    """True: it is also given the model and the images (``EvaluationData.model``), not features alone"""
     headline: str | Callable[[Any], str] = ""
     """the metric to rank by; a function of the parameters where its name depends on them"""
 

@@ -37,7 +37,7 @@ class MaskingParams(Params):
 class SimulatorParams(Params):
     """What every simulator has: how many seeds its verdicts rest on."""
 
-    claim_seeds: int = param(20, "seeds that the claims are judged on, from the one given upwards", ge=1)
+    claim_seeds: int = param(20, "seeds that the claims are judged on, from the one given upwards", ge=1, le=1000)
 
 
 class MethodParams(Params):

@@ -20,12 +20,13 @@ def step_flops_per_image(
     """Floating-point operations per source image of forward and backward, a multiply-add counted as two.
 
     Matrix products, convolutions and attention only, as torch's ``FlopCounterMode`` knows them; views, norms,
-    optimizer and moving averages are not in it. Counted on a copy on the meta device, so it takes neither memory
-    nor arithmetic; None where a method cannot run there.
+    optimizer and moving averages are not in it. Counted on a copy on the meta device, whose tensors have shapes and no
+    numbers, so it takes neither memory nor arithmetic, however large the method and the batch; None where a method
+    cannot run there.
     """
     state = torch.random.get_rng_state()
     try:
-        shadow = copy.deepcopy(method).to("meta").train()
+        shadow = on_meta(method).train()
         views = [torch.empty(batch_size, 3, v.size, v.size, device="meta") for v in shadow.views]
         mask = None
         if shadow.mask_grid is not None and mask_ratio is not None:
@@ -42,3 +43,14 @@ def step_flops_per_image(
         return None
     finally:
         torch.random.set_rng_state(state)
+
+
+def on_meta(method: Method) -> Method:
+    """A copy without numbers. No tensor of the method is copied on the way, and none of the copy holds memory."""
+    memo: dict[int, object] = {}
+    for tensor in (*method.parameters(), *method.buffers()):
+        empty = torch.empty_like(tensor, device="meta")
+        memo[id(tensor)] = (
+            torch.nn.Parameter(empty, tensor.requires_grad) if isinstance(tensor, torch.nn.Parameter) else empty
+        )
+    return copy.deepcopy(method, memo).to("meta")

@@ -1,12 +1,15 @@
-"""Peak memory of a stretch of work."""
+"""Memory of a stretch of work: the peak, what there is now, what is left."""
 
 from __future__ import annotations
 
+import ctypes
+from contextlib import suppress
 from pathlib import Path
 
 import torch
 
 STATUS, CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
+MEMINFO = Path("/proc/meminfo")
 
 
 class PeakMemory:
@@ -32,9 +35,40 @@ class PeakMemory:
             return torch.cuda.max_memory_allocated(self._device)
         if not self._known:
             return None
-        try:
-            lines = STATUS.read_text().splitlines()
-        except OSError:
-            return None
-        peak = next((line for line in lines if line.startswith("VmHWM:")), None)
-        return int(peak.split()[1]) * 1024 if peak else None
+        return kibibytes(STATUS, "VmHWM:")
+
+    def reserved_bytes(self) -> int | None:
+        """What torch's allocator held of the GPU, handed out or not; None on a CPU."""
+        return torch.cuda.max_memory_reserved(self._device) if self._device.type == "cuda" else None
+
+
+def kibibytes(path: Path, name: str) -> int | None:
+    """A figure of one of Linux's status files, in bytes; None elsewhere."""
+    try:
+        lines = path.read_text().splitlines()
+    except OSError:
+        return None
+    found = next((line for line in lines if line.startswith(name)), None)
+    return int(found.split()[1]) * 1024 if found else None
+
+
+def used_bytes(device: torch.device) -> int | None:
+    """Now: on CUDA what torch's allocator has handed out, on a CPU the resident memory of the process."""
+    return torch.cuda.memory_allocated(device) if device.type == "cuda" else kibibytes(STATUS, "VmRSS:")
+
+
+def available_bytes(device: torch.device) -> int | None:
+    """What could still be had: of the GPU, what torch holds unused included; of the system, without swapping."""
+    if device.type == "cuda":
+        free, _ = torch.cuda.mem_get_info(device)
+        return free + torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+    return kibibytes(MEMINFO, "MemAvailable:")
+
+
+def release_unused(device: torch.device) -> None:
+    """Give freed memory back, so that what comes next is seen to need it. On a CPU where libc can (glibc)."""
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
+        return
+    with suppress(OSError, AttributeError):
+        ctypes.CDLL(None).malloc_trim(0)

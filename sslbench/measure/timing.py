@@ -1,91 +1,241 @@
-"""Time per training step, without slowing the step down."""
+"""How long one step takes: the protocol behind every speed that sslbench tells.
+
+Warm-up until the times are steady, at least ten steps. Then steps without a pause: on CUDA one event after each and no
+synchronisation until the end, when events and wall clock must agree; on a CPU the wall clock with the process's CPU
+time beside it. Every sample is kept. Inside the timed run the loss must be finite and the parameters must change, and
+nothing may change any more once the clock has stopped.
+"""
 
 from __future__ import annotations
 
+import gc
 import statistics
 import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
+from torch import Tensor
 
-WARMUP_STEPS = 10
-"""Steps left out at the start: allocator, kernel selection, caches. At most a fifth of all steps."""
+from sslbench.measure.clocks import Clock, Laps, clock_for, contended
+from sslbench.measure.evidence import Loss, check_changes, check_losses, checksum
+from sslbench.measure.memory import PeakMemory
+
+WARMUP_STEPS, MOST_WARMUP_STEPS = 10, 60
+STEADY_WINDOW, STEADY = 5, 0.1
+"""steady: the median of the last 5 steps is within 10% of that of the 5 before"""
+TIMED_STEPS, LEAST_TIMED_STEPS = 50, 10
 
 
 @dataclass(frozen=True)
-class StepTimes:
-    """What a row of the results says about speed. Times are wall clock; None where nothing was measured."""
+class Arm:
+    """A step to be timed, alone or against others."""
 
-    images_per_second: float | None = None
-    """source images (not views) through steady steps, data wait included"""
-    step_ms_median: float | None = None
-    step_ms_iqr: float | None = None
-    data_wait_share: float | None = None
-    """share of the step spent waiting for the batch of source images"""
-
-    @classmethod
-    def of(cls, step_ms: list[float], wait_ms: list[float], batch_size: int) -> StepTimes:
-        """Summary of raw samples, warm-up left out."""
-        skip = min(WARMUP_STEPS, len(step_ms) // 5)
-        steps, waits = step_ms[skip:], wait_ms[skip:]
-        if not steps or sum(steps) <= 0:
-            return cls()
-        if len(steps) > 1:
-            low, _, high = statistics.quantiles(steps, n=4, method="inclusive")
-        else:
-            low = high = steps[0]
-        return cls(
-            images_per_second=1000 * batch_size * len(steps) / sum(steps),
-            step_ms_median=statistics.median(steps),
-            step_ms_iqr=high - low,
-            data_wait_share=min(1.0, sum(waits) / sum(steps)),
-        )
+    step: Callable[[], Loss]
+    """one call, one step. A training step answers its loss, on the device: reading it back would wait"""
+    images: int
+    """source images of one step; 1 where a call is all there is to count"""
+    parameters: Sequence[Tensor] | None
+    """what a training step must change; None for work that trains nothing, whose results nobody checks"""
+    compiled: bool = False
+    """whether the first call compiles"""
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
 
 
-@dataclass
-class StepClock:
-    """Raw step times of one training.
+@dataclass(frozen=True)
+class WarmUp:
+    """The steps before the clock counts."""
 
-    ``begin()`` before the batch is fetched, ``fetched()`` when it is there, ``end()`` after the optimizer step.
-    On CUDA, ``end()`` records an event and reads no clock of the device: the times between events are read in
-    ``drain()``, which waits for the device and is called rarely. The time between two drains is never a step.
+    steps: int
+    steady: bool
+    first_step_ms: float
+    compile_ms: float | None
+    step_ms: float
+    """median of the last ones"""
+    peak_allocated_bytes: int | None
+    peak_reserved_bytes: int | None
+
+
+@dataclass(frozen=True)
+class Timing:
+    """What a step costs. Times are milliseconds of wall clock (CPU) or of the device's clock (CUDA)."""
+
+    images: int
+    step_ms: tuple[float, ...]
+    """every timed step, in order"""
+    warm_up: WarmUp
+    wall_ms: float
+    """of the whole timed run"""
+    cpu_ms: float | None
+    """median CPU time of the process a step, all threads together; None on CUDA"""
+    contended: bool | None
+    """whether other programs took cores from it; None on CUDA"""
+    final_loss: float | None
+
+    @property
+    def median_ms(self) -> float:
+        return statistics.median(self.step_ms)
+
+    @property
+    def p20_ms(self) -> float:
+        return percentile(self.step_ms, 20)
+
+    @property
+    def p80_ms(self) -> float:
+        return percentile(self.step_ms, 80)
+
+    @property
+    def iqr_ms(self) -> float:
+        return percentile(self.step_ms, 75) - percentile(self.step_ms, 25)
+
+    @property
+    def images_per_second(self) -> float:
+        """Source images in the time of the median step."""
+        return 1000 * self.images / self.median_ms
+
+    def described(self) -> dict[str, Any]:
+        """JSON-able, without the raw samples."""
+        names = ("median_ms", "iqr_ms", "p20_ms", "p80_ms", "images_per_second", "cpu_ms", "contended", "final_loss")
+        warm = self.warm_up
+        return {
+            **{name: getattr(self, name) for name in names},
+            "steps": len(self.step_ms),
+            "warmup_steps": warm.steps,
+            "steady": warm.steady,
+            "first_step_ms": warm.first_step_ms,
+            "compile_ms": warm.compile_ms,
+            "peak_allocated_bytes": warm.peak_allocated_bytes,
+            "peak_reserved_bytes": warm.peak_reserved_bytes,
+        }
+
+
+def measure_steps(
+    step: Callable[[], Loss],
+    *,
+    device: torch.device | str,
+    images: int,
+    parameters: Sequence[Tensor] | None,
+    compiled: bool = False,
+    steps: int = TIMED_STEPS,
+    seconds: float | None = None,
+    warmup: int = WARMUP_STEPS,
+    clock: Clock | None = None,
+) -> Timing:
+    """Time one step function.
+
+    ``step``, ``images``, ``parameters``, ``compiled``: see ``Arm``. ``steps`` are timed, or as many (at least 10) as
+    fit into ``seconds``. ``clock`` is for tests. Raises TimingError where the clocks disagree, a loss is not finite,
+    no parameter changed, or parameters still change after the clock has stopped.
     """
+    arm = Arm(step, images, parameters, compiled, torch.device(device))
+    warm = warm_up(arm, warmup, seconds)
+    count = steps_within(seconds, warm.step_ms, steps)
+    (timing,) = time_in_order([arm], [warm], [0] * count, clock or clock_for(arm.device))
+    return timing
 
-    device: torch.device
-    step_ms: list[float] = field(default_factory=list)
-    wait_ms: list[float] = field(default_factory=list)
 
-    def __post_init__(self) -> None:
-        self._begun = 0.0
-        self._events: list[torch.cuda.Event] = []
+def steps_within(seconds: float | None, step_ms: float, most: int) -> int:
+    """How many fit into a budget: at least 10 (or ``most``, where that is less)."""
+    if seconds is None:
+        return most
+    return min(most, max(LEAST_TIMED_STEPS, int(1000 * seconds / max(step_ms, 1e-6))))
 
-    def begin(self) -> None:
-        self._begun = time.perf_counter()
-        if self.device.type == "cuda" and not self._events:
-            self._mark()
 
-    def fetched(self) -> None:
-        self.wait_ms.append(1000 * (time.perf_counter() - self._begun))
+def warm_up(arm: Arm, least: int = WARMUP_STEPS, seconds: float | None = None) -> WarmUp:
+    """Run until steady: at least ``least`` steps, at most 60 or, once ``least`` are done, ``seconds``."""
+    memory = PeakMemory(arm.device)
+    taken: list[float] = []
+    steady = False
+    began = time.perf_counter()
+    while len(taken) < max(least, 2) or not steady:
+        before = time.perf_counter()
+        arm.step()
+        synchronise(arm.device)
+        taken.append(1000 * (time.perf_counter() - before))
+        steady = is_steady(taken)
+        spent = seconds is not None and time.perf_counter() - began > seconds
+        if len(taken) >= max(least, 2) and (spent or len(taken) >= MOST_WARMUP_STEPS):
+            break
+    return WarmUp(
+        steps=len(taken),
+        steady=steady,
+        first_step_ms=taken[0],
+        compile_ms=max(0.0, taken[0] - taken[1]) if arm.compiled else None,
+        step_ms=statistics.median(taken[-STEADY_WINDOW:]),
+        peak_allocated_bytes=memory.bytes(),
+        peak_reserved_bytes=memory.reserved_bytes(),
+    )
 
-    def end(self) -> None:
-        if self.device.type == "cuda":
-            self._mark()
-        else:
-            self.step_ms.append(1000 * (time.perf_counter() - self._begun))
 
-    def _mark(self) -> None:
-        event = torch.cuda.Event(enable_timing=True)
-        event.record()
-        self._events.append(event)
+def is_steady(step_ms: Sequence[float]) -> bool:
+    if len(step_ms) < 2 * STEADY_WINDOW:
+        return False
+    last = statistics.median(step_ms[-STEADY_WINDOW:])
+    before = statistics.median(step_ms[-2 * STEADY_WINDOW : -STEADY_WINDOW])
+    return abs(last - before) <= STEADY * before
 
-    def drain(self) -> None:
-        """Read the events since the last drain; waits for the device."""
-        if len(self._events) > 1:
-            self._events[-1].synchronize()
-            pairs = zip(self._events, self._events[1:], strict=False)
-            self.step_ms += [first.elapsed_time(second) for first, second in pairs]
-        self._events = []
 
-    def summary(self, batch_size: int) -> StepTimes:
-        self.drain()
-        return StepTimes.of(self.step_ms, self.wait_ms, batch_size)
+def synchronise(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+def time_in_order(
+    arms: Sequence[Arm],
+    warm: Sequence[WarmUp],
+    order: Sequence[int],
+    clock: Clock,
+    counts: Sequence[bool] | None = None,
+) -> tuple[Timing, ...]:
+    """Step the arms in an order (places in ``arms``), one clock over all, and check each. One timing an arm.
+
+    ``counts``: which steps of the order are samples; all by default.
+    """
+    before = [checksum(arm.parameters) for arm in arms]
+    laps, losses = run_laps([arms[place] for place in order], clock)
+    check_changes([arm.parameters for arm in arms], before, max(laps.step_ms))
+    busy = contended(laps, torch.get_num_threads())
+    timings = []
+    for place, arm in enumerate(arms):
+        mine = [lap for lap, at in enumerate(order) if at == place]
+        final = check_losses([losses[lap] for lap in mine]) if arm.parameters is not None else None
+        mine = [lap for lap in mine if counts is None or counts[lap]]
+        cpu = [laps.cpu_ms[lap] for lap in mine] if laps.cpu_ms else []
+        timings.append(
+            Timing(
+                images=arm.images,
+                step_ms=tuple(laps.step_ms[lap] for lap in mine),
+                warm_up=warm[place],
+                wall_ms=laps.wall_ms,
+                cpu_ms=statistics.median(cpu) if cpu else None,
+                contended=busy,
+                final_loss=final,
+            )
+        )
+    return tuple(timings)
+
+
+def run_laps(row: Sequence[Arm], clock: Clock) -> tuple[Laps, list[Loss]]:
+    """The timed run itself: nothing in it but the steps and the clock's marks."""
+    losses: list[Loss] = []
+    gc.collect()
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        clock.start()
+        for arm in row:
+            loss = arm.step()
+            losses.append(loss.detach() if isinstance(loss, Tensor) else loss)
+            clock.mark()
+        return clock.stop(), losses
+    finally:
+        if collecting:
+            gc.enable()
+
+
+def percentile(samples: Sequence[float], percent: int) -> float:
+    """Linear between the two nearest samples (numpy's default)."""
+    if len(samples) == 1:
+        return samples[0]
+    return statistics.quantiles(samples, n=100, method="inclusive")[percent - 1]

@@ -65,6 +65,8 @@ class Pretraining:
     """of the data"""
     harness: str
     """code of the training loop"""
+    curve: tuple[Choice, ...] = ()
+    """evaluators that judge while it trains"""
 
     @cached_property
     def choices(self) -> dict[str, Choice]:
@@ -98,6 +100,14 @@ class Pretraining:
         return {"code": {"the harness": self.harness, **code}, "data": self.fingerprint}
 
     @cached_property
+    def curve_asked(self) -> dict[str, Any]:
+        """What is judged while it trains; empty for nothing. It changes no weight and is no part of the key."""
+        if not self.curve or not getattr(self.method.spec, "trains", True) or not self.training.epochs:
+            return {}
+        evaluators = [{**choice.description, "code": choice.code} for choice in self.curve]
+        return {"every": self.training.curve_every, "evaluators": evaluators}
+
+    @cached_property
     def key(self) -> str:
         return digest([self.description, self.inputs])
 
@@ -115,7 +125,9 @@ class Cell:
     def inputs(self) -> dict[str, Any]:
         inputs = self.pretraining.inputs
         evaluator = {f"evaluator {self.evaluator.name!r}": self.evaluator.code}
-        return {"code": {**inputs["code"], **evaluator}, "data": inputs["data"]}
+        curve = self.pretraining.curve_asked
+        asked = {"curve": curve} if curve else {}
+        return {"code": {**inputs["code"], **evaluator}, "data": inputs["data"], **asked}
 
     @cached_property
     def description(self) -> str:
@@ -154,6 +166,11 @@ class Cell:
         }
 
 
+def has_curve(before: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
+    """Whether a record with the inputs ``before`` has the curve that ``now`` asks for, if any."""
+    return "curve" not in now or before.get("curve") == now["curve"]
+
+
 def changed(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
     """Why a record of the same description is stale, in words."""
     old, new = before.get("code", {}), now.get("code", {})
@@ -162,4 +179,6 @@ def changed(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
     ]
     if before.get("data") != now.get("data"):
         reasons.insert(0, "the data changed")
+    if not has_curve(before, now):
+        reasons.append("it has no curve" if "curve" not in before else "its curve is of other settings or older code")
     return "; ".join(reasons) or "its key changed"

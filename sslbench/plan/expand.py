@@ -16,6 +16,8 @@ from sslbench.plan.identity import harness_identity, plugin_identity
 from sslbench.plan.reference import Reference, parse_reference, read_reference
 from sslbench.plan.suite import AXES, RawSuite, Training, check_layout
 
+KNOWN_OF_DATA = frozenset({"labels", "factors", "mask", "depth"})
+"""What only a data set can provide."""
 AUTO = "auto"
 """As an augmentation: what the data set recommends, else the method's own."""
 
@@ -42,6 +44,8 @@ class Suite:
     registry: Registry
     defaults: Mapping[str, Choice]
     """augmentations that ``auto`` may mean, by name"""
+    curve: tuple[Choice, ...] = ()
+    """evaluators that judge during training"""
 
 
 def resolve_suite(raw: RawSuite, overrides: Overrides, registry: Registry) -> Suite:
@@ -64,16 +68,37 @@ def resolve_suite(raw: RawSuite, overrides: Overrides, registry: Registry) -> Su
         mistakes += wrong
         found, wrong = look_up(axis, references, registry, training.preset)
         mistakes += wrong
-        mistakes += long_warmups(found, training.epochs) if axis == "method" else []
+        mistakes += long_warmups(found, training.epochs) if layout and axis == "method" else []
         chosen[axis] = found
     defaults, wrong = auto_augmentations(chosen, registry, training.preset)
+    mistakes += wrong
+    curve, wrong = read_curve(raw, training, registry)
     mistakes += wrong
     if layout is not None and not mistakes:
         mistakes += empty_axes(raw, chosen)
     if mistakes or layout is None:
         raise UserError(*dict.fromkeys(mistakes))
     seeds = tuple(dict.fromkeys(layout.seeds))
-    return Suite(layout.name or raw.name, chosen, seeds, training, registry, defaults)
+    return Suite(layout.name or raw.name, chosen, seeds, training, registry, defaults, curve)
+
+
+def read_curve(raw: RawSuite, training: Training, registry: Registry) -> tuple[tuple[Choice, ...], list[str]]:
+    """The evaluators that judge during training, none without ``curve_every``; and one line per mistake."""
+    where = f"{raw.source}: training.curve"
+    if not training.curve_every:
+        unused = "curve" in training.model_fields_set
+        return (), [f"{where} is given, but curve_every = 0 asks for no curve; set curve_every"] if unused else []
+    references: list[Reference] = []
+    mistakes: list[str] = []
+    for place, item in enumerate(training.curve):
+        try:
+            references.append(read_reference(item, f"{where}[{place}]"))
+        except UserError as error:
+            mistakes += error.messages
+    names = [reference.name for reference in references]
+    mistakes += [f"{where} names evaluator {name!r} twice" for name in dict.fromkeys(names) if names.count(name) > 1]
+    found, wrong = look_up("evaluator", references, registry, training.preset)
+    return tuple(filter(None, found)), mistakes + wrong
 
 
 def long_warmups(methods: Sequence[Choice | None], epochs: int) -> list[str]:
@@ -199,13 +224,14 @@ def expand(suite: Suite) -> list[Cell]:
                     suite.training,
                     fingerprint,
                     harness,
+                    suite.curve,
                 )
                 if shared.key in seen:
                     continue
                 seen.add(shared.key)
                 reason = senseless(method, backbone, dataset)
                 for evaluator in filter(None, suite.axes["evaluator"]):
-                    cells.append(Cell(shared, evaluator, reason or unjudgeable(evaluator, dataset)))
+                    cells.append(Cell(shared, evaluator, reason or unjudgeable(evaluator, shared)))
     return cells
 
 
@@ -227,7 +253,7 @@ def combinations(suite: Suite, dataset: Choice) -> Iterator[tuple[Choice, Choice
 def senseless(method: Choice, backbone: Choice | None, dataset: Choice) -> str | None:
     """Why a method cannot work with a backbone or a data set, or None."""
     labels = isinstance(method.spec, MethodSpec) and method.spec.uses_labels
-    if labels and isinstance(dataset.spec, DatasetSpec) and "labels" not in dataset.spec.provides:
+    if labels and isinstance(dataset.spec, DatasetSpec) and "labels" not in dataset.spec.provided(dataset.params):
         return f"{method.name} trains on labels; data set {dataset.name} has none"
     if backbone is None or not isinstance(method.spec, MethodSpec) or not isinstance(backbone.spec, BackboneSpec):
         return None
@@ -237,11 +263,25 @@ def senseless(method: Choice, backbone: Choice | None, dataset: Choice) -> str |
     return None
 
 
-def unjudgeable(evaluator: Choice, dataset: Choice) -> str | None:
-    """Why an evaluator cannot judge on a data set, or None."""
-    if not isinstance(evaluator.spec, EvaluatorSpec) or not isinstance(dataset.spec, DatasetSpec):
+def unjudgeable(evaluator: Choice, shared: Pretraining) -> str | None:
+    """Why an evaluator cannot judge a pretraining, or None."""
+    spec, dataset, method = evaluator.spec, shared.dataset.spec, shared.method.spec
+    if (
+        not isinstance(spec, EvaluatorSpec)
+        or not isinstance(dataset, DatasetSpec)
+        or not isinstance(method, MethodSpec)
+    ):
         return None
-    missing = evaluator.spec.needs - dataset.spec.provides
+    known = dataset.provided(shared.dataset.params)
+    of_data = spec.needs & (KNOWN_OF_DATA | known)
+    missing = of_data - known
     if missing:
-        return f"{evaluator.name} needs {', '.join(sorted(missing))}; data set {dataset.name} has none"
+        return f"{evaluator.name} needs {', '.join(sorted(missing))}; data set {shared.dataset.name} has none"
+    provided = method.provided(shared.method.params)
+    if shared.backbone is not None and isinstance(shared.backbone.spec, BackboneSpec):
+        provided |= {"encoder"} | shared.backbone.spec.provided(shared.backbone.params)
+    missing = spec.needs - of_data - provided
+    if missing:
+        who = f"{shared.method.name} on {shared.backbone.name}" if shared.backbone else shared.method.name
+        return f"{evaluator.name} needs {', '.join(sorted(missing))}; {who} has none"
     return None

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
-from sslbench.plan.cell import Cell, Pretraining, changed
+from sslbench.plan.cell import Cell, Pretraining, changed, has_curve
 
 State = Literal["done", "to run", "stale", "skipped"]
 
@@ -72,7 +72,7 @@ def judge(cell: Cell, memory: Memory | None, fresh: bool, keep_stale: bool) -> P
     good = {key: inputs for key, inputs, status in known if status in ("done", "collapsed")}
     if fresh:
         return Planned(cell, "to run", "asked for afresh" if good else "")
-    if cell.key in good:
+    if cell.key in good and has_curve(good[cell.key], cell.inputs):
         return Planned(cell, "done", record=cell.key)
     if good:
         key, inputs = list(good.items())[-1]

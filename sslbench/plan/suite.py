@@ -5,14 +5,16 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from importlib import resources
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from sslbench.errors import UserError, did_you_mean
 from sslbench.hooks.params import validation_lines
+from sslbench.plan.builtin import builtin_suites
+
+__all__ = ["builtin_suites", "read_suite"]
 
 AXES = ("method", "augmentation", "masking", "dataset", "backbone", "evaluator")
 
@@ -37,6 +39,26 @@ class Training(BaseModel):
     compile: bool = Field(False, description="torch.compile the method")
     time_limit: float | None = Field(None, gt=0, description="seconds one pretraining may take")
     checkpoint_every: float = Field(15.0, gt=0, description="seconds between two checkpoints")
+    curve_every: int = Field(0, ge=0, description="epochs between two judgings during training; 0: none")
+    curve: tuple[str | dict[str, Any], ...] = Field(
+        ("knn", "label-free"), min_length=1, description="evaluators that judge during training, if curve_every > 0"
+    )
+
+    @field_validator("curve", mode="before")
+    @classmethod
+    def _one_or_more(cls, given: Any) -> Any:
+        return (given,) if isinstance(given, str) else given
+
+
+class Size(BaseModel):
+    """What a size puts in the place of the suite's own words: whole axes, the seeds, single training settings."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    summary: str = ""
+    axes: dict[str, list[Any]] = Field(default_factory=dict)
+    seeds: list[int] | None = Field(None, min_length=1)
+    training: dict[str, Any] = Field(default_factory=dict)
 
 
 class SuiteFile(BaseModel):
@@ -49,6 +71,7 @@ class SuiteFile(BaseModel):
     axes: dict[str, list[Any]] = Field(default_factory=dict)
     seeds: list[int] = Field([0], min_length=1)
     training: Training = Training()
+    sizes: dict[str, Size] = Field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -61,15 +84,24 @@ class RawSuite:
     data: Mapping[str, Any] = field(default_factory=dict)
 
 
-def builtin_suites() -> dict[str, Any]:
-    """Name -> file of each suite that comes with sslbench."""
-    folder = resources.files("sslbench.plan") / "suites"
-    return {item.name.removesuffix(".toml"): item for item in folder.iterdir() if item.name.endswith(".toml")}
+def read_suite(name: str, size: str | None = None, folder: str = "suites") -> RawSuite:
+    """A built-in suite of a folder by name, or a TOML file by path, in one of its sizes where ``size`` names one.
+
+    Raises UserError if it is neither, does not parse or has no such size.
+    """
+    text, source = text_of(name, folder)
+    try:
+        data = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise UserError(f"{source}: not valid TOML: {error}") from None
+    path = Path(name)
+    raw = RawSuite(path.stem if path.suffix == ".toml" else name, source, data)
+    return raw if size is None else sized(raw, size)
 
 
-def read_suite(name: str) -> RawSuite:
-    """A built-in suite by name, or a TOML file by path. Raises UserError if it is neither or does not parse."""
-    builtin = builtin_suites()
+def text_of(name: str, folder: str = "suites") -> tuple[str, str]:
+    """A suite's TOML, and where it was written."""
+    builtin = builtin_suites(folder)
     path = Path(name)
     if name in builtin:
         text, source = builtin[name].read_text(encoding="utf-8"), name
@@ -83,15 +115,40 @@ def read_suite(name: str) -> RawSuite:
         raise UserError(
             f"unknown suite {name!r}{hint} (built in: {', '.join(sorted(builtin))}; or the path of a .toml file)"
         )
-    try:
-        data = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise UserError(f"{source}: not valid TOML: {error}") from None
-    return RawSuite(path.stem if path.suffix == ".toml" else name, source, data)
+    return text, source
+
+
+def sized(raw: RawSuite, size: str) -> RawSuite:
+    """The suite with the words of its table ``[sizes.SIZE]`` in the place of its own. Raises UserError without one."""
+    sizes = raw.data.get("sizes")
+    known = dict(sizes) if isinstance(sizes, Mapping) else {}
+    if size not in known:
+        allowed = f"sizes: {', '.join(known)}" if known else "it has none: a table [sizes.NAME] says what is different"
+        raise UserError(f"{raw.source}: unknown size {size!r}{did_you_mean(size, list(known))} ({allowed})")
+    given = known[size] if isinstance(known[size], Mapping) else {}
+    data = {**raw.data, "name": f"{raw.data.get('name') or raw.name}-{size}"}
+    for key, value in given.items():
+        own = data.get(key)
+        both = isinstance(value, Mapping) and isinstance(own, Mapping)
+        data[key] = {**(own or {}), **value} if both else value
+    return RawSuite(f"{raw.name}-{size}", raw.source, data)
 
 
 def check_layout(raw: RawSuite) -> tuple[SuiteFile | None, list[str]]:
-    """The suite, or None, and one line per mistake. Plugins are not looked up here."""
+    """The suite, or None, and one line per mistake, those of its sizes included. Plugins are not looked up here."""
+    layout, mistakes = validated(raw)
+    for size, given in (layout.sizes if layout else {}).items():
+        wrong = validated(sized(raw, size))[1]
+        wrong += [
+            f"{raw.source}: unknown axis 'sizes.{size}.axes.{name}' (allowed: {', '.join(AXES)})"
+            for name in given.axes
+            if name not in AXES
+        ]
+        mistakes += [f"{line} (in size {size!r})" if "sizes." not in line else line for line in wrong]
+    return (None if mistakes else layout), mistakes
+
+
+def validated(raw: RawSuite) -> tuple[SuiteFile | None, list[str]]:
     try:
         return SuiteFile.model_validate(dict(raw.data)), []
     except ValidationError as error:
@@ -106,7 +163,8 @@ def layout_lines(error: ValidationError) -> list[str]:
             lines.append(line)
             continue
         *parents, key = (str(part) for part in item["loc"])
-        allowed = list((Training if parents == ["training"] else SuiteFile).model_fields)
+        model = Training if parents == ["training"] else Size if parents[:1] == ["sizes"] else SuiteFile
+        allowed = list(model.model_fields)
         where = "".join(f"{part}." for part in parents) + key
         lines.append(f"unknown key {where!r}{did_you_mean(key, allowed)} (allowed: {', '.join(allowed)})")
     return lines

@@ -1,20 +1,23 @@
-"""Records -> one row a recipe, with mean, standard deviation and count over its seeds."""
+"""Records -> one row a recipe, with mean, standard deviation, 95% interval and count over its seeds."""
 
 from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from statistics import fmean, stdev
 from typing import TYPE_CHECKING, Any
 
 from sslbench.report.rows import AXES, Record, Row, as_text, assigned, differing, evaluator_of, gather, telling
+from sslbench.statistics.student import half_width
 
 if TYPE_CHECKING:
     from pandas import DataFrame
 
+MANY = 3
+"""Metrics of one evaluator that the main table has room for."""
 JUDGED = ("done", "collapsed")
 """Statuses whose metrics are measurements."""
 SPEED = {
@@ -38,6 +41,10 @@ class Quality:
     name: str
     unit: str
     higher_is_better: bool
+    table: str = ""
+    """of an evaluator with many metrics: the title of a table of its own"""
+    detail: bool = False
+    """in that table alone; the headline is in the main one too"""
 
 
 @dataclass(frozen=True)
@@ -58,8 +65,9 @@ class Aggregate:
 
     ``lines`` has one for each of ``rows``, in their order, all with the same columns: the axes; ``KIND.PARAMETER``
     for each parameter that tells rows apart; ``seeds`` (their number) and ``status``; for each metric and each
-    quantity of ``SPEED``: ``_mean``, ``_std`` (ddof 1, null for one seed) and ``_n`` over seeds; for a metric with
-    repeated draws inside the evaluator also ``_draws_std`` and ``_draws_n`` (root mean square and mean over seeds).
+    quantity of ``SPEED``, over seeds: ``_mean``, ``_std`` (ddof 1), ``_low`` and ``_high`` (Student's 95% interval of
+    the mean), these three null for one seed, and ``_n``; for a metric with repeated draws inside the evaluator also
+    ``_draws_std`` and ``_draws_n`` (root mean square and mean over seeds).
     """
 
     rows: tuple[Row, ...]
@@ -76,6 +84,10 @@ class Aggregate:
     """data set -> images that were left out"""
     older: int
     """records left out because newer code or data made the same cell again"""
+    values: Mapping[tuple[int, str], Mapping[int, float]] = field(default_factory=dict)
+    """(row, metric) -> seed -> value"""
+    sources: Mapping[tuple[int, str], Mapping[int, Record]] = field(default_factory=dict)
+    """the same -> the record that has it"""
 
     @cached_property
     def table(self) -> DataFrame:
@@ -105,6 +117,13 @@ def aggregate(records: Iterable[Record]) -> Aggregate:
     judged = [value for value in values if value["judged"]]
     tells = telling(rows)
     skipped = Counter(str(r["reason"]) for r in records if r["status"] == "skipped")
+    measured: dict[tuple[int, str], dict[int, float]] = {}
+    sources: dict[tuple[int, str], dict[int, Record]] = {}
+    for value in judged:
+        if value["value"] is not None:
+            place, seed = (value["row"], value["label"]), value["record"]["seed"]
+            measured.setdefault(place, {})[seed] = float(value["value"])
+            sources.setdefault(place, {})[seed] = value["record"]
     return Aggregate(
         rows=tuple(rows),
         lines=tuple(
@@ -120,6 +139,8 @@ def aggregate(records: Iterable[Record]) -> Aggregate:
         skipped=dict(skipped),
         images_skipped=images_skipped(rows),
         older=older,
+        values=measured,
+        sources=sources,
     )
 
 
@@ -130,9 +151,11 @@ def values_of(place: int, record: Record) -> list[dict[str, Any]]:
         {
             "row": place,
             "name": metric,
+            "record": record,
             "evaluator": as_text([name, params]),
             "evaluator_name": name,
             "evaluator_params": params,
+            "headline": record.get("headline"),
             "judged": record["status"] in JUDGED,
             **{key: facts.get(key) for key in ("value", "unit", "higher_is_better", "std", "n", "reason")},
         }
@@ -160,12 +183,35 @@ def name_metrics(values: Sequence[dict[str, Any]]) -> tuple[list[Quality], dict[
         words += [assigned(own["evaluator_params"], differing(same))]
         tag = " ".join(filter(None, words))
         labels[name, evaluator] = f"{name} ({tag})" if tag else name
+    shown = [key for key in keys if key in measured or key[1] not in useful]
+    titles = crowded(shown, first)
     qualities = [
-        Quality(labels[key], key[0], first[key]["unit"] or "", bool(first[key]["higher_is_better"]))
-        for key in keys
-        if key in measured or key[1] not in useful
+        Quality(
+            labels[key],
+            key[0],
+            first[key]["unit"] or "",
+            bool(first[key]["higher_is_better"]),
+            titles.get(key[1], ""),
+            key[1] in titles and key[0] != first[key]["headline"],
+        )
+        for key in shown
     ]
     return qualities, labels
+
+
+def crowded(shown: Sequence[tuple[str, str]], first: Mapping[tuple[str, str], Mapping[str, Any]]) -> dict[str, str]:
+    """Evaluators that show more than ``MANY`` metrics and say which is the headline -> their names, with the
+    parameters that tell them apart."""
+    known = {evaluator: facts for (_, evaluator), facts in first.items()}
+    found = {}
+    for evaluator, facts in known.items():
+        own = [name for name, other in shown if other == evaluator]
+        if len(own) > MANY and facts["headline"] in own:
+            name = facts["evaluator_name"]
+            same = [other["evaluator_params"] for other in known.values() if other["evaluator_name"] == name]
+            told = assigned(facts["evaluator_params"], differing(same))
+            found[evaluator] = f"{name} ({told})" if told else name
+    return found
 
 
 def natural(name: str) -> list[Any]:
@@ -195,12 +241,25 @@ def status_of(row: Row) -> str:
 
 
 def summed_up(name: str, values: Sequence[float]) -> dict[str, Any]:
-    """Mean, standard deviation (ddof 1; null for fewer than two) and count, as columns."""
+    """Mean, standard deviation (ddof 1) and interval (null for fewer than two) and count, as columns."""
+    mean = fmean(values) if values else None
+    std = stdev(values) if len(values) > 1 else None
+    low, high = interval(mean, std, len(values))
     return {
-        f"{name}_mean": fmean(values) if values else None,
-        f"{name}_std": stdev(values) if len(values) > 1 else None,
+        f"{name}_mean": mean,
+        f"{name}_std": std,
+        f"{name}_low": low,
+        f"{name}_high": high,
         f"{name}_n": len(values),
     }
+
+
+def interval(mean: float | None, std: float | None, n: int) -> tuple[float | None, float | None]:
+    """Student's 95% interval of a mean; (None, None) for fewer than two values."""
+    if mean is None or std is None:
+        return None, None
+    half = half_width(std, n)
+    return mean - half, mean + half
 
 
 def statistics(judged: Sequence[dict[str, Any]], qualities: Sequence[Quality], rows: int) -> list[dict[str, Any]]:

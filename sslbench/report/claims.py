@@ -12,7 +12,7 @@ from sslbench.report.simulations import MARKS, tally
 
 UNTOLD = "…"
 """marks a claim that no run has judged yet"""
-WIDTHS = {"claim": 34, "evidence": 38, "command": 26}
+WIDTHS = {"claim": 33, "evidence": 36, "command": 26}
 """characters of a terminal for each column with long texts"""
 
 

@@ -6,9 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sslbench.report.aggregate import Problem, Quality
+from sslbench.report.curves import best_of_curve
 from sslbench.report.figures import listed
 from sslbench.report.view import View
 
+NOT_TOLD_APART = (
+    "paired t-test over seeds that both have, p at least 0.05 after Holm's correction; where these are fewer than two:"
+    " within the best one's ±"
+)
 SPEEDS = (
     "img/s: source images per second of training, waiting for data included",
     "step ms (IQR): median time of a training step (interquartile range)",
@@ -28,11 +33,12 @@ class Block:
     lines: Sequence[str]
 
 
-def below(view: View, best: str) -> list[Block]:
-    """All blocks that have something to say. ``best`` says what the best values are marked with."""
+def below(view: View, best: str, tie: str) -> list[Block]:
+    """All blocks that have something to say. ``best`` and ``tie`` say what values are marked with."""
     found = view.found
     blocks = [
-        Block("", legend(view, best) if view.order else []),
+        Block("", legend(view, best, tie) if view.order else []),
+        Block("best epoch of curve, chosen on the judged images (the table has the last epoch)", best_of_curve(view)),
         Block("not done", [told(view, problem) for problem in found.problems]),
         Block(
             "not measured",
@@ -44,7 +50,7 @@ def below(view: View, best: str) -> list[Block]:
     return [block for block in blocks if block.lines]
 
 
-def legend(view: View, best: str) -> list[str]:
+def legend(view: View, best: str, tie: str) -> list[str]:
     lines = []
     for better in (True, False):
         names = [with_unit(q) for q in view.found.qualities if q.higher_is_better == better]
@@ -52,7 +58,10 @@ def legend(view: View, best: str) -> list[str]:
             lines.append(f"{', '.join(names)}: {'higher' if better else 'lower'} is better")
     lines += spreads(view)
     if any(view.best.values()):
-        lines.append(f"{best}: best of its column on a data set, and what lies within the best one's spread")
+        lines.append(f"{best}: best of its column on a data set")
+    if any(view.ties.values()):
+        few = "; two seeds tell hardly anything apart: run more" if view.seeds == 2 else ""
+        lines.append(f"{tie}: not told apart from the best ({NOT_TOLD_APART}{few})")
     return [*lines, *SPEEDS]
 
 

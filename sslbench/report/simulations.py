@@ -135,14 +135,22 @@ def table(rows: Rows, as_markdown: bool = False) -> str:
 
 
 def fitting(names: list[str], rows: Rows) -> list[list[str]]:
-    """The columns in blocks that fit the terminal; each block begins with those that tell the rows apart."""
+    """The columns in as few blocks as fit the terminal, about equally wide; each block begins with those that tell
+    the rows apart."""
     if width(names, rows) <= WIDTH:
         return [names]
     lengths = range(1, len(names))
     keys = next((n for n in lengths if len({tuple(str(row[k]) for k in names[:n]) for row in rows}) == len(rows)), 0)
+    blocks = cut(names, keys, rows, WIDTH)
+    narrower = (cut(names, keys, rows, limit) for limit in range(WIDTH // 2, WIDTH, 4))
+    return next((even for even in narrower if len(even) == len(blocks)), blocks)
+
+
+def cut(names: list[str], keys: int, rows: Rows, limit: int) -> list[list[str]]:
+    """Blocks of columns, each filled up to ``limit`` characters, after the first ``keys`` columns in every one."""
     blocks: list[list[str]] = []
     for name in names[keys:]:
-        if blocks and width([*blocks[-1], name], rows) <= WIDTH:
+        if blocks and width([*blocks[-1], name], rows) <= limit:
             blocks[-1].append(name)
         else:
             blocks.append([*names[:keys], name])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +11,7 @@ from sslbench.report.aggregate import Aggregate, Quality
 from sslbench.report.figures import NOTHING, decimals, fixed, listed, median_and_iqr, missing, percent, three_digits
 from sslbench.report.grid import Column
 from sslbench.report.rows import Row, assigned
+from sslbench.report.ties import not_told_apart
 
 NAMES = ("dataset", "method", "augmentation", "masking", "backbone", "training")
 """Columns of words, from left to right. One that says the same on all rows is said above the table instead."""
@@ -44,6 +45,14 @@ class Style:
     """width at which the words on the left are broken; 0: never"""
 
 
+@dataclass(frozen=True)
+class Marks:
+    """How values of note are shown."""
+
+    best: Callable[[str], str]
+    tie: Callable[[str], str]
+
+
 STYLES = (
     Style(),
     Style(2, True),
@@ -66,7 +75,9 @@ class View:
         different = {kind: len(set(names) - {""}) for kind, names in self.names.items()}
         self.kept = [kind for kind in NAMES if kind == ALWAYS or different[kind] > 1]
         self.order = self._sorted()
-        self.best = {quality.label: self._best(quality) for quality in found.qualities}
+        ranked = {quality.label: self._ranked(quality) for quality in found.qualities}
+        self.best = {label: best for label, (best, _) in ranked.items()}
+        self.ties = {label: ties for label, (_, ties) in ranked.items()}
 
     def _name(self, row: Row, kind: str) -> str:
         """A plugin's name with the parameters that tell it from another row's; of the training settings only those."""
@@ -80,19 +91,19 @@ class View:
         return f"{name} ({told})" if told else name
 
     def _sorted(self) -> list[int]:
-        measured = (q for q in self.found.qualities if not all(map(missing, self._means(q))))
+        measured = (q for q in self.found.qualities if not q.detail and not all(map(missing, self.means(q))))
         first = next(measured, None)
 
         def place(row: int) -> tuple[str, bool, float]:
             dataset = self.names["dataset"][row]
-            if first is None or missing(self._means(first)[row]):
+            if first is None or missing(self.means(first)[row]):
                 return dataset, True, 0.0
-            value = float(self._means(first)[row])
+            value = float(self.means(first)[row])
             return dataset, False, -value if first.higher_is_better else value
 
         return sorted(range(len(self.found.rows)), key=place)
 
-    def _means(self, quality: Quality) -> list[Any]:
+    def means(self, quality: Quality) -> list[Any]:
         return [line[f"{quality.label}_mean"] for line in self.found.lines]
 
     def spread(self, quality: Quality, row: int) -> tuple[float, str, int] | None:
@@ -103,19 +114,38 @@ class View:
                 return float(line[f"{label}_{std}"]), over, int(line[f"{label}_{n}"])
         return None
 
-    def _best(self, quality: Quality) -> set[int]:
-        """Of each data set with rows to compare: the best, and what lies within the best's spread."""
-        means, sign = self._means(quality), 1 if quality.higher_is_better else -1
-        best = set()
-        for dataset in dict.fromkeys(self.names["dataset"]):
-            rows = [r for r in self.order if self.names["dataset"][r] == dataset and not missing(means[r])]
-            if len(rows) < 2:
+    def rivals(self, quality: Quality) -> list[list[int]]:
+        """Of each data set: the rows that a metric ranks, best first."""
+        means, sign = self.means(quality), 1 if quality.higher_is_better else -1
+        groups: dict[str, list[int]] = {}
+        for row in self.order:
+            if not missing(means[row]):
+                groups.setdefault(self.names["dataset"][row], []).append(row)
+        return [sorted(rows, key=lambda r: -sign * means[r]) for rows in groups.values()]
+
+    def _ranked(self, quality: Quality) -> tuple[set[int], set[int]]:
+        """Of each data set with rows to compare: the best, and what is not told apart from it."""
+        means, label = self.means(quality), quality.label
+        best, ties = set(), set()
+        for top, *others in self.rivals(quality):
+            if not others:
                 continue
-            top = max(rows, key=lambda r: sign * means[r])
+            equal = {row for row in others if means[row] == means[top]}
             spread = self.spread(quality, top)
-            margin = spread[0] if spread else 0.0
-            best |= {r for r in rows if sign * (means[top] - means[r]) <= margin}
-        return best
+            values = [self.found.values[row, label] for row in (top, *others)]
+            told = not_told_apart(values[0], values[1:], margin=spread[0] if spread else 0.0)
+            best |= {top, *equal}
+            ties |= {row for row, tie in zip(others, told, strict=True) if tie and row not in equal}
+        return best, ties
+
+    @property
+    def seeds(self) -> int:
+        """The most that a row has."""
+        return max((line["seeds"] for line in self.found.lines), default=0)
+
+    def recipe(self, row: int) -> str:
+        """A row in words: what tells it from the others."""
+        return " ".join(filter(None, (self.names[kind][row] for kind in self.kept)))
 
     def title(self, suite: str) -> str:
         """What is the same for all rows."""
@@ -142,18 +172,32 @@ class View:
                 words.append(in_words(values[0]))
         return [word for word in words if word]
 
-    def columns(self, style: Style, mark: Callable[[str], str]) -> list[Column]:
-        """All columns; ``mark`` is put on the best values."""
-        columns = self._words(style)
-        columns += [Column(q.label, self._values(q, style, mark), number=True) for q in self.found.qualities]
+    def columns(self, style: Style, marks: Marks) -> list[Column]:
+        """Of the main table, with marks on the best values and on those not told apart from them."""
+        columns = self.words(style)
+        columns += self._qualities([q for q in self.found.qualities if not q.detail], style, marks)
         columns += self._speeds(style)
         statuses = [str(self.found.lines[row]["status"]) for row in self.order]
         if len(set(statuses)) > 1 or any("done" not in s or "," in s for s in statuses):
             columns.append(Column("status", [broken(status, style.wrap) for status in statuses]))
         return columns
 
-    def _words(self, style: Style) -> list[Column]:
-        names = {kind: [self.names[kind][row] for row in self.order] for kind in self.kept}
+    @property
+    def tables(self) -> list[str]:
+        """Titles of the evaluators that have a table of their own, below the main one."""
+        return list(dict.fromkeys(quality.table for quality in self.found.qualities if quality.table))
+
+    def columns_of(self, table: str, style: Style, marks: Marks) -> list[Column]:
+        """Of such a table: all metrics of its evaluator."""
+        own = [quality for quality in self.found.qualities if quality.table == table]
+        return self.words(style) + self._qualities(own, style, marks)
+
+    def _qualities(self, qualities: Sequence[Quality], style: Style, marks: Marks) -> list[Column]:
+        return [Column(q.label, self._values(q, style, marks), number=True) for q in qualities]
+
+    def words(self, style: Style, rows: Sequence[int] | None = None) -> list[Column]:
+        """The columns that say which recipe a line is about; ``rows``: of these, in the place of all."""
+        names = {kind: [self.names[kind][row] for row in (self.order if rows is None else rows)] for kind in self.kept}
         headers = {kind: kind for kind in self.kept}
         if style.join_masking and "masking" in self.kept:
             pairs = zip(names[ALWAYS], names.pop("masking"), strict=True)
@@ -164,8 +208,8 @@ class View:
             for kind, column in names.items()
         ]
 
-    def _values(self, quality: Quality, style: Style, mark: Callable[[str], str]) -> list[str]:
-        means = self._means(quality)
+    def _values(self, quality: Quality, style: Style, marks: Marks) -> list[str]:
+        means = self.means(quality)
         places = decimals(means)
         cells = []
         for row in self.order:
@@ -177,7 +221,11 @@ class View:
             if spread:
                 text += f"{style.plus_minus}{fixed(spread[0], places, style.leading_zero)}"
                 text += "d" if spread[1] == "draws" else ""
-            cells.append(mark(text) if row in self.best[quality.label] else text)
+            if row in self.best[quality.label]:
+                text = marks.best(text)
+            elif row in self.ties[quality.label]:
+                text = marks.tie(text)
+            cells.append(text)
         return cells
 
     def _speeds(self, style: Style) -> list[Column]:

@@ -7,7 +7,10 @@ import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 
 @dataclass(frozen=True)
@@ -28,6 +31,10 @@ class PretrainingFiles:
     @property
     def features(self) -> Path:
         return self.folder / "features.safetensors"
+
+    def per_image(self, cell: str) -> Path:
+        """A cell's metrics on each test image, if its evaluator knows them."""
+        return self.folder / "per_image" / f"{cell}.safetensors"
 
     @property
     def facts(self) -> Path:
@@ -53,6 +60,18 @@ class PretrainingFiles:
 
     def remove(self) -> None:
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def read_per_image(path: Path) -> dict[str, NDArray[Any]]:
+    """Metric -> uint8 or float16 ``[N]``, one value for each test image, in order; empty where there is no such file
+    or it is damaged."""
+    from safetensors import SafetensorError
+    from safetensors.numpy import load_file
+
+    try:
+        return dict(load_file(path))
+    except (OSError, SafetensorError):
+        return {}
 
 
 def pretraining_files(out: Path, key: str) -> PretrainingFiles:

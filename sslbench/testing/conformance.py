@@ -34,7 +34,8 @@ from sslbench.hooks.kinds import (
     Spec,
 )
 from sslbench.hooks.params import resolve
-from sslbench.testing.fakes import TinyBackbone, TinyTokenBackbone, blobs
+from sslbench.testing.fakes import TinyBackbone, TinyTokenBackbone, blobs, judged_scenes
+from sslbench.train.checkpoint import weights_digest
 from sslbench.train.models import Backbone, Method, TokenBackbone
 
 SIZE = 16
@@ -164,12 +165,12 @@ def attention_problems(backbone: Backbone, images: Tensor) -> Problems:
     if not isinstance(backbone, TokenBackbone):
         yield "it says that it provides attention but is no sslbench.TokenBackbone"
         return
-    tokens = backbone.prefix_tokens + backbone.grid[0] * backbone.grid[1]
+    patches = backbone.grid[0] * backbone.grid[1]
     found = backbone.attention(images)
-    if found.ndim != 4 or found.shape[0] != 3 or found.shape[2:] != (tokens, tokens):
-        yield f"attention answered {list(found.shape)}, not [3, heads, {tokens}, {tokens}]"
-    elif found.min() < 0 or not torch.allclose(found.sum(dim=-1), torch.ones(()), atol=1e-4):
-        yield "the rows of its attention are not shares that sum to 1"
+    if found.ndim != 3 or found.shape[0] != 3 or found.shape[2] != patches:
+        yield f"attention answered {list(found.shape)}, not [3, heads, {patches}]"
+    elif found.min() < 0 or found.sum(dim=-1).max() > 1 + 1e-4:
+        yield "its attention is no share of 1: it is negative, or sums to more"
 
 
 def of_method(spec: Spec, params: Any) -> Problems:
@@ -229,20 +230,34 @@ def training_problems(method: Method, ratio: float | None, uses_labels: bool = F
 
 
 def of_evaluator(spec: Spec, params: Any) -> Problems:
-    data = blobs(per_class=40)
+    assert isinstance(spec, EvaluatorSpec)
+    data = judged_scenes() if spec.uses_model else blobs(per_class=40)
     before = data.train.features.clone()
+    weights = weights_digest(data.model.method) if data.model else ""
     metrics = list(spec.build(params).evaluate(data))
     if not metrics:
         yield "it yields no metric"
     for metric in metrics:
         if metric.value is not None and not math.isfinite(metric.value):
             yield f"{metric.name} is {metric.value}; what cannot be measured is None"
+        if metric.value is None and not metric.reason:
+            yield f"{metric.name} is None without a reason"
     if not torch.equal(before, data.train.features):
         yield "it changed the features, which other evaluators share"
+    if data.model and weights_digest(data.model.method) != weights:
+        yield "it changed the model, which other evaluators share"
     again = {metric.name: metric.value for metric in spec.build(params).evaluate(data)}
     if again != {metric.name: metric.value for metric in metrics}:
         yield "not the same for the same features and seed"
-    broken = FeatureSet(torch.full_like(before, math.nan), data.train.labels)
+    if spec.ranked_by(params) not in again:
+        yield f"its headline {spec.ranked_by(params)!r} is none of its metrics: {', '.join(again)}"
+    if not spec.uses_model:
+        yield from nan_problems(spec, params, data)
+
+
+def nan_problems(spec: EvaluatorSpec, params: Any, data: EvaluationData) -> Problems:
+    """Features that are no numbers must not become a figure."""
+    broken = FeatureSet(torch.full_like(data.train.features, math.nan), data.train.labels, data.train.factors)
     for metric in spec.build(params).evaluate(EvaluationData(broken, broken, data.classes, data.seed)):
         if metric.value is not None:
             yield f"{metric.name} is {metric.value} for features that are not numbers; it must be None with a reason"
@@ -261,22 +276,23 @@ def of_dataset(spec: Spec, params: Any) -> Problems:
         images = split.images[torch.arange(min(3, len(split)))]
         if images.dtype != torch.uint8 or images.shape[1:] != (3, dataset.image_size, dataset.image_size):
             yield f"{name}: images are {images.dtype} {list(images.shape)}, not uint8 [B, 3, S, S] of its image_size"
-        if "labels" in spec.provides:
+        provided = spec.provided(params)
+        if "labels" in provided:
             labels = split.labels
             if labels is None or labels.dtype != torch.int64 or len(labels) != len(split):
                 yield f"{name}: labels must be int64 [{len(split)}]"
             elif len(labels) and not 0 <= int(labels.min()) <= int(labels.max()) < len(dataset.classes):
                 yield f"{name}: labels are not within 0..{len(dataset.classes) - 1}"
-        yield from known_problems(spec, split, dataset.image_size, name)
+        yield from known_problems(provided, split, dataset.image_size, name)
 
 
-def known_problems(spec: DatasetSpec, split: Split, size: int, name: str) -> Problems:
+def known_problems(provided: frozenset[str], split: Split, size: int, name: str) -> Problems:
     """Factors and maps: what the spec promises is there, and what is there has its dtype and shape."""
-    promised = spec.provides - {"labels", "factors"}
+    promised = provided - {"labels", "factors"}
     if promised != set(split.maps):
         yield f"{name}: maps {sorted(split.maps)}, but it provides {sorted(promised)}"
-    if ("factors" in spec.provides) != bool(split.factors):
-        yield f"{name}: {len(split.factors)} factors, but it provides {sorted(spec.provides)}"
+    if ("factors" in provided) != bool(split.factors):
+        yield f"{name}: {len(split.factors)} factors, but it provides {sorted(provided)}"
     for factor, values in split.factors.items():
         if values.shape != (len(split),) or values.dtype not in (torch.int64, torch.float32):
             given = f"{values.dtype} {list(values.shape)}"

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
-from sslbench.hooks.contracts import EvaluationData, FeatureSet, Split
-from sslbench.train.models import Backbone, TokenBackbone
+from sslbench.hooks.contracts import EvaluationData, FeatureSet, Progress, Split, ViewRequest
+from sslbench.train.data import judged
+from sslbench.train.features import extract_all
+from sslbench.train.judged_model import TrainedModel
+from sslbench.train.models import Backbone, Method, TokenBackbone
 
 
 class TinyBackbone(Backbone):
@@ -45,18 +49,56 @@ class TinyTokenBackbone(TokenBackbone):
         tokens = torch.cat([self.class_token.expand(len(tokens), -1, -1), tokens], dim=1)
         return tokens + self.mix(tokens.mean(dim=1, keepdim=True)).tanh()
 
+    def attention(self, images: Tensor) -> Tensor:
+        patches = self.embed(images)
+        scores = torch.stack([patches.sum(dim=2), -patches.sum(dim=2)], dim=1)
+        return scores.softmax(dim=2)
+
     def forward(self, images: Tensor) -> Tensor:
         return self.encode(self.embed(images))[:, 1:].mean(dim=1)
 
 
-@dataclass(frozen=True)
+class TinyPainter(Method):
+    """Takes no training step; paints hidden patches in the mean colour of the visible ones."""
+
+    def __init__(self, image_size: int = 16) -> None:
+        super().__init__()
+        self.backbone = TinyTokenBackbone(image_size)
+
+    @property
+    def views(self) -> tuple[ViewRequest, ...]:
+        return ()
+
+    @property
+    def encoder(self) -> nn.Module:
+        return self.backbone
+
+    @property
+    def mask_grid(self) -> tuple[int, int]:
+        return self.backbone.grid
+
+    def forward(
+        self, views: Sequence[Tensor], *, mask: Tensor | None, progress: Progress
+    ) -> tuple[Tensor, Mapping[str, Tensor]]:
+        raise RuntimeError("a method that takes no training step has no loss")
+
+    def reconstruct(self, images: Tensor, mask: Tensor) -> Tensor:
+        rows, cols = self.backbone.grid
+        side = self.backbone.patch_size
+        hidden = mask.view(-1, 1, rows, cols).repeat_interleave(side, 2).repeat_interleave(side, 3)
+        visible = (images * ~hidden).sum(dim=(2, 3), keepdim=True) / (~hidden).sum(dim=(2, 3), keepdim=True)
+        return torch.where(hidden, visible, images)
+
+
+@dataclass
 class TinyDataset:
-    """Two classes of noisy 8 px images, one bright above, one bright below."""
+    """Two classes of noisy 8 px images, one bright above, one bright below. The bright half is the ``mask``; the
+    ``depth`` is greatest below; the factors are ``half`` (the class) and ``light`` (the mean brightness)."""
 
     train_images: int = 64
     test_images: int = 32
     image_size: int = 8
-    classes: tuple[str, ...] = ("above", "below")
+    classes: Sequence[str] = ("above", "below")
     mean: tuple[float, float, float] = (0.4, 0.4, 0.4)
     std: tuple[float, float, float] = (0.25, 0.25, 0.25)
 
@@ -68,7 +110,12 @@ class TinyDataset:
         half = self.image_size // 2
         images[labels == 0, :, :half] += 100
         images[labels == 1, :, half:] += 100
-        return Split(images.to(torch.uint8), labels)
+        images = images.to(torch.uint8)
+        mask = torch.zeros(count, self.image_size, self.image_size, dtype=torch.uint8)
+        mask[labels == 0, :half], mask[labels == 1, half:] = 1, 1
+        depth = torch.linspace(0, 1, self.image_size)[:, None].expand(count, -1, self.image_size).contiguous()
+        factors = {"half": labels, "light": images.float().mean(dim=(1, 2, 3)) / 255}
+        return Split(images, labels, factors, maps={"mask": mask, "depth": depth})
 
 
 def blobs(classes: int = 3, per_class: int = 30, dim: int = 8, seed: int = 0, noise: float = 0.3) -> EvaluationData:
@@ -82,3 +129,18 @@ def blobs(classes: int = 3, per_class: int = 30, dim: int = 8, seed: int = 0, no
         return FeatureSet(features, labels)
 
     return EvaluationData(part(), part(), classes, seed)
+
+
+def judged_scenes(method: Method | None = None, seed: int = 0, image_size: int = 16) -> EvaluationData:
+    """Features, model and images, as an evaluator whose spec says ``uses_model`` gets them: a ``TinyDataset`` and,
+    unless another is given, an untrained ``TinyPainter``."""
+
+    def make(seed: int) -> Method:
+        torch.manual_seed(seed)
+        return TinyPainter(image_size)
+
+    data = judged(TinyDataset(image_size=image_size), judge_on="test", train_images=None, image_size=None)
+    device = torch.device("cpu")
+    model = TrainedModel(method or make(seed), make, data, device, mask_ratio=0.75)
+    found = extract_all(model.method.encoder, data, device, "fp32")
+    return EvaluationData(found.train, found.test, data.classes, seed, model)

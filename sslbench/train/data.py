@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from sslbench.errors import UserError
-from sslbench.hooks.contracts import Dataset, ImageReader, MapReader, Split
+from sslbench.hooks.contracts import Dataset, ImageReader, JudgedInput, MapReader, Split
 from sslbench.train.ahead import ahead
 from sslbench.train.randomness import Stream
 
@@ -34,6 +34,11 @@ class Judged:
     skipped: int = 0
     """images that could not be read and were left out, of both splits"""
     unlabelled: Split | None = None
+
+    @property
+    def judged_input(self) -> JudgedInput:
+        """What encoders are given that do not say otherwise."""
+        return JudgedInput(self.image_size, self.mean, self.std)
 
     @property
     def pretraining(self) -> Split:

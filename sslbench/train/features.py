@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from sslbench.hooks.contracts import FeatureSet, Split
+from sslbench.hooks.contracts import FeatureSet, JudgedInput, Split
 from sslbench.train.checkpoint import load_tensors, save_tensors, weights_digest
 from sslbench.train.data import Judged, in_turn
 from sslbench.train.precision import autocast
-from sslbench.train.views import Normalise, centre_view
+from sslbench.train.views import JudgingView
 
 COLLAPSED_SPREAD = 0.01
 """Below this spread, features of different images are equal but for 1e-4 of their length squared."""
@@ -57,15 +58,20 @@ def extract(
     return torch.cat(parts).clone()
 
 
-def extract_all(encoder: nn.Module, data: Judged, device: torch.device, precision: str, batch: int = 256) -> Extraction:
-    """Features of both splits. Raises RuntimeError if the encoder changed while being read."""
-    normalise = Normalise(data.mean, data.std, device)
+def extract_all(
+    encoder: nn.Module,
+    data: Judged,
+    device: torch.device,
+    precision: str,
+    batch: int = 256,
+    wanted: JudgedInput | None = None,
+) -> Extraction:
+    """Features of both splits; ``wanted`` is the input of an encoder that has its own. Raises RuntimeError if the
+    encoder changed while being read."""
+    view = JudgingView(wanted or data.judged_input, device)
     was_training = encoder.training
     encoder.eval()
     before = weights_digest(encoder)
-
-    def view(images: Tensor) -> Tensor:
-        return normalise(centre_view(images, data.image_size))
 
     begin = time.perf_counter()
     train = extract(encoder, data.train, view, batch, device, precision)
@@ -83,6 +89,10 @@ def extract_all(encoder: nn.Module, data: Judged, device: torch.device, precisio
         seconds,
         (len(data.train) + len(data.test)) / seconds,
     )
+
+
+class StaleFeatures(Exception):
+    """Features that are kept were made of something else than what is asked for."""
 
 
 def on(labels: Tensor | None, device: torch.device) -> Tensor | None:
@@ -103,20 +113,27 @@ def spread(features: Tensor) -> float | None:
     return float(directions.var(dim=0, unbiased=False).sum().sqrt())
 
 
-def save_extraction(path: Path, found: Extraction) -> None:
-    """Keep features and labels beside the weights that made them."""
+def save_extraction(path: Path, found: Extraction, made_of: Mapping[str, Any] | None = None) -> None:
+    """Keep features and labels beside the weights that made them; ``made_of`` says what they came from, JSON-able."""
     tensors = {"train/features": found.train.features, "test/features": found.test.features}
     for name, part in (("train", found.train), ("test", found.test)):
         if part.labels is not None:
             tensors[f"{name}/labels"] = part.labels
         tensors |= {f"{name}/factors/{factor}": values for factor, values in part.factors.items()}
     facts = {"spread": found.spread, "seconds": found.seconds, "images_per_second": found.images_per_second}
-    save_tensors(path, tensors, facts)
+    save_tensors(path, tensors, {**facts, "made_of": dict(made_of or {})})
 
 
-def load_extraction(path: Path, device: torch.device) -> Extraction:
-    """What ``save_extraction`` kept, on ``device``."""
+def load_extraction(path: Path, device: torch.device, made_of: Mapping[str, Any] | None = None) -> Extraction:
+    """What ``save_extraction`` kept, on ``device``; on a CPU the file is mapped into memory, not read.
+
+    ``made_of``: what the features must come from, as far as it is named here. Raises StaleFeatures for others.
+    """
     tensors, facts = load_tensors(path)
+    kept = facts.get("made_of", {})
+    for what, wanted in (made_of or {}).items():
+        if kept.get(what) != wanted:
+            raise StaleFeatures(f"{path} was made with {what} {kept.get(what)}, not {wanted}")
 
     def part(name: str) -> FeatureSet:
         prefix = f"{name}/factors/"

@@ -9,7 +9,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from sslbench.errors import UserError
-from sslbench.hooks.contracts import Progress, ViewRequest
+from sslbench.hooks.contracts import JudgedInput, Progress, ViewRequest
 
 
 class Backbone(nn.Module, ABC):
@@ -44,10 +44,9 @@ class TokenBackbone(Backbone):
         """``[B, n, token_dim]``, any n patches -> ``[B, prefix_tokens + n, token_dim]``, after the final norm."""
 
     def attention(self, images: Tensor) -> Tensor:
-        """Attention of the last block: ``[B, 3, S, S]`` -> ``[B, heads, prefix_tokens + N, prefix_tokens + N]``, the
-        share of its attention that each token (row) pays to each (column); N patches. For a backbone whose spec
-        provides ``attention``."""
-        raise NotImplementedError
+        """How much the class token attends to each patch in the last block: float ``[B, heads, rows * cols]``,
+        after the softmax over all tokens. For backbones that provide ``attention``."""
+        raise NotImplementedError(f"{type(self).__name__} provides no attention")
 
     def stochastic_depth(self, rate: float) -> None:
         """From now on leave residual branches out at random while training, per sample, with a probability that rises
@@ -73,6 +72,12 @@ class Method(nn.Module, ABC):
         """What is judged: normalised float ``[B, 3, S, S]`` -> features ``[B, D]``."""
 
     @property
+    def judged_input(self) -> JudgedInput | None:
+        """What the encoder wants to be given when it is judged, or None for the run's size and the data set's
+        mean and deviation."""
+        return None
+
+    @property
     def mask_grid(self) -> tuple[int, int] | None:
         """Rows and columns of the masks it wants, or None."""
         return None
@@ -86,6 +91,12 @@ class Method(nn.Module, ABC):
         ``views``: as many as asked for, each normalised float ``[B, 3, size, size]``.
         ``mask``: bool ``[B, rows * cols]``, True = hidden, or None for a method without masking.
         """
+
+    def reconstruct(self, images: Tensor, mask: Tensor) -> Tensor:
+        """Images with their hidden patches painted by the method and the visible ones as given, both normalised
+        float ``[B, 3, S, S]``; ``mask`` bool ``[B, rows * cols]``, True = hidden. For methods that provide
+        ``reconstruction``."""
+        raise NotImplementedError(f"{type(self).__name__} provides no reconstruction")
 
     def check_batch(self, batch_size: int) -> None:
         """Called before the first step with the number of images that ``forward`` will get at once; raises UserError

@@ -10,20 +10,18 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from torch import Tensor
 
 from sslbench.errors import Diverged, TimeLimit, UserError
 from sslbench.hooks.contracts import Augmentation, Masking, Progress
 from sslbench.hooks.params import MethodParams
 from sslbench.measure.memory import PeakMemory
-from sslbench.measure.timing import StepClock, StepTimes
+from sslbench.measure.step_clock import StepClock, StepTimes
 from sslbench.train.checkpoint import load_tensors, restore_training, save_tensors, training_state
+from sslbench.train.curve import Curve
 from sslbench.train.data import Batch, Batches, Judged
 from sslbench.train.models import Method
-from sslbench.train.optimizers import base_rate, build_optimizer, set_rate, set_weight_decay
-from sslbench.train.precision import autocast
-from sslbench.train.randomness import Stream, seed_everything
-from sslbench.train.schedules import cosine, warmup_cosine
+from sslbench.train.randomness import Stream
+from sslbench.train.step import TrainingStep
 from sslbench.train.views import Normalise, TrainingViews
 
 READ_LOSS_EVERY = 25
@@ -40,6 +38,8 @@ class Schedule:
     device: torch.device
     precision: str = "fp32"
     compile: bool = False
+    compile_mode: str | None = None
+    """of ``torch.compile``; ``reduce-overhead`` records CUDA graphs"""
     accumulate: int = 1
     """parts that a batch is worked on in, one after the other, before the optimizer steps"""
     time_limit: float | None = None
@@ -66,6 +66,8 @@ class Trained:
     step_ms: tuple[float, ...] = ()
     resumed_at: int | None = None
     """step at which it went on after an interruption"""
+    losses: tuple[float, ...] = ()
+    """mean of each epoch"""
 
 
 @dataclass(frozen=True)
@@ -96,28 +98,24 @@ class Pretraining:
         on_sight: Callable[[Sight], None] | None = None,
         on_warning: Callable[[str], None] | None = None,
         labels: bool = False,
+        curve: Curve | None = None,
     ) -> None:
-        self.method, self.params, self.schedule = method, params, schedule
-        self.masking, self.mask_ratio = masking, mask_ratio
+        self.method, self.params, self.schedule, self.curve = method, params, schedule, curve
         self.checkpoint, self.on_sight, self.on_warning = checkpoint, on_sight, on_warning
         device = schedule.device
-        # Convolutions follow the layout of their weights; channels last is faster on GPUs and for small images.
-        method.to(device).to(memory_format=torch.channels_last)
         self.batches = Batches(data.pretraining, schedule.batch_size, schedule.seed, device, labels)
         self._check()
         self.views = TrainingViews(augmentation, method.views, Normalise(data.mean, data.std, device))
         self.view_stream = Stream(schedule.seed, "views", device)
-        self.mask_stream = Stream(schedule.seed, "masks", device)
-        groups = method.param_groups(params.weight_decay)
-        self.optimizer = build_optimizer(params, groups, self.batches.batch_size)
-        self.floor = min(1.0, params.lr_end / base_rate(params, self.batches.batch_size))
-        self.scaler = torch.amp.GradScaler(device.type, enabled=schedule.precision == "fp16")
-        self.forward = torch.compile(method) if schedule.compile else method
+        self.update = TrainingStep(
+            method, params, schedule, self.batches.batch_size, self.batches.steps_per_epoch, masking, mask_ratio
+        )
+        self.optimizer, self.scaler = self.update.optimizer, self.update.scaler
         self.clock = StepClock(device)
         self.step, self.spent, self.resumed_at = 0, 0.0, None
         self.peak_before = 0
+        self.losses: list[float] = []
         self.loss_sum = torch.zeros((), device=device, dtype=torch.float64)
-        self.scalars: dict[str, Tensor] = {}
 
     @property
     def total_steps(self) -> int:
@@ -139,7 +137,7 @@ class Pretraining:
         """Train to the last epoch. Raises Diverged or TimeLimit; whatever else the method raises goes through."""
         self.method.train()
         self._resume()
-        memory = PeakMemory(self.schedule.device)
+        self.memory = PeakMemory(self.schedule.device)
         began = saved = time.perf_counter()
         before = self.spent
         per_epoch = self.batches.steps_per_epoch
@@ -160,53 +158,32 @@ class Pretraining:
                 if due or self.step % READ_LOSS_EVERY == 0 or self.step % per_epoch == 0:
                     self.spent = before + now - began
                     self._look(epoch)
+                if self.step % per_epoch == 0:
+                    began += self._end_epoch(epoch + 1)
                 if due:
-                    self._save(memory)
+                    self._save()
                     saved = time.perf_counter()
         if self.schedule.device.type == "cuda":
             torch.cuda.synchronize(self.schedule.device)
         self.spent = before + time.perf_counter() - began
-        return self._trained(memory)
+        return self._trained()
+
+    def _end_epoch(self, epoch: int) -> float:
+        """Note the epoch's loss and add to the curve. Answers the seconds that the curve took.
+
+        Neither its time nor its memory is the training's.
+        """
+        self.losses.append(self.loss_sum.item() / self.batches.steps_per_epoch)
+        if self.curve is None or not self.curve.due(epoch, self.schedule.epochs):
+            return 0.0
+        self.peak_before = self._peak() or 0
+        took = self.curve.add(self.method, self.schedule.device, epoch, self.losses[-1])
+        self.memory = PeakMemory(self.schedule.device)
+        return took
 
     def _train_step(self, batch: Batch, progress: Progress) -> None:
-        schedule, parts = self.schedule, self.schedule.accumulate
-        set_rate(self.optimizer, self._rate(progress))
-        if self.params.weight_decay_end is not None:
-            decay = cosine(self.params.weight_decay, self.params.weight_decay_end, progress.fraction)
-            set_weight_decay(self.optimizer, decay)
         views = self.views(batch.images, self.view_stream.at(progress.step))
-        mask = None
-        if self.masking is not None and self.method.mask_grid is not None and self.mask_ratio is not None:
-            generator = self.mask_stream.at(progress.step)
-            mask = self.masking.sample(len(batch.images), self.method.mask_grid, self.mask_ratio, generator)
-        seed_everything(schedule.seed, "model", progress.step)
-        self.optimizer.zero_grad(set_to_none=True)
-        size = len(batch.images) // parts
-        for part in range(parts):
-            here = slice(part * size, (part + 1) * size)
-            labels = {} if batch.labels is None else {"labels": batch.labels[here]}
-            with autocast(schedule.device, schedule.precision):
-                loss, scalars = self.forward(
-                    [view[here] for view in views],
-                    mask=None if mask is None else mask[here],
-                    progress=progress,
-                    **labels,
-                )
-            # The batch's loss is the mean over its parts.
-            self.scaler.scale(loss / parts).backward()
-            self.loss_sum += loss.detach() / parts
-        self.scaler.unscale_(self.optimizer)
-        self.method.after_backward(progress)
-        self.scaler.step(self.optimizer)
-        self.scaler.update()
-        self.method.after_step(progress)
-        self.scalars = dict(scalars)
-
-    def _rate(self, progress: Progress) -> float:
-        if self.params.schedule == "epoch":
-            return warmup_cosine(progress.epoch, progress.epochs, self.params.warmup_epochs, self.floor)
-        warmup = self.params.warmup_epochs * self.batches.steps_per_epoch
-        return warmup_cosine(progress.step, self.total_steps, warmup, self.floor)
+        self.loss_sum += self.update(views, batch.labels, progress)
 
     def _look(self, epoch: int) -> None:
         """Read the loss back: the only place where the loop waits for the device."""
@@ -226,7 +203,7 @@ class Pretraining:
             sight = Sight(epoch + 1, self.schedule.epochs, self.step, self.total_steps, loss, rate)
             self.on_sight(sight)
 
-    def _save(self, memory: PeakMemory) -> None:
+    def _save(self) -> None:
         if self.checkpoint is None:
             return
         tensors, facts = training_state(self.method, self.optimizer)
@@ -237,7 +214,9 @@ class Pretraining:
             "step": self.step,
             "spent": self.spent,
             "scaler": self.scaler.state_dict(),
-            "peak": self._peak(memory),
+            "peak": self._peak(),
+            "losses": self.losses,
+            "curve": self.curve.facts() if self.curve else None,
         }
         try:
             save_tensors(self.checkpoint, tensors, facts)
@@ -255,6 +234,13 @@ class Pretraining:
             if self.on_warning:
                 self.on_warning(f"checkpoint {self.checkpoint} cannot be read ({error}); training starts anew")
             return
+        if self.curve is not None:
+            known = facts.get("curve")
+            if known is None or known["asked"] != self.curve.asked:
+                if self.on_warning:
+                    self.on_warning("the checkpoint is of a training without this curve; training starts anew")
+                return
+            self.curve.restore(known)
         restore_training(self.method, self.optimizer, tensors, facts)
         if facts["scaler"]:
             self.scaler.load_state_dict(facts["scaler"])
@@ -263,23 +249,24 @@ class Pretraining:
         self.clock.wait_ms = tensors["loop/wait_ms"].tolist()
         self.step = self.resumed_at = facts["step"]
         self.spent, self.peak_before = facts["spent"], facts["peak"] or 0
+        self.losses = facts["losses"]
 
-    def _peak(self, memory: PeakMemory) -> int | None:
-        now = memory.bytes()
+    def _peak(self) -> int | None:
+        now = self.memory.bytes()
         return None if now is None else max(now, self.peak_before)
 
-    def _trained(self, memory: PeakMemory) -> Trained:
-        per_epoch = self.batches.steps_per_epoch
-        final: dict[str, Any] = {name: float(value) for name, value in self.scalars.items()}
+    def _trained(self) -> Trained:
+        final: dict[str, Any] = {name: float(value) for name, value in self.update.scalars.items()}
         return Trained(
             epochs=self.schedule.epochs,
             steps=self.step,
             seconds=self.spent,
-            final_loss=self.loss_sum.item() / per_epoch if self.step else None,
+            final_loss=self.losses[-1] if self.losses else None,
             scalars=final,
             batch_size=self.batches.batch_size,
             times=self.clock.summary(self.batches.batch_size),
-            peak_memory_bytes=self._peak(memory),
+            peak_memory_bytes=self._peak(),
             step_ms=tuple(self.clock.step_ms),
             resumed_at=self.resumed_at,
+            losses=tuple(self.losses),
         )

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 
 from sslbench.cli.main import COMMANDS, call
 from sslbench.hooks.catalogue import KINDS
+from sslbench.plan.builtin import builtin_suites
 
 MINI = ("-m", "raw-pixels", "-e", "knn")
 
@@ -55,6 +57,8 @@ def test_every_command_has_help_that_says_what_it_does(capsys, name):
         (("show", "method", "mea"), "unknown method 'mea'; did you mean 'mae'?"),
         (("results", "nowhere"), "nowhere"),
         (("plan", "-e", "knn:k=0"), "evaluator 'knn': k = 0"),
+        (("run", "--size", "tiny"), "quick: unknown size 'tiny' (it has none"),
+        (("suites", "quik"), "unknown suite 'quik'; did you mean 'quick'?"),
     ],
 )
 def test_a_mistake_is_one_line_and_exit_code_2(capsys, tmp_path, arguments, words):
@@ -116,12 +120,16 @@ def test_plugins_are_all_ok(capsys):
     assert "0 failed" in said(capsys, "plugins")[1]
 
 
-def test_doctor_tells_the_machine(capsys):
+def test_doctor_tells_the_machine(capsys, monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     code, out, _ = said(capsys, "doctor", "--format", "json")
     data = json.loads(out)
     assert code == (1 if data["problems"] else 0)
     assert data["cores"] >= 1
     assert {"torch", "torchvision", "GPU", "device in use", "memory GiB"} <= set(data)
+    assert data["fp32 product GFLOP/s"] > 0
+    assert data["memory copy GB/s"] > 0
+    assert re.search(r"20\d\d-\d\d-\d\dT", data["measured on"])
     assert "torch" in said(capsys, "doctor")[1]
 
 
@@ -213,3 +221,62 @@ def test_a_suite_file_of_ones_own(capsys, tmp_path):
     assert (code, data["suite"]) == (0, "mine")
     assert data["records"][0]["params"]["evaluator"]["k"] == 5
     assert (tmp_path / "sslbench-results/mine").is_dir()
+
+
+def test_suites_are_listed_with_their_sizes_and_printed_to_be_copied(capsys, tmp_path):
+    code, out, _ = said(capsys, "suites")
+    assert code == 0
+    assert all(name in out for name in builtin_suites())
+    assert "--size small: " in out
+    rows = json.loads(said(capsys, "suites", "--format", "json")[1])["suites"]
+    assert [row["name"] for row in rows] == list(builtin_suites())
+    assert all(row["summary"] for row in rows)
+    copied = said(capsys, "suites", "quick")[1]
+    (tmp_path / "mine.toml").write_text(copied)
+    assert said(capsys, "plan", "mine.toml", *MINI)[0] == 0
+
+
+@pytest.mark.parametrize("command", ["run", "plan"])
+def test_help_names_the_builtin_suites(capsys, command):
+    out = said(capsys, command, "--help")[1]
+    assert all(name in out for name in builtin_suites())
+
+
+def test_results_print_the_tables_that_are_asked_for(capsys):
+    arguments = ("-m", "raw-pixels", "-m", "random-init", "-b", "convnet-small:width=4", "-e", "knn")
+    said(capsys, "run", *arguments, "--seeds", "0,1")
+    code, out, _ = said(capsys, "results", "sslbench-results/quick", "--statistics", "--pairs")
+    assert code == 0
+    assert "95% interval" in out
+    assert "paired t over seeds (2)" in out
+    data = json.loads(said(capsys, "results", "sslbench-results/quick", "--correlations", "--format", "json")[1])
+    assert list(data) == ["schema", "suite", "correlations"]
+    code, _, err = said(capsys, "results", "sslbench-results/quick", "--pairs", "--curves", "--format", "csv")
+    assert (code, err) == (2, "sslbench: error: --format csv holds one table; given: --pairs, --curves\n")
+
+
+def test_a_run_with_a_curve_shows_its_epochs(capsys):
+    arguments = (
+        "-m",
+        "simclr",
+        "-b",
+        "convnet-small:width=4",
+        "-e",
+        "knn",
+        "--epochs",
+        "3",
+        "--set",
+        "train_images=64",
+    )
+    code, _, _ = said(capsys, "run", *arguments)
+    assert code == 0
+    curve = ("--set", "curve_every=2", "--set", "curve=knn")
+    plan = json.loads(said(capsys, "plan", *arguments, *curve, "--format", "json")[1])
+    assert [(cell["status"], cell["reason"]) for cell in plan["cells"]] == [("stale", "it has no curve")]
+    code, out, _ = said(capsys, "run", *arguments, *curve)
+    assert code == 0
+    assert "best epoch of curve" in out
+    out = said(capsys, "results", "sslbench-results/quick", "--curves")[1]
+    assert "2/3" in out
+    assert "3/3" in out
+    assert "0 run now" in said(capsys, "run", *arguments)[2], "the record with a curve serves a run without one"

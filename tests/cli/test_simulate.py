@@ -8,6 +8,7 @@ import pytest
 from sslbench.cli.main import call
 
 FEW = ("--set", "claim_seeds=1")
+FEWEST = (*FEW, "--set", "draws=5", "--set", "steps=50")
 
 
 @pytest.fixture(autouse=True)
@@ -40,13 +41,13 @@ def test_json_of_one_is_the_object_itself(capsys):
 
 
 def test_all_of_them(capsys):
-    code, out, _ = said(capsys, "simulate", "--format", "json", "--claims-only", *FEW)
+    code, out, _ = said(capsys, "simulate", "--format", "json", "--claims-only", *FEWEST)
     document = json.loads(out)
     assert code == 0
     assert list(document) == ["schema", "simulations"]
     assert len(document["simulations"]) >= 7
     assert all(one["claims"] and not one["tables"] for one in document["simulations"])
-    code, out, _ = said(capsys, "simulate", "--claims-only", "--format", "markdown", *FEW)
+    code, out, _ = said(capsys, "simulate", "--claims-only", "--format", "markdown", *FEWEST)
     assert code == 0
     assert [line for line in out.split("\n") if line.startswith("## ")] == [
         f"## {one['simulator']}" for one in document["simulations"]
@@ -127,12 +128,54 @@ def test_claims(capsys, monkeypatch):
         code, out, _ = said(capsys, "claims", "--format", "json")
         assert code == 0
         rows = json.loads(out)["claims"]
-        assert len(rows) == 5
+        assert len(rows) == 7
         assert {row["verdict"] for row in rows} == {"fails", "not measured yet"}
         code, out, _ = said(capsys, "claims")
         assert code == 0
         assert "sslbench simulate" in out
-        assert out.rstrip().endswith("5 claims: 2 fail, 3 not measured yet")
+        assert out.rstrip().endswith("7 claims: 2 fail, 5 not measured yet")
+    finally:
+        registry.default_registry.cache_clear()
+
+
+BAD = """
+    '''Raises.'''
+    from sslbench import SimulatorParams, SimulatorSpec, hookimpl
+
+    class Bad:
+        def __init__(self, params):
+            pass
+
+        def run(self, seed):
+            raise ZeroDivisionError("oops")
+
+    @hookimpl
+    def sslbench_simulators():
+        return [SimulatorSpec(name="bad", summary=__doc__, params=SimulatorParams, build=Bad)]
+"""
+
+
+def test_other_peoples_simulators_that_fail_cost_only_themselves(capsys, distribution, monkeypatch):
+    from sslbench.hooks import registry
+
+    modules = {"bad_simulator": BAD, "ill_simulator": "raise RuntimeError('boom')"}
+    distribution("bad-one", {"simulator.bad": "bad_simulator", "simulator.ill": "ill_simulator"}, modules)
+    monkeypatch.setenv("SSLBENCH_PLUGINS", "bad-one,simulator.label-bottleneck")
+    registry.default_registry.cache_clear()
+    lines = [
+        "sslbench: error: simulator 'ill' from bad-one 1.0 is broken: RuntimeError: boom",
+        "sslbench: error: simulator 'bad' raised ZeroDivisionError: oops (all of it: sslbench simulate bad)",
+    ]
+    try:
+        for command, words in (("simulate", "label-bottleneck, seed 42\n"), ("claims", "7 claims: 2 fail")):
+            code, out, err = said(capsys, command)
+            assert code == 1
+            assert words in out
+            assert err.splitlines()[-2:] == lines
+        code, out, _ = said(capsys, "simulate", "ill")
+        assert (code, out) == (2, "")
+        with pytest.raises(ZeroDivisionError, match="oops"):
+            call(["simulate", "bad"])
     finally:
         registry.default_registry.cache_clear()
 

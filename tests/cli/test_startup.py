@@ -29,7 +29,7 @@ def test_help_and_list_import_neither_torch_nor_pandas_nor_pydantic(arguments):
     assert modules.isdisjoint({"torch", "pandas", "numpy", "pydantic", "rich", "pluggy", "sslbench_plugins"})
 
 
-@pytest.mark.parametrize("command", ["run", "plan", "results", "show", "plugins", "doctor"])
+@pytest.mark.parametrize("command", ["run", "plan", "results", "compare", "show", "plugins", "doctor"])
 def test_the_help_of_a_command_is_light_too(command):
     code, modules = imported(command, "--help")
     assert code == 0
@@ -43,6 +43,20 @@ def test_results_never_imports_torch(tmp_path):
         pass
     code, modules = imported("results", str(tmp_path))
     assert code == 0
+    assert modules.isdisjoint({"torch", "pandas", "pydantic", "rich", "sslbench_plugins"})
+
+
+def test_compare_never_imports_torch_or_pandas(tmp_path):
+    from sslbench.store.results import ResultsStore
+
+    record = {"cell": "c", "status": "done", "evaluator": "knn", "seed": 0, "metrics": {}, "pretraining": {"key": "p"}}
+    record["pretraining"] |= {"images_per_second": 10.0, "step_ms_median": 1.0}
+    with ResultsStore.open_for_writing(tmp_path) as store:
+        store.put(record, suite="quick", description="d", inputs={})
+        store.put_steps("p", [1.0, 1.1] * 50)
+    code, modules = imported("compare", str(tmp_path), str(tmp_path), "--fail-on", "images_per_second:5%")
+    assert code == 0
+    assert "numpy" in modules  # the interval over steps was made
     assert modules.isdisjoint({"torch", "pandas", "pydantic", "rich", "sslbench_plugins"})
 
 

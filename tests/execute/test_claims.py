@@ -6,7 +6,7 @@ import pytest
 
 from sslbench.cli.main import COMMANDS
 from sslbench.execute import claims
-from sslbench.execute.claims import NOT_MEASURED, all_claims, negatives, published, queue, speed_up
+from sslbench.execute.claims import NOT_MEASURED, all_claims, negatives, pretext_loss, published, queue, speed_up
 from sslbench.hooks.registry import Registry
 
 
@@ -65,6 +65,39 @@ def test_the_queue_is_judged_by_the_smallest_and_the_largest_batch(small, verdic
     assert queue(records[:1])["verdict"] == NOT_MEASURED
 
 
+def trained(method, loss, top1, seed=0, curve=None):
+    one = record(method, None, seed=seed, top1=top1)
+    key = f"{method}-{loss}-{seed}"
+    return {**one, "pretraining": {"key": key, "final_loss": loss, "curve": curve}}
+
+
+@pytest.mark.parametrize(
+    ("tops", "verdict"),
+    [((0.9, 0.8, 0.7, 0.6), "fails"), ((0.6, 0.7, 0.8, 0.9), "holds"), ((0.9, 0.8, 0.6, 0.7), "fails")],
+)
+def test_whether_loss_ranks_methods_is_judged_seed_by_seed(tops, verdict):
+    methods = ("simclr", "byol", "moco", "dino")
+    records = [
+        trained(method, loss + seed, top, seed)
+        for seed in (0, 1)
+        for method, loss, top in zip(methods, (1.0, 2.0, 3.0, 4.0), tops, strict=True)
+    ]
+    row = pretext_loss([*records, *records, trained("random-init", None, 0.5)])[0]
+    assert (row["verdict"], row["seeds"]) == (verdict, [0, 1])
+    assert row["measured"].startswith("rank correlation ")
+    for few in (records[:3], [{**one, "method": "simclr"} for one in records], []):
+        assert pretext_loss(few)[0]["verdict"] == NOT_MEASURED
+
+
+@pytest.mark.parametrize(("tops", "verdict"), [((0.1, 0.2, 0.3, 0.4), "fails"), ((0.1, 0.4, 0.3, 0.2), "holds")])
+def test_whether_loss_ranks_epochs_is_judged_by_curves(tops, verdict):
+    curve = [{"loss": 1 / place, "metrics": {"knn_top1": {"value": top}}} for place, top in enumerate(tops, 1)]
+    recipes, epochs = pretext_loss([trained("simclr", 0.25, tops[-1], curve=curve), trained("byol", 1.0, 0.5)])
+    assert epochs["verdict"] == verdict
+    assert recipes["verdict"] == NOT_MEASURED
+    assert pretext_loss([trained("simclr", 0.25, 0.4, curve=curve[:3])])[1]["verdict"] == NOT_MEASURED
+
+
 def test_negatives_are_counted_in_the_loss(monkeypatch):
     row = negatives(Registry())
     assert row["verdict"] == "holds"
@@ -92,13 +125,13 @@ def test_every_claim_has_evidence_and_a_command(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("SSLBENCH_PLUGINS", "simulator.label-bottleneck,method.simclr,backbone.convnet-small")
     rows = all_claims(registry=Registry())
-    assert len(rows) == 5
+    assert len(rows) == 7
     for row in rows:
         assert list(row) == ["statement", "source", "expected", "measured", "verdict", "seeds", "command"]
         assert all(row[key] for key in row if key != "seeds")
         for command in row["command"].split(" && "):
             assert shlex.split(command)[:2] in [["sslbench", name] for name in COMMANDS]
-    assert [row["verdict"] for row in rows].count(NOT_MEASURED) == 2
+    assert [row["verdict"] for row in rows].count(NOT_MEASURED) == 4
     assert rows[0]["command"] == "sslbench simulate label-bottleneck"
     assert all_claims(7, registry=Registry())[0]["command"] == "sslbench simulate label-bottleneck --seed 7"
 

@@ -14,12 +14,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-RUN = "-m simclr -b convnet-small:width=4 -e knn -e linear-probe --epochs 6 --seeds 0,1".split()
+RUN = "-b convnet-small:width=4 -e knn -e linear-probe --epochs 6 --seeds 0,1".split()
 SETTINGS = "--set checkpoint_every=0.02 --set judge_on=validation".split()
 
 
-def start(folder, out, *extra):
-    command = [sys.executable, "-m", "sslbench", "run", *RUN, *SETTINGS, "--out", str(out), *extra]
+def start(folder, out, *extra, methods=("-m", "simclr")):
+    command = [sys.executable, "-m", "sslbench", "run", *methods, *RUN, *SETTINGS, "--out", str(out), *extra]
     return subprocess.Popen(
         command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
     )
@@ -75,7 +75,7 @@ def test_a_run_killed_at_random_moments_ends_as_if_it_had_not_been(tmp_path, uni
 
 def test_ctrl_c_keeps_what_is_finished_and_says_how_to_go_on(tmp_path):
     out = tmp_path / "out"
-    process = start(tmp_path, out)
+    process = start(tmp_path, out, "--epochs", "1000", methods=("-m", "random-init", "-m", "simclr"))
     wait_for(lambda: list(out.glob("artifacts/*/features.safetensors")) or process.poll() is not None)
     os.killpg(process.pid, signal.SIGINT)
     _, err = process.communicate(timeout=60)
@@ -105,7 +105,7 @@ def test_ctrl_c_while_images_are_decoded_ends_the_threads_that_decode_them(tmp_p
 
 def test_a_second_run_on_the_same_folder_is_told_who_holds_it(tmp_path):
     out = tmp_path / "out"
-    first = start(tmp_path, out)
+    first = start(tmp_path, out, "--epochs", "1000")
     try:
         wait_for(lambda: list(out.glob("artifacts/*/*")) or first.poll() is not None)
         second = start(tmp_path, out)

@@ -23,3 +23,25 @@ def test_the_peak_is_of_the_stretch_and_not_of_the_process():
 def test_where_it_cannot_be_known_it_is_none(monkeypatch, tmp_path):
     monkeypatch.setattr(memory, "CLEAR", tmp_path / "none" / "clear_refs")
     assert PeakMemory(torch.device("cpu")).bytes() is None
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="read from /proc")
+def test_what_is_used_grows_with_what_is_held_and_shrinks_when_it_is_released():
+    device = torch.device("cpu")
+    memory.release_unused(device)
+    before, free = memory.used_bytes(device), memory.available_bytes(device)
+    block = torch.ones(64 * 2**20, dtype=torch.uint8)
+    held = memory.used_bytes(device)
+    assert held > before + 48 * 2**20
+    assert free > 2**20
+    del block
+    memory.release_unused(device)
+    assert memory.used_bytes(device) < held - 48 * 2**20
+
+
+def test_without_the_files_of_linux_nothing_is_known(monkeypatch, tmp_path):
+    monkeypatch.setattr(memory, "STATUS", tmp_path / "none")
+    monkeypatch.setattr(memory, "MEMINFO", tmp_path / "none")
+    assert memory.used_bytes(torch.device("cpu")) is None
+    assert memory.available_bytes(torch.device("cpu")) is None
+    assert PeakMemory(torch.device("cpu")).reserved_bytes() is None

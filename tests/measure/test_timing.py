@@ -1,60 +1,244 @@
 from __future__ import annotations
 
-import statistics
+import threading
 import time
 
+import numpy as np
 import pytest
 import torch
 
-from sslbench.measure.timing import StepClock, StepTimes
+from sslbench.errors import TimingError
+from sslbench.measure.evidence import checksum
+from sslbench.measure.timing import Arm, Timing, is_steady, measure_steps, steps_within, warm_up
+from sslbench.testing.fake_time import FakeClock, FakeDevice, fake_training
 
 
-def test_warm_up_is_left_out_and_the_rest_summed_up():
-    steps = [1000.0] * 10 + [float(value) for value in range(10, 60)]
-    waits = [900.0] * 10 + [1.0] * 50
-    times = StepTimes.of(steps, waits, batch_size=8)
-    steady = steps[10:]
-    low, _, high = statistics.quantiles(steady, n=4, method="inclusive")
-    assert times.step_ms_median == statistics.median(steady)
-    assert times.step_ms_iqr == high - low
-    assert times.images_per_second == pytest.approx(1000 * 8 * 50 / sum(steady))
-    assert times.data_wait_share == pytest.approx(50 / sum(steady))
+def measured(step, parameters, clock=None, steps=12, **more):
+    return measure_steps(
+        step, device="cpu", images=8, parameters=parameters, steps=steps, warmup=2, clock=clock, **more
+    )
 
 
-def test_a_short_run_leaves_out_a_fifth():
-    assert StepTimes.of([100.0, 1.0, 1.0, 1.0, 1.0], [0.0] * 5, 1).step_ms_median == 1.0
+def test_the_summary_is_that_of_the_raw_samples():
+    clock = FakeClock()
+    step, parameters = fake_training(clock, lambda call: 10.0 + call % 7)
+    timing = measured(step, parameters, clock, steps=30)
+    assert timing.warm_up.steps >= 2
+    samples = np.array(timing.step_ms)
+    assert len(samples) == 30
+    assert set(samples.round(6)) == {10.0, 11.0, 12.0, 13.0, 14.0, 15.0, 16.0}
+    assert timing.median_ms == np.median(samples)
+    assert timing.p20_ms == pytest.approx(np.percentile(samples, 20))
+    assert timing.p80_ms == pytest.approx(np.percentile(samples, 80))
+    assert timing.iqr_ms == pytest.approx(np.percentile(samples, 75) - np.percentile(samples, 25))
+    assert timing.images_per_second == pytest.approx(8000 / np.median(samples))
+    assert (timing.final_loss, timing.contended) == (1.0, False)
+    assert timing.cpu_ms == timing.median_ms
 
 
-def test_one_step_has_no_spread_and_none_has_nothing():
-    assert StepTimes.of([4.0], [1.0], 2) == StepTimes(500.0, 4.0, 0.0, 0.25)
-    assert StepTimes.of([], [], 2) == StepTimes()
+def test_the_description_is_json_and_leaves_the_samples_out():
+    import json
+
+    clock = FakeClock()
+    step, parameters = fake_training(clock, lambda call: 4.0)
+    facts = json.loads(json.dumps(measured(step, parameters, clock).described()))
+    assert (facts["median_ms"], facts["steps"], facts["iqr_ms"]) == (4.0, 12, 0.0)
+    assert facts["compile_ms"] is None
+    assert "step_ms" not in facts
 
 
-def test_the_clock_tells_waiting_from_working():
-    clock = StepClock(torch.device("cpu"))
-    for _ in range(3):
-        clock.begin()
-        time.sleep(0.02)
-        clock.fetched()
+def test_a_real_step_takes_the_time_that_it_takes():
+    weight = torch.zeros(2)
+
+    def step():
         time.sleep(0.01)
-        clock.end()
-    assert all(wait >= 19 for wait in clock.wait_ms)
-    assert all(step >= wait + 9 for step, wait in zip(clock.step_ms, clock.wait_ms, strict=True))
-    assert clock.summary(4).data_wait_share < 1
+        weight.add_(1)
+        return weight.sum()
+
+    timing = measured(step, [weight], steps=10)
+    assert min(timing.step_ms) >= 9.9
+    assert timing.wall_ms >= 99
+    # A sleeping process uses no CPU time.
+    assert timing.cpu_ms < 9
+
+
+def test_a_step_that_does_nothing_fails():
+    with pytest.raises(TimingError, match="none of 1 parameter tensors changed in the timed run"):
+        measured(lambda: 1.0, [torch.zeros(3)])
+
+
+def test_a_step_that_stops_training_after_the_warm_up_fails():
+    weight, calls = torch.zeros(3), []
+
+    def step():
+        calls.append(1)
+        if len(calls) < 20:
+            weight.add_(1)
+        return 1.0
+
+    with pytest.raises(TimingError, match="none of 1 parameter tensors changed"):
+        measure_steps(step, device="cpu", images=1, parameters=[weight], warmup=60, steps=5)
+
+
+def test_work_that_is_queued_until_after_the_clock_has_stopped_fails():
+    weight, go = torch.zeros(3), threading.Event()
+    done = []
+
+    def later():
+        while not done:
+            go.wait()
+            weight.add_(1)
+            time.sleep(0.001)
+
+    thread = threading.Thread(target=later, daemon=True)
+    thread.start()
+
+    def step():
+        go.set()  # "starts" the step, and returns before it is done
+        return 1.0
+
+    try:
+        with pytest.raises(TimingError, match="went on changing after the clock had stopped"):
+            measured(step, [weight])
+    finally:
+        done.append(1)
+        thread.join()
+
+
+@pytest.mark.parametrize(("loss", "words"), [(float("nan"), "was nan"), (float("inf"), "was inf")])
+def test_a_loss_that_is_not_finite_fails(loss, words):
+    weight = torch.zeros(1)
+
+    def step():
+        weight.add_(1)
+        return torch.tensor(loss)
+
+    with pytest.raises(TimingError, match=f"the loss of timed step 1 of 12 {words}"):
+        measured(step, [weight])
+
+
+def test_a_training_step_without_a_loss_fails():
+    weight = torch.zeros(1)
+    with pytest.raises(TimingError, match="the step answered no loss"):
+        measured(lambda: (weight.add_(1), None)[1], [weight])
+
+
+def test_work_that_trains_nothing_is_timed_without_loss_and_parameters():
+    timing = measured(lambda: None, None)
+    assert (len(timing.step_ms), timing.final_loss) == (12, None)
+
+
+def test_events_count_the_device_though_the_host_runs_ahead():
+    gpu, weight = FakeDevice(), torch.zeros(1)
+
+    def step():
+        gpu.launch(7.0)
+        weight.add_(1)
+        return 1.0
+
+    timing = measured(step, [weight], gpu.clock(), steps=40)
+    assert timing.median_ms == pytest.approx(7.0)
+    assert gpu.host >= 40 * 7
+    assert (timing.cpu_ms, timing.contended) == (None, None)
+
+
+def test_work_that_the_events_did_not_see_makes_the_clocks_disagree():
+    gpu, weight = FakeDevice(), torch.zeros(1)
+
+    def step():
+        gpu.launch(7.0)
+        gpu.launch(7.5, stream="another")
+        weight.add_(1)
+        return 1.0
+
+    with pytest.raises(
+        TimingError, match=r"events say 280\.0 ms and the wall clock 300\.0 ms .* \(allowed: 3% apart\)"
+    ):
+        measured(step, [weight], gpu.clock(), steps=40)
+
+
+def test_warming_up_lasts_until_the_times_are_steady():
+    assert is_steady([9.0] + [1.0] * 10)
+    assert not is_steady([1.0] * 9)
+    assert not is_steady([2.0, 2.0, 2.0, 2.0, 2.0, 1.0, 1.0, 1.0, 1.0, 1.0])
+    calls = []
+
+    def settles():
+        calls.append(1)
+        time.sleep(max(0.002, 0.03 * 0.6 ** len(calls)))
+
+    warm = warm_up(Arm(settles, 1, None))
+    assert warm.steps == len(calls)
+    assert 10 <= warm.steps <= 60
+    assert warm.first_step_ms > 2 * warm.step_ms
+
+
+def test_warming_up_ends_though_the_times_never_settle():
+    calls = []
+
+    def wild():
+        calls.append(1)
+        time.sleep(0.0001 if (len(calls) - 1) // 5 % 2 else 0.003)
+
+    warm = warm_up(Arm(wild, 1, None), least=10, seconds=0.0)
+    assert (warm.steps, warm.steady) == (10, False)
+
+
+def test_compiling_is_told_apart_from_the_first_step():
+    calls = []
+
+    def step():
+        calls.append(1)
+        time.sleep(0.05 if len(calls) == 1 else 0.001)
+
+    warm = warm_up(Arm(step, 1, None, compiled=True), least=3)
+    assert 40 <= warm.compile_ms <= warm.first_step_ms
+    assert warm_up(Arm(lambda: None, 1, None), least=3).compile_ms is None
+
+
+def test_a_budget_says_how_many_steps():
+    assert steps_within(None, 100.0, 50) == 50
+    assert steps_within(2.0, 100.0, 50) == 20
+    assert steps_within(0.1, 100.0, 50) == 10
+    assert steps_within(9.0, 1.0, 50) == 50
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float64, torch.int64, torch.uint8])
+def test_the_smallest_change_shows_in_the_checksum(dtype):
+    tensors = [torch.ones(4, 3, dtype=dtype).t(), torch.ones((), dtype=dtype)]
+    before = checksum(tensors)
+    assert checksum(tensors) == before
+    if dtype.is_floating_point:
+        tensors[0][1, 1] = torch.nextafter(tensors[0][1, 1], tensors[0][1, 1] + 1)
+    else:
+        tensors[0][1, 1] += 1
+    after = checksum(tensors)
+    assert after[0] != before[0]
+    assert after[1] == before[1]
 
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
-def test_device_time_is_counted_though_the_host_runs_ahead():
-    clock = StepClock(torch.device("cuda"))
-    a = torch.randn(4096, 4096, device="cuda")
-    began = time.perf_counter()
-    for _ in range(20):
-        clock.begin()
-        clock.fetched()
+def test_a_real_gpu_is_timed_and_a_side_stream_is_found_out():
+    device = torch.device("cuda")
+    a, weight = torch.randn(4096, 4096, device=device), torch.zeros(3, device=device)
+    side = torch.cuda.Stream(device)
+
+    def step():
         for _ in range(5):
-            a = (a @ a).clamp(-1, 1)
-        clock.end()
-    clock.drain()
-    assert len(clock.step_ms) == 20
-    assert sum(clock.step_ms) == pytest.approx(1000 * (time.perf_counter() - began), rel=0.2)
+            a @ a
+        weight.add_(1)
+        return weight.sum()
+
+    timing = measure_steps(step, device=device, images=8, parameters=[weight], steps=20)
+    assert isinstance(timing, Timing)
+    assert timing.warm_up.peak_allocated_bytes > a.numel() * 4
+
+    def elsewhere():
+        with torch.cuda.stream(side):
+            for _ in range(20):
+                a @ a
+        return step()
+
+    with pytest.raises(TimingError, match="wall clock"):
+        measure_steps(elsewhere, device=device, images=8, parameters=[weight], steps=20)

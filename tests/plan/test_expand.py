@@ -6,8 +6,9 @@ from dataclasses import replace
 import pytest
 
 from sslbench.errors import UserError
+from sslbench.hooks.kinds import EvaluatorSpec
 from sslbench.hooks.registry import Registry
-from sslbench.plan.expand import Overrides, expand, resolve_suite, senseless
+from sslbench.plan.expand import Overrides, expand, resolve_suite, senseless, unjudgeable
 from sslbench.plan.graph import make_plan
 from sslbench.plan.suite import RawSuite, read_suite
 
@@ -190,6 +191,57 @@ def test_quick_plans_without_mistakes(registry):
     assert {c.axes["method"] for c in cells if not c.skip} >= {"simclr", "mae", "random-init", "raw-pixels"}
 
 
+def with_curve(registry, curve=("knn",), every=2, method="simclr", **training):
+    return cells_of(registry, {**AXES, "method": [method]}, curve=list(curve), curve_every=every, **training)
+
+
+def test_a_curve_is_part_of_no_key_and_a_record_without_it_is_made_again(registry):
+    plain = cells_of(registry, {**AXES, "method": ["simclr"]})
+    curved = with_curve(registry)
+    assert [c.key for c in plain] == [c.key for c in curved]
+    assert [c.pretraining.key for c in plain] == [c.pretraining.key for c in curved]
+    assert states(curved, Remembers(curved)) == ["done"] * len(curved)
+    assert states(plain, Remembers(curved)) == ["done"] * len(plain)
+    plan = make_plan("s", curved, Remembers(plain))
+    assert {(item.state, item.reason) for item in plan.planned} == {("stale", "it has no curve")}
+    assert {item.state for item in make_plan("s", curved, Remembers(plain), keep_stale=True).planned} == {"done"}
+    for other in (with_curve(registry, every=3), with_curve(registry, curve=["knn:k=5"])):
+        reasons = {item.reason for item in make_plan("s", other, Remembers(curved)).planned}
+        assert reasons == {"its curve is of other settings or older code"}
+
+
+def test_a_curve_says_which_evaluators_with_which_parameters(registry):
+    asked = with_curve(registry, curve=[{"name": "knn", "k": 5}, "linear-probe"])[0].pretraining.curve_asked
+    assert asked["every"] == 2
+    assert [(one["name"], one["params"].get("k")) for one in asked["evaluators"]] == [
+        ("knn", 5),
+        ("linear-probe", None),
+    ]
+    assert all(one["code"] for one in asked["evaluators"])
+
+
+@pytest.mark.parametrize("untrained", [{"method": "random-init"}, {"epochs": 0}])
+def test_what_is_not_trained_has_no_curve(registry, untrained):
+    assert {c.pretraining.curve_asked == {} for c in with_curve(registry, **untrained)} == {True}
+
+
+@pytest.mark.parametrize(
+    ("training", "words"),
+    [
+        ({"curve_every": 1, "curve": ["kn"]}, "s.toml: training.curve[0]: unknown evaluator 'kn'; did you mean 'knn'?"),
+        ({"curve_every": 1, "curve": ["knn:k=0"]}, "s.toml: training.curve[0]: evaluator 'knn': k = 0"),
+        ({"curve_every": 1, "curve": ["knn", "knn:k=5"]}, "s.toml: training.curve names evaluator 'knn' twice"),
+        ({"curve_every": 1, "curve": [{"k": 1}]}, "training.curve[0] = {'k': 1}: expected \"NAME:key=value\""),
+        ({"curve": "knn"}, "s.toml: training.curve is given, but curve_every = 0 asks for no curve"),
+        ({"curve_every": -1}, "training.curve_every = -1: input should be greater than or equal to 0"),
+        ({"curve_every": 1, "curve": []}, "training.curve = []: tuple should have at least 1 item"),
+    ],
+)
+def test_mistakes_in_a_curve_are_told(registry, training, words):
+    with pytest.raises(UserError, match=re.escape(words)):
+        suite_of(registry, **training)
+
+
 @pytest.mark.parametrize(
     ("method", "key", "value"),
     [
@@ -215,3 +267,68 @@ def test_a_method_that_trains_on_labels_is_skipped_where_there_are_none(registry
     bare = replace(dataset, spec=replace(dataset.spec, provides=frozenset()))
     assert senseless(method, None, dataset) is None
     assert senseless(method, None, bare) == f"supervised trains on labels; data set {dataset.name} has none"
+
+
+def reason_for(registry, evaluator, method="random-init", dataset="digits", backbone="convnet-small"):
+    axes = {**AXES, "method": [method], "dataset": [dataset], "backbone": [backbone], "evaluator": [evaluator]}
+    axes["masking"] = ["random"]
+    (cell,) = cells_of(registry, axes)
+    return cell.skip
+
+
+NEEDY = {
+    "needs-map": ({"mask", "tokens"}, "needs-map needs mask; data set digits has none"),
+    "needs-more": ({"depth", "factors"}, "needs-more needs depth, factors; data set digits has none"),
+    "needs-tokens": ({"tokens"}, "needs-tokens needs tokens; random-init on convnet-small has none"),
+    "needs-painter": (
+        {"encoder", "reconstruction"},
+        "needs-painter needs reconstruction; random-init on convnet-small has none",
+    ),
+    "needs-little": ({"labels", "encoder"}, None),
+}
+
+
+@pytest.fixture
+def needy(registry, monkeypatch):
+    """The registry, with evaluators of each need."""
+    get = registry.get
+    made = {
+        name: EvaluatorSpec(name=name, summary="Needy.", build=lambda params: None, needs=frozenset(needs))
+        for name, (needs, _) in NEEDY.items()
+    }
+    monkeypatch.setattr(registry, "get", lambda kind, name: made.get(name) or get(kind, name))
+    entry = registry.entry_of("evaluator", "knn")
+    entry_of = registry.entry_of
+    monkeypatch.setattr(registry, "entry_of", lambda kind, name: entry if name in made else entry_of(kind, name))
+    return registry
+
+
+@pytest.mark.parametrize("name", NEEDY)
+def test_an_evaluator_that_needs_what_is_not_there_is_skipped_with_the_reason(needy, name):
+    assert reason_for(needy, name) == NEEDY[name][1]
+
+
+def test_what_the_data_set_the_backbone_or_the_method_provides_is_enough(needy):
+    assert reason_for(needy, "needs-map", dataset="shapes", backbone="vit-tiny-small-image") is None
+    assert reason_for(needy, "needs-more", dataset="shapes") is None
+    assert reason_for(needy, "needs-painter", "mae", backbone="vit-tiny-small-image") is None
+
+
+def test_a_method_without_a_backbone_has_no_encoder_to_train(needy):
+    reason = "needs-little needs encoder; raw-pixels has none"
+    assert reason_for(needy, "needs-little", "raw-pixels") == reason
+
+
+def test_what_a_data_set_provides_may_depend_on_its_parameters(needy):
+    shared = cells_of(needy, {**AXES, "method": ["random-init"], "evaluator": ["needs-map"]})[0].pretraining
+    asked = []
+
+    def provides(params):
+        asked.append(params)
+        return frozenset({"mask"})
+
+    spec = replace(shared.dataset.spec, provides=provides)
+    other = replace(shared, dataset=replace(shared.dataset, spec=spec))
+    (judge,) = suite_of(needy, {**AXES, "evaluator": ["needs-map"]}).axes["evaluator"]
+    assert unjudgeable(judge, other) == "needs-map needs tokens; random-init on convnet-small has none"
+    assert asked == [shared.dataset.params]

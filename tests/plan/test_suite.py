@@ -3,6 +3,8 @@ from __future__ import annotations
 import pytest
 
 from sslbench.errors import UserError
+from sslbench.hooks.registry import Registry
+from sslbench.plan.expand import Overrides, resolve_suite
 from sslbench.plan.suite import RawSuite, builtin_suites, check_layout, read_suite
 
 
@@ -42,3 +44,88 @@ def test_all_mistakes_of_the_layout_are_told_at_once():
     assert "training.batch_size = 1: input should be greater than or equal to 2" in text
     assert "training.precision = 'fp8': input should be 'auto', 'fp32', 'bf16' or 'fp16'" in text
     assert "seeds = []: list should have at least 1 item" in text
+
+
+SIZED = """
+summary = "large"
+seeds = [0, 1, 2]
+[axes]
+dataset = ["digits"]
+method = ["raw-pixels"]
+evaluator = ["knn", "linear-probe"]
+[training]
+epochs = 100
+batch_size = 256
+[sizes.small]
+summary = "small"
+seeds = [0]
+axes.evaluator = ["knn"]
+training.epochs = 5
+[sizes.middle]
+training.epochs = 50
+"""
+
+
+@pytest.fixture
+def sized_file(tmp_path):
+    path = tmp_path / "mine.toml"
+    path.write_text(SIZED)
+    return str(path)
+
+
+def test_a_size_replaces_whole_axes_and_single_settings(sized_file):
+    suite = resolve_suite(read_suite(sized_file, "small"), Overrides(), Registry())
+    assert (suite.name, suite.seeds) == ("mine-small", (0,))
+    assert [choice.name for choice in suite.axes["evaluator"]] == ["knn"]
+    assert [choice.name for choice in suite.axes["method"]] == ["raw-pixels"]
+    assert (suite.training.epochs, suite.training.batch_size) == (5, 256)
+    middle = resolve_suite(read_suite(sized_file, "middle"), Overrides(), Registry())
+    assert (middle.name, middle.seeds, middle.training.epochs) == ("mine-middle", (0, 1, 2), 50)
+    whole = resolve_suite(read_suite(sized_file), Overrides(training={"epochs": 7}), Registry())
+    assert (whole.name, whole.training.epochs) == ("mine", 7)
+    assert read_suite(sized_file, "small").data["summary"] == "small"
+
+
+def test_an_unknown_size_names_those_that_there_are(sized_file):
+    words = r"mine.toml: unknown size 'smal'; did you mean 'small'\? \(sizes: small, middle\)"
+    with pytest.raises(UserError, match=words):
+        read_suite(sized_file, "smal")
+    with pytest.raises(UserError, match=r"quick: unknown size 'small' \(it has none: a table \[sizes.NAME\] says what"):
+        read_suite("quick", "small")
+
+
+def test_mistakes_in_a_size_are_told_whether_it_is_wanted_or_not():
+    sizes = {
+        "small": {"training": {"epoch": 3, "batch_size": 1}, "axes": {"methods": []}},
+        "odd": {"seed": [1]},
+        "fine": {"training": {"epochs": 3}},
+    }
+    text = "\n".join(check_layout(RawSuite("s", "s.toml", {"sizes": sizes}))[1])
+    assert (
+        "s.toml: unknown key 'sizes.odd.seed'; did you mean 'seeds'? (allowed: summary, axes, seeds, training)" in text
+    )
+    del sizes["odd"]
+    layout, mistakes = check_layout(RawSuite("s", "s.toml", {"sizes": sizes}))
+    assert layout is None
+    text = "\n".join(mistakes)
+    assert len(mistakes) == 3
+    assert "unknown key 'training.epoch'; did you mean 'epochs'?" in text
+    assert "training.batch_size = 1: input should be greater than or equal to 2 (in size 'small')" in text
+    assert "s.toml: unknown axis 'sizes.small.axes.methods' (allowed: method, augmentation" in text
+
+
+@pytest.mark.parametrize("name", builtin_suites())
+def test_every_size_of_a_builtin_suite_says_what_it_is_and_resolves(name):
+    sizes = read_suite(name).data.get("sizes", {})
+    for size, given in sizes.items():
+        assert given["summary"]
+        suite = resolve_suite(read_suite(name, size), Overrides(), Registry())
+        assert suite.name == f"{name}-{size}"
+
+
+def test_the_builtin_studies_have_a_small_size():
+    assert {name for name in builtin_suites() if "small" in read_suite(name).data.get("sizes", {})} == {
+        "augmentations",
+        "few-labels",
+        "maskings",
+    }

@@ -64,7 +64,7 @@ def test_a_row_has_quality_and_speed(records):
         "embed img/s": "12345",
         "status": "2 done",
     }
-    assert (second["method"], second["knn_top1"], second["img/s"]) == ("byol", "*0.950 ± 0.001", "-")
+    assert (second["method"], second["knn_top1"], second["img/s"]) == ("byol", "=0.950 ± 0.001", "-")
     assert (last["method"], last["knn_top1"], last["few@2"]) == ("raw-pixels", "0.800", "0.500 ± 0.042d")
 
 
@@ -72,7 +72,10 @@ def test_the_legend_says_what_the_signs_mean(records):
     lines = render(records, "table", "quick").split("\n")
     assert "±: standard deviation over 2 seeds" in lines
     assert "± with a d: one seed; standard deviation over 5 draws inside the evaluator" in lines
-    assert "*: best of its column on a data set, and what lies within the best one's spread" in lines
+    assert "*: best of its column on a data set" in lines
+    text = " ".join(line.strip() for line in lines)
+    assert "=: not told apart from the best (paired t-test over seeds that both have, p at least 0.05 after" in text
+    assert "two seeds tell hardly anything apart: run more" in text
     assert "knn_top1, few@2: higher is better" in lines
     assert "img/s: source images per second of training, waiting for data included" in lines
 
@@ -136,22 +139,18 @@ def test_parameters_that_differ_are_beside_the_name(record):
     ]
 
 
-def test_the_best_of_each_data_set_is_marked_with_what_lies_within_its_spread(record):
-    values = {"a": (0.90, 0.94), "b": (0.91, 0.90), "c": (0.80, 0.81)}
+def test_the_best_of_each_data_set_is_marked_and_what_is_not_told_apart_from_it(record):
+    values = {"a": (0.92, 0.94, 0.93), "b": (0.93, 0.92, 0.93), "c": (0.80, 0.81, 0.80)}
     records = [
         record(method, seed=seed, dataset=dataset, metrics={"knn_top1": value - shift})
         for dataset, shift in (("one", 0.0), ("two", 0.1))
-        for method, pair in values.items()
-        for seed, value in enumerate(pair)
+        for method, many in values.items()
+        for seed, value in enumerate(many)
     ]
     rows = grid(render(records, "table", "s"))
-    # a: 0.92 with a spread of 0.028; b: 0.905 is within it, c: 0.805 is not
-    assert [(row["dataset"], row["method"]) for row in rows if row["knn_top1"].startswith("*")] == [
-        ("one", "a"),
-        ("one", "b"),
-        ("two", "a"),
-        ("two", "b"),
-    ]
+    # a - b: -0.01, 0.02, 0; a - c: 0.12, 0.13, 0.13, of which p is 0.0007
+    marks = [(row["dataset"], row["method"], row["knn_top1"][0]) for row in rows]
+    assert marks == [(name, *mark) for name in ("one", "two") for mark in (("a", "*"), ("b", "="), ("c", "0"))]
 
 
 def test_the_lowest_is_best_where_lower_is_better(record, metric):
@@ -174,10 +173,11 @@ def test_markdown_has_the_same_in_bold(records):
     text = render(records, "markdown", "quick")
     best, second, last = markdown_rows(text)
     assert best["knn_top1"] == "**0.953 ± 0.004**"
-    assert second["knn_top1"] == "**0.950 ± 0.001**"
+    assert second["knn_top1"] == "*0.950 ± 0.001*"
     assert (last["knn_top1"], last["few@2"], last["img/s"]) == ("0.800", "0.500 ± 0.042d", "-")
     assert best["step ms (IQR)"] == "29.6 (1.2)"
     assert "- bold: best of its column" in text
+    assert "- italic: not told apart from the best" in text
 
 
 def test_csv_has_the_figures_unrounded(records):
@@ -186,9 +186,13 @@ def test_csv_has_the_figures_unrounded(records):
     first, _, last = rows
     assert float(first["knn_top1_mean"]) == pytest.approx(0.953, abs=1e-15)
     assert float(first["knn_top1_std"]) == pytest.approx(math.sqrt(2) * 0.003, abs=1e-12)
+    # 12.706 is the 97.5% quantile of Student's t with one degree of freedom
+    assert float(first["knn_top1_low"]) == pytest.approx(0.953 - 12.7062 * 0.003, abs=1e-6)
+    assert float(first["knn_top1_high"]) == pytest.approx(0.953 + 12.7062 * 0.003, abs=1e-6)
     assert (first["knn_top1_n"], first["seeds"], first["status"]) == ("2", "2", "2 done")
     assert (first["step_ms_median_mean"], first["flops_per_image_mean"]) == ("29.63", "12340000.0")
     assert (last["backbone"], last["knn_top1_std"], last["images_per_second_mean"]) == ("", "", "")
+    assert (last["knn_top1_low"], last["knn_top1_high"]) == ("", "")
     assert (last["few@2_draws_std"], last["few@2_draws_n"]) == ("0.0421", "5")
 
 
@@ -216,7 +220,7 @@ def test_the_default_suite_fits_a_terminal_with_every_value_whole(default_suite,
     assert {"knn_top1", "knn top1"} & rows[0].keys()
     speeds = {"img/s", "step ms (IQR)", "wait %", "peak MB", "MFLOP/img", "train s", "embed img/s"}
     assert {*few, *speeds} <= rows[0].keys()
-    value = re.compile(r"\*?\d?\.\d{3}(±\.\d{3}d?)?")
+    value = re.compile(r"[*=]?\d?\.\d{3}(±\.\d{3}d?)?")
     assert all(value.fullmatch(row[name]) for row in rows for name in few)
     assert all(re.fullmatch(r"\d{3}\(\d+\)|-", row["step ms (IQR)"]) for row in rows)
     assert {row["backbone"] for row in rows} == {"convnet-small", "vit-tiny-small-image", "-"}
@@ -286,3 +290,62 @@ def test_reports_import_neither_torch_nor_the_plugin_machinery_and_json_not_even
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n[]\n"
+
+
+@pytest.fixture
+def crowded(record):
+    """Two methods judged by kNN, and by an evaluator with five metrics that says which one counts."""
+    records = []
+    for method, shift in (("simclr", 0.0), ("byol", 0.1)):
+        names = ("hue", "kind", "mean", "size", "turn")
+        many = {f"readable_{name}": 0.1 * place + shift for place, name in enumerate(names, 1)}
+        records.append(record(method, metrics={"knn_top1": 0.9 - shift}))
+        records.append({**record(method, evaluator="invariance", metrics=many), "headline": "readable_mean"})
+    return records
+
+
+def blocks(text):
+    """The parts of a rendering that have a rule under their headers: the main table, and those of evaluators."""
+    return [part for part in text.split("\n\n") if re.search(r"^-+( +-+)+$", part, flags=re.MULTILINE)]
+
+
+def test_an_evaluator_with_many_metrics_has_its_headline_in_the_table_and_a_table_of_its_own(crowded):
+    main, own = blocks(render(crowded, "table", "s"))
+    rows = grid(main + "\n\n")
+    assert [row["readable_mean"] for row in rows] == ["0.300", "*0.400"]
+    assert not any("readable_hue" in row for row in rows)
+    assert own.startswith("invariance:\n")
+    rows = grid(own.partition("\n")[2].join(["\n", "\n\n"]))
+    assert [(row["method"], row["readable_hue"], row["readable_turn"]) for row in rows] == [
+        ("simclr", "0.100", "0.500"),
+        ("byol", "*0.200", "*0.600"),
+    ]
+    assert "img/s" not in own
+
+
+def test_few_metrics_or_no_known_headline_stay_in_the_main_table(crowded):
+    unknown = [{**record, "headline": None} for record in crowded]
+    assert len(blocks(render(unknown, "table", "s"))) == 1
+    few = [
+        {**record, "metrics": dict(sorted(record["metrics"].items(), key=lambda item: "mean" not in item[0])[:3])}
+        for record in crowded
+    ]
+    assert len(blocks(render(few, "table", "s"))) == 1
+
+
+def test_two_settings_of_an_evaluator_have_a_table_each(crowded):
+    settings = []
+    for record in crowded:
+        for views in (2, 8) if record["evaluator"] == "invariance" else (0,):
+            params = {**record["params"], "evaluator": {"views": views}}
+            settings.append({**record, "params": params})
+    titles = [part.partition("\n")[0] for part in blocks(render(settings, "table", "s"))[1:]]
+    assert titles == ["invariance (views=2):", "invariance (views=8):"]
+
+
+def test_markdown_has_the_second_table_and_csv_all_in_one(crowded):
+    text = render(crowded, "markdown", "s")
+    assert text.count("| :--- |") == 2
+    assert "\n\n**invariance**\n\n| method | readable_hue |" in text
+    header = render(crowded, "csv", "s").split("\n")[0].split(",")
+    assert {"readable_hue_mean", "readable_mean_mean", "knn_top1_mean"} <= set(header)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+import time
 from dataclasses import replace
 
 import pytest
@@ -8,8 +9,10 @@ import torch
 
 from sslbench.errors import Diverged, TimeLimit, UserError
 from sslbench.hooks.registry import Registry
+from sslbench.measure.memory import PeakMemory
 from sslbench.testing.fakes import TinyBackbone, TinyDataset, TinyTokenBackbone
 from sslbench.train.checkpoint import weights_digest
+from sslbench.train.curve import Curve
 from sslbench.train.data import judged
 from sslbench.train.features import COLLAPSED_EMBEDDINGS
 from sslbench.train.pretrain import Pretraining, Schedule
@@ -178,8 +181,8 @@ def test_every_method_trains_on_a_gpu(name, precision):
         run.params,
         judged(TinyDataset(), judge_on="test", train_images=None, image_size=8),
         REGISTRY.get("augmentation", "affine").build(REGISTRY.get("augmentation", "affine").params()),
-        run.masking,
-        run.mask_ratio,
+        run.update.masking,
+        run.update.mask_ratio,
         Schedule(epochs=2, batch_size=16, seed=0, device=torch.device("cuda"), precision=precision),
     )
     trained = on_gpu.run()
@@ -271,6 +274,94 @@ def test_byol_collapses_without_what_keeps_it_from_it_and_not_with_it():
         for given in (nothing, {})
     ]
     assert spreads[0] < COLLAPSED_EMBEDDINGS < 0.2 < spreads[1], spreads
+
+
+def judged_curve(run, every=1, asked=None):
+    """A curve that uses the method and draws random numbers, as an evaluator may."""
+
+    def judge():
+        run.method.eval()
+        images = run.batches._images[:16].float() / 255
+        with torch.no_grad():
+            features = run.method.encoder(images) + 0 * torch.rand(1)
+        return {"m": {"value": float(features.double().sum())}}
+
+    run.curve = Curve(every, judge, asked or {"every": every})
+    return run.curve
+
+
+@pytest.mark.parametrize("name", TRAINED)
+def test_a_curve_changes_nothing_of_the_training(name):
+    plain, watched = pretraining(name), pretraining(name)
+    curve = judged_curve(watched)
+    before, after = plain.run(), watched.run()
+    assert weights_digest(plain.method) == weights_digest(watched.method)
+    assert (before.losses, before.final_loss, before.scalars) == (after.losses, after.final_loss, after.scalars)
+    assert [module.training for module in plain.method.modules()] == [m.training for m in watched.method.modules()]
+    assert [(point["epoch"], point["loss"]) for point in curve.points] == list(enumerate(after.losses, 1))
+    assert len({point["metrics"]["m"]["value"] for point in curve.points}) > 1
+
+
+@pytest.mark.parametrize("step", [3, 4, 5, 8, 11])
+@pytest.mark.parametrize("checkpoint_every", [1e-9, 1e9])
+def test_a_curve_survives_a_kill(tmp_path, step, checkpoint_every):
+    whole = pretraining()
+    expected = judged_curve(whole)
+    trained = whole.run()
+    path = tmp_path / "c.safetensors"
+    killed = pretraining(checkpoint=path, checkpoint_every=checkpoint_every)
+    judged_curve(killed)
+    killed_at(killed, step)
+    rest = pretraining(checkpoint=path)
+    curve = judged_curve(rest)
+    resumed = rest.run()
+    assert resumed.resumed_at == (step if checkpoint_every < 1 else None)
+    assert curve.points == expected.points
+    assert resumed.losses == trained.losses
+    assert weights_digest(whole.method) == weights_digest(rest.method)
+
+
+@pytest.mark.parametrize("kept", [None, {"every": 2}])
+def test_a_checkpoint_without_the_curve_is_not_continued(tmp_path, kept):
+    path, said = tmp_path / "c.safetensors", []
+    killed = pretraining(checkpoint=path, checkpoint_every=1e-9)
+    if kept:
+        judged_curve(killed, 2, kept)
+    killed_at(killed, 9)
+    run = pretraining(checkpoint=path, warn=said.append)
+    curve = judged_curve(run)
+    assert run.run().resumed_at is None
+    assert [point["epoch"] for point in curve.points] == [1, 2, 3]
+    assert said == ["the checkpoint is of a training without this curve; training starts anew"]
+
+
+def test_a_checkpoint_with_a_curve_is_continued_without_one(tmp_path):
+    path = tmp_path / "c.safetensors"
+    killed = pretraining(checkpoint=path, checkpoint_every=1e-9)
+    judged_curve(killed)
+    killed_at(killed, 9)
+    rest = pretraining(checkpoint=path)
+    assert rest.run().resumed_at == 9
+
+
+def test_judging_is_neither_time_nor_memory_of_the_training():
+    run = pretraining()
+    resident = PeakMemory(torch.device("cpu")).bytes()
+    held = []
+
+    def slow():
+        held[:] = [torch.ones(100_000_000)]  # 400 MB
+        held.clear()
+        time.sleep(0.1)
+        return {}
+
+    run.curve = Curve(1, slow)
+    begin = time.perf_counter()
+    trained = run.run()
+    assert run.curve.seconds >= 0.3
+    assert trained.seconds <= time.perf_counter() - begin - 0.3
+    assert sum(trained.step_ms) / 1000 <= trained.seconds
+    assert resident is None or trained.peak_memory_bytes < resident + 200_000_000
 
 
 def test_dino_collapses_onto_one_prototype_without_centring_and_not_with_it():

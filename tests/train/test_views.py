@@ -4,8 +4,8 @@ import pytest
 import torch
 from torchvision.transforms.v2 import functional as reference
 
-from sslbench.hooks.contracts import ViewRequest
-from sslbench.train.views import Normalise, TrainingViews, centre_view
+from sslbench.hooks.contracts import JudgedInput, ViewRequest
+from sslbench.train.views import JudgingView, Normalise, TrainingViews, centre_view
 
 
 def test_normalise_follows_torchvision():
@@ -46,3 +46,50 @@ def test_each_view_is_asked_for_by_its_index_and_size():
     first, second = views(torch.zeros(2, 3, 8, 8, dtype=torch.uint8), torch.Generator())
     assert (first.shape, second.shape) == ((2, 3, 8, 8), (2, 3, 4, 4))
     assert (first[0, 0, 0, 0].item(), second[0, 0, 0, 0].item()) == (0.0, pytest.approx(0.1))
+
+
+def shown(shape, size, crop):
+    """An image whose first two channels say their row and column, and its view: rows, columns ``[size, size]``."""
+    rows, cols = torch.meshgrid(*(torch.arange(side) for side in shape), indexing="ij")
+    image = torch.stack([rows, cols, cols]).to(torch.uint8)[None]
+    view = JudgingView(JudgedInput(size, (0, 0, 0), (1, 1, 1), crop), "cpu")
+    return view(image)[0, :2] * 255, view.of_maps(torch.stack([rows, cols]))
+
+
+@pytest.mark.parametrize("crop", [1.0, 0.875, 0.6])
+@pytest.mark.parametrize("shape", [(20, 20), (16, 16), (30, 21), (21, 47), (17, 19), (10, 10)])
+def test_maps_show_the_pixels_that_the_image_shows(shape, crop):
+    image, maps = shown(shape, 16, crop)
+    assert maps.shape == image.shape
+    # The pixel whose area holds the centre of the view's pixel is at most half a pixel away from it. At the image's
+    # edge the antialiasing filter is cut, which draws its mean inwards.
+    inner = slice(2, -2)
+    assert (maps - image)[:, inner, inner].abs().max() <= 0.5 + 1e-3
+    assert (maps - image).abs().max() <= 1.5
+
+
+def test_maps_of_the_right_size_are_as_they_were():
+    maps = torch.randint(0, 5, (2, 8, 8), dtype=torch.uint8)
+    assert torch.equal(JudgingView(JudgedInput(8, (0, 0, 0), (1, 1, 1)), "cpu").of_maps(maps), maps)
+
+
+def test_maps_keep_their_dtype_and_invent_no_value():
+    maps = torch.tensor([0, 3, 255], dtype=torch.uint8)[torch.randint(0, 3, (2, 13, 17))]
+    out = JudgingView(JudgedInput(8, (0, 0, 0), (1, 1, 1), 0.9), "cpu").of_maps(maps)
+    assert out.dtype == torch.uint8
+    assert set(out.unique().tolist()) <= {0, 3, 255}
+
+
+def test_maps_follow_the_definition_of_nearest():
+    """torch's ``nearest-exact`` of the whole map, then the crop."""
+    maps = torch.rand(2, 21, 47)
+    size, target = 16, (16, 36)
+    whole = torch.nn.functional.interpolate(maps[:, None], target, mode="nearest-exact")[:, 0]
+    out = JudgingView(JudgedInput(size, (0, 0, 0), (1, 1, 1)), "cpu").of_maps(maps)
+    assert torch.equal(out, whole[:, :, 10:26])
+
+
+def test_a_larger_crop_shows_less_of_the_image():
+    image, _ = shown((32, 32), 16, 0.5)
+    assert image[0].min() > 7
+    assert image[0].max() < 25

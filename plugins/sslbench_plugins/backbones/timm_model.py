@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from sslbench import Backbone, BackboneSpec, Params, UserError, hookimpl, param
-from sslbench_plugins.blocks.timm_tokens import TimmTokenBackbone
+from sslbench_plugins.blocks.timm_tokens import TimmTokenBackbone, gives_attention
 
 
 class TimmParams(Params):
@@ -33,8 +33,7 @@ def gives_tokens(net: Any) -> bool:
     from timm.models.vision_transformer import VisionTransformer
 
     # Subclasses put tokens of their own in front (distillation), which encode would not know of.
-    plain = type(net) is VisionTransformer and net.pos_embed is not None and net.attn_pool is None
-    return plain and hasattr(net.blocks[-1].attn, "qkv")
+    return type(net) is VisionTransformer and net.pos_embed is not None and net.attn_pool is None
 
 
 def create(params: TimmParams, **options: Any) -> Any:
@@ -59,7 +58,9 @@ def provides(params: TimmParams) -> frozenset[str]:
     except RuntimeError:
         # Older versions of timm read numbers back while they build, which the meta device has none of.
         net = create(params)
-    return frozenset({"tokens", "attention"}) if gives_tokens(net) else frozenset()
+    if not gives_tokens(net):
+        return frozenset()
+    return frozenset({"tokens", "attention"}) if gives_attention(net) else frozenset({"tokens"})
 
 
 def build(params: TimmParams, *, image_size: int) -> TimmBackbone | TimmTokenBackbone:

@@ -62,7 +62,7 @@ class ViTSmallImage(TokenBackbone):
         tokens = self._with_class_token(self.embed(images))
         for block in self.blocks[:-1]:
             tokens = block(tokens)
-        return self.blocks[-1].attention(tokens)
+        return self.blocks[-1].attention(tokens, slice(1))[:, :, 0, self.prefix_tokens :]
 
     def stochastic_depth(self, rate: float) -> None:
         for block, own in zip(self.blocks, depth_rates(rate, len(self.blocks)), strict=True):

@@ -11,12 +11,15 @@ from numpy.typing import NDArray
 from sslbench import UserError
 
 TIFF = {".tif", ".tiff"}
+LARGEST = 1e100
+"""size of a value; squares of larger ones overflow"""
 
 
 def read_channels(path: str, where: str) -> NDArray[np.float64]:
     """Float64 ``[C, H, W]`` with two channels or more, every value finite. ``where`` names the parameter.
 
-    Raises UserError for another shape, values that are no real numbers, and where a file cannot be read.
+    Raises UserError for another shape, values that are no real numbers, are missing (a GeoTIFF's no-data value) or
+    beyond ``LARGEST``, and where a file cannot be read.
     """
     file = Path(path).expanduser()
     prefix = f"{where} = {path!r}"
@@ -36,6 +39,8 @@ def read_channels(path: str, where: str) -> NDArray[np.float64]:
     bad = int((~np.isfinite(values)).sum())
     if bad:
         raise UserError(f"{prefix}: {bad} of {values.size} values are not finite; fill them before analysing")
+    if np.abs(values).max() > LARGEST:
+        raise UserError(f"{prefix}: a value is {np.abs(values).max():.3g} in size; up to {LARGEST:g} are allowed")
     return values
 
 
@@ -59,6 +64,11 @@ def read_tiff(file: Path, prefix: str) -> np.ndarray:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             with rasterio.open(file) as opened:
-                return opened.read()
+                read = opened.read(masked=True)
     except (rasterio.errors.RasterioError, OSError) as error:
         raise UserError(f"{prefix}: not a GeoTIFF: {str(error).partition(chr(10))[0]}") from None
+    # What the file calls no data is an ordinary number in the array: it would be analysed as one.
+    lost = int(np.ma.getmaskarray(read).sum())
+    if lost:
+        raise UserError(f"{prefix}: {lost} of {read.size} values are no data; fill or cut them off before analysing")
+    return np.ma.getdata(read)

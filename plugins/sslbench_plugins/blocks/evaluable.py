@@ -23,6 +23,28 @@ def why_not_evaluable(data: EvaluationData) -> str:
     return ""
 
 
+def why_not_comparable(data: EvaluationData) -> str:
+    """Cosines need a direction for every image, and directions that differ: empty where there are, else one line."""
+    for name, part in (("training", data.train), ("test", data.test)):
+        reason = why_no_directions(name, part.features)
+        if reason:
+            return reason
+    return why_all_equal("training", data.train.features)
+
+
+def why_no_directions(name: str, features: Tensor) -> str:
+    """One line where some of ``[N, D]`` are zero vectors."""
+    zeros = int((features.norm(dim=1) == 0).sum())
+    return f"{zeros} of {len(features)} {name} feature vectors are zero and have no direction" if zeros else ""
+
+
+def why_all_equal(name: str, features: Tensor) -> str:
+    """One line where all of ``[N, D]`` are one vector."""
+    if bool((features == features[0]).all()):
+        return f"all {name} feature vectors are equal: every image is as near as every other"
+    return ""
+
+
 def features_and_labels(part: FeatureSet) -> tuple[Tensor, Tensor]:
     """``[N, D]`` and ``[N]`` of a split that is evaluable, both on the features' device."""
     if part.labels is None:
@@ -38,11 +60,13 @@ def _why_not(name: str, part: FeatureSet, classes: int) -> str:
     lowest, highest = int(part.labels.min()), int(part.labels.max())
     if lowest < 0 or highest >= classes:
         return f"{name} labels run from {lowest} to {highest}; allowed: 0 to {classes - 1}"
-    return _why_not_finite(name, part.features)
+    return why_not_finite(name, part.features)
 
 
-def _why_not_finite(name: str, features: Tensor) -> str:
-    largest = features.abs().amax()
+def why_not_finite(name: str, features: Tensor) -> str:
+    """One line where some of ``[N, D]``, N at least 1, are no numbers or too large to be squared."""
+    # NaN comes through both ends.
+    largest = torch.stack(torch.aminmax(features)).abs().amax()
     if bool(largest <= LARGEST):
         return ""
     if bool(torch.isfinite(largest)):

@@ -19,6 +19,7 @@ Nothing but the convergence check waits for the device, once in ``CHECK_EVERY`` 
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import torch
@@ -48,6 +49,14 @@ class LogisticFit(NamedTuple):
         return self.weight @ features.mT + self.bias
 
 
+class Ends(NamedTuple):
+    """When a fit is finished: see ``fit_logistic``."""
+
+    tolerance: float = 1e-6
+    gain: float = 0.0
+    max_steps: int = 1000
+
+
 def fit_logistic(
     features: Tensor,
     labels: Tensor,
@@ -56,6 +65,7 @@ def fit_logistic(
     *,
     init: LogisticFit | None = None,
     tolerance: float = 1e-6,
+    gain: float = 0.0,
     max_steps: int = 1000,
 ) -> LogisticFit:
     """Fit ``B`` independent problems of equal size.
@@ -68,60 +78,86 @@ def fit_logistic(
     Where ``l2`` is large little is to be won, and still decides the predictions: the gradient also ends at
     ``RELATIVE_TOLERANCE`` of its length at zero weights. But never is it asked to be shorter than ``RESOLVED``
     machine epsilons (5e-5 in float32), which for ``l2`` below 1e-3 is what limits float32: 1e-4 nats at 1e-5.
+
+    ``gain``: a fit also ends where its next step is expected to win no more than this, in nats (half the slope along
+    the direction of the search). No bound, but far nearer to the truth than one where ``l2`` is small: at 1e-4, what
+    was left to win was between 2e-4 and 1e-3 in trials, and the accuracy within 0.1 points of the optimum's.
     """
+    ends = Ends(tolerance, gain, max_steps)
+    return next(fit_path(features, labels, classes, (l2,), init=init, ends=ends))
+
+
+def fit_path(
+    features: Tensor,
+    labels: Tensor,
+    classes: int,
+    strengths: Sequence[float],
+    *,
+    init: LogisticFit | None = None,
+    ends: Ends | None = None,
+) -> Iterator[LogisticFit]:
+    """The fits of ``fit_logistic`` at each l2 of ``strengths``, each made when it is asked for and starting from the
+    one before, or from ``init``."""
     if features.ndim == 2:
         features, labels = features[None], labels[None]
+    basis = None
     if features.shape[1] < features.shape[2]:
         # Fewer samples than columns: the optimal weights are combinations of the samples. X = T' Q' with
         # orthonormal columns in Q, and W = U Q' has the same logits and the same norm as U on T'.
         basis, triangle = torch.linalg.qr(features.mT)
-        if init is not None:
-            init = init._replace(weight=init.weight @ basis)
-        fit = _fit(triangle.mT.contiguous(), labels, classes, l2, init, tolerance, max_steps)
-        return fit._replace(weight=fit.weight @ basis.mT)
-    return _fit(features, labels, classes, l2, init, tolerance, max_steps)
-
-
-def _fit(
-    features: Tensor,
-    labels: Tensor,
-    classes: int,
-    l2: float,
-    init: LogisticFit | None,
-    tolerance: float,
-    max_steps: int,
-) -> LogisticFit:
-    problem = _Problem(features, labels, classes, l2)
-    start = features.new_zeros(len(features), classes, features.shape[2] + 1)
-    _, gradient = problem.partition_and_gradient(start, problem.logits(start))
-    limit = (RELATIVE_TOLERANCE**2 * _dot(gradient, gradient)).clamp_max(2 * l2 * tolerance)
-    limit = limit.clamp_min((RESOLVED * torch.finfo(limit.dtype).eps) ** 2)
+        features = triangle.mT.contiguous()
+    problem, ends = _Problem(features, labels, classes), ends or Ends()
+    batch, samples, width = features.shape
+    at = _Point(features.new_zeros(batch, classes, width + 1), features.new_zeros(batch, classes, samples))
+    # The gradient at zero weights is the same for every l2.
+    _, gradient = problem.partition_and_gradient(*at)
+    longest = RELATIVE_TOLERANCE**2 * _dot(gradient, gradient)
+    shortest = (RESOLVED * torch.finfo(longest.dtype).eps) ** 2
     if init is not None:
-        start = torch.cat([init.weight, init.bias], dim=2)
-    theta, converged, steps = _minimise(problem, start, limit, max_steps)
-    weight, bias = theta[:, :, :-1], theta[:, :, -1:]
-    return LogisticFit(weight, bias - bias.mean(dim=1, keepdim=True), converged, steps)
+        theta = torch.cat([init.weight if basis is None else init.weight @ basis, init.bias], dim=2)
+        at = _Point(theta, problem.logits(theta))
+    for l2 in strengths:
+        limit = longest.clamp_max(2 * l2 * ends.tolerance).clamp_min(shortest)
+        at, converged, steps = _minimise(problem.at(l2), at, limit, ends)
+        weight, bias = at.theta[:, :, :-1], at.theta[:, :, -1:]
+        weight = weight if basis is None else weight @ basis.mT
+        yield LogisticFit(weight, bias - bias.mean(dim=1, keepdim=True), converged, steps)
+
+
+class _Point(NamedTuple):
+    """Parameters ``[B, C, D + 1]``, the bias in the last column, and the logits ``[B, C, n]`` that they give."""
+
+    theta: Tensor
+    logits: Tensor
 
 
 class _Problem:
-    """The parts of the objective. Parameters are ``[B, C, D + 1]``, the bias in the last column."""
+    """The parts of the objective."""
 
-    def __init__(self, features: Tensor, labels: Tensor, classes: int, l2: float) -> None:
-        self.features, self.l2, self.classes = features, l2, classes
+    def __init__(self, features: Tensor, labels: Tensor, classes: int) -> None:
+        self.features, self.classes, self.l2 = features, classes, 0.0
         self.samples = features.shape[1]
-        self.feature_square = _dot(features, features) / self.samples
+        # The norm of flat rows takes no copy of the features.
+        square = torch.linalg.vector_norm(features.flatten(1), dim=1).square()
+        self.feature_square = square[:, None, None] / self.samples
         self.targets = F.one_hot(labels, classes).mT.to(features.dtype, memory_format=torch.contiguous_format)
-        self._factor = torch.linalg.cholesky(self._uniform_hessian())
+        self._square = self._uniform_square()
 
-    def _uniform_hessian(self) -> Tensor:
-        """``X'X / (C n) + l2 I``. It only steers the search: some rows, evenly spread, are enough."""
-        stride = max(1, self.samples // max(1024, 4 * self.features.shape[2]))
-        rows = self.features[:, ::stride]
-        hessian = rows.mT @ rows / (self.classes * rows.shape[1])
+    def at(self, l2: float) -> _Problem:
+        """This problem, from now on with this ``l2``."""
+        self.l2 = l2
+        hessian = self._square.clone()
         diagonal = hessian.diagonal(dim1=1, dim2=2)
         # Rounding must not meet a zero pivot where l2 is far below the largest entry.
-        diagonal += self.l2 + 10 * torch.finfo(hessian.dtype).eps * diagonal.sum(dim=1, keepdim=True)
-        return hessian
+        diagonal += l2 + 10 * torch.finfo(hessian.dtype).eps * diagonal.sum(dim=1, keepdim=True)
+        self._factor = torch.linalg.cholesky(hessian)
+        return self
+
+    def _uniform_square(self) -> Tensor:
+        """``X'X / (C n)``. It only steers the search: some rows, evenly spread, are enough."""
+        stride = max(1, self.samples // max(1024, 4 * self.features.shape[2]))
+        rows = self.features[:, ::stride]
+        return rows.mT @ rows / (self.classes * rows.shape[1])
 
     def precondition(self, gradient: Tensor) -> Tensor:
         weight = torch.cholesky_solve(gradient[:, :, :-1].mT, self._factor).mT
@@ -194,23 +230,26 @@ class _Line(NamedTuple):
         return best
 
 
-def _minimise(problem: _Problem, theta: Tensor, limit: Tensor, max_steps: int) -> tuple[Tensor, bool, int]:
-    """L-BFGS until no gradient's squared norm is above ``limit``: parameters, success, steps taken."""
-    every = 1 if theta.device.type == "cpu" else CHECK_EVERY
-    logits = problem.logits(theta)
-    partition, gradient = problem.partition_and_gradient(theta, logits)
+def _minimise(problem: _Problem, at: _Point, limit: Tensor, ends: Ends) -> tuple[_Point, bool, int]:
+    """L-BFGS until no gradient's squared norm is above ``limit``, or no step is expected to win more than
+    ``ends.gain``: where it ended, success, steps taken."""
+    every = 1 if limit.device.type == "cpu" else CHECK_EVERY
+    partition, gradient = problem.partition_and_gradient(*at)
     history: deque[tuple[Tensor, Tensor, Tensor]] = deque(maxlen=HISTORY)
-    for step in range(max_steps):
-        if step % every == 0 and bool((problem.squared_norm(gradient) <= limit).all()):
-            return theta, True, step
+    for step in range(ends.max_steps + 1):
         direction = -_inverse_hessian_product(problem, gradient, history)
+        slope = _dot(gradient, direction)
+        if step % every == 0 or step == ends.max_steps:
+            ended = bool(((problem.squared_norm(gradient) <= limit) | (slope.abs() <= 2 * ends.gain)).all())
+            if ended or step == ends.max_steps:
+                break
         change = problem.logits(direction)
-        length = problem.along(theta, direction, logits, change).minimum(partition, _dot(gradient, direction))
+        length = problem.along(at.theta, direction, at.logits, change).minimum(partition, slope)
         moved, before = length * direction, gradient
-        theta, logits = theta + moved, logits + length * change
-        partition, gradient = problem.partition_and_gradient(theta, logits)
+        at = _Point(at.theta + moved, at.logits + length * change)
+        partition, gradient = problem.partition_and_gradient(*at)
         history.append(_pair(moved, gradient - before))
-    return theta, bool((problem.squared_norm(gradient) <= limit).all()), max_steps
+    return at, ended, step
 
 
 def _pair(moved: Tensor, bent: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -28,7 +28,7 @@ def read_image(path: str, size: int, where: str) -> Image:
     from sslbench_plugins.blocks.decode import decode, reason
 
     try:
-        return decode(Path(path), size).transpose(2, 0, 1).astype(np.float64)
+        return decode(Path(path).expanduser(), size).transpose(2, 0, 1).astype(np.float64)
     except Exception as error:
         raise UserError(f"{where} = {path!r}: {why(error) or reason(error)}; expected an image file") from None
 

@@ -25,3 +25,18 @@ def class_counts(labels: Tensor, classes: int) -> Tensor:
     """How many samples each class has: int64 ``[classes]``."""
     ones = torch.ones_like(labels)
     return torch.zeros(classes, dtype=torch.int64, device=labels.device).scatter_add_(0, labels, ones)
+
+
+def draw_ranks(labels: Tensor, classes: int, draws: int, seed: int) -> Tensor:
+    """int64 ``[draws, N]``: ``< n`` are the samples that a draw of n labels a class takes; larger n contain smaller.
+
+    The first draws are the same however many there are, so that evaluators with fewer draws share them.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    return torch.stack([random_rank_in_class(labels, classes, generator) for _ in range(draws)])
+
+
+def share_of_each(counts: Tensor, share: float) -> Tensor:
+    """How many samples of each class a share of the labels is: rounded, at least one where there is one. int64
+    ``[classes]``; ``share`` in (0, 1]."""
+    return (counts * share).round().long().clamp_min(1).minimum(counts)

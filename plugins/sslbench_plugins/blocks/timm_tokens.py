@@ -9,7 +9,15 @@ from torch import Tensor
 
 from sslbench import TokenBackbone
 from sslbench_plugins.blocks.stochastic_depth import depth_rates, skip
-from sslbench_plugins.blocks.transformer import resized
+from sslbench_plugins.blocks.transformer import attention_weights, resized
+
+
+def gives_attention(net: Any) -> bool:
+    """Whether the last block of a timm ``VisionTransformer`` is the plain one, and there is a class token to ask."""
+    from timm.models.vision_transformer import Attention, Block
+
+    last = net.blocks[-1]
+    return net.cls_token is not None and type(last) is Block and type(last.attn) is Attention
 
 
 class TimmTokenBackbone(TokenBackbone):
@@ -40,16 +48,17 @@ class TimmTokenBackbone(TokenBackbone):
         for block in before:
             tokens = block(tokens)
         part = last.attn
-        batch, count, dim = tokens.shape
-        shape = (batch, count, 3, part.num_heads, dim // part.num_heads)
-        q, k, _ = part.qkv(last.norm1(tokens)).view(shape).permute(2, 0, 3, 1, 4)
-        return (part.q_norm(q) @ part.k_norm(k).transpose(2, 3) * part.scale).softmax(dim=-1)
+        batch, count, _ = tokens.shape
+        mixed = part.qkv(last.norm1(tokens)).view(batch, count, 3, part.num_heads, -1).permute(2, 0, 3, 1, 4)
+        queries, keys = part.q_norm(mixed[0]), part.k_norm(mixed[1])
+        return attention_weights(queries[:, :, :1], keys, part.scale)[:, :, 0, self.prefix_tokens :]
 
     def stochastic_depth(self, rate: float) -> None:
         for block, own in zip(self.net.blocks, depth_rates(rate, len(self.net.blocks)), strict=True):
             block.drop_path1, block.drop_path2 = (skip(own).train(self.training) for _ in range(2))
 
     def _with_prefix(self, tokens: Tensor) -> Tensor:
+        """Class token and registers in front of the patches, as the blocks are given them."""
         net = self.net
         prefix = [token for token in (net.cls_token, net.reg_token) if token is not None]
         if prefix:

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from sslbench_plugins.blocks.full_precision import full_precision
 from sslbench_plugins.blocks.stochastic_depth import skip
 
 
@@ -32,10 +33,11 @@ class TransformerBlock(nn.Module):
         """Leave each of the two branches out with probability ``rate`` while training."""
         self.skip1, self.skip2 = (skip(rate).train(self.training) for _ in range(2))
 
-    def attention(self, tokens: Tensor) -> Tensor:
-        """``[B, N, D]`` -> ``[B, heads, N, N]``, rows summing to 1: what ``forward`` mixes the tokens by."""
+    def attention(self, tokens: Tensor, rows: slice = slice(None)) -> Tensor:
+        """``[B, N, D]`` -> ``[B, heads, n, N]``, rows summing to 1: what ``forward`` mixes the tokens by, for the n
+        tokens that ``rows`` picks."""
         q, k, _ = self._parts(self.norm1(tokens))
-        return (q @ k.transpose(2, 3) * q.shape[-1] ** -0.5).softmax(dim=-1)
+        return attention_weights(q[:, :, rows], k, q.shape[-1] ** -0.5)
 
     def _parts(self, tokens: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Queries, keys and values, ``[B, heads, N, D / heads]`` each."""
@@ -46,6 +48,12 @@ class TransformerBlock(nn.Module):
     def _attend(self, tokens: Tensor) -> Tensor:
         mixed = functional.scaled_dot_product_attention(*self._parts(tokens))
         return self.proj(mixed.transpose(1, 2).reshape(tokens.shape))
+
+
+def attention_weights(queries: Tensor, keys: Tensor, scale: float) -> Tensor:
+    """``[..., n, d]``, ``[..., N, d]`` -> float32 ``[..., n, N]``: softmax over the keys, rows summing to 1."""
+    with full_precision(queries):
+        return (queries.float() @ keys.float().mT * scale).softmax(dim=-1)
 
 
 def init_transformer(module: nn.Module) -> None:

@@ -39,8 +39,8 @@ def index_row(version: str, index: Channels, raw: Channels) -> dict[str, Any]:
     known = index[np.isfinite(index)]
     ranks = pearson(rankdata(index[both]), rankdata(raw[both])) if both.any() else None
     reasons = [
-        *([] if known.size else ["no pixel has a defined NDVI"]),
-        *([] if ranks is not None else ["all pixels have the same NDVI: there is no order to compare"]),
+        *([] if known.size else ["no pixel has a defined NDVI: a channel has no scale, or both add up to 0"]),
+        *(["all pixels have the same NDVI: there is no order to compare"] if ranks is None and both.any() else []),
     ]
     return {
         "version": version,

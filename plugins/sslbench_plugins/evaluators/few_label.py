@@ -1,49 +1,61 @@
-"""Accuracy with n labels a class: a linear layer on frozen features, over random draws.
+"""Accuracy with few labels: a linear layer on frozen features, over random draws of n labels a class or a share.
 
-The features are standardised by all training images, which takes no label. The regularisation is fixed, since two
-labels a class leave none to choose it by: on digits (training images only, 1,100 to draw from and 337 to judge; raw
-pixels, a random and two SimCLR-trained networks; 10 draws) accuracy was level from l2 = 0.01 down to 1e-5, and 0.01
-lost at most 1 point to the best of eight decades with 2, 13 or 50 labels a class; the draws spread by 1 to 5.
+The features are standardised by all training images, which takes no label. With n labels a class the regularisation
+is fixed, since two labels leave none to choose it by: on digits (training images only, 1,100 to draw from and 337 to
+judge; raw pixels, a random and two SimCLR-trained networks; 10 draws) accuracy was level from l2 = 0.01 down to 1e-5,
+and 0.01 lost at most 1 point to the best of eight decades with 2, 13 or 50 labels a class; the draws spread by 1 to 5.
+A share of the labels keeps the classes in proportion, with at least one label of each; where every class has five or
+more, each draw chooses its regularisation on a fifth of its own labels, as the linear probe does on all of them.
 """
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Iterator
+from typing import Annotated, NamedTuple
 
 import torch
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 from torch import Tensor
 
 from sslbench import EvaluationData, EvaluatorSpec, Metric, Params, hookimpl, param
+from sslbench_plugins.blocks.chosen_strength import fit_chosen
 from sslbench_plugins.blocks.evaluable import features_and_labels, why_not_evaluable
 from sslbench_plugins.blocks.logistic import LogisticFit, fit_logistic
 from sslbench_plugins.blocks.standardise import Standardiser
-from sslbench_plugins.blocks.stratified import class_counts, random_rank_in_class
+from sslbench_plugins.blocks.stratified import class_counts, draw_ranks
+
+ENOUGH_TO_CHOOSE = 5
+"""labels of every class that a share needs for its regularisation to be chosen: a fifth of them is one"""
+NUMBERS = 1 << 26
+"""features of draws that are fitted side by side: 256 MiB of float32"""
 
 
 class FewLabelParams(Params):
     labels: tuple[Annotated[int, Field(ge=1)], ...] = param(
-        (2, 13), "how many labels a class, one metric for each", unit="labels a class", min_length=1
+        (2, 13), "how many labels a class, one metric for each", unit="labels a class"
+    )
+    shares: tuple[Annotated[float, Field(gt=0, le=1)], ...] = param(
+        (), "which shares of the labels, such as [0.01,0.1,1], one metric for each; at least one label a class"
     )
     draws: int = param(10, "random draws of labelled training images, the same for every method", ge=1)
     l2: float = param(0.01, "regularisation of the logistic regression on standardised features", gt=0)
 
-    @field_validator("labels")
+    @field_validator("labels", "shares")
     @classmethod
-    def _each_once(cls, labels: tuple[int, ...]) -> tuple[int, ...]:
-        if len(set(labels)) < len(labels):
+    def _each_once(cls, given: tuple[float, ...]) -> tuple[float, ...]:
+        if len(set(given)) < len(given):
             raise ValueError("name each number of labels once")
-        return labels
+        return given
 
-
-def draw_ranks(labels: Tensor, classes: int, draws: int, seed: int) -> Tensor:
-    """int64 ``[draws, N]``: ``< n`` are the samples that a draw of n labels a class takes; larger n contain smaller."""
-    generator = torch.Generator().manual_seed(seed)
-    return torch.stack([random_rank_in_class(labels, classes, generator) for _ in range(draws)])
+    @model_validator(mode="after")
+    def _something(self) -> FewLabelParams:
+        if not self.labels and not self.shares:
+            raise ValueError("name at least one number of labels, or one share of them")
+        return self
 
 
 class FewLabel:
-    """Fits every draw at once, scores each on the whole test split."""
+    """Fits the draws side by side, scores each on the whole test split."""
 
     def __init__(self, params: FewLabelParams) -> None:
         self.params = params
@@ -51,46 +63,83 @@ class FewLabel:
     def evaluate(self, data: EvaluationData) -> list[Metric]:
         reason = why_not_evaluable(data)
         if reason:
-            return [self._missing(wanted, reason) for wanted in self.params.labels]
+            return [Metric(name, None, reason=reason) for name in names(self.params)]
         features, labels = features_and_labels(data.train)
-        test, test_labels = features_and_labels(data.test)
         standardise = Standardiser.fitted(features)
-        features, test = standardise(features), standardise(test)
+        test, answers = features_and_labels(data.test)
+        task = _Task(standardise(features), labels, standardise(test), answers, data)
         ranks = draw_ranks(labels, data.classes, self.params.draws, data.seed)
         counts = class_counts(labels, data.classes)
-        metrics = []
-        for wanted in self.params.labels:
-            reason = _too_few(counts, wanted)
-            if reason:
-                metrics.append(self._missing(wanted, reason))
-                continue
-            # [draws, n * classes], each row the samples of one draw
-            chosen = (ranks < wanted).nonzero()[:, 1].view(len(ranks), -1)
-            fit = fit_logistic(features[chosen], labels[chosen], data.classes, self.params.l2)
-            metrics.append(self._score(wanted, fit, test, test_labels))
-        return metrics
+        return [self._of_number(task, ranks, counts, wanted) for wanted in self.params.labels] + [
+            self._of_share(task, ranks, counts, share) for share in self.params.shares
+        ]
 
-    def _score(self, wanted: int, fit: LogisticFit, test: Tensor, labels: Tensor) -> Metric:
-        if not fit.converged:
-            return self._missing(wanted, f"no optimum within {fit.steps} steps at l2 = {self.params.l2:g}")
-        logits = (torch.addmm(bias, weight, test.T) for weight, bias in zip(fit.weight, fit.bias, strict=True))
-        right = torch.stack([(one.argmax(dim=0) == labels).double().mean() for one in logits])
-        std = float(right.std()) if len(right) > 1 else None
-        return Metric(_name(wanted), float(right.mean()), std=std, n=len(right))
+    def _of_number(self, task: _Task, ranks: Tensor, counts: Tensor, wanted: int) -> Metric:
+        fewest = int(counts.argmin())
+        held = int(counts[fewest])
+        if held < wanted:
+            return Metric(_at(wanted), None, reason=f"class {fewest} has only {held} of {wanted} labels")
+        return self._score(_at(wanted), task, self._fits(task, ranks < wanted))
+
+    def _of_share(self, task: _Task, ranks: Tensor, counts: Tensor, share: float) -> Metric:
+        taken = (counts * share).round().long().clamp_min(1).minimum(counts)
+        if share == 1:
+            ranks = ranks[:1]  # every draw takes all
+        chosen = ranks < taken[task.labels]
+        if int(taken[counts > 0].min()) < ENOUGH_TO_CHOOSE:
+            return self._score(_part(share), task, self._fits(task, chosen))
+        return self._score(_part(share), task, self._chosen_fits(task, chosen))
+
+    def _fits(self, task: _Task, chosen: Tensor) -> Iterator[tuple[float, LogisticFit]]:
+        """At the fixed l2, as many draws at a time as fit into memory; each draw has as many labels as every other."""
+        # [draws, labels], each row the samples of one draw
+        places = chosen.nonzero()[:, 1].view(len(chosen), -1)
+        at_a_time = max(1, NUMBERS // (places.shape[1] * task.features.shape[1]))
+        for some in places.split(at_a_time):
+            l2 = self.params.l2
+            yield l2, fit_logistic(task.features[some], task.labels[some], task.data.classes, l2)
+
+    def _chosen_fits(self, task: _Task, chosen: Tensor) -> Iterator[tuple[float, LogisticFit]]:
+        for one in chosen:
+            found = fit_chosen(task.features[one], task.labels[one], task.data.classes, task.data.seed)
+            assert found is not None  # a fifth of five labels is one
+            yield found
 
     @staticmethod
-    def _missing(wanted: int, reason: str) -> Metric:
-        return Metric(_name(wanted), None, reason=reason)
+    def _score(name: str, task: _Task, fits: Iterator[tuple[float, LogisticFit]]) -> Metric:
+        right = []
+        for l2, fit in fits:
+            if not fit.converged:
+                return Metric(name, None, reason=f"no optimum within {fit.steps} steps at l2 = {l2:g}")
+            logits = (torch.addmm(bias, weight, task.test.T) for weight, bias in zip(fit.weight, fit.bias, strict=True))
+            right += [(one.argmax(dim=0) == task.answers).float() for one in logits]
+        per_image = torch.stack(right)
+        scores = per_image.double().mean(dim=1)
+        std = float(scores.std()) if len(scores) > 1 else None
+        return Metric(name, float(scores.mean()), std=std, n=len(scores), per_image=per_image.mean(dim=0))
 
 
-def _name(wanted: int) -> str:
+class _Task(NamedTuple):
+    features: Tensor
+    """to draw from, standardised ``[N, D]``"""
+    labels: Tensor
+    test: Tensor
+    """to judge on, standardised alike"""
+    answers: Tensor
+    data: EvaluationData
+
+
+def names(params: FewLabelParams) -> list[str]:
+    """Of the metrics, in order."""
+    return [_at(wanted) for wanted in params.labels] + [_part(share) for share in params.shares]
+
+
+def _at(wanted: int) -> str:
     return f"few_label_top1@{wanted}"
 
 
-def _too_few(counts: Tensor, wanted: int) -> str:
-    fewest = int(counts.argmin())
-    held = int(counts[fewest])
-    return f"class {fewest} has only {held} of {wanted} labels" if held < wanted else ""
+def _part(share: float) -> str:
+    return f"few_label_top1@{100 * share:g}%"
 
 
 @hookimpl
@@ -101,8 +150,10 @@ def sslbench_evaluators() -> list[EvaluatorSpec]:
             summary=__doc__.partition("\n")[0],
             params=FewLabelParams,
             build=FewLabel,
-            headline=lambda params: _name(params.labels[0]),
+            presets={"shares": {"labels": (), "shares": (0.01, 0.1, 1.0)}},
+            headline=lambda params: names(params)[0],
             citation="Assran et al. 2022, Masked Siamese Networks (low-shot evaluation: logistic regression on frozen"
-            " features of 1, 2 or 5 labelled images a class, over random draws)",
+            " features of 1, 2 or 5 labelled images a class, over random draws); Chen et al. 2020, SimCLR, section 6"
+            " (1% and 10% of the labels)",
         )
     ]

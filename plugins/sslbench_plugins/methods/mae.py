@@ -19,7 +19,7 @@ from sslbench import (
     hookimpl,
     param,
 )
-from sslbench_plugins.blocks.patches import to_patches
+from sslbench_plugins.blocks.patches import from_patches, to_patches
 from sslbench_plugins.blocks.transformer import TransformerBlock, init_transformer, sincos_positions
 
 
@@ -88,17 +88,37 @@ class MAE(Method):
         self, views: Sequence[Tensor], *, mask: Tensor | None, progress: Progress
     ) -> tuple[Tensor, Mapping[str, Tensor]]:
         assert mask is not None
+        prediction, hidden = self.predict(views[0], mask, self.hidden)
+        target = gather(self.target(views[0]), hidden)
+        return (prediction - target).square().mean(), {}
+
+    def predict(self, images: Tensor, mask: Tensor, count: int) -> tuple[Tensor, Tensor]:
+        """What the decoder paints, float32 ``[B, count, patch * patch * 3]``, and where, int64 ``[B, count]``; ``mask``
+        hides ``count`` patches of each image."""
         # Visible patches first, each part in its own order; the count per row is fixed, so no size is read back.
         order = mask.to(torch.uint8).argsort(dim=1, stable=True)
-        visible, hidden = order.split([self.patches - self.hidden, self.hidden], dim=1)
+        visible, hidden = order.split([self.patches - count, count], dim=1)
         if self.mask_tokens_in_encoder:
-            encoded = self.backbone.encode(self.masked(self.backbone.embed(views[0]), mask))
+            encoded = self.backbone.encode(self.masked(self.backbone.embed(images), mask))
             prediction = self.decode_all(encoded, hidden)
         else:
-            encoded = self.backbone.encode(gather(self.backbone.embed(views[0]), visible))
+            encoded = self.backbone.encode(gather(self.backbone.embed(images), visible))
             prediction = self.decode(encoded, visible, hidden)
-        target = gather(self.target(views[0]), hidden)
-        return (prediction.float() - target).square().mean(), {}
+        return prediction.float(), hidden
+
+    def reconstruct(self, images: Tensor, mask: Tensor) -> Tensor:
+        """As ``Method.reconstruct``, for masks of any ratio.
+
+        With ``norm_pix`` the decoder paints patches of mean 0 and deviation 1. Each is then given the mean and the
+        deviation of the patch that it stands for, which the visible patches do not tell.
+        """
+        prediction, hidden = self.predict(images, mask, int(mask[0].sum()))
+        patches = to_patches(images, self.backbone.patch_size).float()
+        if self.norm_pix:
+            mean, deviation = patch_statistics(gather(patches, hidden))
+            prediction = prediction * deviation + mean
+        whole = patches.scatter(1, hidden.unsqueeze(-1).expand_as(prediction), prediction)
+        return from_patches(whole, self.backbone.patch_size, self.backbone.grid)
 
     def masked(self, tokens: Tensor, mask: Tensor) -> Tensor:
         """Embedded patches ``[B, N, D]`` with the hidden ones replaced by the encoder's mask token at their place.
@@ -132,16 +152,21 @@ class MAE(Method):
         tokens = torch.cat([tokens[:, :prefix], tokens[:, prefix:] + at_visible, at_hidden], dim=1)
         for block in self.decoder_blocks:
             tokens = block(tokens)
-        return self.decoder_pred(self.decoder_norm(tokens[:, -self.hidden :]))
+        return self.decoder_pred(self.decoder_norm(tokens[:, -hidden.shape[1] :]))
 
     def target(self, images: Tensor) -> Tensor:
         """What the decoder should paint: the pixels of each patch ``[B, N, patch * patch * 3]``, normalised within
         the patch where ``norm_pix`` says so (unbiased variance, as the authors' code)."""
         patches = to_patches(images, self.backbone.patch_size).float()
         if self.norm_pix:
-            mean, variance = patches.mean(-1, keepdim=True), patches.var(-1, keepdim=True)
-            patches = (patches - mean) / (variance + 1e-6).sqrt()
+            mean, deviation = patch_statistics(patches)
+            patches = (patches - mean) / deviation
         return patches
+
+
+def patch_statistics(patches: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and deviation that a target is normalised by: ``[B, n, values]`` -> ``[B, n, 1]`` each."""
+    return patches.mean(-1, keepdim=True), (patches.var(-1, keepdim=True) + 1e-6).sqrt()
 
 
 def gather(tokens: Tensor, indices: Tensor) -> Tensor:
@@ -176,6 +201,7 @@ def sslbench_methods() -> list[MethodSpec]:
             build=build,
             uses=frozenset({"backbone", "augmentation", "masking"}),
             needs=frozenset({"tokens"}),
+            provides=frozenset({"reconstruction"}),
             augmentation="mae",
             presets={"cifar": CIFAR, "quick": QUICK},
             citation="He, Chen, Xie, Li, Dollár, Girshick: Masked Autoencoders Are Scalable Vision Learners, CVPR 2022",

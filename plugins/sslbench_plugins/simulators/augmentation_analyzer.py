@@ -31,6 +31,9 @@ READINGS = ("pair", "composed")
 TIE = 1e-12
 """difference of two correlations that is rounding"""
 HIGH = 0.5
+"""mean correlation that is called high"""
+PART = 1 << 21
+"""values of one view that are held at once"""
 HARD, EASY = ("crop", "brightness"), ("blur", "brightness")
 
 
@@ -70,6 +73,15 @@ def overlaps(
         raise ValueError(
             f"reading {reading!r} with {draws} draws; readings are {' and '.join(READINGS)}, draws 1 or more"
         )
+    part = max(1, PART // image.size)
+    sizes = [min(part, draws - start) for start in range(0, draws, part)]
+    return np.concatenate([overlap_of_some(image, first, second, reading, count, rng) for count in sizes])
+
+
+def overlap_of_some(
+    image: Batch, first: View, second: View, reading: str, draws: int, rng: RandomState
+) -> NDArray[np.float64]:
+    """``overlaps`` with all draws in memory."""
     one = first(image[None], rng, draws)
     other = (second if reading == "pair" else first)(image[None], rng, draws)
     if reading == "composed":
@@ -109,10 +121,9 @@ class AugmentationAnalyzer:
 
     def claims(self, seeds: range) -> list[Claim]:
         found = [
-            claim
+            self.self_pair_claim({s: self.drawn(s, name, name, reading) for s in seeds}, name, reading)
             for reading in READINGS
-            for name in VIEWS
-            if (claim := self.self_pair_claim({s: self.drawn(s, name, name, reading) for s in seeds}, name, reading))
+            for name in VIEWS | self.views
         ]
         for reading in READINGS:
             hard, easy = ({s: mean(self.drawn(s, *pair, reading)) for s in seeds} for pair in (HARD, EASY))
@@ -232,7 +243,9 @@ def draw(matrices: dict[str, list[dict[str, Any]]], names: list[str]) -> Any:
         values = np.array([[np.nan if row[name] is None else row[name] for name in names] for row in rows])
         axes.imshow(values, cmap="viridis", vmin=0, vmax=1)
         for (row, col), value in np.ndenumerate(values):
-            axes.text(col, row, f"{value:.2f}", ha="center", va="center", color="white" if value < 0.6 else "black")
+            # Only what is exactly 1 is shown as 1.
+            words = "-" if np.isnan(value) else "1" if value == 1 else f"{value:.3f}"
+            axes.text(col, row, words, ha="center", va="center", color="white" if value < 0.6 else "black")
         axes.set_xticks(range(len(names)), names, rotation=30, ha="right")
         axes.set_yticks(range(len(names)), names)
         axes.set(title=title.replace("_", " "), xlabel="second", ylabel="first")

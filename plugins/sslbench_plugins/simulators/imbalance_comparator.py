@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -15,14 +16,13 @@ from sslbench import (
     SimulationResult,
     SimulatorParams,
     SimulatorSpec,
-    UserError,
     across_seeds,
     hookimpl,
     judge_claim,
     param,
 )
+from sslbench_plugins.blocks.labelled_table import Labelled, read_labelled
 from sslbench_plugins.blocks.operating_point import READINGS, WANTED, operating_points, sensitivity_and_specificity
-from sslbench_plugins.blocks.table_file import read_columns
 
 Floats = NDArray[np.float64]
 SOURCE = "tutorial on self-supervised learning, exercise on class imbalance"
@@ -30,8 +30,7 @@ STRATEGIES = ("as is", "balanced", "oversampled")
 HIGH, POOR, SIMILAR = 0.95, 0.5, 0.02
 """specificity that is called high, sensitivity that is called poor, AUCs that are called similar"""
 SPLIT_SEED = 42
-FEWEST = 5
-"""images of a class, so that both parts of the split have one"""
+ITERATIONS = 1000
 
 
 class ImbalanceParams(SimulatorParams):
@@ -39,14 +38,11 @@ class ImbalanceParams(SimulatorParams):
     label: str = param("label", "the column of labels in that file")
     positive: str = param("", "the label that is positive; empty: the rarer one")
     thresholds: int = param(500, "thresholds from 0 to 1 that the operating point is looked for on", ge=2, le=100_000)
-
-
-@dataclass(frozen=True)
-class Labelled:
-    """Features ``[N, D]`` and whether each row is positive, bool ``[N]``."""
-
-    features: Floats
-    positive: NDArray[np.bool_]
+    oversampling: str = param(
+        "added",
+        "added: the positives that there are, and drawn ones up to parity; redrawn: as many as negatives, all drawn",
+        pattern="^(added|redrawn)$",
+    )
 
 
 def generated(seed: int) -> Labelled:
@@ -56,54 +52,54 @@ def generated(seed: int) -> Labelled:
     return Labelled(features, np.arange(1000) >= 970)
 
 
-def read_labelled(path: str, label: str, positive: str) -> Labelled:
-    """A user's table. Raises UserError for anything but numbers, two labels and enough of both."""
-    columns = read_columns(path, "features", (label,))
-    labels = [str(value) for value in columns.pop(label)]
-    values = sorted(set(labels), key=lambda value: (labels.count(value), value))
-    if len(values) != 2:
-        shown = ", ".join(values[:5])
-        raise UserError(f"features = {path!r}: column {label!r} has {len(values)} labels ({shown}); expected two")
-    if positive and positive not in values:
-        raise UserError(f"positive = {positive!r}: column {label!r} has the labels {', '.join(values)}")
-    if labels.count(values[0]) < FEWEST:
-        count = labels.count(values[0])
-        raise UserError(f"features = {path!r}: label {values[0]!r} has {count} rows; at least {FEWEST} are needed")
-    for name, cells in columns.items():
-        if not all(isinstance(cell, (int, float)) and np.isfinite(cell) for cell in cells):
-            raise UserError(f"features = {path!r}: column {name!r} has values that are no finite numbers")
-    if not columns:
-        raise UserError(f"features = {path!r}: there is no column of features beside {label!r}")
-    matrix = np.array(list(columns.values()), dtype=np.float64).T
-    return Labelled(matrix, np.array([value == (positive or values[0]) for value in labels]))
-
-
-def oversampled(data: Labelled) -> Labelled:
-    """As many positives as negatives: all rows, then positives drawn again with replacement."""
-    positives = np.flatnonzero(data.positive)
-    lacking = len(data.positive) - 2 * len(positives)
-    if lacking <= 0:
+def oversampled(data: Labelled, how: str) -> Labelled:
+    """As many positives as negatives, drawn with replacement: to those that there are (``added``), or in their place
+    (``redrawn``). Where positives are no fewer, the rows as they are."""
+    positives, negatives = np.flatnonzero(data.positive), np.flatnonzero(~data.positive)
+    kept = np.arange(len(data.positive)) if how == "added" else negatives
+    lacking = len(negatives) - (len(kept) - len(negatives))
+    if len(positives) >= len(negatives):
         return data
     drawn = RandomState(SPLIT_SEED).choice(positives, lacking, replace=True)
-    rows = np.concatenate([np.arange(len(data.positive)), drawn])
+    rows = np.concatenate([kept, drawn])
     return Labelled(data.features[rows], data.positive[rows])
 
 
-def scored(data: Labelled, split_seed: int) -> tuple[dict[str, Floats], NDArray[np.bool_]]:
-    """Each strategy's probabilities ``[M]`` of the test rows, and which of those are positive."""
-    from sklearn.linear_model import LogisticRegression
+@dataclass(frozen=True)
+class Scored:
+    """One strategy's probabilities of the test rows, ``[M]``, and why they may be no good (empty: they are)."""
+
+    probability: Floats
+    reason: str
+
+
+def scored(data: Labelled, split_seed: int, oversampling: str) -> tuple[dict[str, Scored], NDArray[np.bool_]]:
+    """Each strategy on the same split, and which of the test rows are positive."""
     from sklearn.model_selection import train_test_split
 
     x, x_test, y, y_test = train_test_split(
         data.features, data.positive, test_size=0.2, stratify=data.positive, random_state=split_seed
     )
-    train, again = Labelled(x, y), oversampled(Labelled(x, y))
-    models = {
-        "as is": LogisticRegression(max_iter=1000).fit(train.features, train.positive),
-        "balanced": LogisticRegression(max_iter=1000, class_weight="balanced").fit(train.features, train.positive),
-        "oversampled": LogisticRegression(max_iter=1000).fit(again.features, again.positive),
-    }
-    return {name: model.predict_proba(x_test)[:, 1] for name, model in models.items()}, y_test
+    train = Labelled(x, y)
+    return {
+        "as is": fitted(train, x_test),
+        "balanced": fitted(train, x_test, class_weight="balanced"),
+        "oversampled": fitted(oversampled(train, oversampling), x_test),
+    }, y_test
+
+
+def fitted(train: Labelled, x_test: Floats, **options: Any) -> Scored:
+    """Logistic regression; that it did not converge is a reason, not a warning on the screen."""
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.linear_model import LogisticRegression
+
+    with warnings.catch_warnings(record=True) as caught:
+        for category in (ConvergenceWarning, RuntimeWarning):
+            warnings.simplefilter("always", category)
+        model = LogisticRegression(max_iter=ITERATIONS, **options).fit(train.features, train.positive)
+    lost = any(issubclass(one.category, ConvergenceWarning) for one in caught)
+    reason = f"no convergence in {ITERATIONS:,} iterations: bring the features to one scale" if lost else ""
+    return Scored(model.predict_proba(x_test)[:, 1], reason)
 
 
 class ImbalanceComparator:
@@ -119,20 +115,21 @@ class ImbalanceComparator:
         return SimulationResult(
             {"strategies": strategies, "operating_points": points},
             claims(measured),
-            {"operating_points": lambda: draw(scores, positive)},
+            {"operating_points": lambda: draw(scores, positive, self.params.thresholds)},
             f"Choose the threshold on held-out data before reaching for resampling: the three AUCs are within"
             f" {spread:.3f} of each other, and at {WANTED:.0%} sensitivity {best['strategy']!r} has the best"
             f" specificity, {best['specificity']:.2f}, with its threshold at {best['threshold']:.3f}.",
         )
 
-    def measured(self, seed: int) -> tuple[list[dict[str, Any]], list[dict[str, Any]], dict[str, Floats], Any]:
+    def measured(self, seed: int) -> tuple[list[dict[str, Any]], list[dict[str, Any]], dict[str, Scored], Any]:
         """Rows of both tables, and the probabilities behind them. A user's table has the seed in its split only."""
         from sklearn.metrics import f1_score, roc_auc_score
 
         data, split_seed = (generated(seed), SPLIT_SEED) if self.own is None else (self.own, seed)
-        scores, positive = scored(data, split_seed)
+        scores, positive = scored(data, split_seed, self.params.oversampling)
         strategies, points = [], []
-        for name, probability in scores.items():
+        for name, one in scores.items():
+            probability = one.probability
             at_half = sensitivity_and_specificity(probability, positive, np.array([0.5]))
             strategies.append(
                 {
@@ -141,6 +138,7 @@ class ImbalanceComparator:
                     "specificity": float(at_half[1][0]),
                     "area_under_curve": float(roc_auc_score(positive, probability)),
                     "f1": float(f1_score(positive, probability >= 0.5, zero_division=0.0)),
+                    "reason": one.reason,
                 }
             )
             found = operating_points(probability, positive, np.linspace(0, 1, self.params.thresholds))
@@ -241,21 +239,21 @@ def by_name(one: Any) -> dict[str, Any]:
     return {row["strategy"]: row for row in one[0]}
 
 
-def draw(scores: dict[str, Floats], positive: NDArray[np.bool_]) -> Any:
+def draw(scores: dict[str, Scored], positive: NDArray[np.bool_], count: int) -> Any:
     from matplotlib.figure import Figure
 
-    thresholds = np.linspace(0, 1, 500)
-    figure = Figure(figsize=(10, 3.2), layout="constrained")
-    for axes, (name, probability) in zip(figure.subplots(1, 3, sharey=True), scores.items(), strict=True):
-        sensitivity, specificity = sensitivity_and_specificity(probability, positive, thresholds)
+    thresholds = np.linspace(0, 1, count)
+    figure = Figure(figsize=(10, 3.6), layout="constrained")
+    for axes, (name, one) in zip(figure.subplots(1, 3, sharey=True), scores.items(), strict=True):
+        sensitivity, specificity = sensitivity_and_specificity(one.probability, positive, thresholds)
         axes.plot(thresholds, sensitivity, label="sensitivity", color="#cc6677")
         axes.plot(thresholds, specificity, label="specificity", color="#4477aa")
-        axes.axhline(WANTED, color="grey", linewidth=0.8, linestyle=":")
-        useful = operating_points(probability, positive, thresholds)["useful"]
+        axes.axhline(WANTED, color="grey", linewidth=0.8, linestyle=":", label=f"{WANTED:.0%}")
+        useful = operating_points(one.probability, positive, thresholds)["useful"]
         if useful:
-            axes.axvline(useful[0], color="black", linewidth=0.8, linestyle="--", label="highest that reaches 90%")
+            axes.axvline(useful[0], color="black", linewidth=0.8, linestyle="--", label="highest that reaches it")
         axes.set(title=name, xlabel="threshold")
-    axes.legend(loc="center right", fontsize="small")
+    figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=4, fontsize="small")
     return figure
 
 

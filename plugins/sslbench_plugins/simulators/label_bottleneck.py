@@ -12,6 +12,8 @@ SOURCE = "tutorial on self-supervised learning, exercise on the label bottleneck
 POOL, SHARE, PRICE, SAID = 5_000_000_000, 0.01, 0.01, 50_000_000
 """images, share of them, dollars a label, and the dollars the sentence says"""
 COLUMNS = ("name", "images", "labelled", "price")
+MOST_IMAGES, HIGHEST_PRICE = 10**15, 1e9
+"""beyond which a row is a slip"""
 
 
 class BottleneckParams(SimulatorParams):
@@ -59,13 +61,15 @@ def read_collections(path: str) -> list[Collection]:
         name, *numbers = values
         try:
             images, labelled, price = (float(value) for value in numbers)
-            sound = images == int(images) and labelled == int(labelled) and 0 <= labelled <= images and price >= 0
+            sound = images == int(images) and labelled == int(labelled)
+            sound = sound and 0 <= labelled <= images <= MOST_IMAGES and 0 <= price <= HIGHEST_PRICE
         except (TypeError, ValueError, OverflowError):
             sound = False
-        if not sound or price == float("inf"):
+        if not sound:
             raise UserError(
-                f"rows = {path!r}: row {number} ({name}) has images, labelled, price ="
-                f" {', '.join(map(str, numbers))}; expected whole numbers with 0 <= labelled <= images and a price >= 0"
+                f"rows = {path!r}: row {number} ({name}) has images, labelled, price = {', '.join(map(str, numbers))};"
+                f" expected whole numbers with 0 <= labelled <= images <= {MOST_IMAGES:g} and a price of 0 to"
+                f" {HIGHEST_PRICE:g} dollars"
             )
         found.append(Collection(str(name), int(images), int(labelled), price))
     return found
@@ -125,11 +129,14 @@ def fifty_million(seeds: range) -> Claim:
 def draw(costs: list[dict[str, Any]], pool: list[dict[str, Any]]) -> Any:
     from matplotlib.figure import Figure
 
-    bars = [(row["data_set"], row["cost_usd"]) for row in costs if row["cost_usd"] > 0]
+    bars = [(row["data_set"], row["cost_usd"]) for row in costs]
     bars += [(f"{100 * row['fraction']:.3g}% of the rest of {row['data_set']}", row["cost_usd"]) for row in pool]
+    bars = [(name, cost) for name, cost in bars if cost > 0]  # the axis is logarithmic
     figure = Figure(figsize=(7, 1 + 0.4 * len(bars)), layout="constrained")
     axes = figure.subplots()
-    drawn = axes.barh([name for name, _ in bars], [cost for _, cost in bars], color="#4477aa")
+    # By place, since two rows may have one name.
+    drawn = axes.barh(range(len(bars)), [cost for _, cost in bars], color="#4477aa")
+    axes.set_yticks(range(len(bars)), [name for name, _ in bars])
     axes.bar_label(drawn, labels=[f"${cost:,.0f}" for _, cost in bars], padding=3)
     axes.set_xscale("log")
     axes.margins(x=0.25)

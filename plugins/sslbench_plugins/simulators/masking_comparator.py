@@ -15,6 +15,7 @@ from sslbench import (
     SimulationResult,
     SimulatorParams,
     SimulatorSpec,
+    UserError,
     across_seeds,
     build_installed,
     build_plugin,
@@ -70,7 +71,7 @@ class MaskingComparator:
         patches = self.params.grid[0] * self.params.grid[1]
         try:
             hidden = hidden_count(patches, ratio)
-        except ValueError:
+        except UserError:
             return f"{visible_count(patches, ratio)} of {patches} patches visible: nothing to measure"
         try:
             masks = masking.sample(
@@ -218,7 +219,7 @@ def advice(extremes: list[dict[str, Any]]) -> str:
     row = min(known, key=lambda row: abs(row["ratio"] - RATIO))
     return (
         f"Choose the masking by the task you want: at a ratio of {row['ratio']:g}, {row['highest_difficulty']} asks"
-        f" most of the model, and {row['most_even_coverage']} leaves a visible neighbour everywhere."
+        f" most of the model, and {row['most_even_coverage']} shows it something of every part of the image."
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import cycle
 from typing import Annotated, Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from sslbench import (
     SimulationResult,
     SimulatorParams,
     SimulatorSpec,
+    UserError,
     across_seeds,
     hookimpl,
     judge_claim,
@@ -28,6 +30,11 @@ STARTS = {"as written": 1.0, "copied": 0.0}
 """where the target starts; the online encoder starts at 0"""
 LAGS = {"l2_distance": "L2 distance", "staleness_steps": "staleness in steps"}
 REASONABLE = 0.999
+STYLES = ("-", "--", "-.", ":")
+MOST_VALUES = 10_000_000
+"""steps x parameters; several arrays of as many floats are held at once"""
+PART = 1 << 22
+"""distances held at once"""
 QUANTITIES = ("l2_distance", "staleness_steps", "variance_over_time", "variance_of_parameters")
 
 
@@ -37,7 +44,7 @@ class MomentumParams(SimulatorParams):
     )
     steps: int = param(500, "steps of the online encoder", ge=1, le=20_000, unit="steps")
     parameters: int = param(100, "parameters of the encoder", ge=1, le=100_000)
-    noise: float = param(0.1, "standard deviation of a step", gt=0)
+    noise: float = param(0.1, "standard deviation of a step", gt=0, le=1e6)
     window: int = param(100, "steps that the variance over time looks back on", ge=1, unit="steps")
 
 
@@ -73,12 +80,18 @@ def staleness(online: Floats, target: Floats) -> NDArray[np.int64]:
 
     ``online`` ``[steps + 1, P]``, its start first, which counts as a past encoder; ``target`` ``[steps, P]``.
     """
-    # |t - o|^2 without |t|^2, which is the same for every past encoder.
-    squared = (online**2).sum(axis=1) - 2 * target @ online.T
-    now = np.arange(1, len(online))
-    squared[np.arange(len(online)) > now[:, None]] = np.inf
-    latest = len(online) - 1 - squared[:, ::-1].argmin(axis=1)
-    return now - latest
+    lengths = np.einsum("sp,sp->s", online, online)
+    part = max(1, PART // len(online))
+    found = []
+    for start in range(0, len(target), part):
+        some = target[start : start + part]
+        past = len(some) + start + 1  # online encoders up to the last step of this part, and their start
+        # |t - o|^2 without |t|^2, which is the same for every past encoder.
+        squared = lengths[:past] - 2 * some @ online[:past].T
+        now = np.arange(start + 1, past)
+        squared[np.arange(past) > now[:, None]] = np.inf
+        found.append(now - (past - 1 - squared[:, ::-1].argmin(axis=1)))
+    return np.concatenate(found)
 
 
 def variance_over_time(target: Floats, window: int) -> Floats:
@@ -95,6 +108,10 @@ def variance_over_time(target: Floats, window: int) -> Floats:
 
 class MomentumDynamics:
     def __init__(self, params: MomentumParams) -> None:
+        if params.steps * params.parameters > MOST_VALUES:
+            raise UserError(
+                f"steps = {params.steps} and parameters = {params.parameters}: their product is at most {MOST_VALUES:,}"
+            )
         self.params = params
 
     def run(self, seed: int) -> SimulationResult:
@@ -244,9 +261,10 @@ def draw(paths: Paths) -> Any:
     labels = ("L2 distance", "staleness, steps", "variance over time")
     for row, start in zip(grid, STARTS, strict=True):
         for axes, name, label in zip(row, QUANTITIES, labels, strict=False):
-            for (begun, m), path in paths.items():
-                if begun == start:
-                    axes.plot(np.arange(1, len(path[name]) + 1), path[name], label=f"m = {m:g}", linewidth=1)
+            # Drawn differently, since lines of two momenta may lie on each other.
+            for style, m in zip(cycle(STYLES), [m for begun, m in paths if begun == start], strict=False):
+                values = paths[start, m][name]
+                axes.plot(np.arange(1, len(values) + 1), values, style, label=f"m = {m:g}", linewidth=1.3)
             axes.set(title=f"{label} ({start})", xlabel="step")
         row[2].set_yscale("symlog", linthresh=1e-8)
     grid[0][0].legend(fontsize="small")

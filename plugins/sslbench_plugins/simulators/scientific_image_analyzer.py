@@ -40,12 +40,16 @@ CHANNELS = (
     ("Radar-2", -25.0, 5.0, "dB"),
 )
 PAIRS = (("Red", "Green"), ("Red", "NIR-1"), ("NIR-1", "NIR-2"), ("Thermal", "Radar-1"))
+NORMALISED = (("clipped", "clipped to percentiles"), ("z-scored", "z-scored"))
 MOST_PAIRS = 28
 """pairs of a user's image whose correlation is shown"""
 ROUNDING = 1e-9
 SURVIVES = 0.05
 """difference of the vegetation share, and of the mean NDVI, that still counts as surviving"""
 CONSTANT = "a constant channel has no correlation"
+UNSCALED = "a channel that cannot be scaled has no correlation"
+RANK = 0.99
+"""rank correlation from which on the order of the pixels counts as surviving"""
 
 
 class ScientificParams(SimulatorParams):
@@ -116,7 +120,8 @@ class ScientificImageAnalyzer:
 
     def channel(self, place: int, version: dict[str, Channels]) -> dict[str, Any]:
         raw, scored, clipped = version["raw"], version["z-scored"], version["clipped"]
-        constant = bool(raw.min() == raw.max())
+        # Both are undefined throughout or nowhere.
+        has_scores, has_clipped = bool(np.isfinite(scored[0, 0])), bool(np.isfinite(clipped[0, 0]))
         return {
             "channel": self.names[place],
             "unit": self.units[place],
@@ -124,11 +129,11 @@ class ScientificImageAnalyzer:
             "raw_standard_deviation": float(raw.std()),
             "percentile_2": float(np.percentile(raw, 2)),
             "percentile_98": float(np.percentile(raw, 98)),
-            "z_scored_mean": None if constant else float(scored.mean()),
-            "z_scored_standard_deviation": None if constant else float(scored.std()),
-            "clipped_mean": None if constant else float(clipped.mean()),
-            "clipped_standard_deviation": None if constant else float(clipped.std()),
-            "reason": "a constant channel cannot be scaled" if constant else "",
+            "z_scored_mean": float(scored.mean()) if has_scores else None,
+            "z_scored_standard_deviation": float(scored.std()) if has_scores else None,
+            "clipped_mean": float(clipped.mean()) if has_clipped else None,
+            "clipped_standard_deviation": float(clipped.std()) if has_clipped else None,
+            "reason": unscaled(raw, has_scores, has_clipped),
         }
 
     def correlation(self, versions: dict[str, Channels], first: str, second: str) -> dict[str, Any]:
@@ -140,7 +145,7 @@ class ScientificImageAnalyzer:
             "raw": found["raw"],
             "z_scored": found["z-scored"],
             "clipped": found["clipped"],
-            "reason": CONSTANT if None in found.values() else "",
+            "reason": CONSTANT if found["raw"] is None else UNSCALED if None in found.values() else "",
         }
 
     def claims(self, measured: dict[int, dict[str, list[dict[str, Any]]]]) -> list[Claim]:
@@ -153,7 +158,9 @@ class ScientificImageAnalyzer:
 
         def moved(table: dict[str, list[dict[str, Any]]]) -> float | None:
             rows = table["correlations"]
-            return None if any(r["reason"] for r in rows) else max(abs(r["z_scored"] - r["raw"]) for r in rows)
+            if any(None in (row["raw"], row["z_scored"]) for row in rows):
+                return None
+            return max(abs(row["z_scored"] - row["raw"]) for row in rows)
 
         def told(test: Callable[[Any], float | None], limit: float) -> dict[int, bool | None]:
             found = {seed: test(table) for seed, table in measured.items()}
@@ -179,6 +186,17 @@ class ScientificImageAnalyzer:
             ),
             *index_claims({seed: {row["version"]: row for row in t["ndvi"]} for seed, t in measured.items()}),
         ]
+
+
+def unscaled(raw: Channels, has_scores: bool, has_clipped: bool) -> str:
+    """Why a channel has no z-scores, or nothing between its percentiles; empty where it has both."""
+    if raw.min() == raw.max():
+        return "a constant channel cannot be scaled"
+    missing = [
+        *([] if has_scores else ["a spread this small cannot be divided by"]),
+        *([] if has_clipped else ["the 2nd and the 98th percentile are equal: nothing to scale between them"]),
+    ]
+    return "; ".join(missing)
 
 
 def index_claims(measured: dict[int, dict[str, dict[str, Any]]]) -> list[Claim]:
@@ -209,7 +227,7 @@ def index_claims(measured: dict[int, dict[str, dict[str, Any]]]) -> list[Claim]:
             "most raw pixels have an NDVI above 0.3 because NIR dominates",
             SOURCE,
             "more than half of the raw pixels, and no longer when both channels have the same range",
-            {s: None if None in (most[s], scaled[s]) else bool(most[s] and not scaled[s]) for s in measured},
+            {s: not scaled[s] if most[s] and scaled[s] is not None else None if most[s] else most[s] for s in measured},
             f"share above {VEGETATION:g}: raw {shares['raw']}, both channels scaled to 0..1 {shares['clipped']}",
         ),
         *(
@@ -223,17 +241,20 @@ def index_claims(measured: dict[int, dict[str, dict[str, Any]]]) -> list[Claim]:
                     for key, words in (("mean", "mean"), ("vegetation_share", "vegetation share"))
                 ),
             )
-            for version, how in (("clipped", "clipped to percentiles"), ("z-scored", "z-scored"))
+            for version, how in NORMALISED
         ),
-        judge_claim(
-            "NDVI survives normalisation (order of the pixels, clipped to percentiles)",
-            SOURCE,
-            "rank correlation with the raw NDVI of at least 0.99",
-            {
-                seed: None if (rank := one["clipped"]["rank_correlation_with_raw"]) is None else rank >= 0.99
-                for seed, one in measured.items()
-            },
-            f"rank correlation {across_seeds(values('clipped', 'rank_correlation_with_raw'))}",
+        *(
+            judge_claim(
+                f"NDVI survives normalisation (order of the pixels, {how})",
+                SOURCE,
+                f"rank correlation with the raw NDVI of at least {RANK:g}",
+                {
+                    seed: None if (rank := one[version]["rank_correlation_with_raw"]) is None else rank >= RANK
+                    for seed, one in measured.items()
+                },
+                f"rank correlation {across_seeds(values(version, 'rank_correlation_with_raw'))}",
+            )
+            for version, how in NORMALISED
         ),
     ]
 

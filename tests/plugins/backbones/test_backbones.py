@@ -163,36 +163,6 @@ TRANSFORMERS = [
 ]
 
 
-def last_attention(backbone):
-    """The last block's attention, and the queries and keys that go into it."""
-    if hasattr(backbone, "net"):
-        part = backbone.net.blocks[-1].attn
-        return part, part.qkv, part.num_heads
-    block = backbone.blocks[-1]
-    return block, block.qkv, block.heads
-
-
-@pytest.mark.parametrize(("plugin", "given"), TRANSFORMERS)
-def test_attention_is_the_last_blocks_softmax_of_queries_and_keys(plugin, given):
-    size = 56 if "patch14" in str(given) else 32
-    backbone = build(plugin, size, **given)
-    images = torch.randn(2, 3, size, size)
-    _, qkv, heads = last_attention(backbone)
-    seen = []
-    qkv.register_forward_hook(lambda module, args, out: seen.append(out))
-    with torch.no_grad():
-        backbone(images)
-        found = backbone.attention(images)
-    tokens = backbone.prefix_tokens + backbone.grid[0] * backbone.grid[1]
-    assert found.shape == (2, heads, tokens, tokens)
-    width = backbone.token_dim // heads
-    for sample in range(2):
-        for head in range(heads):
-            q = seen[0][sample, :, head * width : (head + 1) * width]
-            k = seen[0][sample, :, backbone.token_dim + head * width : backbone.token_dim + (head + 1) * width]
-            assert torch.allclose(found[sample, head], (q @ k.T / width**0.5).softmax(-1), atol=1e-5)
-
-
 @pytest.mark.parametrize(("plugin", "given"), TRANSFORMERS)
 def test_stochastic_depth_leaves_branches_out_while_training_only(plugin, given):
     size = 56 if "patch14" in str(given) else 32

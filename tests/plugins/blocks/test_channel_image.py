@@ -31,6 +31,7 @@ def test_integers_become_floats(tmp_path):
         (np.float64(3), "shape a single number; expected"),
         (np.zeros((2, 4, 4), dtype=complex), "values of type complex128; expected integers or floats"),
         (np.full((2, 2, 2), np.nan), "8 of 8 values are not finite"),
+        (np.full((2, 2, 2), -1e200), "a value is 1e+200 in size; up to 1e+100 are allowed"),
         (np.array([["a"]], dtype=object), "not a NumPy array: "),
     ],
 )
@@ -67,6 +68,10 @@ def test_a_geotiff_is_read_channels_first(tmp_path):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert (read_channels(str(tmp_path / "x.tif"), "image") == array).all()
+    with rasterio.open(tmp_path / "holes.tif", "w", driver="GTiff", nodata=5, **shape) as file:
+        file.write(array)
+    with pytest.raises(UserError, match="1 of 24 values are no data; fill or cut them off before analysing"):
+        read_channels(str(tmp_path / "holes.tif"), "image")
     (tmp_path / "bad.tif").write_text("words")
     with pytest.raises(UserError, match="not a GeoTIFF: "):
         read_channels(str(tmp_path / "bad.tif"), "image")

@@ -60,7 +60,8 @@ def test_float64_finds_the_optimum_of_scikit_learn(samples: int, width: int, cla
         objective(weight, bias, features, labels, l2), abs=1e-9
     )
     torch.testing.assert_close(fit.weight[0], weight, rtol=1e-4, atol=1e-4)
-    torch.testing.assert_close(fit.bias[0, :, 0], bias - bias.mean(), rtol=1e-4, atol=1e-4)
+    # With more columns than samples the bias is all but free: a gradient of 1e-8 leaves it open by 3e-4.
+    torch.testing.assert_close(fit.bias[0, :, 0], bias - bias.mean(), rtol=1e-4, atol=1e-3)
 
 
 @pytest.mark.parametrize("l2", STRENGTHS)
@@ -175,7 +176,7 @@ def test_the_curvature_and_slope_along_a_line_are_those_of_autograd() -> None:
     features, labels = make_problem(30, 4, 3)
     generator = torch.Generator().manual_seed(1)
     theta, direction = torch.randn(2, 1, 3, 5, generator=generator, dtype=torch.float64)
-    problem = logistic._Problem(features[None], labels[None], 3, 0.1)
+    problem = logistic._Problem(features[None], labels[None], 3).at(0.1)
     line = problem.along(theta, direction, problem.logits(theta), problem.logits(direction))
     step = torch.tensor(0.7, dtype=torch.float64, requires_grad=True)
     moved = theta + step * direction
@@ -206,6 +207,16 @@ def test_features_far_from_zero_end_within_the_tolerance(l2: float) -> None:
     fit = fit_logistic(features.float(), labels, 3, l2)
     assert fit.converged
     assert objective_of(fit, features, labels, l2) <= best + 1e-6
+
+
+@pytest.mark.parametrize("l2", [1e-2, 1e-4])
+def test_a_fit_that_ends_by_its_gain_takes_fewer_steps_and_is_near_the_optimum(l2: float) -> None:
+    features, labels = make_problem(400, 20, 5)
+    exact = fit_logistic(features.float(), labels, 5, l2)
+    near = fit_logistic(features.float(), labels, 5, l2, gain=1e-4)
+    assert near.converged
+    assert near.steps < exact.steps
+    assert 0 < objective_of(near, features, labels, l2) - objective_of(exact, features, labels, l2) < 2e-3
 
 
 def test_a_fit_that_runs_out_of_steps_says_so() -> None:

@@ -20,6 +20,12 @@ def test_an_image_is_cropped_and_resized(tmp_path):
     assert (found == np.array([10, 20, 30.0])[:, None, None]).all()
 
 
+def test_a_tilde_is_the_home(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    Image.new("RGB", (9, 9), (1, 2, 3)).save(tmp_path / "x.png")
+    assert read_image("~/x.png", 9, "image").shape == (3, 9, 9)
+
+
 def test_what_is_no_image_is_told(tmp_path):
     (tmp_path / "x.png").write_text("words")
     for name, words in (("x.png", "not an image that Pillow can read"), ("none.png", "No such file or directory")):

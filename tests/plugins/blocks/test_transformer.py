@@ -58,3 +58,22 @@ def test_a_block_is_torchs_pre_norm_encoder_layer():
 def test_heads_must_divide_the_width():
     with pytest.raises(ValueError, match="width 16 is not divisible by 3 attention heads"):
         TransformerBlock(16, 3)
+
+
+def test_attention_is_that_of_torchs_layer_and_rows_pick_tokens():
+    torch.manual_seed(0)
+    block = TransformerBlock(16, 4)
+    layer = nn.MultiheadAttention(16, 4, batch_first=True)
+    layer.load_state_dict(
+        {
+            "in_proj_weight": block.qkv.weight,
+            "in_proj_bias": block.qkv.bias,
+            "out_proj.weight": block.proj.weight,
+            "out_proj.bias": block.proj.bias,
+        }
+    )
+    tokens = torch.randn(2, 5, 16)
+    normed = block.norm1(tokens)
+    _, weights = layer(normed, normed, normed, average_attn_weights=False)
+    assert torch.allclose(block.attention(tokens), weights, atol=1e-6)
+    assert torch.allclose(block.attention(tokens, slice(1)), weights[:, :, :1], atol=1e-6)

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
 
 import pytest
 import torch
 
-from sslbench import EvaluationData, FeatureSet
+from sslbench import EvaluationData, FeatureSet, Method, Split
+from sslbench.testing.fakes import TinyDataset, TinyPainter
+from sslbench.train.data import judged
+from sslbench.train.features import extract_all
+from sslbench.train.judged_model import TrainedModel
 
 
 def make_clusters(
@@ -28,3 +34,47 @@ def make_clusters(
 @pytest.fixture
 def clusters() -> Callable[..., EvaluationData]:
     return make_clusters
+
+
+def make_scenes(
+    dataset: Any = None,
+    make: Callable[[int], Method] | None = None,
+    *,
+    seed: int = 0,
+    precision: str = "fp32",
+    device: str = "cpu",
+) -> EvaluationData:
+    """A data set and a method as evaluators with ``uses_model`` get them; a ``TinyDataset`` of 16 px and an untrained
+    ``TinyPainter`` unless others are given. ``make`` answers the method as a seed initialises it."""
+
+    def painter(seed: int) -> Method:
+        torch.manual_seed(seed)
+        return TinyPainter(16)
+
+    make = make or painter
+    data = judged(dataset or TinyDataset(image_size=16), judge_on="test", train_images=None, image_size=None)
+    model = TrainedModel(make(seed), make, data, torch.device(device), precision, mask_ratio=0.75)
+    found = extract_all(model.method.encoder, data, model.device, precision)
+    return EvaluationData(found.train, found.test, data.classes, seed, model)
+
+
+@pytest.fixture
+def scenes() -> Callable[..., EvaluationData]:
+    return make_scenes
+
+
+@dataclass
+class Changed(TinyDataset):
+    """A ``TinyDataset`` of 16 px whose splits went through a function."""
+
+    change: Callable[[Split], Split] = lambda split: split
+    image_size: int = 16
+
+    def split(self, name: Literal["train", "test"]) -> Split:
+        return self.change(super().split(name))
+
+
+@pytest.fixture
+def changed() -> Callable[..., Changed]:
+    """``changed(function)``: the data set whose splits went through it."""
+    return lambda change, **sizes: Changed(change=change, **sizes)

@@ -12,9 +12,12 @@ from pydantic import ValidationError
 from sklearn.linear_model import LogisticRegression
 
 from sslbench import EvaluationData, FeatureSet, Metric
+from sslbench_plugins.blocks.chosen_strength import fit_chosen
 from sslbench_plugins.blocks.logistic import LogisticFit, fit_logistic
+from sslbench_plugins.blocks.stratified import draw_ranks
 from sslbench_plugins.evaluators import few_label
-from sslbench_plugins.evaluators.few_label import FewLabel, FewLabelParams, draw_ranks
+from sslbench_plugins.evaluators.few_label import FewLabel, FewLabelParams
+from sslbench_plugins.evaluators.linear_probe import LinearProbe, LinearProbeParams
 
 Clusters = Callable[..., EvaluationData]
 
@@ -142,8 +145,106 @@ def test_constant_features_are_at_chance() -> None:
 
 @pytest.mark.parametrize(
     ("labels", "message"),
-    [([], "at least 1 item"), ([0], "greater than or equal to 1"), ([2, 2], "name each number of labels once")],
+    [
+        ([], "name at least one number of labels, or one share of them"),
+        ([0], "greater than or equal to 1"),
+        ([2, 2], "name each number of labels once"),
+    ],
 )
 def test_wrong_numbers_of_labels_are_refused(labels: list[int], message: str) -> None:
     with pytest.raises(ValidationError, match=message):
         FewLabelParams(labels=labels)
+
+
+@pytest.mark.parametrize(
+    ("shares", "message"),
+    [([0.0], "greater than 0"), ([1.5], "less than or equal to 1"), ([0.1, 0.1], "name each number of labels once")],
+)
+def test_wrong_shares_are_refused(shares: list[float], message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
+        FewLabelParams(shares=shares)
+
+
+def uneven(clusters: Clusters) -> EvaluationData:
+    """100, 40 and 6 training images of three classes."""
+    data = clusters(per_class=100, spread=3.0)
+    keep = torch.zeros(300, dtype=torch.bool)
+    for label, count in enumerate((100, 40, 6)):
+        keep[(data.train.labels == label).nonzero()[:count, 0]] = True
+    return replace(data, train=FeatureSet(data.train.features[keep], data.train.labels[keep]))
+
+
+@pytest.mark.parametrize(("share", "expected"), [(0.01, [1, 1, 1]), (0.1, [10, 4, 1]), (0.5, [50, 20, 3])])
+def test_a_share_keeps_the_classes_in_proportion_and_none_without_a_label(
+    clusters: Clusters, monkeypatch: pytest.MonkeyPatch, share: float, expected: list[int]
+) -> None:
+    data = uneven(clusters)
+    seen = []
+
+    def spy(features: torch.Tensor, labels: torch.Tensor, *rest: object) -> LogisticFit:
+        seen.append(labels)
+        return fit_logistic(features, labels, *rest)
+
+    monkeypatch.setattr(few_label, "fit_logistic", spy)
+    (metric,) = evaluate(data, labels=[], shares=[share], draws=4)
+    assert metric.name == f"few_label_top1@{100 * share:g}%"
+    assert metric.n == 4
+    drawn = torch.cat(seen)
+    assert len(drawn) == 4
+    for row in drawn:
+        assert torch.bincount(row, minlength=3).tolist() == expected
+
+
+def test_draws_are_fitted_in_parts_with_the_same_result(clusters: Clusters, monkeypatch: pytest.MonkeyPatch) -> None:
+    (whole,) = evaluate(clusters(spread=4.0), labels=[3], draws=5)
+    monkeypatch.setattr(few_label, "NUMBERS", 2 * 9 * 6)  # two draws of 9 labels in 6 dimensions
+    (parts,) = evaluate(clusters(spread=4.0), labels=[3], draws=5)
+    assert parts.n == 5
+    assert parts.value == pytest.approx(whole.value, abs=0.005)
+
+
+def test_all_labels_are_one_draw_and_the_figure_of_the_linear_probe(clusters: Clusters) -> None:
+    data = clusters(per_class=60, spread=4.0)
+    (metric,) = evaluate(data, labels=[], shares=[1], draws=7)
+    (probe,) = LinearProbe(LinearProbeParams()).evaluate(data)
+    assert (metric.name, metric.std, metric.n) == ("few_label_top1@100%", None, 1)
+    assert metric.value == probe.value
+    assert torch.equal(metric.per_image, probe.per_image)
+
+
+def test_a_draw_with_labels_enough_chooses_its_regularisation_and_sees_no_other_label(clusters: Clusters) -> None:
+    data = clusters(per_class=60, spread=4.0)
+    drawn = (draw_ranks(data.train.labels, 3, 1, data.seed) < 30)[0]
+    wrong = torch.where(drawn, data.train.labels, (data.train.labels + 1) % 3)
+    seen = []
+
+    def spy(features: torch.Tensor, labels: torch.Tensor, classes: int, seed: int) -> object:
+        seen.append(labels)
+        return fit_chosen(features, labels, classes, seed)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(few_label, "fit_chosen", spy)
+        patch.setattr(few_label, "draw_ranks", lambda *args: draw_ranks(data.train.labels, *args[1:]))
+        for labels in (data.train.labels, wrong):
+            evaluate(replace(data, train=FeatureSet(data.train.features, labels)), labels=[], shares=[0.5], draws=1)
+    assert torch.equal(seen[0], data.train.labels[drawn])
+    assert torch.equal(seen[0], seen[1])
+
+
+def test_more_labels_help_in_shares_as_well(clusters: Clusters) -> None:
+    few, some, every = evaluate(clusters(per_class=200, width=20, spread=6.0), labels=[], shares=[0.01, 0.1, 1])
+    assert few.value < some.value < every.value
+    assert few.std > some.std
+
+
+def test_the_right_answers_are_a_mean_over_draws(clusters: Clusters) -> None:
+    for metric in evaluate(clusters(spread=4.0), labels=[2], shares=[0.2], draws=4):
+        assert metric.per_image.shape == (90,)
+        assert metric.value == pytest.approx(float(metric.per_image.double().mean()))
+        assert {float(right) for right in metric.per_image} <= {0.0, 0.25, 0.5, 0.75, 1.0}
+
+
+def test_the_headline_is_the_first_metric() -> None:
+    (spec,) = few_label.sslbench_evaluators()
+    assert spec.ranked_by(spec.params()) == "few_label_top1@2"
+    assert spec.ranked_by(spec.params(**spec.presets["shares"])) == "few_label_top1@1%"

@@ -19,7 +19,7 @@ from sslbench_plugins.evaluators.knn import Knn, KnnParams, largest, nearest, vo
 Clusters = Callable[..., EvaluationData]
 
 
-def evaluate(data: EvaluationData, **params: float) -> Metric:
+def evaluate(data: EvaluationData, **params: object) -> Metric:
     (metric,) = Knn(KnnParams(**params)).evaluate(data)
     assert metric.name == "knn_top1"
     return metric
@@ -83,15 +83,42 @@ def test_largest_handles_columns_that_are_all_equal() -> None:
     assert all(len(set(row)) == 5 for row in places.tolist())
 
 
-@pytest.mark.parametrize("similarities", [1, 500, 1 << 23])
-def test_the_chunks_do_not_change_the_answer(
-    clusters: Clusters, monkeypatch: pytest.MonkeyPatch, similarities: int
+@pytest.mark.parametrize(("similarities", "queries"), [(1, 1), (500, 7), (500, 50), (1 << 23, 128)])
+@pytest.mark.parametrize("k", [3, 20])
+def test_chunks_of_queries_and_shelves_of_the_bank_do_not_change_the_answer(
+    clusters: Clusters, monkeypatch: pytest.MonkeyPatch, similarities: int, queries: int, k: int
 ) -> None:
     data = clusters(spread=2.0)
-    whole = evaluate(data).value
+    whole = evaluate(data, k=k)
     monkeypatch.setattr(knn, "SIMILARITIES", similarities)
-    monkeypatch.setattr(knn, "FEWEST_QUERIES", 7)
-    assert evaluate(data).value == whole
+    monkeypatch.setattr(knn, "FEWEST_QUERIES", queries)
+    parts = evaluate(data, k=k)
+    assert parts.value == whole.value
+    assert torch.equal(parts.per_image, whole.per_image)
+
+
+def test_rows_of_later_shelves_are_counted_from_the_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(knn, "SIMILARITIES", 10)
+    monkeypatch.setattr(knn, "FEWEST_QUERIES", 2)
+    bank = torch.eye(17)
+    found = torch.cat([rows for _, rows in nearest(bank, bank, 1)])
+    assert found[:, 0].tolist() == list(range(17))
+
+
+def test_each_test_image_is_right_or_wrong(clusters: Clusters) -> None:
+    data = clusters(spread=2.0)
+    metric = evaluate(data, k=5)
+    predicted = torch.tensor(predicted_by_loop(data, 5, 0.07))
+    assert torch.equal(metric.per_image, (predicted == data.test.labels).float())
+    assert metric.value == pytest.approx(float(metric.per_image.mean()))
+
+
+def test_bf16_agrees_but_for_close_calls(clusters: Clusters) -> None:
+    data = clusters(spread=8.0, per_class=200, width=32)
+    exact, rounded = evaluate(data, k=20), evaluate(data, k=20, precision="bf16")
+    assert 0.5 < exact.value < 1
+    assert float((exact.per_image == rounded.per_image).float().mean()) > 0.98
+    assert rounded.value == pytest.approx(exact.value, abs=0.01)
 
 
 def test_near_neighbours_outvote_many_far_ones_at_a_low_temperature_only() -> None:
@@ -156,5 +183,7 @@ def test_equal_training_features_rank_nothing(clusters: Clusters) -> None:
 
 def test_the_presets_are_the_published_protocols() -> None:
     (spec,) = knn.sslbench_evaluators()
-    assert KnnParams() == KnnParams(**spec.presets["dino"]) == KnnParams(k=20, temperature=0.07)
-    assert KnnParams(**spec.presets["k200"]) == KnnParams(k=200, temperature=0.1)
+    chosen = {name: KnnParams(**preset) for name, preset in spec.presets.items()}
+    assert KnnParams() == chosen["dino"] == chosen["dino-20"] == KnnParams(k=20, temperature=0.07)
+    assert [chosen[f"dino-{k}"] for k in (10, 100, 200)] == [KnnParams(k=k, temperature=0.07) for k in (10, 100, 200)]
+    assert chosen["k200"] == chosen["moco"] == chosen["lightly"] == KnnParams(k=200, temperature=0.1)

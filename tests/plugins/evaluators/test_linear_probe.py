@@ -13,16 +13,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from sslbench import EvaluationData, FeatureSet, Metric
+from sslbench_plugins.blocks import chosen_strength
+from sslbench_plugins.blocks.chosen_strength import STRENGTHS, parts
 from sslbench_plugins.blocks.logistic import LogisticFit, fit_logistic
 from sslbench_plugins.evaluators import linear_probe
-from sslbench_plugins.evaluators.linear_probe import (
-    STRENGTHS,
-    LinearProbe,
-    LinearProbeParams,
-    choose_strength,
-    hold_out,
-    train_adam,
-)
+from sslbench_plugins.evaluators.linear_probe import LinearProbe, LinearProbeParams, train_adam
 
 Clusters = Callable[..., EvaluationData]
 
@@ -46,79 +41,38 @@ def test_the_whole_protocol_is_that_of_scikit_learn(clusters: Clusters) -> None:
     data = clusters(per_class=100, classes=4, width=20, spread=4.0)
     scaler = StandardScaler().fit(data.train.features.double().numpy())
     train, test = (torch.from_numpy(scaler.transform(p.features.double().numpy())) for p in (data.train, data.test))
-    held, labels = hold_out(data.train.labels, 4, data.seed), data.train.labels
+    labels = data.train.labels
+    held, fitted = parts(labels, 4, data.seed)
+    assert torch.equal(fitted, ~held)
     on_held = [
         accuracy(fit_by_scikit_learn(train[~held], labels[~held], l2), train[held], labels[held]) for l2 in STRENGTHS
     ]
-    best = STRENGTHS[on_held.index(max(on_held))]
+    best = STRENGTHS[on_held.index(max(on_held))] * 0.8  # the same C for all samples as for four fifths of them
     expected = accuracy(fit_by_scikit_learn(train, labels, best), test, data.test.labels)
     assert 0.5 < expected < 0.95
     assert evaluate(data).value == pytest.approx(expected, abs=1.5 / len(data.test.labels))
 
 
-def test_the_chosen_strength_is_the_best_on_held_out_samples_and_the_strongest_of_equals(
-    monkeypatch: pytest.MonkeyPatch, clusters: Clusters
-) -> None:
-    data = clusters(per_class=10)
-    held = hold_out(data.train.labels, 3, 0)
-
-    def fits_of_known_accuracy(accuracies: dict[float, int]) -> None:
-        def fit(*args: object, init: LogisticFit | None, tolerance: float) -> LogisticFit:
-            l2 = args[3]
-            fits.append((l2, init is not None))
-            # Logits that are right on the first so many held-out samples only.
-            right = torch.arange(int(held.sum())) < accuracies[l2]
-            answers = torch.where(right, data.train.labels[held], (data.train.labels[held] + 1) % 3)
-            return KnownLogits(F.one_hot(answers, 3).T[None].float(), torch.zeros(1, 3, 1), True, 1)
-
-        monkeypatch.setattr(linear_probe, "fit_logistic", fit)
-
-    class KnownLogits(LogisticFit):
-        def logits(self, features: Tensor) -> Tensor:
-            return self.weight
-
-    for accuracies, expected in [((1, 3, 4, 6, 2, 0), 1e-3), ((2, 5, 5, 1, 5, 5), 1e-1), ((0,) * 6, 1.0)]:
-        fits: list[tuple[float, bool]] = []
-        fits_of_known_accuracy(dict(zip(STRENGTHS, accuracies, strict=True)))
-        assert choose_strength(data.train.features, data.train.labels, held, 3)[0] == expected
-        assert fits == [(l2, l2 != 1.0) for l2 in STRENGTHS]
-
-
-def test_strengths_after_one_without_an_optimum_are_not_considered(
-    monkeypatch: pytest.MonkeyPatch, clusters: Clusters
-) -> None:
-    tried = []
-
-    def stalls_at_a_hundredth(*args: object, **kwargs: object) -> LogisticFit:
-        tried.append(args[3])
-        return fit_logistic(*args, **kwargs)._replace(converged=args[3] > 1e-2)
-
-    monkeypatch.setattr(linear_probe, "fit_logistic", stalls_at_a_hundredth)
-    data = clusters(spread=3.0)
-    l2, _ = choose_strength(data.train.features, data.train.labels, hold_out(data.train.labels, 3, 0), 3)
-    assert tried == [1.0, 1e-1, 1e-2]
-    assert l2 in (1.0, 1e-1)
-
-
-def test_a_final_fit_without_an_optimum_is_no_number(monkeypatch: pytest.MonkeyPatch, clusters: Clusters) -> None:
+def test_a_fit_without_an_optimum_is_no_number(monkeypatch: pytest.MonkeyPatch, clusters: Clusters) -> None:
     def never(*args: object, **kwargs: object) -> LogisticFit:
         return fit_logistic(*args, **kwargs)._replace(converged=False, steps=1000)
 
-    monkeypatch.setattr(linear_probe, "fit_logistic", never)
+    monkeypatch.setattr(chosen_strength, "fit_logistic", never)
     metric = evaluate(clusters())
-    assert (metric.value, metric.reason) == (None, "no optimum within 1000 steps at l2 = 1")
+    assert (metric.value, metric.reason) == (None, "no optimum within 1000 steps at l2 = 0.8")
+    assert metric.per_image is None
 
 
-def test_held_out_are_a_fifth_of_every_class_and_never_all_of_it() -> None:
-    labels = torch.tensor([0] * 100 + [1] * 7 + [2] * 3 + [3] * 2 + [4])
-    held = hold_out(labels, 6, seed=0)
-    assert [int(held[labels == c].sum()) for c in range(6)] == [20, 1, 1, 1, 0, 0]
-
-
-def test_what_is_held_out_follows_the_seed() -> None:
-    labels = torch.arange(4).repeat(50)
-    assert torch.equal(hold_out(labels, 4, 1), hold_out(labels, 4, 1))
-    assert not torch.equal(hold_out(labels, 4, 1), hold_out(labels, 4, 2))
+@pytest.mark.parametrize("protocol", ["exact", "adam-100"])
+def test_each_test_image_is_right_or_wrong(clusters: Clusters, protocol: str) -> None:
+    data = clusters(per_class=60, spread=3.0)
+    metric = evaluate(data, protocol)
+    assert metric.per_image.shape == data.test.labels.shape
+    assert set(metric.per_image.tolist()) == {0.0, 1.0}
+    assert metric.value == pytest.approx(float(metric.per_image.mean()))
+    order = torch.arange(len(data.test.labels)).flip(0)
+    turned = evaluate(replace(data, test=FeatureSet(data.test.features[order], data.test.labels[order])), protocol)
+    assert torch.equal(turned.per_image, metric.per_image[order])
 
 
 @pytest.mark.parametrize("protocol", ["exact", "adam-100"])
@@ -127,15 +81,18 @@ def test_nothing_is_chosen_by_the_test_split(
 ) -> None:
     """The final weights are the same whatever the test split holds."""
     weights = []
-    for name, of in (("fit_logistic", lambda fit: fit.weight), ("train_adam", lambda answer: answer[0])):
-        original = getattr(linear_probe, name)
+    for module, name, of in (
+        (chosen_strength, "fit_logistic", lambda fit: fit.weight),
+        (linear_probe, "train_adam", lambda answer: answer[0]),
+    ):
+        original = getattr(module, name)
 
         def spy(*args: object, original: Callable[..., object] = original, of: Callable = of, **kw: object) -> object:
             answer = original(*args, **kw)
             weights[-1].append(of(answer))
             return answer
 
-        monkeypatch.setattr(linear_probe, name, spy)
+        monkeypatch.setattr(module, name, spy)
     data = clusters(spread=4.0)
     for test in (
         data.test,

@@ -115,6 +115,20 @@ def test_a_pair_has_the_same_draws_beside_whichever_others():
     assert all(row == all_five[row["first"], row["second"]] for row in two)
 
 
+def test_many_draws_are_made_in_parts(monkeypatch):
+    """The first part is what fewer draws are, and the parts after it are drawn on from the same generator."""
+    from sslbench_plugins.simulators import augmentation_analyzer as module
+
+    image = drawn_image()
+    few = overlaps(image, VIEWS["crop"], VIEWS["brightness"], "pair", 4, RandomState(0))
+    monkeypatch.setattr(module, "PART", 4 * image.size)
+    many = overlaps(image, VIEWS["crop"], VIEWS["brightness"], "pair", 10, RandomState(0))
+    assert many.shape == (10,)
+    assert (many[:4] == few).all()
+    assert len(set(many)) > 4
+    assert overlaps(image, VIEWS["flip"], VIEWS["blur"], "pair", 10, RandomState(0)).shape == (10,)
+
+
 def test_verdicts():
     claims = {claim.statement: claim.verdict for claim in run(claim_seeds=3).claims}
     selves = {
@@ -133,6 +147,10 @@ def test_own_image_and_registered_augmentations(tmp_path):
     assert rows["none", "none"]["pair_correlation"] == 1
     assert rows["simclr", "simclr"]["pair_correlation"] < 0.999
     assert run(**given).tables == run(**given).tables
+    claims = {claim.statement: claim.verdict for claim in run(**given).claims}
+    own = [v for s, v in claims.items() if "(none, " in s]
+    assert own == ["fails", "fails"]  # nothing done is perfect
+    assert len([s for s in claims if "(simclr, " in s]) == 2
 
 
 def test_a_constant_image_has_reasons(tmp_path):

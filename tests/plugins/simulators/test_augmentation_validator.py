@@ -7,8 +7,8 @@ from PIL import Image
 from scipy import ndimage
 
 from sslbench.execute.simulate import simulate
-from sslbench_plugins.blocks.grey_views import brightness, scene
-from sslbench_plugins.simulators.augmentation_validator import anatomy_kept, larger_half, signal_kept
+from sslbench_plugins.blocks.grey_views import VIEWS, brightness, scene
+from sslbench_plugins.simulators.augmentation_validator import anatomy_kept, claims, larger_half, signal_kept
 
 
 def run(seed=42, **given):
@@ -92,9 +92,22 @@ def test_a_claim_turns_with_what_is_measured(monkeypatch):
     from sslbench_plugins.simulators import augmentation_validator as module
 
     monkeypatch.setitem(module.VIEWS, "flip", lambda image, rng: image)
+    monkeypatch.setitem(module.VIEWS, "brightness", lambda image, rng: image[::-1])
     verdicts = {claim.statement: claim.verdict for claim in run(claim_seeds=2).claims}
     assert verdicts["horizontal flipping is the only one of the five that breaks the anatomy"] == "fails"
     assert verdicts["brightness keeps the signal best"] == "fails"
+
+
+def test_the_best_of_equals_is_the_best(tmp_path):
+    """Of a symmetrical image the flip keeps all, as brightness does."""
+    half = RandomState(0).randint(0, 200, (16, 8)).astype(np.uint8)
+    Image.fromarray(np.hstack([half, half[:, ::-1]])).save(tmp_path / "x.png")
+    result = run(image=str(tmp_path / "x.png"), size=16, augmentations="flip+brightness")
+    assert [row["signal_kept"] for row in result.tables["augmentations"]] == [1, 1]
+    # The halves are equal, so that no seed can tell of the anatomy; where they can be told, brightness is still best.
+    measured = {42: {name: {"signal_kept": 1.0, "anatomy_kept": True} for name in VIEWS} | {"factors": {"1.0": 1.0}}}
+    verdicts = {claim.statement: claim.verdict for claim in claims(measured)}
+    assert verdicts["brightness keeps the signal best"] == "holds"
 
 
 def test_own_image_and_registered_augmentations(tmp_path):

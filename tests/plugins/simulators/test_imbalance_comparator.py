@@ -61,6 +61,23 @@ def test_the_literal_reading_makes_its_claim_false():
     assert sum("reading:" in statement for statement in verdicts) == 3
 
 
+def test_positives_may_be_redrawn_instead_of_added():
+    """The other reading of sampling to parity: as many positives as negatives, all of them drawn."""
+    rng = RandomState(1)
+    x = np.vstack([rng.normal(0, 1, (970, 10)), rng.normal(1, 1.5, (30, 10))])
+    x, x_test, y, y_test = train_test_split(
+        x, np.arange(1000) >= 970, test_size=0.2, random_state=42, stratify=np.arange(1000) >= 970
+    )
+    drawn = RandomState(42).choice(np.flatnonzero(y), (~y).sum(), replace=True)
+    rows = np.append(np.flatnonzero(~y), drawn)
+    scores = LogisticRegression(max_iter=1000).fit(x[rows], y[rows]).predict_proba(x_test)[:, 1]
+    added, redrawn = (run(1, oversampling=how).tables["strategies"] for how in ("added", "redrawn"))
+    assert redrawn[:2] == added[:2]
+    assert redrawn[2] != added[2]
+    assert redrawn[2]["area_under_curve"] == pytest.approx(roc_auc_score(y_test, scores))
+    assert redrawn[2]["specificity"] == pytest.approx((scores[~y_test] < 0.5).mean())
+
+
 @pytest.fixture
 def table(tmp_path):
     def write(text=None, rows=40):
@@ -93,6 +110,14 @@ def test_the_seed_of_own_features_is_that_of_the_split(table):
     assert row["area_under_curve"] == pytest.approx(roc_auc_score(y_test, scores))
 
 
+def test_a_fit_that_does_not_converge_is_a_reason_and_no_warning(table):
+    rng = RandomState(0)
+    lines = [f"{a * 1e60},{b * 1e-60},{int(a + b > 1.2)}" for a, b in rng.rand(80, 2)]
+    rows = run(features=table("a,b,label\n" + "\n".join(lines) + "\n")).tables["strategies"]
+    assert "no convergence in 1,000 iterations: bring the features to one scale" in {row["reason"] for row in rows}
+    assert {row["reason"] for row in run().tables["strategies"]} == {""}
+
+
 @pytest.mark.parametrize(
     ("text", "given", "words"),
     [
@@ -102,6 +127,7 @@ def test_the_seed_of_own_features_is_that_of_the_split(table):
         ("a,label\n" + "1,x\n" * 9 + "2,y\n" * 4, {}, "label 'y' has 4 rows; at least 5 are needed"),
         ("a,label\n" + "n,x\n" * 9 + "m,y\n" * 9, {}, "column 'a' has values that are no finite numbers"),
         ("a,label\n" + ",x\n" * 9 + "1,y\n" * 9, {}, "column 'a' has values that are no finite numbers"),
+        ("a,label\n" + "-1e200,x\n" * 9 + "1,y\n" * 9, {}, "column 'a' has values beyond 1e+100 in size"),
         ("label\n" + "x\n" * 9 + "y\n" * 9, {}, "there is no column of features beside 'label'"),
     ],
 )

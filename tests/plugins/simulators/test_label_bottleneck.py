@@ -43,7 +43,14 @@ def test_own_rows_are_added(tmp_path):
     assert tables["unlabelled_pool"][1]["cost_usd"] == 2
 
 
-BAD = "100,200,1 1.5,1,1 a,1,1 10,-1,1 10,1,-1 ,1,1 inf,1,1 9,1,inf"
+def test_the_figure_has_a_bar_for_each_row_that_costs_something(tmp_path):
+    (tmp_path / "rows.csv").write_text("name,images,labelled,price\nCOCO,10,10,3\nFree,10,5,0\n")
+    axes = run(rows=str(tmp_path / "rows.csv")).figures["costs"]().axes[0]
+    assert [bar.get_width() for bar in axes.patches] == [140_000, 165_000, 18_750, 30, 500_000]
+    assert [label.get_text() for label in axes.get_yticklabels()][3:] == ["COCO", "1% of the rest of Internet images"]
+
+
+BAD = "100,200,1 1.5,1,1 a,1,1 10,-1,1 10,1,-1 ,1,1 inf,1,1 9,1,inf 9,1,nan 1e16,1,1 9,1,1e300"
 
 
 @pytest.mark.parametrize("row", BAD.split(" "))
@@ -53,7 +60,8 @@ def test_a_row_that_cannot_be(tmp_path, row):
     with pytest.raises(UserError) as caught:
         run(rows=str(path))
     assert caught.value.messages[0].startswith(f"rows = {str(path)!r}: row 2 (Mine) has images, labelled, price = ")
-    assert "expected whole numbers with 0 <= labelled <= images and a price >= 0" in caught.value.messages[0]
+    expected = "expected whole numbers with 0 <= labelled <= images <= 1e+15 and a price of 0 to 1e+09 dollars"
+    assert caught.value.messages[0].endswith(expected)
 
 
 def test_the_two_measures_refuse_what_cannot_be():

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from numpy.random import RandomState
 
+from sslbench import UserError
 from sslbench.execute.simulate import simulate
 from sslbench_plugins.simulators.momentum_dynamics import (
     lag,
@@ -91,6 +92,30 @@ def test_staleness_on_a_straight_path():
 def test_variance_over_a_window():
     target = np.arange(1.0, 7.0)[:, None]
     assert variance_over_time(target, 3) == pytest.approx([0, 0.25, 2 / 3, 2 / 3, 2 / 3, 2 / 3])
+
+
+def test_staleness_is_the_same_in_parts(monkeypatch):
+    from sslbench_plugins.simulators import momentum_dynamics as module
+
+    online = online_path(0, 60, 10, 0.1)
+    target = moving_average(online, 0.95, 1.0)
+    whole = staleness(online, target)
+    monkeypatch.setattr(module, "PART", 61 * 7)
+    assert staleness(online, target).tolist() == whole.tolist()
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"steps": 20_000, "parameters": 501}, "steps = 20000 and parameters = 501: their product is at most 10,000,"),
+        ({"noise": 1e7}, "noise = 10000000.0: input should be less than or equal to 1000000"),
+        ({"claim_seeds": 1001}, "claim_seeds = 1001: input should be less than or equal to 1000"),
+    ],
+)
+def test_what_would_not_fit(given, words):
+    with pytest.raises(UserError) as caught:
+        run(**given)
+    assert words in caught.value.messages[0]
 
 
 def test_scores_name_winners():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 
@@ -26,8 +27,14 @@ SEVEN = {
 WITH_TENSORS = {"masking-comparator"}
 
 
+def quick(name):
+    """Parameters that cost little."""
+    fields = Registry().get("simulator", name).params.model_fields
+    return {key: value for key, value in {"claim_seeds": 1, "draws": 5, "steps": 50}.items() if key in fields}
+
+
 def one(name, seed=42, **given):
-    (found,) = simulate([name], seed=seed, given={"claim_seeds": 1, **given})
+    (found,) = simulate([name], seed=seed, given={**quick(name), **given})
     return found
 
 
@@ -37,7 +44,7 @@ def test_the_seven_are_there():
 
 @pytest.mark.parametrize("name", NAMES)
 def test_it_keeps_its_contract(name):
-    assert problems(Registry().get("simulator", name), claim_seeds=1) == []
+    assert problems(Registry().get("simulator", name), **quick(name)) == []
 
 
 @pytest.mark.parametrize("name", sorted(SEVEN - {"label-bottleneck", "masking-comparator"}))
@@ -80,14 +87,17 @@ def test_its_figures_are_drawn(name):
 
 def test_torch_and_matplotlib_are_imported_where_they_are_needed():
     code = (
-        "import sys\n"
+        "import contextlib, io, sys\n"
         "from sslbench.cli.main import call\n"
-        "import contextlib, io\n"
-        "for name in sys.argv[1:]:\n"
-        "    with contextlib.redirect_stdout(io.StringIO()):\n"
-        "        assert call(['simulate', name, '--set', 'claim_seeds=1']) == 0\n"
+        "with contextlib.redirect_stdout(io.StringIO()):\n"
+        "    assert call(['simulate', *sys.argv[1:], '--set', 'claim_seeds=1', '--set', 'draws=5']) == 0\n"
         "print('torch' in sys.modules, 'matplotlib' in sys.modules)\n"
     )
-    for names, torch in ((sorted(SEVEN - WITH_TENSORS), "False"), (sorted(WITH_TENSORS), "True")):
-        done = subprocess.run([sys.executable, "-c", code, *names], capture_output=True, text=True, check=True)
+    without = ",".join(f"simulator.{name}" for name in sorted(SEVEN - WITH_TENSORS))
+    runs = [([], without, "False"), *(([name], "", "True") for name in sorted(WITH_TENSORS))]
+    for names, limited, torch in runs:
+        environment = {**os.environ, "SSLBENCH_PLUGINS": limited} if limited else dict(os.environ)
+        done = subprocess.run(
+            [sys.executable, "-c", code, *names], capture_output=True, text=True, check=True, env=environment
+        )
         assert done.stdout.split() == [torch, "False"]

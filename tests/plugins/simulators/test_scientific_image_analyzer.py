@@ -62,7 +62,7 @@ def test_verdicts():
     verdicts = {claim.statement: claim.verdict for claim in run(claim_seeds=2).claims}
     assert verdicts["after z-scoring every channel has mean 0 and standard deviation 1"] == "holds"
     assert verdicts["z-scoring leaves the correlations exactly as they were"] == "holds"
-    assert [v for s, v in verdicts.items() if "survives" in s] == ["fails"] * 3
+    assert [v for s, v in verdicts.items() if "survives" in s] == ["fails"] * 4
 
 
 def test_an_image_of_ones_own(tmp_path):
@@ -94,7 +94,38 @@ def test_constant_channels_have_reasons(tmp_path):
     for row in result.tables["correlations"]:
         assert row["raw"] is None
         assert row["reason"] == "a constant channel has no correlation"
-    assert result.claims[0].verdict == "undecided"
+    verdicts = {claim.statement.partition("(")[0].strip(): claim.verdict for claim in result.claims}
+    assert verdicts.pop("most raw pixels have an NDVI above 0.3") == "fails"  # 0 everywhere
+    assert verdicts.pop("most raw pixels have an NDVI above 0.3 because NIR dominates") == "fails"
+    assert set(verdicts.values()) == {"undecided"}
+
+
+def test_what_has_no_scale_has_no_ndvi(tmp_path):
+    """Red is constant but for one pixel: it has z-scores, but its percentiles are equal."""
+    array = RandomState(0).rand(4, 20, 20) + 1
+    array[0] = 1
+    array[0, 0, 0] = 5
+    np.save(tmp_path / "x.npy", array)
+    result = run(image=str(tmp_path / "x.npy"))
+    red = result.tables["channels"][0]
+    assert red["z_scored_standard_deviation"] == pytest.approx(1)
+    assert red["clipped_mean"] is None
+    assert red["reason"] == "the 2nd and the 98th percentile are equal: nothing to scale between them"
+    raw, clipped, scored = result.tables["ndvi"]
+    assert None not in raw.values()
+    assert None not in scored.values()
+    assert clipped["mean"] is clipped["vegetation_share"] is clipped["rank_correlation_with_raw"] is None
+    assert clipped["reason"] == "no pixel has a defined NDVI: a channel has no scale, or both add up to 0"
+    pair = result.tables["correlations"][0]
+    assert pair["clipped"] is None
+    assert pair["z_scored"] == pytest.approx(pair["raw"])
+    assert pair["reason"] == "a channel that cannot be scaled has no correlation"
+    verdicts = [c.verdict for c in result.claims if "clipped to percentiles" in c.statement]
+    assert verdicts == ["undecided", "undecided"]
+    np.save(tmp_path / "x.npy", RandomState(0).rand(4, 5, 5) * 1e-300)
+    row = run(image=str(tmp_path / "x.npy")).tables["channels"][0]
+    assert row["z_scored_mean"] is None
+    assert row["reason"] == "a spread this small cannot be divided by"
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,43 @@
+"""``sslbench compare``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from sslbench.cli.options import FORMATS
+
+
+@click.command("compare", short_help="Say what moved between two sets of results.")
+@click.argument("first", metavar="A", type=click.Path(path_type=Path))
+@click.argument("second", metavar="B", type=click.Path(path_type=Path))
+@click.option(
+    "--fail-on",
+    "limits",
+    multiple=True,
+    metavar="QUANTITY:PERCENT",
+    help="Exit code 1 if it is worse in B by more than this and beyond the spread; repeatable.",
+)
+@click.option(
+    "--across",
+    multiple=True,
+    metavar="NAME",
+    help="An axis or parameter in which a pair may differ, such as training.precision; repeatable.",
+)
+@click.option("--format", "format_", type=FORMATS, default="table", show_default=True, help="Of the result.")
+def command(first: Path, second: Path, limits: tuple[str, ...], across: tuple[str, ...], format_: str) -> int:
+    """Say what moved from A to B beyond the spread, in quality and speed.
+
+    A and B are results folders, or files of ``sslbench results --format json``. Cells are paired by their axes,
+    parameters and seed.
+    """
+    from sslbench.report.compare import compare
+    from sslbench.report.comparisons import render_comparison
+    from sslbench.report.sides import load_side
+
+    found = compare(load_side(first), load_side(second), limits, across)
+    click.echo(render_comparison(found, format_))
+    for line in found.exceeded:
+        click.echo(f"sslbench: worse than allowed: {line}", err=True)
+    return 1 if found.exceeded else 0

@@ -1,0 +1,175 @@
+"""What this machine can do at most: matrix products and memory copies, measured, and kept with their date.
+
+A utilisation is a share of what was measured here, not of a data sheet: sheets name clocks that a chip holds for
+milliseconds, and instructions that a processor may not have.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from sslbench.errors import TimingError
+from sslbench.measure.clocks import clock_for, contended
+
+PRECISIONS: Mapping[str, Mapping[str, torch.dtype]] = {
+    "cpu": {"fp32": torch.float32, "bf16": torch.bfloat16},
+    "cuda": {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16},
+}
+"""What is worth measuring: no training step of a CPU is faster in fp16."""
+SIDES = {"cpu": 1536, "cuda": 8192}
+"""side of the square matrices: large enough to reach the ceiling, small enough for a tenth of a second"""
+COPIED = {"cpu": 2**28, "cuda": 2**31}
+"""bytes that are copied, far more than a cache holds"""
+SECONDS = 0.3
+"""for each quantity"""
+
+
+@dataclass(frozen=True)
+class Ceilings:
+    """The best of several tries of each; None where the device cannot."""
+
+    device: str
+    """processor or GPU by name"""
+    threads: int | None
+    """of a CPU; None on a GPU"""
+    torch: str
+    flops: Mapping[str, float | None]
+    """precision -> floating-point operations per second of a matrix product, a multiply-add counted as two"""
+    copy_bytes_per_second: float | None
+    """bytes read and written by a copy within the device's memory"""
+    measured: str
+    """date and time, UTC, ISO 8601"""
+    contended: bool
+    """other programs took cores meanwhile: a ceiling may be higher"""
+
+    def utilisation(self, flops_per_second: float | None, precision: str) -> float | None:
+        """The share of the ceiling that is in use; None where either is unknown."""
+        ceiling = self.flops.get(precision)
+        return None if flops_per_second is None or not ceiling else flops_per_second / ceiling
+
+
+def ceilings(device: str, processor: str | None, say: Callable[[str], None] = lambda text: None) -> Ceilings:
+    """Those of this machine: from the cache, or measured within two seconds and cached.
+
+    ``processor`` is the name of the machine's. What was measured beside other programs is measured again the next
+    time, and the higher figure is kept. ``say`` is told before anything is measured.
+    """
+    path = cache_path(device, processor)
+    known = read(path)
+    if known is not None and not known.contended:
+        return known
+    say(f"measuring what {device} can do at most (about a second; kept in {path.parent})")
+    found = measure(device, processor)
+    if known is not None:
+        found = highest(known, found)
+    with suppress(OSError):  # without a cache it is measured each time
+        write(path, found)
+    return found
+
+
+def identity(device: str, processor: str | None) -> dict[str, Any]:
+    """What a ceiling depends on."""
+    on_gpu = device.startswith("cuda")
+    return {
+        "device": torch.cuda.get_device_name(device) if on_gpu else processor or "unknown processor",
+        "threads": None if on_gpu else torch.get_num_threads(),
+        "torch": torch.__version__,
+    }
+
+
+def cache_path(device: str, processor: str | None) -> Path:
+    """``ceilings-HASH.json`` in ``sslbench`` of the user's cache folder ($XDG_CACHE_HOME, ~/.cache)."""
+    folder = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "sslbench"
+    who = json.dumps(identity(device, processor), sort_keys=True)
+    return folder / f"ceilings-{hashlib.blake2b(who.encode(), digest_size=6).hexdigest()}.json"
+
+
+def read(path: Path) -> Ceilings | None:
+    """None for a file that is not there or is damaged."""
+    try:
+        found = Ceilings(**json.loads(path.read_text(encoding="utf-8")))
+        numbers = [*found.flops.values(), found.copy_bytes_per_second]
+        whole = all(n is None or (isinstance(n, (int, float)) and n > 0) for n in numbers)
+        return found if whole and isinstance(found.contended, bool) and isinstance(found.measured, str) else None
+    except (OSError, ValueError, TypeError, AttributeError):
+        return None
+
+
+def write(path: Path, found: Ceilings) -> None:
+    """Whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, partial = tempfile.mkstemp(dir=path.parent, prefix=path.name)
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            json.dump(asdict(found), file, indent=1)
+        os.replace(partial, path)
+    except BaseException:
+        Path(partial).unlink(missing_ok=True)
+        raise
+
+
+def highest(one: Ceilings, other: Ceilings) -> Ceilings:
+    """The higher of each figure, with the later one's date; contended only if both were."""
+
+    def higher(a: float | None, b: float | None) -> float | None:
+        return max(filter(None, (a, b)), default=None)
+
+    flops = {name: higher(one.flops.get(name), other.flops.get(name)) for name in other.flops}
+    copied = higher(one.copy_bytes_per_second, other.copy_bytes_per_second)
+    busy = one.contended and other.contended
+    return replace(other, flops=flops, copy_bytes_per_second=copied, contended=busy)
+
+
+def measure(device: str, processor: str | None) -> Ceilings:
+    """Measure now."""
+    kind = "cuda" if device.startswith("cuda") else "cpu"
+    place, side = torch.device(device), SIDES[kind]
+    flops: dict[str, float | None] = {}
+    busy = []
+    for name, dtype in PRECISIONS[kind].items():
+        try:
+            a, b = (torch.randn(side, side, device=place).to(dtype) for _ in range(2))
+            taken, other = shortest(lambda a=a, b=b: a @ b, place)  # type: ignore[misc]
+            flops[name] = 2 * side**3 / taken
+            busy.append(other)
+        except (RuntimeError, TimingError):  # no such kernel, no room, or clocks that disagree
+            flops[name] = None
+    copied = None
+    with suppress(RuntimeError, TimingError):
+        source = torch.zeros(COPIED[kind], dtype=torch.uint8, device=place)
+        target = torch.empty_like(source)
+        taken, other = shortest(lambda: target.copy_(source), place)
+        copied = 2 * COPIED[kind] / taken
+        busy.append(other)
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    who = identity(device, processor)
+    return Ceilings(**who, flops=flops, copy_bytes_per_second=copied, measured=now, contended=any(busy))
+
+
+def shortest(call: Callable[[], Any], device: torch.device) -> tuple[float, bool]:
+    """Seconds of the fastest of the calls that fit into ``SECONDS`` (at least three); whether cores were taken."""
+    call()
+    began, busy = time.perf_counter(), False
+    taken: list[float] = []
+    while len(taken) < 3 or time.perf_counter() - began < SECONDS:
+        clock = clock_for(device)
+        clock.start()
+        for _ in range(1 if device.type == "cpu" else 8):
+            call()
+            clock.mark()
+        laps = clock.stop()
+        taken += laps.step_ms
+        busy = busy or bool(contended(laps, torch.get_num_threads()))
+    return min(taken) / 1000, busy

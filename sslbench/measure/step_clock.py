@@ -1,0 +1,92 @@
+"""Time per step of a training as it goes on, without slowing it down."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from dataclasses import dataclass, field
+
+import torch
+
+WARMUP_STEPS = 10
+"""Steps left out at the start: allocator, kernel selection, caches. At most a fifth of all steps."""
+
+
+@dataclass(frozen=True)
+class StepTimes:
+    """What a row of the results says about speed. Times are wall clock; None where nothing was measured."""
+
+    images_per_second: float | None = None
+    """source images (not views) through steady steps, data wait included"""
+    step_ms_median: float | None = None
+    step_ms_iqr: float | None = None
+    data_wait_share: float | None = None
+    """share of the step spent waiting for the batch of source images"""
+
+    @classmethod
+    def of(cls, step_ms: list[float], wait_ms: list[float], batch_size: int) -> StepTimes:
+        """Summary of raw samples, warm-up left out."""
+        skip = min(WARMUP_STEPS, len(step_ms) // 5)
+        steps, waits = step_ms[skip:], wait_ms[skip:]
+        if not steps or sum(steps) <= 0:
+            return cls()
+        if len(steps) > 1:
+            low, _, high = statistics.quantiles(steps, n=4, method="inclusive")
+        else:
+            low = high = steps[0]
+        return cls(
+            images_per_second=1000 * batch_size * len(steps) / sum(steps),
+            step_ms_median=statistics.median(steps),
+            step_ms_iqr=high - low,
+            data_wait_share=min(1.0, sum(waits) / sum(steps)),
+        )
+
+
+@dataclass
+class StepClock:
+    """Raw step times of one training.
+
+    ``begin()`` before the batch is fetched, ``fetched()`` when it is there, ``end()`` after the optimizer step.
+    On CUDA, ``end()`` records an event and reads no clock of the device: the times between events are read in
+    ``drain()``, which waits for the device and is called rarely. The time between two drains is never a step.
+    """
+
+    device: torch.device
+    step_ms: list[float] = field(default_factory=list)
+    wait_ms: list[float] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self._begun = 0.0
+        self._events: list[torch.cuda.Event] = []
+
+    def begin(self) -> None:
+        self._begun = time.perf_counter()
+        if self.device.type == "cuda" and not self._events:
+            self._mark()
+
+    def fetched(self) -> None:
+        self.wait_ms.append(1000 * (time.perf_counter() - self._begun))
+
+    def end(self) -> None:
+        if self.device.type == "cuda":
+            self._mark()
+        else:
+            self.step_ms.append(1000 * (time.perf_counter() - self._begun))
+
+    def _mark(self) -> None:
+        event = torch.cuda.Event(enable_timing=True)
+        # Of this device: the current one may be another.
+        event.record(torch.cuda.current_stream(self.device))
+        self._events.append(event)
+
+    def drain(self) -> None:
+        """Read the events since the last drain; waits for the device."""
+        if len(self._events) > 1:
+            self._events[-1].synchronize()
+            pairs = zip(self._events, self._events[1:], strict=False)
+            self.step_ms += [first.elapsed_time(second) for first, second in pairs]
+        self._events = []
+
+    def summary(self, batch_size: int) -> StepTimes:
+        self.drain()
+        return StepTimes.of(self.step_ms, self.wait_ms, batch_size)

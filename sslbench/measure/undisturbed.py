@@ -1,0 +1,65 @@
+"""A host clock that stands still while other programs have the core."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+from sslbench.measure.clocks import Clock, HostClock, Laps, differences
+
+SCHEDSTAT = Path("/proc/thread-self/schedstat")
+
+
+class UndisturbedClock:
+    """Wall clock less the time in which the stepping thread could run and got no core (Linux, ``schedstat``).
+
+    What a step does itself counts: computing, sleeping, waiting for a file or for its own threads. Only what other
+    programs take does not, and that is most of the noise on a machine that is shared. CPU time would leave out the
+    sleeping and the waiting as well.
+    """
+
+    def __init__(self) -> None:
+        self._wall: list[int] = []
+        self._waited: list[int] = []
+        self._cpu: list[int] = []
+        self._file = -1
+
+    @staticmethod
+    def works() -> bool:
+        """Whether this system tells how long a thread has waited."""
+        try:
+            return len(SCHEDSTAT.read_text().split()) == 3
+        except OSError:
+            return False
+
+    def start(self) -> None:
+        self._wall, self._waited, self._cpu = [], [], []
+        self._file = open_queue()
+        self.mark()
+
+    def mark(self) -> None:
+        self._wall.append(time.perf_counter_ns())
+        self._waited.append(waited_ns(self._file))
+        self._cpu.append(time.process_time_ns())
+
+    def stop(self) -> Laps:
+        os.close(self._file)
+        lost = differences(self._waited)
+        steps = tuple(max(0.0, wall - waited) for wall, waited in zip(differences(self._wall), lost, strict=True))
+        return Laps(steps, (self._wall[-1] - self._wall[0]) / 1e6, differences(self._cpu), sum(lost))
+
+
+def open_queue() -> int:
+    """The scheduler's account of the calling thread, as a file that is kept open: reading it takes two microseconds."""
+    return os.open(SCHEDSTAT, os.O_RDONLY)
+
+
+def waited_ns(queue: int) -> int:
+    """How long the thread that opened it could run and got no core, since it began."""
+    return int(os.pread(queue, 64, 0).split()[1])
+
+
+def undisturbed_clock() -> Clock:
+    """For steps on a CPU: the plain wall clock where the system does not tell."""
+    return UndisturbedClock() if UndisturbedClock.works() else HostClock()

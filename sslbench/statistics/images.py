@@ -1,0 +1,79 @@
+"""Two models on the same test images: what one training each can tell."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from sslbench.statistics.student import LEVEL, Difference
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, NDArray
+
+RESAMPLES = 10_000
+MOST_COUNTS = 1 << 22
+"""counts held at once: 32 MiB of int64"""
+
+
+def compare_images(first: ArrayLike, second: ArrayLike) -> tuple[Difference, str]:
+    """``first - second`` over images that both were judged on, and the name of the test that gave its p.
+
+    Both ``[N]``, float, in the same order. Where both are right or wrong on each image, McNemar's exact test;
+    elsewhere the bootstrap. The interval is the bootstrap's. It says how sure these two models differ on images like
+    these; another training of either may differ by more. Raises ValueError for no image, or for two numbers of them.
+    """
+    import numpy
+
+    one, other = numpy.asarray(first, dtype=numpy.float64), numpy.asarray(second, dtype=numpy.float64)
+    if one.shape != other.shape or one.ndim != 1 or one.size == 0:
+        raise ValueError(f"metrics of images of shapes {one.shape} and {other.shape}; they must be equal, not empty")
+    differences = one - other
+    low, high, p = bootstrap(differences)
+    test = "bootstrap over images"
+    if is_binary(one) and is_binary(other):
+        p = mcnemar_exact(int((differences > 0).sum()), int((differences < 0).sum()))
+        test = "McNemar over images"
+    return Difference(float(differences.mean()), low, high, p, len(differences)), test
+
+
+def all_finite(values: NDArray[Any]) -> bool:
+    import numpy
+
+    return bool(numpy.isfinite(values).all())
+
+
+def is_binary(values: NDArray[Any]) -> bool:
+    return bool(((values == 0) | (values == 1)).all())
+
+
+def mcnemar_exact(only_first: int, only_second: int) -> float:
+    """Two-sided p that two classifiers are right equally often (McNemar, Psychometrika 12, 1947, with binomial tails).
+
+    ``only_first``: images that only the first has right; of those that both or none has right nothing is learnt.
+    """
+    from scipy.special import bdtr
+
+    fewer, both = min(only_first, only_second), only_first + only_second
+    return 1.0 if both == 0 else min(1.0, 2 * float(bdtr(fewer, both, 0.5)))
+
+
+def bootstrap(differences: NDArray[Any]) -> tuple[float, float, float]:
+    """Percentile interval of the mean at ``LEVEL`` and two-sided p (Efron and Tibshirani 1993, chapters 13 and 16).
+
+    ``RESAMPLES`` resamples of the images, the same for the same differences; p is at least 2 / (``RESAMPLES`` + 1).
+    """
+    import numpy
+
+    generator = numpy.random.default_rng(0)
+    # A resample is how often each value is drawn, which is cheap where few differ, as right and wrong do.
+    values, counts = numpy.unique(differences, return_counts=True)
+    shares = counts / len(differences)
+    at_once = max(1, MOST_COUNTS // len(values))
+    means = numpy.concatenate(
+        [
+            generator.multinomial(len(differences), shares, size=min(at_once, RESAMPLES - start)) @ values
+            for start in range(0, RESAMPLES, at_once)
+        ]
+    ) / len(differences)
+    low, high = numpy.quantile(means, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    beyond = min(int((means <= 0).sum()), int((means >= 0).sum()))
+    return float(low), float(high), min(1.0, 2 * (beyond + 1) / (RESAMPLES + 1))

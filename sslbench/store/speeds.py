@@ -1,0 +1,63 @@
+"""Measured speeds of tests in one JSON file: many writers, nothing half written."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from sslbench.errors import StoreError, UserError
+
+PATIENCE = 60.0
+"""seconds to wait for another writer, who needs milliseconds"""
+
+
+def read_speeds(path: Path) -> dict[str, dict[str, Any]]:
+    """Id -> what was measured. Raises UserError for a file that is missing or something else."""
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file; --sslbench-save makes one") from None
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path}: cannot be read as JSON: {error}") from None
+    speeds = document.get("speeds") if isinstance(document, dict) else None
+    if not isinstance(speeds, dict) or document.get("schema") != 1:
+        raise UserError(f"{path}: JSON, but not speeds as --sslbench-save writes them")
+    return speeds
+
+
+def add_speed(path: Path, name: str, speed: Mapping[str, Any]) -> None:
+    """Put one measurement into the file, in place of an older one of that name; the folder is made where missing.
+
+    Other processes may do the same at the same time: each waits for its turn, reads what is there and replaces the
+    file whole. Raises StoreError where that cannot be done.
+    """
+    from filelock import FileLock, Timeout
+
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(f"{path}.lock", timeout=PATIENCE):
+            speeds = read_speeds(path) if path.exists() else {}
+            replace(path, one_line_each({**speeds, name: dict(speed)}))
+    except Timeout:
+        raise StoreError(f"{path}: another process has held {path.name}.lock for {PATIENCE:.0f} s") from None
+    except OSError as error:
+        raise StoreError(f"{path}: cannot store the speed of {name}: {error.strerror or error}") from error
+
+
+def one_line_each(speeds: Mapping[str, Any]) -> str:
+    """JSON in which a measurement is one line: raw samples on lines of their own would be thousands."""
+    lines = [f"{json.dumps(name)}: {json.dumps(speed, allow_nan=False)}" for name, speed in speeds.items()]
+    return '{"schema": 1, "speeds": {\n' + ",\n".join(lines) + "\n}}\n"
+
+
+def replace(path: Path, text: str) -> None:
+    """The whole file or the old one, whatever happens. Only for who holds the lock."""
+    partial = path.with_name(f"{path.name}.partial")
+    with partial.open("w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(partial, path)

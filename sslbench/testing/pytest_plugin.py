@@ -1,0 +1,178 @@
+"""The pytest plugin of sslbench: the fixture ``sslbench_speed``, and a gate on what it measures.
+
+Importing this imports no torch, and a run that does not use the fixture sees nothing of it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from sslbench.measure.limits import Limit
+    from sslbench.testing.speed import Speed
+
+FOLDER = ".sslbench"
+"""Where speeds that have a name alone lie, below pytest's root."""
+PROPERTY = "sslbench_speed"
+"""How a line of the summary travels from a test to the end of the session, also out of another process."""
+SECONDS = 20.0
+PRECISION = 0.01
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The options, read and checked."""
+
+    limits: Sequence[Limit] = ()
+    save: Path | None = None
+    stored: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    @property
+    def precision(self) -> float:
+        """A fifth of the narrowest limit: what lies that close to it cannot be told from it."""
+        return min([limit.percent / 500 for limit in self.limits if limit.percent], default=PRECISION)
+
+
+SETTINGS = pytest.StashKey[Settings]()
+MEASURED = pytest.StashKey[set[str]]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("sslbench", "speed of steps (sslbench)")
+    group.addoption(
+        "--sslbench-save",
+        metavar="NAME|PATH",
+        help=f"Store what sslbench_speed measures in {FOLDER}/NAME.json, or in the .json file of that path.",
+    )
+    group.addoption("--sslbench-compare", metavar="NAME|PATH", help="Hold what is measured against what was stored.")
+    group.addoption(
+        "--sslbench-fail-on",
+        action="append",
+        default=[],
+        metavar="QUANTITY:PERCENT",
+        help="Fail a test whose step is slower by this, such as images_per_second:5%%; repeatable.",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    options = [config.getoption(f"sslbench_{name}") for name in ("save", "compare", "fail_on")]
+    config.stash[SETTINGS] = read_settings(config, *options) if any(options) else Settings()
+
+
+def read_settings(config: pytest.Config, save: str | None, compare: str | None, fail_on: list[str]) -> Settings:
+    """Raises pytest.UsageError, which ends the run before its first test, with a line for each mistake."""
+    from sslbench.errors import UserError
+    from sslbench.measure.limits import read_limits
+    from sslbench.store.speeds import read_speeds
+    from sslbench.testing.speed import QUANTITIES
+
+    try:
+        limits = read_limits("--sslbench-fail-on", fail_on, QUANTITIES)
+        target = json_file(config, save) if save else None
+        if target is not None and target.exists():
+            read_speeds(target)
+        return Settings(limits, target, read_speeds(json_file(config, compare)) if compare else {})
+    except UserError as error:
+        raise pytest.UsageError(*error.messages) from None
+
+
+def json_file(config: pytest.Config, given: str) -> Path:
+    """``NAME`` -> ``.sslbench/NAME.json`` below the root; what ends in .json is a path."""
+    if given.endswith(".json"):
+        return config.invocation_params.dir / given
+    return config.rootpath / FOLDER / f"{given}.json"
+
+
+@pytest.fixture
+def sslbench_speed(request: pytest.FixtureRequest) -> Callable[..., Speed]:
+    """Measure a step, alone or in turn with a baseline, and hold it to the limits of the command line."""
+
+    def measure(
+        step: Callable[[], Any],
+        *,
+        images: int = 1,
+        baseline: Callable[[], Any] | None = None,
+        baseline_images: int | None = None,
+        name: str | None = None,
+        parameters: Iterable[Tensor] | None = None,
+        baseline_parameters: Iterable[Tensor] | None = None,
+        device: str | None = None,
+        seconds: float = SECONDS,
+    ) -> Speed:
+        """Call ``step`` until its speed is known; fail the test where it crosses a limit of ``--sslbench-fail-on``.
+
+        ``images``: source images of one call. ``baseline``: a step to be measured in turn with it, of
+        ``baseline_images`` (by default as many). ``name``: of this measurement, where a test makes several.
+        ``parameters``: tensors that the timed run must change, where the step trains; it then answers its loss.
+        ``device``: where the step computes; by default where its parameters are, else the GPU where there is one.
+        ``seconds``: to measure at most, warming up left out. Raises TimingError for a measurement that contradicts
+        itself, UserError for a wrong setting and for a name used twice.
+        """
+        from sslbench.testing.stopwatch import Given, measure_speed
+
+        settings = request.config.stash[SETTINGS]
+        key = claim(request.node, name)
+        other_images = images if baseline_images is None else baseline_images
+        speed = measure_speed(
+            Given(step, images, listed(parameters)),
+            Given(baseline, other_images, listed(baseline_parameters)) if baseline else None,
+            name=name or request.node.name,
+            device=device,
+            seconds=seconds,
+            precision=settings.precision,
+        )
+        settle(request.node, key, speed, settings)
+        return speed
+
+    return measure
+
+
+def listed(parameters: Iterable[Tensor] | None) -> list[Tensor] | None:
+    """``model.parameters()`` can be walked through once only."""
+    return None if parameters is None else list(parameters)
+
+
+def claim(node: pytest.Item, name: str | None) -> str:
+    """The measurement's id among all tests. Raises UserError where this test has used it already."""
+    from sslbench.errors import UserError
+
+    key = node.nodeid if name is None else f"{node.nodeid} {name}"
+    used = node.stash.setdefault(MEASURED, set())
+    if key in used:
+        raise UserError(f"sslbench_speed: {key} is measured already; give each measurement of a test its own name=")
+    used.add(key)
+    return key
+
+
+def settle(node: pytest.Item, key: str, speed: Speed, settings: Settings) -> None:
+    """Store it first, so that nothing is lost; then judge it."""
+    from sslbench.store.speeds import add_speed
+    from sslbench.testing.speed import judge, summary_line
+
+    if settings.save is not None:
+        add_speed(settings.save, key, speed.described())
+    stored = settings.stored.get(key)
+    crossed, notes = judge(speed, stored, settings.limits)
+    node.user_properties.append((PROPERTY, json.dumps([key, summary_line(speed, stored, crossed, notes)])))
+    if crossed:
+        pytest.fail("\n".join(crossed), pytrace=False)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """One line for each measurement, and nothing where there was none."""
+    reports = [report for found in terminalreporter.stats.values() for report in found]
+    told = [value for report in reports for name, value in getattr(report, "user_properties", ()) if name == PROPERTY]
+    if not told:
+        return
+    terminalreporter.section("sslbench speed")
+    # The reports of one test repeat its properties.
+    for line in dict(json.loads(value) for value in told).values():
+        terminalreporter.write_line(line)

@@ -1,0 +1,74 @@
+"""A training step on data that is on the device already, ready to be timed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from sslbench.hooks.contracts import Masking, Progress
+from sslbench.hooks.params import MethodParams
+from sslbench.measure.timing import Arm
+from sslbench.train.models import Method
+from sslbench.train.pretrain import Schedule
+from sslbench.train.randomness import Stream
+from sslbench.train.step import TrainingStep
+
+EPOCHS, STEPS_PER_EPOCH = 100, 1000
+"""of the training that the step is taken out of the middle of: past warm-ups and frozen layers"""
+CLASSES = 10
+"""for a method that trains on labels"""
+
+
+@dataclass(frozen=True)
+class Resident:
+    """One training step on views that were made once: random numbers of the right shape, normalised already."""
+
+    update: TrainingStep
+    views: list[Tensor]
+    labels: Tensor | None
+    batch_size: int
+
+    @property
+    def method(self) -> Method:
+        return self.update.method
+
+    def arm(self) -> Arm:
+        """Masks, forward, backward, optimizer and moving averages; no augmentation and no reading of images."""
+        step = self._stepper()
+        trained = [p for p in self.method.parameters() if p.requires_grad]
+        schedule = self.update.schedule
+        return Arm(step, self.batch_size, trained, compiled=schedule.compile, device=schedule.device)
+
+    def _stepper(self) -> Callable[[], Tensor]:
+        at = EPOCHS * STEPS_PER_EPOCH // 2
+
+        def step() -> Tensor:
+            nonlocal at
+            progress = Progress(at, EPOCHS * STEPS_PER_EPOCH, at // STEPS_PER_EPOCH, EPOCHS)
+            at += 1
+            return self.update(self.views, self.labels, progress)
+
+        return step
+
+
+def resident(
+    method: Method,
+    params: MethodParams,
+    schedule: Schedule,
+    masking: Masking | None,
+    mask_ratio: float | None,
+    labels: bool,
+) -> Resident:
+    """Raises UserError where the method cannot work with the batch."""
+    size = schedule.batch_size
+    method.check_batch(size)
+    update = TrainingStep(method.train(), params, schedule, size, STEPS_PER_EPOCH, masking, mask_ratio)
+    generator = Stream(schedule.seed, "resident", schedule.device).at(0)
+    views = [
+        torch.randn(size, 3, view.size, view.size, generator=generator, device=schedule.device) for view in method.views
+    ]
+    classes = torch.randint(CLASSES, (size,), generator=generator, device=schedule.device) if labels else None
+    return Resident(update, views, classes, size)

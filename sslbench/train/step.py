@@ -1,0 +1,94 @@
+"""One step of training: masks, forward, backward, optimizer, moving averages. Nothing in it waits for the device."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from sslbench.hooks.contracts import Masking, Progress
+from sslbench.hooks.params import MethodParams
+from sslbench.train.models import Method
+from sslbench.train.optimizers import base_rate, build_optimizer, set_rate, set_weight_decay
+from sslbench.train.precision import autocast
+from sslbench.train.randomness import Stream, seed_everything
+from sslbench.train.schedules import cosine, warmup_cosine
+
+if TYPE_CHECKING:
+    from sslbench.train.pretrain import Schedule
+
+
+class TrainingStep:
+    """The same step for a training and for a measurement of its speed."""
+
+    def __init__(
+        self,
+        method: Method,
+        params: MethodParams,
+        schedule: Schedule,
+        batch_size: int,
+        steps_per_epoch: int,
+        masking: Masking | None = None,
+        mask_ratio: float | None = None,
+    ) -> None:
+        self.method, self.params, self.schedule = method, params, schedule
+        self.masking, self.mask_ratio = masking, mask_ratio
+        self.steps_per_epoch = steps_per_epoch
+        # Convolutions follow the layout of their weights; channels last is faster on GPUs and for small images.
+        method.to(schedule.device).to(memory_format=torch.channels_last)
+        self.mask_stream = Stream(schedule.seed, "masks", schedule.device)
+        self.optimizer = build_optimizer(params, method.param_groups(params.weight_decay), batch_size)
+        self.floor = min(1.0, params.lr_end / base_rate(params, batch_size))
+        self.scaler = torch.amp.GradScaler(schedule.device.type, enabled=schedule.precision == "fp16")
+        self.forward = torch.compile(method, mode=schedule.compile_mode) if schedule.compile else method
+        self.scalars: Mapping[str, Tensor] = {}
+        """what the method logged at the last step"""
+
+    def __call__(self, views: Sequence[Tensor], labels: Tensor | None, progress: Progress) -> Tensor:
+        """The batch's loss, detached and on the device. ``views``: normalised; ``labels``: where the method has any."""
+        schedule, parts = self.schedule, self.schedule.accumulate
+        self._set_rates(progress)
+        mask = self.mask(len(views[0]), progress.step)
+        seed_everything(schedule.seed, "model", progress.step)
+        self.optimizer.zero_grad(set_to_none=True)
+        size = len(views[0]) // parts
+        total = torch.zeros((), device=schedule.device)
+        for part in range(parts):
+            here = slice(part * size, (part + 1) * size)
+            with autocast(schedule.device, schedule.precision):
+                loss, scalars = self.forward(
+                    [view[here] for view in views],
+                    mask=None if mask is None else mask[here],
+                    progress=progress,
+                    **({} if labels is None else {"labels": labels[here]}),
+                )
+            # The batch's loss is the mean over its parts.
+            self.scaler.scale(loss / parts).backward()
+            total += loss.detach() / parts
+        self.scaler.unscale_(self.optimizer)
+        self.method.after_backward(progress)
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+        self.method.after_step(progress)
+        self.scalars = dict(scalars)
+        return total
+
+    def mask(self, batch: int, step: int) -> Tensor | None:
+        """bool ``[B, rows * cols]``, True = hidden; None for a method that masks nothing."""
+        if self.masking is None or self.method.mask_grid is None or self.mask_ratio is None:
+            return None
+        return self.masking.sample(batch, self.method.mask_grid, self.mask_ratio, self.mask_stream.at(step))
+
+    def _set_rates(self, progress: Progress) -> None:
+        set_rate(self.optimizer, self._rate(progress))
+        if self.params.weight_decay_end is not None:
+            decay = cosine(self.params.weight_decay, self.params.weight_decay_end, progress.fraction)
+            set_weight_decay(self.optimizer, decay)
+
+    def _rate(self, progress: Progress) -> float:
+        if self.params.schedule == "epoch":
+            return warmup_cosine(progress.epoch, progress.epochs, self.params.warmup_epochs, self.floor)
+        warmup = self.params.warmup_epochs * self.steps_per_epoch
+        return warmup_cosine(progress.step, progress.total_steps, warmup, self.floor)

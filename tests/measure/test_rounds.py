@@ -1,0 +1,89 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from sslbench.errors import TimingError
+from sslbench.measure import evidence
+from sslbench.measure.rounds import compare_until_sure, interval_of_median
+from sslbench.measure.timing import Arm
+from sslbench.testing.fake_time import FakeClock, fake_training
+
+
+@pytest.fixture(autouse=True)
+def no_pause(monkeypatch):
+    monkeypatch.setattr(evidence, "PAUSE", (0.0, 0.0))
+
+
+def arm(clock, step_ms, images=8, noise=0.02, drift=0.0, seed=0):
+    """A fake training step that is noisy, on a machine that slows down by ``drift`` per millisecond."""
+    generator = np.random.default_rng(seed)
+
+    def taken(_):
+        return step_ms * (1 + drift * clock.now) * (1 + noise * generator.standard_exponential())
+
+    step, parameters = fake_training(clock, taken)
+    return Arm(step, images, parameters)
+
+
+def versus(share, precision=0.01, seconds=60.0, seed=0, **facts):
+    clock = FakeClock()
+    arms = arm(clock, 4.0, seed=2 * seed, **facts), arm(clock, 4.0 * share, seed=2 * seed + 1, **facts)
+    return compare_until_sure(*arms, precision=precision, seconds=seconds, clock=clock)
+
+
+@pytest.mark.parametrize("share", [0.5, 0.95, 1.05, 2.0])
+def test_a_difference_is_found_whatever_the_machine_drifts(share):
+    found = versus(share, drift=1e-4)
+    assert found.low < share - 1 < found.high
+    assert found.high - found.low < 0.03
+    assert found.differs
+
+
+def test_a_step_against_itself_never_crosses_five_percent():
+    found = [versus(1.0, seed=seed) for seed in range(10)]
+    assert all(one.low <= 0 <= one.high or one.high < 0.01 for one in found)
+    assert all(one.noise_floor < 0.02 for one in found)
+
+
+def test_rounds_are_made_until_the_interval_is_narrow():
+    calm, noisy = (versus(1.0, noise=noise) for noise in (0.01, 0.1))
+    assert calm.rounds == 10
+    assert noisy.rounds > 10
+    assert noisy.rounds % 5 == 0
+    assert (1 + noisy.high) / (1 + noisy.low) < 1.01**2 * 1.001
+    assert len(noisy.baseline.step_ms) == 2 * len(noisy.candidate.step_ms)
+
+
+def test_or_until_time_is_over():
+    assert versus(1.0, noise=0.3, precision=1e-9, seconds=0.0).rounds == 10
+
+
+def test_images_are_what_is_compared_not_steps():
+    clock = FakeClock()
+    found = compare_until_sure(arm(clock, 4.0), arm(clock, 8.0, images=16), precision=0.01, seconds=60.0, clock=clock)
+    assert found.low < 0 < found.high
+
+
+def test_noise_counts_before_a_difference_is_claimed():
+    found = versus(1.002, noise=0.2, precision=0.05)
+    assert found.noise_floor > 0.002
+    assert not found.differs
+
+
+def test_a_step_that_trains_nothing_is_found_out():
+    clock = FakeClock()
+    good = arm(clock, 4.0)
+    still = Arm(lambda: 1.0, 8, good.parameters and [good.parameters[0].clone()])
+    with pytest.raises(TimingError, match="none of 1 parameter tensors changed"):
+        compare_until_sure(good, still, precision=0.01, seconds=1.0, clock=clock)
+
+
+def test_the_interval_holds_the_median():
+    """At 99% of 60 samples of 20 values at most four may miss."""
+    generator = np.random.default_rng(0)
+    misses = 0
+    for _ in range(60):
+        low, high = interval_of_median(list(generator.normal(1.0, 1.0, 20)), seed=0)
+        misses += not low <= 1.0 <= high
+    assert misses <= 4

@@ -1,0 +1,254 @@
+"""One recipe for every network: what learns, what stays, what depends on the seed."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import nn
+
+from sslbench import EvaluationData, UserError
+from sslbench.testing.fakes import TinyBackbone, TinyDataset, judged_scenes
+from sslbench.train.checkpoint import weights_digest
+from sslbench.train.data import judged
+from sslbench.train.features import extract_all
+from sslbench.train.judged_model import TrainedModel
+from sslbench_plugins.blocks.label_training import (
+    Classifier,
+    LabelTraining,
+    LabelTrainingParams,
+    Pace,
+    gradient_scaler,
+    groups,
+    starts_anew,
+)
+from sslbench_plugins.blocks.untrained import Untrained
+
+ALL = torch.arange(64)
+
+
+class Convolutional(TinyBackbone):
+    """With batch norm and dropout; a position tells the classes apart, so positions are kept."""
+
+    def __init__(self):
+        super().__init__()
+        self.drop = nn.Dropout(0.1)
+        self.out = nn.Linear(16 * 16, 16)
+
+    def forward(self, images):
+        return self.out(self.drop(self.net(images).flatten(1)))
+
+
+def scenes(precision="fp32"):
+    def make(seed):
+        torch.manual_seed(seed)
+        return Untrained(Convolutional())
+
+    data = judged(TinyDataset(), judge_on="test", train_images=None, image_size=None)
+    model = TrainedModel(make(5), make, data, torch.device("cpu"), precision)
+    found = extract_all(model.method.encoder, data, model.device, precision)
+    return EvaluationData(found.train, found.test, 2, 0, model)
+
+
+def training(**given):
+    params = {"epochs": 2, "least_steps": 1, "batch_size": 16, "augmentation": "none", **given}
+    return LabelTraining(LabelTrainingParams(**params), "test")
+
+
+def trained(pace, data=None, images=ALL, seed=0, **given):
+    data = data or scenes()
+    recipe = training(**given)
+    network = recipe.classifier(data.model.encoder(), data, seed)
+    recipe.train(network, data, images, pace, seed)
+    return network, recipe, data
+
+
+@pytest.mark.parametrize(
+    ("images", "given", "expected"),
+    [
+        (64, {}, (16, 8)),
+        (70, {}, (16, 8)),
+        (7, {}, (7, 2)),
+        (7, {"least_steps": 30}, (7, 30)),
+        (64, {"epochs": 5, "batch_size": 64}, (64, 5)),
+        (2, {"epochs": 1}, (2, 1)),
+    ],
+)
+def test_batches_are_whole_and_steps_enough(images, given, expected):
+    assert training(**given).steps(images) == expected
+
+
+def test_steps_and_batches_that_are_taken_are_those_that_were_said():
+    data = scenes()
+    seen = []
+    network = Classifier(data.model.encoder(), 16, 2)
+    network.backbone.register_forward_hook(lambda module, args, out: seen.append(len(args[0])))
+    training(epochs=3, batch_size=24).train(network, data, torch.arange(50), Pace(1e-3, 1e-3), 0)
+    assert seen == [24] * 6
+
+
+def test_every_labelled_image_is_seen_once_in_each_pass_and_no_other():
+    data = scenes()
+    asked = []
+    pixels = data.model.pixels
+    data.model.pixels = lambda split, indices: asked.append((split, indices)) or pixels(split, indices)
+    images = torch.arange(1, 64, 2)
+    network = Classifier(data.model.encoder(), 16, 2)
+    training().train(network, data, images, Pace(1e-3, 1e-3), 0)
+    assert {split for split, _ in asked} == {"train"}
+    passes = torch.stack([indices for _, indices in asked]).view(2, -1)
+    assert torch.equal(passes.sort(dim=1).values, images.expand(2, -1))
+    assert not torch.equal(passes[0], passes[1])
+
+
+def test_training_learns_the_task_with_a_network_that_can():
+    network, recipe, data = trained(Pace(1e-2, 1e-2), epochs=30)
+    assert recipe.right(network, data).mean() > 0.95
+    assert not network.training
+
+
+def test_a_frozen_network_is_as_it_was_with_its_statistics():
+    data = scenes()
+    before = weights_digest(data.model.encoder())
+    network, recipe, _ = trained(Pace(1e-2, 0.0), data)
+    assert weights_digest(network.backbone) == before
+    assert (network.trainable, network.frozen) == (34, sum(p.numel() for p in network.backbone.parameters()))
+    fresh = recipe.classifier(data.model.encoder(), data, 0)
+    assert not torch.equal(network.head.weight, fresh.head.weight)
+
+
+def test_a_frozen_network_answers_while_training_as_when_judged():
+    data = scenes()
+    network = Classifier(data.model.encoder(), 16, 2)
+    modes = []
+    network.backbone.register_forward_hook(
+        lambda module, args, out: modes.append(module.training or module.net[1].training)
+    )
+    training().train(network, data, ALL, Pace(1e-3, 0.0), 0)
+    assert not any(modes)
+
+
+@pytest.mark.parametrize(("statistics", "kept"), [(True, False), (False, True)])
+def test_batch_norm_follows_the_images_or_keeps_what_it_knows(statistics, kept):
+    data = scenes()
+    before = data.model.encoder().net[1]
+    network, _, _ = trained(Pace(1e-3, 1e-3, statistics), data)
+    after = network.backbone.net[1]
+    assert torch.equal(after.running_mean, before.running_mean) == kept
+    assert (int(after.num_batches_tracked) == 0) == kept
+    assert not torch.equal(after.weight, before.weight)
+
+
+def test_with_kept_statistics_all_else_is_in_training_mode():
+    network = Classifier(Convolutional(), 16, 2)
+    network.prepare(Pace(1e-3, 1e-3, statistics=False))
+    assert network.backbone.drop.training
+    assert not network.backbone.net[1].training
+
+
+def test_the_two_rates_reach_the_two_parts_and_only_weights_decay():
+    network = Classifier(Convolutional(), 16, 2)
+    found = groups(network, Pace(1e-3, 1e-5), 0.1)
+    rates = {id(p): (g["lr"], g["weight_decay"]) for g in found for p in g["params"]}
+    assert rates[id(network.head.weight)] == (1e-3, 0.1)
+    assert rates[id(network.head.bias)] == (1e-3, 0.0)
+    assert rates[id(network.backbone.out.weight)] == (1e-5, 0.1)
+    assert rates[id(network.backbone.net[1].weight)] == (1e-5, 0.0)
+    assert set(rates) == {id(p) for p in network.parameters()}
+
+
+def test_a_smaller_rate_moves_the_network_less():
+    data = scenes()
+    start = data.model.encoder()
+
+    def moved(rate):
+        network, _, _ = trained(Pace(1e-3, rate), data)
+        return sum(
+            float((a - b).detach().abs().sum())
+            for a, b in zip(network.backbone.parameters(), start.parameters(), strict=True)
+        )
+
+    assert moved(1e-2) > 20 * moved(1e-4) > 0
+
+
+def test_the_rate_falls_along_half_a_cosine(monkeypatch):
+    rates = []
+    step = torch.optim.AdamW.step
+    monkeypatch.setattr(
+        torch.optim.AdamW, "step", lambda self, *a, **k: rates.append(self.param_groups[0]["lr"]) or step(self, *a, **k)
+    )
+    trained(Pace(1.0, 0.0))
+    expected = [0.5 * (1 + float(torch.tensor(torch.pi * s / 8).cos())) for s in range(8)]
+    assert rates == pytest.approx(expected, abs=1e-6)
+
+
+def test_a_run_depends_on_its_seed_alone():
+    data = scenes()
+    torch.manual_seed(1)
+    first, _, _ = trained(Pace(1e-3, 1e-3), data, augmentation="affine")
+    torch.manual_seed(2)
+    again, _, _ = trained(Pace(1e-3, 1e-3), data, augmentation="affine")
+    other, _, _ = trained(Pace(1e-3, 1e-3), data, augmentation="affine", seed=1)
+    assert weights_digest(first) == weights_digest(again) != weights_digest(other)
+
+
+def test_two_networks_see_the_same_images_and_views():
+    data = scenes()
+    seen = []
+    normalise = data.model.normalise
+    data.model.normalise = lambda images: seen.append(images) or normalise(images)
+    recipe = training(augmentation="affine")
+    for network in (data.model.encoder(), data.model.scratch(3)):
+        recipe.train(recipe.classifier(network, data, 0), data, ALL, Pace(1e-3, 1e-3), 0)
+    assert all(torch.equal(a, b) for a, b in zip(seen[:8], seen[8:], strict=True))
+    assert not torch.equal(seen[0], seen[4])
+
+
+def test_right_is_one_for_each_test_image_that_gets_its_class():
+    data = scenes()
+    network = Classifier(data.model.encoder(), 16, 2).eval()
+    with torch.no_grad():
+        answers = network(data.model.images("test", torch.arange(32))).argmax(dim=1)
+    assert training().right(network, data).tolist() == (answers == data.test.labels).double().tolist()
+
+
+def test_answers_that_are_no_numbers_are_no_accuracy():
+    data = scenes()
+    network = Classifier(data.model.encoder(), 16, 2).eval()
+    with torch.no_grad():
+        network.head.bias[0] = float("nan")
+    assert training().right(network, data) is None
+
+
+def test_float16_alone_scales_its_gradients():
+    assert not gradient_scaler(scenes("fp32").model).is_enabled()
+    assert not gradient_scaler(scenes("bf16").model).is_enabled()
+    assert gradient_scaler(scenes("fp16").model).is_enabled()
+
+
+def test_bf16_learns_as_well():
+    network, recipe, data = trained(Pace(1e-2, 1e-2), scenes("bf16"), epochs=30)
+    assert recipe.right(network, data).mean() > 0.95
+
+
+def test_a_network_whose_weights_are_given_does_not_start_anew():
+    model = judged_scenes().model
+    assert starts_anew(model, 0)
+    given = TrainedModel(model.method, lambda seed: judged_scenes().model.method, scenes().model._data, model.device)
+    assert not starts_anew(given, 0)
+
+
+def test_an_unknown_augmentation_is_named_with_its_place():
+    with pytest.raises(UserError, match="test: augmentation: unknown augmentation 'affin'"):
+        training(augmentation="affin")
+
+
+def test_labels_of_other_images_do_not_matter():
+    data = scenes()
+    labels = data.train.labels.clone()
+    labels[32:] = 1 - labels[32:]
+    other = replace(data, train=replace(data.train, labels=labels))
+    first, _, _ = trained(Pace(1e-3, 1e-3), data, torch.arange(32))
+    second, _, _ = trained(Pace(1e-3, 1e-3), other, torch.arange(32))
+    assert weights_digest(first) == weights_digest(second)

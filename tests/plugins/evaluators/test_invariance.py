@@ -1,0 +1,113 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.metrics import r2_score
+
+from sslbench import EvaluationData, FeatureSet, Params
+from sslbench_plugins.evaluators.invariance import Invariance
+
+
+def scenes(count=400, noise=0.1, seed=0):
+    """Features in which the hue is written, half of the scale, the kind, and not the angle."""
+    generator = torch.Generator().manual_seed(seed)
+
+    def part():
+        hue, scale, angle, blur = torch.rand(4, count, generator=generator)
+        kind = torch.randint(0, 3, (count,), generator=generator)
+        spread = scale + (blur - 0.5)
+        columns = [hue, spread, *torch.nn.functional.one_hot(kind, 3).float().T]
+        features = torch.stack(columns, dim=1) @ torch.randn(5, 12, generator=torch.Generator().manual_seed(1))
+        features = features + noise * torch.randn(count, 12, generator=generator)
+        return FeatureSet(features, kind, {"hue": hue, "scale": scale, "angle": angle, "sort": kind})
+
+    return EvaluationData(part(), part(), 3, 0)
+
+
+def measure(data):
+    return {metric.name: metric for metric in Invariance(Params()).evaluate(data)}
+
+
+def test_what_is_written_is_readable_and_what_is_not_is_not():
+    found = {name: metric.value for name, metric in measure(scenes()).items()}
+    assert found["readable_hue"] > 0.8
+    assert 0.3 < found["readable_scale"] < 0.6
+    assert abs(found["readable_angle"]) < 0.1
+    assert found["readable_sort"] > 0.95
+    assert found["readable_class"] == found["readable_sort"]
+    readable = [value for name, value in found.items() if name.startswith("readable_") and name != "readable_mean"]
+    assert found["readable_mean"] == pytest.approx(sum(readable) / 5)
+
+
+def test_a_quantity_is_scored_as_by_scikit_learn():
+    data = scenes(noise=1.0)
+    mean, deviation = data.train.features.mean(dim=0), data.train.features.std(dim=0, correction=0)
+    train, test = ((part.features - mean) / deviation for part in (data.train, data.test))
+    scores = [
+        r2_score(
+            data.test.factors["hue"],
+            Ridge(alpha=400 * 10.0**power).fit(train, data.train.factors["hue"]).predict(test),
+        )
+        for power in range(-5, 3)
+    ]
+    # The deviation is taken from the training images' mean, which is a little off the test images'.
+    assert min(abs(measure(data)["readable_hue"].value - score) for score in scores) < 2e-3
+
+
+def test_a_kind_is_scored_between_the_commonest_and_no_mistake():
+    data = scenes(noise=1.0)
+    found = measure(data)
+    model = LogisticRegression(C=1e3, max_iter=2000).fit(data.train.features, data.train.labels)
+    assert found["sort_top1"].value == pytest.approx(model.score(data.test.features, data.test.labels), abs=0.03)
+    base = float((data.test.labels == data.train.labels.bincount().argmax()).double().mean())
+    assert found["readable_sort"].value == pytest.approx((found["sort_top1"].value - base) / (1 - base))
+
+
+def without(data, **factors):
+    return replace(
+        data,
+        train=replace(data.train, factors={**data.train.factors, **factors}),
+        test=replace(data.test, factors={**data.test.factors, **factors}),
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "words"),
+    [
+        ("sort", torch.zeros(400, dtype=torch.int64), "factor 'sort' has too few kinds"),
+        ("hue", torch.full((400,), 0.5), "factor 'hue' is the same for all images"),
+        ("hue", torch.full((400,), torch.nan), "factor 'hue' holds NaN or infinity"),
+    ],
+)
+def test_a_factor_that_cannot_be_probed_is_none_and_so_is_the_mean(name, values, words):
+    found = measure(without(scenes(), **{name: values}))
+    assert found[f"readable_{name}"].value is None
+    assert found[f"readable_{name}"].reason.startswith(words)
+    assert found["readable_mean"].value is None
+    assert found["readable_scale"].value is not None
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda features: torch.full_like(features, torch.nan), "400 of 400 training feature vectors hold NaN"),
+        (lambda features: torch.ones_like(features), "all training feature vectors are equal"),
+    ],
+)
+def test_features_that_cannot_be_probed_give_no_number(change, words):
+    data = scenes()
+    data = replace(data, train=replace(data.train, features=change(data.train.features)))
+    for metric in measure(data).values():
+        assert metric.value is None
+        assert metric.reason.startswith(words)
+
+
+def test_without_factors_or_images_there_is_nothing_to_read():
+    data = scenes()
+    bare = replace(data, train=FeatureSet(data.train.features, data.train.labels))
+    assert measure(bare)["readable_mean"].reason == "the data set names no factors"
+    few = replace(data, train=FeatureSet(data.train.features[:9], None, {"hue": torch.arange(9) / 9}))
+    assert measure(few)["readable_mean"].reason == "9 training images; at least 10 are needed"

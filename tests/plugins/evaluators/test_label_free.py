@@ -1,0 +1,94 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from sslbench import FeatureSet, UserError
+from sslbench.hooks.params import resolve
+from sslbench.testing.fakes import TinyPainter, judged_scenes
+from sslbench_plugins.blocks.spectrum import rankme
+from sslbench_plugins.blocks.view_geometry import alignment
+from sslbench_plugins.evaluators.label_free import LabelFree, LabelFreeParams, some
+
+QUICK = LabelFreeParams(view_images=20, views=3, augmentation="crop-only")
+
+
+def measure(data, params=QUICK):
+    return {metric.name: metric for metric in LabelFree(params).evaluate(data)}
+
+
+def test_every_figure_is_there_with_its_direction():
+    found = measure(judged_scenes())
+    assert all(metric.value is not None for metric in found.values())
+    assert {name: metric.higher_is_better for name, metric in found.items()} == {
+        "rankme": True,
+        "effective_rank": True,
+        "alpha_req": False,
+        "alpha_req_off_1": False,
+        "uniformity": False,
+        "alignment": False,
+        "lidar": True,
+    }
+    assert found["alpha_req_off_1"].value == pytest.approx(abs(found["alpha_req"].value - 1))
+
+
+def test_no_label_and_no_test_image_is_looked_at():
+    data = judged_scenes()
+    blind = replace(
+        data, train=FeatureSet(data.train.features), test=FeatureSet(torch.full((1, 1), torch.nan)), classes=0
+    )
+    assert measure(blind)["rankme"] == measure(data)["rankme"]
+
+
+def test_only_the_part_that_was_asked_for_is_measured():
+    data = judged_scenes()
+    found = measure(data, LabelFreeParams(images=30, views=0))
+    assert "lidar" not in found
+    assert found["rankme"].value == rankme(data.train.features[some(64, 30)])
+
+
+def test_views_go_through_the_frozen_encoder():
+    class Bright(torch.nn.Module):
+        def forward(self, images):
+            return torch.stack([images.mean(dim=(1, 2, 3)), torch.ones(len(images))], dim=1)
+
+    method = TinyPainter()
+    method.backbone = Bright()
+    data = judged_scenes(method)
+    found = measure(data, LabelFreeParams(view_images=20, views=2, augmentation="none"))
+    # Without augmentation both views of an image are one.
+    assert found["alignment"].value == pytest.approx(0, abs=1e-9)
+    assert found["rankme"].value < 2
+    assert alignment(data.train.features[:20].reshape(10, 2, 2)) > 1e-4
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda f: f.index_fill(0, torch.tensor([3]), torch.nan), "1 of 64 feature vectors hold NaN, infinity or more"),
+        (lambda f: f[:2], "2 training images; at least 3 are needed"),
+    ],
+)
+def test_what_cannot_be_measured_is_none_with_a_reason(change, words):
+    data = judged_scenes()
+    for metric in measure(replace(data, train=FeatureSet(change(data.train.features)))).values():
+        assert metric.value is None
+        assert metric.reason.startswith(words)
+
+
+def test_equal_features_have_the_figures_that_are_defined():
+    data = judged_scenes()
+    found = measure(replace(data, train=FeatureSet(torch.ones(64, 8))), LabelFreeParams(views=0))
+    assert found["rankme"].value == pytest.approx(1, rel=1e-4)
+    assert found["uniformity"].value == pytest.approx(0, abs=1e-9)
+    assert (found["effective_rank"].value, found["effective_rank"].reason) == (None, "all singular values are zero")
+    assert found["alpha_req"].value is None
+
+
+def test_parameters_that_make_no_sense_are_told():
+    _, mistakes = resolve("evaluator 'label-free'", LabelFreeParams, {"views": 1}, {})
+    assert "one view has no other to be held against; allowed: 0, or 2 and more" in mistakes[0]
+    with pytest.raises(UserError, match="evaluator 'label-free': unknown augmentation 'simclrr'"):
+        LabelFree(LabelFreeParams(augmentation="simclrr"))

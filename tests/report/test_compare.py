@@ -1,0 +1,367 @@
+from __future__ import annotations
+
+import csv
+import io
+import json
+
+import numpy as np
+import pytest
+
+from sslbench.errors import UserError
+from sslbench.report.compare import compare
+from sslbench.report.comparisons import WIDTH, render_comparison
+from sslbench.report.sides import Side, load_side
+from sslbench.store.results import ResultsStore
+
+NOISE = np.random.default_rng(0).normal(0, 0.3, (2, 200))
+
+
+def change(found, quantity):
+    (one,) = [change for change in found.changes if change.quantity == quantity]
+    return one
+
+
+def verdicts(found):
+    return {one.quantity: one.verdict for one in found.changes}
+
+
+def over_seeds(record, *values, **facts):
+    return [record(seed=seed, metrics={"knn_top1": value}, **facts) for seed, value in enumerate(values)]
+
+
+@pytest.mark.parametrize(
+    ("after", "verdict"),
+    [
+        ((0.90, 0.91, 0.92), "tie"),
+        ((0.91, 0.90, 0.93), "tie"),
+        ((0.80, 0.81, 0.82), "worse"),
+        ((0.97, 0.98, 0.99), "better"),
+    ],
+)
+def test_what_moved_beyond_the_spread_over_seeds(record, after, verdict):
+    found = compare(Side("a", over_seeds(record, 0.90, 0.91, 0.92)), Side("b", over_seeds(record, *after)))
+    one = change(found, "knn_top1")
+    assert (one.verdict, one.over, one.seeds) == (verdict, "seeds", (0, 1, 2))
+    assert one.relative == pytest.approx(sum(after) / 2.73 - 1)
+
+
+def test_a_metric_where_less_is_better_gets_better_by_falling(record, metric):
+    sides = [
+        Side("x", [record(seed=s, metrics={"error": metric(v + s / 100, higher=False)}) for s in range(3)])
+        for v in (0.5, 0.2)
+    ]
+    assert verdicts(compare(*sides)) == {"error": "better"}
+    assert verdicts(compare(*reversed(sides))) == {"error": "worse"}
+
+
+def test_of_one_seed_the_draws_are_the_spread_and_without_them_nothing_is_claimed(record, metric):
+    def side(value):
+        return [record(metrics={"few@2": metric(value, std=0.02, n=5), "knn_top1": value})]
+
+    near = compare(Side("a", side(0.50)), Side("b", side(0.49)))
+    assert verdicts(near) == {"few@2": "tie", "knn_top1": "unsure"}
+    far = compare(Side("a", side(0.50)), Side("b", side(0.40)))
+    assert verdicts(far) == {"few@2": "worse", "knn_top1": "unsure"}
+    assert (change(far, "few@2").over, change(far, "knn_top1").over) == ("draws", None)
+    assert verdicts(compare(Side("a", side(0.5)), Side("b", side(0.5)))) == {"few@2": "tie", "knn_top1": "tie"}
+
+
+def speed_side(record, ms, noise, name):
+    """One pretraining whose steps take ``ms``; the first ten are warm-up and twice as long."""
+    steps = [2 * ms] * 10 + list(ms + noise)
+    facts = {
+        "steps": len(steps),
+        "step_ms_median": float(np.median(steps[10:])),
+        "step_ms_iqr": 0.4,
+        "images_per_second": 32_000 / float(np.mean(steps[10:])),
+        "peak_memory_bytes": 5e8,
+        "flops_per_image": 1e7,
+    }
+    one = record(pretraining=facts, features={"images_per_second": 9000.0})
+    return Side(name, [one], {one["pretraining"]["key"]: steps})
+
+
+def test_of_one_seed_raw_steps_are_the_spread_of_a_speed(record):
+    same = compare(speed_side(record, 20, NOISE[0], "a"), speed_side(record, 20, NOISE[1], "b"))
+    speeds = ("images_per_second", "step_ms_median")
+    assert [change(same, quantity).verdict for quantity in speeds] == ["tie", "tie"]
+    slower = compare(speed_side(record, 20, NOISE[0], "a"), speed_side(record, 21, NOISE[1], "b"))
+    for quantity, moved in zip(speeds, (1 / 1.05 - 1, 0.05), strict=True):
+        one = change(slower, quantity)
+        assert (one.verdict, one.over) == ("worse", "steps")
+        assert one.relative == pytest.approx(moved, abs=0.004)
+        assert one.interval.low < one.relative < one.interval.high
+        assert one.interval.high - one.interval.low < 0.02
+    assert change(slower, "peak_memory_bytes").verdict == "tie"
+    assert change(slower, "flops_per_image").over == "exact"
+
+
+def test_without_raw_steps_their_iqr_serves(record):
+    a, b = (Side("x", speed_side(record, ms, NOISE[0], "x").records) for ms in (20, 21))
+    one = change(compare(a, b), "step_ms_median")
+    # 0.4 / 20 * 1.25 / 1.35 / sqrt(210) on each side, 1.96 of both together
+    assert one.over == "IQR"
+    assert one.interval.high - one.relative == pytest.approx(
+        1.96 * 0.92593 * 0.4 / 14.4914 * np.hypot(1 / 20, 1 / 21), rel=2e-3
+    )
+    assert one.verdict == "worse"
+
+
+def test_what_is_counted_moves_without_a_spread(record):
+    sides = [Side("x", [record(pretraining={"flops_per_image": flops})]) for flops in (1e7, 1.01e7)]
+    assert change(compare(*sides), "flops_per_image").verdict == "worse"
+
+
+def test_cells_are_paired_by_axes_parameters_and_seed(record):
+    a = [record(seed=0), record(seed=1), record("byol"), record(params={"method": {"temperature": 0.1}})]
+    b = [record(seed=1), record(seed=2), record("byol", backbone="resnet18-cifar")]
+    found = compare(Side("a", a), Side("b", b))
+    assert [(one.recipe, one.seeds) for one in found.changes] == [("simclr · convnet-small", (1,))]
+    lone = {(one.side, one.recipe): (one.seeds, one.reason) for one in found.lone}
+    assert lone == {
+        ("A", "simclr · convnet-small"): ((0,), None),
+        ("B", "simclr · convnet-small"): ((2,), None),
+        ("A", "byol · convnet-small"): ((0,), None),
+        ("A", "simclr (temperature=0.1) · convnet-small"): ((0,), None),
+        ("B", "byol · resnet18-cifar"): ((0,), None),
+    }
+
+
+def test_a_cell_that_failed_on_one_side_says_so(record):
+    a = [record(seed=0), record(seed=1)]
+    b = [record(seed=0), record(seed=1, status="diverged", reason="loss was nan\nmore", metrics={})]
+    (lone,) = compare(Side("a", a), Side("b", b)).lone
+    assert (lone.side, lone.quantities, lone.seeds, lone.reason) == ("A", ("knn_top1",), (1,), "diverged: loss was nan")
+
+
+def test_records_of_older_code_do_not_count(record):
+    old = record(metrics={"knn_top1": 0.1}, time="2025-01-01T00:00:00+00:00")
+    found = compare(Side("a", [record(), old]), Side("b", [record()]))
+    assert change(found, "knn_top1").before == 0.9
+
+
+@pytest.mark.parametrize(
+    ("across", "pairs"), [([], 0), (["training.precision"], 1), (["training.precision", "backbone"], 1)]
+)
+def test_across_lets_a_pair_differ(record, across, pairs):
+    fast = {"training": {"precision": "bf16"}}
+    found = compare(
+        Side("a", [record(params={"training": {"precision": "fp32"}})]), Side("b", [record(params=fast)]), across=across
+    )
+    assert len(found.changes) == pairs
+    assert {one.recipe for one in found.changes} <= {"simclr"}
+
+
+def test_across_the_mask_ratio(record):
+    a, b = (record("mae", masking="random", mask_ratio=ratio) for ratio in (0.5, 0.75))
+    found = compare(Side("a", [a]), Side("b", [b]), across=["mask_ratio"])
+    assert [one.recipe for one in found.changes] == ["mae"]
+
+
+@pytest.mark.parametrize(
+    ("across", "words"),
+    [
+        (["training.precison"], r"--across 'training.precison': no axis or parameter of these results; did you mean"),
+        (["method"], r"--across method: several recipes of A differ in nothing else"),
+    ],
+)
+def test_mistakes_with_across(record, across, words):
+    side = Side("x", [record(), record("byol"), record(params={"training": {"precision": "fp32"}})])
+    with pytest.raises(UserError, match=words):
+        compare(side, side, across=across)
+
+
+def slower_rate(record, share, seeds=3):
+    return [
+        record(seed=seed, pretraining={"images_per_second": (1000 + seed) / share, "step_ms_median": 10.0 * share})
+        for seed in range(seeds)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("share", "limit", "crossed"),
+    [
+        (1.0, "images_per_second:0%", False),
+        (1.06, "images_per_second:5%", True),
+        (1.06, "step_ms_median:5%", True),
+        (1.04, "images_per_second:5%", False),
+        (1.051, "images_per_second:5%", True),
+        (0.5, "images_per_second:5%", False),
+        (0.5, "step_ms_median:5%", False),
+    ],
+)
+def test_a_limit_is_crossed_beyond_it_and_beyond_the_spread(record, share, limit, crossed):
+    found = compare(Side("a", slower_rate(record, 1.0)), Side("b", slower_rate(record, share)), [limit])
+    assert bool(found.exceeded) == crossed
+
+
+def test_within_the_spread_no_limit_is_crossed(record):
+    a, b = over_seeds(record, 0.80, 0.90, 0.95), over_seeds(record, 0.78, 0.84, 0.93)
+    assert compare(Side("a", a), Side("b", b), ["knn_top1:1%"]).exceeded == ()
+
+
+def test_the_line_of_a_crossed_limit(record):
+    a, b = over_seeds(record, 0.90, 0.91, 0.92), over_seeds(record, 0.80, 0.81, 0.82)
+    (line,) = compare(Side("a", a), Side("b", b), ["knn_top1:1%"]).exceeded
+    assert line == "simclr: knn_top1 0.91 -> 0.81, 11.0% worse, 95%: -13.5 to -8.5%, 3 seeds (limit knn_top1:1%)"
+
+
+def test_without_a_spread_the_limit_alone_decides(record):
+    a, b = over_seeds(record, 0.90), over_seeds(record, 0.85)
+    (line,) = compare(Side("a", a), Side("b", b), ["knn_top1:1%"]).exceeded
+    assert line == "simclr: knn_top1 0.9 -> 0.85, 5.6% worse, no spread known (limit knn_top1:1%)"
+
+
+def test_a_cell_that_failed_and_nothing_in_common_cross_a_limit(record):
+    failed = record(status="failed", reason="no memory", metrics={})
+    (line,) = compare(Side("a", [record()]), Side("b", [failed]), ["knn_top1:50%"]).exceeded
+    assert line == "simclr: knn_top1 of seed 0 is in A, and in B failed: no memory (limit knn_top1:50%)"
+    (line,) = compare(Side("a", [record()]), Side("b", [record(seed=1)]), ["knn_top1:50%"]).exceeded
+    assert line == "knn_top1: no cell of A and B has measured it in both (limit knn_top1:50%)"
+
+
+def test_a_limit_on_a_name_holds_for_each_evaluator_that_has_it(record):
+    def side(value):
+        return [record(evaluator="knn", metrics={"top1": value}, params={"evaluator": {"k": k}}) for k in (5, 20)]
+
+    found = compare(Side("a", side(0.9)), Side("b", side(0.8)), ["top1:1%"])
+    assert [line.split(" 0.9")[0] for line in found.exceeded] == ["simclr: top1 (k=5)", "simclr: top1 (k=20)"]
+
+
+def test_unknown_quantities_are_told_with_the_allowed_ones(record):
+    side = Side("x", [record()])
+    words = (
+        r"--fail-on 'knn_top:1%': unknown quantity 'knn_top'; did you mean 'knn_top1'\? \(allowed: images_per_second,"
+    )
+    with pytest.raises(UserError, match=words):
+        compare(side, side, ["knn_top:1%"])
+
+
+def test_a_value_of_nothing_has_no_share_but_a_direction(record):
+    found = compare(Side("a", over_seeds(record, 0.0, 0.0)), Side("b", over_seeds(record, 0.5, 0.51)))
+    one = change(found, "knn_top1")
+    assert (one.verdict, one.relative) == ("better", None)
+    assert json.loads(render_comparison(found, "json"))["changes"][0]["high"] is None
+
+
+@pytest.fixture
+def mixed(record):
+    """Something worse, a tie, something of one side only, and another machine."""
+    facts = {"images_per_second": 1000.0, "step_ms_median": 32.0, "peak_memory_bytes": 5e8, "flops_per_image": 1e7}
+    a = [*over_seeds(record, 0.90, 0.91, 0.92, pretraining=facts), record("byol")]
+    b = over_seeds(record, 0.80, 0.81, 0.82, pretraining=facts)
+    for side, processor in ((a, "Abacus 1"), (b, "Abacus 2")):
+        for one in side:
+            one["provenance"] |= {"processor": processor, "gpu": None, "torch": "2.14.1"}
+    return compare(Side("old", a), Side("new", b), ["knn_top1:1%"])
+
+
+def test_the_table(mixed):
+    text = render_comparison(mixed, "table")
+    assert max(map(len, text.split("\n"))) <= WIDTH
+    lines = text.split("\n")
+    assert lines[0] == "A old · B new · 1 worse, 4 ties"
+    first = next(line for line in lines if line.startswith("simclr"))
+    assert first.split() == "simclr knn_top1 0.91 0.81 -11.0 -13.5 to -8.5% 3 seeds worse".split()
+    assert "  byol, seed 0: knn_top1 (in B: no such cell)" in lines
+    assert "  processor: Abacus 1 in A, Abacus 2 in B" in lines
+    assert not any("gpu:" in line or "torch:" in line for line in lines)
+    assert lines[-1].strip().endswith("(limit knn_top1:1%)")
+
+
+def test_markdown_has_the_same_rows(mixed):
+    rows = [line for line in render_comparison(mixed, "markdown").split("\n") if line.startswith("| simclr")]
+    assert len(rows) == 5
+    assert rows[0] == "| simclr | knn_top1 | 0.91 | 0.81 | -11.0 | -13.5 to -8.5% | 3 seeds | worse |"
+
+
+def test_csv_is_unrounded(mixed):
+    rows = list(csv.DictReader(io.StringIO(render_comparison(mixed, "csv"))))
+    assert {row["quantity"]: row["verdict"] for row in rows}["knn_top1"] == "worse"
+    (knn,) = (row for row in rows if row["quantity"] == "knn_top1")
+    assert float(knn["change"]) == pytest.approx(0.81 / 0.91 - 1, rel=1e-12)
+    assert knn["seeds"] == "0 1 2"
+
+
+def test_json_has_everything(mixed):
+    found = json.loads(render_comparison(mixed, "json"))
+    assert {"schema", "a", "b", "changes", "only", "machines", "limits", "exceeded"} == set(found)
+    assert found["only"] == [{"side": "A", "recipe": "byol", "quantities": ["knn_top1"], "seeds": [0], "reason": None}]
+    assert found["limits"] == ["knn_top1:1%"]
+    assert len(found["exceeded"]) == 1
+    assert found["changes"][0]["method"] == "simclr"
+
+
+def test_nothing_in_common_is_said(record):
+    found = compare(Side("a", [record()]), Side("b", [record("byol")]))
+    assert render_comparison(found, "table").startswith("A a · B b · nothing is measured in both\n")
+
+
+def test_a_folder_its_json_and_saved_speeds_are_sides(record, tmp_path):
+    from sslbench.report.tables import render
+
+    one = record(pretraining={"images_per_second": 10.0})
+    with ResultsStore.open_for_writing(tmp_path / "run") as store:
+        store.put(one, suite="quick", description="d", inputs={})
+        store.put_steps(one["pretraining"]["key"], [1.0, 2.0])
+    folder = load_side(tmp_path / "run")
+    assert (folder.records, folder.steps) == ([one], {one["pretraining"]["key"]: [1.0, 2.0]})
+    (tmp_path / "run.json").write_text(render([one], "json", "quick"))
+    assert load_side(tmp_path / "run.json").records == [one]
+
+
+def speed_row(record, ms, ratio):
+    """As ``sslbench speed`` keeps it."""
+    one = record("mae", evaluator=None, metrics={}, pretraining={"images_per_second": 8000 / ms, "step_ms_median": ms})
+    del one["pretraining"]["key"], one["params"]["training"]
+    one["params"]["speed"] = {"batch_size": 8, "precision": "fp32"}
+    against = {"baselines": ["full", "deep"], "ratio": ratio, "low": ratio * 0.98, "high": ratio * 1.02}
+    return {**one, "kind": "speed", "features": None, "speed": {"against": [against]}}
+
+
+def test_folders_of_a_speed_suite_are_compared_with_their_ratios(record, tmp_path):
+    for name, ms, ratio in (("a", 10.0, 2.0), ("b", 12.0, 2.01)):
+        with ResultsStore.open_for_writing(tmp_path / name) as store:
+            one = speed_row(record, ms, ratio)
+            other = {**one, "cell": "large", "params": {**one["params"], "speed": {"batch_size": 16}}}
+            for row in (one, other):
+                store.put(row, suite="speed", description="d", inputs={})
+                store.put_steps(row["cell"], ms + NOISE[0] / 10)
+    found = compare(load_side(tmp_path / "a"), load_side(tmp_path / "b"), across=["training.precision"])
+    told = {(one.recipe, one.quantity): (one.verdict, one.over) for one in found.changes}
+    for recipe in ("mae · batch_size=8", "mae · batch_size=16"):
+        assert told[recipe, "step_ms_median"] == ("worse", "steps")
+        assert told[recipe, "images_per_second"] == ("worse", "steps")
+        assert told[recipe, "speed_up/full=deep"] == ("tie", "rounds")
+    assert len(told) == 6
+    ratio = next(one for one in found.changes if one.over == "rounds")
+    # 95% of each ratio is 2% to either side, of both together sqrt(2) times that
+    assert ratio.interval.high == pytest.approx(0.005 + np.sqrt(2) * np.log(1.02 / 0.98) / 2, rel=1e-3)
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"records": [1]}', '{"speeds": 3}', '{"speeds": {"x": {}}}'])
+def test_other_files_are_refused(tmp_path, text):
+    (tmp_path / "x.json").write_text(text)
+    words = r"x\.json: neither a results folder, nor what `sslbench results DIR --format json` prints, nor what `pytest"
+    with pytest.raises(UserError, match=words):
+        load_side(tmp_path / "x.json")
+
+
+def test_saved_speeds_are_compared_by_name(tmp_path):
+    def side(name, ms, speed_up):
+        speed = {"images": 8, "images_per_second": 8000 / ms, "step_ms_median": ms, "step_ms_iqr": 0.1}
+        speed |= {"speed_up": speed_up, "low": speed_up * 0.99, "high": speed_up * 1.01, "rounds": 10}
+        speed |= {"step_ms": list(ms + NOISE[0] / 10), "machine": {"processor": "Abacus"}}
+        alone = {**speed, "speed_up": None, "low": None, "high": None, "rounds": None}
+        (tmp_path / name).write_text(json.dumps({"schema": 1, "speeds": {"test_a": speed, "test_b": alone}}))
+        return load_side(tmp_path / name)
+
+    found = compare(side("a.json", 10.0, 2.0), side("b.json", 11.0, 1.9), ["speed_up:3%"])
+    told = {(one.recipe, one.quantity): one.verdict for one in found.changes}
+    names = ("speed_up", "images_per_second", "step_ms_median")
+    assert told == {
+        **{("test_a", name): "worse" for name in names},
+        **{("test_b", name): "worse" for name in names[1:]},
+    }
+    (line,) = found.exceeded
+    assert line.startswith("test_a: speed_up 2 x -> 1.9 x, 5.0% worse")

@@ -1,0 +1,47 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from sslbench.statistics.student import half_width, holm, paired_t
+
+
+@pytest.mark.parametrize("n", [2, 3, 5, 30])
+def test_the_interval_of_a_mean_is_scipys(n):
+    values = np.random.default_rng(n).normal(size=n)
+    low, high = stats.t.interval(0.95, n - 1, values.mean(), stats.sem(values))
+    half = half_width(float(values.std(ddof=1)), n)
+    assert values.mean() - half == pytest.approx(low)
+    assert values.mean() + half == pytest.approx(high)
+
+
+@pytest.mark.parametrize("n", [2, 3, 10])
+def test_the_paired_test_is_scipys(n):
+    one, other = np.random.default_rng(n).normal(size=(2, n))
+    found = paired_t((one - other).tolist())
+    expected = stats.ttest_rel(one, other)
+    low, high = expected.confidence_interval(0.95)
+    assert (found.mean, found.n) == (pytest.approx((one - other).mean()), n)
+    assert (found.low, found.high, found.p) == pytest.approx((low, high, expected.pvalue))
+
+
+def test_one_difference_has_neither_interval_nor_p():
+    found = paired_t([0.25])
+    assert (found.mean, found.low, found.high, found.p, found.n) == (0.25, None, None, None, 1)
+
+
+@pytest.mark.parametrize(("same", "p"), [(0.1, None), (-0.3, None), (0.0, 1.0)])
+def test_equal_differences_have_no_spread_to_be_compared_with(same, p):
+    found = paired_t([same] * 3)
+    assert (found.low, found.high, found.p) == (None, None, p)
+    # 0.9 - 0.8 and 0.8 - 0.7 are 0.1 but for rounding.
+    assert paired_t([0.9 - 0.8, 0.8 - 0.7]).p is None
+
+
+def test_holm_multiplies_by_the_hypotheses_that_are_left_and_never_falls():
+    values = [0.04, 0.01, 0.03, 0.5]
+    # sorted: .01 x 4 = .04, .03 x 3 = .09, .04 x 2 = .08 (raised to .09), .5 x 1
+    assert holm(values) == pytest.approx([0.09, 0.04, 0.09, 0.5])
+    assert holm([0.6, 0.9]) == [1.0, 1.0]
+    assert holm([]) == []

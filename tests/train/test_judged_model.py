@@ -1,0 +1,142 @@
+"""What an evaluator gets beyond features agrees with the features, and is its own to change."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from sslbench.hooks.contracts import JudgedInput, Split, ViewRequest
+from sslbench.testing.fakes import TinyBackbone, TinyDataset, TinyPainter
+from sslbench.train.checkpoint import weights_digest
+from sslbench.train.data import judged
+from sslbench.train.features import extract_all
+from sslbench.train.judged_model import TrainedModel
+from sslbench.train.models import Method
+
+CPU = torch.device("cpu")
+SPLITS = ("train", "test")
+
+
+class Followed(Method):
+    """A teacher that is judged and that no optimizer trains, with batch norm; its own input where one is given."""
+
+    def __init__(self, wanted: JudgedInput | None = None) -> None:
+        super().__init__()
+        self.teacher = TinyBackbone().requires_grad_(False)
+        self.wanted = wanted
+
+    @property
+    def views(self) -> tuple[ViewRequest, ...]:
+        return ()
+
+    @property
+    def encoder(self) -> torch.nn.Module:
+        return self.teacher
+
+    @property
+    def judged_input(self) -> JudgedInput | None:
+        return self.wanted
+
+    def forward(self, views, *, mask, progress):
+        raise AssertionError("not trained here")
+
+
+class Wide(TinyDataset):
+    """Images that are 9 by 14 pixels."""
+
+    def split(self, name):
+        split = super().split(name)
+        return Split(
+            torch.nn.functional.pad(split.images, (3, 3, 0, 1), value=7),
+            split.labels,
+            maps={key: torch.nn.functional.pad(maps, (3, 3, 0, 1)) for key, maps in split.maps.items()},
+        )
+
+
+def made(seed: int = 0, wanted: JudgedInput | None = None) -> Followed:
+    torch.manual_seed(seed)
+    return Followed(wanted)
+
+
+def trained(dataset=None, wanted: JudgedInput | None = None, precision: str = "fp32", **settings):
+    data = judged(
+        dataset or TinyDataset(), **{"judge_on": "test", "train_images": None, "image_size": None, **settings}
+    )
+    method = made(100, wanted)
+    return TrainedModel(method, lambda seed: made(seed, wanted), data, CPU, precision), data
+
+
+@pytest.mark.parametrize("settings", [{}, {"image_size": 12}, {"train_images": 20}, {"judge_on": "validation"}])
+@pytest.mark.parametrize("wanted", [None, JudgedInput(10, (0.2,) * 3, (0.3,) * 3, crop=0.8, interpolation="bicubic")])
+@pytest.mark.parametrize("dataset", [TinyDataset(), Wide()])
+def test_images_by_index_are_those_that_the_features_are_of(dataset, wanted, settings):
+    model, data = trained(dataset, wanted, **settings)
+    found = extract_all(model.method.encoder, data, CPU, "fp32", wanted=wanted)
+    for split, features in (("train", found.train), ("test", found.test)):
+        indices = torch.tensor([5, 0, len(features.features) - 1])
+        images = model.images(split, indices)
+        assert images.shape == (3, 3, model.image_size, model.image_size)
+        with torch.no_grad():
+            assert torch.allclose(model.method.encoder(images), features.features[indices], atol=1e-6)
+        assert torch.equal(features.labels[indices], (data.train if split == "train" else data.test).labels[indices])
+
+
+def test_pixels_are_the_data_sets_and_normalise_makes_images_of_them():
+    model, data = trained()
+    indices = torch.tensor([3, 1])
+    pixels = model.pixels("test", indices)
+    assert torch.equal(pixels, data.test.images[indices])
+    assert torch.allclose(model.normalise(pixels.float() / 255), model.images("test", indices))
+
+
+@pytest.mark.parametrize("wanted", [None, JudgedInput(6, (0,) * 3, (1,) * 3, crop=0.75)])
+def test_maps_are_of_the_images_pixels(wanted):
+    """The mask is the bright half: what it covers is brighter in the image of the same view."""
+    model, _ = trained(Wide(), wanted, image_size=9)
+    indices = torch.arange(8)
+    masks, images = model.maps("test", "mask", indices), model.images("test", indices).mean(dim=1)
+    assert (masks.shape, masks.dtype) == (images.shape, torch.uint8)
+    for mask, image in zip(masks, images, strict=True):
+        assert image[mask == 1].mean() > image[mask == 0].mean() + 0.1
+    assert model.maps("test", "depth", indices).dtype == torch.float32
+
+
+def test_the_encoder_is_a_copy_that_learns_whole_and_leaves_the_model_alone():
+    model, _ = trained()
+    before = weights_digest(model.method)
+    copy = model.encoder()
+    assert weights_digest(copy) == weights_digest(model.method.encoder)
+    assert copy.training
+    assert all(parameter.requires_grad for parameter in copy.parameters())
+    copy(torch.randn(8, 3, 8, 8)).sum().backward()
+    with torch.no_grad():
+        for parameter in copy.parameters():
+            parameter.sub_(parameter.grad)
+    assert weights_digest(copy) != weights_digest(model.method.encoder)
+    assert weights_digest(model.method) == before
+    assert not model.method.training
+    assert not any(parameter.requires_grad for parameter in model.method.encoder.parameters())
+
+
+def test_from_scratch_is_the_architecture_as_the_seed_initialises_it():
+    model, _ = trained()
+    fresh = model.scratch(3)
+    assert weights_digest(fresh) == weights_digest(made(3).encoder)
+    assert weights_digest(fresh) != weights_digest(model.method.encoder)
+    assert weights_digest(fresh) != weights_digest(model.scratch(4))
+    assert fresh.training
+    assert all(parameter.requires_grad for parameter in fresh.parameters())
+
+
+def test_the_precision_of_the_run_is_that_of_the_context():
+    layer = torch.nn.Linear(4, 4)
+    for precision, dtype in (("fp32", torch.float32), ("bf16", torch.bfloat16)):
+        model, _ = trained(precision=precision)
+        with model.autocast():
+            assert layer(torch.zeros(1, 4)).dtype == dtype
+
+
+def test_a_method_is_judged_in_eval_mode():
+    data = judged(TinyDataset(), judge_on="test", train_images=None, image_size=None)
+    method = TinyPainter(8).train()
+    assert not TrainedModel(method, lambda seed: TinyPainter(8), data, CPU).method.training

@@ -1,0 +1,123 @@
+from __future__ import annotations
+
+import pytest
+import torch
+
+from sslbench.errors import TimingError, UserError
+from sslbench.hooks.contracts import Progress
+from sslbench.hooks.registry import Registry
+from sslbench.measure.timing import measure_steps
+from sslbench.testing.fakes import TinyBackbone, TinyDataset, TinyTokenBackbone
+from sslbench.train.pipeline import end_to_end
+from sslbench.train.pretrain import Schedule
+from sslbench.train.randomness import seed_everything
+from sslbench.train.resident import resident
+from sslbench.train.step import TrainingStep
+
+REGISTRY = Registry()
+TRAINED = [name for name in REGISTRY.names("method") if REGISTRY.get("method", name).trains]
+CPU = torch.device("cpu")
+
+
+def ready(name, batch=16, ratio=0.75, **schedule):
+    """A real method's step on a tiny backbone and resident views of 8 px."""
+    spec = REGISTRY.get("method", name)
+    params = spec.params(**spec.presets.get("quick", {}))
+    seed_everything(0, "init")
+    backbone = TinyTokenBackbone(8, 2) if "tokens" in spec.needs else TinyBackbone()
+    ratio = ratio if "masking" in spec.uses else None
+    context = {"classes": 10} if spec.uses_labels else {}
+    method = spec.build(params, backbone=backbone, image_size=8, mask_ratio=ratio, **context)
+    masking = REGISTRY.get("masking", "random")
+    return resident(
+        method,
+        params,
+        Schedule(epochs=100, batch_size=batch, seed=0, device=CPU, **schedule),
+        masking.build(masking.params()) if ratio else None,
+        ratio,
+        spec.uses_labels,
+    )
+
+
+@pytest.mark.parametrize("name", TRAINED)
+def test_every_method_has_a_step_that_can_be_timed(name):
+    one = ready(name)
+    arm = one.arm()
+    timing = measure_steps(arm.step, device=CPU, images=arm.images, parameters=arm.parameters, steps=3, warmup=2)
+    assert timing.images == 16
+    assert timing.final_loss == timing.final_loss
+
+
+def test_the_same_views_serve_every_step():
+    one = ready("simclr")
+    before = [view.clone() for view in one.views]
+    one.arm().step()
+    assert [torch.equal(a, b) for a, b in zip(before, one.views, strict=True)] == [True, True]
+    assert [tuple(view.shape) for view in one.views] == [(16, 3, 8, 8)] * 2
+
+
+def test_a_batch_that_the_method_cannot_work_with_is_refused():
+    with pytest.raises(UserError, match="batch norm needs at least 2 images"):
+        ready("simclr", batch=1)
+
+
+def test_parts_of_a_batch_give_the_gradient_of_the_batch():
+    taken = {}
+    for parts in (1, 4):
+        one = ready("mae", accumulate=parts)
+        one.method.norm_pix = False
+        one.update(one.views, None, Progress(500, 1000, 0, 100))
+        taken[parts] = [p.grad.clone() for p in one.method.parameters() if p.grad is not None]
+    for whole, summed in zip(*taken.values(), strict=True):
+        torch.testing.assert_close(whole, summed, rtol=1e-4, atol=1e-6)
+
+
+def test_a_method_without_masks_gets_none():
+    one = ready("simclr")
+    assert one.update.mask(4, 0) is None
+    mask = ready("mae").update.mask(4, 0)
+    assert mask.shape == (4, 16)
+    assert mask.sum(1).tolist() == [12] * 4
+
+
+def test_compiling_is_told_to_torch(monkeypatch):
+    seen = []
+    monkeypatch.setattr(torch, "compile", lambda method, mode=None: seen.append(mode) or method)
+    assert not ready("simclr").arm().compiled
+    assert ready("simclr", compile=True, compile_mode="reduce-overhead").arm().compiled
+    assert seen == ["reduce-overhead"]
+
+
+def augmentation():
+    spec = REGISTRY.get("augmentation", "affine")
+    return spec.build(spec.params())
+
+
+def test_end_to_end_trains_on_the_images_of_a_data_set():
+    one = ready("simclr")
+    before = [p.detach().clone() for p in one.method.parameters()]
+    found = end_to_end(one, TinyDataset(), augmentation(), steps=12)
+    assert len(found.step_ms) == len(found.wait_ms) == 12
+    assert found.times.images_per_second > 0
+    assert 0 <= found.times.data_wait_share <= 1
+    assert any(not torch.equal(a, b) for a, b in zip(before, one.method.parameters(), strict=True))
+
+
+def test_end_to_end_goes_through_labels_and_epochs():
+    found = end_to_end(ready("supervised"), TinyDataset(train_images=32), augmentation(), steps=11)
+    assert len(found.step_ms) == 11
+
+
+def test_end_to_end_ends_with_its_budget():
+    assert len(end_to_end(ready("simclr"), TinyDataset(), augmentation(), steps=500, seconds=0.0).step_ms) == 10
+
+
+def test_a_data_set_smaller_than_the_batch_has_another_speed():
+    with pytest.raises(TimingError, match="the training split has 8 images, fewer than a batch"):
+        end_to_end(ready("simclr"), TinyDataset(train_images=8), augmentation(), steps=2)
+
+
+def test_the_step_is_the_one_that_trainings_take():
+    from sslbench.train import pretrain
+
+    assert pretrain.TrainingStep is TrainingStep
