@@ -9,10 +9,10 @@ import torch
 
 from sslbench.hooks.catalogue import Catalogue
 from sslbench.hooks.contracts import Metric, ViewRequest
-from sslbench.hooks.kinds import AugmentationSpec, DatasetSpec, EvaluatorSpec, MaskingSpec, MethodSpec
+from sslbench.hooks.kinds import AugmentationSpec, BackboneSpec, DatasetSpec, EvaluatorSpec, MaskingSpec, MethodSpec
 from sslbench.hooks.registry import Registry
 from sslbench.testing.conformance import problems
-from sslbench.testing.fakes import TinyBackbone, TinyDataset
+from sslbench.testing.fakes import TinyBackbone, TinyDataset, TinyTokenBackbone
 from sslbench.train.models import Method
 
 REGISTRY = Registry()
@@ -120,6 +120,30 @@ class Detached(Method):
 def test_a_method_whose_encoder_learns_nothing_is_told():
     spec = MethodSpec(name="d", summary="A d.", build=lambda params, **context: Detached())
     assert problems(spec) == ["method 'd': a step of the optimizer does not change the encoder: no gradient reaches it"]
+
+
+class Everywhere(TinyTokenBackbone):
+    def attention(self, images):
+        return 2 * super().attention(images)
+
+
+class Square(TinyTokenBackbone):
+    def attention(self, images):
+        return torch.eye(64).expand(len(images), 2, -1, -1)
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (TinyTokenBackbone, []),
+        (Everywhere, ["backbone 'x': its attention is no share of 1: it is negative, or sums to more"]),
+        (Square, ["backbone 'x': attention answered [3, 2, 64, 64], not [3, heads, 64]"]),
+    ],
+)
+def test_wrong_attention_is_told(make, words):
+    provides = frozenset({"tokens", "attention"})
+    spec = BackboneSpec(name="x", summary="s", build=lambda params, image_size: make(image_size), provides=provides)
+    assert problems(spec) == words
 
 
 def test_a_data_set_with_wrong_factors_and_maps_is_told():
