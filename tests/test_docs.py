@@ -35,6 +35,7 @@ GATES = (ROOT / "docs/gates.md").read_text()
 SUITES = (ROOT / "docs/suites.md").read_text()
 SIMULATORS = (ROOT / "docs/simulators.md").read_text()
 EVALUATORS = (ROOT / "docs/evaluators.md").read_text()
+METHODS = (ROOT / "docs/methods.md").read_text()
 
 
 def blocks(text, language):
@@ -89,7 +90,12 @@ def test_every_data_set_is_documented_with_its_parameters_and_defaults(name):
     section = next(part for part in DATASETS.split("\n## ") if f"`{name}`" in part.partition("\n")[0])
     found = re.findall(r"^\| `(\w+)` \| *(.*?) *\|", section, flags=re.MULTILINE)
     rows = dict(reversed(found))  # the first table of a section is that of its parameters
-    elsewhere = {("imagenette", "size"): "128", ("parquet", "size"): "0", ("imagenette", "root"): ""}
+    elsewhere = {
+        ("imagenette", "size"): "128",
+        ("parquet", "size"): "0",
+        ("imagenette", "root"): "",
+        ("images", "root"): "",
+    }
     for key, field in Registry().get("dataset", name).params.model_fields.items():
         default = "required" if field.is_required() else str(field.default)
         if (name, key) in elsewhere:
@@ -234,3 +240,26 @@ def test_the_python_of_the_documentation_runs(tmp_path, monkeypatch):
     outcome = names["outcome"]
     assert outcome.exit_code == 0
     assert [record["method"] for record in outcome.records] == ["raw-pixels"]
+
+
+@pytest.mark.parametrize("name", Catalogue.installed().names("method"))
+def test_every_method_has_a_paragraph_with_its_presets_and_parameters_that_exist(name):
+    section = next(part for part in METHODS.split("\n## ") if f"`{name}`" in part.partition("\n")[0])
+    spec = Registry().get("method", name)
+    assert [preset for preset in spec.presets if f"`{preset}`" not in section] == []
+    if not spec.trains:
+        return
+    to_take_apart = re.search(r"To take\s+apart: (.*?)\.\s", section, flags=re.DOTALL)
+    named = re.findall(r"`([a-z_0-9]+)[=`]", to_take_apart.group(1) if to_take_apart else "")
+    assert [key for key in named if key not in spec.params.model_fields] == []
+    assert named or name == "supervised"
+
+
+def test_what_the_methods_page_would_run_can_be_run():
+    references = re.findall(r"-m ([a-z0-9-]+:[a-z_]+=\S+?)(?=[`\s]|$)", METHODS)
+    references = [reference for reference in references if "PRESET" not in reference]
+    assert len(references) >= 8
+    data = {"axes": {"dataset": ["digits"], "evaluator": ["knn"], "backbone": ["convnet-small"], "masking": ["random"]}}
+    data |= {"training": {"preset": "quick"}}
+    data["axes"]["augmentation"] = ["byol:crop_scale_min=0.2", "dino:preset=resnet"]
+    resolve_suite(RawSuite("docs", "docs", data), Overrides({"method": references}), Registry())

@@ -36,12 +36,10 @@ QUEUE_LOSS = 0.02
 """top-1 that a small batch may lose"""
 LOSS = "pretext loss is no measure of quality: {}"
 RECIPES, EPOCHS = "it does not rank methods", "it does not say at which epoch of a training features are best"
-LOSS_RUNS = {
-    RECIPES: "sslbench run -m simclr -m moco -m byol -m dino -m simsiam -b convnet-small -e knn --seeds 0,1,2"
-    " --out sslbench-results/losses && sslbench claims",
-    EPOCHS: "sslbench run -m simclr -m byol -b convnet-small -e knn --seeds 0,1,2 --set curve_every=1 --set curve=knn"
-    " --out sslbench-results/curves && sslbench claims",
-}
+LOSS_RUN = (
+    "sslbench run -m simclr -m moco -m byol -m dino -m simsiam -b convnet-small -e knn --seeds 0,1,2"
+    " --set curve_every=1 --set curve=knn --out sslbench-results/losses && sslbench claims"
+)
 RANKS_ALIKE, FEWEST_RANKED = 0.8, 4
 """rank correlation from which on low loss would be a measure of quality; and how many there must be to rank"""
 DINOV2 = {"claimed": 83.5, "k-NN": 83.5, "linear": 86.5}
@@ -185,10 +183,10 @@ def loss_claim(which: str, found: Mapping[int, list[float]], over: str) -> Row:
     )
     if not found:
         why = f"no finished run with loss and kNN top-1 of {FEWEST_RANKED} {over}"
-        return unmeasured(statement, source, expected, why, LOSS_RUNS[which])
+        return unmeasured(statement, source, expected, why, LOSS_RUN)
     seen = f"rank correlation {across_seeds([one for many in found.values() for one in many])}"
     outcomes = {seed: agreed([round(one, 9) < RANKS_ALIKE for one in many]) for seed, many in found.items()}
-    return as_row(judge_claim(statement, source, expected, outcomes, seen), LOSS_RUNS[which])
+    return as_row(judge_claim(statement, source, expected, outcomes, seen), LOSS_RUN)
 
 
 def over_recipes(records: Iterable[Record]) -> dict[int, list[float]]:

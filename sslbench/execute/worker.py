@@ -98,11 +98,7 @@ class Bench:
 
     def built(self, kind: str, **context: Any) -> Any:
         """The plugin of one kind, built with its parameters; None where the work has none."""
-        chosen = self.work.plugins.get(kind)
-        if chosen is None:
-            return None
-        spec = self.registry.get(kind, chosen["name"])
-        return spec.build(spec.params(**chosen["params"]), **context)
+        return build_chosen(self.work, self.registry, kind, **context)
 
     def prepare(self) -> tuple[dict[str, Any], Extraction]:
         """Train unless that is done, extract unless that is done. Answers the record's pretraining and the features."""
@@ -202,17 +198,10 @@ class Bench:
 
     def method(self, data: Judged, seed: int | None = None) -> Method:
         """The method on its backbone, initialised from the seed (default: the work's)."""
-        seed_everything(self.work.seed if seed is None else seed, "init")
-        backbone = self.built("backbone", image_size=data.image_size)
-        context: dict[str, Any] = {"image_size": data.image_size, "mask_ratio": self.work.mask_ratio}
-        if self.method_spec().uses_labels:
-            context["classes"] = data.classes
-        return self.built("method", backbone=backbone, **context)
+        return build_method(self.work, self.registry, data.image_size, data.classes, seed)
 
     def method_spec(self) -> MethodSpec:
-        spec = self.registry.get("method", self.work.plugins["method"]["name"])
-        assert isinstance(spec, MethodSpec)
-        return spec
+        return method_spec_of(self.work, self.registry)
 
     def load_weights(self, method: Method) -> bool:
         try:
@@ -227,7 +216,7 @@ class Bench:
         spec = self.method_spec()
         if not spec.trains:
             facts = {**NOT_MEASURED, "key": self.work.key, "epochs": 0, "steps": 0, "seconds": 0.0}
-            facts["images_skipped"] = data.skipped
+            facts |= {"images_skipped": data.skipped, "input": input_of(data)}
             self.keep(lambda: self.files.write_facts(facts), "facts")
             return facts
         params = spec.params(**self.work.plugins["method"]["params"])
@@ -264,7 +253,7 @@ class Bench:
         trained = pretraining.run()
         if trained.batch_size < schedule.batch_size:
             self.say(f"batch of {trained.batch_size}: there are no more training images", "warning")
-        facts = {**self.described(trained, flops), "images_skipped": data.skipped}
+        facts = {**self.described(trained, flops), "images_skipped": data.skipped, "input": input_of(data)}
         if curve is not None:
             facts |= {"curve": curve.points, "curve_seconds": curve.seconds, "curve_asked": dict(curve.asked)}
         self.emit(Event("steps", {"key": self.work.key, "step_ms": list(trained.step_ms)}))
@@ -381,6 +370,40 @@ class Bench:
             "provenance": provenance(torch_facts(str(self.device)), dict(self.work.distributions)),
         }
         self.emit(Event("record", record))
+
+
+def build_chosen(work: Work, registry: Registry, kind: str, **context: Any) -> Any:
+    """The plugin of one kind, built with its parameters; None where the work has none."""
+    chosen = work.plugins.get(kind)
+    if chosen is None:
+        return None
+    spec = registry.get(kind, chosen["name"])
+    return spec.build(spec.params(**chosen["params"]), **context)
+
+
+def method_spec_of(work: Work, registry: Registry) -> MethodSpec:
+    spec = registry.get("method", work.plugins["method"]["name"])
+    assert isinstance(spec, MethodSpec)
+    return spec
+
+
+def build_method(work: Work, registry: Registry, image_size: int, classes: int, seed: int | None = None) -> Method:
+    """The method on its backbone, initialised from the seed (default: the work's)."""
+    seed_everything(work.seed if seed is None else seed, "init")
+    backbone = build_chosen(work, registry, "backbone", image_size=image_size)
+    context: dict[str, Any] = {"image_size": image_size, "mask_ratio": work.mask_ratio}
+    spec = method_spec_of(work, registry)
+    if spec.uses_labels:
+        context["classes"] = classes
+    if spec.fetches:
+        context["download"] = work.download
+    method: Method = build_chosen(work, registry, "method", backbone=backbone, **context)
+    return method
+
+
+def input_of(data: Judged) -> dict[str, Any]:
+    """What is needed beside the weights to build the method again and to give its encoder what it was trained on."""
+    return {"image_size": data.image_size, "classes": data.classes, "mean": list(data.mean), "std": list(data.std)}
 
 
 _LAST_DATASET: dict[tuple[str, str, bool], Any] = {}

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
 
-from sslbench.measure.intervals import Interval, Moments, difference_of_means, ratio_of_series
 from sslbench.measure.limits import Limit
 from sslbench.report.figures import three_digits
+from sslbench.statistics.intervals import Interval, Moments, difference_of_means, ratio_of_series
 
 LEAST_STEPS = 10
 """Raw step times of which an interval can be told."""
@@ -22,7 +22,7 @@ WORDS = {
     "seeds": "seeds",
     "draws": "draws",
     "steps": "steps",
-    "IQR": "IQR of steps",
+    "IQR": "IQR",
     "rounds": "rounds",
     "exact": "exact",
     None: "-",

@@ -17,7 +17,7 @@ from sslbench.report.grid import Column, markdown, terminal
 from sslbench.report.rows import AXES
 
 WIDTH = 120
-RECIPE = 32
+RECIPE = 30
 """characters of a line of a recipe's name in a terminal"""
 VERDICTS = {"worse": "worse", "better": "better", "tie": "ties", "unsure": "unsure"}
 
@@ -53,11 +53,11 @@ def title(found: Comparison) -> str:
 
 def columns(found: Comparison, wrap: int) -> list[Column]:
     """A row a change, what moved first in each recipe. ``wrap``: width at which recipes are broken; 0: never."""
-    recipes = dict.fromkeys(change.recipe for change in found.changes)
-    rows = [change for recipe in recipes for change in sorted(of(found, recipe), key=lambda one: one.verdict == "tie")]
-    shown = [change.recipe for change in rows]
-    if wrap:
-        shown = ["" if at and shown[at - 1] == name else textwrap.fill(name, wrap) for at, name in enumerate(shown)]
+    rows, shown = [], []
+    for recipe in dict.fromkeys(change.recipe for change in found.changes):
+        mine = sorted(of(found, recipe), key=lambda one: one.verdict == "tie")
+        rows += mine
+        shown += spread_over(textwrap.wrap(recipe, wrap), len(mine)) if wrap else [recipe] * len(mine)
     return [
         Column("recipe", shown),
         Column("quantity", [change.quantity for change in rows]),
@@ -68,6 +68,12 @@ def columns(found: Comparison, wrap: int) -> list[Column]:
         Column("over", [over(change) for change in rows]),
         Column("", [change.verdict for change in rows]),
     ]
+
+
+def spread_over(lines: list[str], rows: int) -> list[str]:
+    """A line of text for each row, empty ones where there are fewer; what is left over goes to the last row."""
+    cells = [*lines[: rows - 1], "\n".join(lines[rows - 1 :])]
+    return cells + [""] * (rows - len(cells))
 
 
 def of(found: Comparison, recipe: str) -> list[Change]:

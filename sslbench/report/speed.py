@@ -72,9 +72,9 @@ class SpeedView:
         self.by_cell = {record["cell"]: record for record in self.rows}
         self.compared = [(row, one) for row in self.rows for one in row["speed"]["against"]]
         self.tells = {
-            (kind, name): differing([r["params"][kind] for r in self.rows if r.get(kind) == name])
-            for kind in KINDS
-            for name in {r.get(kind) for r in self.rows} - {None}
+            (kind, name): differing([r["params"][kind] for r in records if r.get(kind) == name])
+            for kind in (*KINDS, "masking")
+            for name in {r.get(kind) for r in records} - {None}
         }
 
     def setting(self, record: Record, name: str) -> Any:
@@ -199,23 +199,19 @@ class SpeedView:
         if restless:
             lines.append(f"not steady after warming up: {'; '.join(restless)}")
         blocks = ["\n".join(wrapped(line) for line in lines)] if lines else []
-        told = [f"{self.who(r)}: {r['status']}: {r['reason']}" for r in self.problems]
-        told += [f"{named(r)}: {r['reason']}" for r in self.skipped]
+        told = [f"{self.asked(r)}: {r['status']}: {r['reason']}" for r in self.problems]
+        told += [f"{self.asked(r)}: {r['reason']}" for r in self.skipped]
         return [*blocks, *(["not measured:\n" + "\n".join(wrapped(f"  {line}") for line in told)] if told else [])]
+
+    def asked(self, record: Record) -> str:
+        """A row that was not measured, by what was asked for."""
+        words = [self.name(record, kind) for kind in (*KINDS, "masking") if record.get(kind)]
+        among = [*self.rows, *self.problems, *self.skipped]
+        words += [str(self.setting(record, n)) for n in PLAIN if len({self.setting(r, n) for r in among}) > 1]
+        return " ".join(words)
 
     def _shown(self) -> list[str]:
         return [column.header for column in self.columns()]
-
-
-def named(record: Record) -> str:
-    """A row that was not measured, by what was asked for."""
-    settings = record["params"]["speed"]
-    words = []
-    for kind in (*KINDS, "masking"):
-        if record.get(kind):
-            values = ",".join(f"{k}={v}" for k, v in list(record["params"][kind].items())[:3])
-            words.append(f"{record[kind]}:{values}" if values else record[kind])
-    return " ".join([*words, f"batch {settings['batch_size']}", settings["precision"], settings["compile"]])
 
 
 def scaled(value: float | None, by: float) -> float | None:

@@ -183,14 +183,16 @@ def of_method(spec: Spec, params: Any) -> Problems:
     backbone: Backbone | None = TinyTokenBackbone(SIZE) if "tokens" in spec.needs else TinyBackbone()
     if "backbone" not in spec.uses:
         backbone = None
-    context = {"classes": 3} if spec.uses_labels else {}
+    context: dict[str, Any] = {"classes": 3} if spec.uses_labels else {}
+    context |= {"download": False} if spec.fetches else {}
     method = spec.build(params, backbone=backbone, image_size=SIZE, mask_ratio=ratio, **context)
     if not isinstance(method, Method):
         yield "build must answer a sslbench.Method"
         return
     method.eval()
     with torch.no_grad():
-        features = method.encoder(torch.randn(4, 3, SIZE, SIZE))
+        size = method.judged_input.size if method.judged_input else SIZE
+        features = method.encoder(torch.randn(4, 3, size, size))
     if features.ndim != 2 or len(features) != 4:
         yield f"the encoder answered {list(features.shape)} for 4 images, not [4, D]"
     if spec.trains:

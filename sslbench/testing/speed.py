@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sslbench.measure.intervals import Interval, ratio_of_series
 from sslbench.measure.limits import Limit
+from sslbench.statistics.intervals import Interval, ratio_of_series
 
 QUANTITIES = ("images_per_second", "step_ms_median", "speed_up")
 """What a limit may be set on."""

@@ -12,11 +12,11 @@ from torch import Tensor
 
 from sslbench.errors import UserError
 from sslbench.measure.clocks import clock_for
-from sslbench.measure.intervals import Interval
 from sslbench.measure.machine import resolve_device, torch_facts
 from sslbench.measure.rounds import Versus, compare_until_sure
 from sslbench.measure.timing import Arm, Timing, measure_steps
 from sslbench.measure.undisturbed import undisturbed_clock
+from sslbench.statistics.intervals import Interval
 from sslbench.store.provenance import machine_facts
 from sslbench.testing.speed import Speed
 

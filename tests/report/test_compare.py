@@ -310,6 +310,35 @@ def test_a_folder_its_json_and_saved_speeds_are_sides(record, tmp_path):
     assert load_side(tmp_path / "run.json").records == [one]
 
 
+def speed_row(record, ms, ratio):
+    """As ``sslbench speed`` keeps it."""
+    one = record("mae", evaluator=None, metrics={}, pretraining={"images_per_second": 8000 / ms, "step_ms_median": ms})
+    del one["pretraining"]["key"], one["params"]["training"]
+    one["params"]["speed"] = {"batch_size": 8, "precision": "fp32"}
+    against = {"baselines": ["full", "deep"], "ratio": ratio, "low": ratio * 0.98, "high": ratio * 1.02}
+    return {**one, "kind": "speed", "features": None, "speed": {"against": [against]}}
+
+
+def test_folders_of_a_speed_suite_are_compared_with_their_ratios(record, tmp_path):
+    for name, ms, ratio in (("a", 10.0, 2.0), ("b", 12.0, 2.01)):
+        with ResultsStore.open_for_writing(tmp_path / name) as store:
+            one = speed_row(record, ms, ratio)
+            other = {**one, "cell": "large", "params": {**one["params"], "speed": {"batch_size": 16}}}
+            for row in (one, other):
+                store.put(row, suite="speed", description="d", inputs={})
+                store.put_steps(row["cell"], ms + NOISE[0] / 10)
+    found = compare(load_side(tmp_path / "a"), load_side(tmp_path / "b"), across=["training.precision"])
+    told = {(one.recipe, one.quantity): (one.verdict, one.over) for one in found.changes}
+    for recipe in ("mae · batch_size=8", "mae · batch_size=16"):
+        assert told[recipe, "step_ms_median"] == ("worse", "steps")
+        assert told[recipe, "images_per_second"] == ("worse", "steps")
+        assert told[recipe, "speed_up/full=deep"] == ("tie", "rounds")
+    assert len(told) == 6
+    ratio = next(one for one in found.changes if one.over == "rounds")
+    # 95% of each ratio is 2% to either side, of both together sqrt(2) times that
+    assert ratio.interval.high == pytest.approx(0.005 + np.sqrt(2) * np.log(1.02 / 0.98) / 2, rel=1e-3)
+
+
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"records": [1]}', '{"speeds": 3}', '{"speeds": {"x": {}}}'])
 def test_other_files_are_refused(tmp_path, text):
     (tmp_path / "x.json").write_text(text)

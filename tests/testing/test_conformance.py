@@ -24,9 +24,19 @@ GIVEN = {
 """For specs with required parameters, and for those whose trainings are longer than a test has time for."""
 ELSEWHERE = {
     ("dataset", name)
-    for name in ("cifar10", "cifar100", "fashion-mnist", "imagefolder", "imagenette", "parquet", "stl10")
-}
-"""Data sets that need files; their own tests make some and check them against the contract."""
+    for name in (
+        "cifar10",
+        "cifar100",
+        "fashion-mnist",
+        "imagefolder",
+        "imagefolder-maps",
+        "imagenette",
+        "images",
+        "parquet",
+        "stl10",
+    )
+} | {("method", "pretrained")}
+"""Those that need files; their own tests make some and check them against the contract."""
 NAMES = [entry.promise for entry in Catalogue.installed().entries if entry.distribution == "sslbench"]
 
 

@@ -7,8 +7,8 @@ import json
 import numpy as np
 import pytest
 
-from sslbench.measure.intervals import Interval
 from sslbench.measure.limits import Limit
+from sslbench.statistics.intervals import Interval
 from sslbench.testing.speed import Speed, judge, summary_line
 
 MACHINE = {"processor": "Abacus", "gpu": None, "torch": "2.14.1", "time": "2026-01-01T00:00:00+00:00"}

@@ -44,7 +44,8 @@ def evaluate(case: str, data: EvaluationData) -> list[Metric]:
 
 
 class Normed(TinyPainter):
-    """With batch norm and dropout in the encoder, whose mode and statistics can be seen; paints by its features."""
+    """With batch norm and dropout in the encoder, whose mode and statistics can be looked at; its paint depends on
+    what the encoder answers."""
 
     def __init__(self) -> None:
         super().__init__(16)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from sslbench.measure.intervals import Interval, Moments, difference_of_means, ratio_of_series
+from sslbench.statistics.intervals import Interval, Moments, difference_of_means, ratio_of_series
 
 
 @pytest.mark.parametrize("level", [0.95, 0.99])
