@@ -22,6 +22,7 @@ from sslbench.plan.suite import RawSuite, Training, builtin_suites
 from sslbench.report.measured import SPEEDS
 from sslbench.testing import pytest_plugin
 from sslbench.testing.conformance import problems
+from sslbench.testing.fakes import judged_scenes
 from sslbench.testing.speed import QUANTITIES
 from sslbench_plugins.blocks.signed_distance import FIGURES
 from sslbench_plugins.blocks.textures import TEXTURES
@@ -33,6 +34,7 @@ DATASETS = (ROOT / "docs/datasets.md").read_text()
 GATES = (ROOT / "docs/gates.md").read_text()
 SUITES = (ROOT / "docs/suites.md").read_text()
 SIMULATORS = (ROOT / "docs/simulators.md").read_text()
+EVALUATORS = (ROOT / "docs/evaluators.md").read_text()
 METHODS = (ROOT / "docs/methods.md").read_text()
 
 
@@ -173,6 +175,30 @@ def test_nothing_of_the_package_is_left_out_of_the_wheel():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd="/", check=True)
     assert "quick" in done.stdout
+
+
+ON_FEATURES = ("few-label", "invariance", "knn", "label-free", "linear-probe", "retrieval")
+
+
+def test_sections_of_evaluators_are_installed_ones_in_order():
+    titles = re.findall(r"^## (.*)$", EVALUATORS, flags=re.MULTILINE)
+    assert titles == sorted(titles)
+    assert set(ON_FEATURES) <= set(titles) <= set(Catalogue.installed().names("evaluator"))
+
+
+@pytest.mark.parametrize("name", ON_FEATURES)
+def test_an_evaluator_is_documented_with_all_its_metrics_and_presets(name):
+    text = next(part for part in EVALUATORS.split("\n## ") if part.partition("\n")[0] == name)
+    told = set(re.findall(r"`([\w@%]+)`", text))
+    spec = Registry().get("evaluator", name)
+    given = {"shares": [0.1, 1]} if name == "few-label" else {}
+    for metric in spec.build(spec.params(**given)).evaluate(judged_scenes()):
+        factor = metric.name.removeprefix("readable_").removesuffix("_top1") if name == "invariance" else ""
+        general = re.sub(r"@\d+(%?)$", lambda found: "@p%" if found[1] else "@n", metric.name)
+        names = {metric.name, general, general.replace("@n", "@k"), metric.name.replace(factor or "?", "FACTOR")}
+        assert names & told, metric.name
+    assert all(f"`{preset}`" in text or f"preset={preset}" in text for preset in spec.presets)
+    assert re.search(r"^Source: ", text, flags=re.MULTILINE)
 
 
 def section(text, name):
