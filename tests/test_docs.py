@@ -181,14 +181,13 @@ ON_FEATURES = ("few-label", "invariance", "knn", "label-free", "linear-probe", "
 
 
 def test_sections_of_evaluators_are_installed_ones_in_order():
-    titles = re.findall(r"^## (.*)$", EVALUATORS, flags=re.MULTILINE)
-    assert titles == sorted(titles)
-    assert set(ON_FEATURES) <= set(titles) <= set(Catalogue.installed().names("evaluator"))
+    titles = re.findall(r"^## `(.*)`$", EVALUATORS, flags=re.MULTILINE)
+    assert titles == sorted(Catalogue.installed().names("evaluator"))
 
 
 @pytest.mark.parametrize("name", ON_FEATURES)
 def test_an_evaluator_is_documented_with_all_its_metrics_and_presets(name):
-    text = next(part for part in EVALUATORS.split("\n## ") if part.partition("\n")[0] == name)
+    text = next(part for part in EVALUATORS.split("\n## ") if part.partition("\n")[0] == f"`{name}`")
     told = set(re.findall(r"`([\w@%]+)`", text))
     spec = Registry().get("evaluator", name)
     given = {"shares": [0.1, 1]} if name == "few-label" else {}

@@ -183,34 +183,6 @@ def test_names_and_summaries_are_checked():
     assert "summary must be one line" in found
 
 
-class Inattentive(TinyTokenBackbone):
-    def __init__(self, answer):
-        super().__init__(32)
-        self.answer = answer
-
-    def attention(self, images):
-        return self.answer(len(images))
-
-
-@pytest.mark.parametrize(
-    ("answer", "words"),
-    [
-        (lambda n: torch.zeros(n, 2, 65, 65), "attention answered [3, 2, 65, 65], not [3, heads, 64]"),
-        (lambda n: torch.ones(n, 2, 64), "its attention to the patches is not a share of all attention, 0..1"),
-        (lambda n: torch.full((n, 2, 64), -0.1), "its attention to the patches is not a share"),
-    ],
-)
-def test_wrong_attention_is_told(answer, words):
-    spec = BackboneSpec(
-        name="b",
-        summary="A b.",
-        build=lambda params, image_size: Inattentive(answer),
-        provides=frozenset({"tokens", "attention"}),
-    )
-    (line,) = problems(spec)
-    assert words in line
-
-
 class Painter(TinyPainter):
     def __init__(self, paint):
         super().__init__(16)
