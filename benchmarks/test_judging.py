@@ -1,4 +1,4 @@
-"""Speed of the evaluators on cached features, one thread. `knn` is to be read beside the matrix product it contains."""
+"""Speed of the evaluators on cached features, one thread; faiss is in the extra `peers`."""
 
 from __future__ import annotations
 
@@ -7,13 +7,15 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from sslbench import EvaluationData, FeatureSet
+from sslbench_plugins.blocks.chosen_strength import fit_chosen
 from sslbench_plugins.blocks.inner_products import Bank
 from sslbench_plugins.blocks.logistic import fit_logistic
-from sslbench_plugins.evaluators import few_label, knn, linear_probe
+from sslbench_plugins.blocks.standardise import Standardiser
+from sslbench_plugins.evaluators import few_label, knn, linear_probe, retrieval
 
 CLASSES = 10
 
@@ -85,43 +87,61 @@ def test_knn(benchmark: Any, cifar_like: EvaluationData, k: int) -> None:
 
 
 LARGE = "knn, 50,000 x 512 against 10,000"
-PEERS = ["matrix product", "faiss", "scikit-learn"]
 
 
-@pytest.mark.benchmark(group=LARGE)
+def unit_features(data: EvaluationData) -> tuple[Tensor, Tensor]:
+    return F.normalize(data.train.features, dim=1), F.normalize(data.test.features, dim=1)
+
+
+@pytest.mark.benchmark
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 @pytest.mark.parametrize("k", [20, 200])
-def test_large_knn(benchmark: Any, cifar_features: EvaluationData, k: int, precision: str) -> None:
-    benchmark.extra_info["against"] = PEERS
-    evaluate = evaluation(knn, cifar_features, k=k, precision=precision)
-    assert_measured(benchmark.pedantic(evaluate, rounds=3))
-
-
-@pytest.mark.benchmark(group=LARGE)
-def test_large_matrix_product_alone(benchmark: Any, cifar_features: EvaluationData) -> None:
-    """As the evaluator makes it, chunk after chunk: the least that its search can take."""
-    bank, queries = (F.normalize(part.features, dim=1) for part in (cifar_features.train, cifar_features.test))
-    packed, room = Bank(bank), torch.empty(knn.FEWEST_QUERIES, len(bank))
-
-    def product() -> None:
-        for part in queries.split(len(room)):
-            packed.products(part, room)
-
-    benchmark.extra_info["peer"] = "matrix product"
-    benchmark.pedantic(product, rounds=3)
-
-
-@pytest.mark.benchmark(group=LARGE)
-def test_large_knn_by_faiss(benchmark: Any, cifar_features: EvaluationData) -> None:
-    """The search alone, k = 20: normalising and voting are not in it."""
+def test_large_knn(beside: Any, cifar_features: EvaluationData, k: int, precision: str) -> None:
+    """The whole evaluator, normalising and voting included, in turn with faiss's search alone."""
     faiss = pytest.importorskip("faiss")
     faiss.omp_set_num_threads(1)
-    bank, queries = (F.normalize(part.features, dim=1).numpy() for part in (cifar_features.train, cifar_features.test))
-    index = faiss.IndexFlatIP(bank.shape[1])
-    index.add(bank)
-    benchmark.extra_info["peer"] = "faiss"
-    similarity, _ = benchmark.pedantic(index.search, args=(queries, 20), rounds=3)
-    assert similarity.shape == (10_000, 20)
+    bank, queries = (part.numpy() for part in unit_features(cifar_features))
+    evaluate = evaluation(knn, cifar_features, k=k, precision=precision)
+    assert_measured(evaluate())
+
+    def flat_index() -> None:
+        index = faiss.IndexFlatIP(bank.shape[1])
+        index.add(bank)
+        index.search(queries, k)
+
+    beside(LARGE, evaluate, "faiss flat index", flat_index, rounds=3)
+
+
+@pytest.mark.benchmark
+def test_large_knn_beside_topk(beside: Any, cifar_features: EvaluationData) -> None:
+    bank, queries = unit_features(cifar_features)
+
+    def plain() -> None:
+        for part in queries.split(500):
+            (part @ bank.T).topk(200, dim=1)
+
+    beside(LARGE, evaluation(knn, cifar_features, k=200), "torch matmul + topk", plain, rounds=3)
+
+
+@pytest.mark.benchmark
+def test_large_knn_beside_its_product(beside: Any, cifar_features: EvaluationData) -> None:
+    """The least that an exact search can take: the inner products, as the evaluator makes them."""
+    bank, queries = unit_features(cifar_features)
+    chunk = knn.SIMILARITIES // len(bank)
+
+    def product() -> None:
+        vectors = Bank(bank)
+        room = vectors.buffer(chunk)
+        for part in queries.split(chunk):
+            vectors.products(part, room)
+
+    beside(LARGE, evaluation(knn, cifar_features, k=200), "inner products alone", product, rounds=3)
+
+
+@pytest.mark.benchmark(group=LARGE)
+def test_large_knn_once(benchmark: Any, cifar_features: EvaluationData) -> None:
+    benchmark.extra_info["against"] = "scikit-learn"
+    assert_measured(benchmark.pedantic(evaluation(knn, cifar_features), rounds=1))
 
 
 @pytest.mark.benchmark(group=LARGE)
@@ -164,6 +184,37 @@ def test_one_fit_by_scikit_learn(benchmark: Any, cifar_like: EvaluationData, l2:
 def test_linear_probe(benchmark: Any, request: pytest.FixtureRequest, size: str, protocol: str) -> None:
     evaluate = evaluation(linear_probe, request.getfixturevalue(size), protocol=protocol)
     assert_measured(benchmark.pedantic(evaluate, rounds=3, warmup_rounds=1))
+
+
+@pytest.mark.benchmark
+def test_large_linear_probe(beside: Any, cifar_features: EvaluationData) -> None:
+    """The strength chosen and the fit made, in turn with the usual loop, of which 5 epochs are timed and 100 told."""
+    train, test = cifar_features.train, cifar_features.test
+    evaluate = evaluation(linear_probe, cifar_features)
+    (metric,) = evaluate()
+    standardise = Standardiser.fitted(train.features)
+    features = standardise(train.features)
+    l2, _ = fit_chosen(features, train.labels, CLASSES, seed=0)
+    optimum = fit_logistic(features, train.labels, CLASSES, l2).logits(standardise(test.features))[0].argmax(dim=0)
+    assert abs(metric.value - float((optimum == test.labels).double().mean())) <= 0.002
+
+    def five_epochs() -> None:
+        layer = nn.Linear(train.features.shape[1], CLASSES)
+        optimizer = torch.optim.Adam(layer.parameters(), lr=1e-3)
+        for _ in range(5):
+            for batch in torch.randperm(len(train.features)).split(256):
+                optimizer.zero_grad()
+                F.cross_entropy(layer(train.features[batch]), train.labels[batch]).backward()
+                optimizer.step()
+
+    beside("linear probe, 50,000 x 512", evaluate, "100 epochs of Adam", five_epochs, rounds=5, work=(100, 5))
+
+
+@pytest.mark.benchmark(group="retrieval, 50,000 x 512 against 10,000")
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_retrieval(benchmark: Any, cifar_features: EvaluationData, precision: str) -> None:
+    metrics = benchmark.pedantic(evaluation(retrieval, cifar_features, precision=precision), rounds=1)
+    assert all(metric.value > 1.2 / CLASSES for metric in metrics)
 
 
 @pytest.mark.benchmark(group="few labels")

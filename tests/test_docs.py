@@ -22,6 +22,7 @@ from sslbench.plan.suite import RawSuite, Training, builtin_suites
 from sslbench.report.measured import SPEEDS
 from sslbench.testing import pytest_plugin
 from sslbench.testing.conformance import problems
+from sslbench.testing.fakes import judged_scenes
 from sslbench.testing.speed import QUANTITIES
 from sslbench_plugins.blocks.signed_distance import FIGURES
 from sslbench_plugins.blocks.textures import TEXTURES
@@ -33,6 +34,8 @@ DATASETS = (ROOT / "docs/datasets.md").read_text()
 GATES = (ROOT / "docs/gates.md").read_text()
 SUITES = (ROOT / "docs/suites.md").read_text()
 SIMULATORS = (ROOT / "docs/simulators.md").read_text()
+EVALUATORS = (ROOT / "docs/evaluators.md").read_text()
+METHODS = (ROOT / "docs/methods.md").read_text()
 
 
 def blocks(text, language):
@@ -87,7 +90,12 @@ def test_every_data_set_is_documented_with_its_parameters_and_defaults(name):
     section = next(part for part in DATASETS.split("\n## ") if f"`{name}`" in part.partition("\n")[0])
     found = re.findall(r"^\| `(\w+)` \| *(.*?) *\|", section, flags=re.MULTILINE)
     rows = dict(reversed(found))  # the first table of a section is that of its parameters
-    elsewhere = {("imagenette", "size"): "128", ("parquet", "size"): "0", ("imagenette", "root"): ""}
+    elsewhere = {
+        ("imagenette", "size"): "128",
+        ("parquet", "size"): "0",
+        ("imagenette", "root"): "",
+        ("images", "root"): "",
+    }
     for key, field in Registry().get("dataset", name).params.model_fields.items():
         default = "required" if field.is_required() else str(field.default)
         if (name, key) in elsewhere:
@@ -169,6 +177,30 @@ def test_nothing_of_the_package_is_left_out_of_the_wheel():
     assert "quick" in done.stdout
 
 
+ON_FEATURES = ("few-label", "invariance", "knn", "label-free", "linear-probe", "retrieval")
+
+
+def test_sections_of_evaluators_are_installed_ones_in_order():
+    titles = re.findall(r"^## (.*)$", EVALUATORS, flags=re.MULTILINE)
+    assert titles == sorted(titles)
+    assert set(ON_FEATURES) <= set(titles) <= set(Catalogue.installed().names("evaluator"))
+
+
+@pytest.mark.parametrize("name", ON_FEATURES)
+def test_an_evaluator_is_documented_with_all_its_metrics_and_presets(name):
+    text = next(part for part in EVALUATORS.split("\n## ") if part.partition("\n")[0] == name)
+    told = set(re.findall(r"`([\w@%]+)`", text))
+    spec = Registry().get("evaluator", name)
+    given = {"shares": [0.1, 1]} if name == "few-label" else {}
+    for metric in spec.build(spec.params(**given)).evaluate(judged_scenes()):
+        factor = metric.name.removeprefix("readable_").removesuffix("_top1") if name == "invariance" else ""
+        general = re.sub(r"@\d+(%?)$", lambda found: "@p%" if found[1] else "@n", metric.name)
+        names = {metric.name, general, general.replace("@n", "@k"), metric.name.replace(factor or "?", "FACTOR")}
+        assert names & told, metric.name
+    assert all(f"`{preset}`" in text or f"preset={preset}" in text for preset in spec.presets)
+    assert re.search(r"^Source: ", text, flags=re.MULTILINE)
+
+
 def section(text, name):
     return next(part for part in text.split("\n## ") if f"`{name}`" in part.partition("\n")[0])
 
@@ -208,3 +240,26 @@ def test_the_python_of_the_documentation_runs(tmp_path, monkeypatch):
     outcome = names["outcome"]
     assert outcome.exit_code == 0
     assert [record["method"] for record in outcome.records] == ["raw-pixels"]
+
+
+@pytest.mark.parametrize("name", Catalogue.installed().names("method"))
+def test_every_method_has_a_paragraph_with_its_presets_and_parameters_that_exist(name):
+    section = next(part for part in METHODS.split("\n## ") if f"`{name}`" in part.partition("\n")[0])
+    spec = Registry().get("method", name)
+    assert [preset for preset in spec.presets if f"`{preset}`" not in section] == []
+    if not spec.trains:
+        return
+    to_take_apart = re.search(r"To take\s+apart: (.*?)\.\s", section, flags=re.DOTALL)
+    named = re.findall(r"`([a-z_0-9]+)[=`]", to_take_apart.group(1) if to_take_apart else "")
+    assert [key for key in named if key not in spec.params.model_fields] == []
+    assert named or name == "supervised"
+
+
+def test_what_the_methods_page_would_run_can_be_run():
+    references = re.findall(r"-m ([a-z0-9-]+:[a-z_]+=\S+?)(?=[`\s]|$)", METHODS)
+    references = [reference for reference in references if "PRESET" not in reference]
+    assert len(references) >= 8
+    data = {"axes": {"dataset": ["digits"], "evaluator": ["knn"], "backbone": ["convnet-small"], "masking": ["random"]}}
+    data |= {"training": {"preset": "quick"}}
+    data["axes"]["augmentation"] = ["byol:crop_scale_min=0.2", "dino:preset=resnet"]
+    resolve_suite(RawSuite("docs", "docs", data), Overrides({"method": references}), Registry())

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
+    from sslbench.execute.frozen import Settings
     from sslbench.execute.scheduler import Request
 
 AXES = (
@@ -50,11 +51,51 @@ def suite_options(function: Callable[..., Any]) -> Callable[..., Any]:
         click.option("--executor", default="inline", show_default=True, metavar="NAME", help="Where the work runs."),
         click.option("--max-cells", type=click.IntRange(0), metavar="N", help="Run at most N cells now."),
         click.option("--strict-plugins", is_flag=True, help="Refuse to start if any installed plugin is broken."),
-        click.option("--download", is_flag=True, help="Allow data sets to be fetched."),
+        click.option("--download", is_flag=True, help="Allow data sets and models to be fetched."),
     ]
     for decorator in reversed(decorators):
         function = decorator(function)
     return function
+
+
+def feature_options(cache: str, *, cached: bool = True) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Where and how features are made, and the folder they are kept in, where they are."""
+    keep = click.option(
+        "--cache",
+        type=click.Path(path_type=Path, file_okay=False),
+        default=Path(cache),
+        metavar="DIR",
+        show_default=True,
+        help="Folder that features are kept in.",
+    )
+    decorators = [
+        click.option("--device", default="auto", metavar="NAME", help="auto, cpu, cuda or cuda:N."),
+        click.option(
+            "--precision",
+            type=click.Choice(["auto", "fp32", "bf16", "fp16"]),
+            default="auto",
+            help="Of the features.",
+        ),
+        *([keep] if cached else []),
+        click.option("--download", is_flag=True, help="Allow data sets and models to be fetched."),
+    ]
+
+    def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
+        for decorator in reversed(decorators):
+            function = decorator(function)
+        return function
+
+    return decorate
+
+
+def read_settings_of_features(options: dict[str, Any]) -> Settings:
+    """What ``feature_options`` say. Raises UserError for a device that is not there."""
+    from sslbench.execute.frozen import Settings
+
+    place = {"out": options["cache"]} if "cache" in options else {}
+    settings = Settings(options["device"], options["precision"], download=options["download"], **place)
+    _ = settings.training
+    return settings
 
 
 def read_request(options: dict[str, Any]) -> Request:

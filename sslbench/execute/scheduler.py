@@ -29,7 +29,8 @@ Listen = Callable[[Event], None]
 class Request:
     """What the user asked to be run."""
 
-    suite: str = "quick"
+    suite: str | RawSuite = "quick"
+    """a name or path, or a suite itself"""
     overrides: Overrides = field(default_factory=Overrides)
     out: Path | None = None
     """results folder; default: ``sslbench-results/SUITE``"""
@@ -74,7 +75,7 @@ def prepare(request: Request, registry: Registry) -> tuple[str, list[Cell]]:
     """The suite's name and all its cells. Raises before anything is run if anything about the request is wrong."""
     from sslbench.measure.machine import resolve_device, resolve_precision
 
-    raw = read_suite(request.suite, request.size)
+    raw = request.suite if isinstance(request.suite, RawSuite) else read_suite(request.suite, request.size)
     settings = dict(raw.data.get("training") or {}) if isinstance(raw.data.get("training"), Mapping) else {}
     settings |= request.overrides.training
     device, precision = settings.get("device", "auto"), settings.get("precision", "auto")
@@ -185,7 +186,7 @@ class Session:
         handles = []
         for place, group in enumerate(groups):
             self._announce(group, place, len(groups), total)
-            handles.append(executor.submit(self._work(group), emit))
+            handles.append(executor.submit(work_of(group, self.artifacts, self.request), emit))
             while len(handles) >= executor.slots:
                 handles.pop(0).wait()
                 self._drain(events)
@@ -208,31 +209,6 @@ class Session:
             "cells": total,
         }
         self.listen(Event("stage", facts))
-
-    def _work(self, group: Group) -> Work:
-        shared = group.pretraining
-        brought = {choice.distribution: choice.version for choice in shared.choices.values()}
-        brought |= {cell.evaluator.distribution: cell.evaluator.version for cell in group.cells}
-        return Work(
-            key=shared.key,
-            plugins={kind: choice.description for kind, choice in shared.choices.items()},
-            seed=shared.seed,
-            training=shared.training.model_dump(mode="json"),
-            mask_ratio=shared.mask_ratio,
-            evaluations=tuple(
-                Evaluation(
-                    cell.evaluator.name,
-                    cell.evaluator.values,
-                    {"cell": cell.key, **cell.axes, "params": cell.params},
-                )
-                for cell in group.cells
-            ),
-            out=str(self.artifacts),
-            distributions=brought,
-            download=self.request.download,
-            fresh=self.request.fresh,
-            curve=shared.curve_asked,
-        )
 
     def _hear(self, event: Event) -> None:
         """Store what is to be stored, then pass it on."""
@@ -273,6 +249,31 @@ class Session:
             if record is not None:
                 records.append(record)
         return records
+
+
+def work_of(group: Group, out: Path, request: Request) -> Work:
+    """A pretraining and its cells as an executor takes them."""
+    shared = group.pretraining
+    brought = {choice.distribution: choice.version for choice in shared.choices.values()}
+    brought |= {cell.evaluator.distribution: cell.evaluator.version for cell in group.cells}
+    return Work(
+        key=shared.key,
+        plugins={kind: choice.description for kind, choice in shared.choices.items()},
+        seed=shared.seed,
+        training=shared.training.model_dump(mode="json"),
+        mask_ratio=shared.mask_ratio,
+        evaluations=tuple(
+            Evaluation(
+                cell.evaluator.name, cell.evaluator.values, {"cell": cell.key, **cell.axes, "params": cell.params}
+            )
+            for cell in group.cells
+        ),
+        out=str(out),
+        distributions=brought,
+        download=request.download,
+        fresh=request.fresh,
+        curve=shared.curve_asked,
+    )
 
 
 def limited(groups: Sequence[Group], max_cells: int | None) -> list[Group]:

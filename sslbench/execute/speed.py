@@ -198,8 +198,8 @@ class SpeedSession:
         if cost <= self.left:
             return None
         return (
-            f"left out: about {cost:.0f} s more than the {max(0.0, self.left):.0f} s that are left of"
-            f" {self.plan.seconds:g} s (--seconds)"
+            f"left out: it takes about {cost:.0f} s, and {max(0.0, self.left):.0f} s of"
+            f" {self.plan.seconds:g} are left (--seconds)"
         )
 
     def seconds_for(self) -> float | None:
@@ -218,6 +218,8 @@ class SpeedSession:
         record = record_of(one, found, self.plan, self.layout, self.ceilings, made)
         self.outcome.records.append(record)
         self.listen(Event("record", record))
+        if one.status == "skipped":  # shown, not stored: an earlier measurement of it stays
+            return
         try:
             self.store.put(
                 record, suite=self.outcome.suite, description=digest(one.row.description), inputs=one.row.inputs

@@ -23,12 +23,13 @@ from sslbench.measure.flops import step_flops_per_image
 from sslbench.measure.machine import torch_facts
 from sslbench.store.artifacts import PretrainingFiles, pretraining_files
 from sslbench.store.provenance import provenance
-from sslbench.train.checkpoint import load_tensors, save_tensors, weights_digest
+from sslbench.train.checkpoint import load_tensors, save_tensors, tensors_digest, weights_digest
 from sslbench.train.data import Judged, judged
 from sslbench.train.features import (
     COLLAPSED_EMBEDDINGS,
     COLLAPSED_SPREAD,
     Extraction,
+    StaleFeatures,
     extract_all,
     load_extraction,
     save_extraction,
@@ -97,11 +98,7 @@ class Bench:
 
     def built(self, kind: str, **context: Any) -> Any:
         """The plugin of one kind, built with its parameters; None where the work has none."""
-        chosen = self.work.plugins.get(kind)
-        if chosen is None:
-            return None
-        spec = self.registry.get(kind, chosen["name"])
-        return spec.build(spec.params(**chosen["params"]), **context)
+        return build_chosen(self.work, self.registry, kind, **context)
 
     def prepare(self) -> tuple[dict[str, Any], Extraction]:
         """Train unless that is done, extract unless that is done. Answers the record's pretraining and the features."""
@@ -112,9 +109,11 @@ class Bench:
             facts = None
         if facts is not None and self.files.features.is_file():
             try:
-                return facts, load_extraction(self.files.features, self.device)
+                return facts, load_extraction(self.files.features, self.device, self.made_of())
             except (OSError, SafetensorError, KeyError):
                 self.say(f"{self.files.features} cannot be read; features are extracted again", "warning")
+            except StaleFeatures as error:
+                self.say(f"{error}; features are extracted again", "warning")
         data = self.data()
         method = self.method(data)
         if facts is not None and self.load_weights(method):
@@ -130,8 +129,20 @@ class Bench:
             wanted=method.judged_input,
         )
         self.model = self.trained_model(method, data)
-        self.keep(lambda: save_extraction(self.files.features, found), "features")
+        made_of = {**self.made_of(method), "view": asdict(method.judged_input or data.judged_input)}
+        self.keep(lambda: save_extraction(self.files.features, found, made_of), "features")
         return pretraining, found
+
+    def made_of(self, method: Method | None = None) -> dict[str, str]:
+        """What features come from: the key, which stands for data, view and settings; the precision; and the weights,
+        those of ``method`` or, without one, those that are kept, if there are any that can be read."""
+        facts = {"key": self.work.key, "precision": self.work.training["precision"]}
+        if method is not None:
+            return {**facts, "weights": weights_digest(method)}
+        try:
+            return {**facts, "weights": tensors_digest(load_tensors(self.files.weights)[0])}
+        except (OSError, SafetensorError):
+            return facts
 
     def data(self) -> Judged:
         self.say("reading images")
@@ -187,17 +198,10 @@ class Bench:
 
     def method(self, data: Judged, seed: int | None = None) -> Method:
         """The method on its backbone, initialised from the seed (default: the work's)."""
-        seed_everything(self.work.seed if seed is None else seed, "init")
-        backbone = self.built("backbone", image_size=data.image_size)
-        context: dict[str, Any] = {"image_size": data.image_size, "mask_ratio": self.work.mask_ratio}
-        if self.method_spec().uses_labels:
-            context["classes"] = data.classes
-        return self.built("method", backbone=backbone, **context)
+        return build_method(self.work, self.registry, data.image_size, data.classes, seed)
 
     def method_spec(self) -> MethodSpec:
-        spec = self.registry.get("method", self.work.plugins["method"]["name"])
-        assert isinstance(spec, MethodSpec)
-        return spec
+        return method_spec_of(self.work, self.registry)
 
     def load_weights(self, method: Method) -> bool:
         try:
@@ -212,7 +216,7 @@ class Bench:
         spec = self.method_spec()
         if not spec.trains:
             facts = {**NOT_MEASURED, "key": self.work.key, "epochs": 0, "steps": 0, "seconds": 0.0}
-            facts["images_skipped"] = data.skipped
+            facts |= {"images_skipped": data.skipped, "input": input_of(data)}
             self.keep(lambda: self.files.write_facts(facts), "facts")
             return facts
         params = spec.params(**self.work.plugins["method"]["params"])
@@ -249,7 +253,7 @@ class Bench:
         trained = pretraining.run()
         if trained.batch_size < schedule.batch_size:
             self.say(f"batch of {trained.batch_size}: there are no more training images", "warning")
-        facts = {**self.described(trained, flops), "images_skipped": data.skipped}
+        facts = {**self.described(trained, flops), "images_skipped": data.skipped, "input": input_of(data)}
         if curve is not None:
             facts |= {"curve": curve.points, "curve_seconds": curve.seconds, "curve_asked": dict(curve.asked)}
         self.emit(Event("steps", {"key": self.work.key, "step_ms": list(trained.step_ms)}))
@@ -332,7 +336,7 @@ class Bench:
         self.emit_record(evaluation, status, reason_of(error), metrics, pretraining, found, trace)
 
     def headline(self, evaluation: Evaluation) -> str:
-        """The metric that a failed cell lacks; empty where the evaluator itself is what failed to be made."""
+        """The metric to rank by, which a failed cell lacks; empty where the evaluator itself failed to be made."""
         try:
             spec = self.registry.get("evaluator", evaluation.name)
             assert isinstance(spec, EvaluatorSpec)
@@ -359,12 +363,47 @@ class Bench:
             "status": status,
             "reason": reason,
             "metrics": metrics,
+            "headline": self.headline(evaluation) or None,
             "pretraining": dict(pretraining),
             "features": features,
             "traceback": trace,
             "provenance": provenance(torch_facts(str(self.device)), dict(self.work.distributions)),
         }
         self.emit(Event("record", record))
+
+
+def build_chosen(work: Work, registry: Registry, kind: str, **context: Any) -> Any:
+    """The plugin of one kind, built with its parameters; None where the work has none."""
+    chosen = work.plugins.get(kind)
+    if chosen is None:
+        return None
+    spec = registry.get(kind, chosen["name"])
+    return spec.build(spec.params(**chosen["params"]), **context)
+
+
+def method_spec_of(work: Work, registry: Registry) -> MethodSpec:
+    spec = registry.get("method", work.plugins["method"]["name"])
+    assert isinstance(spec, MethodSpec)
+    return spec
+
+
+def build_method(work: Work, registry: Registry, image_size: int, classes: int, seed: int | None = None) -> Method:
+    """The method on its backbone, initialised from the seed (default: the work's)."""
+    seed_everything(work.seed if seed is None else seed, "init")
+    backbone = build_chosen(work, registry, "backbone", image_size=image_size)
+    context: dict[str, Any] = {"image_size": image_size, "mask_ratio": work.mask_ratio}
+    spec = method_spec_of(work, registry)
+    if spec.uses_labels:
+        context["classes"] = classes
+    if spec.fetches:
+        context["download"] = work.download
+    method: Method = build_chosen(work, registry, "method", backbone=backbone, **context)
+    return method
+
+
+def input_of(data: Judged) -> dict[str, Any]:
+    """What is needed beside the weights to build the method again and to give its encoder what it was trained on."""
+    return {"image_size": data.image_size, "classes": data.classes, "mean": list(data.mean), "std": list(data.std)}
 
 
 _LAST_DATASET: dict[tuple[str, str, bool], Any] = {}

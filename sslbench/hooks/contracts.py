@@ -176,6 +176,31 @@ class FeatureSet:
     factors: Mapping[str, Tensor] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class LinearHead:
+    """A classifier on features as they are: the class of row x is the largest of ``weight @ x + bias``."""
+
+    weight: Tensor
+    """float32 ``[C, D]``"""
+    bias: Tensor
+    """float32 ``[C]``"""
+
+    def logits(self, features: Tensor) -> Tensor:
+        """float ``[N, D]`` -> ``[N, C]``, whose softmax are probabilities."""
+        return features @ self.weight.T + self.bias
+
+
+@dataclass(frozen=True)
+class TimmModel:
+    """A network as plain timm builds it: ``timm.create_model(architecture, num_classes=0, **arguments)``."""
+
+    architecture: str
+    arguments: Mapping[str, Any]
+    """JSON-able"""
+    weights: Mapping[str, Tensor]
+    """by timm's names, all of them"""
+
+
 SplitName = Literal["train", "test"]
 
 
@@ -263,6 +288,15 @@ class Evaluator(Protocol):
     """Says what features are good for."""
 
     def evaluate(self, data: EvaluationData) -> Iterable[Metric]: ...
+
+
+@runtime_checkable
+class FitsHead(Protocol):
+    """An evaluator that can also hand over the linear layer that it judges."""
+
+    def fit(self, data: EvaluationData) -> LinearHead:
+        """Fitted on ``data.train`` alone. Raises UserError where there is nothing to fit."""
+        ...
 
 
 @dataclass(frozen=True)

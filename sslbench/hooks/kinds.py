@@ -57,6 +57,7 @@ class MethodSpec(Spec):
     """``build(params, *, backbone, image_size, mask_ratio) -> Method`` (``sslbench.Method``).
 
     ``backbone`` is None for a method that does not use one, ``mask_ratio`` None for one that masks nothing.
+    One that has ``fetches`` is also given ``download``: whether the user allowed fetching.
     """
 
     kind: ClassVar[str] = "method"
@@ -76,6 +77,12 @@ class MethodSpec(Spec):
     """True: ``build`` is also given ``classes``, the number of classes, and ``forward`` the batch's ``labels``"""
     augmentation: str = "none"
     """the paper's augmentation: what ``auto`` means where the data set recommends none"""
+    fingerprint: Callable[[Any], str] | None = None
+    """for a method that reads files: parameters -> a short text that changes when their content does; empty where
+    the parameters say it all. Raises UserError where a file is missing"""
+    fetches: Callable[[Any], str] | None = None
+    """for a method that may need the network: parameters -> what would have to be fetched, in words; empty where
+    everything is on this machine"""
 
     def provided(self, params: Params) -> Words:
         return self.provides(params) if callable(self.provides) else self.provides

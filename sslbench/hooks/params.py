@@ -103,11 +103,14 @@ def validation_lines(error: ValidationError) -> list[str]:
     """One line per mistake of a pydantic error: key, what was given, what is allowed."""
     lines = []
     for item in error.errors(include_url=False, include_context=False):
-        key = ".".join(str(part) for part in item["loc"]) or "value"
+        key = ".".join(str(part) for part in item["loc"])
         if item["type"] == "missing":
             lines.append(f"{key} is required")
             continue
         what = item["msg"].removeprefix("Value error, ")
+        if not key:  # about several parameters together
+            lines.append(what)
+            continue
         what = what[:1].lower() + what[1:]
         lines.append(f"{key} = {item['input']!r}: {what}")
     return lines

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from typing import Any
 
 from sslbench.errors import SslbenchError, UserError
@@ -11,22 +12,24 @@ from sslbench.hooks.registry import default_registry
 from sslbench.plan.reference import parse_reference
 
 
-def build_plugin(kind: str, reference: str, where: str = "") -> Any:
+def build_plugin(
+    kind: str, reference: str, where: str = "", given: Mapping[str, Any] | None = None, **context: Any
+) -> Any:
     """What the plugin called ``NAME`` or ``NAME:key=value,key=value`` builds from its parameters.
 
-    For kinds whose ``build`` takes parameters alone: augmentation, masking, evaluator, simulator. ``where`` names
-    the place of the mistake in messages. Raises UserError for an unknown name or a wrong parameter, PluginError for a
-    plugin that is broken.
+    ``given`` are parameters beside those of the reference; ``context`` is what ``build`` of the kind takes beside the
+    parameters, such as ``image_size`` of a backbone. ``where`` names the place of the mistake in messages. Raises
+    UserError for an unknown name or a wrong parameter, PluginError for a plugin that is broken.
     """
     wanted = parse_reference(reference, where)
     try:
         spec = default_registry().get(kind, wanted.name)
     except UserError as error:
         raise UserError(f"{where}: {error.messages[0]}" if where else error.messages[0]) from None
-    params, mistakes = resolve(spec.label, spec.params, wanted.given, spec.presets)
+    params, mistakes = resolve(spec.label, spec.params, {**wanted.given, **(given or {})}, spec.presets)
     if params is None:
         raise UserError(*(f"{where}: {line}" if where else line for line in mistakes))
-    return spec.build(params)
+    return spec.build(params, **context)
 
 
 def build_installed(kind: str) -> dict[str, Any]:

@@ -65,6 +65,8 @@ class Pretraining:
     """of the data"""
     harness: str
     """code of the training loop"""
+    weights: str = ""
+    """fingerprint of the files that the method reads, if any"""
     curve: tuple[Choice, ...] = ()
     """evaluators that judge while it trains"""
 
@@ -97,7 +99,8 @@ class Pretraining:
     def inputs(self) -> dict[str, Any]:
         """The code and data that answer it."""
         code = {f"{kind} {choice.name!r}": choice.code for kind, choice in self.choices.items()}
-        return {"code": {"the harness": self.harness, **code}, "data": self.fingerprint}
+        weights = {"weights": self.weights} if self.weights else {}
+        return {"code": {"the harness": self.harness, **code}, "data": self.fingerprint, **weights}
 
     @cached_property
     def curve_asked(self) -> dict[str, Any]:
@@ -127,7 +130,7 @@ class Cell:
         evaluator = {f"evaluator {self.evaluator.name!r}": self.evaluator.code}
         curve = self.pretraining.curve_asked
         asked = {"curve": curve} if curve else {}
-        return {"code": {**inputs["code"], **evaluator}, "data": inputs["data"], **asked}
+        return {**inputs, "code": {**inputs["code"], **evaluator}, **asked}
 
     @cached_property
     def description(self) -> str:
@@ -179,6 +182,8 @@ def changed(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
     ]
     if before.get("data") != now.get("data"):
         reasons.insert(0, "the data changed")
+    if before.get("weights") != now.get("weights"):
+        reasons.insert(0, "the weights changed")
     if not has_curve(before, now):
         reasons.append("it has no curve" if "curve" not in before else "its curve is of other settings or older code")
     return "; ".join(reasons) or "its key changed"

@@ -206,6 +206,7 @@ def empty_axes(raw: RawSuite, chosen: Mapping[str, tuple[Choice | None, ...]]) -
 def expand(suite: Suite) -> list[Cell]:
     """All cells of a suite, cells of one pretraining next to each other, skipped ones with their reason."""
     harness = harness_identity()
+    weights = {id(method): fingerprint_of(method) for method in filter(None, suite.axes["method"])}
     cells: list[Cell] = []
     seen: set[str] = set()
     for dataset in filter(None, suite.axes["dataset"]):
@@ -224,6 +225,7 @@ def expand(suite: Suite) -> list[Cell]:
                     suite.training,
                     fingerprint,
                     harness,
+                    weights[id(method)],
                     suite.curve,
                 )
                 if shared.key in seen:
@@ -233,6 +235,12 @@ def expand(suite: Suite) -> list[Cell]:
                 for evaluator in filter(None, suite.axes["evaluator"]):
                     cells.append(Cell(shared, evaluator, reason or unjudgeable(evaluator, shared)))
     return cells
+
+
+def fingerprint_of(method: Choice) -> str:
+    """Of the files that a method reads; empty for most."""
+    spec = method.spec
+    return spec.fingerprint(method.params) if isinstance(spec, MethodSpec) and spec.fingerprint else ""
 
 
 def combinations(suite: Suite, dataset: Choice) -> Iterator[tuple[Choice, Choice | None, Choice | None, Choice | None]]:

@@ -18,6 +18,11 @@ class Reference:
     given: Mapping[str, Any] = field(default_factory=dict)
     where: str = ""
 
+    def __str__(self) -> str:
+        """As the command line takes it."""
+        pairs = (f"{key}={value if isinstance(value, str) else json.dumps(value)}" for key, value in self.given.items())
+        return ":".join([self.name, *([",".join(pairs)] if self.given else [])])
+
 
 def parse_reference(text: str, where: str = "") -> Reference:
     """``simclr:temperature=0.2,optimizer=adamw``; values are JSON where they can be, else text.
@@ -63,6 +68,8 @@ def parse_value(text: str) -> Any:
 
 def read_reference(item: object, where: str) -> Reference:
     """One entry of a suite's axis: a text as above, or a table with ``name`` and the parameters beside it."""
+    if isinstance(item, Reference):
+        return Reference(item.name, item.given, item.where or where)
     if isinstance(item, str):
         return parse_reference(item, where)
     if isinstance(item, Mapping) and isinstance(item.get("name"), str):

@@ -16,6 +16,8 @@ from sslbench.statistics.student import half_width
 if TYPE_CHECKING:
     from pandas import DataFrame
 
+MANY = 3
+"""Metrics of one evaluator that the main table has room for."""
 JUDGED = ("done", "collapsed")
 """Statuses whose metrics are measurements."""
 SPEED = {
@@ -39,6 +41,10 @@ class Quality:
     name: str
     unit: str
     higher_is_better: bool
+    table: str = ""
+    """of an evaluator with many metrics: the title of a table of its own"""
+    detail: bool = False
+    """in that table alone; the headline is in the main one too"""
 
 
 @dataclass(frozen=True)
@@ -149,6 +155,7 @@ def values_of(place: int, record: Record) -> list[dict[str, Any]]:
             "evaluator": as_text([name, params]),
             "evaluator_name": name,
             "evaluator_params": params,
+            "headline": record.get("headline"),
             "judged": record["status"] in JUDGED,
             **{key: facts.get(key) for key in ("value", "unit", "higher_is_better", "std", "n", "reason")},
         }
@@ -176,17 +183,41 @@ def name_metrics(values: Sequence[dict[str, Any]]) -> tuple[list[Quality], dict[
         words += [assigned(own["evaluator_params"], differing(same))]
         tag = " ".join(filter(None, words))
         labels[name, evaluator] = f"{name} ({tag})" if tag else name
+    shown = [key for key in keys if key in measured or key[1] not in useful]
+    titles = crowded(shown, first)
     qualities = [
-        Quality(labels[key], key[0], first[key]["unit"] or "", bool(first[key]["higher_is_better"]))
-        for key in keys
-        if key in measured or key[1] not in useful
+        Quality(
+            labels[key],
+            key[0],
+            first[key]["unit"] or "",
+            bool(first[key]["higher_is_better"]),
+            titles.get(key[1], ""),
+            key[1] in titles and key[0] != first[key]["headline"],
+        )
+        for key in shown
     ]
     return qualities, labels
 
 
+def crowded(shown: Sequence[tuple[str, str]], first: Mapping[tuple[str, str], Mapping[str, Any]]) -> dict[str, str]:
+    """Evaluators that show more than ``MANY`` metrics and say which is the headline -> their names, with the
+    parameters that tell them apart."""
+    known = {evaluator: facts for (_, evaluator), facts in first.items()}
+    found = {}
+    for evaluator, facts in known.items():
+        own = [name for name, other in shown if other == evaluator]
+        if len(own) > MANY and facts["headline"] in own:
+            name = facts["evaluator_name"]
+            same = [other["evaluator_params"] for other in known.values() if other["evaluator_name"] == name]
+            told = assigned(facts["evaluator_params"], differing(same))
+            found[evaluator] = f"{name} ({told})" if told else name
+    return found
+
+
 def natural(name: str) -> list[Any]:
-    """A sort key in which ``@2`` comes before ``@13``."""
-    return [(1, int(part), "") if part.isdigit() else (0, 0, part) for part in re.split(r"(\d+)", name)]
+    """A sort key in which ``@2`` comes before ``@13``, and ``@0.5`` after ``@0.25``."""
+    parts = re.split(r"(\d+(?:\.\d+)?)", name)
+    return [(1, float(part), "") if place % 2 else (0, 0.0, part) for place, part in enumerate(parts)]
 
 
 def identity(rows: Sequence[Row], tells: dict[tuple[str, str], list[str]]) -> list[dict[str, Any]]:

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import json
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
-from sslbench.report.grid import markdown, terminal
+from sslbench.report.grid import Column, markdown, terminal
 from sslbench.report.rows import Record
 from sslbench.report.where import filter_records
 from sslbench.store.record import clean
 
 if TYPE_CHECKING:
-    from sslbench.report.view import View
+    from sslbench.report.view import Marks, Style, View
 
 __all__ = ["filter_records", "render"]
 
@@ -24,8 +25,9 @@ WIDTH = 120
 def render(records: Sequence[Record], fmt: str, suite: str) -> str:
     """The records as text, without a newline at the end.
 
-    ``fmt``: ``table`` and ``markdown`` are for people, one row a recipe, rounded, the best marked; ``csv`` has the
-    same rows, unrounded (columns: see ``Aggregate``); ``json`` has the records as they are.
+    ``fmt``: ``table`` and ``markdown`` are for people, one row a recipe, rounded, the best marked, and a second table
+    for an evaluator with many metrics; ``csv`` has the same rows with all metrics, unrounded (columns: see
+    ``Aggregate``); ``json`` has the records as they are.
     """
     if fmt == "json":
         return as_json(records, suite)
@@ -51,20 +53,21 @@ def as_table(view: View, suite: str) -> str:
 
     parts = [wrapped(view.title(suite))]
     if view.order:
-        parts.append(fitting(view))
+        parts.append(fitting(view.columns))
+        parts += [f"{table}:\n{fitting(partial(view.columns_of, table))}" for table in view.tables]
     for block in below(view, best="*", tie="="):
         lines = [wrapped(line, "  " if block.heading else "") for line in block.lines]
         parts.append("\n".join([f"{block.heading}:", *lines] if block.heading else lines))
     return "\n\n".join(parts)
 
 
-def fitting(view: View) -> str:
+def fitting(columns: Callable[[Style, Marks], list[Column]]) -> str:
     """The roomiest table that fits; the tightest one where none does."""
     from sslbench.report.view import STYLES, Marks
 
     marks = Marks(best=lambda value: f"*{value}", tie=lambda value: f"={value}")
     for style in STYLES:
-        text = terminal(view.columns(style, marks), style.gap, style.broken_headers)
+        text = terminal(columns(style, marks), style.gap, style.broken_headers)
         if max(map(len, text.split("\n"))) <= WIDTH:
             break
     return text
@@ -89,6 +92,7 @@ def as_markdown(view: View, suite: str) -> str:
     parts = [view.title(suite)]
     if view.order:
         parts.append(markdown(view.columns(Style(), marks)))
+        parts += [f"**{table}**\n\n{markdown(view.columns_of(table, Style(), marks))}" for table in view.tables]
     for block in below(view, best="bold", tie="italic"):
         lines = [f"- {line}" for line in block.lines]
         parts.append("\n".join([f"**{block.heading}**", "", *lines] if block.heading else lines))

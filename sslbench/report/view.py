@@ -91,7 +91,7 @@ class View:
         return f"{name} ({told})" if told else name
 
     def _sorted(self) -> list[int]:
-        measured = (q for q in self.found.qualities if not all(map(missing, self.means(q))))
+        measured = (q for q in self.found.qualities if not q.detail and not all(map(missing, self.means(q))))
         first = next(measured, None)
 
         def place(row: int) -> tuple[str, bool, float]:
@@ -173,14 +173,27 @@ class View:
         return [word for word in words if word]
 
     def columns(self, style: Style, marks: Marks) -> list[Column]:
-        """All columns, with marks on the best values and on those not told apart from them."""
+        """Of the main table, with marks on the best values and on those not told apart from them."""
         columns = self.words(style)
-        columns += [Column(q.label, self._values(q, style, marks), number=True) for q in self.found.qualities]
+        columns += self._qualities([q for q in self.found.qualities if not q.detail], style, marks)
         columns += self._speeds(style)
         statuses = [str(self.found.lines[row]["status"]) for row in self.order]
         if len(set(statuses)) > 1 or any("done" not in s or "," in s for s in statuses):
             columns.append(Column("status", [broken(status, style.wrap) for status in statuses]))
         return columns
+
+    @property
+    def tables(self) -> list[str]:
+        """Titles of the evaluators that have a table of their own, below the main one."""
+        return list(dict.fromkeys(quality.table for quality in self.found.qualities if quality.table))
+
+    def columns_of(self, table: str, style: Style, marks: Marks) -> list[Column]:
+        """Of such a table: all metrics of its evaluator."""
+        own = [quality for quality in self.found.qualities if quality.table == table]
+        return self.words(style) + self._qualities(own, style, marks)
+
+    def _qualities(self, qualities: Sequence[Quality], style: Style, marks: Marks) -> list[Column]:
+        return [Column(q.label, self._values(q, style, marks), number=True) for q in qualities]
 
     def words(self, style: Style, rows: Sequence[int] | None = None) -> list[Column]:
         """The columns that say which recipe a line is about; ``rows``: of these, in the place of all."""

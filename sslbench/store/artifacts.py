@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -77,3 +79,18 @@ def read_per_image(path: Path) -> dict[str, NDArray[Any]]:
 def pretraining_files(out: Path, key: str) -> PretrainingFiles:
     """The files of pretraining ``key`` below the results folder ``out``."""
     return PretrainingFiles(out / "artifacts" / key)
+
+
+@contextmanager
+def replaced(path: Path) -> Iterator[Path]:
+    """A name beside ``path`` to write to; what was written is on the disk and in the place of ``path`` at the end, or
+    removed where that is not reached."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        yield partial
+        with partial.open("rb") as file:
+            os.fsync(file.fileno())
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)

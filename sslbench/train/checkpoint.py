@@ -91,10 +91,15 @@ def follow_layout(optimizer: Optimizer) -> None:
 
 def weights_digest(model: nn.Module) -> str:
     """A short text that changes when any weight or buffer does."""
+    return tensors_digest(model.state_dict())
+
+
+def tensors_digest(tensors: Mapping[str, Tensor]) -> str:
+    """The same of tensors by name, wherever they lie."""
     import hashlib
 
     digest = hashlib.blake2b(digest_size=8)
-    for name, tensor in sorted(model.state_dict().items()):
+    for name, tensor in sorted(tensors.items()):
         digest.update(name.encode())
         flat = tensor.detach().cpu().contiguous().flatten()
         digest.update(flat.view(torch.uint8).numpy().tobytes() if flat.numel() else b"")

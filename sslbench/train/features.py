@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -20,8 +21,9 @@ COLLAPSED_SPREAD = 0.01
 """Below this spread, features of different images are equal but for 1e-4 of their length squared."""
 
 COLLAPSED_EMBEDDINGS = 0.05
-"""Below this, the embeddings that a method without negatives compares are one vector to its loss. Measured on digits:
-0.03 for BYOL without predictor and stop-gradient, 0.93 with both (docs/log.md)."""
+"""Below this, what a method without negatives compares, embeddings or distributions, is one vector to its loss. On
+digits: 0.03 for BYOL without predictor and stop-gradient, 0.95 with both; 3e-10 for DINO without centring, 0.93 with it
+(docs/log.md)."""
 
 
 @dataclass(frozen=True)
@@ -89,6 +91,10 @@ def extract_all(
     )
 
 
+class StaleFeatures(Exception):
+    """Features that are kept were made of something else than what is asked for."""
+
+
 def on(labels: Tensor | None, device: torch.device) -> Tensor | None:
     return None if labels is None else labels.to(device)
 
@@ -107,20 +113,27 @@ def spread(features: Tensor) -> float | None:
     return float(directions.var(dim=0, unbiased=False).sum().sqrt())
 
 
-def save_extraction(path: Path, found: Extraction) -> None:
-    """Keep features and labels beside the weights that made them."""
+def save_extraction(path: Path, found: Extraction, made_of: Mapping[str, Any] | None = None) -> None:
+    """Keep features and labels beside the weights that made them; ``made_of`` says what they came from, JSON-able."""
     tensors = {"train/features": found.train.features, "test/features": found.test.features}
     for name, part in (("train", found.train), ("test", found.test)):
         if part.labels is not None:
             tensors[f"{name}/labels"] = part.labels
         tensors |= {f"{name}/factors/{factor}": values for factor, values in part.factors.items()}
     facts = {"spread": found.spread, "seconds": found.seconds, "images_per_second": found.images_per_second}
-    save_tensors(path, tensors, facts)
+    save_tensors(path, tensors, {**facts, "made_of": dict(made_of or {})})
 
 
-def load_extraction(path: Path, device: torch.device) -> Extraction:
-    """What ``save_extraction`` kept, on ``device``."""
+def load_extraction(path: Path, device: torch.device, made_of: Mapping[str, Any] | None = None) -> Extraction:
+    """What ``save_extraction`` kept, on ``device``; on a CPU the file is mapped into memory, not read.
+
+    ``made_of``: what the features must come from, as far as it is named here. Raises StaleFeatures for others.
+    """
     tensors, facts = load_tensors(path)
+    kept = facts.get("made_of", {})
+    for what, wanted in (made_of or {}).items():
+        if kept.get(what) != wanted:
+            raise StaleFeatures(f"{path} was made with {what} {kept.get(what)}, not {wanted}")
 
     def part(name: str) -> FeatureSet:
         prefix = f"{name}/factors/"

@@ -42,7 +42,7 @@ class TrainedModel:
         return trainable(copy.deepcopy(self.method.encoder))
 
     def scratch(self, seed: int) -> nn.Module:
-        return trainable(self._make(seed).encoder.to(self.device))
+        return trainable(self._make(seed).untrained().to(self.device))
 
     def pixels(self, split: SplitName, indices: Tensor) -> Tensor:
         return self._split(split).images[indices.cpu()].to(self.device)

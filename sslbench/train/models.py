@@ -9,7 +9,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from sslbench.errors import UserError
-from sslbench.hooks.contracts import JudgedInput, Progress, ViewRequest
+from sslbench.hooks.contracts import JudgedInput, Progress, TimmModel, ViewRequest
 
 
 class Backbone(nn.Module, ABC):
@@ -19,6 +19,11 @@ class Backbone(nn.Module, ABC):
 
     @abstractmethod
     def forward(self, images: Tensor) -> Tensor: ...
+
+    def as_timm(self) -> TimmModel | None:
+        """The same network with the same weights and features as plain timm builds it, or None where timm has none
+        such."""
+        return None
 
 
 class TokenBackbone(Backbone):
@@ -70,6 +75,11 @@ class Method(nn.Module, ABC):
     @abstractmethod
     def encoder(self) -> nn.Module:
         """What is judged: normalised float ``[B, 3, S, S]`` -> features ``[B, D]``."""
+
+    def untrained(self) -> nn.Module:
+        """Asked of a method that was just built: its encoder before any training. For a method that loads weights, the
+        same network initialised anew from torch's global generator."""
+        return self.encoder
 
     @property
     def judged_input(self) -> JudgedInput | None:

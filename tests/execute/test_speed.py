@@ -200,12 +200,20 @@ def test_a_row_that_never_fits_is_out_of_memory(monkeypatch):
     assert outcome.exit_code == 1
 
 
+def test_a_row_that_is_left_out_keeps_what_was_measured_before(monkeypatch, tmp_path):
+    done = measured().records
+    monkeypatch.setattr(module.SpeedSession, "step_seconds", lambda self, row, foreseen: 10.0)
+    assert {record["status"] for record in measured(settings={"seconds": 30}).records} == {"skipped"}
+    with ResultsStore.open_for_reading(tmp_path / "sslbench-results/mini") as store:
+        assert [record["status"] for record in store.records()] == [record["status"] for record in done]
+
+
 def test_rows_that_do_not_fit_into_the_budget_are_left_out_and_named(monkeypatch):
     monkeypatch.setattr(module.SpeedSession, "step_seconds", lambda self, row, foreseen: 10.0)
     outcome = measured(settings={"seconds": 30})
     assert outcome.exit_code == 0
     assert [record["status"] for record in outcome.records] == ["skipped", "skipped"]
-    assert "left out: about 220 s more than the 30 s that are left of 30 s (--seconds)" in outcome.records[0]["reason"]
+    assert outcome.records[0]["reason"] == "left out: it takes about 220 s, and 30 s of 30 are left (--seconds)"
 
 
 def test_within_the_budget_all_have_their_turn():

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+import shutil
 
 import pytest
 import torch
@@ -9,6 +10,7 @@ from sslbench.errors import Diverged, TimeLimit, UserError
 from sslbench.execute.executor import Evaluation, Work
 from sslbench.execute.worker import described_metric, reason_of, run_work, status_of
 from sslbench.hooks.contracts import Metric
+from sslbench.train.checkpoint import load_tensors, save_tensors
 
 TRAINING = {
     "epochs": 1,
@@ -46,6 +48,7 @@ def run(piece):
 def test_one_piece_of_work_leaves_a_whole_record_per_evaluator(tmp_path):
     records, events = run(work(tmp_path, evaluators=("knn", "linear-probe")))
     assert [r["cell"] for r in records] == ["cell-knn", "cell-linear-probe"]
+    assert [r["headline"] for r in records] == ["knn_top1", "linear_top1"]
     for record in records:
         assert (record["status"], record["reason"], record["traceback"]) == ("done", None, None)
         assert record["pretraining"]["key"] == "k0"
@@ -67,6 +70,74 @@ def test_what_is_trained_and_extracted_is_not_done_again(tmp_path):
     assert again[0]["metrics"] == first[0]["metrics"]
     assert again[0]["pretraining"] == first[0]["pretraining"]
     assert [e.facts["text"] for e in events if e.kind == "stage"] == ["judging knn", "judging linear-probe"]
+
+
+def test_evaluators_say_the_same_of_features_from_the_cache_and_of_fresh_ones(tmp_path):
+    shapes = {"name": "shapes", "params": {"train_images": 160, "test_images": 60, "image_size": 16}}
+    evaluators = ("knn", "linear-probe", "few-label", "retrieval", "invariance", "label-free")
+    piece = work(tmp_path, "random-init", evaluators, {"judge_on": "test"}, dataset=shapes)
+    fresh, events = run(piece)
+    assert "extracting features" in stages(events)
+    cached, events = run(piece)
+    assert "extracting features" not in stages(events)
+    assert len(fresh) == len(evaluators)
+    for one, other in zip(fresh, cached, strict=True):
+        assert one["status"] == "done", one["reason"]
+        assert one["metrics"] == other["metrics"]
+        assert any(metric["value"] is not None for metric in one["metrics"].values())
+
+
+def stages(events):
+    return [e.facts["text"] for e in events if e.kind == "stage"]
+
+
+def warnings(events):
+    return [e.facts["text"] for e in events if e.kind == "warning"]
+
+
+def spoilt(path, change):
+    """Another weights file of the same layout."""
+    tensors, facts = load_tensors(path)
+    save_tensors(path, {name: change(tensor) for name, tensor in tensors.items()}, facts)
+
+
+def test_features_of_other_weights_are_not_reused(tmp_path):
+    first, _ = run(work(tmp_path))
+    weights = tmp_path / "artifacts/k0/weights.safetensors"
+    spoilt(weights, lambda tensor: -tensor if tensor.is_floating_point() and tensor.ndim == 4 else tensor)
+    other, events = run(work(tmp_path))
+    assert "features.safetensors was made with weights " in warnings(events)[0]
+    assert warnings(events)[0].endswith("; features are extracted again")
+    assert "extracting features" in stages(events)
+    assert "training" not in stages(events)
+    assert other[0]["features"]["spread"] != first[0]["features"]["spread"]
+    again, events = run(work(tmp_path))
+    assert "extracting features" not in stages(events)
+    assert again[0]["metrics"] == other[0]["metrics"]
+
+
+def test_features_of_another_pretraining_are_not_reused(tmp_path):
+    run(work(tmp_path, "raw-pixels", backbone=None, key="a"))
+    before, _ = run(work(tmp_path, "random-init", key="b"))
+    shutil.copy(tmp_path / "artifacts/a/features.safetensors", tmp_path / "artifacts/b/features.safetensors")
+    after, events = run(work(tmp_path, "random-init", key="b"))
+    assert "features.safetensors was made with key a, not b" in warnings(events)[0]
+    assert after[0]["metrics"] == before[0]["metrics"]
+    assert after[0]["features"]["dim"] == before[0]["features"]["dim"]
+
+
+def test_features_of_another_precision_are_not_reused(tmp_path):
+    run(work(tmp_path, "random-init"))
+    _, events = run(work(tmp_path, "random-init", training={"precision": "bf16"}))
+    assert "features.safetensors was made with precision fp32, not bf16" in warnings(events)[0]
+
+
+def test_features_outlive_weights_that_are_gone(tmp_path):
+    first, _ = run(work(tmp_path))
+    (tmp_path / "artifacts/k0/weights.safetensors").unlink()
+    again, events = run(work(tmp_path))
+    assert again[0]["metrics"] == first[0]["metrics"]
+    assert stages(events) == ["judging knn"]
 
 
 def test_lost_features_are_extracted_again_from_the_same_weights(tmp_path):

@@ -290,3 +290,62 @@ def test_reports_import_neither_torch_nor_the_plugin_machinery_and_json_not_even
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n[]\n"
+
+
+@pytest.fixture
+def crowded(record):
+    """Two methods judged by kNN, and by an evaluator with five metrics that says which one counts."""
+    records = []
+    for method, shift in (("simclr", 0.0), ("byol", 0.1)):
+        names = ("hue", "kind", "mean", "size", "turn")
+        many = {f"readable_{name}": 0.1 * place + shift for place, name in enumerate(names, 1)}
+        records.append(record(method, metrics={"knn_top1": 0.9 - shift}))
+        records.append({**record(method, evaluator="invariance", metrics=many), "headline": "readable_mean"})
+    return records
+
+
+def blocks(text):
+    """The parts of a rendering that have a rule under their headers: the main table, and those of evaluators."""
+    return [part for part in text.split("\n\n") if re.search(r"^-+( +-+)+$", part, flags=re.MULTILINE)]
+
+
+def test_an_evaluator_with_many_metrics_has_its_headline_in_the_table_and_a_table_of_its_own(crowded):
+    main, own = blocks(render(crowded, "table", "s"))
+    rows = grid(main + "\n\n")
+    assert [row["readable_mean"] for row in rows] == ["0.300", "*0.400"]
+    assert not any("readable_hue" in row for row in rows)
+    assert own.startswith("invariance:\n")
+    rows = grid(own.partition("\n")[2].join(["\n", "\n\n"]))
+    assert [(row["method"], row["readable_hue"], row["readable_turn"]) for row in rows] == [
+        ("simclr", "0.100", "0.500"),
+        ("byol", "*0.200", "*0.600"),
+    ]
+    assert "img/s" not in own
+
+
+def test_few_metrics_or_no_known_headline_stay_in_the_main_table(crowded):
+    unknown = [{**record, "headline": None} for record in crowded]
+    assert len(blocks(render(unknown, "table", "s"))) == 1
+    few = [
+        {**record, "metrics": dict(sorted(record["metrics"].items(), key=lambda item: "mean" not in item[0])[:3])}
+        for record in crowded
+    ]
+    assert len(blocks(render(few, "table", "s"))) == 1
+
+
+def test_two_settings_of_an_evaluator_have_a_table_each(crowded):
+    settings = []
+    for record in crowded:
+        for views in (2, 8) if record["evaluator"] == "invariance" else (0,):
+            params = {**record["params"], "evaluator": {"views": views}}
+            settings.append({**record, "params": params})
+    titles = [part.partition("\n")[0] for part in blocks(render(settings, "table", "s"))[1:]]
+    assert titles == ["invariance (views=2):", "invariance (views=8):"]
+
+
+def test_markdown_has_the_second_table_and_csv_all_in_one(crowded):
+    text = render(crowded, "markdown", "s")
+    assert text.count("| :--- |") == 2
+    assert "\n\n**invariance**\n\n| method | readable_hue |" in text
+    header = render(crowded, "csv", "s").split("\n")[0].split(",")
+    assert {"readable_hue_mean", "readable_mean_mean", "knn_top1_mean"} <= set(header)

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import torch
 from torch import nn
 
 from sslbench.testing.fakes import TinyBackbone, TinyDataset
 from sslbench.train.data import judged
-from sslbench.train.features import extract_all, load_extraction, save_extraction, spread
+from sslbench.train.features import StaleFeatures, extract_all, load_extraction, save_extraction, spread
 
 CPU = torch.device("cpu")
 
@@ -52,6 +54,27 @@ def test_features_come_back_from_disk_as_they_were(data, tmp_path):
         assert torch.equal(getattr(found, part).features, getattr(again, part).features)
         assert torch.equal(getattr(found, part).labels, getattr(again, part).labels)
     assert (again.spread, again.seconds) == (found.spread, found.seconds)
+
+
+@pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="asks Linux what is mapped")
+def test_kept_features_are_mapped_into_memory_not_read(data, tmp_path):
+    save_extraction(tmp_path / "kept", extract_all(nn.Flatten(), data, CPU, "fp32"))
+    again = load_extraction(tmp_path / "kept", CPU)
+    lines = [line.split() for line in Path("/proc/self/maps").read_text().splitlines()]
+    spans = [line[0].split("-") for line in lines if line[-1] == str(tmp_path / "kept")]
+    for tensor in (again.train.features, again.test.features, again.test.labels):
+        assert any(int(first, 16) <= tensor.data_ptr() < int(last, 16) for first, last in spans)
+
+
+def test_features_of_something_else_are_refused_and_what_is_not_named_does_not_matter(data, tmp_path):
+    found = extract_all(nn.Flatten(), data, CPU, "fp32")
+    save_extraction(tmp_path / "f", found, {"key": "a", "precision": "fp32"})
+    for made_of in (None, {}, {"key": "a"}, {"key": "a", "precision": "fp32"}):
+        assert torch.equal(load_extraction(tmp_path / "f", CPU, made_of).test.features, found.test.features)
+    with pytest.raises(StaleFeatures, match=r"f was made with precision fp32, not bf16"):
+        load_extraction(tmp_path / "f", CPU, {"key": "a", "precision": "bf16"})
+    with pytest.raises(StaleFeatures, match=r"f was made with weights None, not 12"):
+        load_extraction(tmp_path / "f", CPU, {"weights": "12"})
 
 
 def test_spread_is_one_in_all_directions_and_zero_in_one():

@@ -159,9 +159,15 @@ def test_a_checkpoint_that_cannot_be_written_does_not_end_the_training(tmp_path)
     assert "no checkpoint written" in said[0]
 
 
-def test_bf16_trains_on_a_cpu():
-    trained = pretraining(precision="bf16").run()
-    assert math.isfinite(trained.final_loss)
+@pytest.mark.parametrize("name", TRAINED)
+@pytest.mark.parametrize("precision", ["bf16", "fp16"])
+def test_no_temperature_overflows_in_mixed_precision(name, precision):
+    # fp16 ends at 65,504: a cosine over a temperature of 1/1000 is 1,000, and its exponential beyond all bounds.
+    fields = REGISTRY.get("method", name).params.model_fields
+    coldest = {key: 1e-3 for key in fields if "temperature" in key}
+    run = pretraining(name, precision=precision, epochs=1, given=coldest)
+    assert math.isfinite(run.run().final_loss)
+    assert all(torch.isfinite(p).all() for p in run.method.parameters())
 
 
 @pytest.mark.gpu
@@ -356,3 +362,12 @@ def test_judging_is_neither_time_nor_memory_of_the_training():
     assert trained.seconds <= time.perf_counter() - begin - 0.3
     assert sum(trained.step_ms) / 1000 <= trained.seconds
     assert resident is None or trained.peak_memory_bytes < resident + 200_000_000
+
+
+def test_dino_collapses_onto_one_prototype_without_centring_and_not_with_it():
+    """Caron et al. 2021, section 5.3: sharpening alone lets one dimension win."""
+    spreads = [
+        pretraining("dino", given={"local_crops": 0, "lr": 5e-3, **given}, epochs=40).run().scalars["embedding_spread"]
+        for given in ({"centring": False}, {})
+    ]
+    assert spreads[0] < COLLAPSED_EMBEDDINGS < 0.2 < spreads[1], spreads

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from sslbench import Backbone, BackboneSpec, Params, UserError, hookimpl, param
+from sslbench import Backbone, BackboneSpec, Params, TimmModel, UserError, hookimpl, param
 
 DEPTHS = (18, 34, 50)
 
@@ -35,9 +35,16 @@ class ResNet(Backbone):
             net.maxpool = nn.Identity()
         net.fc = nn.Identity()
         self.net = net
+        self.params = params
 
     def forward(self, images: Tensor) -> Tensor:
         return self.net(images)
+
+    def as_timm(self) -> TimmModel | None:
+        """timm's has the same names; it has no stem for small images without a pooling layer."""
+        if self.params.stem != "imagenet":
+            return None
+        return TimmModel(f"resnet{self.params.depth}", {}, self.net.state_dict())
 
 
 def build(params: ResNetParams, *, image_size: int) -> ResNet:

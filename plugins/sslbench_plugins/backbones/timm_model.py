@@ -4,36 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch
-from torch import Tensor, nn
-
-from sslbench import Backbone, BackboneSpec, Params, UserError, hookimpl, param
-from sslbench_plugins.blocks.timm_tokens import TimmTokenBackbone, gives_attention
+from sslbench import BackboneSpec, Params, UserError, hookimpl, param
+from sslbench_plugins.blocks.timm_tokens import Recipe, TimmBackbone, TimmTokenBackbone, gives_tokens, words_of, wrapped
 
 
 class TimmParams(Params):
     name: str = param(..., "a name of timm.list_models(), such as resnet18 or vit_small_patch16_224", min_length=1)
     pretrained: bool = param(False, "load the weights that timm publishes (fetches them once)")
-
-
-class TimmBackbone(Backbone):
-    """The pooled features before timm's classifier."""
-
-    def __init__(self, net: nn.Module) -> None:
-        super().__init__()
-        self.net = net
-        self.feature_dim = int(net.num_features)
-
-    def forward(self, images: Tensor) -> Tensor:
-        return self.net(images)
-
-
-def gives_tokens(net: Any) -> bool:
-    """Whether a timm model is a plain vision transformer with positions added at the input."""
-    from timm.models.vision_transformer import VisionTransformer
-
-    # Subclasses put tokens of their own in front (distillation), which encode would not know of.
-    return type(net) is VisionTransformer and net.pos_embed is not None and net.attn_pool is None
 
 
 def create(params: TimmParams, **options: Any) -> Any:
@@ -52,15 +29,7 @@ def create(params: TimmParams, **options: Any) -> Any:
 
 
 def provides(params: TimmParams) -> frozenset[str]:
-    try:
-        with torch.device("meta"):
-            net = create(params)
-    except RuntimeError:
-        # Older versions of timm read numbers back while they build, which the meta device has none of.
-        net = create(params)
-    if not gives_tokens(net):
-        return frozenset()
-    return frozenset({"tokens", "attention"}) if gives_attention(net) else frozenset({"tokens"})
+    return words_of(lambda: create(params))
 
 
 def build(params: TimmParams, *, image_size: int) -> TimmBackbone | TimmTokenBackbone:
@@ -68,13 +37,13 @@ def build(params: TimmParams, *, image_size: int) -> TimmBackbone | TimmTokenBac
         net = create(params, pretrained=params.pretrained, img_size=image_size)
     except TypeError:
         # Convolutional networks take any size and know no img_size.
-        net = create(params, pretrained=params.pretrained)
+        return wrapped(create(params, pretrained=params.pretrained), Recipe(params.name))
     patch = net.patch_embed.patch_size[0] if gives_tokens(net) else 1
     if image_size % patch:
         raise UserError(
             f"backbone 'timm': image size {image_size} is not divisible by the patches of {params.name}, {patch} px"
         )
-    return TimmTokenBackbone(net) if gives_tokens(net) else TimmBackbone(net)
+    return wrapped(net, Recipe(params.name, {"img_size": image_size}))
 
 
 @hookimpl

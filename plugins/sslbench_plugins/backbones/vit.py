@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from sslbench import BackboneSpec, Params, UserError, hookimpl, param
-from sslbench_plugins.blocks.timm_tokens import TimmTokenBackbone
+from sslbench_plugins.blocks.timm_tokens import Recipe, TimmTokenBackbone
 from sslbench_plugins.blocks.transformer import init_transformer, sincos_positions
 
 SIZES: dict[str, tuple[int, int, int, int]] = {
@@ -32,26 +32,30 @@ class ViTParams(Params):
     )
 
 
+def arguments_of(params: ViTParams, image_size: int) -> dict[str, Any]:
+    """What tells this network from timm's of the same size."""
+    _, _, heads, patch = SIZES[params.size]
+    return {
+        "img_size": image_size,
+        "patch_size": params.patch_size or patch,
+        "num_heads": params.heads or heads,
+        "global_pool": "token" if params.pool == "class" else "avg",
+        "fc_norm": False,
+    }
+
+
 def create(params: ViTParams, image_size: int) -> Any:
     """timm's ``VisionTransformer`` without classifier. Raises UserError where patches or heads do not fit."""
     from timm.models.vision_transformer import VisionTransformer
 
-    dim, depth, heads, patch = SIZES[params.size]
-    patch, heads = params.patch_size or patch, params.heads or heads
+    dim, depth, _, _ = SIZES[params.size]
+    arguments = arguments_of(params, image_size)
+    patch, heads = arguments["patch_size"], arguments["num_heads"]
     if image_size % patch:
         raise UserError(f"backbone 'vit': image size {image_size} is not divisible by patch_size = {patch}")
     if dim % heads:
         raise UserError(f"backbone 'vit': the width of {params.size}, {dim}, is not divisible by heads = {heads}")
-    net = VisionTransformer(
-        img_size=image_size,
-        patch_size=patch,
-        embed_dim=dim,
-        depth=depth,
-        num_heads=heads,
-        num_classes=0,
-        global_pool="token" if params.pool == "class" else "avg",
-        fc_norm=False,
-    )
+    net = VisionTransformer(embed_dim=dim, depth=depth, num_classes=0, **arguments)
     if params.positions == "sincos":
         xavier(net)
         fixed = sincos_positions(image_size // patch, image_size // patch, dim)
@@ -69,7 +73,8 @@ def xavier(net: Any) -> None:
 
 
 def build(params: ViTParams, *, image_size: int) -> TimmTokenBackbone:
-    return TimmTokenBackbone(create(params, image_size))
+    architecture = f"vit_{params.size}_patch{SIZES[params.size][3]}_224"
+    return TimmTokenBackbone(create(params, image_size), Recipe(architecture, arguments_of(params, image_size)))
 
 
 @hookimpl

@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+import re
+
 import torch
 from torch import Tensor, nn
 
-from sslbench import BackboneSpec, Params, TokenBackbone, UserError, hookimpl, param
+from sslbench import BackboneSpec, Params, TimmModel, TokenBackbone, UserError, hookimpl, param
 from sslbench_plugins.blocks.patches import to_patches
 from sslbench_plugins.blocks.stochastic_depth import depth_rates
 from sslbench_plugins.blocks.transformer import TransformerBlock, init_transformer, resized, sincos_positions
+
+TIMM_NAMES = {
+    r"^class_token$": "cls_token",
+    r"^patch_embed\.": "patch_embed.proj.",
+    r"^(blocks\.\d+)\.(qkv|proj)\.": r"\1.attn.\2.",
+    r"\.mlp\.0\.": ".mlp.fc1.",
+    r"\.mlp\.2\.": ".mlp.fc2.",
+}
+"""a weight's name here -> in timm"""
 
 
 class ViTParams(Params):
@@ -38,7 +49,7 @@ class ViTSmallImage(TokenBackbone):
         self.feature_dim = self.token_dim = params.dim
         self.patch_size = patch
         self.grid = (image_size // patch, image_size // patch)
-        self.pool = params.pool
+        self.params = params
         self.patch_embed = nn.Linear(patch * patch * 3, params.dim)
         self.class_token = nn.Parameter(torch.empty(1, 1, params.dim))
         self.blocks = nn.ModuleList(TransformerBlock(params.dim, params.heads) for _ in range(params.depth))
@@ -73,7 +84,29 @@ class ViTSmallImage(TokenBackbone):
 
     def forward(self, images: Tensor) -> Tensor:
         tokens = self.encode(self.embed(images))
-        return tokens[:, 0] if self.pool == "class" else tokens[:, self.prefix_tokens :].mean(dim=1)
+        return tokens[:, 0] if self.params.pool == "class" else tokens[:, self.prefix_tokens :].mean(dim=1)
+
+    def as_timm(self) -> TimmModel:
+        """timm's vision transformer: the linear embedding as a convolution, the fixed positions as weights."""
+        params, patch, dim = self.params, self.patch_size, self.token_dim
+        weights = {}
+        for name, value in self.state_dict().items():
+            for ours, theirs in TIMM_NAMES.items():
+                name = re.sub(ours, theirs, name)
+            weights[name] = value
+        embedding = weights["patch_embed.proj.weight"].view(dim, patch, patch, 3)
+        weights["patch_embed.proj.weight"] = embedding.permute(0, 3, 1, 2).contiguous()
+        weights["pos_embed"] = torch.cat([torch.zeros_like(self.class_token[0]), self.positions])[None]
+        arguments = {
+            "img_size": self.grid[0] * patch,
+            "patch_size": patch,
+            "embed_dim": dim,
+            "depth": params.depth,
+            "num_heads": params.heads,
+            "global_pool": "token" if params.pool == "class" else "avg",
+            "fc_norm": False,
+        }
+        return TimmModel("vit_tiny_patch16_224", arguments, weights)
 
 
 def default_patch(image_size: int) -> int:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from sslbench import Split, UserError, param
 from sslbench_plugins.blocks.encoded import Encoded
-from sslbench_plugins.blocks.reading import ReadingParams, read
+from sslbench_plugins.blocks.reading import Read, ReadingParams, read
 
 SUFFIXES = frozenset(
     ".jpg .jpeg .jpe .jfif .png .bmp .gif .tif .tiff .webp .ppm .pgm .pbm .jp2 .avif .ico .tga".split()
@@ -35,21 +35,35 @@ class Found:
 
     def stamps(self, root: Path) -> list[str]:
         """Name, size and time of change of each file: what a fingerprint is made of."""
-        lines = []
-        for path in self.paths:
-            facts = path.stat()
-            lines.append(f"{path.relative_to(root)}\0{facts.st_size}\0{facts.st_mtime_ns}")
-        return lines
+        return stamps(self.paths, root)
 
     def split(self, root: Path, classes: Sequence[str], params: FolderParams, where: str) -> tuple[Split, Tensor]:
         """The images as ``params`` wants them read, labels by the order of ``classes``; and their channel sums."""
-        names = [str(path.relative_to(root)) for path in self.paths]
-        done = read(Encoded(self.paths, names, params.size, where), params, [str(root.resolve()), *self.stamps(root)])
+        done = read_files(self.paths, root, params, where)
         number = {name: place for place, name in enumerate(classes)}
         kept = self.only(done.kept)
         labels = torch.tensor([number[label] for label in kept.labels], dtype=torch.int64)
         paths = [str(path) for path in kept.paths]
         return Split(done.images, labels, paths=paths, skipped=len(self.paths) - len(paths)), done.sums
+
+
+def stamps(paths: Sequence[Path], root: Path) -> list[str]:
+    """Name below the root where it lies there, size and time of change of each file."""
+    lines = []
+    for path in paths:
+        facts = path.stat()
+        lines.append(f"{name_below(path, root)}\0{facts.st_size}\0{facts.st_mtime_ns}")
+    return lines
+
+
+def name_below(path: Path, root: Path) -> str:
+    return str(path.relative_to(root) if path.is_relative_to(root) else path)
+
+
+def read_files(paths: Sequence[Path], root: Path, params: FolderParams, where: str) -> Read:
+    """The images of these files as ``params`` wants them read."""
+    names = [name_below(path, root) for path in paths]
+    return read(Encoded(paths, names, params.size, where), params, [str(root.resolve()), *stamps(paths, root)])
 
 
 def classes_of(folder: Path, where: str, layout: str) -> Found:

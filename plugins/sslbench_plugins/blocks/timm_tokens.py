@@ -1,13 +1,15 @@
-"""The tokens of timm's vision transformers."""
+"""timm's networks as backbones: pooled features, and the tokens of vision transformers."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from sslbench import TokenBackbone
+from sslbench import Backbone, TimmModel, TokenBackbone
 from sslbench_plugins.blocks.stochastic_depth import depth_rates, skip
 from sslbench_plugins.blocks.transformer import attention_weights, resized
 
@@ -20,12 +22,40 @@ def gives_attention(net: Any) -> bool:
     return net.cls_token is not None and type(last) is Block and type(last.attn) is Attention
 
 
+@dataclass(frozen=True)
+class Recipe:
+    """What ``timm.create_model`` was, or could have been, called with, but for ``num_classes=0``."""
+
+    architecture: str
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+
+    def of(self, net: nn.Module) -> TimmModel:
+        return TimmModel(self.architecture, dict(self.arguments), net.state_dict())
+
+
+class TimmBackbone(Backbone):
+    """The pooled features before timm's classifier."""
+
+    def __init__(self, net: nn.Module, recipe: Recipe | None = None) -> None:
+        super().__init__()
+        self.net = net
+        self.recipe = recipe
+        self.feature_dim = int(net.num_features)
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.net(images)
+
+    def as_timm(self) -> TimmModel | None:
+        return self.recipe.of(self.net) if self.recipe else None
+
+
 class TimmTokenBackbone(TokenBackbone):
     """A timm ``VisionTransformer``: patch embedding, blocks and norm are timm's, the pooling is the model's own."""
 
-    def __init__(self, net: Any) -> None:
+    def __init__(self, net: Any, recipe: Recipe | None = None) -> None:
         super().__init__()
         self.net = net
+        self.recipe = recipe
         self.feature_dim = self.token_dim = net.embed_dim
         self.grid = tuple(net.patch_embed.grid_size)
         self.patch_size = net.patch_embed.patch_size[0]
@@ -70,3 +100,32 @@ class TimmTokenBackbone(TokenBackbone):
 
     def forward(self, images: Tensor) -> Tensor:
         return self.net.forward_head(self.encode(self.embed(images)), pre_logits=True)
+
+    def as_timm(self) -> TimmModel | None:
+        return self.recipe.of(self.net) if self.recipe else None
+
+
+def wrapped(net: Any, recipe: Recipe) -> TimmBackbone | TimmTokenBackbone:
+    """A timm model without classifier as a backbone, with tokens where it has them."""
+    return TimmTokenBackbone(net, recipe) if gives_tokens(net) else TimmBackbone(net, recipe)
+
+
+def gives_tokens(net: Any) -> bool:
+    """Whether a timm model is a plain vision transformer with positions added at the input."""
+    from timm.models.vision_transformer import VisionTransformer
+
+    # Subclasses put tokens of their own in front (distillation), which encode would not know of.
+    return type(net) is VisionTransformer and net.pos_embed is not None and net.attn_pool is None
+
+
+def words_of(make: Callable[[], Any]) -> frozenset[str]:
+    """What the timm model that ``make`` builds provides as a backbone; it is built without memory where that works."""
+    try:
+        with torch.device("meta"):
+            net = make()
+    except RuntimeError:
+        # Older versions of timm read numbers back while they build, which the meta device has none of.
+        net = make()
+    if not gives_tokens(net):
+        return frozenset()
+    return frozenset({"tokens", "attention"} if gives_attention(net) else {"tokens"})

@@ -6,8 +6,9 @@ from hashlib import blake2b
 from pathlib import Path
 
 from sslbench import DatasetSpec, UserError, hookimpl, param
-from sslbench_plugins.blocks.class_folders import FolderParams, Found, classes_of, has_folder, visible
+from sslbench_plugins.blocks.class_folders import FolderParams, Found, classes_of, has_folder, name_below, visible
 from sslbench_plugins.blocks.held_out import held_out
+from sslbench_plugins.blocks.label_table import read_table
 from sslbench_plugins.blocks.two_splits import TwoSplits
 
 TRAIN = ("train", "training")
@@ -17,6 +18,7 @@ LAYOUT = "expected ROOT/CLASS/IMAGE, or ROOT/train/CLASS/IMAGE and ROOT/test/CLA
 
 class ImageFolderParams(FolderParams):
     root: str = param(..., "the folder", min_length=1)
+    labels: str = param("", "a CSV file of path and label, and split if it has one, in the place of class folders")
     test_share: float = param(0.2, "part of each class to judge on, where there is no test folder", gt=0, lt=1)
 
 
@@ -27,6 +29,13 @@ def find(params: ImageFolderParams) -> tuple[Path, Found, Found | None]:
     if not root.is_dir():
         what = "is a file, not a folder" if root.exists() else "does not exist"
         raise UserError(f"imagefolder: root={params.root} {what}; {LAYOUT}")
+    if params.labels:
+        table = read_table(Path(params.labels).expanduser(), root)
+        known = set(table.train.labels)
+        stray = sorted(set(table.test.labels) - known) if table.test else []
+        if stray:
+            raise UserError(f"imagefolder: labels={params.labels} has class {stray[0]!r} in its test split alone")
+        return root, table.train, table.test
     folders = {item.name.lower(): item for item in visible(root) if item.is_dir()}
     train = next((folders[name] for name in TRAIN if name in folders), None)
     tests = [folders[name] for name in TEST if name in folders]
@@ -49,7 +58,7 @@ def build(params: ImageFolderParams, *, download: bool) -> TwoSplits:
     root, found, judged = find(params)
     classes = sorted(set(found.labels))
     if judged is None:
-        names = [path.relative_to(root).as_posix() for path in found.paths]
+        names = [Path(name_below(path, root)).as_posix() for path in found.paths]
         aside = held_out(names, [classes.index(label) for label in found.labels], params.test_share)
         judged = found.only([place for place, out in enumerate(aside) if out])
         found = found.only([place for place, out in enumerate(aside) if not out])
@@ -66,7 +75,10 @@ def fingerprint(params: ImageFolderParams) -> str:
     """Digest of names, sizes and times of change; no image is read."""
     root, train, test = find(params)
     digest = blake2b(digest_size=8)
-    for line in train.stamps(root) + (test.stamps(root) if test else []):
+    lines = train.stamps(root) + (test.stamps(root) if test else [])
+    if params.labels:
+        lines += [*train.labels, *(["", *test.labels] if test else [])]
+    for line in lines:
         digest.update(f"{line}\n".encode("utf-8", "surrogateescape"))
     return digest.hexdigest()
 

@@ -20,9 +20,10 @@ from torch import Tensor
 from sslbench import EvaluationData, EvaluatorSpec, Metric, Params, hookimpl, param
 from sslbench_plugins.blocks.chosen_strength import fit_chosen
 from sslbench_plugins.blocks.evaluable import features_and_labels, why_not_evaluable
+from sslbench_plugins.blocks.listed import Several
 from sslbench_plugins.blocks.logistic import LogisticFit, fit_logistic
 from sslbench_plugins.blocks.standardise import Standardiser
-from sslbench_plugins.blocks.stratified import class_counts, draw_ranks
+from sslbench_plugins.blocks.stratified import class_counts, draw_ranks, share_of_each
 
 ENOUGH_TO_CHOOSE = 5
 """labels of every class that a share needs for its regularisation to be chosen: a fifth of them is one"""
@@ -31,11 +32,11 @@ NUMBERS = 1 << 26
 
 
 class FewLabelParams(Params):
-    labels: tuple[Annotated[int, Field(ge=1)], ...] = param(
-        (2, 13), "how many labels a class, one metric for each", unit="labels a class"
+    labels: Annotated[tuple[Annotated[int, Field(ge=1)], ...], Several] = param(
+        (2, 13), "how many labels a class, a+b+c, one metric for each", unit="labels a class"
     )
-    shares: tuple[Annotated[float, Field(gt=0, le=1)], ...] = param(
-        (), "which shares of the labels, such as [0.01,0.1,1], one metric for each; at least one label a class"
+    shares: Annotated[tuple[Annotated[float, Field(gt=0, le=1)], ...], Several] = param(
+        (), "shares of the labels, a+b+c, such as 0.01+0.1+1, one metric for each; at least one label a class"
     )
     draws: int = param(10, "random draws of labelled training images, the same for every method", ge=1)
     l2: float = param(0.01, "regularisation of the logistic regression on standardised features", gt=0)
@@ -82,7 +83,7 @@ class FewLabel:
         return self._score(_at(wanted), task, self._fits(task, ranks < wanted))
 
     def _of_share(self, task: _Task, ranks: Tensor, counts: Tensor, share: float) -> Metric:
-        taken = (counts * share).round().long().clamp_min(1).minimum(counts)
+        taken = share_of_each(counts, share)
         if share == 1:
             ranks = ranks[:1]  # every draw takes all
         chosen = ranks < taken[task.labels]

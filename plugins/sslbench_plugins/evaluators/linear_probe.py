@@ -15,9 +15,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from sslbench import EvaluationData, EvaluatorSpec, Metric, Params, hookimpl, param
+from sslbench import EvaluationData, EvaluatorSpec, LinearHead, Metric, Params, UserError, hookimpl, param
 from sslbench_plugins.blocks.chosen_strength import fit_chosen
 from sslbench_plugins.blocks.evaluable import features_and_labels, why_not_evaluable
+from sslbench_plugins.blocks.logistic import LogisticFit
 from sslbench_plugins.blocks.standardise import Standardiser
 
 NO_CHOICE = "every class has a single training image, so none can be held out to choose the regularisation"
@@ -71,16 +72,35 @@ class LinearProbe:
         return [self._exact(data) if self.params.protocol == "exact" else self._adam(data)]
 
     def _exact(self, data: EvaluationData) -> Metric:
+        found = self._fit(data)
+        if isinstance(found, str):
+            return Metric("linear_top1", None, reason=found)
+        standardise, fit = found
+        test, test_labels = features_and_labels(data.test)
+        return _top1(fit.logits(standardise(test))[0], test_labels)
+
+    def fit(self, data: EvaluationData) -> LinearHead:
+        """The layer that is judged, on features as they are. Raises UserError with the reason where there is none."""
+        found = why_not_evaluable(data) or (self._fit(data) if self.params.protocol == "exact" else None)
+        if isinstance(found, str):
+            raise UserError(f"evaluator 'linear-probe': {found}")
+        if found is None:
+            features, labels = features_and_labels(data.train)
+            weight, bias = train_adam(features, labels, data.classes, data.seed)
+            return LinearHead(weight, bias[:, 0])
+        (mean, scale), fit = found
+        weight = fit.weight[0] * scale
+        return LinearHead(weight, fit.bias[0, :, 0] - weight @ mean)
+
+    def _fit(self, data: EvaluationData) -> tuple[Standardiser, LogisticFit] | str:
+        """The map of the features and the optimum behind it, or why there is none."""
         features, labels = features_and_labels(data.train)
         standardise = Standardiser.fitted(features)
         chosen = fit_chosen(standardise(features), labels, data.classes, data.seed)
         if chosen is None:
-            return Metric("linear_top1", None, reason=NO_CHOICE)
+            return NO_CHOICE
         l2, fit = chosen
-        if not fit.converged:
-            return Metric("linear_top1", None, reason=NO_OPTIMUM.format(fit.steps, l2))
-        test, test_labels = features_and_labels(data.test)
-        return _top1(fit.logits(standardise(test))[0], test_labels)
+        return (standardise, fit) if fit.converged else NO_OPTIMUM.format(fit.steps, l2)
 
     def _adam(self, data: EvaluationData) -> Metric:
         features, labels = features_and_labels(data.train)

@@ -21,6 +21,7 @@ from sslbench import (
     hookimpl,
     param,
 )
+from sslbench_plugins.blocks.embedding_spread import embedding_spread
 from sslbench_plugins.blocks.full_precision import full_precision
 from sslbench_plugins.blocks.moving_average import follow, follower
 from sslbench_plugins.blocks.ranks import mean_over_ranks
@@ -126,7 +127,8 @@ class DINO(Method):
             entropy = torch.special.entr(targets).sum(dim=-1).mean()
         with full_precision(students):
             loss = self_distillation(students, targets, self.params.student_temperature)
-        return loss, {"teacher_entropy": entropy}
+        # The teacher's distributions are what the loss compares: all images on one prototype, or on all alike.
+        return loss, {"teacher_entropy": entropy, "embedding_spread": embedding_spread(targets[0])}
 
     def teacher_temperature(self, epoch: int) -> float:
         """Per epoch, in equal steps over the warm-up; a single epoch of warm-up is the start itself."""

@@ -15,6 +15,7 @@ from sslbench import (
     SimulationResult,
     SimulatorParams,
     SimulatorSpec,
+    UserError,
     across_seeds,
     build_installed,
     build_plugin,
@@ -70,7 +71,7 @@ class MaskingComparator:
         patches = self.params.grid[0] * self.params.grid[1]
         try:
             hidden = hidden_count(patches, ratio)
-        except ValueError:
+        except UserError:
             return f"{visible_count(patches, ratio)} of {patches} patches visible: nothing to measure"
         try:
             masks = masking.sample(

@@ -268,3 +268,59 @@ def test_a_file_that_would_start_another_program_is_no_image(folder, monkeypatch
     (folder / "cat" / "page.jpg").write_bytes(page)
     with pytest.raises(UserError, match=r"page\.jpg: not an image that Pillow can read"):
         [build(folder).split(name) for name in ("train", "test")]
+
+
+@pytest.fixture
+def table(tmp_path):
+    """Ten images in one folder, and a table of their labels beside it."""
+    for number in range(10):
+        picture(tmp_path / "flat" / f"{number}.png", colour=(250, 0, 0) if number % 2 else (0, 0, 250))
+    rows = [f"{number}.png,{'red' if number % 2 else 'blue'}" for number in range(10)]
+    (tmp_path / "labels.csv").write_text("path,label\n" + "\n".join(rows))
+    return tmp_path
+
+
+def test_labels_come_from_a_table(table):
+    data = build(table / "flat", labels=str(table / "labels.csv"), size=8)
+    assert data.classes == ["blue", "red"]
+    train, test = data.split("train"), data.split("test")
+    assert (len(train), len(test)) == (8, 2)
+    for split in (train, test):
+        reds = split.images[:, 0].float().mean(dim=(1, 2)) > 100
+        assert torch.equal(reds, split.labels == 1)
+    assert problems(SPEC, root=str(table / "flat"), labels=str(table / "labels.csv")) == []
+
+
+def test_a_table_may_say_the_split_and_paths_may_be_relative_to_it(table):
+    rows = [f"flat/{number}.png, red ,{'val' if number > 6 else 'train'}" for number in range(10)]
+    (table / "labels.csv").write_text("\ufeffPath,Label,Split\n" + "\n".join(rows) + "\n", encoding="utf-8")
+    data = build(table / "flat", labels=str(table / "labels.csv"))
+    assert (data.classes, len(data.split("train")), len(data.split("test"))) == (["red"], 7, 3)
+
+
+def test_the_fingerprint_follows_the_labels(table):
+    params = SPEC.params(root=str(table / "flat"), labels=str(table / "labels.csv"))
+    before = SPEC.fingerprint(params)
+    text = (table / "labels.csv").read_text()
+    (table / "labels.csv").write_text(text.replace("3.png,red", "3.png,blue"))
+    assert SPEC.fingerprint(params) != before
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("file,class\n0.png,red", r"labels=.*: its first line names the columns path and label; it has file, class"),
+        ("path,label\n", r"has no row below its first line"),
+        ("path,label\nno.png,red\n0.png,red\n", r"1 of 2 rows name no image below .*flat \(line 2: no.png\)"),
+        ("path,label\n0.png,\n1.png,red\n", r"1 of 2 rows have no label \(line 2: 0.png\)"),
+        ("path,label\n0.png,a\n0.png,b\n", r"1 of 2 rows name an image again \(line 3: 0.png, as line 2\)"),
+        ("path,label,split\n0.png,a,test\n", r"every row is of the test split"),
+        ("path,label,split\n0.png,a,train\n1.png,b,test\n", r"has class 'b' in its test split alone"),
+    ],
+)
+def test_a_table_that_does_not_fit_the_folder_is_told(table, text, words):
+    (table / "labels.csv").write_text(text)
+    with pytest.raises(UserError, match=words):
+        build(table / "flat", labels=str(table / "labels.csv"))
+    with pytest.raises(UserError, match="nothing.csv cannot be read"):
+        build(table / "flat", labels=str(table / "nothing.csv"))

@@ -244,6 +244,10 @@ def test_the_right_answers_are_a_mean_over_draws(clusters: Clusters) -> None:
         assert {float(right) for right in metric.per_image} <= {0.0, 0.25, 0.5, 0.75, 1.0}
 
 
+def test_several_numbers_are_written_as_a_list_or_with_plus_signs() -> None:
+    assert FewLabelParams(labels="2+13", shares="0.1+1") == FewLabelParams(labels=[2, 13], shares=[0.1, 1.0])
+
+
 def test_the_headline_is_the_first_metric() -> None:
     (spec,) = few_label.sslbench_evaluators()
     assert spec.ranked_by(spec.params()) == "few_label_top1@2"

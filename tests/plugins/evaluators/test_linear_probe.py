@@ -12,7 +12,7 @@ from sklearn.preprocessing import StandardScaler
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from sslbench import EvaluationData, FeatureSet, Metric
+from sslbench import EvaluationData, FeatureSet, FitsHead, Metric, UserError
 from sslbench_plugins.blocks import chosen_strength
 from sslbench_plugins.blocks.chosen_strength import STRENGTHS, parts
 from sslbench_plugins.blocks.logistic import LogisticFit, fit_logistic
@@ -175,3 +175,33 @@ def test_adam_100_follows_its_seed(clusters: Clusters) -> None:
     first, again, other = (train_adam(data.train.features, data.train.labels, 3, seed)[0] for seed in (0, 0, 1))
     assert torch.equal(first, again)
     assert not torch.equal(first, other)
+
+
+@pytest.mark.parametrize("protocol", ["exact", "adam-100"])
+def test_the_head_that_is_handed_over_is_the_one_that_is_judged(clusters: Clusters, protocol: str) -> None:
+    data = clusters(per_class=60, spread=1.0)
+    shifted = replace(data, train=moved(data.train), test=moved(data.test))
+    head = LinearProbe(LinearProbeParams(protocol=protocol)).fit(shifted)
+    assert isinstance(LinearProbe(LinearProbeParams()), FitsHead)
+    logits = head.logits(shifted.test.features)
+    assert logits.shape == (180, 3)
+    right = float((logits.argmax(dim=1) == shifted.test.labels).double().mean())
+    assert right == pytest.approx(evaluate(shifted, protocol).value, abs=1e-9)
+    assert 1 / 3 < right < 1
+
+
+def moved(part: FeatureSet) -> FeatureSet:
+    """Columns of other means and scales, and a constant one, which the head has to fold in."""
+    scaled = part.features * torch.linspace(0.1, 10, part.features.shape[1]) + 3
+    return FeatureSet(torch.cat([scaled, torch.full((len(scaled), 1), 7.0)], dim=1), part.labels)
+
+
+def test_where_nothing_can_be_fitted_no_head_is_handed_over(clusters: Clusters) -> None:
+    data = clusters()
+    one = replace(data, train=FeatureSet(data.train.features, torch.ones_like(data.train.labels)))
+    for protocol in ("exact", "adam-100"):
+        with pytest.raises(UserError, match="evaluator 'linear-probe': all training labels are of class 1"):
+            LinearProbe(LinearProbeParams(protocol=protocol)).fit(one)
+    single = FeatureSet(data.train.features[[0, 30, 60]], torch.arange(3))
+    with pytest.raises(UserError, match="every class has a single training image"):
+        LinearProbe(LinearProbeParams()).fit(replace(data, train=single))

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from sslbench import EvaluationData, EvaluatorSpec, FeatureSet, Metric
-from sslbench_plugins.evaluators import few_label, knn, linear_probe
+from sslbench_plugins.evaluators import few_label, knn, linear_probe, retrieval
 
 CASES = {
     "knn": (knn, {}),
@@ -20,6 +20,8 @@ CASES = {
     "linear-probe-adam-100": (linear_probe, {"protocol": "adam-100"}),
     "few-label": (few_label, {"labels": (1, 5), "draws": 3}),
     "few-label-shares": (few_label, {"labels": (), "shares": (0.1, 0.5, 1.0), "draws": 3}),
+    "retrieval": (retrieval, {}),
+    "retrieval-among-test": (retrieval, {"among": "test"}),
 }
 Clusters = Callable[..., EvaluationData]
 Evaluate = Callable[[EvaluationData], list[Metric]]
@@ -52,7 +54,7 @@ def assert_unmeasured(metrics: list[Metric], reason: str) -> None:
         assert (metric.value, metric.std, metric.n, metric.reason) == (None, None, None, reason)
 
 
-@pytest.mark.parametrize("module", [few_label, knn, linear_probe])
+@pytest.mark.parametrize("module", [few_label, knn, linear_probe, retrieval])
 def test_the_headline_is_a_metric_and_the_summary_the_first_line(module: object, clusters: Clusters) -> None:
     (spec,) = module.sslbench_evaluators()
     assert isinstance(spec, EvaluatorSpec)
@@ -173,6 +175,54 @@ def test_one_column(fit_fully: Evaluate, clusters: Clusters) -> None:
     )
     noise = 0.01 * data.train.features, 0.01 * data.test.features
     assert all(m.value == 1.0 for m in fit_fully(with_features(data, centres[0] + noise[0], centres[1] + noise[1])))
+
+
+def assert_sound(metrics: list[Metric]) -> None:
+    """A value, or a reason and nothing else."""
+    assert metrics
+    for metric in metrics:
+        if metric.value is None:
+            assert metric.reason
+            assert (metric.std, metric.n, metric.per_image) == (None, None, None)
+        else:
+            assert 0 <= metric.value <= 1
+            assert not metric.reason
+            assert metric.std is None or 0 <= metric.std <= 0.5
+
+
+@pytest.mark.parametrize("value", [0.0, 0.1, -3.0])
+def test_constant_features_are_at_chance_or_not_measured(evaluate: Evaluate, clusters: Clusters, value: float) -> None:
+    data = clusters()
+    same = torch.full_like(data.train.features, value)
+    metrics = evaluate(with_features(data, same, same))
+    assert_sound(metrics)
+    for metric in metrics:
+        assert metric.value is None or metric.value == pytest.approx(1 / 3)
+
+
+@pytest.mark.parametrize("images", [1, 2])
+def test_fewer_images_than_k_and_than_classes(evaluate: Evaluate, clusters: Clusters, images: int) -> None:
+    """One or two training images each of three classes of forty."""
+    metrics = evaluate(replace(clusters(per_class=images, spread=0.05), classes=40))
+    assert_sound(metrics)
+
+
+def test_a_class_that_only_the_test_split_has_is_never_right(fit_fully: Evaluate, clusters: Clusters) -> None:
+    data = clusters(spread=0.05)
+    known = data.train.labels != 2
+    metrics = fit_fully(replace(data, train=FeatureSet(data.train.features[known], data.train.labels[known])))
+    assert_sound(metrics)
+    for metric in metrics:
+        if "retrieval" not in metric.name:
+            assert metric.value is None or metric.value <= 2 / 3 + 1e-6
+
+
+def test_the_value_is_the_mean_over_test_images(evaluate: Evaluate, clusters: Clusters) -> None:
+    data = clusters(spread=3.0)
+    for metric in evaluate(data):
+        assert metric.per_image.shape == data.test.labels.shape
+        assert metric.per_image.dtype == torch.float32
+        assert metric.value == pytest.approx(float(metric.per_image.double().mean()), abs=1e-6)
 
 
 @pytest.mark.gpu

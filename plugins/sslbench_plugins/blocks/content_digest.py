@@ -1,0 +1,32 @@
+"""What a file holds, as a short text."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from hashlib import blake2b
+from pathlib import Path
+
+from sslbench import UserError
+
+CHUNK = 1 << 20
+
+
+@lru_cache(maxsize=64)
+def _digest(path: Path, size: int, changed: int) -> str:
+    digest = blake2b(digest_size=8)
+    with path.open("rb") as stream:
+        while chunk := stream.read(CHUNK):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def content_digest(*paths: Path) -> str:
+    """Changes when the content of one of the files does; each is read once and again only if it changed."""
+    parts = []
+    for path in paths:
+        try:
+            facts = path.stat()
+            parts.append(_digest(path, facts.st_size, facts.st_mtime_ns))
+        except OSError as error:
+            raise UserError(f"{path} cannot be read: {error.strerror}") from None
+    return parts[0] if len(parts) == 1 else blake2b("".join(parts).encode(), digest_size=8).hexdigest()

@@ -1,0 +1,59 @@
+"""``sslbench embed``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from sslbench.cli.options import feature_options
+
+
+@click.command("embed", short_help="Write features to a file.")
+@click.argument("dataset", metavar="DATASET")
+@click.option(
+    "-m",
+    "--model",
+    "model",
+    required=True,
+    metavar="MODEL",
+    help="An exported folder, or a method that takes no training step: NAME:key=value.",
+)
+@click.option("-b", "--backbone", metavar="NAME", help="Of a method that needs one.  [default: convnet-small]")
+@click.option(
+    "-o",
+    "--out",
+    required=True,
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="File to write: .parquet, .npz or .safetensors.",
+)
+@click.option("--size", type=click.IntRange(4), metavar="N", help="Side to which a folder's images are read.")
+@feature_options("sslbench-results/features")
+def command(dataset: str, model: str, backbone: str | None, out: Path, size: int | None, **options: Any) -> None:
+    """Write features, labels and paths of DATASET, a NAME:key=value or a folder of images, to a file.
+
+    What was extracted before is not extracted again (--cache).
+    """
+    from sslbench.cli.options import read_settings_of_features
+    from sslbench.execute.embed import check_file, embedded, write
+
+    check_file(out)
+    settings = read_settings_of_features(options)
+    from sslbench.cli.progress import Display
+    from sslbench.execute.folder import dataset_reference, reading_size
+    from sslbench.execute.frozen import Frozen, Model
+    from sslbench.hooks.registry import default_registry
+    from sslbench.plan.reference import parse_reference
+    from sslbench.plan.single import chosen, model_reference
+
+    registry = default_registry()
+    found = Model.found(model_reference(model), registry, parse_reference(backbone, "--backbone") if backbone else None)
+    side = size or reading_size(found, settings)
+    with Display() as display:
+        frozen = Frozen(found, chosen("dataset", dataset_reference(dataset, side), registry), settings, display.hear)
+        features = embedded(frozen)
+    write(features, out)
+    labelled = "without labels" if features.labels is None else f"{len(features.classes)} classes"
+    click.echo(f"{out}: {len(features):,} images, {features.features.shape[1]:,} features, {labelled}")

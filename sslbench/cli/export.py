@@ -1,0 +1,30 @@
+"""``sslbench export``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+
+@click.command("export", short_help="Write a trained encoder for others to load.")
+@click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
+@click.option(
+    "--where", multiple=True, metavar="FIELD=VALUE", help="Which training, such as method=simclr; repeatable."
+)
+@click.option("-o", "--out", required=True, metavar="FOLDER", type=click.Path(path_type=Path), help="Folder to write.")
+def command(folder: Path, where: tuple[str, ...], out: Path) -> None:
+    """Write the trained encoder of a result in DIR as model.safetensors and config.json, in timm's layout.
+
+    ``-m pretrained:path=FOLDER`` and, where the network is one of timm's, plain timm load it back to the same features.
+    """
+    from sslbench.execute.export import export
+    from sslbench.report.tables import filter_records
+    from sslbench.store.results import ResultsStore
+
+    with ResultsStore.open_for_reading(folder) as store:
+        records = filter_records(store.records(), list(where))
+    written = export(records, folder, out)
+    click.echo(f"{written.what}: {written.features} features, {written.parameters:,} parameters, in {out}")
+    for line in written.ways:
+        click.echo(f"  {line}")

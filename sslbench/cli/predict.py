@@ -1,0 +1,43 @@
+"""``sslbench predict``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from sslbench.cli.options import feature_options
+
+
+@click.command("predict", short_help="Label new images.")
+@click.argument("head", metavar="HEAD", type=click.Path(path_type=Path))
+@click.argument("images", metavar="IMAGES...", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--unsure-first", is_flag=True, help="Those first that the head is least sure of.")
+@click.option(
+    "--format",
+    "format_",
+    type=click.Choice(["table", "csv", "json"]),
+    default="table",
+    show_default=True,
+    help="Of the answer.",
+)
+@feature_options("sslbench-results/features", cached=False)
+def command(head: Path, images: tuple[Path, ...], unsure_first: bool, format_: str, **options: Any) -> int:
+    """Label IMAGES, files or folders of them, by HEAD, the folder of a head that `sslbench recipe` fitted.
+
+    Exit code 1 if an image cannot be read; the others are labelled.
+    """
+    from sslbench.cli.options import read_settings_of_features
+    from sslbench.execute.head import predict, read_head
+    from sslbench.hooks.registry import default_registry
+    from sslbench.report.predictions import render_predictions
+
+    found = read_head(head)
+    predictions, skipped = predict(found, images, read_settings_of_features(options), default_registry())
+    if unsure_first:
+        predictions.sort(key=lambda one: max(one.probabilities))
+    click.echo(render_predictions(predictions, found.classes, format_))
+    for what in skipped:
+        click.echo(f"sslbench: {what}: cannot be read, not labelled", err=True)
+    return 1 if skipped else 0

@@ -1,0 +1,90 @@
+"""``sslbench recipe``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from sslbench.cli.options import feature_options
+
+
+@click.command("recipe", short_help="Say what to do with a folder of images.")
+@click.argument("folder", metavar="FOLDER", type=click.Path(path_type=Path))
+@click.option(
+    "--labels",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="CSV with the columns path and label (and split), for images that are not in class folders.",
+)
+@click.option("--unlabelled", is_flag=True, help="Look at the images alone, at any depth.")
+@click.option(
+    "-m",
+    "--model",
+    "--models",
+    "models",
+    multiple=True,
+    metavar="MODEL",
+    help="An exported folder, or a method that takes no training step: NAME:key=value; repeatable."
+    "  [default: those that can be had, best first]",
+)
+@click.option("--scratch/--no-scratch", default=True, show_default=True, help="Train a small network beside.")
+@click.option(
+    "--threshold",
+    type=click.FloatRange(0, 1),
+    default=0.95,
+    show_default=True,
+    help="Cosine from which on unlabelled images are near duplicates.",
+)
+@feature_options("sslbench-results/recipe")
+@click.option(
+    "--format",
+    "format_",
+    type=click.Choice(["table", "json"]),
+    default="table",
+    show_default=True,
+    help="Of the answer.",
+)
+def command(
+    folder: Path,
+    labels: Path | None,
+    unlabelled: bool,
+    models: tuple[str, ...],
+    scratch: bool,
+    threshold: float,
+    format_: str,
+    **options: Any,
+) -> None:
+    """Say what to do with the images in FOLDER: features, k-NN, linear probe, few labels, and what next.
+
+    FOLDER has one folder a class, or train/ and test/ with one folder a class in each, or --labels says them. Without
+    labels: how features spread, near duplicates, odd images, nearest neighbours. The fitted head is kept below --cache
+    for `sslbench predict`.
+    """
+    from sslbench.errors import UserError
+
+    if labels is not None and unlabelled:
+        raise UserError("--labels and --unlabelled: give one of them")
+    from sslbench.cli.options import read_settings_of_features
+    from sslbench.cli.progress import Display
+    from sslbench.execute.folder import has_folders
+    from sslbench.execute.recipe import recipe
+    from sslbench.execute.survey import survey
+    from sslbench.hooks.registry import default_registry
+    from sslbench.plan.single import model_reference
+    from sslbench.report.recipe import render_recipe, render_survey
+
+    # Looked at before anything is loaded.
+    inside = has_folders(folder)
+    settings = read_settings_of_features(options)
+    references = [model_reference(text) for text in models]
+    registry = default_registry()
+    with Display() as display:
+        if labels is None and (unlabelled or not inside):
+            seen = survey(folder, settings, registry, display.hear, models=references, threshold=threshold)
+            text = render_survey(seen, format_)
+        else:
+            found = recipe(folder, settings, registry, display.hear, labels=labels, models=references, scratch=scratch)
+            text = render_recipe(found, format_)
+    click.echo(text)

@@ -1,0 +1,170 @@
+"""A trained encoder as a folder that others load: weights as safetensors, and a configuration in timm's layout.
+
+The layout is that of models on the Hugging Face hub (``architecture``, ``model_args``, ``pretrained_cfg``), so that
+plain timm reads it. A network that timm does not have is named by its sslbench backbone and parameters instead.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError
+from safetensors.torch import save
+
+from sslbench.errors import UserError
+from sslbench.execute.executor import Work
+from sslbench.execute.worker import build_method, method_spec_of
+from sslbench.hooks.contracts import JudgedInput, TimmModel
+from sslbench.hooks.kinds import BackboneSpec
+from sslbench.hooks.registry import Registry, default_registry
+from sslbench.store.artifacts import PretrainingFiles, pretraining_files
+from sslbench.train.checkpoint import load_tensors, write_atomically
+from sslbench.train.models import Backbone, Method
+
+KINDS = ("method", "augmentation", "masking", "dataset", "backbone")
+NAMED = 8
+"""trainings that a message lists"""
+
+
+@dataclass(frozen=True)
+class Written:
+    """What was written, and how it is loaded."""
+
+    what: str
+    features: int
+    parameters: int
+    ways: tuple[str, ...]
+
+
+def export(records: Sequence[Mapping[str, Any]], results: Path, out: Path, registry: Registry | None = None) -> Written:
+    """Write the encoder of the one training that ``records`` of ``results`` share to the folder ``out``.
+
+    Raises UserError where they share none, where its weights are gone, where what is judged is no backbone, and for
+    an ``out`` that holds something.
+    """
+    registry = registry or default_registry()
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise UserError(f"-o {out}: is there already and not empty; name a new folder")
+    record = one_training(records)
+    files = pretraining_files(results, record["pretraining"]["key"])
+    work = work_behind(record)
+    method, given = trained(work, record, files, registry)
+    encoder = method.encoder
+    if not isinstance(encoder, Backbone):
+        raise UserError(f"{record['method']} has no network to export: what is judged is {type(encoder).__name__}")
+    plain = encoder.as_timm()
+    if plain is None and not record.get("backbone"):
+        raise UserError(f"{titled(record)}: its network is neither one of timm's nor a backbone of sslbench")
+    weights = plain.weights if plain else encoder.state_dict()
+    wanted = method.judged_input or JudgedInput(given["image_size"], tuple(given["mean"]), tuple(given["std"]))
+    config = configuration(record, encoder, plain, wanted, registry)
+    # Tied tensors are stored once per name: safetensors refuses views of one storage.
+    whole = {name: tensor.detach().cpu().clone().contiguous() for name, tensor in weights.items()}
+    write_atomically(out / "model.safetensors", save(whole, {"format": "pt"}))
+    write_atomically(out / "config.json", json.dumps(config, indent=2, allow_nan=False).encode())
+    parameters = sum(p.numel() for p in encoder.parameters())
+    return Written(titled(record), encoder.feature_dim, parameters, ways(out, plain))
+
+
+def one_training(records: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
+    """The last record of the only training that is finished. Raises UserError where there is none or more than one."""
+    finished = [r for r in records if r["status"] in ("done", "collapsed") and (r.get("pretraining") or {}).get("key")]
+    found = {record["pretraining"]["key"]: record for record in finished}
+    if not found:
+        raise UserError(f"none of the {len(records)} results is of a finished training (see: sslbench results DIR)")
+    if len(found) > 1:
+        listed = [titled(record) for record in found.values()]
+        more = f", and {len(listed) - NAMED} more" if len(listed) > NAMED else ""
+        raise UserError(
+            f"{len(found)} trainings are there; choose one with --where, such as --where method=NAME --where seed=0:"
+            f" {'; '.join(listed[:NAMED])}{more}"
+        )
+    return next(iter(found.values()))
+
+
+def titled(record: Mapping[str, Any]) -> str:
+    names = [record[axis] for axis in ("method", "augmentation", "masking", "backbone", "dataset") if record.get(axis)]
+    return f"{' '.join(names)} seed {record['seed']}"
+
+
+def work_behind(record: Mapping[str, Any]) -> Work:
+    """What was trained, as a record tells it."""
+    plugins = {kind: {"name": record[kind], "params": record["params"][kind]} for kind in KINDS if record.get(kind)}
+    key = record["pretraining"]["key"]
+    return Work(key, plugins, record["seed"], record["params"]["training"], record["mask_ratio"], (), "")
+
+
+def trained(
+    work: Work, record: Mapping[str, Any], files: PretrainingFiles, registry: Registry
+) -> tuple[Method, Mapping[str, Any]]:
+    """The method with its weights, and the input it was trained on."""
+    given = record["pretraining"].get("input")
+    if given is None:
+        raise UserError(
+            f"{titled(record)}: this record does not say what input it was trained on; run it again (--fresh)"
+        )
+    method = build_method(work, registry, given["image_size"], given["classes"])
+    if method_spec_of(work, registry).trains:
+        try:
+            method.load_state_dict(load_tensors(files.weights)[0])
+        except (OSError, SafetensorError) as error:
+            raise UserError(f"{titled(record)}: {files.weights} cannot be read: {error}") from None
+        except RuntimeError:
+            raise UserError(
+                f"{titled(record)}: the plugins are not those that trained it, and its weights do not fit;"
+                " run it again (--fresh)"
+            ) from None
+    return method.eval(), given
+
+
+def configuration(
+    record: Mapping[str, Any],
+    encoder: Backbone,
+    plain: TimmModel | None,
+    wanted: JudgedInput,
+    registry: Registry,
+) -> dict[str, Any]:
+    """``config.json``: timm's keys, and what sslbench knows beside them."""
+    ours: dict[str, Any] = {key: record[key] for key in ("method", "dataset", "augmentation", "masking", "seed")}
+    ours |= {"params": record["params"], "pretraining": record["pretraining"]["key"]}
+    config: dict[str, Any] = {"num_classes": 0, "num_features": encoder.feature_dim}
+    if plain:
+        config |= {"architecture": plain.architecture, "model_args": {**plain.arguments, "num_classes": 0}}
+    else:
+        spec = registry.get("backbone", record["backbone"])
+        assert isinstance(spec, BackboneSpec)
+        params = record["params"]["backbone"]
+        ours["backbone"] = {"name": record["backbone"], "params": params}
+        ours["image_size"] = wanted.size
+        ours["provides"] = sorted(spec.provided(spec.params(**params)))
+    fixed = plain is None or "img_size" in plain.arguments
+    return {**config, "pretrained_cfg": as_timm_has_it(wanted, fixed), "sslbench": ours}
+
+
+def as_timm_has_it(wanted: JudgedInput, fixed: bool) -> dict[str, Any]:
+    """An input in the words of timm's ``PretrainedCfg``. A channel without spread is only centred."""
+    return {
+        "tag": "sslbench",
+        "input_size": [3, wanted.size, wanted.size],
+        "fixed_input_size": fixed,
+        "interpolation": wanted.interpolation,
+        "crop_pct": wanted.crop,
+        "crop_mode": "center",
+        "mean": list(wanted.mean),
+        "std": [value if value > 0 else 1.0 for value in wanted.std],
+        "num_classes": 0,
+        "pool_size": None,
+        "first_conv": None,
+        "classifier": None,
+    }
+
+
+def ways(out: Path, plain: TimmModel | None) -> tuple[str, ...]:
+    own = f"here: sslbench run -m pretrained:path={out}"
+    if plain is None:
+        return (own, "in timm: no, this network is not one of timm's")
+    return own, f"in timm: timm.create_model('local-dir:{out}', pretrained=True)"

@@ -1,0 +1,73 @@
+"""Which images are alike, and which are like no other: by the cosine of their features."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+SIMILARITIES = 1 << 24
+"""cosines held at once: 64 MiB of float32"""
+
+
+@dataclass(frozen=True)
+class Neighbours:
+    """The k most similar other images of each, the nearest first."""
+
+    cosine: Tensor
+    """float32 ``[N, k]``, -1..1"""
+    index: Tensor
+    """int64 ``[N, k]``"""
+
+
+def neighbours(features: Tensor, k: int) -> Neighbours:
+    """Float ``[N, D]``, finite, N at least 2; k at most N - 1. What all images share, the mean, is taken away first:
+    features of networks that end in a ReLU all point into one octant, and their cosines tell little otherwise.
+
+    An image whose features are the mean has cosine 0 with all others.
+    """
+    directions = functional.normalize(features.float() - features.float().mean(dim=0), dim=1)
+    found = []
+    for places in torch.arange(len(features), device=features.device).split(max(1, SIMILARITIES // len(features))):
+        cosine = directions[places] @ directions.T
+        cosine[torch.arange(len(places), device=places.device), places] = -torch.inf
+        found.append(cosine.topk(k, dim=1))
+    return Neighbours(torch.cat([one.values for one in found]).clamp_(-1, 1), torch.cat([one.indices for one in found]))
+
+
+def near_pairs(found: Neighbours, threshold: float) -> list[tuple[int, int, float]]:
+    """Pairs (i, j, cosine), i < j, whose cosine is at least ``threshold``, the most similar first; each image's pairs
+    are sought among its k neighbours."""
+    rows, columns = (found.cosine >= threshold).nonzero(as_tuple=True)
+    other = found.index[rows, columns]
+    values = found.cosine[rows, columns]
+    pairs = {
+        (min(i, j), max(i, j)): value
+        for i, j, value in zip(rows.tolist(), other.tolist(), values.tolist(), strict=True)
+    }
+    return sorted(((i, j, value) for (i, j), value in pairs.items()), key=lambda one: (-one[2], one[:2]))
+
+
+@dataclass(frozen=True)
+class Outlier:
+    index: int
+    distance: float
+    """mean of 1 - cosine to the k nearest others"""
+    deviations: float
+    """how far that lies above the median image's, in (scaled) median absolute deviations"""
+
+
+def outliers(found: Neighbours, count: int) -> list[Outlier]:
+    """The ``count`` images that are farthest from their nearest others, the farthest first.
+
+    The scale is 1.4826 times the median absolute deviation, the standard deviation of a normal distribution (Rousseeuw
+    and Croux 1993, Alternatives to the Median Absolute Deviation); 0 where all distances are equal.
+    """
+    distance = 1 - found.cosine.mean(dim=1)
+    middle = distance.median()
+    scale = 1.4826 * (distance - middle).abs().median()
+    deviations = (distance - middle) / scale if bool(scale > 0) else torch.zeros_like(distance)
+    order = distance.argsort(descending=True, stable=True)[:count].tolist()
+    return [Outlier(place, float(distance[place]), float(deviations[place])) for place in order]

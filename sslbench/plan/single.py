@@ -1,0 +1,72 @@
+"""One pretraining without a suite: a method, a data set, and the backbone where the method uses one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from sslbench.errors import UserError
+from sslbench.hooks.kinds import DatasetSpec, MethodSpec
+from sslbench.hooks.registry import Registry
+from sslbench.plan.cell import Choice, Pretraining
+from sslbench.plan.expand import choose, fingerprint_of, senseless
+from sslbench.plan.identity import harness_identity
+from sslbench.plan.reference import Reference, parse_reference
+from sslbench.plan.suite import RawSuite, check_layout
+
+PRETRAINED = "pretrained"
+"""the method that a folder or file given as a model stands for"""
+
+
+def model_reference(text: str, where: str = "--model") -> Reference:
+    """``NAME:key=value,...`` of a method, or the path of an exported folder or of a file with its configuration."""
+    if Path(text).expanduser().exists():
+        return Reference(PRETRAINED, {"path": text}, where)
+    return parse_reference(text, where)
+
+
+def chosen(kind: str, reference: Reference, registry: Registry) -> Choice:
+    """The plugin and its parameters. Raises UserError with one line for each mistake."""
+    try:
+        choice, mistakes = choose(kind, reference, registry, "default")
+    except UserError as error:
+        choice, mistakes = None, list(error.messages)
+    if choice is None:
+        raise UserError(*(f"{reference.where}: {line}" if reference.where else line for line in mistakes))
+    return choice
+
+
+def single(
+    method: Choice,
+    dataset: Choice,
+    backbone: Choice | None,
+    settings: Mapping[str, Any],
+    seed: int,
+) -> Pretraining:
+    """What is shared by all that is judged of this combination; ``settings`` are those of a suite's ``training``, with
+    device and precision resolved. ``backbone`` is left out where the method uses none.
+
+    Raises UserError where the combination makes no sense, or a setting is wrong.
+    """
+    layout, mistakes = check_layout(RawSuite("", "settings", {"training": dict(settings)}))
+    if layout is None:
+        raise UserError(*mistakes)
+    assert isinstance(method.spec, MethodSpec)
+    assert isinstance(dataset.spec, DatasetSpec)
+    used = backbone if "backbone" in method.spec.uses else None
+    reason = senseless(method, used, dataset)
+    if reason:
+        raise UserError(reason)
+    return Pretraining(
+        method,
+        dataset,
+        used,
+        None,
+        None,
+        seed,
+        layout.training,
+        dataset.spec.fingerprint(dataset.params),
+        harness_identity(),
+        fingerprint_of(method),
+    )

@@ -1,0 +1,167 @@
+"""The commands for a user's own images, as they are typed."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import shutil
+
+import numpy as np
+import pytest
+import timm
+import torch
+from PIL import Image
+from safetensors.torch import save_file
+
+from sslbench.cli.main import call
+from sslbench.execute import recipe
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
+    monkeypatch.setattr(recipe, "SCRATCH_EPOCHS", (1, 1))
+
+
+@pytest.fixture
+def photos(tmp_path):
+    for place, name in enumerate(("cat", "dog")):
+        (tmp_path / "photos" / name).mkdir(parents=True)
+        for number in range(8):
+            noise = np.random.default_rng(10 * place + number).integers(0, 90, (16, 16, 3))
+            noise[..., place] += 150
+            Image.fromarray(noise.astype(np.uint8)).save(tmp_path / f"photos/{name}/{number}.png")
+    return tmp_path / "photos"
+
+
+@pytest.fixture
+def model(tmp_path):
+    """Below the current folder, where it is found unasked."""
+    arguments = {"img_size": 16, "patch_size": 8, "embed_dim": 24, "depth": 1, "num_heads": 2}
+    (tmp_path / "mine").mkdir()
+    torch.manual_seed(0)
+    net = timm.create_model("vit_tiny_patch16_224", num_classes=0, **arguments)
+    save_file(net.state_dict(), tmp_path / "mine/model.safetensors")
+    cfg = {"input_size": [3, 16, 16], "mean": [0.5] * 3, "std": [0.25] * 3, "crop_pct": 1.0}
+    config = {"architecture": "vit_tiny_patch16_224", "model_args": arguments, "pretrained_cfg": cfg, "sslbench": {}}
+    (tmp_path / "mine/config.json").write_text(json.dumps(config))
+    return tmp_path / "mine"
+
+
+def said(capsys, *arguments):
+    code = call([str(one) for one in arguments])
+    out, err = capsys.readouterr()
+    return code, out, err
+
+
+def test_a_recipe_then_predictions(capsys, photos, model):
+    code, out, _ = said(capsys, "recipe", "photos")
+    assert code == 0
+    lines = out.splitlines()
+    assert lines[0] == ("photos: 2 classes, 12 images to learn from, 4 to judge on (a held-out fifth of each class)")
+    (row,) = [line for line in lines if line.startswith("*")]
+    assert row.split()[:3] == ["*mine", "100.0", "100.0"]
+    assert any(line.startswith(" from scratch (convnet-small, 1 epoch)") for line in lines)
+    assert "Stop here: a linear layer on the frozen model is enough" in out
+    assert lines[-2:] == ["Next:", "  sslbench predict sslbench-results/recipe/head NEW_IMAGES"]
+    assert max(map(len, lines)) <= 120
+
+    head = "sslbench-results/recipe/head"
+    code, out, _ = said(capsys, "predict", head, "photos/cat", "photos/dog/0.png", "--format", "json")
+    data = json.loads(out)
+    assert (code, data["schema"]) == (0, 1)
+    assert [row["label"] for row in data["predictions"]] == ["cat"] * 8 + ["dog"]
+    assert all(sum(row["probabilities"].values()) == pytest.approx(1) for row in data["predictions"])
+    code, out, _ = said(capsys, "predict", head, "photos/dog", "--format", "csv", "--unsure-first")
+    rows = list(csv.DictReader(io.StringIO(out)))
+    assert [*rows[0]] == ["path", "label", "probability", "p(cat)", "p(dog)"]
+    assert {row["label"] for row in rows} == {"dog"}
+    shares = [float(row["probability"]) for row in rows]
+    assert shares == sorted(shares)
+    code, out, _ = said(capsys, "predict", head, "photos/dog/0.png")
+    assert out.splitlines()[0].split() == ["image", "label", "%", "next", "%"]
+
+    (photos / "dog/bad.png").write_text("")
+    code, out, err = said(capsys, "predict", head, "photos/dog/0.png", "photos/dog/bad.png")
+    assert code == 1
+    assert "photos/dog/0.png" in out
+    assert "sslbench: photos/dog/bad.png: cannot be read, not labelled" in err
+
+
+def test_a_recipe_as_json(capsys, photos, model):
+    code, out, _ = said(capsys, "recipe", "photos", "-m", "mine", "--no-scratch", "--format", "json")
+    data = json.loads(out)
+    assert (code, data["schema"], data["chosen"]) == (0, 1, 0)
+    assert data["folder"]["classes"] == ["cat", "dog"]
+    assert data["models"][0]["linear"] == 1.0
+    assert data["advice"]["verdict"] == "stop"
+    assert data["command"][:2] == ["sslbench", "predict"]
+
+
+def test_images_without_labels(capsys, photos, model):
+    shutil.copy(photos / "cat/0.png", photos / "dog/same.png")
+    code, out, _ = said(capsys, "recipe", "photos", "--unlabelled")
+    assert code == 0
+    for words in (
+        "photos: 17 images without labels",
+        "Equal files: 1 groups of 2 images\n  cat/0.png = dog/same.png",
+        "1.000  cat/0.png  dog/same.png",
+        "Unlike all others",
+        "Nearest neighbours of some images:",
+        "What follows is by the features of mine.",
+    ):
+        assert words in out
+    code, out, _ = said(capsys, "recipe", "photos/cat", "--format", "json")
+    data = json.loads(out)
+    assert (code, data["images"], data["equal_files"]) == (0, 8, [])
+    assert set(data["models"][0]["metrics"]) >= {"spread"}
+
+
+def test_features_in_a_file(capsys, photos, model, tmp_path):
+    code, out, _ = said(capsys, "embed", "photos", "-m", "mine", "-o", "features.npz")
+    assert (code, out) == (0, "features.npz: 16 images, 24 features, 2 classes\n")
+    with np.load(tmp_path / "features.npz") as found:
+        assert found["features"].shape == (16, 24)
+    code, out, _ = said(capsys, "embed", "digits", "-m", "raw-pixels", "-o", "digits.parquet")
+    assert (code, out) == (0, "digits.parquet: 1,797 images, 192 features, 10 classes\n")
+
+
+def test_a_trained_encoder_is_exported_and_run_again(capsys, tmp_path):
+    small = ("-b", "convnet-small:width=4", "-e", "knn", "--epochs", "1", "--set", "train_images=64", "--out", "runs")
+    assert said(capsys, "run", "-m", "simclr", *small)[0] == 0
+    code, out, _ = said(capsys, "export", "runs", "--where", "method=simclr", "-o", "model")
+    assert code == 0
+    assert out.splitlines()[0].startswith("simclr affine convnet-small digits seed 0: 16 features, ")
+    assert "sslbench run -m pretrained:path=model" in out
+    code, out, _ = said(capsys, "run", "-m", "pretrained:path=model", *small, "--format", "json")
+    assert (code, json.loads(out)["records"][0]["features"]["dim"]) == (0, 16)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("recipe", "nowhere"), "nowhere: no such folder"),
+        (("recipe", "file.txt"), "file.txt: is a file, not a folder"),
+        (("recipe", "empty"), "images: empty holds no image"),
+        (("recipe", "empty", "--labels", "l.csv", "--unlabelled"), "--labels and --unlabelled: give one of them"),
+        (("recipe", "empty", "--labels", "none.csv"), "none.csv cannot be read: "),
+        (("recipe", "empty", "-m", "simclr"), "--model: simclr has to be trained first"),
+        (("recipe", "empty", "-m", "simclrr"), "unknown method 'simclrr'; did you mean 'simclr'?"),
+        (("recipe", "empty", "--device", "tpu"), "--device 'tpu': allowed are auto, cpu, cuda"),
+        (("predict", "empty", "file.txt"), "empty: holds no head that `sslbench recipe` wrote"),
+        (("embed", "digits", "-m", "raw-pixels", "-o", "a.csv"), "allowed: .parquet, .npz, .safetensors"),
+        (("embed", "digit", "-m", "raw-pixels", "-o", "a.npz"), "unknown dataset 'digit'; did you mean 'digits'?"),
+        (("embed", "digits", "-m", "random-init", "-b", "nope", "-o", "a.npz"), "--backbone: unknown backbone 'nope'"),
+        (("export", "empty", "-o", "out"), "empty: holds no results"),
+    ],
+)
+def test_a_mistake_is_one_line_and_exit_code_2(capsys, tmp_path, arguments, words):
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "file.txt").write_text("")
+    code, out, err = said(capsys, *arguments)
+    assert (code, out) == (2, "")
+    assert words in err
+    assert len(err.splitlines()) == 1
+    assert err.startswith("sslbench: error: ")
