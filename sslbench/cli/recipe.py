@@ -33,9 +33,9 @@ from sslbench.cli.options import feature_options
 @click.option(
     "--threshold",
     type=click.FloatRange(0, 1),
-    default=0.95,
+    default=0.85,
     show_default=True,
-    help="Cosine from which on unlabelled images are near duplicates.",
+    help="Cosine of whitened features from which on unlabelled images are near duplicates.",
 )
 @feature_options("sslbench-results/recipe")
 @click.option(

