@@ -19,6 +19,7 @@ from sslbench.execute.look import Folder, look, plural
 from sslbench.execute.models import available
 from sslbench.execute.scheduler import Request, run
 from sslbench.hooks.contracts import EvaluationData, FeatureSet, Split
+from sslbench.hooks.kinds import DatasetSpec
 from sslbench.hooks.registry import Registry
 from sslbench.plan.reference import Reference
 from sslbench.plan.single import chosen
@@ -95,6 +96,12 @@ class Kitchen:
         given = {"labels": str(self.labels)} if self.labels else {}
         return folder_reference(self.root, size, labelled=True, **given)
 
+    def check(self) -> None:
+        """Raises UserError for a folder or a table that is not laid out as a data set; reads no image."""
+        found = chosen("dataset", self.dataset(SIZE), self.registry)
+        assert isinstance(found.spec, DatasetSpec)
+        found.spec.fingerprint(found.params)
+
     def frozen(self, model: Model, size: int) -> Frozen:
         return Frozen(model, chosen("dataset", self.dataset(size), self.registry), self.settings, self.listen)
 
@@ -129,7 +136,7 @@ def recipe(
     Raises UserError for a folder that holds nothing to learn from, and for a model that is not there.
     """
     kitchen = Kitchen(root, labels, settings, registry, listen)
-    kitchen.dataset(SIZE)
+    kitchen.check()
     had = available(registry, settings.download) if not models else None
     found = [Model.found(one, registry) for one in (had.references if had else models)]
     sizes = [reading_size(model, settings) for model in found]
