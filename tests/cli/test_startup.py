@@ -29,7 +29,7 @@ def test_help_and_list_import_neither_torch_nor_pandas_nor_pydantic(arguments):
     assert modules.isdisjoint({"torch", "pandas", "numpy", "pydantic", "rich", "pluggy", "sslbench_plugins"})
 
 
-@pytest.mark.parametrize("command", ["run", "plan", "results", "compare", "show", "plugins", "doctor"])
+@pytest.mark.parametrize("command", ["run", "plan", "results", "compare", "show", "plugins", "doctor", "speed"])
 def test_the_help_of_a_command_is_light_too(command):
     code, modules = imported(command, "--help")
     assert code == 0
