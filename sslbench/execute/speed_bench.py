@@ -181,18 +181,18 @@ class SpeedBench:
         """On a CPU without what other programs took of the stepping thread's time, where the system tells."""
         return undisturbed_clock() if self.device.type == "cpu" else clock_for(self.device)
 
-    def _foreseen(self, row: SpeedRow) -> Foreseen:
+    def foreseen_of(self, row: SpeedRow) -> Foreseen:
         if row.key not in self.foreseen:
             self.foreseen[row.key] = foresee(row)
         return self.foreseen[row.key]
 
     def _has_room(self, row: SpeedRow) -> bool:
-        need, there = self._foreseen(row).state_bytes, available_bytes(self.device)
+        need, there = self.foreseen_of(row).state_bytes, available_bytes(self.device)
         return need is None or there is None or need + 1.2 * self.largest_activations < 0.9 * there
 
     def _ready(self, one: Measured, round_seconds: float) -> Ready | None:
         """Build a row and warm it up; None, with the reason in ``one``, where that cannot be."""
-        foreseen = self._foreseen(one.row)
+        foreseen = self.foreseen_of(one.row)
         why = self.afford(one.row, foreseen, round_seconds)
         if why is not None:
             one.status, one.reason = "skipped", why
@@ -214,7 +214,7 @@ class SpeedBench:
     def _note(self, one: Measured, built: Resident, warm: WarmUp, before: int) -> None:
         method = built.method
         one.status, one.reason, one.trace = "done", None, None
-        one.flops_per_image = self._foreseen(one.row).flops_per_image
+        one.flops_per_image = self.foreseen_of(one.row).flops_per_image
         if one.flops_per_image is None:  # it could not be built without numbers; perhaps it can be counted
             labels = built.labels is not None
             one.flops_per_image = step_flops_per_image(method, built.batch_size, one.row.mask_ratio, labels)
