@@ -138,6 +138,16 @@ def test_whether_loss_ranks_epochs_is_judged_by_curves(tops, verdict):
     assert pretext_loss([trained("simclr", 0.25, 0.4, curve=curve[:3])])[1]["verdict"] == NOT_MEASURED
 
 
+def test_the_curves_of_a_seed_are_judged_together():
+    def points(tops):
+        return [{"loss": 1 / place, "metrics": {"knn_top1": {"value": top}}} for place, top in enumerate(tops, 1)]
+
+    rising, falling = points((0.1, 0.2, 0.3, 0.4)), points((0.4, 0.3, 0.2, 0.1))
+    row = pretext_loss([trained("simclr", 0.25, 0.4, curve=rising), trained("byol", 0.3, 0.1, curve=falling)])[1]
+    assert row["verdict"] == "holds"
+    assert row["measured"].startswith("rank correlation 0 (-1 to 1)")
+
+
 def test_negatives_are_counted_in_the_loss(monkeypatch):
     row = negatives(Registry())
     assert row["verdict"] == "holds"
