@@ -159,7 +159,7 @@ class SpeedView:
         among = [r for row, one in pairs for r in (row, self.by_cell.get(one["cell"], row))]
         cells = {
             "row": [self.who(row, among) for row, _ in pairs],
-            "against": [" = ".join(one["baselines"]) for _, one in pairs],
+            "against": [" =\n".join(one["baselines"]) for _, one in pairs],
             "times as fast (95%)": [
                 f"{one['ratio']:.2f} ({one['low']:.2f} to {one['high']:.2f})"
                 + ("" if one["differs"] else " no difference")
