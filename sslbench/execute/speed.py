@@ -29,6 +29,8 @@ Listen = Callable[[Event], None]
 OUT = Path("sslbench-results")
 HALF = 0.5
 """of the ceiling: how fast a row is taken to be before any was measured"""
+WARMING = 0.03
+"""of a suite's time: how long one row may warm up beyond its first ten steps"""
 
 
 @dataclass(frozen=True)
@@ -126,7 +128,14 @@ class SpeedSession:
         self.ceilings: Ceilings = ceilings(settings.device, machine_facts()["processor"], self.say)
         self.began = time.monotonic()
         self.bench = SpeedBench(
-            self.device, settings.warmup, settings.steps, self.say, self.afford, self.seconds_for, self.dataset
+            self.device,
+            settings.warmup,
+            settings.steps,
+            self.say,
+            self.afford,
+            self.seconds_for,
+            self.dataset,
+            None if plan.seconds is None else WARMING * plan.seconds,
         )
         self.waiting: list[SpeedRow] = []
         self.datasets: dict[str, Any] = {}
@@ -198,8 +207,8 @@ class SpeedSession:
         if cost <= self.left:
             return None
         return (
-            f"left out: it takes about {max(1, round(cost))} s, and {max(0.0, self.left):.0f} s of"
-            f" {self.plan.seconds:g} are left (--seconds)"
+            f"left out: with what is not timed yet it takes about {max(1, round(cost))} s, and"
+            f" {max(0.0, self.left):.0f} s of {self.plan.seconds:g} are left (--seconds)"
         )
 
     def seconds_for(self) -> float | None:

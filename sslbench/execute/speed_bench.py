@@ -115,7 +115,8 @@ def foresee(row: SpeedRow) -> Foreseen:
 
 
 class SpeedBench:
-    """Measures groups of rows. ``afford`` says, before a row is built, whether its time is still there."""
+    """Measures groups of rows. ``afford`` says, before a row is built, whether its time is still there;
+    ``warm_seconds``: after how long a row need not become steady any more."""
 
     def __init__(
         self,
@@ -126,9 +127,11 @@ class SpeedBench:
         afford: Callable[[SpeedRow, Foreseen, float], str | None],
         seconds_for: Callable[[], float | None],
         datasets: Callable[[SpeedRow], Any],
+        warm_seconds: float | None = None,
     ) -> None:
         self.device, self.warmup, self.steps = device, warmup, steps
         self.say, self.afford, self.seconds_for, self.datasets = say, afford, seconds_for, datasets
+        self.warm_seconds = warm_seconds
         self.foreseen: dict[str, Foreseen] = {}
         self.largest_activations = 0
         self.rates: dict[str, float] = {}
@@ -203,7 +206,7 @@ class SpeedBench:
         try:
             built = build(one.row, self.device)
             arm = built.arm()
-            warm = warm_up(arm, self.warmup, self.seconds_for())
+            warm = warm_up(arm, self.warmup, self.warm_seconds)
         except Exception as error:
             self._failed(one, error)
             release_unused(self.device)

@@ -12,9 +12,11 @@ from typing import Any
 from sslbench.report.figures import NOTHING, median_and_iqr, percent, three_digits
 from sslbench.report.grid import Column, markdown, terminal
 from sslbench.report.rows import as_text, differing
+from sslbench.report.view import broken
 from sslbench.store.record import clean
 
-WIDTH = 120
+WIDTH, LONGEST, NARROW = 120, 25, 17
+"""characters of a line; of one in the column that names rows; of one in columns of other words"""
 KINDS = ("backbone", "method", "augmentation", "dataset")
 """Plugins that say which row it is; the masking is told by what it hides."""
 PLAIN = ("batch_size", "precision", "compile")
@@ -54,7 +56,7 @@ def render_speed(records: Sequence[Record], fmt: str, suite: str) -> str:
     if view.rows:
         parts.append(table(view.columns()))
     if view.compared:
-        parts.append(table(view.comparisons()))
+        parts.append(table(view.comparisons(wide=fmt == "markdown")))
     parts += view.below()
     return "\n\n".join(part if "\n" in part or fmt == "markdown" else wrapped(part) for part in parts)
 
@@ -153,16 +155,17 @@ class SpeedView:
             cells["largest batch"] = [str(limit.get("batch") or NOTHING) for limit in limits]
         return cells
 
-    def comparisons(self) -> list[Column]:
-        """Each row against each of its baselines."""
+    def comparisons(self, wide: bool) -> list[Column]:
+        """Each row against each of its baselines; long words on several lines, but for ``wide``."""
         pairs = self.compared
+        long, narrow = (0, 0) if wide else (LONGEST, NARROW)
         among = [r for row, one in pairs for r in (row, self.by_cell.get(one["cell"], row))]
         cells = {
-            "row": [self.who(row, among) for row, _ in pairs],
-            "against": [" = ".join(one["baselines"]) for _, one in pairs],
+            "row": [broken(self.who(row, among), long) for row, _ in pairs],
+            "against": [" =\n".join(broken(name, narrow) for name in one["baselines"]) for _, one in pairs],
             "times as fast (95%)": [
                 f"{one['ratio']:.2f} ({one['low']:.2f} to {one['high']:.2f})"
-                + ("" if one["differs"] else " no difference")
+                + ("" if one["differs"] else "\nno difference")
                 for _, one in pairs
             ],
             "noise %": [percent(one["noise_floor"]) for _, one in pairs],
@@ -171,7 +174,8 @@ class SpeedView:
         }
         if any(one["published"] for _, one in pairs):
             cells["published"] = [
-                "; ".join(f"{p['ratio']:g} ({p['words']})" for p in one["published"]) or NOTHING for _, one in pairs
+                "\n".join(broken(f"{p['ratio']:g} ({p['words']})", narrow) for p in one["published"]) or NOTHING
+                for _, one in pairs
             ]
         statements = {one["statement"] for _, one in pairs} - {None}
         if statements:
