@@ -10,11 +10,12 @@ import pytest
 import torch
 
 from sslbench.measure.machine import torch_facts
-from sslbench.measure.undisturbed import UndisturbedClock, open_queue, waited_ns
+from sslbench.measure.undisturbed import UndisturbedClock, open_queue, stamp
 from sslbench.report.grid import Column, terminal
 
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 QUEUE = open_queue() if UndisturbedClock.works() else None
+REPEATS = 21
 REFERENCE_SECONDS = 0.01
 """what the reference work is said to take where times are relative to it"""
 TOLD = pytest.StashKey[list[str]]()
@@ -38,8 +39,10 @@ def seconds():
     if DEVICE.type == "cuda":
         torch.cuda.synchronize()
         return time.perf_counter()
-    now = time.perf_counter()
-    return now if QUEUE is None else now - waited_ns(QUEUE) / 1e9
+    if QUEUE is None:
+        return time.perf_counter()
+    now, waited = stamp(QUEUE)
+    return (now - waited) / 1e9
 
 
 def relative_timer():
@@ -52,11 +55,11 @@ def relative_timer():
     def measure_unit():
         nonlocal unit
         taken = []
-        for _ in range(9):
+        for _ in range(REPEATS):
             began = seconds()
             reference()
             taken.append(seconds() - began)
-        unit = sorted(taken)[4] / REFERENCE_SECONDS
+        unit = sorted(taken)[REPEATS // 2] / REFERENCE_SECONDS
 
     relative_seconds.measure_unit = measure_unit
     return relative_seconds

@@ -140,7 +140,7 @@ def test_all_but_the_backbone(benchmark, name):
         return loss
 
     benchmark.group = f"all but the backbone, {IMAGES} images"
-    assert torch.isfinite(benchmark.pedantic(step, rounds=5, warmup_rounds=1))
+    assert torch.isfinite(benchmark.pedantic(step, rounds=20, warmup_rounds=1))
 
 
 def logits():

@@ -13,10 +13,10 @@ import pytest
 import torch
 from torch import nn
 
-from sslbench.hooks.contracts import Progress, Split
+from sslbench import Progress
 from sslbench.hooks.registry import Registry
-from sslbench.train.data import Batch, Judged
-from sslbench.train.pretrain import Pretraining, Schedule
+from sslbench.train.pretrain import Schedule
+from sslbench.train.step import TrainingStep
 
 REGISTRY = Registry()
 BATCH, SIZE = 32, 32
@@ -53,24 +53,12 @@ def ours(name, backbone, precision="fp32"):
     params = spec.params(**GIVEN[name])
     ratio = 0.75 if "masking" in spec.uses else None
     method = spec.build(params, backbone=backbone, image_size=SIZE, mask_ratio=ratio)
-    split = Split(torch.zeros(4 * BATCH, 3, SIZE, SIZE, dtype=torch.uint8))
-    data = Judged(split, split, 0, SIZE, (0.5,) * 3, (0.25,) * 3)
-    masking, augmentation = REGISTRY.get("masking", "random"), REGISTRY.get("augmentation", "none")
-    run = Pretraining(
-        method,
-        params,
-        data,
-        augmentation.build(augmentation.params()),
-        masking.build(masking.params()),
-        ratio,
-        Schedule(1, BATCH, 0, torch.device("cpu"), precision=precision),
-    )
+    masking = REGISTRY.get("masking", "random")
+    schedule = Schedule(10, BATCH, 0, torch.device("cpu"), precision=precision)
+    step = TrainingStep(method.train(), params, schedule, BATCH, 100, masking.build(masking.params()), ratio)
     generator = torch.Generator().manual_seed(1)
     views = [torch.randn(BATCH, 3, view.size, view.size, generator=generator) for view in method.views]
-    run.views = lambda images, generator: views
-    batch, progress = Batch(split.images[:BATCH]), Progress(100, 1000, 1, 10)
-    method.train()
-    return views, lambda: run._train_step(batch, progress)
+    return views, lambda: step(views, None, Progress(100, 1000, 1, 10))
 
 
 class Lean:

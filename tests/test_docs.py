@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+import json
 import re
 import subprocess
 import sys
@@ -17,9 +18,13 @@ from sslbench.cli.main import COMMANDS
 from sslbench.hooks.catalogue import KINDS, Catalogue
 from sslbench.hooks.kinds import SPEC_OF_HOOK
 from sslbench.hooks.registry import Registry
+from sslbench.measure.flops import step_flops_per_image
 from sslbench.plan.expand import Overrides, resolve_suite
+from sslbench.plan.speed_rows import plan_speed
+from sslbench.plan.speed_suite import SpeedSettings, read_speed_suite
 from sslbench.plan.suite import RawSuite, Training, builtin_suites
 from sslbench.report.measured import SPEEDS
+from sslbench.report.speed import LEGEND as SPEED_COLUMNS
 from sslbench.testing import pytest_plugin
 from sslbench.testing.conformance import problems
 from sslbench.testing.fakes import judged_scenes
@@ -32,6 +37,7 @@ README = (ROOT / "README.md").read_text()
 PLUGINS = (ROOT / "docs/plugins.md").read_text()
 DATASETS = (ROOT / "docs/datasets.md").read_text()
 GATES = (ROOT / "docs/gates.md").read_text()
+SPEED = (ROOT / "docs/speed.md").read_text()
 SUITES = (ROOT / "docs/suites.md").read_text()
 SIMULATORS = (ROOT / "docs/simulators.md").read_text()
 EVALUATORS = (ROOT / "docs/evaluators.md").read_text()
@@ -181,14 +187,13 @@ ON_FEATURES = ("few-label", "invariance", "knn", "label-free", "linear-probe", "
 
 
 def test_sections_of_evaluators_are_installed_ones_in_order():
-    titles = re.findall(r"^## (.*)$", EVALUATORS, flags=re.MULTILINE)
-    assert titles == sorted(titles)
-    assert set(ON_FEATURES) <= set(titles) <= set(Catalogue.installed().names("evaluator"))
+    titles = re.findall(r"^## `(.*)`$", EVALUATORS, flags=re.MULTILINE)
+    assert titles == sorted(Catalogue.installed().names("evaluator"))
 
 
 @pytest.mark.parametrize("name", ON_FEATURES)
 def test_an_evaluator_is_documented_with_all_its_metrics_and_presets(name):
-    text = next(part for part in EVALUATORS.split("\n## ") if part.partition("\n")[0] == name)
+    text = next(part for part in EVALUATORS.split("\n## ") if part.partition("\n")[0] == f"`{name}`")
     told = set(re.findall(r"`([\w@%]+)`", text))
     spec = Registry().get("evaluator", name)
     given = {"shares": [0.1, 1]} if name == "few-label" else {}
@@ -230,6 +235,68 @@ def test_the_python_about_simulators_runs():
     exec(source, names)
     assert len(names["frame"]) >= 12
     assert set(names["verdicts"].values()) <= {"holds", "fails", "undecided"}
+
+
+def test_every_setting_of_a_speed_suite_is_documented_with_its_default():
+    rows = dict(re.findall(r"^\| `(\w+)` \| (.*?) \|", SPEED, flags=re.MULTILINE))
+    assert set(rows) == set(SpeedSettings.model_fields)
+    for name, field in SpeedSettings.model_fields.items():
+        assert rows[name] == ("none" if field.default is None else json.dumps(field.default)), name
+
+
+def test_the_speed_suite_of_the_documentation_is_without_mistakes(tmp_path):
+    (text,) = blocks(SPEED, "toml")
+    (tmp_path / "mine.toml").write_text(text)
+    raw, layout = read_speed_suite(str(tmp_path / "mine.toml"), {"device": "cpu"})
+    plan = plan_speed(raw, layout, {}, Registry())
+    assert len(plan.rows) == 2 * 2 * 2
+    assert len(plan.pairs) == 4
+
+
+@pytest.mark.parametrize("suite", builtin_suites("speed_suites"))
+def test_every_builtin_speed_suite_is_documented(suite):
+    assert f"## The suite `{suite}`" in SPEED
+
+
+def test_every_column_of_a_speed_table_is_documented():
+    columns = [
+        name
+        for row in re.findall(r"^\| ([\w %/()-]+(?:, [\w %]+)?) \|", SPEED, flags=re.MULTILINE)
+        for name in row.split(", ")
+    ]
+    assert {*SPEED_COLUMNS, "times as fast", "noise %", "FLOP bound", "of bound %", "published"} <= set(columns)
+
+
+def test_the_commands_about_speed_have_options_that_exist():
+    from sslbench.cli.speed import command
+
+    known = {option for parameter in command.params for option in parameter.opts}
+    lines = [line.partition("#")[0] for block in blocks(SPEED, "bash") for line in block.splitlines()]
+    for line in lines:
+        assert line.startswith("sslbench speed")
+        assert set(re.findall(r"(?<!\S)--?[a-z][a-z-]*", line)) <= known, line
+
+
+def test_the_flops_of_the_documentation_are_counted():
+    row = re.search(r"^\| ViT-Ti/16 \| ([\d.]+), ([\d.]+) \|.*?\| ([\d.]+) \|", SPEED, flags=re.MULTILINE)
+    mae, vit = Registry().get("method", "mae"), Registry().get("backbone", "vit")
+    counted = []
+    for tokens in (True, False):
+        backbone = vit.build(vit.params(size="tiny"), image_size=224)
+        given = mae.params(decoder_depth=1, mask_tokens_in_encoder=tokens)
+        method = mae.build(given, backbone=backbone, image_size=224, mask_ratio=0.75)
+        counted.append(step_flops_per_image(method, 2, 0.75) / 1e9)
+    assert [float(row[1]), float(row[2])] == [pytest.approx(value, abs=0.06) for value in counted]
+    assert counted[0] / counted[1] == pytest.approx(1.95, abs=0.02)
+
+
+def test_the_python_about_speed_runs(capsys):
+    (source,) = blocks(SPEED, "python")
+    names: dict[str, object] = {}
+    exec(source, names)
+    assert names["timing"].images_per_second > 0
+    assert names["found"].low <= names["found"].ratio <= names["found"].high
+    assert capsys.readouterr().out
 
 
 def test_the_python_of_the_documentation_runs(tmp_path, monkeypatch):

@@ -50,9 +50,9 @@ def command(dataset: str, model: str, backbone: str | None, out: Path, size: int
 
     registry = default_registry()
     found = Model.found(model_reference(model), registry, parse_reference(backbone, "--backbone") if backbone else None)
-    side = size or reading_size(found, settings)
+    reference = dataset_reference(dataset, lambda: size or reading_size(found, settings))
     with Display() as display:
-        frozen = Frozen(found, chosen("dataset", dataset_reference(dataset, side), registry), settings, display.hear)
+        frozen = Frozen(found, chosen("dataset", reference, registry), settings, display.hear)
         features = embedded(frozen)
     write(features, out)
     labelled = "without labels" if features.labels is None else f"{len(features.classes)} classes"

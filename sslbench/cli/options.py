@@ -58,15 +58,18 @@ def suite_options(function: Callable[..., Any]) -> Callable[..., Any]:
     return function
 
 
-def feature_options(cache: str, *, cached: bool = True) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Where and how features are made, and the folder they are kept in, where they are."""
+def feature_options(
+    folder: str = "", flag: str = "--cache", what: str = "Folder that features are kept in."
+) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Where and how features are made, and the folder that keeps ``what``; none without a default for it."""
     keep = click.option(
-        "--cache",
+        flag,
+        "cache",
         type=click.Path(path_type=Path, file_okay=False),
-        default=Path(cache),
+        default=Path(folder),
         metavar="DIR",
         show_default=True,
-        help="Folder that features are kept in.",
+        help=what,
     )
     decorators = [
         click.option("--device", default="auto", metavar="NAME", help="auto, cpu, cuda or cuda:N."),
@@ -76,7 +79,7 @@ def feature_options(cache: str, *, cached: bool = True) -> Callable[[Callable[..
             default="auto",
             help="Of the features.",
         ),
-        *([keep] if cached else []),
+        *([keep] if folder else []),
         click.option("--download", is_flag=True, help="Allow data sets and models to be fetched."),
     ]
 

@@ -22,7 +22,7 @@ from sslbench.cli.options import feature_options
     show_default=True,
     help="Of the answer.",
 )
-@feature_options("sslbench-results/features", cached=False)
+@feature_options()
 def command(head: Path, images: tuple[Path, ...], unsure_first: bool, format_: str, **options: Any) -> int:
     """Label IMAGES, files or folders of them, by HEAD, the folder of a head that `sslbench recipe` fitted.
 

@@ -33,11 +33,11 @@ from sslbench.cli.options import feature_options
 @click.option(
     "--threshold",
     type=click.FloatRange(0, 1),
-    default=0.95,
+    default=0.85,
     show_default=True,
-    help="Cosine from which on unlabelled images are near duplicates.",
+    help="Cosine of whitened features from which on unlabelled images are near duplicates.",
 )
-@feature_options("sslbench-results/recipe")
+@feature_options("sslbench-results/recipe", "--out", "Folder for results, features and the fitted head.")
 @click.option(
     "--format",
     "format_",
@@ -59,8 +59,8 @@ def command(
     """Say what to do with the images in FOLDER: features, k-NN, linear probe, few labels, and what next.
 
     FOLDER has one folder a class, or train/ and test/ with one folder a class in each, or --labels says them. Without
-    labels: how features spread, near duplicates, odd images, nearest neighbours. The fitted head is kept below --cache
-    for `sslbench predict`.
+    labels: how features spread, near duplicates, odd images, nearest neighbours. The fitted head is kept in --out for
+    `sslbench predict`.
     """
     from sslbench.errors import UserError
 

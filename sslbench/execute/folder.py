@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +17,14 @@ SIZE = 64
 """pixels, for models that do not say what they want"""
 
 
-def dataset_reference(text: str, size: int) -> Reference:
-    """``NAME:key=value,...``, or a folder: ``imagefolder`` where it has folders in it, else ``images``."""
+def dataset_reference(text: str, size: Callable[[], int]) -> Reference:
+    """``NAME:key=value,...``, or a folder: ``imagefolder`` where it has folders in it, else ``images``, read at
+    ``size()``."""
     folder = Path(text).expanduser()
     if not folder.exists() and "/" not in text.partition(":")[0]:
         return parse_reference(text)
-    return folder_reference(folder, size, labelled=has_folders(folder))
+    labelled = has_folders(folder)
+    return folder_reference(folder, size(), labelled=labelled)
 
 
 def folder_reference(folder: Path, size: int, *, labelled: bool, **given: Any) -> Reference:

@@ -19,6 +19,7 @@ from sslbench.execute.look import Folder, look, plural
 from sslbench.execute.models import available
 from sslbench.execute.scheduler import Request, run
 from sslbench.hooks.contracts import EvaluationData, FeatureSet, Split
+from sslbench.hooks.kinds import DatasetSpec
 from sslbench.hooks.registry import Registry
 from sslbench.plan.reference import Reference
 from sslbench.plan.single import chosen
@@ -39,6 +40,8 @@ SCRATCH_IMAGES = 60_000
 """that the network trained from scratch sees at the most, all epochs together"""
 SCRATCH_EPOCHS = (3, 30)
 """fewest and most"""
+ALL = ("--set", "train_images=null")
+"""the default suite takes part of a large set, for speed"""
 HEAD = "head"
 """folder of the fitted head, below that of the results"""
 
@@ -93,6 +96,12 @@ class Kitchen:
         given = {"labels": str(self.labels)} if self.labels else {}
         return folder_reference(self.root, size, labelled=True, **given)
 
+    def check(self) -> None:
+        """Raises UserError for a folder or a table that is not laid out as a data set; reads no image."""
+        found = chosen("dataset", self.dataset(SIZE), self.registry)
+        assert isinstance(found.spec, DatasetSpec)
+        found.spec.fingerprint(found.params)
+
     def frozen(self, model: Model, size: int) -> Frozen:
         return Frozen(model, chosen("dataset", self.dataset(size), self.registry), self.settings, self.listen)
 
@@ -127,7 +136,7 @@ def recipe(
     Raises UserError for a folder that holds nothing to learn from, and for a model that is not there.
     """
     kitchen = Kitchen(root, labels, settings, registry, listen)
-    kitchen.dataset(SIZE)
+    kitchen.check()
     had = available(registry, settings.download) if not models else None
     found = [Model.found(one, registry) for one in (had.references if had else models)]
     sizes = [reading_size(model, settings) for model in found]
@@ -257,8 +266,8 @@ def next_command(kitchen: Kitchen, advice: Advice, model: Model | None, size: in
     if advice.verdict == "fine-tune" and model is not None:
         there = FINE_TUNE in kitchen.registry.names("evaluator")
         methods = ["-m", str(model.reference), *([] if there else ["-m", SCRATCH])]
-        judges = ["-e", FINE_TUNE, "-e", PROBE] if there else ["-e", PROBE]
-        return ("sslbench", "run", "-d", str(kitchen.dataset(size)), *methods, *judges)
+        judges = ["-e", f"{FINE_TUNE}:preset=default", "-e", PROBE] if there else ["-e", PROBE]
+        return ("sslbench", "run", "-d", str(kitchen.dataset(size)), *methods, *judges, *ALL)
     if advice.verdict == "another model" and not kitchen.settings.download:
         return ("sslbench", "recipe", *folder, "--download")
-    return ("sslbench", "run", "-d", str(kitchen.dataset(SIZE)), "-m", "simclr", "-m", "random-init", "-e", PROBE)
+    return ("sslbench", "run", "-d", str(kitchen.dataset(SIZE)), "-m", "simclr", "-m", "random-init", "-e", PROBE, *ALL)

@@ -198,7 +198,7 @@ class SpeedSession:
         if cost <= self.left:
             return None
         return (
-            f"left out: it takes about {cost:.0f} s, and {max(0.0, self.left):.0f} s of"
+            f"left out: it takes about {max(1, round(cost))} s, and {max(0.0, self.left):.0f} s of"
             f" {self.plan.seconds:g} are left (--seconds)"
         )
 
@@ -207,7 +207,7 @@ class SpeedSession:
         if self.left is None:
             return None
         passes = self.layout.speed.warmup + 3 * LEAST_ROUNDS
-        later = sum(passes * self.step_seconds(row, self.bench._foreseen(row)) for row in self.waiting)
+        later = sum(passes * self.step_seconds(row, self.bench.foreseen_of(row)) for row in self.waiting)
         return max(1.0, self.left - later)
 
     # What is kept.

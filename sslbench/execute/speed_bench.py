@@ -16,10 +16,12 @@ from sslbench.hooks.contracts import hidden_count
 from sslbench.hooks.kinds import MethodSpec
 from sslbench.hooks.params import MethodParams
 from sslbench.measure.batch_limit import BatchLimit, by_growth, by_trying
+from sslbench.measure.clocks import Clock, clock_for
 from sslbench.measure.comparison import LEAST_ROUNDS, Comparison, compare_warm
 from sslbench.measure.flops import step_flops_per_image
 from sslbench.measure.memory import PeakMemory, available_bytes, release_unused, used_bytes
 from sslbench.measure.timing import Arm, Timing, WarmUp, warm_up
+from sslbench.measure.undisturbed import undisturbed_clock
 from sslbench.plan.speed_rows import SpeedRow
 from sslbench.plan.speed_suite import COMPILING
 from sslbench.train.models import Method
@@ -175,18 +177,22 @@ class SpeedBench:
             waiting.pop(0)
         return chunk
 
-    def _foreseen(self, row: SpeedRow) -> Foreseen:
+    def clock(self) -> Clock:
+        """On a CPU without what other programs took of the stepping thread's time, where the system tells."""
+        return undisturbed_clock() if self.device.type == "cpu" else clock_for(self.device)
+
+    def foreseen_of(self, row: SpeedRow) -> Foreseen:
         if row.key not in self.foreseen:
             self.foreseen[row.key] = foresee(row)
         return self.foreseen[row.key]
 
     def _has_room(self, row: SpeedRow) -> bool:
-        need, there = self._foreseen(row).state_bytes, available_bytes(self.device)
+        need, there = self.foreseen_of(row).state_bytes, available_bytes(self.device)
         return need is None or there is None or need + 1.2 * self.largest_activations < 0.9 * there
 
     def _ready(self, one: Measured, round_seconds: float) -> Ready | None:
         """Build a row and warm it up; None, with the reason in ``one``, where that cannot be."""
-        foreseen = self._foreseen(one.row)
+        foreseen = self.foreseen_of(one.row)
         why = self.afford(one.row, foreseen, round_seconds)
         if why is not None:
             one.status, one.reason = "skipped", why
@@ -208,7 +214,7 @@ class SpeedBench:
     def _note(self, one: Measured, built: Resident, warm: WarmUp, before: int) -> None:
         method = built.method
         one.status, one.reason, one.trace = "done", None, None
-        one.flops_per_image = self._foreseen(one.row).flops_per_image
+        one.flops_per_image = self.foreseen_of(one.row).flops_per_image
         if one.flops_per_image is None:  # it could not be built without numbers; perhaps it can be counted
             labels = built.labels is not None
             one.flops_per_image = step_flops_per_image(method, built.batch_size, one.row.mask_ratio, labels)
@@ -236,6 +242,7 @@ class SpeedBench:
             [(places.index(a), places.index(b)) for a, b in here],
             rounds=max(LEAST_ROUNDS, self.steps // 2),
             seconds=self.seconds_for(),
+            clock=self.clock(),
         )
         for place, timing in zip(places, timings, strict=True):
             found[place].timing = found[place].timing or timing
@@ -245,7 +252,9 @@ class SpeedBench:
     def _time_alone(self, ready: Ready, one: Measured) -> None:
         try:
             rounds = max(LEAST_ROUNDS, self.steps // 2)
-            (timing,), _ = compare_warm([ready.arm], [ready.warm], [], rounds=rounds, seconds=self.seconds_for())
+            (timing,), _ = compare_warm(
+                [ready.arm], [ready.warm], [], rounds=rounds, seconds=self.seconds_for(), clock=self.clock()
+            )
             one.timing = one.timing or timing
         except Exception as error:
             if one.timing is None:

@@ -110,7 +110,7 @@ def against(
         bound = baseline.flops_per_image / one.flops_per_image
     published = [p for p in layout.published if p.against in names and one.row.matches(p.where)]
     expected = layout.expected
-    judged = expected is not None and one.row.matches(expected.where)
+    judged = expected is not None and one.row.matches(expected.where) and not set(names).isdisjoint(expected.against)
     return {
         "baselines": list(names),
         "cell": baseline.row.key,

@@ -22,6 +22,7 @@ import torch
 
 from sslbench.errors import TimingError
 from sslbench.measure.clocks import clock_for, contended
+from sslbench.measure.undisturbed import undisturbed_clock
 
 PRECISIONS: Mapping[str, Mapping[str, torch.dtype]] = {
     "cpu": {"fp32": torch.float32, "bf16": torch.bfloat16},
@@ -164,7 +165,7 @@ def shortest(call: Callable[[], Any], device: torch.device) -> tuple[float, bool
     began, busy = time.perf_counter(), False
     taken: list[float] = []
     while len(taken) < 3 or time.perf_counter() - began < SECONDS:
-        clock = clock_for(device)
+        clock = undisturbed_clock() if device.type == "cpu" else clock_for(device)
         clock.start()
         for _ in range(1 if device.type == "cpu" else 8):
             call()

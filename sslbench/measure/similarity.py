@@ -12,6 +12,10 @@ SIMILARITIES = 1 << 24
 """cosines held at once: 64 MiB of float32"""
 
 
+LEAST, MOST = 0.01, 1.0
+"""bounds of the shrinkage of ``whitened``, in mean variances"""
+
+
 @dataclass(frozen=True)
 class Neighbours:
     """The k most similar other images of each, the nearest first."""
@@ -35,6 +39,23 @@ def neighbours(features: Tensor, k: int) -> Neighbours:
         cosine[torch.arange(len(places), device=places.device), places] = -torch.inf
         found.append(cosine.topk(k, dim=1))
     return Neighbours(torch.cat([one.values for one in found]).clamp_(-1, 1), torch.cat([one.indices for one in found]))
+
+
+def whitened(features: Tensor, shrinkage: float | None = None) -> Tensor:
+    """Float ``[N, D]``, finite -> float32 ``[N, D]``: mean 0, and directions of equal variance, so that none dominates.
+
+    The directions that tell classes apart dominate the cosines of trained features, so that images of one class look
+    like copies. Whitened, copies of one image stay alike and others of its class do not. ``shrinkage``, in mean
+    variances, is added to each variance before it is divided out; by default D / 2N within ``LEAST`` and ``MOST``,
+    since with few images most directions are their noise (chosen on planted copies, docs/log.md).
+    """
+    count, width = features.shape
+    added = min(MOST, max(LEAST, width / (2 * count))) if shrinkage is None else shrinkage
+    centred = features.double() - features.double().mean(dim=0)
+    variances, directions = torch.linalg.eigh(centred.T @ centred / count)
+    variances = variances.clamp_min(0)
+    scale = variances + added * variances.mean()
+    return (centred @ directions / scale.clamp_min(torch.finfo(torch.float64).tiny).sqrt()).float()
 
 
 def near_pairs(found: Neighbours, threshold: float) -> list[tuple[int, int, float]]:

@@ -39,8 +39,9 @@ class UndisturbedClock:
         self.mark()
 
     def mark(self) -> None:
-        self._wall.append(time.perf_counter_ns())
-        self._waited.append(waited_ns(self._file))
+        now, waited = stamp(self._file)
+        self._wall.append(now)
+        self._waited.append(waited)
         self._cpu.append(time.process_time_ns())
 
     def stop(self) -> Laps:
@@ -58,6 +59,16 @@ def open_queue() -> int:
 def waited_ns(queue: int) -> int:
     """How long the thread that opened it could run and got no core, since it began."""
     return int(os.pread(queue, 64, 0).split()[1])
+
+
+def stamp(queue: int) -> tuple[int, int]:
+    """The time, and how long the thread had waited at that moment, nanoseconds both."""
+    while True:
+        waited = waited_ns(queue)
+        now = time.perf_counter_ns()
+        # Where the thread lost the core in between, the two are not of one moment.
+        if waited_ns(queue) == waited:
+            return now, waited
 
 
 def undisturbed_clock() -> Clock:

@@ -117,7 +117,8 @@ def plan_speed(raw: RawSuite, layout: SpeedFile, axes: Mapping[str, Sequence[str
         wrong += mistakes
         if not mistakes:
             rows += rows_of(chosen, layout, sizes or layout.speed.batch_sizes)
-        left_out += [words] if words else []
+        # Who names the axes knows what they leave out.
+        left_out += [words] if words and not axes else []
     wrong += [line for baseline in layout.baselines for line in misplaced(raw, baseline)]
     if wrong:
         raise UserError(*dict.fromkeys(wrong))

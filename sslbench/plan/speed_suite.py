@@ -75,7 +75,10 @@ class Expected(Model):
     statement: str
     low: float
     high: float
+    against: list[str] = Field(min_length=1)
+    """names of the baselines that it speaks of"""
     where: dict[str, Any] = Field(default_factory=dict)
+    """the rows, as in ``Baseline.change``"""
 
 
 class SpeedFile(Model):

@@ -215,8 +215,9 @@ def crowded(shown: Sequence[tuple[str, str]], first: Mapping[tuple[str, str], Ma
 
 
 def natural(name: str) -> list[Any]:
-    """A sort key in which ``@2`` comes before ``@13``."""
-    return [(1, int(part), "") if part.isdigit() else (0, 0, part) for part in re.split(r"(\d+)", name)]
+    """A sort key in which ``@2`` comes before ``@13``, and ``@0.5`` after ``@0.25``."""
+    parts = re.split(r"(\d+(?:\.\d+)?)", name)
+    return [(1, float(part), "") if place % 2 else (0, 0.0, part) for place, part in enumerate(parts)]
 
 
 def identity(rows: Sequence[Row], tells: dict[tuple[str, str], list[str]]) -> list[dict[str, Any]]:

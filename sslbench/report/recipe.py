@@ -133,11 +133,11 @@ def pairs_text(found: Survey) -> str:
     exact = found.equal_files
     if exact:
         total = sum(len(group) for group in exact)
-        lines.append(f"Equal files: {len(exact)} groups of {total} images")
+        lines.append(f"Equal files: {total} images in {len(exact)} group{'s' if len(exact) > 1 else ''}")
         lines += [f"  {' = '.join(group)}" for group in exact[: found.shown]]
         lines += more(len(exact) - found.shown)
-    title = f"Near duplicates: {len(found.near)} pairs at a cosine of {found.threshold:g} or more"
-    lines.append(title if found.near else title.replace("0 pairs", "none"))
+    count = {0: "none", 1: "1 pair"}.get(len(found.near), f"{len(found.near):,} pairs")
+    lines.append(f"Near duplicates: {count} at a whitened cosine of {found.threshold:g} or more")
     lines += [f"  {pair.cosine:.3f}  {pair.first}  {pair.second}" for pair in found.near[: found.shown]]
     lines += more(len(found.near) - found.shown)
     return "\n".join(lines)

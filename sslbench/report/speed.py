@@ -11,7 +11,7 @@ from typing import Any
 
 from sslbench.report.figures import NOTHING, median_and_iqr, percent, three_digits
 from sslbench.report.grid import Column, markdown, terminal
-from sslbench.report.rows import as_text, assigned, differing
+from sslbench.report.rows import as_text, differing
 from sslbench.store.record import clean
 
 WIDTH = 120
@@ -24,7 +24,8 @@ Record = Mapping[str, Any]
 LEGEND = {
     "hidden": "patches hidden of all",
     "img/s": "source images in the time of the median step, on data that is on the device already; no augmentation",
-    "step ms (IQR)": "median time of a step: masks, forward, backward, optimizer (interquartile range)",
+    "step ms (IQR)": "median time of a step: masks, forward, backward, optimizer (interquartile range); on a CPU"
+    " without the time in which the thread that steps waited for a core (Linux)",
     "peak MB": "most memory that the row added, 10^6 bytes",
     "GFLOP/img": "10^9 floating-point operations of forward and backward per source image",
     "use %": "share of the fastest matrix product that was measured on this device, in the same precision",
@@ -71,30 +72,31 @@ class SpeedView:
         self.skipped = [record for record in records if record["status"] == "skipped"]
         self.by_cell = {record["cell"]: record for record in self.rows}
         self.compared = [(row, one) for row in self.rows for one in row["speed"]["against"]]
-        self.tells = {
-            (kind, name): differing([r["params"][kind] for r in records if r.get(kind) == name])
-            for kind in (*KINDS, "masking")
-            for name in {r.get(kind) for r in records} - {None}
-        }
+        self.records = records
 
     def setting(self, record: Record, name: str) -> Any:
         return record["params"]["speed"][name]
 
-    def name(self, record: Record, kind: str) -> str:
-        """A plugin's name with the parameters that tell it from other rows'."""
+    def name(self, record: Record, kind: str, among: Sequence[Record] | None = None) -> str:
+        """A plugin's name with the parameters that tell it from others of that name, in all rows by default; of a
+        switch only that it is on."""
         name = record.get(kind)
         if name is None:
             return NOTHING
-        told = assigned(record["params"][kind], self.tells.get((kind, name), []))
-        return f"{name} ({told})" if told else str(name)
+        others = self.records if among is None else among
+        tells = differing([r["params"][kind] for r in others if r.get(kind) == name])
+        values = {key: record["params"][kind].get(key) for key in tells}
+        told = [key if value is True else f"{key}={value}" for key, value in values.items() if value is not False]
+        return f"{name} ({', '.join(told)})" if told else str(name)
 
-    def who(self, record: Record, among: Sequence[Record] | None = None) -> str:
-        """What tells a row from others, all by default."""
-        rows = self.rows if among is None else among
-        words = [self.name(record, kind) for kind in KINDS if len({self.name(r, kind) for r in rows}) > 1]
-        words += [self.hidden(record) + " hidden"] if len({self.hidden(r) for r in rows}) > 1 else []
-        words += [str(self.setting(record, n)) for n in PLAIN if len({self.setting(r, n) for r in rows}) > 1]
-        return " ".join(words) or self.name(record, "method")
+    def who(self, record: Record, among: Sequence[Record]) -> str:
+        """What tells a row from others."""
+        words = [
+            self.name(record, kind, among) for kind in KINDS if len({self.name(r, kind, among) for r in among}) > 1
+        ]
+        words += [self.hidden(record) + " hidden"] if len({self.hidden(r) for r in among}) > 1 else []
+        words += [str(self.setting(record, n)) for n in PLAIN if len({self.setting(r, n) for r in among}) > 1]
+        return " ".join(words) or self.name(record, "method", among)
 
     def hidden(self, record: Record) -> str:
         patches = record["speed"]["patches"]
@@ -154,9 +156,9 @@ class SpeedView:
     def comparisons(self) -> list[Column]:
         """Each row against each of its baselines."""
         pairs = self.compared
-        among = [row for row, _ in pairs]
+        among = [r for row, one in pairs for r in (row, self.by_cell.get(one["cell"], row))]
         cells = {
-            "row": [self.who(row, among) for row in among],
+            "row": [self.who(row, among) for row, _ in pairs],
             "against": [" = ".join(one["baselines"]) for _, one in pairs],
             "times as fast (95%)": [
                 f"{one['ratio']:.2f} ({one['low']:.2f} to {one['high']:.2f})"
@@ -183,7 +185,7 @@ class SpeedView:
         if self.rows:
             lines += [f"{name}: {words}" for name, words in LEGEND.items() if name in self._shown()]
         if self.compared:
-            lines += [f"{name}: {note}" for name, note in self.rows[0]["speed"]["notes"].items()]
+            lines += [f"{name}: {note}" for name, note in sorted(self.rows[0]["speed"]["notes"].items())]
             lines += [
                 "times as fast: ratio of median steps, timed in turn within one run, with its 95% bootstrap interval",
                 "noise %: how far the baseline's ratio to itself may be from 1; within it no difference is claimed",
@@ -192,10 +194,10 @@ class SpeedView:
         busy = sum(bool(record["speed"]["contended"]) for record in self.rows)
         if busy:
             lines.append(
-                f"contended: other programs took cores while {busy} of {len(self.rows)} rows were timed: ratios of rows"
-                " timed in turn still hold, times do not"
+                f"contended: other programs took cores while {busy} of {len(self.rows)} rows were timed; they had"
+                " turns, so their ratios hold; times and use % are those of a machine that is shared"
             )
-        restless = [self.who(record) for record in self.rows if not record["speed"]["steady"]]
+        restless = [self.who(record, self.rows) for record in self.rows if not record["speed"]["steady"]]
         if restless:
             lines.append(f"not steady after warming up: {'; '.join(restless)}")
         blocks = ["\n".join(wrapped(line) for line in lines)] if lines else []

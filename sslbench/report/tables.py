@@ -6,6 +6,7 @@ import json
 import textwrap
 from collections.abc import Callable, Sequence
 from functools import partial
+from itertools import takewhile
 from typing import TYPE_CHECKING
 
 from sslbench.report.grid import Column, markdown, terminal
@@ -20,6 +21,8 @@ __all__ = ["filter_records", "render"]
 
 WIDTH = 120
 """characters of a terminal that the table should fit"""
+CUT = 2
+"""place in ``STYLES`` of the style of a table that is cut into several"""
 
 
 def render(records: Sequence[Record], fmt: str, suite: str) -> str:
@@ -62,15 +65,34 @@ def as_table(view: View, suite: str) -> str:
 
 
 def fitting(columns: Callable[[Style, Marks], list[Column]]) -> str:
-    """The roomiest table that fits; the tightest one where none does."""
+    """The roomiest table that fits; where none does, several with the same rows, one below the other."""
     from sslbench.report.view import STYLES, Marks
 
     marks = Marks(best=lambda value: f"*{value}", tie=lambda value: f"={value}")
     for style in STYLES:
         text = terminal(columns(style, marks), style.gap, style.broken_headers)
-        if max(map(len, text.split("\n"))) <= WIDTH:
-            break
-    return text
+        if fits(text):
+            return text
+    roomy = STYLES[CUT]
+    groups = cut(columns(roomy, marks), roomy)
+    return "\n\n".join(terminal(group, roomy.gap, roomy.broken_headers) for group in groups)
+
+
+def fits(text: str) -> bool:
+    return max(map(len, text.split("\n"))) <= WIDTH
+
+
+def cut(columns: Sequence[Column], style: Style) -> list[list[Column]]:
+    """The columns in groups that fit, each with those on the left that say what a row is about."""
+    words = list(takewhile(lambda column: not column.number, columns))
+    groups: list[list[Column]] = [list(words)]
+    for column in columns[len(words) :]:
+        wider = [*groups[-1], column]
+        if len(groups[-1]) > len(words) and not fits(terminal(wider, style.gap, style.broken_headers)):
+            wider = [*words, column]
+            groups.append(wider)
+        groups[-1] = wider
+    return groups
 
 
 def wrapped(line: str, indent: str = "") -> str:

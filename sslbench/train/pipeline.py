@@ -9,6 +9,7 @@ from itertools import count
 from sslbench.errors import TimingError
 from sslbench.hooks.contracts import Augmentation, Dataset, Progress, Split
 from sslbench.measure.step_clock import StepClock, StepTimes
+from sslbench.measure.undisturbed import undisturbed_clock
 from sslbench.train.data import Batches
 from sslbench.train.randomness import Stream
 from sslbench.train.resident import EPOCHS, STEPS_PER_EPOCH, Resident
@@ -16,6 +17,7 @@ from sslbench.train.views import Normalise, TrainingViews
 
 READ_EVERY = 10
 """steps between two looks at the device's clock"""
+LEAST_STEPS = 10
 
 
 @dataclass(frozen=True)
@@ -42,20 +44,57 @@ def end_to_end(
         raise TimingError(f"end to end: the training split has {len(images)} images, fewer than a batch")
     views = TrainingViews(augmentation, one.method.views, Normalise(dataset.mean, dataset.std, schedule.device))
     stream = Stream(schedule.seed, "views", schedule.device)
-    clock = StepClock(schedule.device)
+    watch = EventWatch(schedule.device) if schedule.device.type == "cuda" else HostWatch()
     at = (batch for epoch in count() for batch in batches.epoch(epoch))
     began = time.perf_counter()
     for done in range(steps):
-        if seconds is not None and done >= 10 and time.perf_counter() - began > seconds:
+        if seconds is not None and done >= LEAST_STEPS and time.perf_counter() - began > seconds:
             break
-        clock.begin()
+        watch.begin()
         batch = next(at)
-        clock.fetched()
+        watch.fetched()
         middle = EPOCHS * STEPS_PER_EPOCH // 2 + done
         progress = Progress(middle, EPOCHS * STEPS_PER_EPOCH, middle // STEPS_PER_EPOCH, EPOCHS)
         one.update(views(batch.images, stream.at(done)), batch.labels, progress)
-        clock.end()
-        if done % READ_EVERY == READ_EVERY - 1:
-            clock.drain()
+        watch.end()
     at.close()
-    return EndToEnd(clock.summary(one.batch_size), tuple(clock.step_ms), tuple(clock.wait_ms))
+    step_ms, wait_ms = watch.read()
+    return EndToEnd(StepTimes.of(step_ms, wait_ms, one.batch_size), tuple(step_ms), tuple(wait_ms))
+
+
+class EventWatch(StepClock):
+    """The clock of a training: events on the device, waiting by the host's clock."""
+
+    def end(self) -> None:
+        super().end()
+        if len(self.wait_ms) % READ_EVERY == 0:
+            self.drain()
+
+    def read(self) -> tuple[list[float], list[float]]:
+        self.drain()
+        return self.step_ms, self.wait_ms
+
+
+class HostWatch:
+    """The wall clock without what other programs took of the stepping thread's time, as for steps alone."""
+
+    def __init__(self) -> None:
+        self._clock = undisturbed_clock()
+        self._started = False
+
+    def begin(self) -> None:
+        if not self._started:
+            self._clock.start()
+            self._started = True
+
+    def fetched(self) -> None:
+        self._clock.mark()
+
+    def end(self) -> None:
+        self._clock.mark()
+
+    def read(self) -> tuple[list[float], list[float]]:
+        """Milliseconds of each step, and of its part until the batch was there."""
+        laps = self._clock.stop().step_ms
+        waits = list(laps[::2])
+        return [wait + work for wait, work in zip(waits, laps[1::2], strict=True)], waits

@@ -54,26 +54,32 @@ class TrainingStep:
         seed_everything(schedule.seed, "model", progress.step)
         self.optimizer.zero_grad(set_to_none=True)
         size = len(views[0]) // parts
-        total = torch.zeros((), device=schedule.device)
+        losses = []
         for part in range(parts):
-            here = slice(part * size, (part + 1) * size)
-            with autocast(schedule.device, schedule.precision):
-                loss, scalars = self.forward(
-                    [view[here] for view in views],
-                    mask=None if mask is None else mask[here],
-                    progress=progress,
-                    **({} if labels is None else {"labels": labels[here]}),
-                )
-            # The batch's loss is the mean over its parts.
-            self.scaler.scale(loss / parts).backward()
-            total += loss.detach() / parts
+            if parts > 1:
+                here = slice(part * size, (part + 1) * size)
+                given = [view[here] for view in views], cut(mask, here), cut(labels, here)
+            else:
+                given = list(views), mask, labels
+            losses.append(self._backward(*given, progress))
         self.scaler.unscale_(self.optimizer)
         self.method.after_backward(progress)
         self.scaler.step(self.optimizer)
         self.scaler.update()
         self.method.after_step(progress)
+        # The batch's loss is the mean over its parts.
+        return losses[0] if parts == 1 else torch.stack(losses).mean()
+
+    def _backward(self, views: list[Tensor], mask: Tensor | None, labels: Tensor | None, progress: Progress) -> Tensor:
+        """Gradients of one part of the batch, added up; its loss."""
+        schedule = self.schedule
+        given = {} if labels is None else {"labels": labels}
+        with autocast(schedule.device, schedule.precision):
+            loss, scalars = self.forward(views, mask=mask, progress=progress, **given)
+        whole = loss if schedule.accumulate == 1 else loss / schedule.accumulate
+        self.scaler.scale(whole).backward()
         self.scalars = dict(scalars)
-        return total
+        return loss.detach()
 
     def mask(self, batch: int, step: int) -> Tensor | None:
         """bool ``[B, rows * cols]``, True = hidden; None for a method that masks nothing."""
@@ -92,3 +98,7 @@ class TrainingStep:
             return warmup_cosine(progress.epoch, progress.epochs, self.params.warmup_epochs, self.floor)
         warmup = self.params.warmup_epochs * self.steps_per_epoch
         return warmup_cosine(progress.step, progress.total_steps, warmup, self.floor)
+
+
+def cut(tensor: Tensor | None, here: slice) -> Tensor | None:
+    return None if tensor is None else tensor[here]

@@ -106,7 +106,7 @@ def test_images_without_labels(capsys, photos, model):
     assert code == 0
     for words in (
         "photos: 17 images without labels",
-        "Equal files: 1 groups of 2 images\n  cat/0.png = dog/same.png",
+        "Equal files: 2 images in 1 group\n  cat/0.png = dog/same.png",
         "1.000  cat/0.png  dog/same.png",
         "Unlike all others",
         "Nearest neighbours of some images:",
@@ -165,3 +165,34 @@ def test_a_mistake_is_one_line_and_exit_code_2(capsys, tmp_path, arguments, word
     assert words in err
     assert len(err.splitlines()) == 1
     assert err.startswith("sslbench: error: ")
+
+
+@pytest.mark.parametrize("verdict", ["fine-tune", "another model"])
+def test_the_command_that_comes_next_is_one_that_can_be_run(capsys, photos, model, verdict):
+    from pathlib import Path
+
+    from sslbench.execute.advice import Advice
+    from sslbench.execute.frozen import Model, Settings
+    from sslbench.hooks.registry import default_registry
+    from sslbench.plan.single import model_reference
+
+    registry = default_registry()
+    settings = Settings("cpu", "fp32", Path("out"), download=True)
+    kitchen = recipe.Kitchen(Path("photos"), None, settings, registry, lambda event: None)
+    found = Model.found(model_reference("mine"), registry)
+    name, command, *arguments = recipe.next_command(kitchen, Advice(verdict, "", ()), found, 20)
+    assert (name, command) == ("sslbench", "run")
+    code, out, _ = said(capsys, "plan", *arguments, "--format", "json")
+    cells = json.loads(out)["cells"]
+    assert code == 0
+    assert {cell["status"] for cell in cells} == {"to run"}
+    methods = {"fine-tune": {"pretrained"}, "another model": {"simclr", "random-init"}}
+    assert {cell["method"] for cell in cells} == methods[verdict]
+    assert {cell["dataset"] for cell in cells} == {"imagefolder"}
+    if verdict == "fine-tune":
+        assert {cell["evaluator"] for cell in cells} == {"fine-tune", "linear-probe"}
+    else:
+        settings = Settings("cpu", "fp32", Path("out"))
+        kitchen = recipe.Kitchen(Path("photos"), Path("labels.csv"), settings, registry, lambda event: None)
+        again = recipe.next_command(kitchen, Advice(verdict, "", ()), None, 20)
+        assert again == ("sslbench", "recipe", "photos", "--labels", "labels.csv", "--download")

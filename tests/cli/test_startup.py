@@ -31,7 +31,7 @@ def test_help_and_list_import_neither_torch_nor_pandas_nor_pydantic(arguments):
 
 @pytest.mark.parametrize(
     "command",
-    ["run", "plan", "results", "compare", "show", "plugins", "doctor", "recipe", "predict", "embed", "export"],
+    ["run", "plan", "results", "compare", "show", "plugins", "doctor", "recipe", "predict", "embed", "export", "speed"],
 )
 def test_the_help_of_a_command_is_light_too(command):
     code, modules = imported(command, "--help")

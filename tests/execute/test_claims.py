@@ -52,7 +52,47 @@ def test_the_speed_up_is_judged_seed_by_seed(slow, verdict):
 def test_a_speed_up_without_both_runs_is_not_measured(records):
     row = speed_up(records)
     assert row["verdict"] == NOT_MEASURED
-    assert row["command"].startswith("sslbench run -m mae")
+    assert row["command"] == "sslbench speed && sslbench claims"
+    assert row["measured"].startswith("no finished run of MAE at a mask ratio of 0.75")
+
+
+def timed(low, high, size="small", ratio=0.75, depth=1, names=("like for like",), method="mae"):
+    return {
+        "kind": "speed",
+        "method": method,
+        "mask_ratio": ratio,
+        "backbone": "vit",
+        "params": {"method": {"decoder_depth": depth}, "backbone": {"size": size}},
+        "speed": {
+            "device": "cpu",
+            "against": [{"baselines": list(names), "ratio": (low + high) / 2, "low": low, "high": high}],
+        },
+    }
+
+
+@pytest.mark.parametrize(
+    ("records", "verdict"),
+    [
+        ([timed(3.1, 3.3)], "holds"),
+        ([timed(2.7, 2.9)], "fails"),
+        ([timed(2.9, 3.1)], "undecided"),
+        ([timed(3.1, 3.3, "large"), timed(2.7, 2.9)], "undecided"),
+        ([timed(3.1, 3.3), timed(6.0, 6.6, names=("as in the paper's table",))], "holds"),
+        ([timed(3.1, 3.3), timed(1.0, 1.1, ratio=0.5)], "holds"),
+    ],
+)
+def test_steps_that_were_timed_in_turn_go_before_trainings(records, verdict):
+    trainings = [record(), record(ratio=0.02, speed=299.0)]
+    row = speed_up(trainings, records)
+    assert row["verdict"] == verdict
+    low, high = records[0]["speed"]["against"][0]["low"], records[0]["speed"]["against"][0]["high"]
+    size = records[0]["params"]["backbone"]["size"]
+    assert f"vit {size} on cpu, decoder depth 1: {(low + high) / 2:.2f} ({low:.2f} to {high:.2f})" in row["measured"]
+
+
+def test_only_mae_with_mask_tokens_as_baseline_is_evidence():
+    for one in (timed(3, 4, method="simclr"), timed(3, 4, ratio=0.5), timed(3, 4, names=("precision=fp32",))):
+        assert speed_up([], [one])["verdict"] == NOT_MEASURED
 
 
 @pytest.mark.parametrize(("small", "verdict"), [(0.89, "holds"), (0.95, "holds"), (0.85, "fails")])
@@ -98,6 +138,16 @@ def test_whether_loss_ranks_epochs_is_judged_by_curves(tops, verdict):
     assert pretext_loss([trained("simclr", 0.25, 0.4, curve=curve[:3])])[1]["verdict"] == NOT_MEASURED
 
 
+def test_the_curves_of_a_seed_are_judged_together():
+    def points(tops):
+        return [{"loss": 1 / place, "metrics": {"knn_top1": {"value": top}}} for place, top in enumerate(tops, 1)]
+
+    rising, falling = points((0.1, 0.2, 0.3, 0.4)), points((0.4, 0.3, 0.2, 0.1))
+    row = pretext_loss([trained("simclr", 0.25, 0.4, curve=rising), trained("byol", 0.3, 0.1, curve=falling)])[1]
+    assert row["verdict"] == "holds"
+    assert row["measured"].startswith("rank correlation 0 (-1 to 1)")
+
+
 def test_negatives_are_counted_in_the_loss(monkeypatch):
     row = negatives(Registry())
     assert row["verdict"] == "holds"
@@ -134,6 +184,17 @@ def test_every_claim_has_evidence_and_a_command(monkeypatch, tmp_path):
     assert [row["verdict"] for row in rows].count(NOT_MEASURED) == 4
     assert rows[0]["command"] == "sslbench simulate label-bottleneck"
     assert all_claims(7, registry=Registry())[0]["command"] == "sslbench simulate label-bottleneck --seed 7"
+
+
+def test_measured_speeds_are_found_beside_runs(monkeypatch, tmp_path):
+    from sslbench.store.results import ResultsStore
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("SSLBENCH_PLUGINS", "simulator.label-bottleneck")
+    with ResultsStore.open_for_writing(tmp_path / "sslbench-results/mae-speedup") as store:
+        store.put({**timed(3.2, 3.4), "cell": "a", "status": "done"}, suite="s", description="a", inputs={})
+    rows = {row["statement"]: row["verdict"] for row in all_claims(registry=Registry())}
+    assert rows[claims.SPEED_UP] == "holds"
 
 
 def test_finished_runs_are_found_where_run_leaves_them(monkeypatch, tmp_path):

@@ -23,7 +23,7 @@ REGISTRY = Registry()
 def make(tmp_path, model, dataset, listen=lambda event: None):
     settings = Settings("cpu", "fp32", tmp_path / "cache")
     found = Model.found(model_reference(str(model)), REGISTRY)
-    reference = dataset_reference(str(dataset), reading_size(found, settings))
+    reference = dataset_reference(str(dataset), lambda: reading_size(found, settings))
     return Frozen(found, chosen("dataset", reference, REGISTRY), settings, listen)
 
 

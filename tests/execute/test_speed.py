@@ -44,6 +44,7 @@ words = "42.4 h / 15.4 h"
 statement = "3 to 4 times"
 low = 3
 high = 4
+against = ["full"]
 where = { "masking.ratio" = 0.75, "method.mask_tokens_in_encoder" = false }
 """
 CHIP = Ceilings("chip", 1, "2.14", {"fp32": 1e11}, 1e10, "2026-01-01T00:00:00+00:00", False)
@@ -132,7 +133,10 @@ def test_the_largest_batch_is_said_where_it_is_asked_for(monkeypatch):
 def test_baselines_of_the_command_line_replace_the_suites():
     outcome = measured(baselines=[{"masking.ratio": 0.5}], settings={"precisions": ["fp32"]})
     assert [record["mask_ratio"] for record in outcome.records] == [0.5, 0.75]
-    assert outcome.records[1]["speed"]["against"][0]["baselines"] == ["masking.ratio=0.5"]
+    (against,) = outcome.records[1]["speed"]["against"]
+    assert against["baselines"] == ["masking.ratio=0.5"]
+    # What the suite says of its own baseline is not said of another.
+    assert (against["verdict"], against["published"]) == (None, [])
 
 
 def test_what_cannot_be_built_is_told_and_the_rest_measured():
@@ -287,5 +291,5 @@ ONE = Timing(1, (1.0,), WARM, 1.0, None, None, 1.0)
 )
 def test_the_verdict_comes_from_the_interval_and_the_noise(ratio, low, high, noise, word):
     found = Comparison(ratio, low, high, noise, ONE, ONE)
-    assert verdict(found, Expected(statement="3 to 4 times", low=3, high=4)) == word
+    assert verdict(found, Expected(statement="3 to 4 times", low=3, high=4, against=["full"])) == word
     assert replace(found, ratio=ratio).ratio == ratio

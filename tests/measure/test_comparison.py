@@ -92,7 +92,7 @@ def test_a_drift_of_the_machine_hits_both_alike():
 
 def test_a_step_against_itself_is_no_difference_and_gives_the_noise():
     seen = []
-    for seed in range(20):
+    for seed in range(10):
         clock = FakeClock()
         a, b = arm(clock, 60.0, noise=0.05, seed=seed), arm(clock, 60.0, noise=0.05, seed=100 + seed)
         _, (found,) = compare_warm([a, b], [WARM, WARM], [(0, 1)], rounds=20, clock=clock)
@@ -104,7 +104,7 @@ def test_a_step_against_itself_is_no_difference_and_gives_the_noise():
 
 def test_a_slowdown_beyond_the_noise_is_found():
     seen = []
-    for seed in range(20):
+    for seed in range(10):
         clock = FakeClock()
         a, b = arm(clock, 60.0, noise=0.02, seed=seed), arm(clock, 63.0, noise=0.02, seed=100 + seed)
         _, (found,) = compare_warm([a, b], [WARM, WARM], [(0, 1)], rounds=20, clock=clock)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 import torch
+from sklearn.decomposition import PCA
 from sklearn.neighbors import NearestNeighbors
 
 from sslbench.measure import similarity
-from sslbench.measure.similarity import near_pairs, neighbours, outliers
+from sslbench.measure.similarity import near_pairs, neighbours, outliers, whitened
 
 
 @pytest.fixture
@@ -56,3 +57,27 @@ def test_images_that_are_all_equal_have_no_odd_one():
     found = outliers(neighbours(torch.ones(6, 4), 3), 2)
     assert [one.deviations for one in found] == [0, 0]
     assert [one.index for one in found] == [0, 1]
+
+
+def test_whitening_is_that_of_scikit_learn_but_for_the_shrinkage():
+    generator = torch.Generator().manual_seed(0)
+    features = torch.randn(200, 6, generator=generator) @ torch.randn(6, 6, generator=generator) + 3
+    ours = torch.nn.functional.normalize(whitened(features, shrinkage=0), dim=1)
+    theirs = torch.from_numpy(PCA(whiten=True).fit_transform(features.double().numpy())).float()
+    theirs = torch.nn.functional.normalize(theirs, dim=1)
+    assert torch.allclose(ours @ ours.T, theirs @ theirs.T, atol=1e-4)
+
+
+def test_images_of_one_class_are_no_copies_once_whitened():
+    generator = torch.Generator().manual_seed(0)
+    classes = 10 * torch.randn(2, 32, generator=generator)
+    features = classes.repeat_interleave(50, dim=0) + torch.randn(100, 32, generator=generator)
+    features[7] = features[30] + 0.05 * torch.randn(32, generator=generator)
+    assert len(near_pairs(neighbours(features, 10), 0.85)) > 400
+    assert [pair[:2] for pair in near_pairs(neighbours(whitened(features), 10), 0.85)] == [(7, 30)]
+
+
+def test_more_directions_than_images_and_constant_features_have_no_infinities():
+    few = torch.randn(5, 40, generator=torch.Generator().manual_seed(0))
+    assert bool(torch.isfinite(whitened(few)).all())
+    assert whitened(torch.ones(5, 4)).abs().max() == 0

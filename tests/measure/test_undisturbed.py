@@ -49,6 +49,15 @@ def test_a_step_is_never_negative(scheduler):
     assert clock.stop().step_ms == (0.0,)
 
 
+def test_both_times_are_of_one_moment(monkeypatch):
+    """The thread loses the core between two looks, once; the time before that does not count."""
+    looks = iter([5, 9, 9, 9])
+    times = iter([100, 200])
+    monkeypatch.setattr(undisturbed, "waited_ns", lambda queue: next(looks))
+    monkeypatch.setattr(undisturbed.time, "perf_counter_ns", lambda: next(times))
+    assert undisturbed.stamp(0) == (200, 9)
+
+
 @needs_linux
 def test_it_can_be_used_again_and_gives_its_file_back():
     clock = UndisturbedClock()

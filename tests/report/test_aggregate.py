@@ -242,3 +242,9 @@ def test_all_of_it_agrees_with_plain_arithmetic(default_suite):
             else:
                 assert line[f"{column}_mean"] == pytest.approx(statistics.mean(values))
                 assert line[f"{column}_std"] == pytest.approx(statistics.stdev(values))
+
+
+def test_metrics_at_ratios_are_in_the_order_of_the_ratios(record):
+    names = [f"psnr@{ratio}" for ratio in ("0.9", "0.25", "0.75", "0.5")]
+    found = aggregate([record(evaluator="reconstruction", metrics=dict.fromkeys(names, 0.5))])
+    assert [q.label for q in found.qualities] == ["psnr@0.25", "psnr@0.5", "psnr@0.75", "psnr@0.9"]

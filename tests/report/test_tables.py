@@ -239,6 +239,24 @@ def test_what_went_wrong_in_the_default_suite_still_fits(default_suite):
     assert "1 diverged" in text
 
 
+def test_a_table_with_too_many_metrics_is_cut_into_several_with_the_same_rows(record):
+    names = [f"readable_factor_{place}" for place in range(14)]
+    records = [
+        record(method, seed, metrics=dict.fromkeys(names, value + 0.01 * seed))
+        for method, value in (("simclr", 0.5), ("byol", 0.4))
+        for seed in range(2)
+    ]
+    text = render(records, "table", "s")
+    assert max(map(len, text.split("\n"))) <= WIDTH
+    parts = [part for part in text.split("\n\n") if re.search(r"^simclr ", part, flags=re.MULTILINE)]
+    assert len(parts) > 1
+    tables = [grid(f"\n{part}\n") for part in parts]
+    assert all([row["method"] for row in table] == ["simclr", "byol"] for table in tables)
+    columns = [head for table in tables for head in table[0] if head != "method"]
+    assert {head.replace(" ", "_") for head in columns} >= set(names)
+    assert len(columns) == len(set(columns))
+
+
 def test_a_narrow_table_is_roomy(records):
     assert "0.953 ± 0.004" in render(records, "table", "quick")
 

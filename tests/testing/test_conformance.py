@@ -9,10 +9,10 @@ import torch
 
 from sslbench.hooks.catalogue import Catalogue
 from sslbench.hooks.contracts import Metric, ViewRequest
-from sslbench.hooks.kinds import AugmentationSpec, DatasetSpec, EvaluatorSpec, MaskingSpec, MethodSpec
+from sslbench.hooks.kinds import AugmentationSpec, BackboneSpec, DatasetSpec, EvaluatorSpec, MaskingSpec, MethodSpec
 from sslbench.hooks.registry import Registry
 from sslbench.testing.conformance import problems
-from sslbench.testing.fakes import TinyBackbone, TinyDataset
+from sslbench.testing.fakes import TinyBackbone, TinyDataset, TinyPainter, TinyTokenBackbone
 from sslbench.train.models import Method
 
 REGISTRY = Registry()
@@ -122,6 +122,30 @@ def test_a_method_whose_encoder_learns_nothing_is_told():
     assert problems(spec) == ["method 'd': a step of the optimizer does not change the encoder: no gradient reaches it"]
 
 
+class Everywhere(TinyTokenBackbone):
+    def attention(self, images):
+        return 2 * super().attention(images)
+
+
+class Square(TinyTokenBackbone):
+    def attention(self, images):
+        return torch.eye(64).expand(len(images), 2, -1, -1)
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (TinyTokenBackbone, []),
+        (Everywhere, ["backbone 'x': its attention is no share of 1: it is negative, or sums to more"]),
+        (Square, ["backbone 'x': attention answered [3, 2, 64, 64], not [3, heads, 64]"]),
+    ],
+)
+def test_wrong_attention_is_told(make, words):
+    provides = frozenset({"tokens", "attention"})
+    spec = BackboneSpec(name="x", summary="s", build=lambda params, image_size: make(image_size), provides=provides)
+    assert problems(spec) == words
+
+
 def test_a_data_set_with_wrong_factors_and_maps_is_told():
     whole = TinyDataset().split("train")
     split = replace(
@@ -157,3 +181,42 @@ def test_names_and_summaries_are_checked():
     found = "\n".join(problems(spec))
     assert "must be lower-case" in found
     assert "summary must be one line" in found
+
+
+class Painter(TinyPainter):
+    def __init__(self, paint):
+        super().__init__(16)
+        self.paint = paint
+
+    def reconstruct(self, images, mask):
+        return self.paint(images)
+
+
+@pytest.mark.parametrize(
+    ("paint", "words"),
+    [
+        (lambda images: images + 1, "ratio 0.25: reconstruct changes visible pixels"),
+        (lambda images: images[:, :1], "reconstruct answered [4, 1, 16, 16] for [4, 3, 16, 16]"),
+    ],
+)
+def test_wrong_paint_is_told(paint, words):
+    spec = MethodSpec(
+        name="p",
+        summary="A p.",
+        build=lambda params, **context: Painter(paint),
+        needs=frozenset({"tokens"}),
+        provides=frozenset({"reconstruction"}),
+        trains=False,
+    )
+    assert problems(spec)[0] == f"method 'p': {words}"
+
+
+def test_the_small_painter_keeps_the_contract():
+    spec = MethodSpec(
+        name="p",
+        summary="A p.",
+        build=lambda params, **context: TinyPainter(16),
+        provides=frozenset({"reconstruction"}),
+        trains=False,
+    )
+    assert problems(spec) == []

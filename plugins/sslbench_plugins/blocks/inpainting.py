@@ -21,34 +21,28 @@ def nearest(images: Tensor, mask: Tensor, grid: tuple[int, int]) -> Tensor:
     patch, row by row).
 
     ``images`` float ``[B, C, S, S]``; ``mask`` bool ``[B, rows * cols]``, True = hidden, not all of a row. The
-    nearest pixel of a patch is the place held within its edges, so patches are compared and not pixels.
+    nearest visible pixel of each row of patches comes first, then the nearest of these.
     """
     size, (rows, cols) = images.shape[-1], grid
-    at_row, row_gap = to_each_line(size, rows, images.device)
-    at_col, col_gap = to_each_line(size, cols, images.device)
     place = torch.arange(size, device=images.device)
-    visible = mask.shape[1] - int(mask[0].sum())
-    patches = mask.to(torch.uint8).argsort(dim=1, stable=True)[:, :visible]
+    first = torch.arange(rows, device=images.device)[:, None] * (size // rows)
+    # [rows, S]: the pixel row of each row of patches that is nearest to a pixel row.
+    line = place.clamp(first, first + size // rows - 1)
+    step = max(1, DISTANCES // (rows * size * size))
     filled = []
-    step = max(1, DISTANCES // (visible * size * size))
-    for part, of_image in zip(images.split(step), patches.split(step), strict=True):
-        # [b, visible, S, S]: squared distances, made unlike by the patch's number.
-        gap = row_gap.mT[of_image // cols][:, :, :, None] + col_gap.mT[of_image % cols][:, :, None]
-        chosen = (gap * (rows * cols) + of_image[:, :, None, None]).argmin(dim=1)
-        patch = of_image.gather(1, chosen.flatten(1)).view_as(chosen)
-        source = at_row[place[:, None], patch // cols] * size + at_col[place, patch % cols]
+    for part, hidden in zip(images.split(step), mask.split(step), strict=True):
+        visible = ~hidden.view(-1, rows, cols).repeat_interleave(size // cols, 2)
+        left, right = (last_visible(visible, 2, reverse) for reverse in (False, True))
+        # [b, rows, S]: the pixel column, and how far it is; without one, farther than anything in the image.
+        gaps = torch.where(torch.stack([left, right]) == NONE, 2 * size, (torch.stack([left, right]) - place).abs())
+        column, gap = torch.where(gaps[0] <= gaps[1], left, right), gaps.amin(dim=0)
+        # [b, rows, S, S]: squared distances, made unlike by the row's number.
+        far = (line - place).square()[:, :, None] + gap.square()[:, :, None]
+        chosen = (far * rows + torch.arange(rows, device=far.device)[:, None, None]).argmin(dim=1)
+        source = line[chosen, place[:, None]] * size + column.gather(1, chosen)
         pixels = part.flatten(2)
         filled.append(pixels.gather(2, source.flatten(1)[:, None].expand_as(pixels)).view_as(part))
     return torch.cat(filled)
-
-
-def to_each_line(size: int, lines: int, device: torch.device) -> tuple[Tensor, Tensor]:
-    """int64 ``[size, lines]`` twice: the pixel of each of ``lines`` equal parts of a side that is nearest to a pixel,
-    and the square of how far it is."""
-    place = torch.arange(size, device=device)[:, None]
-    first = torch.arange(lines, device=device)[None] * (size // lines)
-    nearest = place.clamp(first, first + size // lines - 1)
-    return nearest, (nearest - place).square()
 
 
 def bilinear(images: Tensor, mask: Tensor, grid: tuple[int, int]) -> Tensor:

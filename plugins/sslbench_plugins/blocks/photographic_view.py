@@ -105,7 +105,9 @@ class PhotographicView:
         order, steps = [], torch.zeros(4, 0)
         if p.jitter or p.grey or p.blur or p.solarize:
             # The only wait for the device: which samples each step is for.
-            known = torch.cat([u[8:12].argsort(dim=0), u[[1, 2, 3, 13]] < self._chances(device)]).cpu()
+            known = torch.cat(
+                [u[8:12].argsort(dim=0), torch.stack([u[1], u[2], u[3], u[13]]) < self._chances(device)]
+            ).cpu()
             order, steps = known[:4].T.tolist(), known[4:]
         jittered, greyed, blurred, solarized = (step.nonzero().flatten().tolist() for step in steps)
         return Drawn(boxes, u[0] < p.flip, factors, order, sigma, jittered, greyed, blurred, solarized)

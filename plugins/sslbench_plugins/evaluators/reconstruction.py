@@ -60,7 +60,7 @@ class ReconstructionParams(Params):
         (0.25, 0.5, 0.75, 0.9), "shares of the patches that are hidden, a+b+c, whatever the method was trained with"
     )
     masking: str = param("random", "registered masking that hides them, such as block", min_length=1)
-    images: int = param(500, "test images, at most", ge=1, unit="images")
+    images: int = param(200, "test images, at most", ge=1, unit="images")
 
 
 class Told(NamedTuple):
@@ -189,7 +189,7 @@ def sslbench_evaluators() -> list[EvaluatorSpec]:
             name="reconstruction",
             summary=__doc__.partition("\n")[0],
             params=ReconstructionParams,
-            presets={"quick": {"images": 200}},
+            presets={"quick": {"images": 100}},
             build=Reconstruction,
             needs=frozenset({"reconstruction"}),
             uses_model=True,

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -11,6 +13,7 @@ from torch import nn
 from sslbench import EvaluationData, EvaluatorSpec, Metric
 from sslbench.testing.fakes import TinyPainter, TinyTokenBackbone
 from sslbench.train.checkpoint import weights_digest
+from sslbench_plugins.blocks.label_training import LabelTrainingParams
 from sslbench_plugins.evaluators import (
     attention_segmentation,
     dense_regression,
@@ -20,6 +23,7 @@ from sslbench_plugins.evaluators import (
     reconstruction,
 )
 
+DOCS = (Path(__file__).parents[3] / "docs/evaluators.md").read_text()
 FAST = {"epochs": 1, "least_steps": 3, "batch_size": 16}
 CASES = {
     "attention-segmentation": (attention_segmentation, {}),
@@ -98,6 +102,17 @@ def test_the_spec_says_what_it_uses_and_is_summed_up_by_its_first_line(case, sce
     assert all(field.description for field in spec.params.model_fields.values())
     params = spec.params(**CASES[case][1])
     assert spec.ranked_by(params) in {metric.name for metric in evaluate(case, scenes(None, normed))}
+
+
+def test_it_is_documented_with_every_metric_and_parameter_of_its_own(case, scenes):
+    spec = spec_of(case)
+    section = DOCS.partition(f"## `{spec.name}`\n")[2].partition("\n## ")[0]
+    for metric in evaluate(case, scenes(None, normed)):
+        name, at, _ = metric.name.partition("@")
+        assert f"`{name}{at}" in section, metric.name
+    shown = set(re.findall(r"`(\w+)(?:=[^`]*)?`", section))
+    own = {name for name, field in spec.params.model_fields.items() if name not in LabelTrainingParams.model_fields}
+    assert own - {"l2", "train_images", "images"} <= shown
 
 
 def test_frozen_means_frozen(case, scenes):

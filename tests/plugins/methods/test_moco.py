@@ -51,7 +51,7 @@ def test_the_loss_follows_the_plain_formula_and_no_half_sees_the_others_keys(sym
     assert int(method.queue.place) == (12 if symmetric else 6)
 
 
-@pytest.mark.parametrize(("size", "batch"), [(10, 4), (7, 7), (5, 3), (8, 20)])
+@pytest.mark.parametrize(("size", "batch"), [(10, 4), (7, 7), (5, 3), (8, 20), (1000, 256)])
 def test_the_queue_wraps_at_any_batch_size(size, batch):
     queue = FeatureQueue(size, 2)
     ring, place = queue.keys.clone(), 0
@@ -96,6 +96,19 @@ def test_split_batch_norms_replaces_every_one_and_keeps_the_state_dicts_names():
     split_batch_norms(backbone, 2)
     assert list(backbone.state_dict()) == names
     assert [type(m).__name__ for m in backbone.net] == ["Conv2d", "SplitBatchNorm2d", "ReLU"]
+
+
+def test_with_split_batch_norm_keys_share_no_statistics_with_their_queries_and_come_back_in_order():
+    method = build(split_bn=2)
+    view, _ = pair(8)
+
+    def unshuffled():
+        return functional.normalize(method.key_head(method.key_backbone(view)), dim=1)
+
+    torch.manual_seed(3)
+    assert not torch.allclose(method.keys(view), unshuffled(), atol=1e-4), "other parts, other statistics"
+    method.eval()
+    assert torch.allclose(method.keys(view), unshuffled(), atol=1e-6)
 
 
 @pytest.mark.parametrize(
