@@ -159,7 +159,7 @@ def test_the_readme_starts_with_the_two_commands():
         assert command.startswith("python3 -m venv .venv && .venv/bin/pip install ")
         assert command.count("\n") == 1
     assert install.endswith("sslbench run\n")
-    assert test.endswith("pytest\n")
+    assert test.endswith("pytest -n 2\n")
 
 
 def test_the_commands_of_the_readme_are_there():
