@@ -78,6 +78,8 @@ def main() -> None:
 
     0 done, 1 a cell did not get done or a limit was crossed, 2 wrong usage, 3 not stored, 130 interrupted.
     """
+    # Threads that spin while they wait stall each other wherever another program takes a core (docs/log.md).
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     sys.exit(call(sys.argv[1:]))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 
@@ -74,3 +75,16 @@ def test_the_public_door_imports_no_torch_and_knows_its_names():
     assert sslbench.__version__
     with pytest.raises(AttributeError, match="has no attribute 'nothing'"):
         _ = sslbench.nothing
+
+
+@pytest.mark.parametrize(("given", "expected"), [(None, "PASSIVE"), ("ACTIVE", "ACTIVE")])
+def test_threads_wait_without_spinning_unless_the_user_says_otherwise(monkeypatch, given, expected):
+    from sslbench.cli.main import main
+
+    monkeypatch.setenv("OMP_WAIT_POLICY", given or "")
+    if given is None:
+        monkeypatch.delenv("OMP_WAIT_POLICY")
+    monkeypatch.setattr(sys, "argv", ["sslbench", "--version"])
+    with pytest.raises(SystemExit, match="0"):
+        main()
+    assert os.environ["OMP_WAIT_POLICY"] == expected
