@@ -7,6 +7,8 @@ which is scikit-learn's ``Ridge`` with ``alpha = n * l2``.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+
 import torch
 from torch import Tensor
 
@@ -26,3 +28,24 @@ class RidgePath:
         """Weights ``[D]`` and bias ``[]``, float64; ``l2`` > 0."""
         weight = self._axes @ (self._along / (self._power.clamp_min(0) + l2))
         return weight, self.level - weight @ self.mean
+
+
+def fit_ridge(
+    features: Tensor,
+    values: Tensor,
+    held: Tensor,
+    strengths: Sequence[float],
+    answer: Callable[[Tensor], Tensor] = lambda predicted: predicted,
+) -> tuple[Tensor, Tensor]:
+    """The strength with the least squared error on the ``held`` out samples (of equals the first), fitted to all.
+
+    ``features`` float ``[n, D]``, finite; ``values`` float ``[n]``; ``held`` bool ``[n]``, True for some and not for
+    all. ``answer`` is what becomes of a prediction before it is scored, such as a clamp. Answers weights ``[D]`` and
+    bias ``[]``, float64.
+    """
+    path, judges, true = RidgePath(features[~held], values[~held]), features[held].double(), values[held].double()
+    errors = []
+    for l2 in strengths:
+        weight, bias = path.at(l2)
+        errors.append(float((answer(judges @ weight + bias) - true).square().mean()))
+    return RidgePath(features, values).at(strengths[errors.index(min(errors))])

@@ -25,7 +25,7 @@ from sslbench_plugins.blocks.frozen_tokens import (
     why_no_tokens,
     why_not_numbers,
 )
-from sslbench_plugins.blocks.ridge import RidgePath
+from sslbench_plugins.blocks.ridge import fit_ridge
 from sslbench_plugins.blocks.spread_out import spread_out
 from sslbench_plugins.blocks.standardise import Standardiser
 
@@ -71,13 +71,7 @@ def fit_depth(drawn: Pixels) -> DepthHead:
     standardise = Standardiser.fitted(drawn.features)
     features, values, held = standardise(drawn.features), drawn.values.double(), drawn.held
     lowest, highest = float(values.min()), float(values.max())
-    path = RidgePath(features[~held], values[~held])
-    errors = []
-    for l2 in STRENGTHS:
-        weight, bias = path.at(l2)
-        answers = (features[held].double() @ weight + bias).clamp(lowest, highest)
-        errors.append(float((answers - values[held]).square().mean()))
-    weight, bias = RidgePath(features, values).at(STRENGTHS[errors.index(min(errors))])
+    weight, bias = fit_ridge(features, values, held, STRENGTHS, lambda found: found.clamp(lowest, highest))
     layer = LinearHead(*standardise.undone(weight[None].float(), bias[None].float()))
     return DepthHead(layer, lowest, highest)
 

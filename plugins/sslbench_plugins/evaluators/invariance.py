@@ -14,7 +14,7 @@ from torch import Tensor
 from sslbench import EvaluationData, EvaluatorSpec, Metric, Params, hookimpl
 from sslbench_plugins.blocks.chosen_strength import fit_chosen
 from sslbench_plugins.blocks.evaluable import why_not_finite
-from sslbench_plugins.blocks.ridge import RidgePath
+from sslbench_plugins.blocks.ridge import fit_ridge
 from sslbench_plugins.blocks.standardise import Standardiser
 
 STRENGTHS = tuple(10.0**power for power in range(-5, 3))
@@ -78,11 +78,10 @@ class Probed:
         if not bool(train.var() > 0) or not bool((test - train.mean()).square().sum() > 0):
             return Metric(title, None, reason=f"factor {name!r} is the same for all images")
         order = torch.randperm(len(train), generator=torch.Generator().manual_seed(seed)).to(train.device)
-        held, kept = order.split([round(HELD_OUT * len(train)), len(train) - round(HELD_OUT * len(train))])
-        path = RidgePath(self.train[kept], train[kept])
-        errors = [float((predict(path, l2, self.train[held]) - train[held]).square().mean()) for l2 in STRENGTHS]
-        l2 = STRENGTHS[errors.index(min(errors))]
-        left = predict(RidgePath(self.train, train), l2, self.test) - test
+        held = torch.zeros_like(train, dtype=torch.bool)
+        held[order[: round(HELD_OUT * len(train))]] = True
+        weight, bias = fit_ridge(self.train, train, held, STRENGTHS)
+        left = self.test.double() @ weight + bias - test
         return Metric(title, 1 - float(left.square().sum() / (test - train.mean()).square().sum()))
 
     def _kind(self, name: str, train: Tensor, test: Tensor, seed: int) -> list[Metric]:
@@ -102,11 +101,6 @@ class Probed:
             return [Metric(title, None, reason=reason) for title in titles]
         right = float((fit.logits(self.test)[0].argmax(dim=0) == test).double().mean())
         return [Metric(titles[0], (right - base) / (1 - base)), Metric(titles[1], right)]
-
-
-def predict(path: RidgePath, l2: float, features: Tensor) -> Tensor:
-    weight, bias = path.at(l2)
-    return features.double() @ weight + bias
 
 
 def why_not_probed(data: EvaluationData) -> str:
