@@ -65,6 +65,8 @@ def parameters(spec: Spec) -> list[dict[str, Any]]:
             limits.append("one of " + ", ".join(map(str, schema["enum"])))
         if "pattern" in schema:
             limits.append("one of " + ", ".join(schema["pattern"].strip("^()$").split("|")))
+        if "names" in schema:
+            limits.append(f"NAME or NAME:key=value of sslbench list {schema['names']}")
         found.append(
             {
                 "name": name,

@@ -10,13 +10,16 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from sslbench.errors import did_you_mean
 
 
-def param(default: Any, description: str, *, unit: str = "", **constraints: Any) -> Any:
+def param(default: Any, description: str, *, unit: str = "", names: str = "", **constraints: Any) -> Any:
     """One parameter of a plugin.
 
     ``default`` is used when the user says nothing (``...`` makes the parameter required); ``unit`` is shown by
     ``sslbench show``; ``constraints`` are pydantic's (``gt``, ``ge``, ``lt``, ``le``, ``min_length``, ``pattern``).
+
+    ``names``: the kind of plugin that the value names, as ``NAME`` or ``NAME:key=value`` (``build_plugin`` builds it).
+    It is then looked up before anything runs, and what was measured with it is stale when its code changes.
     """
-    extra: Any = {"unit": unit} if unit else None
+    extra: Any = {key: value for key, value in (("unit", unit), ("names", names)) if value} or None
     return Field(default, description=description, json_schema_extra=extra, **constraints)
 
 
@@ -26,6 +29,16 @@ class Params(BaseModel):
     model_config = ConfigDict(
         frozen=True, extra="forbid", validate_default=True, protected_namespaces=(), allow_inf_nan=False
     )
+
+
+def plugins_named(params: Params) -> dict[str, tuple[str, str]]:
+    """Parameter -> kind and reference of the plugin that it names."""
+    kinds = {
+        name: field.json_schema_extra["names"]
+        for name, field in type(params).model_fields.items()
+        if isinstance(field.json_schema_extra, dict) and "names" in field.json_schema_extra
+    }
+    return {name: (str(kind), getattr(params, name)) for name, kind in kinds.items()}
 
 
 class MaskingParams(Params):

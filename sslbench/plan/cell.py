@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -29,6 +29,8 @@ class Choice:
     """which code this is: distribution, version, digest"""
     distribution: str
     version: str
+    named: Mapping[str, str] = field(default_factory=dict)
+    """code of the plugins that its parameters name: what they are -> which code"""
 
     @property
     def name(self) -> str:
@@ -42,6 +44,16 @@ class Choice:
     @cached_property
     def description(self) -> dict[str, Any]:
         return {"name": self.name, "params": self.values}
+
+    @cached_property
+    def codes(self) -> dict[str, str]:
+        """All code that answers it, its own first, by what it is."""
+        return {self.spec.label: self.code, **self.named}
+
+
+def codes_of(choices: Iterable[Choice]) -> dict[str, str]:
+    """All code that answers several choices."""
+    return {what: code for choice in choices for what, code in choice.codes.items()}
 
 
 def digest(value: Any) -> str:
@@ -98,7 +110,7 @@ class Pretraining:
     @cached_property
     def inputs(self) -> dict[str, Any]:
         """The code and data that answer it."""
-        code = {f"{kind} {choice.name!r}": choice.code for kind, choice in self.choices.items()}
+        code = codes_of(self.choices.values())
         weights = {"weights": self.weights} if self.weights else {}
         return {"code": {"the harness": self.harness, **code}, "data": self.fingerprint, **weights}
 
@@ -107,7 +119,7 @@ class Pretraining:
         """What is judged while it trains; empty for nothing. It changes no weight and is no part of the key."""
         if not self.curve or not getattr(self.method.spec, "trains", True) or not self.training.epochs:
             return {}
-        evaluators = [{**choice.description, "code": choice.code} for choice in self.curve]
+        evaluators = [{**choice.description, "code": choice.codes} for choice in self.curve]
         return {"every": self.training.curve_every, "evaluators": evaluators}
 
     @cached_property
@@ -127,10 +139,9 @@ class Cell:
     @cached_property
     def inputs(self) -> dict[str, Any]:
         inputs = self.pretraining.inputs
-        evaluator = {f"evaluator {self.evaluator.name!r}": self.evaluator.code}
         curve = self.pretraining.curve_asked
         asked = {"curve": curve} if curve else {}
-        return {**inputs, "code": {**inputs["code"], **evaluator}, **asked}
+        return {**inputs, "code": {**inputs["code"], **self.evaluator.codes}, **asked}
 
     @cached_property
     def description(self) -> str:
@@ -140,7 +151,7 @@ class Cell:
     @cached_property
     def key(self) -> str:
         """Hash of what was asked for and of the code and data that answer it."""
-        return digest([self.pretraining.key, self.evaluator.description, self.evaluator.code])
+        return digest([self.pretraining.key, self.evaluator.description, self.evaluator.codes])
 
     @property
     def axes(self) -> dict[str, Any]:

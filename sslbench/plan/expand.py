@@ -8,8 +8,8 @@ from itertools import product
 from typing import Any
 
 from sslbench.errors import SslbenchError, UserError
-from sslbench.hooks.kinds import BackboneSpec, DatasetSpec, EvaluatorSpec, MethodSpec
-from sslbench.hooks.params import resolve
+from sslbench.hooks.kinds import BackboneSpec, DatasetSpec, EvaluatorSpec, MethodSpec, Spec
+from sslbench.hooks.params import Params, plugins_named, resolve
 from sslbench.hooks.registry import Registry
 from sslbench.plan.cell import Cell, Choice, Pretraining
 from sslbench.plan.identity import harness_identity, plugin_identity
@@ -165,7 +165,25 @@ def choose(kind: str, reference: Reference, registry: Registry, preset: str) -> 
     params, mistakes = resolve(spec.label, spec.params, reference.given, spec.presets, preset)
     if params is None:
         return None, mistakes
-    return Choice(spec, params, plugin_identity(entry), entry.distribution, entry.version), mistakes
+    named, mistakes = codes_named(spec, params, registry)
+    return Choice(spec, params, plugin_identity(entry), entry.distribution, entry.version, named), mistakes
+
+
+def codes_named(spec: Spec, params: Params, registry: Registry) -> tuple[dict[str, str], list[str]]:
+    """The code of the plugins that parameters name, and of those that these name; and one line per mistake."""
+    codes: dict[str, str] = {}
+    mistakes: list[str] = []
+    for name, (kind, text) in plugins_named(params).items():
+        where = f"{spec.label}: {name}"
+        try:
+            choice, wrong = choose(kind, parse_reference(text, where), registry, "")
+        except SslbenchError as error:
+            # Of a reference that cannot be read, the message says where it is; of an unknown name it does not.
+            mistakes += [line if line.startswith(where) else f"{where}: {line}" for line in error.messages]
+            continue
+        mistakes += [f"{where}: {line}" for line in wrong]
+        codes |= {f"{what} of {spec.label}": code for what, code in choice.codes.items()} if choice else {}
+    return codes, mistakes
 
 
 def auto_augmentations(

@@ -14,7 +14,7 @@ from sslbench.errors import UserError, did_you_mean
 from sslbench.hooks.kinds import BackboneSpec, MethodSpec
 from sslbench.hooks.params import validation_lines
 from sslbench.hooks.registry import Registry
-from sslbench.plan.cell import Choice, digest
+from sslbench.plan.cell import Choice, codes_of, digest
 from sslbench.plan.expand import Overrides, auto_augmentations, look_up, read_axis, recommended
 from sslbench.plan.identity import harness_identity
 from sslbench.plan.reference import parse_reference, read_reference
@@ -62,8 +62,7 @@ class SpeedRow:
     @cached_property
     def inputs(self) -> dict[str, Any]:
         """The code that answers it."""
-        code = {f"{kind} {choice.name!r}": choice.code for kind, choice in self.choices.items()}
-        return {"code": {"the harness": harness_identity(), **code}}
+        return {"code": {"the harness": harness_identity(), **codes_of(self.choices.values())}}
 
     @cached_property
     def key(self) -> str:

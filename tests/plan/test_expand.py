@@ -186,6 +186,39 @@ def test_changed_code_or_data_makes_a_record_stale_with_the_reason(registry):
     assert (kept.state, kept.record) == ("done", "old-key")
 
 
+def test_a_plugin_that_a_parameter_names_counts_as_code_of_the_cell(registry):
+    cells = cells_of(
+        registry, {**AXES, "method": ["raw-pixels"], "evaluator": ["label-free:augmentation=crop-only", "knn"]}
+    )
+    named = "augmentation 'crop-only' of evaluator 'label-free'"
+    codes = [cell.inputs["code"] for cell in cells]
+    assert [named in code for code in codes] == [True, False]
+    other = replace(cells[0], evaluator=replace(cells[0].evaluator, named={named: "sslbench 0.0.1"}))
+    assert (other.key == cells[0].key, other.description == cells[0].description) == (False, True)
+    reasons = [item.reason for item in make_plan("s", cells[:1], Remembers([other])).planned]
+    assert reasons == [f"{named} changed (sslbench 0.0.1 -> {codes[0][named]})"]
+
+
+@pytest.mark.parametrize(
+    ("evaluator", "words"),
+    [
+        ("label-free:augmentation=simclrr", "unknown augmentation 'simclrr'; did you mean 'simclr'?"),
+        (
+            "fine-tune:augmentation=crop-only:scale_mn=1",
+            "augmentation 'crop-only': unknown parameter 'scale_mn'; did you",
+        ),
+        ("reconstruction:masking=block:ratio=2", "masking 'block': ratio = 2: input should be less than 1"),
+        ("few-label-scratch:augmentation=", "'' names no plugin; expected NAME"),
+    ],
+)
+def test_a_plugin_that_a_parameter_names_wrongly_is_said_before_the_run(registry, evaluator, words):
+    name, _, rest = evaluator.partition(":")
+    parameter = rest.partition("=")[0]
+    with pytest.raises(UserError, match=re.escape(f"evaluator {name!r}: {parameter}: {words}")) as caught:
+        suite_of(registry, {**AXES, "evaluator": [evaluator]})
+    assert len(caught.value.messages) == 1
+
+
 def test_quick_plans_without_mistakes(registry):
     cells = expand(resolve_suite(read_suite("quick"), Overrides(), registry))
     assert {c.axes["method"] for c in cells if not c.skip} >= {"simclr", "mae", "random-init", "raw-pixels"}

@@ -22,7 +22,7 @@ class LabelTrainingParams(Params):
     least_steps: int = param(100, "optimizer steps at the least, however few the images", ge=1)
     batch_size: int = param(64, "images in a batch; all where there are fewer", ge=1, unit="images")
     weight_decay: float = param(0.01, "adamw: weight decay of weights; biases and norms have none", ge=0)
-    augmentation: str = param("affine", "registered augmentation of the labelled images, such as none", min_length=1)
+    augmentation: str = param("affine", "of the labelled images, such as none", names="augmentation")
 
 
 @dataclass(frozen=True)

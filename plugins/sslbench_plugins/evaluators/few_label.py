@@ -10,25 +10,16 @@ more, each draw chooses its regularisation on a fifth of its own labels, as the 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Annotated, NamedTuple
+from typing import Annotated
 
-import torch
 from pydantic import Field, field_validator, model_validator
 from torch import Tensor
 
 from sslbench import EvaluationData, EvaluatorSpec, Metric, Params, hookimpl, param
-from sslbench_plugins.blocks.chosen_strength import fit_chosen
-from sslbench_plugins.blocks.evaluable import features_and_labels, why_not_evaluable
+from sslbench_plugins.blocks.evaluable import why_not_evaluable
+from sslbench_plugins.blocks.labelled_draws import LinearTask, NoOptimum
 from sslbench_plugins.blocks.listed import Several
-from sslbench_plugins.blocks.logistic import LogisticFit, fit_logistic
-from sslbench_plugins.blocks.standardise import Standardiser
 from sslbench_plugins.blocks.stratified import class_counts, draw_ranks, share_of_each
-
-ENOUGH_TO_CHOOSE = 5
-"""labels of every class that a share needs for its regularisation to be chosen: a fifth of them is one"""
-NUMBERS = 1 << 26
-"""features of draws that are fitted side by side: 256 MiB of float32"""
 
 
 class FewLabelParams(Params):
@@ -56,7 +47,7 @@ class FewLabelParams(Params):
 
 
 class FewLabel:
-    """Fits the draws side by side, scores each on the whole test split."""
+    """Fits each draw, scores each on the whole test split."""
 
     def __init__(self, params: FewLabelParams) -> None:
         self.params = params
@@ -65,69 +56,33 @@ class FewLabel:
         reason = why_not_evaluable(data)
         if reason:
             return [Metric(name, None, reason=reason) for name in names(self.params)]
-        features, labels = features_and_labels(data.train)
-        standardise = Standardiser.fitted(features)
-        test, answers = features_and_labels(data.test)
-        task = _Task(standardise(features), labels, standardise(test), answers, data)
-        ranks = draw_ranks(labels, data.classes, self.params.draws, data.seed)
-        counts = class_counts(labels, data.classes)
+        task = LinearTask.of(data)
+        ranks = draw_ranks(task.labels, data.classes, self.params.draws, data.seed)
+        counts = class_counts(task.labels, data.classes)
         return [self._of_number(task, ranks, counts, wanted) for wanted in self.params.labels] + [
             self._of_share(task, ranks, counts, share) for share in self.params.shares
         ]
 
-    def _of_number(self, task: _Task, ranks: Tensor, counts: Tensor, wanted: int) -> Metric:
+    def _of_number(self, task: LinearTask, ranks: Tensor, counts: Tensor, wanted: int) -> Metric:
         fewest = int(counts.argmin())
         held = int(counts[fewest])
         if held < wanted:
             return Metric(_at(wanted), None, reason=f"class {fewest} has only {held} of {wanted} labels")
-        return self._score(_at(wanted), task, self._fits(task, ranks < wanted))
+        return self._score(_at(wanted), task, ranks < wanted, share=False)
 
-    def _of_share(self, task: _Task, ranks: Tensor, counts: Tensor, share: float) -> Metric:
-        taken = share_of_each(counts, share)
+    def _of_share(self, task: LinearTask, ranks: Tensor, counts: Tensor, share: float) -> Metric:
         if share == 1:
             ranks = ranks[:1]  # every draw takes all
-        chosen = ranks < taken[task.labels]
-        if int(taken[counts > 0].min()) < ENOUGH_TO_CHOOSE:
-            return self._score(_part(share), task, self._fits(task, chosen))
-        return self._score(_part(share), task, self._chosen_fits(task, chosen))
+        return self._score(_part(share), task, ranks < share_of_each(counts, share)[task.labels], share=True)
 
-    def _fits(self, task: _Task, chosen: Tensor) -> Iterator[tuple[float, LogisticFit]]:
-        """At the fixed l2, as many draws at a time as fit into memory; each draw has as many labels as every other."""
-        # [draws, labels], each row the samples of one draw
-        places = chosen.nonzero()[:, 1].view(len(chosen), -1)
-        at_a_time = max(1, NUMBERS // (places.shape[1] * task.features.shape[1]))
-        for some in places.split(at_a_time):
-            l2 = self.params.l2
-            yield l2, fit_logistic(task.features[some], task.labels[some], task.data.classes, l2)
-
-    def _chosen_fits(self, task: _Task, chosen: Tensor) -> Iterator[tuple[float, LogisticFit]]:
-        for one in chosen:
-            found = fit_chosen(task.features[one], task.labels[one], task.data.classes, task.data.seed)
-            assert found is not None  # a fifth of five labels is one
-            yield found
-
-    @staticmethod
-    def _score(name: str, task: _Task, fits: Iterator[tuple[float, LogisticFit]]) -> Metric:
-        right = []
-        for l2, fit in fits:
-            if not fit.converged:
-                return Metric(name, None, reason=f"no optimum within {fit.steps} steps at l2 = {l2:g}")
-            logits = (torch.addmm(bias, weight, task.test.T) for weight, bias in zip(fit.weight, fit.bias, strict=True))
-            right += [(one.argmax(dim=0) == task.answers).float() for one in logits]
-        per_image = torch.stack(right)
+    def _score(self, name: str, task: LinearTask, chosen: Tensor, *, share: bool) -> Metric:
+        try:
+            per_image = task.right(chosen, self.params.l2, share=share)
+        except NoOptimum as error:
+            return Metric(name, None, reason=str(error))
         scores = per_image.double().mean(dim=1)
         std = float(scores.std()) if len(scores) > 1 else None
         return Metric(name, float(scores.mean()), std=std, n=len(scores), per_image=per_image.mean(dim=0))
-
-
-class _Task(NamedTuple):
-    features: Tensor
-    """to draw from, standardised ``[N, D]``"""
-    labels: Tensor
-    test: Tensor
-    """to judge on, standardised alike"""
-    answers: Tensor
-    data: EvaluationData
 
 
 def names(params: FewLabelParams) -> list[str]:

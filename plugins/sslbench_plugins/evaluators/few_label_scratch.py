@@ -15,11 +15,10 @@ from pydantic import Field, model_validator
 from torch import Tensor
 
 from sslbench import EvaluationData, EvaluatorSpec, Metric, hookimpl, param
-from sslbench_plugins.blocks.evaluable import features_and_labels, why_not_evaluable
+from sslbench_plugins.blocks.evaluable import why_not_evaluable
 from sslbench_plugins.blocks.label_training import LabelTraining, LabelTrainingParams, Pace, starts_anew
+from sslbench_plugins.blocks.labelled_draws import LinearTask, NoOptimum
 from sslbench_plugins.blocks.listed import Several
-from sslbench_plugins.blocks.logistic import fit_logistic
-from sslbench_plugins.blocks.standardise import Standardiser
 from sslbench_plugins.blocks.stratified import class_counts, draw_ranks, share_of_each
 
 NOT_FINITE = "after training, the network's answers hold NaN or infinity"
@@ -50,6 +49,8 @@ class Amount(NamedTuple):
     name: str
     wanted: Tensor
     """int64 ``[classes]``"""
+    share: bool
+    """it is a share of the labels, not a number of each class"""
     reason: str = ""
     """why there are not as many"""
 
@@ -70,15 +71,14 @@ class FewLabelScratch:
             names = [*map(str, self.params.labels), *map(percent, self.params.shares)]
             return [metric for name in names for metric in unmeasured(name, reason)]
         assert data.train.labels is not None
-        labels = data.train.labels.cpu()
+        task, labels = LinearTask.of(data), data.train.labels.cpu()
         ranks = draw_ranks(labels, data.classes, self.params.draws, data.seed)
         metrics = []
         for amount in self._amounts(class_counts(labels, data.classes)):
             if amount.reason:
                 metrics += unmeasured(amount.name, amount.reason)
-                continue
-            draws = [(row < amount.wanted[labels]).nonzero()[:, 0] for row in ranks]
-            metrics += self._judge(data, amount.name, draws)
+            else:
+                metrics += self._judge(data, task, amount, ranks < amount.wanted[labels])
         return metrics
 
     def _amounts(self, held: Tensor) -> list[Amount]:
@@ -87,22 +87,32 @@ class FewLabelScratch:
         for count in self.params.labels:
             lacking = int(held[fewest]) < count
             reason = f"class {fewest} has only {int(held[fewest])} of {count} labels" if lacking else ""
-            amounts.append(Amount(str(count), torch.full_like(held, count), reason))
-        return amounts + [Amount(percent(share), share_of_each(held, share)) for share in self.params.shares]
+            amounts.append(Amount(str(count), torch.full_like(held, count), False, reason))
+        return amounts + [Amount(percent(share), share_of_each(held, share), True) for share in self.params.shares]
 
-    def _judge(self, data: EvaluationData, name: str, draws: list[Tensor]) -> list[Metric]:
-        """``draws``: the labelled images of each, int64 ``[n]``."""
-        seeds = torch.randint(2**31 - 1, (len(draws),), generator=torch.Generator().manual_seed(data.seed)).tolist()
+    def _judge(self, data: EvaluationData, task: LinearTask, amount: Amount, chosen: Tensor) -> list[Metric]:
+        """``chosen``: bool ``[draws, N]``, the labelled images of each draw."""
+        seeds = torch.randint(2**31 - 1, (len(chosen),), generator=torch.Generator().manual_seed(data.seed)).tolist()
+        draws = [one.nonzero()[:, 0] for one in chosen]
         scratch = [self._from_scratch(data, images, seed) for images, seed in zip(draws, seeds, strict=True)]
         found = [right for right in scratch if right is not None]
         if len(found) < len(scratch):
-            return unmeasured(name, NOT_FINITE)
-        linear = self._linear(data, draws)
-        if isinstance(linear, str):
-            gain = Metric(f"features_gain@{name}", None, reason=linear)
+            return unmeasured(amount.name, NOT_FINITE)
+        gain = f"features_gain@{amount.name}"
+        try:
+            linear = self._linear(task, amount, chosen.to(task.labels.device))
+        except NoOptimum as error:
+            ahead = Metric(gain, None, reason=str(error))
         else:
-            gain = over_draws(f"features_gain@{name}", [a - b for a, b in zip(linear, found, strict=True)])
-        return [over_draws(f"scratch_top1@{name}", found), gain]
+            ahead = over_draws(gain, [a - b for a, b in zip(linear, found, strict=True)])
+        return [over_draws(f"scratch_top1@{amount.name}", found), ahead]
+
+    def _linear(self, task: LinearTask, amount: Amount, chosen: Tensor) -> list[float]:
+        """Accuracy of a linear layer on the frozen features of each draw, as ``few-label`` fits it."""
+        alike = bool(chosen[0].all())  # every draw takes all: one fit stands for each
+        right = task.right(chosen[:1] if alike else chosen, self.params.l2, share=amount.share)
+        accuracies = right.double().mean(dim=1).tolist()
+        return accuracies * len(chosen) if alike else accuracies
 
     def _from_scratch(self, data: EvaluationData, images: Tensor, seed: int) -> float | None:
         assert data.model is not None
@@ -110,21 +120,6 @@ class FewLabelScratch:
         self.training.train(network, data, images, Pace(self.params.lr, self.params.lr), seed)
         right = self.training.right(network, data)
         return None if right is None else float(right.mean())
-
-    def _linear(self, data: EvaluationData, draws: list[Tensor]) -> list[float] | str:
-        """Accuracy of a linear layer on the frozen features of each draw, or why there is none."""
-        features, labels = features_and_labels(data.train)
-        test, test_labels = features_and_labels(data.test)
-        standardise = Standardiser.fitted(features)
-        features, test = standardise(features), standardise(test)
-        found = []
-        for images in draws:
-            chosen = images.to(features.device)
-            fit = fit_logistic(features[chosen], labels[chosen], data.classes, self.params.l2)
-            if not fit.converged:
-                return f"no optimum within {fit.steps} steps at l2 = {self.params.l2:g}"
-            found.append(float((fit.logits(test)[0].argmax(dim=0) == test_labels).double().mean()))
-        return found
 
 
 def percent(share: float) -> str:

@@ -35,7 +35,7 @@ class LabelFreeParams(Params):
     images: int = param(4096, "training images whose features are looked at, a fixed random part", ge=FEWEST_IMAGES)
     view_images: int = param(512, "of these, images of which views are made", ge=FEWEST_IMAGES)
     views: int = param(8, "views of each; 0 leaves alignment and lidar out, which need them", ge=0)
-    augmentation: str = param("simclr", "what makes the views, the same for every method: NAME or NAME:key=value")
+    augmentation: str = param("simclr", "what makes the views, the same for every method", names="augmentation")
 
     @field_validator("views")
     @classmethod

@@ -59,7 +59,7 @@ class ReconstructionParams(Params):
     ] = param(
         (0.25, 0.5, 0.75, 0.9), "shares of the patches that are hidden, a+b+c, whatever the method was trained with"
     )
-    masking: str = param("random", "registered masking that hides them, such as block", min_length=1)
+    masking: str = param("random", "what hides them, such as block", names="masking")
     images: int = param(200, "test images, at most", ge=1, unit="images")
 
 

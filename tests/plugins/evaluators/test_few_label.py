@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from sklearn.linear_model import LogisticRegression
 
 from sslbench import EvaluationData, FeatureSet, Metric
+from sslbench_plugins.blocks import labelled_draws
 from sslbench_plugins.blocks.chosen_strength import fit_chosen
 from sslbench_plugins.blocks.logistic import LogisticFit, fit_logistic
 from sslbench_plugins.blocks.stratified import draw_ranks
@@ -84,7 +85,7 @@ def test_the_test_labels_do_not_reach_the_fits(clusters: Clusters, monkeypatch: 
         weights.append(fit.weight)
         return fit
 
-    monkeypatch.setattr(few_label, "fit_logistic", spy)
+    monkeypatch.setattr(labelled_draws, "fit_logistic", spy)
     data = clusters(spread=4.0)
     evaluate(data, labels=[2])
     evaluate(replace(data, test=FeatureSet(data.test.features, data.test.labels.flip(0))), labels=[2])
@@ -95,14 +96,14 @@ def test_labels_that_were_not_drawn_do_not_matter(clusters: Clusters) -> None:
     """All else that is taken from the training split is the mean and deviation of its features."""
     data = clusters(spread=4.0)
     drawn = (draw_ranks(data.train.labels, 3, 1, 0) < 2)[0]
-    fit_on_drawn = few_label.fit_logistic
+    fit_on_drawn = labelled_draws.fit_logistic
 
     def forget_which(features: torch.Tensor, labels: torch.Tensor, *rest: object) -> LogisticFit:
         assert labels[0].tolist() == data.train.labels[drawn].tolist()
         return fit_on_drawn(features, labels, *rest)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(few_label, "fit_logistic", forget_which)
+        patch.setattr(labelled_draws, "fit_logistic", forget_which)
         evaluate(data, labels=[2], draws=1)
 
 
@@ -131,7 +132,7 @@ def test_a_class_with_too_few_labels_is_named_and_other_numbers_are_measured(clu
 
 
 def test_fits_without_an_optimum_are_no_number(clusters: Clusters, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(few_label, "fit_logistic", lambda *args: fit_logistic(*args, max_steps=1))
+    monkeypatch.setattr(labelled_draws, "fit_logistic", lambda *args: fit_logistic(*args, max_steps=1))
     (metric,) = evaluate(clusters(spread=3.0), labels=[5], l2=1e-4)
     assert (metric.value, metric.n) == (None, None)
     assert metric.reason == "no optimum within 1 steps at l2 = 0.0001"
@@ -185,7 +186,7 @@ def test_a_share_keeps_the_classes_in_proportion_and_none_without_a_label(
         seen.append(labels)
         return fit_logistic(features, labels, *rest)
 
-    monkeypatch.setattr(few_label, "fit_logistic", spy)
+    monkeypatch.setattr(labelled_draws, "fit_logistic", spy)
     (metric,) = evaluate(data, labels=[], shares=[share], draws=4)
     assert metric.name == f"few_label_top1@{100 * share:g}%"
     assert metric.n == 4
@@ -197,7 +198,7 @@ def test_a_share_keeps_the_classes_in_proportion_and_none_without_a_label(
 
 def test_draws_are_fitted_in_parts_with_the_same_result(clusters: Clusters, monkeypatch: pytest.MonkeyPatch) -> None:
     (whole,) = evaluate(clusters(spread=4.0), labels=[3], draws=5)
-    monkeypatch.setattr(few_label, "NUMBERS", 2 * 9 * 6)  # two draws of 9 labels in 6 dimensions
+    monkeypatch.setattr(labelled_draws, "NUMBERS", 2 * 9 * 6)  # two draws of 9 labels in 6 dimensions
     (parts,) = evaluate(clusters(spread=4.0), labels=[3], draws=5)
     assert parts.n == 5
     assert parts.value == pytest.approx(whole.value, abs=0.005)
@@ -223,7 +224,7 @@ def test_a_draw_with_labels_enough_chooses_its_regularisation_and_sees_no_other_
         return fit_chosen(features, labels, classes, seed)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(few_label, "fit_chosen", spy)
+        patch.setattr(labelled_draws, "fit_chosen", spy)
         patch.setattr(few_label, "draw_ranks", lambda *args: draw_ranks(data.train.labels, *args[1:]))
         for labels in (data.train.labels, wrong):
             evaluate(replace(data, train=FeatureSet(data.train.features, labels)), labels=[], shares=[0.5], draws=1)

@@ -13,9 +13,9 @@ from torch import nn
 from sslbench import FeatureSet
 from sslbench.testing.fakes import TinyBackbone, TinyDataset
 from sslbench.train.checkpoint import weights_digest
+from sslbench_plugins.blocks import labelled_draws
 from sslbench_plugins.blocks.label_training import LabelTraining
 from sslbench_plugins.blocks.untrained import Untrained
-from sslbench_plugins.evaluators import few_label
 from sslbench_plugins.evaluators.few_label import FewLabel, FewLabelParams
 from sslbench_plugins.evaluators.few_label_scratch import (
     FewLabelScratch,
@@ -72,11 +72,11 @@ def trainings(monkeypatch):
 
 def test_draws_are_the_first_of_few_labels(data, trainings, monkeypatch):
     fitted = []
-    fit = few_label.fit_logistic
-    monkeypatch.setattr(few_label, "fit_logistic", lambda *args: fitted.append(args[0]) or fit(*args))
+    fit = labelled_draws.fit_logistic
+    monkeypatch.setattr(labelled_draws, "fit_logistic", lambda *args: fitted.append(args[0]) or fit(*args))
     FewLabel(FewLabelParams(labels=[3], draws=10)).evaluate(data)
     evaluate(data, labels=[3], draws=2)
-    standardised = few_label.Standardiser.fitted(data.train.features)(data.train.features)
+    standardised = labelled_draws.Standardiser.fitted(data.train.features)(data.train.features)
     assert len(trainings) == 2
     for (_, images, _), row in zip(trainings, fitted[0], strict=False):
         assert torch.equal(standardised[images], row)
@@ -99,6 +99,21 @@ def test_the_gain_is_paired_with_few_labels_own_figure(data, trainings):
     assert gain.value == pytest.approx(linear.value - found["scratch_top1@4"].value)
     assert gain.n == 3
     assert gain.std is not None
+
+
+def test_with_shares_too_the_linear_layer_is_few_labels_own(data, trainings, monkeypatch):
+    """Each draw of half the labels chooses its regularisation; all of the labels are one fit, whatever the draws."""
+    data = replace(data, train=replace(data.train, features=torch.randn_like(data.train.features)))
+    linear = FewLabel(FewLabelParams(labels=[], shares=[0.05, 0.5, 1.0], draws=3)).evaluate(data)
+    chosen = []
+    fit = labelled_draws.fit_chosen
+    monkeypatch.setattr(labelled_draws, "fit_chosen", lambda *args: chosen.append(len(args[0])) or fit(*args))
+    found = evaluate(data, labels=[], shares=[0.05, 0.5, 1.0], draws=3)
+    assert chosen == [32, 32, 32, 64]
+    for name, metric in zip(("5%", "50%", "100%"), linear, strict=True):
+        gain = found[f"features_gain@{name}"]
+        assert gain.value == pytest.approx(metric.value - found[f"scratch_top1@{name}"].value)
+        assert gain.n == 3
 
 
 def test_every_draw_starts_from_weights_of_its_own_that_follow_the_seed(data, trainings):
@@ -145,10 +160,8 @@ def test_a_training_that_runs_away_is_no_number(data):
 
 
 def test_a_linear_layer_without_an_optimum_spoils_the_gain_alone(data, monkeypatch):
-    from sslbench_plugins.evaluators import few_label_scratch
-
-    fit = few_label_scratch.fit_logistic
-    monkeypatch.setattr(few_label_scratch, "fit_logistic", lambda *args: fit(*args, max_steps=1))
+    fit = labelled_draws.fit_logistic
+    monkeypatch.setattr(labelled_draws, "fit_logistic", lambda *args: fit(*args, max_steps=1))
     found = evaluate(data, labels=[5])
     assert found["scratch_top1@5"].value is not None
     assert found["features_gain@5"].reason == "no optimum within 1 steps at l2 = 0.01"
