@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import textwrap
 from typing import Any
@@ -27,33 +28,37 @@ def command(name: str | None, format_: str) -> None:
 
     sslbench suites quick > mine.toml; sslbench run mine.toml
     """
-    from sslbench.plan.suite import builtin_suites, read_suite, text_of
+    from sslbench.plan.suite import COMMANDS, builtin_suites, read_suite, text_of
 
     if name is not None:
-        click.echo(text_of(name)[0], nl=False)
+        folder = next((folder for folder in COMMANDS if name in builtin_suites(folder)), "suites")
+        click.echo(text_of(name, folder)[0], nl=False)
         return
-    suites = [read_suite(suite) for suite in builtin_suites()]
     rows = [
         {
             "name": raw.name,
+            "command": command,
             "summary": raw.data["summary"],
             "sizes": {size: given.get("summary", "") for size, given in raw.data.get("sizes", {}).items()},
         }
-        for raw in suites
+        for folder, command in COMMANDS.items()
+        for raw in (read_suite(suite, folder=folder) for suite in builtin_suites(folder))
     ]
     click.echo(json.dumps({"schema": 1, "suites": rows}, indent=1) if format_ == "json" else as_table(rows))
 
 
 def as_table(rows: list[dict[str, Any]]) -> str:
-    """The name, what it is for, and below it each size with what it makes smaller."""
+    """By command: the name, what it is for, and below it each size with what it makes smaller."""
     width = max(len(row["name"]) for row in rows)
     lines = []
-    for row in rows:
-        lines.append(filled(f"{row['name']:<{width}}  ", row["summary"]))
-        for size, summary in row["sizes"].items():
-            lines.append(filled(f"{'':<{width}}  --size {size}: ", summary))
-    return "\n".join(lines)
+    for command, some in itertools.groupby(rows, lambda row: row["command"]):
+        lines += ["", f"sslbench {command} SUITE"]
+        for row in some:
+            lines.append(filled(f"  {row['name']:<{width}}  ", row["summary"], width + 4))
+            for size, summary in row["sizes"].items():
+                lines.append(filled(f"{'':<{width}}    --size {size}: ", summary, width + 4))
+    return "\n".join(lines[1:])
 
 
-def filled(start: str, text: str) -> str:
-    return textwrap.fill(start + text, WIDTH, subsequent_indent=" " * (len(start) - len(start.lstrip()) or len(start)))
+def filled(start: str, text: str, indent: int) -> str:
+    return textwrap.fill(start + text, WIDTH, subsequent_indent=" " * indent)

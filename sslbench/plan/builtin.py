@@ -5,6 +5,9 @@ from __future__ import annotations
 from importlib import resources
 from typing import Any
 
+COMMANDS = {"suites": "run", "speed_suites": "speed"}
+"""folder -> the command that takes its suites"""
+
 
 def builtin_suites(folder_name: str = "suites") -> dict[str, Any]:
     """Name -> file of each, by name; ``speed_suites`` are those of the command ``speed``."""

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from sslbench.errors import UserError, did_you_mean
 from sslbench.hooks.params import validation_lines
-from sslbench.plan.builtin import builtin_suites
+from sslbench.plan.builtin import COMMANDS, builtin_suites
 
 __all__ = ["builtin_suites", "read_suite"]
 
@@ -111,11 +111,17 @@ def text_of(name: str, folder: str = "suites") -> tuple[str, str]:
         except (OSError, UnicodeDecodeError) as error:
             raise UserError(f"suite {name!r} cannot be read: {error}") from None
     else:
-        hint = did_you_mean(name, list(builtin))
+        hint = belongs_to(name) or did_you_mean(name, list(builtin))
         raise UserError(
             f"unknown suite {name!r}{hint} (built in: {', '.join(sorted(builtin))}; or the path of a .toml file)"
         )
     return text, source
+
+
+def belongs_to(name: str) -> str:
+    """A hint, where it is a built-in suite of another command."""
+    command = next((command for folder, command in COMMANDS.items() if name in builtin_suites(folder)), None)
+    return f", which is one of `sslbench {command}`" if command else ""
 
 
 def sized(raw: RawSuite, size: str) -> RawSuite:

@@ -59,6 +59,11 @@ def test_every_command_has_help_that_says_what_it_does(capsys, name):
         (("plan", "-e", "knn:k=0"), "evaluator 'knn': k = 0"),
         (("run", "--size", "tiny"), "quick: unknown size 'tiny' (it has none"),
         (("suites", "quik"), "unknown suite 'quik'; did you mean 'quick'?"),
+        (
+            ("run", "mae-speedup"),
+            "unknown suite 'mae-speedup', which is one of `sslbench speed` (built in:",
+        ),
+        (("speed", "quick"), "unknown suite 'quick', which is one of `sslbench run` (built in: mae-speedup, methods;"),
     ],
 )
 def test_a_mistake_is_one_line_and_exit_code_2(capsys, tmp_path, arguments, words):
@@ -229,8 +234,11 @@ def test_suites_are_listed_with_their_sizes_and_printed_to_be_copied(capsys, tmp
     assert all(name in out for name in builtin_suites())
     assert "--size small: " in out
     rows = json.loads(said(capsys, "suites", "--format", "json")[1])["suites"]
-    assert [row["name"] for row in rows] == list(builtin_suites())
-    assert all(row["summary"] for row in rows)
+    assert [row["name"] for row in rows if row["command"] == "run"] == list(builtin_suites())
+    assert [row["name"] for row in rows if row["command"] == "speed"] == list(builtin_suites("speed_suites"))
+    assert all(row["summary"] and row["name"] in out for row in rows)
+    assert max(map(len, out.splitlines())) <= 100
+    assert said(capsys, "suites", "mae-speedup")[1].startswith('name = "mae-speedup"')
     copied = said(capsys, "suites", "quick")[1]
     (tmp_path / "mine.toml").write_text(copied)
     assert said(capsys, "plan", "mine.toml", *MINI)[0] == 0
