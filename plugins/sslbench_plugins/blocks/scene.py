@@ -84,6 +84,14 @@ class Scenes:
     def __len__(self) -> int:
         return len(self.count)
 
+    @property
+    def ground_colour(self) -> tuple[Tensor, Tensor]:
+        """Red less green, and blue less yellow, of the mean of the ground's two colours without haze, as shares of
+        their light: float32 ``[B]`` each, 0 for grey."""
+        red, green, blue = self.ground.mean(dim=1).unbind(1)
+        light = red + green + blue
+        return (red - green) / light, (blue - (red + green) / 2) / light
+
     def parts(self, size: int) -> Iterator[Scenes]:
         step = max(1, PART // (size * size))
         for start in range(0, len(self), step):

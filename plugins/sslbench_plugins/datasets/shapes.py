@@ -15,8 +15,9 @@ from sslbench_plugins.blocks.signed_distance import FIGURES
 from sslbench_plugins.blocks.statistics import channel_sums
 from sslbench_plugins.blocks.two_splits import TwoSplits
 
-VERSION = "1"
+VERSION = "2"
 """changes whenever a pixel or a factor does"""
+GROUND_COLOUR = ("background_red_green", "background_blue_yellow")
 MOST_IMAGES = 100_000_000
 CHUNK = 4096
 """scenes drawn at a time"""
@@ -71,6 +72,7 @@ def factors(name: str, count: int, params: ShapesParams) -> tuple[Tensor, dict[s
         scenes = draw(name, indices, params.objects)
         part = {word: getattr(scenes, word)[:, 0] for word in ("figure", "hue", "x", "y", "scale", "rotation", "depth")}
         part |= {"background": scenes.texture, "objects": scenes.count - 1}
+        part |= dict(zip(GROUND_COLOUR, scenes.ground_colour, strict=True))
         for word, values in part.items():
             columns.setdefault(word, []).append(values)
     whole = {word: torch.cat(values) for word, values in columns.items()}

@@ -103,6 +103,20 @@ def test_the_ground_is_dull_and_its_texture_is_the_factor(train):
         assert (spread < 0.03) == (train.factors["background"][image] == list(TEXTURES).index("plain"))
 
 
+def test_the_colour_of_a_plain_ground_is_the_factor_behind_haze(train):
+    images, masks, depths = (reader[torch.arange(len(train))] for reader in (train.images, *train.maps.values()))
+    plain = (train.factors["background"] == list(TEXTURES).index("plain")).nonzero().flatten().tolist()
+    assert len(plain) > 10
+    for image in plain:
+        ground = torch.nn.functional.max_pool2d((masks[image] > 0).float()[None], 3, 1, 1)[0] == 0
+        share = FADING * depths[image][ground].double()
+        seen, haze = images[image][:, ground].double() / 255, torch.tensor(HAZE, dtype=torch.double)[:, None]
+        red, green, blue = ((seen - haze * share) / (1 - share)).mean(dim=1).tolist()
+        known = [train.factors[f"background_{name}"][image].item() for name in ("red_green", "blue_yellow")]
+        light = red + green + blue
+        assert known == pytest.approx([(red - green) / light, (blue - (red + green) / 2) / light], abs=0.004)
+
+
 def test_edges_are_smooth_by_the_share_of_a_pixel_that_is_covered(train):
     """Of a square, in a pixel on its edge: the colour is a mix of ground and object, by area."""
     scenes = draw("edges", torch.arange(64), 1)
@@ -128,6 +142,10 @@ def test_factors_are_within_their_ranges_and_independent():
     scenes = build(train_images=4000, image_size=16, reading="streaming").split("train")
     known = {"shape": scenes.labels, **scenes.factors}
     assert [name for name, values in known.items() if values.dtype == torch.int64] == ["shape", "background", "objects"]
+    for name in ("background_red_green", "background_blue_yellow"):
+        assert 0.09 < known[name].max() < 0.14
+        assert -0.14 < known[name].min() < -0.09
+        assert 0.03 < known[name].std() < 0.05
     ranges = {"hue": (0, 0.75), "x": (0.3, 0.7), "y": (0.3, 0.7), "scale": (0.16, 0.28), "rotation": (-30, 30)}
     for name, (low, high) in ranges.items():
         assert low <= known[name].min() < low + 0.01 * (high - low)
@@ -216,7 +234,7 @@ def test_what_is_drawn_is_that_of_this_version():
     """Changes when a pixel does; then VERSION has to change as well, so that old results are not taken for new ones."""
     images = build(image_size=32, reading="streaming").split("train").images[torch.arange(60)]
     digest = hashlib.sha256(images.numpy().tobytes()).hexdigest()[:16]
-    assert (VERSION, digest) == ("1", "5946a332b3010c72")
+    assert (VERSION, digest) == ("2", "5946a332b3010c72")
 
 
 def test_splits_and_seeds_differ(train):
