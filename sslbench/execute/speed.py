@@ -136,6 +136,7 @@ class SpeedSession:
             self.seconds_for,
             self.dataset,
             None if plan.seconds is None else WARMING * plan.seconds,
+            request.download,
         )
         self.waiting: list[SpeedRow] = []
         self.datasets: dict[str, Any] = {}

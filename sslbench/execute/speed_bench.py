@@ -73,8 +73,9 @@ class Ready:
     warm: WarmUp
 
 
-def build(row: SpeedRow, device: torch.device, batch_size: int | None = None) -> Resident:
-    """The row's training step with its data. Raises whatever keeps the plugins from being built."""
+def build(row: SpeedRow, device: torch.device, batch_size: int | None = None, *, download: bool = False) -> Resident:
+    """The row's training step with its data. Raises whatever keeps the plugins from being built. ``download``: whether
+    the user allowed fetching what a plugin may need."""
     seed_everything(0, "init")
     spec, params = row.method.spec, row.method.params
     assert isinstance(spec, MethodSpec)
@@ -90,11 +91,15 @@ def build(row: SpeedRow, device: torch.device, batch_size: int | None = None) ->
         compile_mode=mode,
     )
     masking = row.masking.spec.build(row.masking.params) if row.masking else None
-    return resident(method_of(row), params, schedule, masking, row.mask_ratio, spec.uses_labels)
+    return resident(method_of(row, download), params, schedule, masking, row.mask_ratio, spec.uses_labels)
 
 
-def method_of(row: SpeedRow) -> Method:
-    backbone = row.backbone.spec.build(row.backbone.params, image_size=row.image_size) if row.backbone else None
+def method_of(row: SpeedRow, download: bool) -> Method:
+    fetching: dict[str, Any] = {"download": download}
+    backbone = None
+    if row.backbone:
+        allowed = fetching if getattr(row.backbone.spec, "fetches", None) else {}
+        backbone = row.backbone.spec.build(row.backbone.params, image_size=row.image_size, **allowed)
     context: dict[str, Any] = {"image_size": row.image_size, "mask_ratio": row.mask_ratio}
     if getattr(row.method.spec, "uses_labels", False):
         context["classes"] = 10
@@ -106,7 +111,7 @@ def foresee(row: SpeedRow) -> Foreseen:
     """What a row will take, without taking it. Whatever goes wrong here goes wrong, and is told, when it is built."""
     try:
         with torch.device("meta"):
-            method = method_of(row)
+            method = method_of(row, download=False)
         labels = bool(getattr(row.method.spec, "uses_labels", False))
         flops = step_flops_per_image(method, row.batch_size, row.mask_ratio, labels)
         return Foreseen(flops, sum(p.numel() * p.element_size() for p in method.parameters()) * STATE_COPIES)
@@ -128,10 +133,11 @@ class SpeedBench:
         seconds_for: Callable[[], float | None],
         datasets: Callable[[SpeedRow], Any],
         warm_seconds: float | None = None,
+        download: bool = False,
     ) -> None:
         self.device, self.warmup, self.steps = device, warmup, steps
         self.say, self.afford, self.seconds_for, self.datasets = say, afford, seconds_for, datasets
-        self.warm_seconds = warm_seconds
+        self.warm_seconds, self.download = warm_seconds, download
         self.foreseen: dict[str, Foreseen] = {}
         self.largest_activations = 0
         self.rates: dict[str, float] = {}
@@ -204,7 +210,7 @@ class SpeedBench:
         release_unused(self.device)
         before = used_bytes(self.device) or 0
         try:
-            built = build(one.row, self.device)
+            built = build(one.row, self.device, download=self.download)
             arm = built.arm()
             warm = warm_up(arm, self.warmup, self.warm_seconds)
         except Exception as error:
@@ -285,7 +291,7 @@ class SpeedBench:
         def peak(size: int) -> int | None:
             release_unused(self.device)
             before, memory = used_bytes(self.device), PeakMemory(self.device)
-            step = build(row, self.device, size).arm().step
+            step = build(row, self.device, size, download=self.download).arm().step
             step()
             step()
             after = memory.bytes()

@@ -387,10 +387,19 @@ def method_spec_of(work: Work, registry: Registry) -> MethodSpec:
     return spec
 
 
+def build_backbone(work: Work, registry: Registry, image_size: int) -> Any:
+    """The network that the method is built on; None for a method that brings its own."""
+    context: dict[str, Any] = {"image_size": image_size}
+    chosen = work.plugins.get("backbone")
+    if chosen is not None and getattr(registry.get("backbone", chosen["name"]), "fetches", None):
+        context["download"] = work.download
+    return build_chosen(work, registry, "backbone", **context)
+
+
 def build_method(work: Work, registry: Registry, image_size: int, classes: int, seed: int | None = None) -> Method:
     """The method on its backbone, initialised from the seed (default: the work's)."""
     seed_everything(work.seed if seed is None else seed, "init")
-    backbone = build_chosen(work, registry, "backbone", image_size=image_size)
+    backbone = build_backbone(work, registry, image_size)
     context: dict[str, Any] = {"image_size": image_size, "mask_ratio": work.mask_ratio}
     spec = method_spec_of(work, registry)
     if spec.uses_labels:

@@ -90,12 +90,17 @@ class MethodSpec(Spec):
 
 @dataclass(frozen=True, kw_only=True)
 class BackboneSpec(Spec):
-    """``build(params, *, image_size) -> Backbone`` (``sslbench.Backbone`` or ``sslbench.TokenBackbone``)."""
+    """``build(params, *, image_size) -> Backbone`` (``sslbench.Backbone`` or ``sslbench.TokenBackbone``).
+
+    One that has ``fetches`` is also given ``download``: whether the user allowed fetching.
+    """
 
     kind: ClassVar[str] = "backbone"
     provides: Words | Callable[[Any], Words] = NOTHING
     """``tokens``, and ``attention`` where it has a class token; a function of the parameters where it depends on
     them. Every backbone also provides ``encoder``, a network that can be trained on"""
+    fetches: Callable[[Any], str] | None = None
+    """for a backbone that may need the network: as in ``MethodSpec``"""
 
     def provided(self, params: Params) -> Words:
         return self.provides(params) if callable(self.provides) else self.provides

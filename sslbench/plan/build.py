@@ -29,6 +29,8 @@ def build_plugin(
     params, mistakes = resolve(spec.label, spec.params, {**wanted.given, **(given or {})}, spec.presets)
     if params is None:
         raise UserError(*(f"{where}: {line}" if where else line for line in mistakes))
+    if getattr(spec, "fetches", None):
+        context.setdefault("download", False)
     return spec.build(params, **context)
 
 

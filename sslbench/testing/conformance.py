@@ -128,7 +128,7 @@ def of_masking(spec: Spec, params: Any) -> Problems:
 def of_backbone(spec: Spec, params: Any) -> Problems:
     assert isinstance(spec, BackboneSpec)
     size = 32
-    backbone = spec.build(params, image_size=size)
+    backbone = spec.build(params, image_size=size, **({"download": False} if spec.fetches else {}))
     if not isinstance(backbone, Backbone):
         yield "build must answer a sslbench.Backbone"
         return

@@ -123,7 +123,7 @@ def test_the_largest_batch_is_said_where_it_is_asked_for(monkeypatch):
     sizes = []
     build = speed_bench.build
     monkeypatch.setattr(
-        speed_bench, "build", lambda row, device, size=None: sizes.append(size) or build(row, device, size)
+        speed_bench, "build", lambda row, device, size=None, **kw: sizes.append(size) or build(row, device, size, **kw)
     )
     limits = [record["speed"]["largest_batch"] for record in measured(find_batch=True).records]
     assert set(sizes) == {None, 4, 12}
@@ -153,8 +153,8 @@ def test_what_cannot_be_built_is_told_and_the_rest_measured():
 def test_a_step_that_trains_nothing_is_a_failure_and_spoils_no_other(monkeypatch):
     build = speed_bench.build
 
-    def lazy(row, device, size=None):
-        one = build(row, device, size)
+    def lazy(row, device, size=None, **options):
+        one = build(row, device, size, **options)
         if not row.value("method.mask_tokens_in_encoder"):
             one.update.optimizer.step = lambda *args, **kwargs: None
         return one
@@ -170,11 +170,11 @@ def test_rows_that_do_not_fit_into_memory_together_are_timed_in_parts(monkeypatc
     """Three rows and their baseline; there is room for two."""
     build, there = speed_bench.build, []
 
-    def full(row, device, size=None):
+    def full(row, device, size=None, **options):
         if len(there) >= 2:
             raise torch.OutOfMemoryError("no room")
         there.append(row.mask_ratio)
-        return build(row, device, size)
+        return build(row, device, size, **options)
 
     monkeypatch.setattr(speed_bench, "build", full)
     release = speed_bench.release_unused
@@ -195,7 +195,7 @@ def test_rows_that_do_not_fit_into_memory_together_are_timed_in_parts(monkeypatc
 
 
 def test_a_row_that_never_fits_is_out_of_memory(monkeypatch):
-    def never(row, device, size=None):
+    def never(row, device, size=None, **options):
         raise torch.OutOfMemoryError("no room")
 
     monkeypatch.setattr(speed_bench, "build", never)

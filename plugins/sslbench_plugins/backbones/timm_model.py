@@ -2,29 +2,29 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from sslbench import BackboneSpec, Params, UserError, hookimpl, param
+from sslbench_plugins.blocks.checkpoint_file import fit, tensors_of
+from sslbench_plugins.blocks.model_files import check_known, repository_of
 from sslbench_plugins.blocks.timm_tokens import Recipe, TimmBackbone, TimmTokenBackbone, gives_tokens, words_of, wrapped
+
+WHERE = "backbone 'timm'"
 
 
 class TimmParams(Params):
     name: str = param(..., "a name of timm.list_models(), such as resnet18 or vit_small_patch16_224", min_length=1)
-    pretrained: bool = param(False, "load the weights that timm publishes (fetches them once)")
+    pretrained: bool = param(
+        False, "start from the weights that timm publishes under this name; --download fetches them once"
+    )
 
 
 def create(params: TimmParams, **options: Any) -> Any:
-    """timm's model without its classifier. Raises UserError for a name timm does not know."""
+    """timm's model without its classifier. Raises UserError for a name that timm does not know."""
     import timm
 
-    if not timm.is_model(params.name):
-        near = timm.list_models(f"*{params.name}*")[:5]
-        hint = (
-            f"; near it: {', '.join(near)}"
-            if near
-            else "; python -c 'import timm; print(timm.list_models())' lists all"
-        )
-        raise UserError(f"backbone 'timm': no model name = {params.name!r} in timm {timm.__version__}{hint}")
+    check_known(params.name, WHERE)
     return timm.create_model(params.name, num_classes=0, **options)
 
 
@@ -32,18 +32,34 @@ def provides(params: TimmParams) -> frozenset[str]:
     return words_of(lambda: create(params))
 
 
-def build(params: TimmParams, *, image_size: int) -> TimmBackbone | TimmTokenBackbone:
+def build(params: TimmParams, *, image_size: int, download: bool = False) -> TimmBackbone | TimmTokenBackbone:
     try:
-        net = create(params, pretrained=params.pretrained, img_size=image_size)
+        net, recipe = create(params, img_size=image_size), Recipe(params.name, {"img_size": image_size})
     except TypeError:
         # Convolutional networks take any size and know no img_size.
-        return wrapped(create(params, pretrained=params.pretrained), Recipe(params.name))
+        net, recipe = create(params), Recipe(params.name)
     patch = net.patch_embed.patch_size[0] if gives_tokens(net) else 1
     if image_size % patch:
         raise UserError(
-            f"backbone 'timm': image size {image_size} is not divisible by the patches of {params.name}, {patch} px"
+            f"{WHERE}: image size {image_size} is not divisible by the patches of {params.name}, {patch} px"
         )
-    return wrapped(net, Recipe(params.name, {"img_size": image_size}))
+    if params.pretrained:
+        weights = weights_of(params, download)
+        fit(net, tensors_of(weights), f"{WHERE}: {weights}")
+    return wrapped(net, recipe)
+
+
+def weights_of(params: TimmParams, download: bool) -> Path:
+    """The file that timm publishes. Raises UserError where it is not here, and may not be or cannot be fetched."""
+    repository = repository_of(params.name, WHERE)
+    return repository.file(download=download, way_out="fetch it elsewhere and copy the cache (HF_HOME) here")
+
+
+def fetches(params: TimmParams) -> str:
+    if not params.pretrained:
+        return ""
+    repository = repository_of(params.name, WHERE)
+    return "" if repository.cached() else f"{params.name} from {repository.address}"
 
 
 @hookimpl
@@ -55,6 +71,7 @@ def sslbench_backbones() -> list[BackboneSpec]:
             params=TimmParams,
             build=build,
             provides=provides,
+            fetches=fetches,
             citation="Wightman: PyTorch Image Models, https://github.com/huggingface/pytorch-image-models",
         )
     ]

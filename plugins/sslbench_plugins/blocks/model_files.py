@@ -6,11 +6,13 @@ import json
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 from sslbench import UserError
 
+METHOD = "method 'pretrained'"
 CONFIG = "config.json"
 WEIGHTS = ("model.safetensors", "open_clip_model.safetensors", "pytorch_model.bin", "open_clip_pytorch_model.bin")
 """the first that is there is taken"""
@@ -131,16 +133,16 @@ def on_disk(path: Path, name: str = "") -> ModelFiles:
     return ModelFiles(read_config(path.parent / CONFIG), path)
 
 
-def repository_of(name: str) -> Repository:
+def repository_of(name: str, where: str = METHOD) -> Repository:
     """Where timm, or the name itself, says that the weights are. Raises UserError where timm publishes none."""
     if name.startswith(HUB):
         return Repository.named(name.removeprefix(HUB))
     import timm
 
-    check_known(name)
+    check_known(name, where)
     found = timm.models.get_pretrained_cfg(name)
     if found is None or not found.hf_hub_id:
-        raise UserError(f"method 'pretrained': timm publishes no weights name = {name!r}; {tags_of(name)}")
+        raise UserError(f"{where}: timm publishes no weights name = {name!r}; {tags_of(name)}")
     return Repository.named(found.hf_hub_id, found.hf_hub_filename)
 
 
@@ -155,18 +157,19 @@ def published(name: str, download: bool) -> ModelFiles:
     return ModelFiles({"architecture": name}, repository.file(download=download, way_out=way_out))
 
 
-def check_known(name: str) -> None:
-    """Raises UserError for an architecture, or a tag of one, that timm does not have."""
+def check_known(name: str, where: str = METHOD) -> None:
+    """Raises UserError, which begins with ``where``, for an architecture, or a tag of one, that timm does not have."""
     import timm
 
     if not timm.is_model(name):
-        near = ", ".join(timm.list_models(f"*{name.partition('.')[0]}*")[:5])
+        wanted = name.partition(".")[0]
+        near = ", ".join((timm.list_models(f"*{wanted}*") or get_close_matches(wanted, timm.list_models(), 5))[:5])
         raise UserError(
-            f"method 'pretrained': timm {timm.__version__} has no model name = {name!r}"
+            f"{where}: timm {timm.__version__} has no model name = {name!r}"
             + (f"; near it: {near}" if near else "; python -c 'import timm; print(timm.list_pretrained())' lists all")
         )
     if "." in name and name not in timm.list_pretrained(f"{name.partition('.')[0]}.*"):
-        raise UserError(f"method 'pretrained': timm has no weights name = {name!r}; {tags_of(name)}")
+        raise UserError(f"{where}: timm has no weights name = {name!r}; {tags_of(name)}")
 
 
 def tags_of(name: str) -> str:

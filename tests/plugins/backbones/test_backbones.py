@@ -1,7 +1,11 @@
 from __future__ import annotations
 
+import re
+
 import pytest
+import timm
 import torch
+from safetensors.torch import save_file
 
 from sslbench import TokenBackbone, UserError
 from sslbench.hooks.registry import Registry
@@ -88,8 +92,58 @@ def test_a_timm_network_without_tokens_gives_features_only():
 
 
 def test_an_unknown_timm_name_gets_names_near_it():
-    with pytest.raises(UserError, match=r"backbone 'timm': no model name = 'resnet_18' in timm|near it"):
+    with pytest.raises(
+        UserError, match=r"backbone 'timm': timm \S+ has no model name = 'resnet_18'; near it: resnet18"
+    ):
         build("timm", 32, name="resnet_18")
+
+
+def published(name, **arguments):
+    torch.manual_seed(3)
+    return timm.create_model(name, num_classes=1000, **arguments).eval()
+
+
+@pytest.mark.parametrize("name", ["resnet18.a1_in1k", "vit_tiny_patch16_224.augreg_in21k_ft_in1k"])
+def test_published_weights_are_those_of_the_cache_and_fit_another_size(cache, name):
+    spec, size = REGISTRY.get("backbone", "timm"), 64
+    theirs = published(name)
+    cache.put(f"timm/{name}", model__safetensors=lambda to: save_file(theirs.state_dict(), to))
+    assert spec.fetches(spec.params(name=name, pretrained=True)) == ""
+    ours = build("timm", size, name=name, pretrained=True)
+    if name.startswith("vit"):
+        # Positions are of 14 x 14 patches, and timm's own way to make 4 x 4 of them is what is expected.
+        state = timm.models.vision_transformer.checkpoint_filter_fn(theirs.state_dict(), ours.net)
+        theirs = published(name, img_size=size)
+        theirs.load_state_dict({key: state[key] for key in theirs.state_dict() if key in state}, strict=False)
+        theirs.head = torch.nn.Identity()
+    else:
+        theirs.reset_classifier(0)
+    images = torch.randn(2, 3, size, size)
+    with torch.no_grad():
+        assert torch.allclose(ours(images), theirs(images), atol=1e-5)
+    assert cache.asked == []
+
+
+def test_published_weights_are_fetched_with_consent_only(cache):
+    spec, name = REGISTRY.get("backbone", "timm"), "resnet18.a1_in1k"
+    params = spec.params(name=name, pretrained=True)
+    words = f"timm/{name} is not on this machine; --download fetches it from https://huggingface.co/timm/{name}; or"
+    with pytest.raises(UserError, match=re.escape(words)):
+        spec.build(params, image_size=64)
+    assert (cache.asked, spec.fetches(spec.params(name=name))) == ([], "")
+    assert spec.fetches(params) == f"{name} from https://huggingface.co/timm/{name}"
+    with pytest.raises(UserError, match="the hub cannot be reached; fetch it elsewhere and copy the cache"):
+        spec.build(params, image_size=64, download=True)
+    assert cache.asked == [(f"timm/{name}", "model.safetensors")]
+
+
+def test_a_timm_network_without_published_weights_says_so():
+    with pytest.raises(
+        UserError, match=r"backbone 'timm': timm has no weights name = 'resnet10t.x'; it has: resnet10t"
+    ):
+        build("timm", 64, name="resnet10t.x")
+    with pytest.raises(UserError, match="backbone 'timm': timm publishes no weights name = 'convnextv2_small'"):
+        build("timm", 64, name="convnextv2_small", pretrained=True)
 
 
 @pytest.mark.parametrize(("depth", "features", "parameters"), [(18, 512, 11_176_512), (50, 2048, 23_508_032)])

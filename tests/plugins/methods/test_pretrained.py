@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from pathlib import Path
 
-import huggingface_hub
 import pytest
 import timm
 import torch
@@ -255,30 +253,6 @@ def test_every_preset_is_a_model_that_timm_publishes(name):
     assert repository_of(params.name).name.startswith("timm/")
 
 
-@pytest.fixture
-def cache(tmp_path, monkeypatch):
-    """An empty cache of the hub, and what is asked of the hub, which cannot be reached."""
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "cache"))
-    asked = []
-
-    def unreachable(repository, filename, **options):
-        asked.append((repository, filename))
-        raise huggingface_hub.utils.LocalEntryNotFoundError("no connection")
-
-    monkeypatch.setattr(huggingface_hub, "hf_hub_download", unreachable)
-    return tmp_path / "cache", asked
-
-
-def into_cache(cache: Path, repository: str, **files):
-    """As the hub's own client lays a fetched file out."""
-    place = cache / f"models--{repository.replace('/', '--')}"
-    (place / "refs").mkdir(parents=True)
-    (place / "refs/main").write_text("abc")
-    (place / "snapshots/abc").mkdir(parents=True)
-    for name, write in files.items():
-        write(place / "snapshots/abc" / name.replace("__", "."))
-
-
 def test_nothing_is_fetched_without_consent(cache):
     name = "vit_small_patch14_dinov2.lvd142m"
     with pytest.raises(
@@ -286,7 +260,7 @@ def test_nothing_is_fetched_without_consent(cache):
     ) as caught:
         build(name=name)
     assert f"path=FILE,name={name}" in str(caught.value)
-    assert cache[1] == []
+    assert cache.asked == []
     assert SPEC.fetches(SPEC.params(name=name)) == f"{name} from https://huggingface.co/timm/{name}"
     assert "tokens" in SPEC.provided(SPEC.params(name=name))
 
@@ -296,25 +270,24 @@ def test_a_hub_that_cannot_be_reached_is_one_line_with_the_way_out(cache):
         UserError, match="cannot be fetched from .*: the hub cannot be reached; fetch model.safetensors"
     ):
         build(download=True, name="resnet18.a1_in1k")
-    assert cache[1] == [("timm/resnet18.a1_in1k", "model.safetensors")]
+    assert cache.asked == [("timm/resnet18.a1_in1k", "model.safetensors")]
 
 
 def test_what_was_fetched_before_is_used_without_asking(cache):
     torch.manual_seed(0)
     net = timm.create_model("resnet18.a1_in1k", num_classes=1000).eval()
-    into_cache(cache[0], "timm/resnet18.a1_in1k", model__safetensors=lambda to: save_file(net.state_dict(), to))
+    cache.put("timm/resnet18.a1_in1k", model__safetensors=lambda to: save_file(net.state_dict(), to))
     net.reset_classifier(0)
     assert SPEC.fetches(SPEC.params(name="resnet18.a1_in1k")) == ""
     assert torch.equal(features(build(name="resnet18.a1_in1k").encoder, 64), features(net, 64))
-    assert cache[1] == []
+    assert cache.asked == []
 
 
 def test_a_model_of_anybody_on_the_hub(cache, vit):
     with pytest.raises(UserError, match="someone/theirs is not on this machine; --download fetches it"):
         build(name="hf-hub:someone/theirs")
     assert SPEC.provided(SPEC.params(name="hf-hub:someone/theirs")) == {"encoder"}
-    into_cache(
-        cache[0],
+    cache.put(
         "someone/theirs",
         config__json=lambda to: to.write_text(json.dumps(CONFIG)),
         model__safetensors=lambda to: save_file(vit.state_dict(), to),
