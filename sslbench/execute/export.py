@@ -16,8 +16,8 @@ from safetensors import SafetensorError
 from safetensors.torch import save
 
 from sslbench.errors import UserError
+from sslbench.execute.built import build_method, method_spec_of
 from sslbench.execute.executor import Work
-from sslbench.execute.worker import build_method, method_spec_of
 from sslbench.hooks.contracts import JudgedInput, TimmModel
 from sslbench.hooks.kinds import BackboneSpec
 from sslbench.hooks.registry import Registry, default_registry

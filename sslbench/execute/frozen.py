@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from sslbench.errors import UserError
+from sslbench.execute.built import build_dataset, build_method
 from sslbench.execute.executor import Event, Work
 from sslbench.execute.scheduler import Request, work_of
-from sslbench.execute.worker import Bench, build_method
+from sslbench.execute.worker import Bench
 from sslbench.hooks.contracts import Dataset, JudgedInput
 from sslbench.hooks.kinds import MethodSpec
 from sslbench.hooks.registry import Registry
@@ -121,7 +122,7 @@ class Frozen:
     @property
     def images(self) -> Dataset:
         """The data set itself."""
-        return self._bench.dataset()
+        return build_dataset(self._bench.work, self._bench.registry)
 
     @property
     def classes(self) -> list[str]:

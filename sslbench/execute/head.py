@@ -12,10 +12,10 @@ import torch
 from safetensors import SafetensorError
 
 from sslbench.errors import UserError
+from sslbench.execute.built import build_method, method_spec_of
 from sslbench.execute.executor import Work
 from sslbench.execute.folder import UNLABELLED
 from sslbench.execute.frozen import Frozen, Settings
-from sslbench.execute.worker import build_method, method_spec_of
 from sslbench.hooks.contracts import Dataset, EvaluationData, FitsHead, JudgedInput, LinearHead
 from sslbench.hooks.registry import Registry
 from sslbench.plan.reference import Reference

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from sslbench.errors import SslbenchError
-from sslbench.execute.worker import reason_of, status_of
+from sslbench.execute.failure import reason_of, status_of
 from sslbench.hooks.contracts import hidden_count
 from sslbench.hooks.kinds import MethodSpec
 from sslbench.hooks.params import MethodParams

@@ -11,14 +11,17 @@ from typing import Any
 import torch
 from safetensors import SafetensorError
 
-from sslbench.errors import Diverged, SslbenchError, TimeLimit
+from sslbench.errors import SslbenchError
+from sslbench.execute.built import build_chosen, build_dataset, build_method, input_of, method_spec_of
 from sslbench.execute.curve import curve_of, has_curve
 from sslbench.execute.executor import Emit, Evaluation, Event, Work
+from sslbench.execute.failure import forget_cuda_cache, reason_of, status_of
 from sslbench.execute.measured import described_metric, save_per_image
-from sslbench.hooks.contracts import Dataset, EvaluationData, Metric
+from sslbench.execute.outcome import NOT_MEASURED, described_features, described_training, status_of_features
+from sslbench.hooks.contracts import EvaluationData, Metric
 from sslbench.hooks.kinds import EvaluatorSpec, MethodSpec
 from sslbench.hooks.params import MethodParams
-from sslbench.hooks.registry import Registry, default_registry, one_line
+from sslbench.hooks.registry import Registry, default_registry
 from sslbench.measure.flops import step_flops_per_image
 from sslbench.measure.machine import torch_facts
 from sslbench.store.artifacts import PretrainingFiles, pretraining_files
@@ -26,8 +29,6 @@ from sslbench.store.provenance import provenance
 from sslbench.train.checkpoint import load_tensors, save_tensors, tensors_digest, weights_digest
 from sslbench.train.data import Judged, judged
 from sslbench.train.features import (
-    COLLAPSED_EMBEDDINGS,
-    COLLAPSED_SPREAD,
     Extraction,
     StaleFeatures,
     extract_all,
@@ -36,23 +37,8 @@ from sslbench.train.features import (
 )
 from sslbench.train.judged_model import TrainedModel
 from sslbench.train.models import Method
-from sslbench.train.pretrain import Pretraining, Schedule, Trained
+from sslbench.train.pretrain import Pretraining, Schedule
 from sslbench.train.randomness import seed_everything
-
-NOT_MEASURED: dict[str, Any] = {
-    "epochs": None,
-    "steps": None,
-    "seconds": None,
-    "images_per_second": None,
-    "step_ms_median": None,
-    "step_ms_iqr": None,
-    "data_wait_share": None,
-    "peak_memory_bytes": None,
-    "flops_per_image": None,
-    "final_loss": None,
-    "losses": None,
-    "curve": None,
-}
 
 
 def run_work(work: Work, emit: Emit, registry: Registry | None = None) -> None:
@@ -148,7 +134,7 @@ class Bench:
         self.say("reading images")
         settings = self.work.training
         splits = judged(
-            self.dataset(),
+            build_dataset(self.work, self.registry),
             judge_on=settings["judge_on"],
             train_images=settings["train_images"],
             image_size=settings["image_size"],
@@ -156,21 +142,6 @@ class Bench:
         for note in splits.notes:
             self.say(f"{self.work.plugins['dataset']['name']}: {note}", "warning")
         return splits
-
-    def dataset(self) -> Dataset:
-        """The data set, read once and kept for the next piece of work; a failure to read is kept as well."""
-        chosen = self.work.plugins["dataset"]
-        key = (chosen["name"], repr(sorted(chosen["params"].items())), self.work.download)
-        if key not in _LAST_DATASET:
-            _LAST_DATASET.clear()
-            try:
-                _LAST_DATASET[key] = self.built("dataset", download=self.work.download)
-            except SslbenchError as error:
-                _LAST_DATASET[key] = error
-        kept = _LAST_DATASET[key]
-        if isinstance(kept, SslbenchError):
-            raise kept
-        return kept
 
     def trained_model(self, method: Method, data: Judged) -> TrainedModel:
         settings = self.work.training
@@ -253,7 +224,11 @@ class Bench:
         trained = pretraining.run()
         if trained.batch_size < schedule.batch_size:
             self.say(f"batch of {trained.batch_size}: there are no more training images", "warning")
-        facts = {**self.described(trained, flops), "images_skipped": data.skipped, "input": input_of(data)}
+        facts = {
+            **described_training(self.work.key, trained, flops),
+            "images_skipped": data.skipped,
+            "input": input_of(data),
+        }
         if curve is not None:
             facts |= {"curve": curve.points, "curve_seconds": curve.seconds, "curve_asked": dict(curve.asked)}
         self.emit(Event("steps", {"key": self.work.key, "step_ms": list(trained.step_ms)}))
@@ -266,24 +241,6 @@ class Bench:
         settings = self.work.training
         names = ("epochs", "batch_size", "precision", "compile", "time_limit", "checkpoint_every", "accumulate")
         return Schedule(**{name: settings[name] for name in names}, seed=self.work.seed, device=self.device)
-
-    def described(self, trained: Trained, flops: float | None) -> dict[str, Any]:
-        """The record's ``pretraining``."""
-        return {
-            "key": self.work.key,
-            "epochs": trained.epochs,
-            "steps": trained.steps,
-            "seconds": trained.seconds,
-            **asdict(trained.times),
-            "peak_memory_bytes": trained.peak_memory_bytes,
-            "flops_per_image": flops,
-            "final_loss": trained.final_loss,
-            "losses": list(trained.losses),
-            "curve": None,
-            "batch_size": trained.batch_size,
-            "scalars": trained.scalars,
-            "resumed_at": trained.resumed_at,
-        }
 
     def keep(self, write: Any, what: str) -> None:
         """Write an artifact; a full disk costs the next run time, and this one nothing."""
@@ -310,15 +267,7 @@ class Bench:
             raise RuntimeError(f"evaluator {evaluation.name!r} changed the model that it judges")
         path = self.files.per_image(evaluation.template["cell"])
         self.keep(lambda: save_per_image(path, measured), "the metrics of each image")
-        status, reason = "done", None
-        if found.spread is None:
-            status, reason = "failed", "the features are not finite"
-        elif pretraining["steps"] and found.spread < COLLAPSED_SPREAD:
-            status = "collapsed"
-            reason = f"features of different images are all but equal: spread {found.spread:.2g} < {COLLAPSED_SPREAD}"
-        elif (apart := (pretraining.get("scalars") or {}).get("embedding_spread", 1.0)) < COLLAPSED_EMBEDDINGS:
-            status = "collapsed"
-            reason = f"embeddings that the loss compares are all but equal: spread {apart:.2g} < {COLLAPSED_EMBEDDINGS}"
+        status, reason = status_of_features(pretraining, found)
         self.emit_record(evaluation, status, reason, dict(metrics), pretraining, found)
 
     def emit_failure(
@@ -354,10 +303,6 @@ class Bench:
         found: Extraction | None,
         trace: str | None = None,
     ) -> None:
-        features = None
-        if found is not None:
-            names = ("dim", "images_per_second", "seconds", "spread")
-            features = {name: getattr(found, name) for name in names}
         record = {
             **evaluation.template,
             "status": status,
@@ -365,77 +310,8 @@ class Bench:
             "metrics": metrics,
             "headline": self.headline(evaluation) or None,
             "pretraining": dict(pretraining),
-            "features": features,
+            "features": described_features(found),
             "traceback": trace,
             "provenance": provenance(torch_facts(str(self.device)), dict(self.work.distributions)),
         }
         self.emit(Event("record", record))
-
-
-def build_chosen(work: Work, registry: Registry, kind: str, **context: Any) -> Any:
-    """The plugin of one kind, built with its parameters; None where the work has none."""
-    chosen = work.plugins.get(kind)
-    if chosen is None:
-        return None
-    spec = registry.get(kind, chosen["name"])
-    return spec.build(spec.params(**chosen["params"]), **context)
-
-
-def method_spec_of(work: Work, registry: Registry) -> MethodSpec:
-    spec = registry.get("method", work.plugins["method"]["name"])
-    assert isinstance(spec, MethodSpec)
-    return spec
-
-
-def build_backbone(work: Work, registry: Registry, image_size: int) -> Any:
-    """The network that the method is built on; None for a method that brings its own."""
-    context: dict[str, Any] = {"image_size": image_size}
-    chosen = work.plugins.get("backbone")
-    if chosen is not None and getattr(registry.get("backbone", chosen["name"]), "fetches", None):
-        context["download"] = work.download
-    return build_chosen(work, registry, "backbone", **context)
-
-
-def build_method(work: Work, registry: Registry, image_size: int, classes: int, seed: int | None = None) -> Method:
-    """The method on its backbone, initialised from the seed (default: the work's)."""
-    seed_everything(work.seed if seed is None else seed, "init")
-    backbone = build_backbone(work, registry, image_size)
-    context: dict[str, Any] = {"image_size": image_size, "mask_ratio": work.mask_ratio}
-    spec = method_spec_of(work, registry)
-    if spec.uses_labels:
-        context["classes"] = classes
-    if spec.fetches:
-        context["download"] = work.download
-    method: Method = build_chosen(work, registry, "method", backbone=backbone, **context)
-    return method
-
-
-def input_of(data: Judged) -> dict[str, Any]:
-    """What is needed beside the weights to build the method again and to give its encoder what it was trained on."""
-    return {"image_size": data.image_size, "classes": data.classes, "mean": list(data.mean), "std": list(data.std)}
-
-
-_LAST_DATASET: dict[tuple[str, str, bool], Any] = {}
-
-
-def status_of(error: Exception) -> str:
-    """The record's word for what went wrong."""
-    if isinstance(error, Diverged):
-        return "diverged"
-    if isinstance(error, TimeLimit):
-        return "timeout"
-    # torch's CPU allocator raises a plain RuntimeError.
-    if isinstance(error, (torch.OutOfMemoryError, MemoryError)) or "can't allocate memory" in str(error):
-        return "oom"
-    return "failed"
-
-
-def reason_of(error: Exception) -> str:
-    """One line for the table: a user's mistake in its own words, a bug with its type."""
-    return "; ".join(error.messages) if isinstance(error, SslbenchError) else one_line(error)
-
-
-def forget_cuda_cache() -> None:
-    """Give back what a failed training held, so that the next one can have it."""
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()

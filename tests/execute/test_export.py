@@ -10,10 +10,10 @@ import torch
 from safetensors.torch import load_file
 
 from sslbench.errors import UserError
+from sslbench.execute.built import build_method
 from sslbench.execute.executor import Work
 from sslbench.execute.export import export
 from sslbench.execute.scheduler import Request, run
-from sslbench.execute.worker import build_method
 from sslbench.hooks.registry import Registry
 from sslbench.plan.suite import RawSuite
 from sslbench.store.artifacts import pretraining_files

@@ -7,8 +7,11 @@ import pytest
 import torch
 
 from sslbench.errors import Diverged, TimeLimit, UserError
+from sslbench.execute import built, outcome
 from sslbench.execute.executor import Evaluation, Work
-from sslbench.execute.worker import described_metric, reason_of, run_work, status_of
+from sslbench.execute.failure import reason_of, status_of
+from sslbench.execute.measured import described_metric
+from sslbench.execute.worker import run_work
 from sslbench.hooks.contracts import Metric
 from sslbench.train.checkpoint import load_tensors, save_tensors
 
@@ -175,18 +178,14 @@ def test_a_time_limit_is_recorded(tmp_path):
 
 
 def test_features_without_spread_are_recorded_as_collapsed(tmp_path, monkeypatch):
-    import sslbench.execute.worker as worker
-
-    monkeypatch.setattr(worker, "COLLAPSED_SPREAD", 10.0)
+    monkeypatch.setattr(outcome, "COLLAPSED_SPREAD", 10.0)
     records, _ = run(work(tmp_path))
     assert records[0]["status"] == "collapsed"
     assert "features of different images are all but equal" in records[0]["reason"]
 
 
 def test_equal_embeddings_are_recorded_as_collapsed_though_features_differ(tmp_path, monkeypatch):
-    import sslbench.execute.worker as worker
-
-    monkeypatch.setattr(worker, "COLLAPSED_EMBEDDINGS", 10.0)
+    monkeypatch.setattr(outcome, "COLLAPSED_EMBEDDINGS", 10.0)
     records, _ = run(work(tmp_path, "byol"))
     assert records[0]["status"] == "collapsed"
     assert "embeddings that the loss compares are all but equal: spread" in records[0]["reason"]
@@ -202,21 +201,19 @@ def test_one_evaluator_that_raises_leaves_the_others_alone(tmp_path):
 
 
 def test_a_data_set_that_cannot_be_read_fails_its_cells_and_is_read_once(tmp_path, monkeypatch):
-    import sslbench.execute.worker as worker
-
     calls = []
 
     def unreadable(*args, **kwargs):
         calls.append(1)
         raise UserError("digits are out", "and more")
 
-    worker._LAST_DATASET.clear()
-    monkeypatch.setattr(worker.Bench, "built", lambda self, kind, **c: unreadable() if kind == "dataset" else None)
+    built._LAST_DATASET.clear()
+    monkeypatch.setattr(built, "build_chosen", unreadable)
     for key in ("a", "b"):
         records, _ = run(work(tmp_path, key=key))
         assert (records[0]["status"], records[0]["reason"]) == ("failed", "digits are out; and more")
     assert len(calls) == 1
-    worker._LAST_DATASET.clear()
+    built._LAST_DATASET.clear()
 
 
 @pytest.mark.parametrize(
