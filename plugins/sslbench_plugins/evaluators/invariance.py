@@ -2,8 +2,8 @@
 
 ``readable_X`` is 0 where a factor cannot be read better than by always giving the same answer, and 1 where it is read
 without mistake: R squared of a quantity; of a kind, the accuracy rescaled so that the commonest kind gets 0. Training
-that makes views of an image alike removes what differs between them: features trained with colour jitter should lose
-the hue, and keep it without.
+that makes views of an image alike removes what differs between them, and keeps what they share: features trained with
+colour jitter should lose an image's colours, those trained with crops keep the ones that every crop shows.
 """
 
 from __future__ import annotations
