@@ -45,14 +45,9 @@ def test_what_is_written_is_readable_and_what_is_not_is_not():
 def test_a_quantity_is_scored_as_by_scikit_learn():
     data = scenes(noise=1.0)
     mean, deviation = data.train.features.mean(dim=0), data.train.features.std(dim=0, correction=0)
-    train, test = ((part.features - mean) / deviation for part in (data.train, data.test))
-    scores = [
-        r2_score(
-            data.test.factors["hue"],
-            Ridge(alpha=400 * 10.0**power).fit(train, data.train.factors["hue"]).predict(test),
-        )
-        for power in range(-5, 3)
-    ]
+    train, test = (((part.features - mean) / deviation).numpy() for part in (data.train, data.test))
+    known, asked = (part.factors["hue"].numpy() for part in (data.train, data.test))
+    scores = [r2_score(asked, Ridge(alpha=400 * 10.0**power).fit(train, known).predict(test)) for power in range(-5, 3)]
     # The deviation is taken from the training images' mean, which is a little off the test images'.
     assert min(abs(measure(data)["readable_hue"].value - score) for score in scores) < 2e-3
 
