@@ -28,11 +28,11 @@ def command(name: str | None, format_: str) -> None:
 
     sslbench suites quick > mine.toml; sslbench run mine.toml
     """
-    from sslbench.plan.suite import COMMANDS, builtin_suites, read_suite, text_of
+    from sslbench.plan.builtin import COMMANDS, builtin_suites
+    from sslbench.plan.suite import read_suite, text_of
 
     if name is not None:
-        folder = next((folder for folder in COMMANDS if name in builtin_suites(folder)), "suites")
-        click.echo(text_of(name, folder)[0], nl=False)
+        click.echo(text_of(name, *COMMANDS)[0], nl=False)
         return
     rows = [
         {

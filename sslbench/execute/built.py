@@ -7,7 +7,7 @@ from typing import Any
 from sslbench.errors import SslbenchError
 from sslbench.execute.executor import Work
 from sslbench.hooks.contracts import Dataset
-from sslbench.hooks.kinds import MethodSpec
+from sslbench.hooks.kinds import MethodSpec, consent
 from sslbench.hooks.registry import Registry
 from sslbench.train.data import Judged
 from sslbench.train.models import Method
@@ -22,7 +22,7 @@ def build_chosen(work: Work, registry: Registry, kind: str, **context: Any) -> A
     if chosen is None:
         return None
     spec = registry.get(kind, chosen["name"])
-    return spec.build(spec.params(**chosen["params"]), **context)
+    return spec.build(spec.params(**chosen["params"]), **context, **consent(spec, work.download))
 
 
 def method_spec_of(work: Work, registry: Registry) -> MethodSpec:
@@ -31,25 +31,13 @@ def method_spec_of(work: Work, registry: Registry) -> MethodSpec:
     return spec
 
 
-def build_backbone(work: Work, registry: Registry, image_size: int) -> Any:
-    """The network that the method is built on; None for a method that brings its own."""
-    context: dict[str, Any] = {"image_size": image_size}
-    chosen = work.plugins.get("backbone")
-    if chosen is not None and getattr(registry.get("backbone", chosen["name"]), "fetches", None):
-        context["download"] = work.download
-    return build_chosen(work, registry, "backbone", **context)
-
-
 def build_method(work: Work, registry: Registry, image_size: int, classes: int, seed: int | None = None) -> Method:
     """The method on its backbone, initialised from the seed (default: the work's)."""
     seed_everything(work.seed if seed is None else seed, "init")
-    backbone = build_backbone(work, registry, image_size)
+    backbone = build_chosen(work, registry, "backbone", image_size=image_size)
     context: dict[str, Any] = {"image_size": image_size, "mask_ratio": work.mask_ratio}
-    spec = method_spec_of(work, registry)
-    if spec.uses_labels:
+    if method_spec_of(work, registry).uses_labels:
         context["classes"] = classes
-    if spec.fetches:
-        context["download"] = work.download
     method: Method = build_chosen(work, registry, "method", backbone=backbone, **context)
     return method
 

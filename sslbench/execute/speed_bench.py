@@ -13,7 +13,7 @@ import torch
 from sslbench.errors import SslbenchError
 from sslbench.execute.failure import reason_of, status_of
 from sslbench.hooks.contracts import hidden_count
-from sslbench.hooks.kinds import MethodSpec
+from sslbench.hooks.kinds import MethodSpec, consent
 from sslbench.hooks.params import MethodParams
 from sslbench.measure.batch_limit import BatchLimit, by_growth, by_trying
 from sslbench.measure.clocks import Clock, clock_for
@@ -95,15 +95,16 @@ def build(row: SpeedRow, device: torch.device, batch_size: int | None = None, *,
 
 
 def method_of(row: SpeedRow, download: bool) -> Method:
-    fetching: dict[str, Any] = {"download": download}
     backbone = None
     if row.backbone:
-        allowed = fetching if getattr(row.backbone.spec, "fetches", None) else {}
-        backbone = row.backbone.spec.build(row.backbone.params, image_size=row.image_size, **allowed)
+        spec, params = row.backbone.spec, row.backbone.params
+        backbone = spec.build(params, image_size=row.image_size, **consent(spec, download))
     context: dict[str, Any] = {"image_size": row.image_size, "mask_ratio": row.mask_ratio}
     if getattr(row.method.spec, "uses_labels", False):
         context["classes"] = 10
-    method: Method = row.method.spec.build(row.method.params, backbone=backbone, **context)
+    method: Method = row.method.spec.build(
+        row.method.params, backbone=backbone, **context, **consent(row.method.spec, download)
+    )
     return method
 
 

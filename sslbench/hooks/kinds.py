@@ -158,6 +158,11 @@ class ExecutorSpec(Spec):
     kind: ClassVar[str] = "executor"
 
 
+def consent(spec: Spec, download: bool) -> dict[str, bool]:
+    """What ``build`` of a method or backbone that may need the network is also given; nothing for any other plugin."""
+    return {"download": download} if getattr(spec, "fetches", None) else {}
+
+
 SPEC_OF_HOOK: dict[str, type[Spec]] = {
     "sslbench_augmentations": AugmentationSpec,
     "sslbench_methods": MethodSpec,

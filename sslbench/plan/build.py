@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from sslbench.errors import SslbenchError, UserError
+from sslbench.hooks.kinds import consent
 from sslbench.hooks.params import resolve
 from sslbench.hooks.registry import default_registry
 from sslbench.plan.reference import parse_reference
@@ -29,9 +30,7 @@ def build_plugin(
     params, mistakes = resolve(spec.label, spec.params, {**wanted.given, **(given or {})}, spec.presets)
     if params is None:
         raise UserError(*(f"{where}: {line}" if where else line for line in mistakes))
-    if getattr(spec, "fetches", None):
-        context.setdefault("download", False)
-    return spec.build(params, **context)
+    return spec.build(params, **{**consent(spec, download=False), **context})
 
 
 def build_installed(kind: str) -> dict[str, Any]:

@@ -99,9 +99,9 @@ def read_suite(name: str, size: str | None = None, folder: str = "suites") -> Ra
     return raw if size is None else sized(raw, size)
 
 
-def text_of(name: str, folder: str = "suites") -> tuple[str, str]:
-    """A suite's TOML, and where it was written."""
-    builtin = builtin_suites(folder)
+def text_of(name: str, *folders: str) -> tuple[str, str]:
+    """A suite's TOML, built in in one of ``folders`` or a file, and where it was written."""
+    builtin = {title: file for folder in folders for title, file in builtin_suites(folder).items()}
     path = Path(name)
     if name in builtin:
         text, source = builtin[name].read_text(encoding="utf-8"), name

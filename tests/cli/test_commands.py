@@ -59,6 +59,7 @@ def test_every_command_has_help_that_says_what_it_does(capsys, name):
         (("plan", "-e", "knn:k=0"), "evaluator 'knn': k = 0"),
         (("run", "--size", "tiny"), "quick: unknown size 'tiny' (it has none"),
         (("suites", "quik"), "unknown suite 'quik'; did you mean 'quick'?"),
+        (("suites", "mae-sped"), "unknown suite 'mae-sped'; did you mean 'mae-speedup'? (built in: augmentations,"),
         (
             ("run", "mae-speedup"),
             "unknown suite 'mae-speedup', which is one of `sslbench speed` (built in:",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Annotated, Any
 
 import numpy as np
@@ -132,73 +133,100 @@ def brightening(original: Picture) -> list[dict[str, Any]]:
     ]
 
 
-def claims(measured: dict[int, dict[str, dict[str, Any]]]) -> list[Claim]:
-    def signal(name: str) -> list[float | None]:
-        return [one[name]["signal_kept"] for one in measured.values()]
+@dataclass(frozen=True)
+class Seen:
+    """What all seeds measured: seed -> view -> its measures; ``factors`` -> signal kept by each factor."""
 
-    def told(test: Callable[[dict[str, Any]], bool]) -> dict[int, bool | None]:
+    measured: dict[int, dict[str, dict[str, Any]]]
+
+    def told(self, test: Callable[[dict[str, Any]], bool]) -> dict[int, bool | None]:
         """By seed; None where a measure that the test needs is undefined."""
         found: dict[int, bool | None] = {}
-        for seed, one in measured.items():
+        for seed, one in self.measured.items():
             undefined = [name for name in VIEWS if None in (one[name]["signal_kept"], one[name]["anatomy_kept"])]
             found[seed] = None if undefined else test(one)
         return found
 
-    def kept(one: dict[str, Any]) -> dict[str, float]:
-        return {name: one[name]["signal_kept"] for name in VIEWS}
+    def signal(self, name: str, digits: int = 3) -> str:
+        """Correlation of a view with the original, over the seeds."""
+        return across_seeds([one[name]["signal_kept"] for one in self.measured.values()], digits)
 
-    broken = {n: sum(one[n]["anatomy_kept"] is False for one in measured.values()) for n in VIEWS}
-    low = [min((v for v in one["factors"].values() if v is not None), default=None) for one in measured.values()]
-    slight = "adding noise lowers the signal only slightly"
+    def signals(self, *names: str) -> str:
+        return "; ".join(f"{name} {self.signal(name)}" for name in names)
+
+
+def kept(one: dict[str, Any]) -> dict[str, float]:
+    return {name: one[name]["signal_kept"] for name in VIEWS}
+
+
+def claims(measured: dict[int, dict[str, dict[str, Any]]]) -> list[Claim]:
+    seen = Seen(measured)
+    return [anatomy_claim(seen), *brightness_claims(seen), *slight_claims(seen)]
+
+
+def anatomy_claim(seen: Seen) -> Claim:
+    broken = {n: sum(one[n]["anatomy_kept"] is False for one in seen.measured.values()) for n in VIEWS}
+    return judge_claim(
+        "horizontal flipping is the only one of the five that breaks the anatomy",
+        SOURCE,
+        "the brighter half changes sides under the flip and under no other",
+        seen.told(lambda one: [n for n in VIEWS if not one[n]["anatomy_kept"]] == ["flip"]),
+        "broken " + (", ".join(f"on {n} seeds by {name}" for name, n in broken.items() if n) or "by none"),
+    )
+
+
+def brightness_claims(seen: Seen) -> list[Claim]:
+    factors = [one["factors"].values() for one in seen.measured.values()]
+    low = [min((value for value in many if value is not None), default=None) for many in factors]
     return [
-        judge_claim(
-            "horizontal flipping is the only one of the five that breaks the anatomy",
-            SOURCE,
-            "the brighter half changes sides under the flip and under no other",
-            told(lambda one: [n for n in VIEWS if not one[n]["anatomy_kept"]] == ["flip"]),
-            "broken " + (", ".join(f"on {n} seeds by {name}" for name, n in broken.items() if n) or "by none"),
-        ),
         judge_claim(
             "brightness keeps the signal best",
             SOURCE,
             "its correlation with the original is the highest of the five",
-            told(lambda one: kept(one)["brightness"] == max(kept(one).values())),
-            "; ".join(f"{name} {across_seeds(signal(name))}" for name in VIEWS),
+            seen.told(lambda one: kept(one)["brightness"] == max(kept(one).values())),
+            seen.signals(*VIEWS),
         ),
         judge_claim(
             "brightness keeps the signal perfectly, because it is a linear scaling (at a factor of 1.2)",
             SOURCE,
             f"correlation 1 to within {PERFECT:g}",
-            told(lambda one: one["brightness"]["signal_kept"] >= 1 - PERFECT),
-            f"correlation {across_seeds(signal('brightness'), 6)}",
+            seen.told(lambda one: one["brightness"]["signal_kept"] >= 1 - PERFECT),
+            f"correlation {seen.signal('brightness', 6)}",
         ),
         judge_claim(
             "brightness keeps the signal perfectly, because it is a linear scaling (at every factor up to 2)",
             SOURCE,
             f"correlation 1 to within {PERFECT:g} at every factor from {FACTORS[0]:g} to {FACTORS[-1]:g}",
-            told(lambda one: all(value >= 1 - PERFECT for value in one["factors"].values())),
+            seen.told(lambda one: all(value >= 1 - PERFECT for value in one["factors"].values())),
             f"lowest correlation {across_seeds(low, 6)}: clipping at {WHITE:g} is not linear",
         ),
+    ]
+
+
+def slight_claims(seen: Seen) -> list[Claim]:
+    """What elastic deformation and noise cost."""
+    slight, others = "adding noise lowers the signal only slightly", ("rotation", "flip", "elastic")
+    return [
         judge_claim(
             "elastic deformation keeps less of the signal than brightness",
             SOURCE,
             "its correlation with the original is lower",
-            told(lambda one: kept(one)["elastic"] < kept(one)["brightness"]),
-            f"elastic {across_seeds(signal('elastic'))}, brightness {across_seeds(signal('brightness'))}",
+            seen.told(lambda one: kept(one)["elastic"] < kept(one)["brightness"]),
+            f"elastic {seen.signal('elastic')}, brightness {seen.signal('brightness')}",
         ),
         judge_claim(
             f"{slight} (in itself)",
             SOURCE,
             f"it costs at most {SLIGHT:g} of the correlation",
-            told(lambda one: kept(one)["noise"] >= 1 - SLIGHT),
-            f"correlation {across_seeds(signal('noise'))}",
+            seen.told(lambda one: kept(one)["noise"] >= 1 - SLIGHT),
+            f"correlation {seen.signal('noise')}",
         ),
         judge_claim(
             f"{slight} (beside the others)",
             SOURCE,
             "it costs less than rotation, flip and elastic deformation do",
-            told(lambda one: kept(one)["noise"] > max(kept(one)[n] for n in ("rotation", "flip", "elastic"))),
-            "; ".join(f"{name} {across_seeds(signal(name))}" for name in ("noise", "rotation", "flip", "elastic")),
+            seen.told(lambda one: kept(one)["noise"] > max(kept(one)[n] for n in others)),
+            seen.signals("noise", *others),
         ),
     ]
 

@@ -149,69 +149,82 @@ class ImbalanceComparator:
         return strategies, points, scores, positive
 
 
+@dataclass(frozen=True)
+class Seen:
+    """What all seeds measured: seed -> strategy -> its row."""
+
+    rows: dict[int, dict[str, dict[str, Any]]]
+
+    def told(self, test: Callable[[dict[str, Any]], bool]) -> dict[int, bool | None]:
+        return {seed: test(one) for seed, one in self.rows.items()}
+
+    def figures(self, strategy: str, key: str) -> str:
+        return across_seeds([one[strategy][key] for one in self.rows.values()])
+
+
 def claims(measured: dict[int, Any]) -> list[Claim]:
-    def told(test: Callable[[dict[str, Any]], bool]) -> dict[int, bool | None]:
-        return {seed: test(by_name(one)) for seed, one in measured.items()}
+    seen = Seen({seed: by_name(one) for seed, one in measured.items()})
+    return [
+        *default_claims(seen),
+        raising(seen, "weighing the classes", "balanced"),
+        raising(seen, "oversampling", "oversampled"),
+        alike(seen),
+        *(reaching(measured, reading) for reading in READINGS),
+    ]
 
-    def figures(strategy: str, key: str) -> str:
-        return across_seeds([by_name(one)[strategy][key] for one in measured.values()])
 
-    def before_and_after(strategy: str) -> str:
-        return "; ".join(f"{k} {figures('as is', k)} -> {figures(strategy, k)}" for k in ("sensitivity", "specificity"))
-
-    def rise_at_a_cost(strategy: str) -> dict[int, bool | None]:
-        return told(
-            lambda one: (
-                one[strategy]["sensitivity"] > one["as is"]["sensitivity"]
-                and one[strategy]["specificity"] < one["as is"]["specificity"]
-            )
-        )
-
-    def auc_spread(one: dict[str, Any]) -> float:
-        values = [one[name]["area_under_curve"] for name in STRATEGIES]
-        return max(values) - min(values)
-
+def default_claims(seen: Seen) -> list[Claim]:
     default = "the default has high specificity and poor sensitivity"
-    seen = f"specificity {figures('as is', 'specificity')}, sensitivity {figures('as is', 'sensitivity')}"
-    found = [
+    figures = f"specificity {seen.figures('as is', 'specificity')}, sensitivity {seen.figures('as is', 'sensitivity')}"
+
+    def far_apart(row: dict[str, Any]) -> bool:
+        return row["specificity"] >= HIGH and row["sensitivity"] < row["specificity"] - 0.1
+
+    return [
         judge_claim(
             f"{default} (each in itself)",
             SOURCE,
             f"specificity of at least {HIGH} and sensitivity below {POOR} at the threshold 0.5",
-            told(lambda one: one["as is"]["specificity"] >= HIGH and one["as is"]["sensitivity"] < POOR),
-            seen,
+            seen.told(lambda one: one["as is"]["specificity"] >= HIGH and one["as is"]["sensitivity"] < POOR),
+            figures,
         ),
         judge_claim(
             f"{default} (against each other)",
             SOURCE,
             f"specificity of at least {HIGH} and a sensitivity more than 0.1 below it",
-            told(
-                lambda one: (
-                    one["as is"]["specificity"] >= HIGH
-                    and one["as is"]["sensitivity"] < one["as is"]["specificity"] - 0.1
-                )
-            ),
-            seen,
-        ),
-        *(
-            judge_claim(
-                f"{words} raises sensitivity at the cost of specificity",
-                SOURCE,
-                "at the threshold 0.5 the sensitivity is higher and the specificity lower than the default's",
-                rise_at_a_cost(strategy),
-                before_and_after(strategy),
-            )
-            for words, strategy in (("weighing the classes", "balanced"), ("oversampling", "oversampled"))
-        ),
-        judge_claim(
-            "the AUC is similar across the three",
-            SOURCE,
-            f"highest minus lowest of at most {SIMILAR}",
-            told(lambda one: auc_spread(one) <= SIMILAR),
-            f"highest minus lowest {across_seeds([auc_spread(by_name(one)) for one in measured.values()])}",
+            seen.told(lambda one: far_apart(one["as is"])),
+            figures,
         ),
     ]
-    return found + [reaching(measured, reading) for reading in READINGS]
+
+
+def raising(seen: Seen, words: str, strategy: str) -> Claim:
+    def rises_at_a_cost(one: dict[str, Any]) -> bool:
+        before, after = one["as is"], one[strategy]
+        return after["sensitivity"] > before["sensitivity"] and after["specificity"] < before["specificity"]
+
+    keys = ("sensitivity", "specificity")
+    return judge_claim(
+        f"{words} raises sensitivity at the cost of specificity",
+        SOURCE,
+        "at the threshold 0.5 the sensitivity is higher and the specificity lower than the default's",
+        seen.told(rises_at_a_cost),
+        "; ".join(f"{key} {seen.figures('as is', key)} -> {seen.figures(strategy, key)}" for key in keys),
+    )
+
+
+def alike(seen: Seen) -> Claim:
+    def spread(one: dict[str, Any]) -> float:
+        values = [one[name]["area_under_curve"] for name in STRATEGIES]
+        return max(values) - min(values)
+
+    return judge_claim(
+        "the AUC is similar across the three",
+        SOURCE,
+        f"highest minus lowest of at most {SIMILAR}",
+        seen.told(lambda one: spread(one) <= SIMILAR),
+        f"highest minus lowest {across_seeds([spread(one) for one in seen.rows.values()])}",
+    )
 
 
 def reaching(measured: dict[int, Any], reading: str) -> Claim:

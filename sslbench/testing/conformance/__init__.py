@@ -1,0 +1,69 @@
+"""What every plugin must pass: ``problems(spec)`` says how a spec breaks its contract, in words."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+from sslbench.hooks.kinds import (
+    AugmentationSpec,
+    BackboneSpec,
+    DatasetSpec,
+    EvaluatorSpec,
+    ExecutorSpec,
+    MaskingSpec,
+    MethodSpec,
+    SimulatorSpec,
+    Spec,
+)
+from sslbench.hooks.params import resolve
+from sslbench.testing.conformance.judging import of_dataset, of_evaluator
+from sslbench.testing.conformance.networks import of_backbone, of_method
+from sslbench.testing.conformance.problem import Problems
+from sslbench.testing.conformance.running import of_executor, of_simulator
+from sslbench.testing.conformance.views import of_augmentation, of_masking
+
+__all__ = ["problems"]
+
+
+def problems(spec: Spec, **given: Any) -> list[str]:
+    """How ``spec`` breaks the contract of its kind, one line each; empty for a good one.
+
+    ``given`` are parameters to build it with; one with required parameters cannot be checked without them.
+    """
+    found = list(of_any(spec))
+    params, mistakes = resolve(spec.label, spec.params, given)
+    if params is None:
+        return found + mistakes
+    try:
+        found += CHECKS.get(type(spec), lambda spec, params: iter(()))(spec, params)
+    except Exception as error:
+        found.append(f"raised {type(error).__name__}: {error}")
+    return [f"{spec.label}: {line}" for line in found]
+
+
+def of_any(spec: Spec) -> Problems:
+    if not re.fullmatch(r"[a-z0-9][a-z0-9.-]*", spec.name):
+        yield f"name {spec.name!r} must be lower-case letters, digits, '-' and '.'"
+    if not spec.summary or "\n" in spec.summary:
+        yield "summary must be one line"
+    for name, field in spec.params.model_fields.items():
+        if not field.description:
+            yield f"parameter {name!r} has no description"
+    for preset in spec.presets:
+        required = {name for name, field in spec.params.model_fields.items() if field.is_required()}
+        if not required:
+            yield from resolve(spec.label, spec.params, {}, spec.presets, preset)[1]
+
+
+CHECKS: dict[type[Spec], Callable[[Spec, Any], Problems]] = {
+    AugmentationSpec: of_augmentation,
+    MaskingSpec: of_masking,
+    BackboneSpec: of_backbone,
+    MethodSpec: of_method,
+    EvaluatorSpec: of_evaluator,
+    DatasetSpec: of_dataset,
+    ExecutorSpec: of_executor,
+    SimulatorSpec: of_simulator,
+}
