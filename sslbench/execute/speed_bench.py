@@ -213,7 +213,7 @@ class SpeedBench:
         try:
             built = build(one.row, self.device, download=self.download)
             arm = built.arm()
-            warm = warm_up(arm, self.warmup, self.warm_seconds)
+            warm = warm_up(arm, self.clock(), self.warmup, self.warm_seconds)
         except Exception as error:
             self._failed(one, error)
             release_unused(self.device)

@@ -39,6 +39,10 @@ class Laps:
 class Clock(Protocol):
     """``start()``, ``mark()`` after each step, ``stop()``."""
 
+    def now_ms(self) -> float:
+        """The host's time, from any origin: what budgets and warm-ups go by."""
+        ...
+
     def start(self) -> None: ...
 
     def mark(self) -> None: ...
@@ -53,6 +57,9 @@ class HostClock:
         self._wall: list[int] = []
         self._cpu: list[int] = []
         self._waited: float | None = None
+
+    def now_ms(self) -> float:
+        return 1000 * time.perf_counter()
 
     def start(self) -> None:
         self._wall, self._cpu = [], []
@@ -93,6 +100,9 @@ class EventClock:
         self._now = now
         self._events: list[Any] = []
         self._began = 0.0
+
+    def now_ms(self) -> float:
+        return 1000 * self._now()
 
     def start(self) -> None:
         self._events = []

@@ -69,7 +69,8 @@ def compare_steps(
     ``seconds``; warming up comes before them. ``seed`` is the bootstrap's. Raises TimingError as ``measure_steps``
     does.
     """
-    warm = [warm_up(arm, warmup, seconds) for arm in (a, b)]
+    clock = clock or clock_for(a.device)
+    warm = [warm_up(arm, clock, warmup, seconds) for arm in (a, b)]
     return compare_warm([a, b], warm, [(0, 1)], rounds=rounds, seconds=seconds, seed=seed, clock=clock)[1][0]
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain
@@ -52,12 +51,12 @@ def compare_until_sure(
     """
     arms = [baseline, candidate]
     clock = clock or (undisturbed_clock() if baseline.device.type == "cpu" else clock_for(baseline.device))
-    warm = [warm_up(arm, seconds=seconds / 4) for arm in arms]
+    warm = [warm_up(arm, clock, seconds=seconds / 4) for arm in arms]
     per_image = baseline.images / candidate.images
     parts: list[tuple[Timing, Timing]] = []
     ratios: list[float] = []
     own: list[float] = []
-    began = time.perf_counter()
+    began = clock.now_ms()
     while True:
         rounds = ROUNDS_MORE if parts else LEAST_ROUNDS
         (found,) = compare_warm(arms, warm, [(0, 1)], rounds=rounds, clock=clock)[1]
@@ -66,7 +65,7 @@ def compare_until_sure(
         ratios += list(np.log(np.median(other, axis=1) / np.median(mine, axis=1) * per_image))
         own += list(against_itself(mine))
         low, high = interval_of_median(ratios, seed)
-        if high - low <= 2 * math.log1p(precision) or time.perf_counter() - began > seconds:
+        if high - low <= 2 * math.log1p(precision) or clock.now_ms() - began > 1000 * seconds:
             break
     noise = max(map(abs, interval_of_median(own, seed)))
     middle = float(np.median(ratios))

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import gc
 import statistics
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -129,9 +128,10 @@ def measure_steps(
     no parameter changed, or parameters still change after the clock has stopped.
     """
     arm = Arm(step, images, parameters, compiled, torch.device(device))
-    warm = warm_up(arm, warmup, seconds)
+    clock = clock or clock_for(arm.device)
+    warm = warm_up(arm, clock, warmup, seconds)
     count = steps_within(seconds, warm.step_ms, steps)
-    (timing,) = time_in_order([arm], [warm], [0] * count, clock or clock_for(arm.device))
+    (timing,) = time_in_order([arm], [warm], [0] * count, clock)
     return timing
 
 
@@ -142,19 +142,19 @@ def steps_within(seconds: float | None, step_ms: float, most: int) -> int:
     return min(most, max(LEAST_TIMED_STEPS, int(1000 * seconds / max(step_ms, 1e-6))))
 
 
-def warm_up(arm: Arm, least: int = WARMUP_STEPS, seconds: float | None = None) -> WarmUp:
+def warm_up(arm: Arm, clock: Clock, least: int = WARMUP_STEPS, seconds: float | None = None) -> WarmUp:
     """Run until steady: at least ``least`` steps, at most 60 or, once ``least`` are done, ``seconds``."""
     memory = PeakMemory(arm.device)
     taken: list[float] = []
     steady = False
-    began = time.perf_counter()
+    began = clock.now_ms()
     while len(taken) < max(least, 2) or not steady:
-        before = time.perf_counter()
+        before = clock.now_ms()
         arm.step()
         synchronise(arm.device)
-        taken.append(1000 * (time.perf_counter() - before))
+        taken.append(clock.now_ms() - before)
         steady = is_steady(taken)
-        spent = seconds is not None and time.perf_counter() - began > seconds
+        spent = seconds is not None and clock.now_ms() - began > 1000 * seconds
         if len(taken) >= max(least, 2) and (spent or len(taken) >= MOST_WARMUP_STEPS):
             break
     return WarmUp(

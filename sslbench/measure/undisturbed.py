@@ -33,6 +33,9 @@ class UndisturbedClock:
         except OSError:
             return False
 
+    def now_ms(self) -> float:
+        return 1000 * time.perf_counter()
+
     def start(self) -> None:
         self._wall, self._waited, self._cpu = [], [], []
         self._file = open_queue()

@@ -21,6 +21,9 @@ class FakeClock:
     cpu_share: float = 1.0
     """CPU time of the process as a share of the wall clock"""
 
+    def now_ms(self) -> float:
+        return self.now
+
     def start(self) -> None:
         self.marks = [self.now]
 

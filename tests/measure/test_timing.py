@@ -161,39 +161,40 @@ def test_warming_up_lasts_until_the_times_are_steady():
     assert is_steady([9.0] + [1.0] * 10)
     assert not is_steady([1.0] * 9)
     assert not is_steady([2.0, 2.0, 2.0, 2.0, 2.0, 1.0, 1.0, 1.0, 1.0, 1.0])
-    calls = []
-
-    def settles():
-        calls.append(1)
-        time.sleep(max(0.002, 0.03 * 0.6 ** len(calls)))
-
-    warm = warm_up(Arm(settles, 1, None))
-    assert warm.steps == len(calls)
-    assert 10 <= warm.steps <= 60
-    assert warm.first_step_ms > 2 * warm.step_ms
+    clock = FakeClock()
+    settles, _ = fake_training(clock, lambda call: max(2.0, 64.0 * 0.8**call))
+    warm = warm_up(Arm(settles, 1, None), clock)
+    # 64 * 0.8**call falls to 2 at call 16; from 14 on the medians of five and five steps are within 10%.
+    assert (warm.steps, warm.steady) == (24, True)
+    assert (warm.first_step_ms, warm.step_ms) == (64.0, 2.0)
+    assert clock.now == pytest.approx(sum(max(2.0, 64.0 * 0.8**call) for call in range(24)))
 
 
 def test_warming_up_ends_though_the_times_never_settle():
-    calls = []
-
-    def wild():
-        calls.append(1)
-        time.sleep(0.0001 if (len(calls) - 1) // 5 % 2 else 0.003)
-
-    warm = warm_up(Arm(wild, 1, None), least=10, seconds=0.0)
-    assert (warm.steps, warm.steady) == (10, False)
+    clock = FakeClock()
+    wild, _ = fake_training(clock, lambda call: float(2**call))
+    assert warm_up(Arm(wild, 1, None), clock, least=10, seconds=0.0).steps == 10
+    found = warm_up(Arm(wild, 1, None), clock)
+    assert (found.steps, found.steady) == (60, False)
 
 
 def test_compiling_is_told_apart_from_the_first_step():
-    calls = []
+    clock = FakeClock()
+    step, _ = fake_training(clock, lambda call: 1.0 if call else 50.0)
+    warm = warm_up(Arm(step, 1, None, compiled=True), clock, least=3)
+    assert (warm.first_step_ms, warm.compile_ms) == (50.0, 49.0)
+    assert warm_up(Arm(step, 1, None), clock, least=3).compile_ms is None
 
-    def step():
-        calls.append(1)
-        time.sleep(0.05 if len(calls) == 1 else 0.001)
 
-    warm = warm_up(Arm(step, 1, None, compiled=True), least=3)
-    assert 40 <= warm.compile_ms <= warm.first_step_ms
-    assert warm_up(Arm(lambda: None, 1, None), least=3).compile_ms is None
+def test_the_warm_up_and_its_budget_go_by_the_clock_that_is_given():
+    """What a made-up clock says decides, so that a made-up run is the same run every time."""
+    clock = FakeClock()
+    step, parameters = fake_training(clock, lambda call: 1000.0 * 2**call)
+    timing = measure_steps(
+        step, device="cpu", images=1, parameters=parameters, warmup=2, steps=50, seconds=5.0, clock=clock
+    )
+    assert timing.warm_up.steps == 3
+    assert len(timing.step_ms) == 10
 
 
 def test_a_budget_says_how_many_steps():
