@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from sslbench.hooks.catalogue import Catalogue
-from sslbench.hooks.contracts import Metric, ViewRequest
+from sslbench.hooks.contracts import Metric, ViewRequest, hidden_count
 from sslbench.hooks.kinds import AugmentationSpec, BackboneSpec, DatasetSpec, EvaluatorSpec, MaskingSpec, MethodSpec
 from sslbench.hooks.registry import Registry
 from sslbench.testing.conformance import problems
@@ -86,6 +86,44 @@ def test_a_masking_with_uneven_counts_is_told():
     assert any("patches, not 4 in every row" in line for line in problems(spec))
 
 
+no_gpu = pytest.mark.skipif(torch.cuda.is_available(), reason="a GPU that is there needs no pretending")
+SHIFT = torch.full((3, 1, 1), 0.0)
+
+
+@no_gpu
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (
+            lambda x, size, g: x / 255 + SHIFT,
+            "on a GPU: Expected all tensors to be on the same device, but found at least two devices, cuda:0 and cpu!",
+        ),
+        (lambda x, size, g: torch.zeros(len(x), 3, size, size), "on a GPU: it answered on the CPU"),
+    ],
+)
+def test_an_augmentation_that_forgets_the_device_is_told(make, words):
+    assert f"augmentation 'a': {words}" in problems(augmentation(make))
+
+
+@no_gpu
+def test_one_that_waits_for_the_gpu_is_slow_but_not_wrong():
+    def make(x, size, g):
+        return (x / 255) * (1.0 if x.float().mean().item() < 300 else 0.0)
+
+    assert not any("GPU" in line for line in problems(augmentation(make)))
+
+
+@no_gpu
+def test_a_masking_that_forgets_the_device_is_told():
+    class Forgetful:
+        def sample(self, batch, grid, ratio, generator):
+            ranks = torch.rand(batch, grid[0] * grid[1], generator=generator).argsort(dim=1)
+            return ranks < hidden_count(grid[0] * grid[1], ratio)
+
+    spec = MaskingSpec(name="m", summary="An m.", build=lambda params: Forgetful())
+    assert problems(spec) == ["masking 'm': on a GPU: it answered on the CPU"]
+
+
 class Constant:
     def evaluate(self, data):
         data.train.features.zero_()
@@ -120,6 +158,24 @@ class Detached(Method):
 def test_a_method_whose_encoder_learns_nothing_is_told():
     spec = MethodSpec(name="d", summary="A d.", build=lambda params, **context: Detached())
     assert problems(spec) == ["method 'd': a step of the optimizer does not change the encoder: no gradient reaches it"]
+
+
+class Attached(Detached):
+    """A queue that is no buffer, and so stays on the CPU."""
+
+    def __init__(self):
+        super().__init__()
+        self.queue = torch.zeros(2, 16)
+
+    def forward(self, views, *, mask, progress):
+        return (self.backbone(views[0]) @ self.queue.T + self.head(self.backbone(views[0]))).mean(), {}
+
+
+@no_gpu
+def test_a_method_that_leaves_a_tensor_behind_is_told():
+    spec = MethodSpec(name="q", summary="A q.", build=lambda params, **context: Attached())
+    (line,) = problems(spec)
+    assert line.startswith("method 'q': on a GPU: Expected all tensors to be on the same device")
 
 
 class Everywhere(TinyTokenBackbone):

@@ -78,6 +78,8 @@ def hue(images: Tensor, factor: Tensor, scratch: Tensor) -> Tensor:
 
 OPERATIONS: tuple[Callable[[Tensor, Tensor, Tensor], Tensor], ...] = (brightness, contrast, saturation, hue)
 """Of colour jitter, on float32 ``[B, 3, H, W]`` with a factor of shape ``[B, 1, 1, 1]`` and ``scratch_for`` them."""
+UNCHANGED = (1.0, 1.0, 1.0, 0.0)
+"""the factor of each that leaves images as they are; hue to 1e-6"""
 
 
 def jitter(
@@ -95,6 +97,19 @@ def jitter(
         for number, samples in enumerate(sharing):
             if samples:
                 on_some(images, samples, OPERATIONS[number], factors[:, number], scratch)
+    return images
+
+
+def jitter_everywhere(images: Tensor, factors: Tensor, order: Tensor, chosen: Tensor, scratch: Tensor) -> Tensor:
+    """The same for a GPU, which is waited for by whoever wants to know which samples are chosen: at each place every
+    operation works on all images, with the factor that changes nothing where it is not its turn.
+
+    ``factors``: ``[B, 4]``; ``order``: int64 ``[B, 4]``; ``chosen``: bool ``[B]``, all on the images' device.
+    """
+    for place in range(4):
+        for number, (operation, nothing) in enumerate(zip(OPERATIONS, UNCHANGED, strict=True)):
+            turn = chosen & (order[:, place] == number)
+            operation(images, torch.where(turn, factors[:, number], nothing).view(-1, 1, 1, 1), scratch)
     return images
 
 

@@ -48,7 +48,7 @@ def random_boxes(
     middle = (min(rows, round(cols / ratio[0])), min(cols, round(rows * ratio[1])))
 
     def chosen(values: Tensor, otherwise: float) -> Tensor:
-        return torch.where(any_fits, values.gather(1, first).squeeze(1), values.new_tensor(otherwise))
+        return torch.where(any_fits, values.gather(1, first).squeeze(1), otherwise)
 
     height, width = chosen(height, middle[0]), chosen(width, middle[1])
     top = torch.where(any_fits, (u[2, :, 0] * (rows - height + 1)).floor(), ((rows - height) / 2).floor())

@@ -10,8 +10,10 @@ from torch import Tensor
 
 from sslbench.hooks.contracts import Progress, hidden_count
 from sslbench.hooks.kinds import BackboneSpec, MethodSpec, Spec, consent
+from sslbench.testing.conformance.devices import of_gpu
 from sslbench.testing.conformance.problem import SIZE, Problems
 from sslbench.testing.fakes import TinyBackbone, TinyTokenBackbone
+from sslbench.testing.pretended_gpu import PretendedGpu, without_numbers
 from sslbench.train.models import Backbone, Method, TokenBackbone
 
 
@@ -140,3 +142,14 @@ def training_problems(method: Method, ratio: float | None, uses_labels: bool = F
         yield f"param_groups leaves out {missing[0]}"
     if any(value.requires_grad for value in scalars.values()):
         yield "logged scalars must be detached"
+
+    def forward(gpu: PretendedGpu) -> list[Tensor]:
+        gpu.take(method)
+        there = [without_numbers(tensor) for tensor in views]
+        hidden = None if mask is None else without_numbers(mask)
+        labels = {name: without_numbers(tensor) for name, tensor in given.items()}
+        loss, _ = method(there, mask=hidden, progress=progress, **labels)
+        method.after_step(progress)
+        return [loss, *method.state_dict().values()]
+
+    yield from of_gpu(forward)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from sslbench.hooks.contracts import Augmentation, Masking, hidden_count
+from sslbench.hooks.contracts import Augmentation, BatchTransform, Masking, hidden_count
 from sslbench.hooks.kinds import Spec
+from sslbench.testing.conformance.devices import of_gpu
 from sslbench.testing.conformance.problem import SIZE, Problems
+from sslbench.testing.pretended_gpu import DEVICE, PretendedGenerator, PretendedGpu
 
 
 def of_augmentation(spec: Spec, params: Any) -> Problems:
@@ -33,6 +36,15 @@ def of_augmentation(spec: Spec, params: Any) -> Problems:
                 yield f"{where}: it changed its input"
             if not torch.equal(state, torch.get_rng_state()):
                 yield f"{where}: it drew from torch's global generator instead of the one it was given"
+        yield from of_gpu(view_there(augmentation.view(index, kind, SIZE)))  # type: ignore[arg-type]
+
+
+def view_there(transform: BatchTransform) -> Callable[[PretendedGpu], Sequence[Tensor]]:
+    def work(gpu: PretendedGpu) -> Sequence[Tensor]:
+        images = torch.zeros(5, 3, SIZE, SIZE, dtype=torch.uint8, device=DEVICE)
+        return [transform(images, PretendedGenerator())]
+
+    return work
 
 
 def image_problems(out: Tensor, where: str) -> Problems:
@@ -63,3 +75,4 @@ def of_masking(spec: Spec, params: Any) -> Problems:
                 yield f"{where}: not the same for the same generator state"
             if not torch.equal(state, torch.get_rng_state()):
                 yield f"{where}: it drew from torch's global generator instead of the one it was given"
+    yield from of_gpu(lambda gpu: [masking.sample(6, (8, 8), 0.75, PretendedGenerator())])

@@ -31,25 +31,28 @@ def by_torchvision(image, drawn, place, size, eight_bits):
     box = [int(values[place]) for values in drawn.boxes]
     image = image if eight_bits else image / 255
     out = reference.resized_crop(image, *box, [size, size], antialias=True)
-    out = reference.horizontal_flip(out) if drawn.flip[place] else out
+    out = reference.horizontal_flip(out) if drawn.flipped[place] else out
     out = (out / 255 if eight_bits else out).clamp(0, 1)
-    for number in drawn.order[place] if place in drawn.jittered else []:
+    for number in drawn.order[place].tolist() if drawn.jittered[place] else []:
         out = ADJUST[number](out, drawn.factors[place, number].item())
-    if place in drawn.greyed:
+    if drawn.greyed[place]:
         out = reference.rgb_to_grayscale(out, 3)
-    if place in drawn.blurred:
+    if drawn.blurred[place]:
         kernel, sigma = blur_kernel(size), drawn.sigma[place].item()
         out = reference.gaussian_blur(out, [kernel, kernel], [sigma, sigma])
-    return reference.solarize(out, 0.5) if place in drawn.solarized else out
+    return reference.solarize(out, 0.5) if drawn.solarized[place] else out
 
 
+@pytest.mark.parametrize("colour", ["some", "everywhere"])
 @pytest.mark.parametrize(("side", "size"), [(32, 32), (40, 24), (120, 96)])
-def test_every_sample_is_what_torchvision_makes_of_it(side, size):
+def test_every_sample_is_what_torchvision_makes_of_it(monkeypatch, side, size, colour):
+    """In the way of a CPU, which works on the samples that a step is for, and in that of a GPU."""
+    monkeypatch.setattr(PhotographicView, "_colour_some", getattr(PhotographicView, f"_colour_{colour}"))
     images = torch.randint(0, 256, (24, 3, side, side), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
     view = PhotographicView(EVERYTHING, size)
     drawn = view.draw(24, (side, side), torch.Generator().manual_seed(1))
     steps = (drawn.jittered, drawn.greyed, drawn.blurred, drawn.solarized)
-    assert all(0 < len(step) < 24 for step in steps), "each step is there, and is not for all"
+    assert all(0 < int(step.sum()) < 24 for step in steps), "each step is there, and is not for all"
     ours = view.apply(images, drawn)
     for place in range(24):
         theirs = by_torchvision(images[place], drawn, place, size, eight_bits=side > 48)

@@ -1,0 +1,104 @@
+"""A GPU that is not there: tensors with a device and a shape and no numbers.
+
+What would go wrong on a GPU, and how often the host would wait for it, shows on a machine without one. What comes out
+has no numbers either, so nothing is said about values.
+"""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Generator, Tensor, nn
+from torch._subclasses.fake_tensor import (
+    DataDependentOutputException,
+    DynamicOutputShapeException,
+    FakeTensorDeviceMismatchError,
+    FakeTensorMode,
+)
+from torch.utils._python_dispatch import TorchDispatchMode
+
+DEVICE = torch.device("cuda", 0)
+HERE = Path(torch.__file__).parent, Path(__file__)
+WAITS = (DataDependentOutputException, DynamicOutputShapeException)
+"""Raised where the host asks the GPU for a number: ``item``, ``tolist``, ``nonzero``, a mask as an index."""
+MIXED = FakeTensorDeviceMismatchError
+"""Raised, as a GPU would, where tensors of two devices meet."""
+
+
+class PretendedGenerator(Generator):
+    """One that says it is of the pretended GPU. It draws nothing there."""
+
+    def __new__(cls, device: torch.device = DEVICE) -> PretendedGenerator:
+        return super().__new__(cls)
+
+    @property
+    def device(self) -> torch.device:  # type: ignore[override]
+        return DEVICE
+
+
+class PretendedGpu:
+    """In a ``with`` block, tensors made on ``cuda`` are without numbers. Not for a machine that has a GPU.
+
+    ``crossings``: where tensors were copied between host and GPU in the block, one line each. The host waits for each
+    of these, but for copies from pinned memory. Tensors made outside the block are the host's, see ``take``.
+    """
+
+    def __init__(self) -> None:
+        self.crossings: list[str] = []
+        self._stack = ExitStack()
+
+    def __enter__(self) -> PretendedGpu:
+        # Torch looks for a driver, unless it has been told that there is none.
+        torch._C._ensureCUDADeviceGuardSet()
+        self._stack.enter_context(FakeTensorMode(allow_non_fake_inputs=True))
+        self._stack.enter_context(_Crossings(self.crossings))
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._stack.close()
+
+    @staticmethod
+    def take(module: nn.Module) -> None:
+        """Put a module on the GPU, within the block. What is neither parameter nor buffer stays behind, as with
+        ``Module.to``."""
+        moved: dict[int, Tensor] = {}
+        for part in module.modules():
+            for tensors in (part._parameters, part._buffers):
+                for name, tensor in tensors.items():
+                    if tensor is not None:
+                        tensors[name] = moved.setdefault(id(tensor), without_numbers(tensor))  # type: ignore[assignment]
+
+
+def without_numbers(tensor: Tensor) -> Tensor:
+    """One of the same shape, strides and type on the pretended GPU."""
+    empty = torch.empty_strided(tensor.shape, tensor.stride(), dtype=tensor.dtype, device=DEVICE)
+    return nn.Parameter(empty, tensor.requires_grad) if isinstance(tensor, nn.Parameter) else empty
+
+
+class _Crossings(TorchDispatchMode):
+    def __init__(self, found: list[str]) -> None:
+        super().__init__()
+        self.found = found
+
+    def __torch_dispatch__(
+        self, func: Any, types: Sequence[type], args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        out = func(*args, **(kwargs or {}))
+        if func in (torch.ops.aten._to_copy.default, torch.ops.aten.copy_.default):
+            source = args[1] if func is torch.ops.aten.copy_.default else args[0]
+            if source.device.type != out.device.type:
+                self.found.append(f"{source.device.type} to {out.device.type}, {list(source.shape)}, {caller()}")
+        return out
+
+
+def caller() -> str:
+    """The line of code outside torch that led here."""
+    for frame in reversed(traceback.extract_stack()):
+        if not any(Path(frame.filename).is_relative_to(path) for path in HERE):
+            return f"{Path(frame.filename).name}:{frame.lineno}"
+    return "nowhere"

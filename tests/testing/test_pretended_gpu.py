@@ -1,0 +1,171 @@
+"""What a pretended GPU finds out, and that every built-in passes: views, masks and training steps on one device, and
+nothing in them waits for it."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+from torch.optim import SGD
+
+from sslbench.hooks.contracts import Progress
+from sslbench.hooks.params import resolve
+from sslbench.hooks.registry import Registry
+from sslbench.testing.pretended_gpu import DEVICE, MIXED, WAITS, PretendedGenerator, PretendedGpu
+from sslbench.train import optimizers
+from sslbench.train.pretrain import Schedule
+from sslbench.train.resident import EPOCHS, STEPS_PER_EPOCH, resident
+
+pytestmark = pytest.mark.skipif(torch.cuda.is_available(), reason="a GPU that is there needs no pretending")
+REGISTRY = Registry()
+
+
+def params_of(spec, **given):
+    found, mistakes = resolve(spec.label, spec.params, given)
+    assert found is not None, mistakes
+    return found
+
+
+def built(kind, name, given=None, **context):
+    spec = REGISTRY.get(kind, name)
+    return spec.build(params_of(spec, **(given or {})), **context)
+
+
+def test_tensors_of_two_devices_may_not_meet():
+    with PretendedGpu(), pytest.raises(MIXED, match="at least two devices, cuda:0 and cpu"):
+        torch.zeros(3, device="cuda") + torch.zeros(3)
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda x: x.sum().item(),
+        lambda x: x.tolist(),
+        lambda x: bool((x > 0).all()),
+        lambda x: x.nonzero(),
+        lambda x: x[x > 0],
+    ],
+    ids=["item", "tolist", "bool", "nonzero", "mask as an index"],
+)
+def test_asking_for_a_number_is_waiting(ask):
+    with PretendedGpu(), pytest.raises(WAITS):
+        ask(torch.zeros(3, device="cuda"))
+
+
+def test_copies_are_told_with_their_place():
+    with PretendedGpu() as gpu:
+        there = torch.zeros(4, 3, device="cuda") * 2 + 1
+        assert gpu.crossings == []
+        torch.tensor([1.0, 2.0], device="cuda")
+        there.cpu()
+        there.copy_(torch.zeros(4, 3))
+    kinds = [line.rsplit(", ", 1)[0] for line in gpu.crossings]
+    assert kinds == ["cpu to cuda, [2]", "cuda to cpu, [4, 3]", "cpu to cuda, [4, 3]"]
+    assert all(", test_pretended_gpu.py:" in line for line in gpu.crossings)
+
+
+def test_what_is_neither_parameter_nor_buffer_stays_behind():
+    class Forgetful(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layer = nn.Linear(2, 2)
+            self.tied = self.layer.weight
+            self.shift = torch.ones(2)
+
+        def forward(self, x):
+            return self.layer(x) + self.shift
+
+    module = Forgetful()
+    with PretendedGpu() as gpu:
+        gpu.take(module)
+        assert module.tied is module.layer.weight
+        assert module.layer(torch.zeros(1, 2, device="cuda")).device == DEVICE
+        with pytest.raises(MIXED):
+            module(torch.zeros(1, 2, device="cuda"))
+
+
+@pytest.mark.parametrize(("image", "side"), [((32, 32), 32), ((40, 33), 24), ((120, 100), 96)])
+@pytest.mark.parametrize("name", REGISTRY.catalogue.names("augmentation"))
+def test_views_wait_for_nothing(name, image, side):
+    augmentation = built("augmentation", name)
+    views = [augmentation.view(index, kind, side) for index, kind in ((0, "global"), (1, "global"), (2, "local"))]
+    with PretendedGpu() as gpu:
+        images = torch.zeros(6, 3, *image, dtype=torch.uint8, device="cuda")
+        for view in views:
+            out = view(images, PretendedGenerator())
+            assert (out.device, out.dtype, out.shape) == (DEVICE, torch.float32, (6, 3, side, side))
+    assert gpu.crossings == []
+
+
+@pytest.mark.parametrize("name", REGISTRY.catalogue.names("masking"))
+def test_masks_wait_for_nothing(name):
+    masking = built("masking", name)
+    with PretendedGpu() as gpu:
+        for grid, ratio in (((8, 8), 0.75), ((14, 14), 0.5)):
+            masking.sample(6, grid, ratio, PretendedGenerator())
+            # What a grid and a ratio need for the first time may be put there once.
+            gpu.crossings.clear()
+            out = masking.sample(6, grid, ratio, PretendedGenerator())
+            assert (out.device, out.dtype, out.shape) == (DEVICE, torch.bool, (6, grid[0] * grid[1]))
+            assert gpu.crossings == []
+
+
+@pytest.fixture
+def train(monkeypatch):
+    """Two training steps of a method, from views to moving averages, on a pretended GPU.
+
+    There a module cannot be moved (it is taken), no generator be made, and nothing be differentiated: each gradient is
+    zeros. Torch's fused SGD does not work without numbers, its fused AdamW does.
+    """
+
+    def run(name, backbone, given=None, accumulate=1, size=32):
+        spec = REGISTRY.get("method", name)
+        context = {"image_size": size, "mask_ratio": 0.75 if "masking" in spec.uses else None}
+        context |= {"classes": 10} if spec.uses_labels else {}
+        method = built("method", name, given, backbone=built("backbone", backbone, image_size=size), **context)
+        masking = built("masking", "random") if "masking" in spec.uses else None
+
+        def backward(loss):
+            for parameter in method.parameters():
+                parameter.grad = torch.zeros_like(parameter) if parameter.requires_grad else None
+
+        monkeypatch.setattr(nn.Module, "to", lambda module, *args, **kwargs: module)
+        monkeypatch.setattr(torch.Tensor, "backward", backward)
+        monkeypatch.setattr(torch, "Generator", PretendedGenerator)
+        monkeypatch.setattr(optimizers, "SGD", lambda *args, fused, **kwargs: SGD(*args, **kwargs))
+        with PretendedGpu() as gpu:
+            gpu.take(method)
+            schedule = Schedule(EPOCHS, 8, 0, DEVICE, accumulate=accumulate)
+            params = params_of(spec, **(given or {}))
+            one = resident(method, params, schedule, masking, context["mask_ratio"], spec.uses_labels)
+            for number in range(2):
+                gpu.crossings.clear()
+                loss = one.update(one.views, one.labels, Progress(number, EPOCHS * STEPS_PER_EPOCH, 0, EPOCHS))
+            assert gpu.crossings == []
+            assert loss.device == DEVICE
+            assert {tensor.device for tensor in method.state_dict().values()} == {DEVICE}
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("name", "backbone"),
+    [
+        (name, backbone)
+        for name in REGISTRY.catalogue.names("method")
+        for backbone in ("convnet-small", "resnet18-cifar", "vit-tiny-small-image")
+        if REGISTRY.get("method", name).trains
+        and ("vit" in backbone or "tokens" not in REGISTRY.get("method", name).needs)
+    ],
+)
+def test_training_steps_wait_for_nothing(train, name, backbone):
+    train(name, backbone)
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "sgd", "lars"])
+def test_optimizers_wait_for_nothing(train, optimizer):
+    train("simclr", "convnet-small", {"optimizer": optimizer})
+
+
+def test_neither_does_a_batch_in_parts(train):
+    train("byol", "convnet-small", accumulate=2)
