@@ -76,8 +76,8 @@ class CurveJudge:
         spec = self._spec(evaluation)
         params = spec.params(**evaluation.params)
         seed_everything(self.work.seed, "judge")
-        classes = 0 if found.train.labels is None else int(found.train.labels.max()) + 1
-        data = EvaluationData(found.train, found.test, classes, self.work.seed, model if spec.uses_model else None)
+        given = model if spec.uses_model else None
+        data = EvaluationData(found.train, found.test, found.classes, self.work.seed, given)
         try:
             return list(spec.build(params).evaluate(data))
         except Exception as error:

@@ -254,12 +254,11 @@ class Bench:
         self.say(f"judging {evaluation.name}")
         spec = self.registry.get("evaluator", evaluation.name)
         evaluator = spec.build(spec.params(**evaluation.params))
-        classes = 0 if found.train.labels is None else int(found.train.labels.max()) + 1
         assert isinstance(spec, EvaluatorSpec)
         model = self.judged_model() if spec.uses_model else None
         before = weights_digest(model.method) if model else ""
         seed_everything(self.work.seed, "judge")
-        data = EvaluationData(found.train, found.test, classes, self.work.seed, model)
+        data = EvaluationData(found.train, found.test, found.classes, self.work.seed, model)
         measured = list(evaluator.evaluate(data))
         metrics = [described_metric(metric) for metric in measured]
         if model and weights_digest(model.method) != before:

@@ -258,7 +258,7 @@ class EvaluationData:
     train: FeatureSet
     test: FeatureSet
     classes: int
-    """0 without labels"""
+    """above every label of both splits; 0 without labels"""
     seed: int
     model: JudgedModel | None = None
     """for an evaluator whose spec says ``uses_model``"""
@@ -271,7 +271,8 @@ class Metric:
     name: str
     value: float | None
     unit: str = ""
-    higher_is_better: bool = True
+    higher_is_better: bool | None = True
+    """None where neither is: no row is then the best one"""
     std: float | None = None
     """standard deviation over repeated draws inside the evaluator (ddof 1), or None"""
     n: int | None = None

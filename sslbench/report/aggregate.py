@@ -40,7 +40,8 @@ class Quality:
     label: str
     name: str
     unit: str
-    higher_is_better: bool
+    higher_is_better: bool | None
+    """None: neither"""
     table: str = ""
     """of an evaluator with many metrics: the title of a table of its own"""
     detail: bool = False
@@ -190,7 +191,7 @@ def name_metrics(values: Sequence[dict[str, Any]]) -> tuple[list[Quality], dict[
             labels[key],
             key[0],
             first[key]["unit"] or "",
-            bool(first[key]["higher_is_better"]),
+            first[key]["higher_is_better"],
             titles.get(key[1], ""),
             key[1] in titles and key[0] != first[key]["headline"],
         )

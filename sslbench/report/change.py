@@ -57,7 +57,7 @@ class Change:
     """those of the side A"""
     quantity: str
     unit: str
-    higher_is_better: bool
+    higher_is_better: bool | None
     before: float
     after: float
     seeds: tuple[int, ...]
@@ -74,18 +74,21 @@ class Change:
 
     @property
     def verdict(self) -> str:
-        """``better`` or ``worse`` beyond the spread, ``tie`` within it, ``unsure`` where no spread is known."""
+        """``better`` or ``worse`` beyond the spread, or ``moved`` where neither is; ``tie`` within it, ``unsure`` where
+        no spread is known."""
         if self.before == self.after:
             return "tie"
         if self.interval is None:
             return "unsure"
         if self.interval.low <= 0 <= self.interval.high:
             return "tie"
+        if self.higher_is_better is None:
+            return "moved"
         return "worse" if self.is_worse else "better"
 
     @property
     def is_worse(self) -> bool:
-        return (self.after < self.before) == self.higher_is_better and self.after != self.before
+        return (self.after < self.before) is self.higher_is_better and self.after != self.before
 
     def in_words(self) -> str:
         """One line: what, from what to what, by how much, how sure."""

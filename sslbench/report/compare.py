@@ -146,7 +146,7 @@ def changed(recipe: str, row: Row, values: Sequence[Values], metrics: Metrics) -
         both = [{seed: side[seed] for seed in seeds} for side in (one, other)]
         before, after, interval, over = moved(both[0], both[1], quantity, exact=quantity in EXACT)
         quality = metrics.facts.get(quantity)
-        unit, higher = (quality.unit, quality.higher_is_better) if quality else SPEEDS[quantity]
+        unit, higher = SPEEDS[quantity] if quality is None else (quality.unit, quality.higher_is_better)
         changes.append(Change(recipe, dict(row.axes), quantity, unit, higher, before, after, seeds, interval, over))
     return changes
 

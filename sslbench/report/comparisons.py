@@ -19,7 +19,7 @@ from sslbench.report.rows import AXES
 WIDTH = 120
 RECIPE = 30
 """characters of a line of a recipe's name in a terminal"""
-VERDICTS = {"worse": "worse", "better": "better", "tie": "ties", "unsure": "unsure"}
+VERDICTS = {"worse": "worse", "better": "better", "moved": "moved", "tie": "ties", "unsure": "unsure"}
 
 
 def render_comparison(found: Comparison, fmt: str) -> str:

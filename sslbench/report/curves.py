@@ -77,7 +77,7 @@ def best_epochs(points: Sequence[Point], kinds: Mapping[str, Mapping[str, Any]])
     best = {}
     for name, facts in kinds.items():
         known = [point for point in points if name in point.metrics]
-        if known:
+        if known and facts["higher_is_better"] is not None:
             sign = 1 if facts["higher_is_better"] else -1
             best[name] = max(known, key=lambda point: sign * point.metrics[name]).epoch
     return best
@@ -96,7 +96,7 @@ def curves(view: View) -> Section:
     def cells(name: str) -> list[str]:
         places = decimals(point.metrics[name] for point in points if name in point.metrics)
         return [
-            f"{'*' if best[point.row][name] == point.epoch else ''}{fixed(point.metrics[name], places)}"
+            f"{'*' if best[point.row].get(name) == point.epoch else ''}{fixed(point.metrics[name], places)}"
             if name in point.metrics
             else NOTHING
             for point in points

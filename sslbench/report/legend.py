@@ -52,16 +52,18 @@ def below(view: View, best: str, tie: str) -> list[Block]:
 
 def legend(view: View, best: str, tie: str) -> list[str]:
     lines = []
-    for better in (True, False):
-        names = [with_unit(q) for q in view.found.qualities if q.higher_is_better == better]
+    for better, words in ((True, "higher is better"), (False, "lower is better"), (None, "neither is better")):
+        names = [with_unit(q) for q in view.found.qualities if q.higher_is_better is better]
         if names:
-            lines.append(f"{', '.join(names)}: {'higher' if better else 'lower'} is better")
+            lines.append(f"{', '.join(names)}: {words}")
     lines += spreads(view)
     if any(view.best.values()):
         lines.append(f"{best}: best of its column on a data set")
     if any(view.ties.values()):
         few = "; two seeds tell hardly anything apart: run more" if view.seeds == 2 else ""
         lines.append(f"{tie}: not told apart from the best ({NOT_TOLD_APART}{few})")
+    if view.seedless:
+        lines.append("values that are the same on every seed are not tested here; --pairs tests them image by image")
     return [*lines, *SPEEDS]
 
 

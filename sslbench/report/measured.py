@@ -35,8 +35,9 @@ class Metrics:
         self._evaluators = {label: evaluator for (_, evaluator), label in self._labels.items()}
 
     def quantities(self) -> list[str]:
-        """Everything that can be compared, and every name a limit may have."""
-        return list(dict.fromkeys([*SPEEDS, *self.facts, *(quality.name for quality in self.facts.values())]))
+        """Every name that a limit may have: of what can become worse."""
+        ranked = {label: one.name for label, one in self.facts.items() if one.higher_is_better is not None}
+        return list(dict.fromkeys([*SPEEDS, *ranked, *ranked.values()]))
 
     def of(self, row: Row, steps: Mapping[str, Sequence[float]]) -> Values:
         """All values of a row. ``steps``: raw step times by key of the pretraining."""

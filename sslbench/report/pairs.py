@@ -50,7 +50,7 @@ def pairs(view: View, folder: Path) -> Section:
     """A line for each metric and recipe that is not the best one. ``folder``: holds the metrics of each image."""
     found: list[Pair] = []
     left_out = 0
-    for quality in view.found.qualities:
+    for quality in (one for one in view.found.qualities if one.higher_is_better is not None):
         for best, *others in view.rivals(quality):
             same = [row for row in others if judged_on(view.found.rows[row]) == judged_on(view.found.rows[best])]
             left_out += len(others) - len(same)

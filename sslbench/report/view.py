@@ -91,8 +91,8 @@ class View:
         return f"{name} ({told})" if told else name
 
     def _sorted(self) -> list[int]:
-        measured = (q for q in self.found.qualities if not q.detail and not all(map(missing, self.means(q))))
-        first = next(measured, None)
+        ranking = (q for q in self.found.qualities if not q.detail and q.higher_is_better is not None)
+        first = next((q for q in ranking if not all(map(missing, self.means(q)))), None)
 
         def place(row: int) -> tuple[str, bool, float]:
             dataset = self.names["dataset"][row]
@@ -115,8 +115,8 @@ class View:
         return None
 
     def rivals(self, quality: Quality) -> list[list[int]]:
-        """Of each data set: the rows that a metric ranks, best first."""
-        means, sign = self.means(quality), 1 if quality.higher_is_better else -1
+        """Of each data set: the rows that a metric ranks, best first, or the highest where none is better."""
+        means, sign = self.means(quality), -1 if quality.higher_is_better is False else 1
         groups: dict[str, list[int]] = {}
         for row in self.order:
             if not missing(means[row]):
@@ -128,7 +128,7 @@ class View:
         means, label = self.means(quality), quality.label
         best, ties = set(), set()
         for top, *others in self.rivals(quality):
-            if not others:
+            if not others or quality.higher_is_better is None:
                 continue
             equal = {row for row in others if means[row] == means[top]}
             spread = self.spread(quality, top)
@@ -137,6 +137,18 @@ class View:
             best |= {top, *equal}
             ties |= {row for row, tie in zip(others, told, strict=True) if tie and row not in equal}
         return best, ties
+
+    @property
+    def seedless(self) -> bool:
+        """Whether values are ranked that two seeds or more do not change."""
+        values = [
+            self.found.values[row, quality.label]
+            for quality in self.found.qualities
+            for rivals in self.rivals(quality)
+            for row in rivals
+            if len(rivals) > 1 and quality.higher_is_better is not None
+        ]
+        return any(len(seeds) > 1 and len(set(seeds.values())) == 1 for seeds in values)
 
     @property
     def seeds(self) -> int:

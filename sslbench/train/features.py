@@ -40,6 +40,13 @@ class Extraction:
     def dim(self) -> int:
         return self.train.features.shape[1]
 
+    @property
+    def classes(self) -> int:
+        """One more than the largest label of either split; 0 without labels."""
+        return max(
+            (int(part.labels.max()) + 1 for part in (self.train, self.test) if part.labels is not None), default=0
+        )
+
 
 def extract(
     encoder: nn.Module,

@@ -367,3 +367,11 @@ def test_markdown_has_the_second_table_and_csv_all_in_one(crowded):
     assert "\n\n**invariance**\n\n| method | readable_hue |" in text
     header = render(crowded, "csv", "s").split("\n")[0].split(",")
     assert {"readable_hue_mean", "readable_mean_mean", "knn_top1_mean"} <= set(header)
+
+
+def test_where_neither_is_better_no_row_is_the_best(record, metric):
+    values = {"simclr": 1.1, "byol": 0.4}
+    records = [record(name, metrics={"alpha_req": metric(value, higher=None)}) for name, value in values.items()]
+    text = render(records, "table", "s")
+    assert "alpha_req: neither is better" in text
+    assert "*" not in text.partition("alpha_req: neither")[0]

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
-from sslbench.report.ties import not_told_apart, over_seeds
+import pytest
+
+from sslbench.report.ties import not_told_apart, over_seeds, p_over_seeds
 
 
 def test_methods_are_compared_over_the_seeds_that_both_have():
@@ -17,8 +19,23 @@ def test_a_tie_is_what_the_paired_test_does_not_tell_apart():
     assert not_told_apart(best, [shifted, noisy, dict(best)], margin=1.0) == [False, True, True]
 
 
-def test_a_difference_that_is_the_same_on_every_seed_is_no_tie():
-    assert not_told_apart({0: 0.5, 1: 0.6}, [{0: 0.25, 1: 0.35}], margin=1.0) == [False]
+def test_of_a_difference_that_is_the_same_on_every_seed_the_signs_are_believed():
+    """Two equal classifiers differ by the same number of images on both seeds once in twenty times."""
+
+    def shifted(seeds):
+        best = {seed: 0.9 + 0.01 * seed for seed in range(seeds)}
+        return best, {seed: value - 0.25 for seed, value in best.items()}
+
+    assert [p_over_seeds(*shifted(seeds)) for seeds in (2, 3, 6)] == [0.5, 0.25, 0.03125]
+    assert [not_told_apart(one, [other], margin=0.0) for one, other in map(shifted, (5, 6))] == [[True], [False]]
+
+
+def test_what_does_not_depend_on_the_seed_is_not_tested_over_seeds():
+    best, other = dict.fromkeys(range(3), 0.5), dict.fromkeys(range(3), 0.4)
+    assert p_over_seeds(best, other) is None
+    assert not_told_apart(best, [other], margin=0.0) == [False]
+    varied = {0: 0.38, 1: 0.41, 2: 0.40}
+    assert p_over_seeds(best, varied) == pytest.approx(0.008, abs=0.002)
 
 
 def test_many_rivals_need_more_evidence():

@@ -4,8 +4,9 @@ The objective of one fit, convex, with one optimum up to a constant added to eve
 
     mean_i CE(W x_i + b, y_i) + l2 / 2 ||W||^2
 
-which is scikit-learn's ``LogisticRegression`` with ``C = 1 / (n * l2)``. Full-batch L-BFGS (Nocedal and Wright,
-Numerical Optimization, algorithm 7.4), with two changes that pay because the model is linear:
+which is scikit-learn's ``LogisticRegression`` with ``C = 1 / (n * l2)``, or for two classes, for which it keeps one row
+of weights, ``2 / (n * l2)``. Full-batch L-BFGS (Nocedal and Wright, Numerical Optimization, algorithm 7.4), with two
+changes that pay because the model is linear:
 
 - the logits along a search direction are ``F + t G``, so the line search is one-dimensional and costs no product
   with the features: a step takes two of those, whatever the line search does;

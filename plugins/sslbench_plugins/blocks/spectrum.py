@@ -14,15 +14,22 @@ ALPHA_FROM, ALPHA_TO = 3, 100
 FEWEST_PLACES = 5
 
 
-def singular_values(features: Tensor) -> Tensor:
-    """float64 ``[min(N, D)]``, largest first, of float ``[N, D]``, as it is (not centred).
+def singular_values(features: Tensor, centred: bool = False) -> Tensor:
+    """float64 ``[min(N, D)]``, largest first, of float ``[N, D]``: as it is, or ``centred`` around its mean.
 
-    From the Gram matrix of the smaller side in float64, so values below 1e-8 of the largest are rounding and are 0.
+    From the Gram matrix of the smaller side in float64. What that cannot tell from rounding is 0: values below about
+    1e-7 of the largest, and of centred features all from the N-th on.
     """
     values = features.double()
+    if centred:
+        # From the first row, so that a constant leaves nothing, whatever it is.
+        values = values - values[0]
+        values = values - values.mean(dim=0)
     gram = values.mT @ values if values.shape[0] >= values.shape[1] else values @ values.mT
     squares = torch.linalg.eigvalsh(gram).flip(0).clamp_min(0)
-    squares[squares < 1e-16 * squares[0]] = 0
+    squares[squares <= len(gram) * torch.finfo(gram.dtype).eps * squares[0]] = 0
+    if centred:
+        squares[len(features) - 1 :] = 0
     return squares.sqrt()
 
 
@@ -49,7 +56,7 @@ def effective_rank(features: Tensor) -> float:
     RankMe counts the mean as a direction; this does not, so that features with a large common part are not given
     away by it.
     """
-    return entropy_rank(singular_values(features - features.mean(dim=0)))
+    return entropy_rank(singular_values(features, centred=True))
 
 
 def alpha_req(features: Tensor) -> float:
@@ -60,7 +67,7 @@ def alpha_req(features: Tensor) -> float:
     be best: below, features are noise; far above, a few directions say everything. Raises ValueError where fewer
     than 5 eigenvalues are left to fit.
     """
-    eigenvalues = singular_values(features - features.mean(dim=0)).square()
+    eigenvalues = singular_values(features, centred=True).square()
     last = max(ALPHA_FROM - 1, min(ALPHA_TO, int((eigenvalues > 0).sum())))
     places = torch.arange(ALPHA_FROM, last + 1, dtype=torch.float64, device=eigenvalues.device)
     if len(places) < FEWEST_PLACES:

@@ -54,7 +54,7 @@ def targets(maps: Tensor, target: str, labels: Tensor | None) -> Tensor:
         values = (values > 0).long()
     if target == "label":
         assert labels is not None
-        unknown |= values > 1
+        unknown |= (values > 1) | ((values == 1) & (labels < 0)[:, None, None])
         values = torch.where(values == 1, 1 + labels[:, None, None], 0)
     return values.masked_fill(unknown, NOT_SCORED)
 

@@ -42,8 +42,9 @@ class Invariance:
         features = None if reason else Probed.of(data)
         metrics = []
         for name in sorted(known[0]):
-            if features is None:
-                metrics.append(Metric(f"readable_{name}", None, reason=reason))
+            why = reason or ("" if name in known[1] else f"the test split does not know the factor {name!r}")
+            if features is None or why:
+                metrics.append(Metric(f"readable_{name}", None, reason=why))
             else:
                 metrics += features.probe(name, known[0][name], known[1][name], data.seed)
         values = [metric.value for metric in metrics if metric.name.startswith("readable_")]
@@ -87,6 +88,10 @@ class Probed:
     def _kind(self, name: str, train: Tensor, test: Tensor, seed: int) -> list[Metric]:
         """Accuracy, and its share of the way from always answering the commonest kind to making no mistake."""
         titles = f"readable_{name}", f"{name}_top1"
+        least = int(min(train.min(), test.min()))
+        if least < 0:
+            reason = f"factor {name!r} has a kind {least}; allowed: 0 and more"
+            return [Metric(title, None, reason=reason) for title in titles]
         kinds = int(max(train.max(), test.max())) + 1
         commonest = train.bincount(minlength=kinds).argmax()
         base = float((test == commonest).double().mean())

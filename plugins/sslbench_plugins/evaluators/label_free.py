@@ -20,15 +20,19 @@ from sslbench_plugins.blocks.view_geometry import alignment, lidar, uniformity
 VIEWS_AT_ONCE = 256
 FEWEST_IMAGES = 3
 
+Wanted = dict[str, tuple[Callable[[Tensor], float], bool | None]]
 # name, higher is better; alpha-ReQ is best near 1, so it is its distance from 1 that has a direction.
-OF_FEATURES: dict[str, tuple[Callable[[Tensor], float], bool]] = {
+OF_FEATURES: Wanted = {
     "rankme": (rankme, True),
     "effective_rank": (effective_rank, True),
-    "alpha_req": (alpha_req, False),
+    "alpha_req": (alpha_req, None),
     "alpha_req_off_1": (lambda features: abs(alpha_req(features) - 1), False),
     "uniformity": (uniformity, False),
 }
-OF_VIEWS: dict[str, tuple[Callable[[Tensor], float], bool]] = {"alignment": (alignment, False), "lidar": (lidar, True)}
+OF_VIEWS: Wanted = {
+    "alignment": (alignment, False),
+    "lidar": (lidar, True),
+}
 
 
 class LabelFreeParams(Params):
@@ -92,7 +96,7 @@ def why_not(features: Tensor) -> str:
     return f"{bad} of {len(features)} feature vectors hold NaN, infinity or more than {LARGEST:.0e}" if bad else ""
 
 
-def measured(wanted: dict[str, tuple[Callable[[Tensor], float], bool]], values: Tensor, reason: str) -> list[Metric]:
+def measured(wanted: Wanted, values: Tensor, reason: str) -> list[Metric]:
     """A metric each; None, with the reason, where one is undefined."""
     metrics = []
     for name, (measure, higher) in wanted.items():

@@ -25,6 +25,25 @@ def test_values_that_are_rounding_are_zero():
     assert singular_values(torch.cat([column, 2 * column, -column], dim=1))[1:].tolist() == [0, 0]
 
 
+@pytest.mark.parametrize("shape", [(20, 64), (50, 128), (80, 512), (300, 20)])
+def test_the_exponent_rests_on_no_eigenvalue_that_is_rounding(shape):
+    """Centred, N images span N - 1 directions; columns that repeat span none."""
+    features = gaussian(*shape) * torch.arange(1, shape[1] + 1) ** -0.5
+    features = torch.cat([features, features[:, :3]], dim=1)
+    sigma = np.linalg.svd((features - features.mean(dim=0)).double().numpy(), compute_uv=False)
+    rank = min(shape[0] - 1, shape[1])
+    places = np.arange(3, min(100, rank) + 1)
+    slope = np.polyfit(np.log(places), 2 * np.log(sigma[2 : places[-1]]), 1, w=places**-0.5)[0]
+    assert alpha_req(features) == pytest.approx(-slope, rel=1e-4)
+    assert int((singular_values(features, centred=True) > 0).sum()) == rank
+
+
+@pytest.mark.parametrize("constant", [0.1, 0.3, 1 / 3])
+def test_a_constant_has_no_rank_whatever_it_is(constant):
+    with pytest.raises(ValueError, match="all singular values are zero"):
+        effective_rank(torch.full((1437, 64), constant))
+
+
 @pytest.mark.parametrize("shape", [(60, 8), (8, 60)])
 def test_rankme_is_the_formula_of_the_paper(shape):
     features = gaussian(*shape) + 1

@@ -25,7 +25,7 @@ def test_every_figure_is_there_with_its_direction():
     assert {name: metric.higher_is_better for name, metric in found.items()} == {
         "rankme": True,
         "effective_rank": True,
-        "alpha_req": False,
+        "alpha_req": None,
         "alpha_req_off_1": False,
         "uniformity": False,
         "alignment": False,
