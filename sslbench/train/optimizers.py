@@ -59,7 +59,8 @@ class Lars(Optimizer):
             ]
             updates = [update * t for update, t in zip(updates, trust, strict=True)]
         for p in trained:
-            self.state[p].setdefault("buffer", torch.zeros_like(p))
+            if "buffer" not in self.state[p]:
+                self.state[p]["buffer"] = torch.zeros_like(p)
         buffers = [self.state[p]["buffer"] for p in trained]
         torch._foreach_mul_(buffers, group["momentum"])
         inside, outside = (group["lr"], 1.0) if self.rate_inside else (1.0, group["lr"])

@@ -83,7 +83,7 @@ def resized_crop(
     down = resize_weights(boxes.top, boxes.height, height, size) / 255
     across = resize_weights(boxes.left, boxes.width, width, size, flip)
     # Across first, on all rows and channels of a sample at once; then down.
-    rows = torch.bmm(images.float().view(batch, channels * height, width), across.transpose(1, 2))
+    rows = torch.bmm(images.float().reshape(batch, channels * height, width), across.transpose(1, 2))
     views = torch.matmul(down.unsqueeze(1), rows.view(batch, channels, height, size), out=out)
     return views.clamp_(0, 1)
 
