@@ -63,7 +63,9 @@ def legend(view: View, best: str, tie: str) -> list[str]:
         few = "; two seeds tell hardly anything apart: run more" if view.seeds == 2 else ""
         lines.append(f"{tie}: not told apart from the best ({NOT_TOLD_APART}{few})")
     if view.seedless:
-        lines.append("values that are the same on every seed are not tested here; --pairs tests them image by image")
+        lines.append(
+            f"two values that are the same on every seed are not tested: no {tie}; --pairs does it over images"
+        )
     return [*lines, *SPEEDS]
 
 

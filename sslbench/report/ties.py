@@ -47,5 +47,5 @@ def p_over_seeds(first: Seeds, second: Seeds) -> float | None:
 
 
 def seedless(first: Seeds, second: Seeds) -> bool:
-    """Whether neither depends on the seed: models that somebody else trained, judged without randomness."""
-    return all(len(set(values.values())) == 1 for values in (first, second))
+    """Whether two seeds and more change neither: models that somebody else trained, judged without randomness."""
+    return all(len(values) > 1 and len(set(values.values())) == 1 for values in (first, second))

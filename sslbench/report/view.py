@@ -11,7 +11,7 @@ from sslbench.report.aggregate import Aggregate, Quality
 from sslbench.report.figures import NOTHING, decimals, fixed, listed, median_and_iqr, missing, percent, three_digits
 from sslbench.report.grid import Column
 from sslbench.report.rows import Row, assigned
-from sslbench.report.ties import not_told_apart
+from sslbench.report.ties import not_told_apart, seedless
 
 NAMES = ("dataset", "method", "augmentation", "masking", "backbone", "training")
 """Columns of words, from left to right. One that says the same on all rows is said above the table instead."""
@@ -140,15 +140,15 @@ class View:
 
     @property
     def seedless(self) -> bool:
-        """Whether values are ranked that two seeds or more do not change."""
-        values = [
-            self.found.values[row, quality.label]
+        """Whether a best value and one that is not as good are the same on every seed."""
+        return any(
+            seedless(self.found.values[top, quality.label], self.found.values[row, quality.label])
             for quality in self.found.qualities
-            for rivals in self.rivals(quality)
-            for row in rivals
-            if len(rivals) > 1 and quality.higher_is_better is not None
-        ]
-        return any(len(seeds) > 1 and len(set(seeds.values())) == 1 for seeds in values)
+            if quality.higher_is_better is not None
+            for top, *others in self.rivals(quality)
+            for row in others
+            if row not in self.best[quality.label]
+        )
 
     @property
     def seeds(self) -> int:

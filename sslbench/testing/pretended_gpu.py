@@ -70,8 +70,11 @@ class PretendedGpu:
         for part in module.modules():
             for tensors in (part._parameters, part._buffers):
                 for name, tensor in tensors.items():
-                    if tensor is not None:
-                        tensors[name] = moved.setdefault(id(tensor), without_numbers(tensor))  # type: ignore[assignment]
+                    if tensor is None:
+                        continue
+                    if id(tensor) not in moved:
+                        moved[id(tensor)] = without_numbers(tensor)
+                    tensors[name] = moved[id(tensor)]  # type: ignore[assignment]
 
 
 def without_numbers(tensor: Tensor) -> Tensor:

@@ -54,6 +54,18 @@ def test_a_metric_where_less_is_better_gets_better_by_falling(record, metric):
     assert verdicts(compare(*reversed(sides))) == {"error": "worse"}
 
 
+def test_a_metric_where_neither_is_better_moves_and_has_no_limit(record, metric):
+    sides = [
+        Side("x", [record(seed=s, metrics={"alpha": metric(v + s / 100, higher=None)}) for s in range(3)])
+        for v in (0.5, 0.2)
+    ]
+    moved = compare(*sides)
+    assert verdicts(moved) == {"alpha": "moved"}
+    assert "1 moved" in render_comparison(moved, "table")
+    with pytest.raises(UserError, match="unknown quantity 'alpha'"):
+        compare(*sides, ["alpha:5%"])
+
+
 def test_of_one_seed_the_draws_are_the_spread_and_without_them_nothing_is_claimed(record, metric):
     def side(value):
         return [record(metrics={"few@2": metric(value, std=0.02, n=5), "knn_top1": value})]

@@ -44,6 +44,12 @@ def test_the_lowest_is_best_where_lower_is_better_and_null_is_no_number(record):
     assert cells["gone"] == ["-", "-"]
 
 
+def test_no_epoch_is_best_where_neither_is_better(record):
+    records = [curved(record, 0, (0.2, 0.6), alpha=entry(0.5, higher=None))]
+    cells = {column.header: list(column.cells) for column in section_of(records).columns}
+    assert cells["alpha"] == ["0.500", "0.500"]
+
+
 def test_metrics_that_need_no_labels_come_last_and_are_not_in_the_main_table(record):
     free = {**entry(3.0), "evaluator": "label-free"}
     records = [curved(record, 0, (0.2, 0.6), arank=free), record("byol")]

@@ -48,6 +48,11 @@ def test_lower_is_better_where_it_is(record, metric, tmp_path):
     assert rows["a"]["difference"] == pytest.approx(0.3)
 
 
+def test_where_neither_is_better_there_is_no_best_to_compare_with(record, metric, tmp_path):
+    records = [record(m, metrics={"alpha": metric(v, higher=None)}) for m, v in (("a", 0.5), ("b", 0.2))]
+    assert found(records, tmp_path)[0] == {}
+
+
 def test_one_seed_is_compared_over_the_test_images(record, tmp_path):
     right = {"a": [1] * 18 + [0] * 2, "b": [1] * 9 + [0] * 9 + [1, 0], "c": [1] * 17 + [0] * 3}
     records = [record(m, metrics={"knn_top1": sum(images) / 20}) for m, images in right.items()]

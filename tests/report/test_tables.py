@@ -375,3 +375,19 @@ def test_where_neither_is_better_no_row_is_the_best(record, metric):
     text = render(records, "table", "s")
     assert "alpha_req: neither is better" in text
     assert "*" not in text.partition("alpha_req: neither")[0]
+
+
+def test_what_no_seed_changes_is_no_tie_and_the_legend_says_why(record, metric):
+    def table(*values):
+        records = [
+            record(name, seed=seed, metrics={"knn_top1": metric(value)})
+            for name, seeds in zip(("simclr", "byol"), values, strict=True)
+            for seed, value in enumerate(seeds)
+        ]
+        return render(records, "table", "s")
+
+    said = "two values that are the same on every seed are not tested"
+    assert said in table((0.883, 0.883, 0.883), (0.881, 0.881, 0.881))
+    assert said not in table((0.883, 0.883, 0.883), (0.881, 0.882, 0.880))
+    assert said not in table((0.883, 0.883), (0.883, 0.883))
+    assert said not in table((0.883,), (0.881,))

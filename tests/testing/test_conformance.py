@@ -96,9 +96,13 @@ SHIFT = torch.full((3, 1, 1), 0.0)
     [
         (
             lambda x, size, g: x / 255 + SHIFT,
-            "on a GPU: Expected all tensors to be on the same device, but found at least two devices, cuda:0 and cpu!",
+            "view 0 (global) on a GPU: Expected all tensors to be on the same device, but found at least two devices,"
+            " cuda:0 and cpu!",
         ),
-        (lambda x, size, g: torch.zeros(len(x), 3, size, size), "on a GPU: it answered on the CPU"),
+        (
+            lambda x, size, g: torch.zeros(len(x), 3, size, size),
+            "view 2 (local) on a GPU: it answered on the CPU",
+        ),
     ],
 )
 def test_an_augmentation_that_forgets_the_device_is_told(make, words):
@@ -121,7 +125,7 @@ def test_a_masking_that_forgets_the_device_is_told():
             return ranks < hidden_count(grid[0] * grid[1], ratio)
 
     spec = MaskingSpec(name="m", summary="An m.", build=lambda params: Forgetful())
-    assert problems(spec) == ["masking 'm': on a GPU: it answered on the CPU"]
+    assert problems(spec) == ["masking 'm': sample on a GPU: it answered on the CPU"]
 
 
 class Constant:
@@ -175,7 +179,7 @@ class Attached(Detached):
 def test_a_method_that_leaves_a_tensor_behind_is_told():
     spec = MethodSpec(name="q", summary="A q.", build=lambda params, **context: Attached())
     (line,) = problems(spec)
-    assert line.startswith("method 'q': on a GPU: Expected all tensors to be on the same device")
+    assert line.startswith("method 'q': forward on a GPU: Expected all tensors to be on the same device")
 
 
 class Everywhere(TinyTokenBackbone):

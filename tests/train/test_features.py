@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -90,3 +91,11 @@ def test_bfloat16_features_are_stored_as_float32(data):
     torch.manual_seed(0)
     found = extract_all(TinyBackbone(6), data, CPU, "bf16")
     assert found.train.features.dtype == torch.float32
+
+
+def test_classes_are_those_of_both_splits(data):
+    found = extract_all(TinyBackbone(6), data, CPU, "fp32")
+    assert found.classes == 2
+    assert replace(found, test=replace(found.test, labels=found.test.labels * 4)).classes == 5
+    assert replace(found, train=replace(found.train, labels=None)).classes == 2
+    assert replace(found, train=replace(found.train, labels=None), test=replace(found.test, labels=None)).classes == 0

@@ -152,4 +152,4 @@ def training_problems(method: Method, ratio: float | None, uses_labels: bool = F
         method.after_step(progress)
         return [loss, *method.state_dict().values()]
 
-    yield from of_gpu(forward)
+    yield from of_gpu(forward, "forward")

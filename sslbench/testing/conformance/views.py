@@ -36,7 +36,8 @@ def of_augmentation(spec: Spec, params: Any) -> Problems:
                 yield f"{where}: it changed its input"
             if not torch.equal(state, torch.get_rng_state()):
                 yield f"{where}: it drew from torch's global generator instead of the one it was given"
-        yield from of_gpu(view_there(augmentation.view(index, kind, SIZE)))  # type: ignore[arg-type]
+        there = view_there(augmentation.view(index, kind, SIZE))  # type: ignore[arg-type]
+        yield from of_gpu(there, f"view {index} ({kind})")
 
 
 def view_there(transform: BatchTransform) -> Callable[[PretendedGpu], Sequence[Tensor]]:
@@ -75,4 +76,4 @@ def of_masking(spec: Spec, params: Any) -> Problems:
                 yield f"{where}: not the same for the same generator state"
             if not torch.equal(state, torch.get_rng_state()):
                 yield f"{where}: it drew from torch's global generator instead of the one it was given"
-    yield from of_gpu(lambda gpu: [masking.sample(6, (8, 8), 0.75, PretendedGenerator())])
+    yield from of_gpu(lambda gpu: [masking.sample(6, (8, 8), 0.75, PretendedGenerator())], "sample")

@@ -41,6 +41,8 @@ def test_targets_by_value_by_object_and_by_label():
     assert targets(MAPS, "values", None).tolist() == [[[0, 1], [2, -1]], [[0, 1], [1, 3]]]
     assert targets(MAPS, "objects", None).tolist() == [[[0, 1], [1, -1]], [[0, 1], [1, 1]]]
     assert targets(MAPS, "label", labels).tolist() == [[[0, 5], [-1, -1]], [[0, 1], [1, -1]]]
+    unknown = torch.tensor([4, -1])
+    assert targets(MAPS, "label", unknown).tolist()[1] == [[0, -1], [-1, -1]], "an image of no known class"
 
 
 @pytest.mark.parametrize("target", ["values", "objects", "label"])
@@ -132,6 +134,19 @@ def test_a_class_that_training_maps_do_not_have_counts_as_missed(scenes, changed
     ground = 2 * found["segmentation_miou"].value
     assert found["segmentation_miou"].value < 0.51
     assert ground == pytest.approx(usual["segmentation_miou"].value, abs=0.02)
+
+
+def test_a_label_that_training_images_do_not_have_counts_as_missed(scenes, changed):
+    """Also where it is the highest one."""
+    data = scenes(changed(lambda split: split if len(split) == 64 else relabelled(split)))
+    found = evaluate(replace(data, classes=3), target="label")
+    usual = evaluate(scenes(), target="label")
+    assert 0 < found["segmentation_miou"].value < usual["segmentation_miou"].value
+
+
+def relabelled(split):
+    """Class 1 is class 2."""
+    return replace(split, labels=split.labels * 2)
 
 
 def test_constant_tokens_tell_the_most_frequent_class(scenes, changed):

@@ -75,6 +75,7 @@ def without(data, **factors):
         ("sort", torch.zeros(400, dtype=torch.int64), "factor 'sort' has too few kinds"),
         ("hue", torch.full((400,), 0.5), "factor 'hue' is the same for all images"),
         ("hue", torch.full((400,), torch.nan), "factor 'hue' holds NaN or infinity"),
+        ("sort", torch.arange(400) % 3 - 1, "factor 'sort' has a kind -1; allowed: 0 and more"),
     ],
 )
 def test_a_factor_that_cannot_be_probed_is_none_and_so_is_the_mean(name, values, words):
@@ -82,6 +83,15 @@ def test_a_factor_that_cannot_be_probed_is_none_and_so_is_the_mean(name, values,
     assert found[f"readable_{name}"].value is None
     assert found[f"readable_{name}"].reason.startswith(words)
     assert found["readable_mean"].value is None
+    assert found["readable_scale"].value is not None
+
+
+def test_a_factor_that_the_test_split_lacks_is_none():
+    data = scenes()
+    known = {name: values for name, values in data.test.factors.items() if name != "hue"}
+    found = measure(replace(data, test=replace(data.test, factors=known)))
+    assert found["readable_hue"].reason == "the test split does not know the factor 'hue'"
+    assert (found["readable_hue"].value, found["readable_mean"].value) == (None, None)
     assert found["readable_scale"].value is not None
 
 
