@@ -37,10 +37,14 @@ class Laps:
 
 
 class Clock(Protocol):
-    """``start()``, ``mark()`` after each step, ``stop()``."""
+    """``start()``, ``mark()`` after each step, ``stop()``; ``wait()`` where steps of another kind follow."""
 
     def now_ms(self) -> float:
         """The host's time, from any origin: what budgets and warm-ups go by."""
+        ...
+
+    def wait(self) -> None:
+        """Until the device has done what it was given."""
         ...
 
     def start(self) -> None: ...
@@ -60,6 +64,9 @@ class HostClock:
 
     def now_ms(self) -> float:
         return 1000 * time.perf_counter()
+
+    def wait(self) -> None:
+        """Work of the host is done when its call returns."""
 
     def start(self) -> None:
         self._wall, self._cpu = [], []
@@ -103,6 +110,9 @@ class EventClock:
 
     def now_ms(self) -> float:
         return 1000 * self._now()
+
+    def wait(self) -> None:
+        self._synchronise()
 
     def start(self) -> None:
         self._events = []

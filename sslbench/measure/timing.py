@@ -151,7 +151,7 @@ def warm_up(arm: Arm, clock: Clock, least: int = WARMUP_STEPS, seconds: float | 
     while len(taken) < max(least, 2) or not steady:
         before = clock.now_ms()
         arm.step()
-        synchronise(arm.device)
+        clock.wait()
         taken.append(clock.now_ms() - before)
         steady = is_steady(taken)
         spent = seconds is not None and clock.now_ms() - began > 1000 * seconds
@@ -174,11 +174,6 @@ def is_steady(step_ms: Sequence[float]) -> bool:
     last = statistics.median(step_ms[-STEADY_WINDOW:])
     before = statistics.median(step_ms[-2 * STEADY_WINDOW : -STEADY_WINDOW])
     return abs(last - before) <= STEADY * before
-
-
-def synchronise(device: torch.device) -> None:
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
 
 
 def time_in_order(
@@ -217,14 +212,19 @@ def time_in_order(
 
 
 def run_laps(row: Sequence[Arm], clock: Clock) -> tuple[Laps, list[Loss]]:
-    """The timed run itself: nothing in it but the steps and the clock's marks."""
+    """The timed run itself: nothing in it but the steps and the clock's marks, and a wait where another arm's turn
+    begins. Without it, what a slow device has still to do would hide how long the next arm takes to launch its own."""
     losses: list[Loss] = []
+    before = row[0]
     gc.collect()
     collecting = gc.isenabled()
     gc.disable()
     try:
         clock.start()
         for arm in row:
+            if arm is not before:
+                clock.wait()
+                before = arm
             loss = arm.step()
             losses.append(loss.detach() if isinstance(loss, Tensor) else loss)
             clock.mark()

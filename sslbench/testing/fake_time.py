@@ -24,6 +24,8 @@ class FakeClock:
     def now_ms(self) -> float:
         return self.now
 
+    def wait(self) -> None: ...
+
     def start(self) -> None:
         self.marks = [self.now]
 
@@ -52,8 +54,8 @@ class FakeDevice:
     streams: dict[str, float] = field(default_factory=dict)
     """when each will have done what was put on it"""
 
-    def launch(self, ms: float, stream: str = "default") -> None:
-        self.host += 0.01
+    def launch(self, ms: float, stream: str = "default", host_ms: float = 0.01) -> None:
+        self.host += host_ms
         self.streams[stream] = max(self.host, self.streams.get(stream, 0.0)) + ms
 
     def record(self) -> FakeEvent:

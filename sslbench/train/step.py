@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from itertools import count
+from types import FunctionType, MethodType
 from typing import TYPE_CHECKING
 
 import torch
@@ -18,6 +20,9 @@ from sslbench.train.schedules import cosine, warmup_cosine
 
 if TYPE_CHECKING:
     from sslbench.train.pretrain import Schedule
+
+COMPILED = count()
+"""numbers of the methods that this process has compiled"""
 
 
 class TrainingStep:
@@ -42,7 +47,7 @@ class TrainingStep:
         self.optimizer = build_optimizer(params, method.param_groups(params.weight_decay), batch_size)
         self.floor = min(1.0, params.lr_end / base_rate(params, batch_size))
         self.scaler = torch.amp.GradScaler(schedule.device.type, enabled=schedule.precision == "fp16")
-        self.forward = torch.compile(method, mode=schedule.compile_mode) if schedule.compile else method
+        self.forward = compiled(method, schedule.compile_mode) if schedule.compile else method
         self.scalars: Mapping[str, Tensor] = {}
         """what the method logged at the last step"""
 
@@ -98,6 +103,20 @@ class TrainingStep:
             return warmup_cosine(progress.epoch, progress.epochs, self.params.warmup_epochs, self.floor)
         warmup = self.params.warmup_epochs * self.steps_per_epoch
         return warmup_cosine(progress.step, progress.total_steps, warmup, self.floor)
+
+
+def compiled(method: Method, mode: str | None) -> Callable[..., tuple[Tensor, Mapping[str, Tensor]]]:
+    """``method.forward`` compiled, apart from all other methods of this process.
+
+    Torch keeps what it compiled with the code of a function, eight variants at most, and what varies from one to the
+    next it compiles for any size; after these it runs the function as it is, without a word in the result. So each
+    method gets a function of its own, by a name of its own.
+    """
+    plain = type(method).forward
+    code = plain.__code__.replace(co_name=f"forward_{next(COMPILED)}")
+    own = FunctionType(code, plain.__globals__, code.co_name, plain.__defaults__, plain.__closure__)
+    own.__kwdefaults__ = plain.__kwdefaults__
+    return torch.compile(MethodType(own, method), mode=mode)
 
 
 def cut(tensor: Tensor | None, here: slice) -> Tensor | None:

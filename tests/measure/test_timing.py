@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from sslbench.errors import TimingError
+from sslbench.measure import evidence
 from sslbench.measure.evidence import checksum
 from sslbench.measure.timing import Arm, Timing, is_steady, measure_steps, steps_within, warm_up
 from sslbench.testing.fake_time import FakeClock, FakeDevice, fake_training
@@ -80,14 +81,16 @@ def test_a_step_that_stops_training_after_the_warm_up_fails():
         measure_steps(step, device="cpu", images=1, parameters=[weight], warmup=60, steps=5)
 
 
-def test_work_that_is_queued_until_after_the_clock_has_stopped_fails():
-    weight, go = torch.zeros(3), threading.Event()
+def test_work_that_is_queued_until_after_the_clock_has_stopped_fails(monkeypatch):
+    monkeypatch.setattr(evidence, "PAUSE", (0.5, 0.5))
+    weight, go, moved = torch.zeros(3), threading.Event(), threading.Event()
     done = []
 
     def later():
         while not done:
             go.wait()
             weight.add_(1)
+            moved.set()
             time.sleep(0.001)
 
     thread = threading.Thread(target=later, daemon=True)
@@ -95,6 +98,8 @@ def test_work_that_is_queued_until_after_the_clock_has_stopped_fails():
 
     def step():
         go.set()  # "starts" the step, and returns before it is done
+        moved.clear()
+        moved.wait(10)
         return 1.0
 
     try:

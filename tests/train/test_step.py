@@ -121,3 +121,39 @@ def test_the_step_is_the_one_that_trainings_take():
     from sslbench.train import pretrain
 
     assert pretrain.TrainingStep is TrainingStep
+
+
+@pytest.fixture
+def graphs(monkeypatch):
+    """What torch compiles, in place of running it: for each graph the number of sizes that it leaves open."""
+    found = []
+    compile_ = torch.compile
+
+    def backend(graph, inputs):
+        found.append(sum(isinstance(value, torch.SymInt) for value in inputs))
+        return graph.forward
+
+    monkeypatch.setattr(torch, "compile", lambda function, mode: compile_(function, backend=backend))
+    return found
+
+
+def test_every_compiled_method_is_compiled_for_itself(graphs):
+    """Torch keeps eight variants of a function, and runs the ninth without compiling."""
+    kept = []
+    for number in range(10):
+        kept.append(ready("simclr", batch=4 + number, compile=True))
+        before = len(graphs)
+        for _ in range(2):
+            kept[-1].arm().step()
+        assert len(graphs) - before >= 1, f"method {number} was not compiled"
+    assert set(graphs) == {0}, "for the sizes it has, whatever was compiled before"
+
+
+def test_a_compiled_method_trains_as_a_plain_one(graphs):
+    losses = []
+    for compile_ in (False, True):
+        one = ready("mae", compile=compile_)
+        step = one.arm().step
+        losses.append([float(step()) for _ in range(3)])
+    assert graphs
+    assert losses[0] == pytest.approx(losses[1], rel=1e-5)
