@@ -33,6 +33,8 @@ from sslbench.train.resident import EPOCHS, Resident, resident
 STATE_COPIES = 4
 """a parameter, its gradient, and AdamW's two moments"""
 
+NO_ROOM_BESIDE = "not compared: there is no room in memory beside its baseline"
+
 
 @dataclass(frozen=True)
 class Foreseen:
@@ -141,6 +143,8 @@ class SpeedBench:
         self.warm_seconds, self.download = warm_seconds, download
         self.foreseen: dict[str, Foreseen] = {}
         self.largest_activations = 0
+        self.apart: set[int] = set()
+        """rows that do not fit beside their baselines"""
         self.rates: dict[str, float] = {}
         """precision -> floating-point operations per second, of the rows so far"""
 
@@ -149,14 +153,7 @@ class SpeedBench:
         waiting = list(found)
         while waiting:
             chunk = self._build_chunk(found, pairs, waiting)
-            try:
-                self._time(chunk, found, pairs)
-            except Exception:
-                # One of them is at fault: alone, the others have their times, without a comparison.
-                for place, ready in chunk.items():
-                    self._time_alone(ready, found[place])
-            for place, ready in chunk.items():
-                self._pipeline(ready, found[place])
+            self._time_chunk(chunk, found, pairs)
             chunk.clear()
             gc.collect()
             release_unused(self.device)
@@ -164,6 +161,19 @@ class SpeedBench:
             for one in found.values():
                 if one.status == "done":
                     one.limit = self._limit(one.row)
+
+    def _time_chunk(
+        self, chunk: dict[int, Ready], found: dict[int, Measured], pairs: Sequence[tuple[int, int]]
+    ) -> None:
+        """Steps in turn, then whole pipelines. Keeps nothing of the chunk."""
+        try:
+            self._time(chunk, found, pairs)
+        except Exception:
+            # One of them is at fault: alone, the others have their times, without a comparison.
+            for place, ready in chunk.items():
+                self._time_alone(ready, found[place])
+        for place, ready in chunk.items():
+            self._pipeline(ready, found[place])
 
     def _build_chunk(
         self, found: dict[int, Measured], pairs: Sequence[tuple[int, int]], waiting: list[int]
@@ -173,17 +183,22 @@ class SpeedBench:
         while waiting:
             place = waiting[0]
             needed = [first for first, second in pairs if second == place and found[first].status == "done"]
+            needed = [] if place in self.apart else needed
             missing = [other for other in (*needed, place) if other not in chunk]
             if chunk and not all(self._has_room(found[other].row) for other in missing):
                 break
-            alone = not chunk
             for other in missing:
+                measured = found[other].timing is not None
                 ready = self._ready(found[other], sum(one.warm.step_ms for one in chunk.values()) / 1000)
-                if ready is None and found[other].status == "oom" and not alone:
-                    found[other].status, found[other].reason = "done", None
+                if ready is None and found[other].status == "oom" and (chunk or measured):
+                    found[other].status, found[other].reason, found[other].trace = "done", None, None
+                    if chunk.keys() <= {*needed}:
+                        # Beside nothing but its baselines there was no room: without them, and without a comparison.
+                        self.apart.add(place)
                     return chunk  # there may be room once the others are gone
                 if ready is not None:
                     chunk[other] = ready
+                    found[other].reason = NO_ROOM_BESIDE if other in self.apart else None
             waiting.pop(0)
         return chunk
 

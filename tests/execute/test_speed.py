@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import gc
 import json
 import math
+import weakref
 from dataclasses import replace
 
 import pytest
@@ -192,6 +194,28 @@ def test_rows_that_do_not_fit_into_memory_together_are_timed_in_parts(monkeypatc
     assert [record["status"] for record in outcome.records] == ["done"] * 6
     assert max(chunks) == 2
     assert all(len(r["speed"]["against"]) == 1 for r in outcome.records if not r["speed"]["baseline_of"])
+
+
+def test_a_row_that_fits_without_its_baseline_is_timed_and_not_compared(monkeypatch):
+    """There is room for one row at a time, and a row that was measured makes room for the next."""
+    build, alive = speed_bench.build, []
+
+    def one_at_a_time(row, device, size=None, **options):
+        gc.collect()
+        if any(method() is not None for method in alive):
+            raise torch.OutOfMemoryError("no room")
+        built = build(row, device, size, **options)
+        alive.append(weakref.ref(built.method))
+        return built
+
+    monkeypatch.setattr(speed_bench, "build", one_at_a_time)
+    outcome = measured()
+    assert [record["status"] for record in outcome.records] == ["done"] * 2
+    assert all(record["speed"]["median_ms"] > 0 for record in outcome.records)
+    row = next(record for record in outcome.records if not record["speed"]["baseline_of"])
+    assert row["speed"]["against"] == []
+    assert row["reason"] == "not compared: there is no room in memory beside its baseline"
+    assert outcome.exit_code == 0
 
 
 def test_a_row_that_never_fits_is_out_of_memory(monkeypatch):
