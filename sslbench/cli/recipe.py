@@ -55,7 +55,7 @@ def command(
     threshold: float,
     format_: str,
     **options: Any,
-) -> None:
+) -> int:
     """Say what to do with the images in FOLDER: features, k-NN, linear probe, few labels, and what next.
 
     FOLDER has one folder a class, or train/ and test/ with one folder a class in each, or --labels says them. Without
@@ -82,9 +82,14 @@ def command(
     registry = default_registry()
     with Display() as display:
         if labels is None and (unlabelled or not inside):
+            lost = ""
             seen = survey(folder, settings, registry, display.hear, models=references, threshold=threshold)
             text = render_survey(seen, format_)
         else:
             found = recipe(folder, settings, registry, display.hear, labels=labels, models=references, scratch=scratch)
+            lost = found.not_stored
             text = render_recipe(found, format_)
     click.echo(text)
+    if lost:
+        click.echo(f"sslbench: the head for sslbench predict is not stored: {lost}", err=True)
+    return 3 if lost else 0

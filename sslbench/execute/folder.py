@@ -37,7 +37,10 @@ def has_folders(folder: Path) -> bool:
     """Whether there are folders in it that are not hidden. Raises UserError for what is no folder."""
     if not folder.is_dir():
         raise UserError(f"{folder}: {'is a file, not a folder' if folder.exists() else 'no such folder'}")
-    return any(item.is_dir() and not item.name.startswith((".", "__MACOSX")) for item in folder.iterdir())
+    try:
+        return any(item.is_dir() and not item.name.startswith((".", "__MACOSX")) for item in folder.iterdir())
+    except OSError as error:
+        raise UserError(f"folder {folder} cannot be read: {error.strerror}") from None
 
 
 def reading_size(model: Model, settings: Settings) -> int:

@@ -11,16 +11,18 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from safetensors import SafetensorError
+
 from sslbench.execute.advice import Advice, Figures, Share, decide
 from sslbench.execute.folder import SIZE, folder_reference, reading_size
 from sslbench.execute.frozen import BACKBONE, Frozen, Listen, Model, Settings
-from sslbench.execute.head import PROBE, fit_head, write_head
+from sslbench.execute.head import PROBE, Head, fit_head, write_head
 from sslbench.execute.look import Folder, look, plural
 from sslbench.execute.models import available
 from sslbench.execute.scheduler import Request, run
 from sslbench.hooks.contracts import EvaluationData, FeatureSet, Split
 from sslbench.hooks.kinds import DatasetSpec
-from sslbench.hooks.registry import Registry
+from sslbench.hooks.registry import Registry, one_line
 from sslbench.plan.reference import Reference
 from sslbench.plan.single import chosen
 from sslbench.plan.suite import RawSuite
@@ -80,6 +82,8 @@ class Recipe:
     """on the models, if something is to be said"""
     head: Path
     """the folder of the fitted head, where one was fitted"""
+    not_stored: str = ""
+    """why it is not there"""
 
 
 @dataclass
@@ -150,14 +154,24 @@ def recipe(
     if scratch and SCRATCH in registry.names("method"):
         rows.append(from_scratch(kitchen, folder))
     advice = decide(figures_of(rows, best, folder))
-    head, command = None, next_command(kitchen, advice, None, SIZE)
+    lost, command = "", next_command(kitchen, advice, None, SIZE)
     if best is not None:
         command = next_command(kitchen, advice, found[best], sizes[best])
         if rows[best].linear is not None:
             figures = {"linear_top1": rows[best].linear, "images": folder.test, "folder": str(root.resolve())}
             head = fit_head(kitchen.frozen(found[best], sizes[best]), sizes[best], figures, registry)
-            write_head(head, settings.out / HEAD)
-    return Recipe(folder, tuple(rows), best, advice, command, had.note if had else "", settings.out / HEAD)
+            lost = not_written(head, settings.out / HEAD)
+    note = had.note if had else ""
+    return Recipe(folder, tuple(rows), best, advice, command, note, settings.out / HEAD, lost)
+
+
+def not_written(head: Head, folder: Path) -> str:
+    """Write it; why that could not be, or nothing. The answer is worth more than its file."""
+    try:
+        write_head(head, folder)
+    except (OSError, SafetensorError) as error:
+        return one_line(error)
+    return ""
 
 
 def tried(kitchen: Kitchen, model: Model, size: int, kind: str, folder: Folder) -> Row:

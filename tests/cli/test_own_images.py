@@ -90,6 +90,18 @@ def test_a_recipe_then_predictions(capsys, photos, model):
     assert "sslbench: photos/dog/bad.png: cannot be read, not labelled" in err
 
 
+def test_an_answer_whose_head_cannot_be_written_is_printed_and_ends_in_3(capsys, photos, model, monkeypatch):
+    def full(head, folder):
+        raise OSError(28, "No space left on device", str(folder))
+
+    monkeypatch.setattr(recipe, "write_head", full)
+    code, out, err = said(capsys, "recipe", "photos", "-m", "mine", "--no-scratch")
+    assert code == 3
+    assert "Next:" in out
+    (line,) = [line for line in err.splitlines() if "not stored" in line]
+    assert line.startswith("sslbench: the head for sslbench predict is not stored: OSError: [Errno 28] No space left")
+
+
 def test_a_recipe_as_json(capsys, photos, model):
     code, out, _ = said(capsys, "recipe", "photos", "-m", "mine", "--no-scratch", "--format", "json")
     data = json.loads(out)

@@ -192,3 +192,13 @@ def test_a_model_that_is_not_there_is_told_before_the_folder_is_read(photos, tmp
     with pytest.raises(UserError, match="is not on this machine; --download fetches it"):
         cook(photos, tmp_path / "out", "pretrained:preset=dinov2-vits14")
     assert not (tmp_path / "out").exists()
+
+
+def test_where_the_head_cannot_be_written_the_answer_is_given_all_the_same(photos, exported, tmp_path, monkeypatch):
+    def full(head, folder):
+        raise OSError(28, "No space left on device", str(folder))
+
+    monkeypatch.setattr(module, "write_head", full)
+    found = cook(photos, tmp_path / "out", exported, scratch=False)
+    assert found.rows[found.best].linear is not None
+    assert "No space left on device" in found.not_stored

@@ -48,11 +48,17 @@ class Found:
 
 
 def stamps(paths: Sequence[Path], root: Path) -> list[str]:
-    """Name below the root where it lies there, size and time of change of each file."""
+    """Name below the root where it lies there, size and time of change of each file; of a link that leads nowhere the
+    name alone: it is read, or rather cannot be read, with the others."""
     lines = []
     for path in paths:
-        facts = path.stat()
-        lines.append(f"{name_below(path, root)}\0{facts.st_size}\0{facts.st_mtime_ns}")
+        name = name_below(path, root)
+        try:
+            facts = path.stat()
+        except OSError:
+            lines.append(name)
+        else:
+            lines.append(f"{name}\0{facts.st_size}\0{facts.st_mtime_ns}")
     return lines
 
 
@@ -89,18 +95,34 @@ def has_folder(folder: Path) -> bool:
 
 def visible(folder: Path) -> list[Path]:
     """What is in a folder, sorted, without what systems leave there."""
-    return sorted(item for item in folder.iterdir() if not item.name.startswith((".", "__MACOSX")))
+    try:
+        return sorted(item for item in folder.iterdir() if not item.name.startswith((".", "__MACOSX")))
+    except OSError as error:
+        raise unreadable(error) from None
+
+
+def unreadable(error: OSError) -> UserError:
+    return UserError(f"folder {error.filename} cannot be read: {error.strerror}")
 
 
 def walk(folder: Path) -> list[Path]:
-    """All files below a folder, sorted; links to folders are followed only once."""
+    """All files below a folder, sorted; links to folders are followed only once, and never up to where it lies.
+
+    Raises UserError where a folder cannot be read: its images would be missing without a word.
+    """
+
+    def refuse(error: OSError) -> None:
+        raise unreadable(error) from None
+
     files: list[Path] = []
-    seen = {os.path.realpath(folder)}
-    for base, folders, names in os.walk(folder, followlinks=True):
+    here = Path(os.path.realpath(folder))
+    seen = {str(here)}
+    for base, folders, names in os.walk(folder, onerror=refuse, followlinks=True):
         kept = []
         for name in sorted(folders):
             place = os.path.realpath(os.path.join(base, name))
-            if not name.startswith((".", "__MACOSX")) and place not in seen:
+            hidden = name.startswith((".", "__MACOSX"))
+            if not hidden and place not in seen and not here.is_relative_to(place):
                 seen.add(place)
                 kept.append(name)
         folders[:] = kept

@@ -124,10 +124,18 @@ class Encoded:
     def _threads(self) -> int:
         """One for thumbnails, whose decoding is mostly Python's, which threads only hinder."""
         some = self.sources[:: max(1, len(self) // 16)]
-        sizes = [len(source) if isinstance(source, bytes) else source.stat().st_size for source in some]
+        sizes = [len(source) if isinstance(source, bytes) else size_of(source) for source in some]
         if sum(sizes) < LARGE * len(sizes):
             return 1
         return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def size_of(file: Path) -> int:
+    """Bytes; none of a file that is not there, which is told when it is read."""
+    try:
+        return file.stat().st_size
+    except OSError:
+        return 0
 
 
 def stacked(images: list[np.ndarray], size: int | None) -> Tensor:

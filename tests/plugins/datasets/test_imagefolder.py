@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import shutil
 
 import numpy as np
@@ -324,3 +325,39 @@ def test_a_table_that_does_not_fit_the_folder_is_told(table, text, words):
         build(table / "flat", labels=str(table / "labels.csv"))
     with pytest.raises(UserError, match="nothing.csv cannot be read"):
         build(table / "flat", labels=str(table / "nothing.csv"))
+
+
+def test_a_link_that_leads_nowhere_is_an_image_that_cannot_be_read(folder):
+    (folder / "cat" / "gone.png").symlink_to("nowhere.png")
+    with pytest.raises(UserError, match=r"gone\.png"):
+        build(folder).split("train")
+    data = build(folder, on_error="skip")
+    found = [data.split(name) for name in ("train", "test")]
+    assert sum(map(len, found)) == 20
+    assert sum(split.skipped for split in found) == 1
+    assert len(SPEC.fingerprint(SPEC.params(root=str(folder)))) == 16
+
+
+def test_a_link_up_to_the_root_brings_no_images_of_other_classes(folder):
+    (folder / "cat" / "up").symlink_to("..")
+    assert sum(len(build(folder).split(name)) for name in ("train", "test")) == 20
+
+
+@pytest.mark.parametrize("place", [".", "cat", "cat/more"])
+def test_a_folder_that_cannot_be_read_is_told_and_nothing_left_out(folder, monkeypatch, place):
+    picture(folder / "cat" / "more" / "a.png")
+    closed = str((folder / place).resolve())
+    scan, listed = os.scandir, os.listdir
+
+    def refused(original):
+        def call(path):
+            if os.path.realpath(path) == closed:
+                raise PermissionError(13, "Permission denied", str(path))
+            return original(path)
+
+        return call
+
+    monkeypatch.setattr(os, "scandir", refused(scan))
+    monkeypatch.setattr(os, "listdir", refused(listed))
+    with pytest.raises(UserError, match=rf"folder .*{folder.name}.* cannot be read: Permission denied"):
+        build(folder)
