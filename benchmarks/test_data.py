@@ -10,10 +10,10 @@ import pytest
 import torch
 from PIL import Image
 
-from sslbench_plugins.blocks import render
-from sslbench_plugins.blocks.encoded import Encoded
-from sslbench_plugins.blocks.reading import ReadingParams, read
-from sslbench_plugins.blocks.scene import draw
+from sslbench_plugins.blocks.images_on_disk.encoded import Encoded
+from sslbench_plugins.blocks.images_on_disk.reading import ReadingParams, read
+from sslbench_plugins.blocks.scenes import render
+from sslbench_plugins.blocks.scenes.scene import draw
 
 PIXELS = 4 << 20
 """rendered in one round"""

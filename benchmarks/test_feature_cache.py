@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from sslbench import FeatureSet
-from sslbench.train.features import Extraction, load_extraction, save_extraction
+from sslbench.evaluate.features import Extraction, load_extraction, save_extraction
 
 TRAIN, TEST, WIDTH = 50_000, 10_000, 512
 

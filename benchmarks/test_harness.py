@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import torch
 
-from sslbench.hooks.contracts import Progress, Split
+from sslbench import BuildContext
+from sslbench.contracts.dataset import Split
+from sslbench.contracts.method import Progress
 from sslbench.hooks.registry import Registry
 from sslbench.measure.comparison import compare_steps
 from sslbench.measure.timing import Arm
 from sslbench.measure.undisturbed import undisturbed_clock
-from sslbench.train.data import Judged
-from sslbench.train.pretrain import Pretraining, Schedule
+from sslbench.train.data import Splits
+from sslbench.train.trainer import LoopSettings
 
 REGISTRY = Registry()
 BATCH, SIZE, STEPS = 4, 8, 32
@@ -28,20 +30,20 @@ def training(width):
     torch.manual_seed(0)
     simclr, network = REGISTRY.get("method", "simclr"), REGISTRY.get("backbone", "convnet-small")
     params = simclr.params(warmup_epochs=0, lr=1e-4, optimizer="adamw")
-    backbone = network.build(network.params(width=width), image_size=SIZE)
-    method = simclr.build(params, backbone=backbone, image_size=SIZE, mask_ratio=None)
+    backbone = network.build(network.params(width=width), BuildContext(image_size=SIZE))
+    method = simclr.build(params, BuildContext(backbone=backbone, image_size=SIZE))
     generator = torch.Generator().manual_seed(0)
     images = torch.randint(0, 256, (BATCH * STEPS, 3, SIZE, SIZE), generator=generator, dtype=torch.uint8)
     split = Split(images)
     augmentation = REGISTRY.get("augmentation", "none")
-    return Pretraining(
+    return Trainer(
         method,
         params,
-        Judged(split, split, 0, SIZE, (0.5,) * 3, (0.25,) * 3),
-        augmentation.build(augmentation.params()),
+        Splits(split, split, 0, SIZE, (0.5,) * 3, (0.25,) * 3),
+        augmentation.build(augmentation.params(), BuildContext()),
         None,
         None,
-        Schedule(epochs=1, batch_size=BATCH, seed=0, device=torch.device("cpu")),
+        LoopSettings(epochs=1, batch_size=BATCH, seed=0, device=torch.device("cpu")),
     )
 
 

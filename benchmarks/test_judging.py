@@ -10,11 +10,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from sslbench import EvaluationData, FeatureSet
-from sslbench_plugins.blocks.chosen_strength import fit_chosen
-from sslbench_plugins.blocks.inner_products import Bank
-from sslbench_plugins.blocks.logistic import fit_logistic
-from sslbench_plugins.blocks.standardise import Standardiser
+from sslbench import BuildContext, EvaluationData, FeatureSet
+from sslbench_plugins.blocks.probes.chosen_strength import fit_chosen
+from sslbench_plugins.blocks.probes.inner_products import Bank
+from sslbench_plugins.blocks.probes.logistic import fit_logistic
+from sslbench_plugins.blocks.probes.standardise import Standardiser
 from sslbench_plugins.evaluators import few_label, knn, linear_probe, retrieval
 
 CLASSES = 10
@@ -51,7 +51,7 @@ def digits_like() -> EvaluationData:
 
 def evaluation(module: Any, data: EvaluationData, **params: Any) -> Callable[[], list[Any]]:
     (spec,) = module.sslbench_evaluators()
-    return lambda: list(spec.build(spec.params(**params)).evaluate(data))
+    return lambda: list(spec.build(spec.params(**params), BuildContext()).evaluate(data))
 
 
 def assert_measured(metrics: list[Any]) -> None:

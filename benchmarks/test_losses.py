@@ -11,13 +11,13 @@ import pytest
 import torch
 from torch import nn
 
-from sslbench import Backbone, Progress
+from sslbench import Backbone, BuildContext, Progress
 from sslbench.hooks.registry import Registry
 from sslbench.testing.fakes import TinyTokenBackbone
-from sslbench_plugins.blocks.contrast import contrast
-from sslbench_plugins.blocks.moving_average import follow, follower
-from sslbench_plugins.blocks.nt_xent import nt_xent
-from sslbench_plugins.blocks.self_distillation import self_distillation, targets_of
+from sslbench_plugins.blocks.objectives.contrast import contrast
+from sslbench_plugins.blocks.objectives.moving_average import follow, follower
+from sslbench_plugins.blocks.objectives.nt_xent import nt_xent
+from sslbench_plugins.blocks.objectives.self_distillation import self_distillation, targets_of
 from sslbench_plugins.methods.byol import regression
 
 REGISTRY = Registry()
@@ -126,7 +126,7 @@ def test_all_but_the_backbone(benchmark, name):
     ratio = 0.75 if "masking" in spec.uses else None
     context = {"classes": 10} if spec.uses_labels else {}
     backbone = TinyTokenBackbone(SIDE) if "tokens" in spec.needs else Features()
-    method = spec.build(params, backbone=backbone, image_size=SIDE, mask_ratio=ratio, **context).train()
+    method = spec.build(params, BuildContext(backbone=backbone, image_size=SIDE, mask_ratio=ratio, **context)).train()
     views = [torch.randn(IMAGES, 3, view.size, view.size) for view in method.views]
     given = {"labels": torch.arange(IMAGES) % 10} if spec.uses_labels else {}
     mask = torch.arange(SIDE).repeat(IMAGES, 1) % 4 > 0 if ratio else None

@@ -7,7 +7,7 @@ import warnings
 import pytest
 import torch
 
-from sslbench import hidden_count
+from sslbench import BuildContext, masked_count
 from sslbench.hooks.registry import Registry
 
 REGISTRY = Registry()
@@ -19,13 +19,13 @@ RATIO = 0.75
 @pytest.mark.parametrize("name", REGISTRY.catalogue.names("masking"))
 def test_the_masks_of_a_batch(benchmark, name, side):
     spec = REGISTRY.get("masking", name)
-    masking, generator = spec.build(spec.params()), torch.Generator().manual_seed(0)
+    masking, generator = spec.build(spec.params(), BuildContext()), torch.Generator().manual_seed(0)
     benchmark.group = f"masks {side} x {side}"
     benchmark.extra_info["masks"] = BATCH
     if name == "random":
         benchmark.extra_info["against"] = "lightly"
     mask = benchmark(masking.sample, BATCH, (side, side), RATIO, generator)
-    assert mask.sum(dim=1).unique().tolist() == [hidden_count(side * side, RATIO)]
+    assert mask.sum(dim=1).unique().tolist() == [masked_count(side * side, RATIO)]
 
 
 @pytest.mark.parametrize("side", [8, 14])

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 import torch
 
-from sslbench import Progress
+from sslbench import BuildContext, Progress
 from sslbench.hooks.registry import Registry
-from sslbench.train.pretrain import Schedule
 from sslbench.train.step import TrainingStep
+from sslbench.train.trainer import LoopSettings
 
 REGISTRY = Registry()
 BATCH, SIZE, RATIO = 32, 32, 0.75
@@ -20,7 +20,7 @@ def build(kind, name, **context):
     spec = REGISTRY.get(kind, name)
     preset = next((spec.presets[key] for key in ("cifar", "quick") if key in spec.presets), {})
     params = spec.params(**preset)
-    return spec, params, spec.build(params, **context)
+    return spec, params, spec.build(params, BuildContext(**context))
 
 
 @pytest.mark.parametrize("name", TRAINED)
@@ -32,7 +32,7 @@ def test_a_step(benchmark, name, device):
     context = {"classes": 10} if wanted.uses_labels else {}
     spec, params, method = build("method", name, backbone=backbone, image_size=SIZE, mask_ratio=ratio, **context)
     masking = build("masking", "random")[2] if ratio else None
-    schedule = Schedule(epochs=10, batch_size=BATCH, seed=0, device=device)
+    schedule = LoopSettings(epochs=10, batch_size=BATCH, seed=0, device=device)
     step = TrainingStep(method.train(), params, schedule, BATCH, 100, masking, ratio)
     views = [torch.randn(BATCH, 3, view.size, view.size, device=device) for view in method.views]
     labels = torch.arange(BATCH, device=device) % 10 if spec.uses_labels else None

@@ -10,7 +10,7 @@ import pytest
 from sslbench.hooks.catalogue import KINDS
 from sslbench.hooks.registry import Registry
 from sslbench.plan.expand import Overrides, expand, resolve_suite
-from sslbench.plan.graph import make_plan
+from sslbench.plan.plan import make_plan
 from sslbench.plan.suite import RawSuite
 
 

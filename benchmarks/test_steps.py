@@ -13,10 +13,10 @@ import pytest
 import torch
 from torch import nn
 
-from sslbench import Progress
+from sslbench import BuildContext, Progress
 from sslbench.hooks.registry import Registry
-from sslbench.train.pretrain import Schedule
 from sslbench.train.step import TrainingStep
+from sslbench.train.trainer import LoopSettings
 
 REGISTRY = Registry()
 BATCH, SIZE = 32, 32
@@ -43,7 +43,7 @@ def backbone_for(name):
     torch.manual_seed(0)
     plugin, given = ("vit", {"size": "tiny", "patch_size": 4}) if name == "mae" else ("resnet18-cifar", {})
     spec = REGISTRY.get("backbone", plugin)
-    network = spec.build(spec.params(**given), image_size=SIZE)
+    network = spec.build(spec.params(**given), BuildContext(image_size=SIZE))
     return network if name == "mae" else network.to(memory_format=torch.channels_last)
 
 
@@ -52,10 +52,12 @@ def ours(name, backbone, precision="fp32"):
     spec = REGISTRY.get("method", name)
     params = spec.params(**GIVEN[name])
     ratio = 0.75 if "masking" in spec.uses else None
-    method = spec.build(params, backbone=backbone, image_size=SIZE, mask_ratio=ratio)
+    method = spec.build(params, BuildContext(backbone=backbone, image_size=SIZE, mask_ratio=ratio))
     masking = REGISTRY.get("masking", "random")
-    schedule = Schedule(10, BATCH, 0, torch.device("cpu"), precision=precision)
-    step = TrainingStep(method.train(), params, schedule, BATCH, 100, masking.build(masking.params()), ratio)
+    schedule = LoopSettings(10, BATCH, 0, torch.device("cpu"), precision=precision)
+    step = TrainingStep(
+        method.train(), params, schedule, BATCH, 100, masking.build(masking.params(), BuildContext()), ratio
+    )
     generator = torch.Generator().manual_seed(1)
     views = [torch.randn(BATCH, 3, view.size, view.size, generator=generator) for view in method.views]
     return views, lambda: step(views, None, Progress(100, 1000, 1, 10))

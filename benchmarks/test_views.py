@@ -11,9 +11,10 @@ import pytest
 import torch
 from torchvision.transforms import v2
 
+from sslbench import BuildContext
 from sslbench.hooks.registry import Registry
-from sslbench_plugins.blocks.decode import decode
-from sslbench_plugins.blocks.encoded import Encoded
+from sslbench_plugins.blocks.images_on_disk.decode import decode
+from sslbench_plugins.blocks.images_on_disk.encoded import Encoded
 
 REGISTRY = Registry()
 SIZES = {32: 256, 96: 64, 224: 16}
@@ -31,7 +32,7 @@ def photographs(size):
 @pytest.mark.parametrize("name", REGISTRY.catalogue.names("augmentation"))
 def test_a_batch_of_views(benchmark, name, size):
     spec = REGISTRY.get("augmentation", name)
-    transform = spec.build(spec.params()).view(0, "global", size)
+    transform = spec.build(spec.params(), BuildContext()).view(0, "global", size)
     images, generator = photographs(size), torch.Generator().manual_seed(0)
     benchmark.group = f"views {size} px"
     benchmark.extra_info["views"] = len(images)
@@ -70,7 +71,7 @@ def test_two_simclr_views(beside, size):
 
     theirs = simclr_by_lightly(size)
     spec = REGISTRY.get("augmentation", "simclr")
-    views = [spec.build(spec.params()).view(index, "global", size) for index in (0, 1)]
+    views = [spec.build(spec.params(), BuildContext()).view(index, "global", size) for index in (0, 1)]
     images, generator = photographs(size), torch.Generator().manual_seed(0)
     pil = [Image.fromarray(image.permute(1, 2, 0).numpy()) for image in images[:32]]
     beside(
@@ -104,7 +105,7 @@ def test_two_simclr_views_of_224_px_from_jpeg(beside):
 
     theirs = simclr_by_lightly(224)
     spec = REGISTRY.get("augmentation", "simclr")
-    views = [spec.build(spec.params()).view(index, "global", 224) for index in (0, 1)]
+    views = [spec.build(spec.params(), BuildContext()).view(index, "global", 224) for index in (0, 1)]
     files, generator = jpegs(), torch.Generator().manual_seed(0)
 
     def ours():
@@ -127,7 +128,7 @@ def test_two_simclr_views_of_224_px_from_a_streaming_data_set(beside):
 
     theirs = simclr_by_lightly(224)
     spec = REGISTRY.get("augmentation", "simclr")
-    views = [spec.build(spec.params()).view(index, "global", 224) for index in (0, 1)]
+    views = [spec.build(spec.params(), BuildContext()).view(index, "global", 224) for index in (0, 1)]
     files, generator = jpegs(), torch.Generator().manual_seed(0)
     encoded = Encoded(files, [str(number) for number in range(len(files))], 256, "photographs")
     encoded.__dict__["_threads"] = 1

@@ -10,69 +10,66 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from sslbench.errors import PluginError, SslbenchError, UserError
-    from sslbench.execute.executor import Event, Handle, Work
-    from sslbench.execute.scheduler import Outcome, Request, run
-    from sslbench.execute.simulate import Simulation, simulate
-    from sslbench.execute.worker import run_work
-    from sslbench.hooks.claims import across_seeds, judge_claim
-    from sslbench.hooks.contracts import (
-        Augmentation,
-        Claim,
-        Dataset,
+    from sslbench.claims.simulate import Simulation, simulate
+    from sslbench.contracts.augmentation import Augmentation, AugmentationSpec, BatchTransform, ViewRequest
+    from sslbench.contracts.backbone import Backbone, BackboneSpec, TimmModel, TokenBackbone
+    from sslbench.contracts.dataset import Dataset, DatasetSpec, ImageReader, MapReader, Split
+    from sslbench.contracts.evaluator import (
+        EvaluatedModel,
         EvaluationData,
+        Evaluator,
+        EvaluatorSpec,
         FeatureSet,
         FitsHead,
-        JudgedInput,
-        JudgedModel,
         LinearHead,
-        Masking,
         Metric,
-        Progress,
+    )
+    from sslbench.contracts.executor import Emit, Event, Executor, ExecutorSpec, Handle, TrainingSettings, Work
+    from sslbench.contracts.masking import Masking, MaskingSpec, masked_count
+    from sslbench.contracts.method import InputSpec, Method, MethodSpec, Progress
+    from sslbench.contracts.params import MaskingParams, MethodParams, Params, SimulatorParams, param
+    from sslbench.contracts.plugin import BuildContext, Spec
+    from sslbench.contracts.simulator import (
+        Claim,
         SimulationResult,
-        Split,
-        TimmModel,
-        ViewRequest,
-        hidden_count,
-    )
-    from sslbench.hooks.kinds import (
-        AugmentationSpec,
-        BackboneSpec,
-        DatasetSpec,
-        EvaluatorSpec,
-        ExecutorSpec,
-        MaskingSpec,
-        MethodSpec,
+        Simulator,
         SimulatorSpec,
+        across_seeds,
+        check_claim,
     )
-    from sslbench.hooks.params import MaskingParams, MethodParams, Params, SimulatorParams, param
+    from sslbench.errors import PluginError, SslbenchError, UserError
+    from sslbench.evaluate.view import centre_view
+    from sslbench.execute.request import Outcome, Request
+    from sslbench.execute.scheduler import run
+    from sslbench.execute.worker import run_work
     from sslbench.hooks.specs import hookimpl
     from sslbench.plan.build import build_installed, build_plugin
     from sslbench.plan.expand import Overrides
     from sslbench.train.ahead import ahead
-    from sslbench.train.models import Backbone, Method, TokenBackbone
     from sslbench.train.schedules import cosine
-    from sslbench.train.views import centre_view
 
 _HOME = {
+    "claims.simulate": "Simulation simulate",
+    "contracts.augmentation": "Augmentation AugmentationSpec BatchTransform ViewRequest",
+    "contracts.backbone": "Backbone BackboneSpec TimmModel TokenBackbone",
+    "contracts.dataset": "Dataset DatasetSpec ImageReader MapReader Split",
+    "contracts.evaluator": "EvaluatedModel EvaluationData Evaluator EvaluatorSpec FeatureSet FitsHead LinearHead Metric",
+    "contracts.executor": "Emit Event Executor ExecutorSpec Handle TrainingSettings Work",
+    "contracts.masking": "Masking MaskingSpec masked_count",
+    "contracts.method": "InputSpec Method MethodSpec Progress",
+    "contracts.params": "MaskingParams MethodParams Params SimulatorParams param",
+    "contracts.plugin": "BuildContext Spec",
+    "contracts.simulator": "Claim SimulationResult Simulator SimulatorSpec across_seeds check_claim",
     "errors": "PluginError SslbenchError UserError",
-    "execute.executor": "Event Handle Work",
-    "execute.scheduler": "Outcome Request run",
-    "execute.simulate": "Simulation simulate",
+    "evaluate.view": "centre_view",
+    "execute.request": "Outcome Request",
+    "execute.scheduler": "run",
+    "execute.worker": "run_work",
+    "hooks.specs": "hookimpl",
     "plan.build": "build_installed build_plugin",
     "plan.expand": "Overrides",
-    "execute.worker": "run_work",
-    "hooks.claims": "across_seeds judge_claim",
-    "hooks.contracts": "Augmentation Claim Dataset EvaluationData FeatureSet FitsHead JudgedInput JudgedModel"
-    " LinearHead Masking Metric Progress SimulationResult Split TimmModel ViewRequest hidden_count",
-    "hooks.kinds": "AugmentationSpec BackboneSpec DatasetSpec EvaluatorSpec ExecutorSpec MaskingSpec"
-    " MethodSpec SimulatorSpec",
-    "hooks.params": "MaskingParams MethodParams Params SimulatorParams param",
-    "hooks.specs": "hookimpl",
     "train.ahead": "ahead",
-    "train.models": "Backbone Method TokenBackbone",
     "train.schedules": "cosine",
-    "train.views": "centre_view",
 }
 _WHERE = {name: module for module, names in _HOME.items() for name in names.split()}
 
@@ -81,19 +78,26 @@ __all__ = [
     "AugmentationSpec",
     "Backbone",
     "BackboneSpec",
+    "BatchTransform",
+    "BuildContext",
     "Claim",
     "Dataset",
     "DatasetSpec",
+    "Emit",
+    "EvaluatedModel",
     "EvaluationData",
+    "Evaluator",
     "EvaluatorSpec",
     "Event",
+    "Executor",
     "ExecutorSpec",
     "FeatureSet",
     "FitsHead",
     "Handle",
-    "JudgedInput",
-    "JudgedModel",
+    "ImageReader",
+    "InputSpec",
     "LinearHead",
+    "MapReader",
     "Masking",
     "MaskingParams",
     "MaskingSpec",
@@ -109,12 +113,15 @@ __all__ = [
     "Request",
     "Simulation",
     "SimulationResult",
+    "Simulator",
     "SimulatorParams",
     "SimulatorSpec",
+    "Spec",
     "Split",
     "SslbenchError",
     "TimmModel",
     "TokenBackbone",
+    "TrainingSettings",
     "UserError",
     "ViewRequest",
     "Work",
@@ -123,10 +130,10 @@ __all__ = [
     "build_installed",
     "build_plugin",
     "centre_view",
+    "check_claim",
     "cosine",
-    "hidden_count",
     "hookimpl",
-    "judge_claim",
+    "masked_count",
     "param",
     "run",
     "run_work",

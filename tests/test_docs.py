@@ -12,25 +12,25 @@ import tomllib
 from pathlib import Path
 
 import pytest
+from sslbench.hooks.kinds import SPEC_OF_HOOK
 
-from sslbench import simulate
+from sslbench import BuildContext, simulate
 from sslbench.cli.main import COMMANDS
 from sslbench.hooks.catalogue import KINDS, Catalogue
-from sslbench.hooks.kinds import SPEC_OF_HOOK
 from sslbench.hooks.registry import Registry
 from sslbench.measure.flops import step_flops_per_image
 from sslbench.plan.expand import Overrides, resolve_suite
-from sslbench.plan.speed_rows import plan_speed
-from sslbench.plan.speed_suite import SpeedSettings, read_speed_suite
 from sslbench.plan.suite import RawSuite, Training, builtin_suites
 from sslbench.report.measured import SPEEDS
-from sslbench.report.speed import LEGEND as SPEED_COLUMNS
+from sslbench.speed.rows import plan_speed
+from sslbench.speed.suite import SpeedSettings, read_speed_suite
+from sslbench.speed.table import LEGEND as SPEED_COLUMNS
 from sslbench.testing import pytest_plugin
 from sslbench.testing.conformance import problems
-from sslbench.testing.fakes import judged_scenes
+from sslbench.testing.fakes import evaluated_scenes
 from sslbench.testing.speed import QUANTITIES
-from sslbench_plugins.blocks.signed_distance import FIGURES
-from sslbench_plugins.blocks.textures import TEXTURES
+from sslbench_plugins.blocks.scenes.signed_distance import FIGURES
+from sslbench_plugins.blocks.scenes.textures import TEXTURES
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -113,7 +113,7 @@ def test_every_data_set_is_documented_with_its_parameters_and_defaults(name):
 
 def test_the_factors_of_shapes_are_documented_with_their_dtypes():
     spec = Registry().get("dataset", "shapes")
-    split = spec.build(spec.params(train_images=2, test_images=1), download=False).split("train")
+    split = spec.build(spec.params(train_images=2, test_images=1), BuildContext()).split("train")
     table = re.findall(r"^\| (`.*?`) \| (int64|float32) \|", DATASETS, flags=re.MULTILINE)
     rows = {name: dtype for names, dtype in table for name in re.findall(r"`(\w+)`", names)}
     assert rows == {name: str(values.dtype).removeprefix("torch.") for name, values in split.factors.items()}
@@ -197,7 +197,7 @@ def test_an_evaluator_is_documented_with_all_its_metrics_and_presets(name):
     told = set(re.findall(r"`([\w@%]+)`", text))
     spec = Registry().get("evaluator", name)
     given = {"shares": [0.1, 1]} if name == "few-label" else {}
-    for metric in spec.build(spec.params(**given)).evaluate(judged_scenes()):
+    for metric in spec.build(spec.params(**given), BuildContext()).evaluate(evaluated_scenes()):
         factor = metric.name.removeprefix("readable_").removesuffix("_top1") if name == "invariance" else ""
         general = re.sub(r"@\d+(%?)$", lambda found: "@p%" if found[1] else "@n", metric.name)
         names = {metric.name, general, general.replace("@n", "@k"), metric.name.replace(factor or "?", "FACTOR")}
@@ -253,7 +253,7 @@ def test_the_speed_suite_of_the_documentation_is_without_mistakes(tmp_path):
     assert len(plan.pairs) == 4
 
 
-@pytest.mark.parametrize("suite", builtin_suites("speed_suites"))
+@pytest.mark.parametrize("suite", builtin_suites("sslbench.speed"))
 def test_every_builtin_speed_suite_is_documented(suite):
     assert f"## The suite `{suite}`" in SPEED
 
@@ -282,9 +282,9 @@ def test_the_flops_of_the_documentation_are_counted():
     mae, vit = Registry().get("method", "mae"), Registry().get("backbone", "vit")
     counted = []
     for tokens in (True, False):
-        backbone = vit.build(vit.params(size="tiny"), image_size=224)
+        backbone = vit.build(vit.params(size="tiny"), BuildContext(image_size=224))
         given = mae.params(decoder_depth=1, mask_tokens_in_encoder=tokens)
-        method = mae.build(given, backbone=backbone, image_size=224, mask_ratio=0.75)
+        method = mae.build(given, BuildContext(backbone=backbone, image_size=224, mask_ratio=0.75))
         counted.append(step_flops_per_image(method, 2, 0.75) / 1e9)
     assert [float(row[1]), float(row[2])] == [pytest.approx(value, abs=0.06) for value in counted]
     assert counted[0] / counted[1] == pytest.approx(1.95, abs=0.02)

@@ -14,7 +14,7 @@ import pytest
 
 GOOD = '''"""A masking from elsewhere."""
 import torch
-from sslbench import MaskingParams, MaskingSpec, hidden_count, hookimpl
+from sslbench import MaskingParams, MaskingSpec, masked_count, hookimpl
 
 
 class Left:
@@ -23,13 +23,13 @@ class Left:
     def sample(self, batch, grid, ratio, generator):
         patches = grid[0] * grid[1]
         mask = torch.zeros(batch, patches, dtype=torch.bool, device=generator.device)
-        mask[:, : hidden_count(patches, ratio)] = True
+        mask[:, : masked_count(patches, ratio)] = True
         return mask
 
 
 @hookimpl
 def sslbench_maskings():
-    return [MaskingSpec(name="left", summary="A masking from elsewhere.", build=lambda params: Left())]
+    return [MaskingSpec(name="left", summary="A masking from elsewhere.", build=lambda params, context: Left())]
 '''
 BROKEN = '"""A method that cannot be imported."""\nimport no_such_module_anywhere\n'
 

@@ -36,8 +36,8 @@ def command(seed: int, results: tuple[Path, ...], format_: str) -> int:
     Each has its verdict, the evidence and the command that gives it. What needs a run that is in no DIR is
     "not measured yet".
     """
-    from sslbench.execute.claims import all_claims
-    from sslbench.report.claims import render_claims
+    from sslbench.claims.table import render_claims
+    from sslbench.claims.tested import all_claims
 
     failed: list[str] = []
     click.echo(render_claims(all_claims(seed, results, failed=failed), format_))

@@ -32,9 +32,9 @@ def command(first: Path, second: Path, limits: tuple[str, ...], across: tuple[st
     A and B are results folders, or files of ``sslbench results --format json``. Cells are paired by their axes,
     parameters and seed.
     """
-    from sslbench.report.compare import compare
-    from sslbench.report.comparisons import render_comparison
-    from sslbench.report.sides import load_side
+    from sslbench.report.compare.comparison import compare
+    from sslbench.report.compare.sides import load_side
+    from sslbench.report.compare.table import render_comparison
 
     found = compare(load_side(first), load_side(second), limits, across)
     click.echo(render_comparison(found, format_))

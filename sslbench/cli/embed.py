@@ -36,14 +36,14 @@ def command(dataset: str, model: str, backbone: str | None, out: Path, size: int
 
     What was extracted before is not extracted again (--cache).
     """
+    from sslbench.advise.embed import check_file, embedded, write
     from sslbench.cli.options import read_settings_of_features
-    from sslbench.execute.embed import check_file, embedded, write
 
     check_file(out)
     settings = read_settings_of_features(options)
+    from sslbench.advise.folder import dataset_reference, reading_size
+    from sslbench.advise.frozen import Frozen, Model
     from sslbench.cli.progress import Display
-    from sslbench.execute.folder import dataset_reference, reading_size
-    from sslbench.execute.frozen import Frozen, Model
     from sslbench.hooks.registry import default_registry
     from sslbench.plan.reference import parse_reference
     from sslbench.plan.single import chosen, model_reference

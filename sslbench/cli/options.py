@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from sslbench.execute.frozen import Settings
-    from sslbench.execute.scheduler import Request
+    from sslbench.advise.frozen import Settings
+    from sslbench.execute.request import Request
 
 AXES = (
     ("-m", "method", "SimCLR, MAE, baselines"),
@@ -93,7 +93,7 @@ def feature_options(
 
 def read_settings_of_features(options: dict[str, Any]) -> Settings:
     """What ``feature_options`` say. Raises UserError for a device that is not there."""
-    from sslbench.execute.frozen import Settings
+    from sslbench.advise.frozen import Settings
 
     place = {"out": options["cache"]} if "cache" in options else {}
     settings = Settings(options["device"], options["precision"], download=options["download"], **place)
@@ -103,7 +103,7 @@ def read_settings_of_features(options: dict[str, Any]) -> Settings:
 
 def read_request(options: dict[str, Any]) -> Request:
     """The request behind the options. Raises UserError with one line per mistake."""
-    from sslbench.execute.scheduler import Request
+    from sslbench.execute.request import Request
     from sslbench.plan.expand import Overrides
 
     training = {

@@ -10,7 +10,7 @@ import click
 from sslbench.cli.options import read_request, suite_options, suites_line
 
 if TYPE_CHECKING:
-    from sslbench.plan.graph import Plan
+    from sslbench.plan.plan import Plan
 
 
 @click.command("plan", short_help="Print the cells of a suite.", epilog=suites_line())

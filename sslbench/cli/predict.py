@@ -28,10 +28,10 @@ def command(head: Path, images: tuple[Path, ...], unsure_first: bool, format_: s
 
     Exit code 1 if an image cannot be read; the others are labelled.
     """
+    from sslbench.advise.head import predict, read_head
+    from sslbench.advise.predictions import render_predictions
     from sslbench.cli.options import read_settings_of_features
-    from sslbench.execute.head import predict, read_head
     from sslbench.hooks.registry import default_registry
-    from sslbench.report.predictions import render_predictions
 
     found = read_head(head)
     predictions, skipped = predict(found, images, read_settings_of_features(options), default_registry())

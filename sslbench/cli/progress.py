@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from sslbench.execute.executor import Event
+    from sslbench.contracts.executor import Event
 
 
 class Display:

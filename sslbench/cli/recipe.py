@@ -66,14 +66,14 @@ def command(
 
     if labels is not None and unlabelled:
         raise UserError("--labels and --unlabelled: give one of them")
+    from sslbench.advise.folder import has_folders
+    from sslbench.advise.recipe import recipe
+    from sslbench.advise.recipe_text import render_recipe, render_survey
+    from sslbench.advise.survey import survey
     from sslbench.cli.options import read_settings_of_features
     from sslbench.cli.progress import Display
-    from sslbench.execute.folder import has_folders
-    from sslbench.execute.recipe import recipe
-    from sslbench.execute.survey import survey
     from sslbench.hooks.registry import default_registry
     from sslbench.plan.single import model_reference
-    from sslbench.report.recipe import render_recipe, render_survey
 
     # Looked at before anything is loaded.
     inside = has_folders(folder)

@@ -33,8 +33,8 @@ def section_options(function: Callable[..., Any]) -> Callable[..., Any]:
 @section_options
 def command(folder: Path, format_: str, where: tuple[str, ...], **sections: bool) -> None:
     """Print the results in DIR, as ``run`` and ``speed`` do, or the tables that are asked for in their place."""
-    from sslbench.report.speed import is_speed, render_speed
     from sslbench.report.tables import filter_records, render
+    from sslbench.speed.table import is_speed, render_speed
     from sslbench.store.results import ResultsStore
 
     with ResultsStore.open_for_reading(folder) as store:
@@ -43,7 +43,7 @@ def command(folder: Path, format_: str, where: tuple[str, ...], **sections: bool
     chosen = filter_records(records, list(where))
     wanted = [name for name in SECTIONS if sections[name]]
     if wanted:
-        from sslbench.report.sections import render_sections
+        from sslbench.report.sections.render import render_sections
 
         click.echo(render_sections(chosen, wanted, format_, ", ".join(suites), folder))
         return

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from sslbench.hooks.kinds import Spec
+    from sslbench.contracts.plugin import Spec
 
 
 @click.command("show", short_help="Show one plugin.")

@@ -37,10 +37,10 @@ def command(
     name: str | None, seed: int, settings: tuple[str, ...], claims_only: bool, format_: str, figures: Path | None
 ) -> int:
     """Run the simulator NAME, or all of them: small studies without training, and the sentences they judge."""
+    from sslbench.claims.figures import check_drawing, save_figures
+    from sslbench.claims.simulate import simulate
+    from sslbench.claims.simulation_text import render_json, render_simulation
     from sslbench.cli.options import read_settings
-    from sslbench.execute.simulate import simulate
-    from sslbench.report.drawings import check_drawing, save_figures
-    from sslbench.report.simulations import render_json, render_simulation
 
     failed: list[str] = []
     found = simulate([name] if name else None, seed=seed, given=read_settings(settings), failed=failed)

@@ -10,7 +10,7 @@ import click
 from sslbench.cli.options import AXES, FORMATS
 
 if TYPE_CHECKING:
-    from sslbench.execute.speed import SpeedRequest
+    from sslbench.speed.run import SpeedRequest
 
 SPEED_AXES = [axis for axis in AXES if axis[1] != "evaluator"]
 
@@ -66,11 +66,11 @@ def command(format_: str, **options: Any) -> int:
     """
     request = read_speed_request(options)
     from sslbench.cli.progress import Display
-    from sslbench.execute.speed import speed
+    from sslbench.speed.run import speed
 
     with Display() as display:
         outcome = speed(request, display.hear)
-    from sslbench.report.speed import render_speed
+    from sslbench.speed.table import render_speed
 
     click.echo(render_speed(outcome.records, format_, outcome.suite))
     for words in outcome.left_out:
@@ -82,7 +82,7 @@ def command(format_: str, **options: Any) -> int:
 
 def read_speed_request(options: dict[str, Any]) -> SpeedRequest:
     """The request behind the options. Raises UserError with one line per mistake."""
-    from sslbench.execute.speed import SpeedRequest
+    from sslbench.speed.run import SpeedRequest
 
     settings: dict[str, Any] = {
         "batch_sizes": whole_numbers("--batch-size", split(options["batch_size"])),

@@ -41,8 +41,8 @@ def command(name: str | None, format_: str) -> None:
             "summary": raw.data["summary"],
             "sizes": {size: given.get("summary", "") for size, given in raw.data.get("sizes", {}).items()},
         }
-        for folder, command in COMMANDS.items()
-        for raw in (read_suite(suite, folder=folder) for suite in builtin_suites(folder))
+        for package, command in COMMANDS.items()
+        for raw in (read_suite(suite, package=package) for suite in builtin_suites(package))
     ]
     click.echo(json.dumps({"schema": 1, "suites": rows}, indent=1) if format_ == "json" else as_table(rows))
 

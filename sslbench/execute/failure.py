@@ -6,9 +6,10 @@ import torch
 
 from sslbench.errors import Diverged, SslbenchError, TimeLimit
 from sslbench.hooks.registry import one_line
+from sslbench.store.record import Status
 
 
-def status_of(error: Exception) -> str:
+def status_of(error: Exception) -> Status:
     """The record's word for what went wrong."""
     if isinstance(error, Diverged):
         return "diverged"

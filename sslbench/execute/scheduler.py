@@ -4,71 +4,28 @@ from __future__ import annotations
 
 import queue
 import tempfile
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from sslbench.contracts.executor import Event, Executor, Work
+from sslbench.contracts.plugin import BuildContext
 from sslbench.errors import PluginError, StoreError, UserError
-from sslbench.execute.executor import Evaluation, Event, Executor, Work
+from sslbench.execute.events import PretrainingStarted, RecordMade, StepsTimed, Warned
+from sslbench.execute.request import Outcome, Request
+from sslbench.execute.work import limited, skipped_record, work_of
 from sslbench.hooks.params import resolve
 from sslbench.hooks.registry import Registry, default_registry
 from sslbench.plan.cell import Cell
 from sslbench.plan.expand import Overrides, expand, resolve_suite
-from sslbench.plan.graph import Group, Plan, make_plan
+from sslbench.plan.plan import Group, Plan, make_plan
 from sslbench.plan.reference import parse_reference
 from sslbench.plan.suite import RawSuite, read_suite
+from sslbench.store.record import Record
 from sslbench.store.results import MemoryStore, ResultsStore
 
-Listen = Callable[[Event], None]
-
-
-@dataclass(frozen=True)
-class Request:
-    """What the user asked to be run."""
-
-    suite: str | RawSuite = "quick"
-    """a name or path, or a suite itself"""
-    overrides: Overrides = field(default_factory=Overrides)
-    out: Path | None = None
-    """results folder; default: ``sslbench-results/SUITE``"""
-    fresh: bool = False
-    keep_stale: bool = False
-    executor: str = "inline"
-    max_cells: int | None = None
-    strict_plugins: bool = False
-    download: bool = False
-    size: str | None = None
-    """of the suite, such as ``small``; default: the suite as it is"""
-
-
-@dataclass
-class Outcome:
-    """What a run left."""
-
-    suite: str
-    out: Path
-    records: list[dict[str, Any]] = field(default_factory=list)
-    """of every cell of the suite that has one, in the suite's order, skipped ones included"""
-    trained: int = 0
-    """cells that were run now"""
-    store_error: str | None = None
-    """why results could not be stored, or None"""
-    interrupted: bool = False
-
-    @property
-    def statuses(self) -> Counter[str]:
-        return Counter(record["status"] for record in self.records)
-
-    @property
-    def exit_code(self) -> int:
-        if self.interrupted:
-            return 130
-        if self.store_error:
-            return StoreError.exit_code
-        return 0 if set(self.statuses) <= {"done", "skipped"} else 1
+OnEvent = Callable[[Event], None]
 
 
 def prepare(request: Request, registry: Registry) -> tuple[str, list[Cell]]:
@@ -116,7 +73,7 @@ def plan_only(request: Request, registry: Registry | None = None) -> Plan:
         return make_plan(suite, cells, store, fresh=request.fresh, keep_stale=request.keep_stale)
 
 
-def run(request: Request | None = None, listen: Listen | None = None, registry: Registry | None = None) -> Outcome:
+def run(request: Request | None = None, on_event: OnEvent | None = None, registry: Registry | None = None) -> Outcome:
     """Run a suite and answer its records.
 
     Raises UserError, PluginError or StoreLocked before the first cell; from then on, what goes wrong is in the
@@ -128,7 +85,7 @@ def run(request: Request | None = None, listen: Listen | None = None, registry: 
     executor = build_executor(request.executor, registry)
     with ExitStack() as stack:
         session = Session(
-            request, suite, results_folder(request, suite), listen or (lambda event: None), registry, stack
+            request, suite, results_folder(request, suite), on_event or (lambda event: None), registry, stack
         )
         return session.run(cells, executor)
 
@@ -139,7 +96,7 @@ def build_executor(reference: str, registry: Registry) -> Executor:
     params, mistakes = resolve(spec.label, spec.params, chosen.given, spec.presets)
     if params is None:
         raise UserError(*(f"--executor: {line}" for line in mistakes))
-    executor: Executor = spec.build(params)
+    executor: Executor = spec.build(params, BuildContext())
     return executor
 
 
@@ -147,12 +104,12 @@ class Session:
     """One run: it owns the store."""
 
     def __init__(
-        self, request: Request, suite: str, out: Path, listen: Listen, registry: Registry, stack: ExitStack
+        self, request: Request, suite: str, out: Path, on_event: OnEvent, registry: Registry, stack: ExitStack
     ) -> None:
         self.request, self.suite, self.registry = request, suite, registry
-        self.listen = listen
+        self.on_event = on_event
         self.outcome = Outcome(suite, out)
-        self.fresh_records: dict[str, dict[str, Any]] = {}
+        self.fresh_records: dict[str, Record] = {}
         self.store: ResultsStore | MemoryStore
         try:
             self.store = stack.enter_context(ResultsStore.open_for_writing(out))
@@ -182,11 +139,11 @@ class Session:
         """Keep the executor's slots full; events reach the store from this thread alone."""
         events: queue.SimpleQueue[Event] = queue.SimpleQueue()
         inline = executor.slots == 1
-        emit: Callable[[Event], None] = self._hear if inline else events.put
+        emit: Callable[[Event], None] = self._receive if inline else events.put
         handles = []
         for place, group in enumerate(groups):
             self._announce(group, place, len(groups), total)
-            handles.append(executor.submit(work_of(group, self.artifacts, self.request), emit))
+            handles.append(executor.submit(self._work(group), emit))
             while len(handles) >= executor.slots:
                 handles.pop(0).wait()
                 self._drain(events)
@@ -194,49 +151,45 @@ class Session:
             handle.wait()
             self._drain(events)
 
+    def _work(self, group: Group) -> Work:
+        return work_of(group, self.artifacts, download=self.request.download, fresh=self.request.fresh)
+
     def _drain(self, events: queue.SimpleQueue[Event]) -> None:
         while not events.empty():
-            self._hear(events.get())
+            self._receive(events.get())
 
     def _announce(self, group: Group, place: int, groups: int, total: int) -> None:
         shared = group.pretraining
         names = " ".join(choice.name for choice in shared.choices.values())
-        facts = {
-            "text": "",
-            "name": f"{names} seed {shared.seed}",
-            "place": place,
-            "groups": groups,
-            "cells": total,
-        }
-        self.listen(Event("stage", facts))
+        self.on_event(PretrainingStarted(f"{names} seed {shared.seed}", place, groups, total))
 
-    def _hear(self, event: Event) -> None:
+    def _receive(self, event: Event) -> None:
         """Store what is to be stored, then pass it on."""
-        if event.kind == "record":
-            self._keep(dict(event.facts))
-        elif event.kind == "steps":
+        if isinstance(event, RecordMade):
+            self._keep(event.record)
+        elif isinstance(event, StepsTimed):
             try:
-                self.store.put_steps(event.facts["key"], event.facts["step_ms"])
+                self.store.put_steps(event.pretraining, event.step_ms)
             except StoreError as error:
                 self._not_stored(error)
-        self.listen(event)
+        self.on_event(event)
 
-    def _keep(self, record: dict[str, Any]) -> None:
-        cell = self.by_key[record["cell"]]
+    def _keep(self, record: Record) -> None:
+        cell = self.by_key[record.cell]
         self.outcome.trained += 1
         self.fresh_records[cell.key] = record
         try:
             self.store.put(record, suite=self.suite, description=cell.description, inputs=cell.inputs)
         except StoreError as error:
             self._not_stored(error)
-        self.registry.notify("sslbench_record_written", record=record)
+        self.registry.notify("sslbench_record_written", record=record.to_json())
 
     def _not_stored(self, error: StoreError) -> None:
         if self.outcome.store_error is None:
-            self.listen(Event("warning", {"text": f"{error}; results will only be printed"}))
+            self.on_event(Warned(f"{error}; results will only be printed"))
         self.outcome.store_error = self.outcome.store_error or str(error)
 
-    def _collect(self, plan: Plan) -> list[dict[str, Any]]:
+    def _collect(self, plan: Plan) -> list[Record]:
         """The record of every cell: just made, or found in the store, or skipped."""
         records = []
         for item in plan.planned:
@@ -249,57 +202,3 @@ class Session:
             if record is not None:
                 records.append(record)
         return records
-
-
-def work_of(group: Group, out: Path, request: Request) -> Work:
-    """A pretraining and its cells as an executor takes them."""
-    shared = group.pretraining
-    brought = {choice.distribution: choice.version for choice in shared.choices.values()}
-    brought |= {cell.evaluator.distribution: cell.evaluator.version for cell in group.cells}
-    return Work(
-        key=shared.key,
-        plugins={kind: choice.description for kind, choice in shared.choices.items()},
-        seed=shared.seed,
-        training=shared.training.model_dump(mode="json"),
-        mask_ratio=shared.mask_ratio,
-        evaluations=tuple(
-            Evaluation(
-                cell.evaluator.name, cell.evaluator.values, {"cell": cell.key, **cell.axes, "params": cell.params}
-            )
-            for cell in group.cells
-        ),
-        out=str(out),
-        distributions=brought,
-        download=request.download,
-        fresh=request.fresh,
-        curve=shared.curve_asked,
-    )
-
-
-def limited(groups: Sequence[Group], max_cells: int | None) -> list[Group]:
-    """The first ``max_cells`` cells of the groups."""
-    if max_cells is None:
-        return list(groups)
-    kept = []
-    for group in groups:
-        if max_cells <= 0:
-            break
-        kept.append(Group(group.pretraining, group.cells[:max_cells]))
-        max_cells -= len(group.cells)
-    return kept
-
-
-def skipped_record(cell: Cell, reason: str) -> dict[str, Any]:
-    """The record of a combination that makes no sense; it is shown, not stored."""
-    return {
-        "cell": cell.key,
-        "status": "skipped",
-        "reason": reason,
-        **cell.axes,
-        "params": cell.params,
-        "metrics": {},
-        "pretraining": None,
-        "features": None,
-        "traceback": None,
-        "provenance": None,
-    }

@@ -10,10 +10,10 @@ from typing import Any, TextIO
 
 import pluggy
 
+from sslbench.contracts.plugin import Spec
 from sslbench.errors import PluginError
 from sslbench.hooks import specs
-from sslbench.hooks.catalogue import Catalogue, Entry, two_owners, unknown
-from sslbench.hooks.kinds import SPEC_OF_HOOK, Spec
+from sslbench.hooks.catalogue import KINDS, Catalogue, Entry, two_owners, unknown
 
 
 @dataclass(frozen=True)
@@ -130,14 +130,16 @@ class Registry:
 
     def _specs_of(self, plugin: Any) -> list[Spec]:
         found: list[Spec] = []
-        for hook, spec_type in SPEC_OF_HOOK.items():
+        for kind in KINDS:
+            hook = f"sslbench_{kind}s"
             for impl in getattr(self._manager.hook, hook).get_hookimpls():
                 if impl.plugin is not plugin:
                     continue
                 answer = impl.function()
                 for spec in answer if isinstance(answer, (list, tuple)) else [answer]:
-                    if not isinstance(spec, spec_type):
-                        raise TypeError(f"{hook} must answer a list of {spec_type.__name__}, not {type(spec).__name__}")
+                    if not isinstance(spec, Spec) or spec.kind != kind:
+                        wanted = f"{kind.capitalize()}Spec"
+                        raise TypeError(f"{hook} must return a list of {wanted}, not {type(spec).__name__}")
                     found.append(spec)
         return found
 

@@ -8,49 +8,56 @@ from typing import TYPE_CHECKING, Any
 import pluggy
 
 if TYPE_CHECKING:
-    from sslbench.hooks import kinds
+    from sslbench.contracts.augmentation import AugmentationSpec
+    from sslbench.contracts.backbone import BackboneSpec
+    from sslbench.contracts.dataset import DatasetSpec
+    from sslbench.contracts.evaluator import EvaluatorSpec
+    from sslbench.contracts.executor import ExecutorSpec
+    from sslbench.contracts.masking import MaskingSpec
+    from sslbench.contracts.method import MethodSpec
+    from sslbench.contracts.simulator import SimulatorSpec
 
 hookspec = pluggy.HookspecMarker("sslbench")
 hookimpl = pluggy.HookimplMarker("sslbench")
 
 
 @hookspec
-def sslbench_augmentations() -> list[kinds.AugmentationSpec]:  # type: ignore[empty-body]
+def sslbench_augmentations() -> list[AugmentationSpec]:  # type: ignore[empty-body]
     """Distributions over single views, on whole batches."""
 
 
 @hookspec
-def sslbench_methods() -> list[kinds.MethodSpec]:  # type: ignore[empty-body]
+def sslbench_methods() -> list[MethodSpec]:  # type: ignore[empty-body]
     """Ways to train an encoder without labels, and baselines."""
 
 
 @hookspec
-def sslbench_maskings() -> list[kinds.MaskingSpec]:  # type: ignore[empty-body]
+def sslbench_maskings() -> list[MaskingSpec]:  # type: ignore[empty-body]
     """Which patches of a grid are hidden."""
 
 
 @hookspec
-def sslbench_evaluators() -> list[kinds.EvaluatorSpec]:  # type: ignore[empty-body]
+def sslbench_evaluators() -> list[EvaluatorSpec]:  # type: ignore[empty-body]
     """What features are good for."""
 
 
 @hookspec
-def sslbench_simulators() -> list[kinds.SimulatorSpec]:  # type: ignore[empty-body]
+def sslbench_simulators() -> list[SimulatorSpec]:  # type: ignore[empty-body]
     """Small studies without training."""
 
 
 @hookspec
-def sslbench_datasets() -> list[kinds.DatasetSpec]:  # type: ignore[empty-body]
+def sslbench_datasets() -> list[DatasetSpec]:  # type: ignore[empty-body]
     """Splits of images with labels."""
 
 
 @hookspec
-def sslbench_backbones() -> list[kinds.BackboneSpec]:  # type: ignore[empty-body]
+def sslbench_backbones() -> list[BackboneSpec]:  # type: ignore[empty-body]
     """Networks with a feature size; token backbones also give patches and blocks."""
 
 
 @hookspec
-def sslbench_executors() -> list[kinds.ExecutorSpec]:  # type: ignore[empty-body]
+def sslbench_executors() -> list[ExecutorSpec]:  # type: ignore[empty-body]
     """Where work runs."""
 
 

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from sslbench.hooks.contracts import Progress, hidden_count
+from sslbench.contracts.masking import masked_count
+from sslbench.contracts.method import Progress
 
 if TYPE_CHECKING:
-    from sslbench.train.models import Method
+    from sslbench.contracts.method import Method
 
 
 def step_flops_per_image(
@@ -31,7 +32,7 @@ def step_flops_per_image(
         mask = None
         if shadow.mask_grid is not None and mask_ratio is not None:
             patches = shadow.mask_grid[0] * shadow.mask_grid[1]
-            hidden_count(patches, mask_ratio)
+            masked_count(patches, mask_ratio)
             mask = torch.empty(batch_size, patches, dtype=torch.bool, device="meta")
         given = {"labels": torch.empty(batch_size, dtype=torch.int64, device="meta")} if labels else {}
         counter = FlopCounterMode(display=False)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from sslbench.hooks.contracts import Progress
+from sslbench.contracts.method import Progress
 
 
 def negatives_per_anchor(method: Any, images: int, size: int) -> float:

@@ -6,8 +6,8 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
+from sslbench.contracts.plugin import BuildContext
 from sslbench.errors import SslbenchError, UserError
-from sslbench.hooks.kinds import consent
 from sslbench.hooks.params import resolve
 from sslbench.hooks.registry import default_registry
 from sslbench.plan.reference import parse_reference
@@ -18,8 +18,8 @@ def build_plugin(
 ) -> Any:
     """What the plugin called ``NAME`` or ``NAME:key=value,key=value`` builds from its parameters.
 
-    ``given`` are parameters beside those of the reference; ``context`` is what ``build`` of the kind takes beside the
-    parameters, such as ``image_size`` of a backbone. ``where`` names the place of the mistake in messages. Raises
+    ``given`` are parameters beside those of the reference; ``context`` are fields of ``BuildContext``, such as
+    ``image_size`` for a backbone. ``where`` names the place of the mistake in messages. Raises
     UserError for an unknown name or a wrong parameter, PluginError for a plugin that is broken.
     """
     wanted = parse_reference(reference, where)
@@ -30,7 +30,7 @@ def build_plugin(
     params, mistakes = resolve(spec.label, spec.params, {**wanted.given, **(given or {})}, spec.presets)
     if params is None:
         raise UserError(*(f"{where}: {line}" if where else line for line in mistakes))
-    return spec.build(params, **{**consent(spec, download=False), **context})
+    return spec.build(params, BuildContext(**context))
 
 
 def build_installed(kind: str) -> dict[str, Any]:

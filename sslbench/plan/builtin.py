@@ -5,12 +5,12 @@ from __future__ import annotations
 from importlib import resources
 from typing import Any
 
-COMMANDS = {"suites": "run", "speed_suites": "speed"}
-"""folder -> the command that takes its suites"""
+COMMANDS = {"sslbench.plan": "run", "sslbench.speed": "speed"}
+"""package -> the command that takes its suites"""
 
 
-def builtin_suites(folder_name: str = "suites") -> dict[str, Any]:
-    """Name -> file of each, by name; ``speed_suites`` are those of the command ``speed``."""
-    folder = resources.files("sslbench.plan") / folder_name
+def builtin_suites(package: str = "sslbench.plan") -> dict[str, Any]:
+    """Name -> file of each, by name, in the folder ``suites`` of a package."""
+    folder = resources.files(package) / "suites"
     files = {item.name.removesuffix(".toml"): item for item in folder.iterdir() if item.name.endswith(".toml")}
     return dict(sorted(files.items()))

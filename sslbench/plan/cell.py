@@ -7,34 +7,54 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from sslbench.hooks.kinds import Spec
-from sslbench.hooks.params import Params
-from sslbench.plan.suite import Training
+from sslbench.contracts.executor import CurveRequest, PluginChoice, TrainingSettings
+from sslbench.contracts.params import Params
+from sslbench.contracts.plugin import BuildContext, Spec
 
-SHAPING = ("epochs", "batch_size", "image_size", "train_images", "judge_on", "precision", "compile", "accumulate")
+if TYPE_CHECKING:
+    from sslbench.contracts.augmentation import AugmentationSpec
+    from sslbench.contracts.backbone import BackboneSpec
+    from sslbench.contracts.dataset import DatasetSpec
+    from sslbench.contracts.evaluator import EvaluatorSpec
+    from sslbench.contracts.masking import MaskingSpec
+    from sslbench.contracts.method import MethodSpec
+
+SHAPING = ("epochs", "batch_size", "image_size", "train_images", "evaluate_on", "precision", "compile", "accumulate")
 """Training settings that shape a result; the others only say where and how long it is made."""
-JUDGING = ("image_size", "train_images", "judge_on", "precision")
+EVALUATING = ("image_size", "train_images", "evaluate_on", "precision")
 """Those that still matter where nothing is trained."""
 
 
+SpecT = TypeVar("SpecT", bound=Spec)
+
+
 @dataclass(frozen=True)
-class Choice:
+class Choice(Generic[SpecT]):
     """A plugin with its parameters resolved."""
 
-    spec: Spec
+    spec: SpecT
     params: Params
-    code: str
-    """which code this is: distribution, version, digest"""
-    distribution: str
-    version: str
+    code: str = ""
+    """which code this is: distribution, version, digest; empty where nobody asks"""
+    distribution: str = ""
+    version: str = ""
     named: Mapping[str, str] = field(default_factory=dict)
     """code of the plugins that its parameters name: what they are -> which code"""
 
     @property
     def name(self) -> str:
         return self.spec.name
+
+    def build(self, context: BuildContext) -> Any:
+        """What the plugin builds from the parameters. Raises whatever its ``build`` raises."""
+        return self.spec.build(self.params, context)
+
+    @property
+    def plain(self) -> PluginChoice:
+        """In values that can be sent to another process."""
+        return PluginChoice(self.name, self.values)
 
     @cached_property
     def values(self) -> dict[str, Any]:
@@ -51,7 +71,7 @@ class Choice:
         return {self.spec.label: self.code, **self.named}
 
 
-def codes_of(choices: Iterable[Choice]) -> dict[str, str]:
+def codes_of(choices: Iterable[Choice[Any]]) -> dict[str, str]:
     """All code that answers several choices."""
     return {what: code for choice in choices for what, code in choice.codes.items()}
 
@@ -66,24 +86,24 @@ def digest(value: Any) -> str:
 class Pretraining:
     """What cells share that differ only in the evaluator. An axis the method does not use is None."""
 
-    method: Choice
-    dataset: Choice
-    backbone: Choice | None
-    augmentation: Choice | None
-    masking: Choice | None
+    method: Choice[MethodSpec]
+    dataset: Choice[DatasetSpec]
+    backbone: Choice[BackboneSpec] | None
+    augmentation: Choice[AugmentationSpec] | None
+    masking: Choice[MaskingSpec] | None
     seed: int
-    training: Training
+    training: TrainingSettings
     fingerprint: str
     """of the data"""
     harness: str
     """code of the training loop"""
     weights: str = ""
     """fingerprint of the files that the method reads, if any"""
-    curve: tuple[Choice, ...] = ()
+    curve: tuple[Choice[EvaluatorSpec], ...] = ()
     """evaluators that judge while it trains"""
 
     @cached_property
-    def choices(self) -> dict[str, Choice]:
+    def choices(self) -> dict[str, Choice[Any]]:
         kinds = ("method", "augmentation", "masking", "dataset", "backbone")
         return {kind: getattr(self, kind) for kind in kinds if getattr(self, kind) is not None}
 
@@ -94,7 +114,7 @@ class Pretraining:
     @cached_property
     def description(self) -> dict[str, Any]:
         """What was asked for, whatever code and data answer it."""
-        keys = SHAPING if getattr(self.method.spec, "trains", True) else JUDGING
+        keys = SHAPING if self.method.spec.trains else EVALUATING
         settings = {key: getattr(self.training, key) for key in keys}
         settings["device"] = self.training.device.partition(":")[0]
         return {
@@ -117,10 +137,17 @@ class Pretraining:
     @cached_property
     def curve_asked(self) -> dict[str, Any]:
         """What is judged while it trains; empty for nothing. It changes no weight and is no part of the key."""
-        if not self.curve or not getattr(self.method.spec, "trains", True) or not self.training.epochs:
+        if not self.curve or not self.method.spec.trains or not self.training.epochs:
             return {}
         evaluators = [{**choice.description, "code": choice.codes} for choice in self.curve]
         return {"every": self.training.curve_every, "evaluators": evaluators}
+
+    @property
+    def curve_request(self) -> CurveRequest | None:
+        """The same, as an executor takes it."""
+        if not self.curve_asked:
+            return None
+        return CurveRequest(self.training.curve_every, tuple(choice.plain for choice in self.curve), self.curve_asked)
 
     @cached_property
     def key(self) -> str:
@@ -132,7 +159,7 @@ class Cell:
     """One pretraining judged by one evaluator."""
 
     pretraining: Pretraining
-    evaluator: Choice
+    evaluator: Choice[EvaluatorSpec]
     skip: str | None = None
     """why this combination makes no sense, or None"""
 

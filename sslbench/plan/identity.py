@@ -11,7 +11,7 @@ from pathlib import Path
 
 from sslbench.hooks.catalogue import Entry, module_path
 
-HARNESS = ("sslbench.train", "sslbench.measure", "sslbench.execute.worker", "sslbench.hooks.contracts")
+HARNESS = ("sslbench.train", "sslbench.evaluate", "sslbench.execute.worker")
 """What of the harness itself can change a result."""
 
 

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from sslbench.contracts.executor import TrainingSettings
 from sslbench.errors import UserError
-from sslbench.hooks.kinds import DatasetSpec, MethodSpec
 from sslbench.hooks.registry import Registry
 from sslbench.plan.cell import Choice, Pretraining
-from sslbench.plan.expand import choose, fingerprint_of, senseless
+from sslbench.plan.choose import choose
+from sslbench.plan.compatibility import incompatible
+from sslbench.plan.expand import fingerprint_of
 from sslbench.plan.identity import harness_identity
 from sslbench.plan.reference import Reference, parse_reference
-from sslbench.plan.suite import RawSuite, check_layout
 
 PRETRAINED = "pretrained"
 """the method that a folder or file given as a model stands for"""
@@ -26,7 +26,7 @@ def model_reference(text: str, where: str = "--model") -> Reference:
     return parse_reference(text, where)
 
 
-def chosen(kind: str, reference: Reference, registry: Registry) -> Choice:
+def chosen(kind: str, reference: Reference, registry: Registry) -> Choice[Any]:
     """The plugin and its parameters. Raises UserError with one line for each mistake."""
     try:
         choice, mistakes = choose(kind, reference, registry, "default")
@@ -38,24 +38,19 @@ def chosen(kind: str, reference: Reference, registry: Registry) -> Choice:
 
 
 def single(
-    method: Choice,
-    dataset: Choice,
-    backbone: Choice | None,
-    settings: Mapping[str, Any],
+    method: Choice[Any],
+    dataset: Choice[Any],
+    backbone: Choice[Any] | None,
+    training: TrainingSettings,
     seed: int,
 ) -> Pretraining:
-    """What is shared by all that is judged of this combination; ``settings`` are those of a suite's ``training``, with
-    device and precision resolved. ``backbone`` is left out where the method uses none.
+    """What is shared by all evaluations of this combination; ``training`` has device and
+    precision resolved. ``backbone`` is left out where the method uses none.
 
-    Raises UserError where the combination makes no sense, or a setting is wrong.
+    Raises UserError where the plugins do not work together.
     """
-    layout, mistakes = check_layout(RawSuite("", "settings", {"training": dict(settings)}))
-    if layout is None:
-        raise UserError(*mistakes)
-    assert isinstance(method.spec, MethodSpec)
-    assert isinstance(dataset.spec, DatasetSpec)
     used = backbone if "backbone" in method.spec.uses else None
-    reason = senseless(method, used, dataset)
+    reason = incompatible(method, used, dataset)
     if reason:
         raise UserError(reason)
     return Pretraining(
@@ -65,7 +60,7 @@ def single(
         None,
         None,
         seed,
-        layout.training,
+        training,
         dataset.spec.fingerprint(dataset.params),
         harness_identity(),
         fingerprint_of(method),

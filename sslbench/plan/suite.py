@@ -6,10 +6,11 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from sslbench.contracts.executor import TrainingSettings
 from sslbench.errors import UserError, did_you_mean
 from sslbench.hooks.params import validation_lines
 from sslbench.plan.builtin import COMMANDS, builtin_suites
@@ -17,37 +18,6 @@ from sslbench.plan.builtin import COMMANDS, builtin_suites
 __all__ = ["builtin_suites", "read_suite"]
 
 AXES = ("method", "augmentation", "masking", "dataset", "backbone", "evaluator")
-
-
-class Training(BaseModel):
-    """The training settings of a suite, the same for all its cells."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-    epochs: int = Field(20, ge=0, description="passes over the training images")
-    batch_size: int = Field(128, ge=2, description="source images per step")
-    image_size: int | None = Field(None, ge=2, description="side of the views, pixels; default: the data set's")
-    train_images: int | None = Field(None, ge=2, description="cap on the training images (a fixed random subset)")
-    judge_on: Literal["test", "validation"] = Field(
-        "test",
-        description="`validation` holds out a fifth of the training split and leaves the test split alone",
-    )
-    preset: str = Field("default", description="preset of every plugin that has one of this name")
-    device: str = Field("auto", description="auto, cpu, cuda or cuda:N")
-    precision: Literal["auto", "fp32", "bf16", "fp16"] = Field("auto", description="numbers of the training step")
-    accumulate: int = Field(1, ge=1, description="parts that a batch is worked on in before the optimizer steps")
-    compile: bool = Field(False, description="torch.compile the method")
-    time_limit: float | None = Field(None, gt=0, description="seconds one pretraining may take")
-    checkpoint_every: float = Field(15.0, gt=0, description="seconds between two checkpoints")
-    curve_every: int = Field(0, ge=0, description="epochs between two judgings during training; 0: none")
-    curve: tuple[str | dict[str, Any], ...] = Field(
-        ("knn", "label-free"), min_length=1, description="evaluators that judge during training, if curve_every > 0"
-    )
-
-    @field_validator("curve", mode="before")
-    @classmethod
-    def _one_or_more(cls, given: Any) -> Any:
-        return (given,) if isinstance(given, str) else given
 
 
 class Size(BaseModel):
@@ -70,7 +40,7 @@ class SuiteFile(BaseModel):
     summary: str = ""
     axes: dict[str, list[Any]] = Field(default_factory=dict)
     seeds: list[int] = Field([0], min_length=1)
-    training: Training = Training()
+    training: TrainingSettings = TrainingSettings()
     sizes: dict[str, Size] = Field(default_factory=dict)
 
 
@@ -84,12 +54,12 @@ class RawSuite:
     data: Mapping[str, Any] = field(default_factory=dict)
 
 
-def read_suite(name: str, size: str | None = None, folder: str = "suites") -> RawSuite:
-    """A built-in suite of a folder by name, or a TOML file by path, in one of its sizes where ``size`` names one.
+def read_suite(name: str, size: str | None = None, package: str = "sslbench.plan") -> RawSuite:
+    """A built-in suite of a package by name, or a TOML file by path, in one of its sizes where ``size`` names one.
 
     Raises UserError if it is neither, does not parse or has no such size.
     """
-    text, source = text_of(name, folder)
+    text, source = text_of(name, package)
     try:
         data = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
@@ -99,9 +69,9 @@ def read_suite(name: str, size: str | None = None, folder: str = "suites") -> Ra
     return raw if size is None else sized(raw, size)
 
 
-def text_of(name: str, *folders: str) -> tuple[str, str]:
-    """A suite's TOML, built in in one of ``folders`` or a file, and where it was written."""
-    builtin = {title: file for folder in folders for title, file in builtin_suites(folder).items()}
+def text_of(name: str, *packages: str) -> tuple[str, str]:
+    """A suite's TOML, built in in one of ``packages`` or a file, and where it was written."""
+    builtin = {title: file for package in packages for title, file in builtin_suites(package).items()}
     path = Path(name)
     if name in builtin:
         text, source = builtin[name].read_text(encoding="utf-8"), name
@@ -120,7 +90,7 @@ def text_of(name: str, *folders: str) -> tuple[str, str]:
 
 def belongs_to(name: str) -> str:
     """A hint, where it is a built-in suite of another command."""
-    command = next((command for folder, command in COMMANDS.items() if name in builtin_suites(folder)), None)
+    command = next((command for package, command in COMMANDS.items() if name in builtin_suites(package)), None)
     return f", which is one of `sslbench {command}`" if command else ""
 
 
@@ -169,7 +139,7 @@ def layout_lines(error: ValidationError) -> list[str]:
             lines.append(line)
             continue
         *parents, key = (str(part) for part in item["loc"])
-        model = Training if parents == ["training"] else Size if parents[:1] == ["sizes"] else SuiteFile
+        model = TrainingSettings if parents == ["training"] else Size if parents[:1] == ["sizes"] else SuiteFile
         allowed = list(model.model_fields)
         where = "".join(f"{part}." for part in parents) + key
         lines.append(f"unknown key {where!r}{did_you_mean(key, allowed)} (allowed: {', '.join(allowed)})")

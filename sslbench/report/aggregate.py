@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 MANY = 3
 """Metrics of one evaluator that the main table has room for."""
-JUDGED = ("done", "collapsed")
+FINISHED = ("done", "collapsed")
 """Statuses whose metrics are measurements."""
 SPEED = {
     "images_per_second": ("pretraining", "images_per_second"),
@@ -157,7 +157,7 @@ def values_of(place: int, record: Record) -> list[dict[str, Any]]:
             "evaluator_name": name,
             "evaluator_params": params,
             "headline": record.get("headline"),
-            "judged": record["status"] in JUDGED,
+            "judged": record["status"] in FINISHED,
             **{key: facts.get(key) for key in ("value", "unit", "higher_is_better", "std", "n", "reason")},
         }
         for metric, facts in record["metrics"].items()

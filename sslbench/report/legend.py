@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sslbench.report.aggregate import Problem, Quality
-from sslbench.report.curves import best_of_curve
-from sslbench.report.figures import listed
+from sslbench.report.numbers import listed
+from sslbench.report.sections.curves import best_of_curve
 from sslbench.report.view import View
 
 NOT_TOLD_APART = (

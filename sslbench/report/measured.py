@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from sslbench.report.aggregate import JUDGED, SPEED, name_metrics, values_of
-from sslbench.report.change import Measured, error_of_median
+from sslbench.report.aggregate import FINISHED, SPEED, name_metrics, values_of
+from sslbench.report.compare.change import Measured, error_of_median
 from sslbench.report.rows import Record, Row, as_text, evaluator_of
 
 SPEEDS = {
@@ -43,7 +43,7 @@ class Metrics:
         """All values of a row. ``steps``: raw step times by key of the pretraining."""
         found: Values = {}
         for record in row.records:
-            if record["status"] in JUDGED:
+            if record["status"] in FINISHED:
                 for name, facts in record["metrics"].items():
                     if facts.get("value") is not None:
                         label = self._labels[name, as_text(list(evaluator_of(record)))]
@@ -67,7 +67,7 @@ class Metrics:
         evaluator = self._evaluators.get(quantity)
         for record in row.records if row else ():
             if record["seed"] == seed and evaluator in (None, as_text(list(evaluator_of(record)))):
-                if record["status"] in JUDGED:
+                if record["status"] in FINISHED:
                     return "not measured"
                 return ": ".join(filter(None, [record["status"], *str(record.get("reason") or "").splitlines()[:1]]))
         return None

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from sslbench.report.grid import Column, markdown, terminal
 from sslbench.report.rows import Record
 from sslbench.report.where import filter_records
-from sslbench.store.record import clean
+from sslbench.store.plain_values import plain
 
 if TYPE_CHECKING:
     from sslbench.report.view import Marks, Style, View
@@ -48,7 +48,9 @@ def as_json(records: Sequence[Record], suite: str) -> str:
     try:
         return json.dumps(document, indent=1, allow_nan=False)
     except (TypeError, ValueError):  # what was never stored may hold what JSON cannot
-        return json.dumps({**document, "records": [clean(record) for record in records]}, indent=1, allow_nan=False)
+        return json.dumps(
+            {**document, "records": [plain(record, "record") for record in records]}, indent=1, allow_nan=False
+        )
 
 
 def as_table(view: View, suite: str) -> str:

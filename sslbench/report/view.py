@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from sslbench.report.aggregate import Aggregate, Quality
-from sslbench.report.figures import NOTHING, decimals, fixed, listed, median_and_iqr, missing, percent, three_digits
 from sslbench.report.grid import Column
+from sslbench.report.numbers import NOTHING, decimals, fixed, listed, median_and_iqr, missing, percent, three_digits
 from sslbench.report.rows import Row, assigned
 from sslbench.report.ties import not_told_apart, seedless
 
@@ -21,7 +21,7 @@ SETTINGS: dict[str, Callable[[Any], str]] = {
     "batch_size": lambda value: f"batch {value}",
     "image_size": lambda value: f"{value} px",
     "train_images": lambda value: f"at most {value:,} training images",
-    "judge_on": lambda value: "judged on held-out training images" if value == "validation" else "",
+    "evaluate_on": lambda value: "judged on held-out training images" if value == "validation" else "",
     "device": str,
     "precision": str,
     "compile": lambda value: "compiled" if value else "",

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from sslbench.store.atomic import write_atomically
+from sslbench.store.json_parts import DamagedRecord
+from sslbench.store.plain_values import canonical
+from sslbench.store.record import TrainingFacts
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -43,22 +45,15 @@ class PretrainingFiles:
         """What the training took; written last, so that its presence says the training is finished."""
         return self.folder / "pretraining.json"
 
-    def read_facts(self) -> dict[str, Any] | None:
+    def read_facts(self) -> TrainingFacts | None:
         """The facts of a finished training, or None where there is none or the file is damaged."""
         try:
-            facts = json.loads(self.facts.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
+            return TrainingFacts.from_json(json.loads(self.facts.read_text(encoding="utf-8")), str(self.facts))
+        except (OSError, ValueError, DamagedRecord):
             return None
-        return facts if isinstance(facts, dict) else None
 
-    def write_facts(self, facts: dict[str, Any]) -> None:
-        self.folder.mkdir(parents=True, exist_ok=True)
-        partial = self.facts.with_suffix(".partial")
-        with partial.open("w", encoding="utf-8") as file:
-            json.dump(facts, file, allow_nan=False)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(partial, self.facts)
+    def write_facts(self, facts: TrainingFacts) -> None:
+        write_atomically(self.facts, canonical(facts.to_json()).encode())
 
     def remove(self) -> None:
         shutil.rmtree(self.folder, ignore_errors=True)
@@ -79,18 +74,3 @@ def read_per_image(path: Path) -> dict[str, NDArray[Any]]:
 def pretraining_files(out: Path, key: str) -> PretrainingFiles:
     """The files of pretraining ``key`` below the results folder ``out``."""
     return PretrainingFiles(out / "artifacts" / key)
-
-
-@contextmanager
-def replaced(path: Path) -> Iterator[Path]:
-    """A name beside ``path`` to write to; what was written is on the disk and in the place of ``path`` at the end, or
-    removed where that is not reached."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        yield partial
-        with partial.open("rb") as file:
-            os.fsync(file.fileno())
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)

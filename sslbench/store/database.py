@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 from sslbench.errors import StoreError, UserError
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 APPLICATION_ID = 0x53534C42
 """``SSLB``: tells a results file from any other SQLite file"""
 PATIENCE = 30.0
@@ -18,7 +18,7 @@ PATIENCE = 30.0
 
 
 @contextmanager
-def told(path: Path | str, what: str) -> Iterator[None]:
+def explained(path: Path | str, what: str) -> Iterator[None]:
     """Turn what SQLite or the system refuse into a StoreError: where, what, why."""
     try:
         yield

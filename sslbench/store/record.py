@@ -1,46 +1,183 @@
-"""A record as it is stored: canonical JSON, in which what could not be measured is null."""
+"""One record: what a cell of a suite gave, or a row of a speed suite. Typed here, JSON on disk (schema 2)."""
 
 from __future__ import annotations
 
-import json
-import math
 from collections.abc import Mapping
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, Literal, Self, get_args
 
-from sslbench.errors import StoreError
+from sslbench.store.json_parts import READERS, DamagedRecord, Part, by_name, each, one_of, optional
 
-
-def clean(record: Mapping[str, Any]) -> dict[str, Any]:
-    """A copy that JSON can hold: NaN and infinities are null, and a metric says why.
-
-    Numbers and arrays of other libraries become plain ones. Raises StoreError for anything
-    that is no JSON value.
-    """
-    copy = {str(name): plain(value, str(name)) for name, value in record.items()}
-    for name, given in (record.get("metrics") or {}).items():
-        metric = copy["metrics"][str(name)]
-        if metric.get("value") is None and given.get("value") is not None:
-            metric["reason"] = metric.get("reason") or f"not a finite number ({float(given['value'])})"
-    return copy
+SCHEMA = 2
+Kind = Literal["run", "speed"]
+Status = Literal["done", "collapsed", "diverged", "timeout", "oom", "failed", "skipped"]
+FINISHED: tuple[Status, ...] = ("done", "collapsed")
+"""statuses of cells that were evaluated"""
 
 
-def plain(value: Any, where: str) -> Any:
-    """``value`` made of dict, list, str, bool, int, finite float and None alone."""
-    if value is None or isinstance(value, (str, bool)):
-        return value
-    if isinstance(value, Mapping):
-        return {str(key): plain(item, f"{where}.{key}") for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [plain(item, f"{where}[{place}]") for place, item in enumerate(value)]
-    if isinstance(value, int):
-        return int(value)
-    if hasattr(value, "tolist"):
-        return plain(value.tolist(), where)
-    if hasattr(value, "__float__"):
-        return float(value) if math.isfinite(value) else None
-    raise StoreError(f"a record's {where} is a {type(value).__name__}, which JSON cannot hold")
+@dataclass(frozen=True)
+class MetricValue(Part):
+    """One measured quantity of a record."""
+
+    value: float | None
+    """None where it could not be measured"""
+    unit: str = ""
+    higher_is_better: bool | None = True
+    std: float | None = None
+    """standard deviation over repeated draws inside the evaluator"""
+    n: int | None = None
+    """number of those draws"""
+    reason: str | None = None
+    """why ``value`` is None"""
+    relative_error: float | None = None
+    """standard error over the value, where it was measured in rounds"""
+    evaluator: str | None = None
+    """of a point of a curve: who measured it"""
 
 
-def canonical(record: Mapping[str, Any]) -> str:
-    """The record's text: keys sorted, no blanks, ASCII. Equal records have equal texts."""
-    return json.dumps(clean(record), sort_keys=True, separators=(",", ":"), allow_nan=False)
+@dataclass(frozen=True)
+class CurvePoint(Part):
+    """What was measured after an epoch."""
+
+    epoch: int
+    """from 1"""
+    loss: float | None
+    """mean of the epoch"""
+    metrics: Mapping[str, MetricValue] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class TrainingInput(Part):
+    """What is needed beside the weights to build a method again and to give its encoder what it was trained on."""
+
+    image_size: int
+    """pixels"""
+    classes: int
+    mean: tuple[float, ...]
+    """per channel, of values in 0..1"""
+    std: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class TrainingFacts(Part):
+    """What a pretraining took. What was not measured is None."""
+
+    key: str | None = None
+    epochs: int | None = None
+    steps: int | None = None
+    seconds: float | None = None
+    images_per_second: float | None = None
+    step_ms_median: float | None = None
+    step_ms_iqr: float | None = None
+    data_wait_share: float | None = None
+    """0..1"""
+    peak_memory_bytes: int | None = None
+    flops_per_image: float | None = None
+    final_loss: float | None = None
+    """mean of the last epoch"""
+    losses: tuple[float | None, ...] | None = None
+    """mean of each epoch"""
+    curve: tuple[CurvePoint, ...] | None = None
+    batch_size: int | None = None
+    """as used: the suite's, or the whole training split where that is smaller"""
+    scalars: Mapping[str, float | None] = field(default_factory=dict)
+    """what the method logged at its last step"""
+    resumed_at: int | None = None
+    """step at which it went on after an interruption"""
+    images_skipped: int | None = None
+    """images that could not be read"""
+    input: TrainingInput | None = None
+    curve_seconds: float | None = None
+    """spent on evaluation during training, no part of ``seconds``"""
+    curve_asked: Mapping[str, Any] | None = None
+    """what the curve was asked to evaluate"""
+
+
+@dataclass(frozen=True)
+class FeatureFacts(Part):
+    """What the frozen features are like, and what extracting them took."""
+
+    dim: int | None = None
+    images_per_second: float | None = None
+    seconds: float | None = None
+    spread: float | None = None
+    """of their directions: 0 where all images have one feature vector, 1 where they point anywhere"""
+
+
+@dataclass(frozen=True)
+class Record(Part):
+    """One cell: which one, how it ended, what it measured, what it cost, and what made it."""
+
+    cell: str
+    """its key"""
+    status: Status
+    method: str
+    seed: int
+    reason: str | None = None
+    """why it has another status than ``done``"""
+    augmentation: str | None = None
+    masking: str | None = None
+    mask_ratio: float | None = None
+    evaluator: str | None = None
+    dataset: str | None = None
+    backbone: str | None = None
+    params: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """all resolved parameters, by kind of plugin; those of ``training`` beside them"""
+    metrics: Mapping[str, MetricValue] = field(default_factory=dict)
+    headline: str | None = None
+    """the metric to rank by"""
+    pretraining: TrainingFacts | None = None
+    features: FeatureFacts | None = None
+    traceback: str | None = None
+    provenance: Mapping[str, Any] | None = None
+    """machine, versions, time"""
+    kind: Kind = "run"
+    speed: Mapping[str, Any] | None = None
+    """of a row of a speed suite: what was timed"""
+
+    @classmethod
+    def from_json(cls, data: Any, where: str = "record") -> Self:
+        """A record of this schema or of schema 1. Raises DamagedRecord for anything else."""
+        if isinstance(data, Mapping):
+            schema = data.get("schema", 1)
+            if schema == 1:
+                data = from_schema_1(data)
+            elif schema != SCHEMA:
+                raise DamagedRecord(f"{where}: has schema {schema!r}; this version reads 1 and {SCHEMA}")
+            data = {key: value for key, value in data.items() if key != "schema"}
+        return super().from_json(data, where)
+
+    def to_json(self) -> dict[str, Any]:
+        return {"schema": SCHEMA, **super().to_json()}
+
+    @property
+    def finished(self) -> bool:
+        """Whether it was evaluated."""
+        return self.status in FINISHED
+
+    @property
+    def made(self) -> str:
+        """When: UTC, ISO 8601; empty where nobody knows."""
+        return str((self.provenance or {}).get("time") or "")
+
+
+def from_schema_1(data: Mapping[str, Any]) -> dict[str, Any]:
+    """A record of schema 1 (before 2026-12) in the words of schema 2."""
+    params = data.get("params")
+    if not isinstance(params, Mapping) or not isinstance(params.get("training"), Mapping):
+        return dict(data)
+    training = dict(params["training"])
+    if "evaluate_on" in training:
+        training["evaluate_on"] = training.pop("evaluate_on")
+    return {**data, "params": {**params, "training": training}}
+
+
+READERS |= {
+    "Kind": one_of(*get_args(Kind)),
+    "Status": one_of(*get_args(Status)),
+    "Mapping[str, MetricValue]": by_name(MetricValue.from_json),
+    "tuple[CurvePoint, ...] | None": optional(each(CurvePoint.from_json)),
+    "TrainingInput | None": optional(TrainingInput.from_json),
+    "TrainingFacts | None": optional(TrainingFacts.from_json),
+    "FeatureFacts | None": optional(FeatureFacts.from_json),
+}

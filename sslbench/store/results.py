@@ -13,9 +13,11 @@ from types import TracebackType
 from typing import Any, Self
 
 from sslbench.errors import UserError
-from sslbench.store.database import create, open_readable, open_writable, told
+from sslbench.store.database import create, explained, open_readable, open_writable
+from sslbench.store.json_parts import DamagedRecord
 from sslbench.store.lock import WriterLock
-from sslbench.store.record import canonical
+from sslbench.store.plain_values import canonical
+from sslbench.store.record import Record
 
 FILE = "results.sqlite"
 
@@ -46,7 +48,7 @@ class ResultsStore:
     def open_for_writing(cls, folder: Path) -> Self:
         """The folder is made where it is missing. Raises StoreLocked if another process writes to it."""
         path = folder / FILE
-        with told(path, "open the results for writing"):
+        with explained(path, "open the results for writing"):
             folder.mkdir(parents=True, exist_ok=True)
             lock = WriterLock(path)
             lock.acquire()
@@ -62,17 +64,17 @@ class ResultsStore:
         path = folder / FILE
         if not cls.exists(folder):
             raise UserError(nothing_there(folder))
-        with told(path, "read the results"):
+        with explained(path, "read the results"):
             return cls(path, open_readable(path))
 
-    def put(self, record: Mapping[str, Any], *, suite: str, description: str, inputs: Mapping[str, Any]) -> None:
+    def put(self, record: Record, *, suite: str, description: str, inputs: Mapping[str, Any]) -> None:
         """Store a record, in the place of an older one of its cell if there is one.
 
         ``description`` is the hash of what was asked for, ``inputs`` the code and data that answered it.
         """
-        text = canonical(record)
-        row = (record["cell"], suite, description, json.dumps(inputs, sort_keys=True), record["status"], text)
-        with told(self.path, f"store the record of cell {record['cell']}"):
+        text = canonical(record.to_json())
+        row = (record.cell, suite, description, json.dumps(inputs, sort_keys=True), record.status, text)
+        with explained(self.path, f"store the record of cell {record.cell}"):
             self._db.execute(
                 "INSERT INTO record (cell, suite, description, inputs, status, text) VALUES (?, ?, ?, ?, ?, ?)"
                 " ON CONFLICT (cell) DO UPDATE SET suite = excluded.suite, description = excluded.description,"
@@ -82,25 +84,50 @@ class ResultsStore:
 
     def raw(self, cell: str) -> str | None:
         """The text of a cell's record, byte for byte as it was stored, or None."""
-        found = self._ask("SELECT text FROM record WHERE cell = ?", cell)
-        return found[0][0] if found else None
+        rows = self._ask("SELECT text FROM record WHERE cell = ?", cell)
+        return rows[0][0] if rows else None
 
-    def record(self, cell: str) -> dict[str, Any] | None:
+    def record(self, cell: str) -> Record | None:
+        """A cell's record, or None. Raises DamagedRecord for one that cannot be read."""
         text = self.raw(cell)
-        return None if text is None else json.loads(text)
+        return None if text is None else self._read(cell, text)
 
-    def records(self, where: Mapping[str, Any] | None = None, suite: str | None = None) -> list[dict[str, Any]]:
-        """Records in the order in which their cells were first stored.
+    def records(self, where: Mapping[str, Any] | None = None, suite: str | None = None) -> list[Record]:
+        """Records in the order in which their cells were first stored; damaged ones are left out (``damaged``).
 
         ``where`` asks for values of the record's fields, such as ``{"method": "simclr", "seed": 0}``.
         """
-        if suite is None:
-            found = self._ask("SELECT text FROM record ORDER BY position")
-        else:
-            found = self._ask("SELECT text FROM record WHERE suite = ? ORDER BY position", suite)
-        records = [json.loads(text) for (text,) in found]
         wanted = dict(where or {})
-        return [r for r in records if all(r.get(field) == value for field, value in wanted.items())]
+        records = []
+        for cell, text in self._texts(suite):
+            with suppress(DamagedRecord):
+                record = self._read(cell, text)
+                if all(getattr(record, field, None) == value for field, value in wanted.items()):
+                    records.append(record)
+        return records
+
+    def damaged(self, suite: str | None = None) -> list[str]:
+        """One line for each record that cannot be read: which, where, why."""
+        lines = []
+        for cell, text in self._texts(suite):
+            try:
+                self._read(cell, text)
+            except DamagedRecord as error:
+                lines.append(str(error))
+        return lines
+
+    def _texts(self, suite: str | None) -> list[tuple[str, str]]:
+        if suite is None:
+            return self._ask("SELECT cell, text FROM record ORDER BY position")
+        return self._ask("SELECT cell, text FROM record WHERE suite = ? ORDER BY position", suite)
+
+    def _read(self, cell: str, text: str) -> Record:
+        where = f"{self.path}: record of cell {cell}"
+        try:
+            data = json.loads(text)
+        except (ValueError, TypeError) as error:
+            raise DamagedRecord(f"{where}: not JSON: {error}") from None
+        return Record.from_json(data, where)
 
     def suites(self) -> list[str]:
         """Names of the suites that asked for these records, the first one first."""
@@ -116,7 +143,7 @@ class ResultsStore:
     def put_steps(self, pretraining: str, step_ms: Iterable[float]) -> None:
         """Store the time of every step of a pretraining, milliseconds; kept as float32."""
         samples = little_endian(array("f", [float(ms) for ms in step_ms]))
-        with told(self.path, f"store the step times of pretraining {pretraining}"):
+        with explained(self.path, f"store the step times of pretraining {pretraining}"):
             self._db.execute("INSERT OR REPLACE INTO steps VALUES (?, ?)", (pretraining, samples.tobytes()))
 
     def steps(self, pretraining: str) -> array[float] | None:
@@ -129,7 +156,7 @@ class ResultsStore:
         return little_endian(samples)
 
     def _ask(self, question: str, *values: str) -> list[tuple[Any, ...]]:
-        with told(self.path, "read the results"):
+        with explained(self.path, "read the results"):
             return self._db.execute(question, values).fetchall()
 
     def close(self) -> None:

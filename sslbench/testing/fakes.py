@@ -9,11 +9,14 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from sslbench.hooks.contracts import EvaluationData, FeatureSet, Progress, Split, ViewRequest
-from sslbench.train.data import judged
-from sslbench.train.features import extract_all
-from sslbench.train.judged_model import TrainedModel
-from sslbench.train.models import Backbone, Method, TokenBackbone
+from sslbench.contracts.augmentation import ViewRequest
+from sslbench.contracts.backbone import Backbone, TokenBackbone
+from sslbench.contracts.dataset import Split
+from sslbench.contracts.evaluator import EvaluationData, FeatureSet
+from sslbench.contracts.method import Method, Progress
+from sslbench.evaluate.evaluated_model import TrainedModel
+from sslbench.evaluate.features import extract_all
+from sslbench.train.data import make_splits
 
 
 class TinyBackbone(Backbone):
@@ -58,7 +61,7 @@ class TinyTokenBackbone(TokenBackbone):
         return self.encode(self.embed(images))[:, 1:].mean(dim=1)
 
 
-class TinyPainter(Method):
+class TinyReconstructor(Method):
     """Takes no training step; paints hidden patches in the mean colour of the visible ones."""
 
     def __init__(self, image_size: int = 16) -> None:
@@ -131,15 +134,15 @@ def blobs(classes: int = 3, per_class: int = 30, dim: int = 8, seed: int = 0, no
     return EvaluationData(part(), part(), classes, seed)
 
 
-def judged_scenes(method: Method | None = None, seed: int = 0, image_size: int = 16) -> EvaluationData:
+def evaluated_scenes(method: Method | None = None, seed: int = 0, image_size: int = 16) -> EvaluationData:
     """Features, model and images, as an evaluator whose spec says ``uses_model`` gets them: a ``TinyDataset`` and,
-    unless another is given, an untrained ``TinyPainter``."""
+    unless another is given, an untrained ``TinyReconstructor``."""
 
     def make(seed: int) -> Method:
         torch.manual_seed(seed)
-        return TinyPainter(image_size)
+        return TinyReconstructor(image_size)
 
-    data = judged(TinyDataset(image_size=image_size), judge_on="test", train_images=None, image_size=None)
+    data = make_splits(TinyDataset(image_size=image_size), evaluate_on="test", train_images=None, image_size=None)
     device = torch.device("cpu")
     model = TrainedModel(method or make(seed), make, data, device, mask_ratio=0.75)
     found = extract_all(model.method.encoder, data, device, "fp32")

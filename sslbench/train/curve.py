@@ -1,4 +1,4 @@
-"""Judging a method while it trains, without leaving a trace in the training."""
+"""Evaluating a method while it trains, without leaving a trace in the training."""
 
 from __future__ import annotations
 
@@ -11,42 +11,46 @@ from typing import Any
 import torch
 from torch import nn
 
+from sslbench.store.record import CurvePoint, MetricValue
+
 
 @dataclass
 class Curve:
-    """What became of a training, epoch by epoch: judged after every n-th epoch and after the last."""
+    """What became of a training, epoch by epoch: evaluated after every n-th epoch and after the last."""
 
     every: int
-    """epochs from one judging to the next, >= 1"""
-    judge: Callable[[], Mapping[str, Any]]
-    """judges the method as it is now: metrics by name, as a record has them"""
+    """epochs from one evaluation to the next, >= 1"""
+    evaluate: Callable[[], Mapping[str, MetricValue]]
+    """evaluates the method as it is now"""
     asked: Mapping[str, Any] = field(default_factory=dict)
     """JSON-able, what tells this curve from one of other settings: points of another are not continued"""
-    points: list[dict[str, Any]] = field(default_factory=list)
-    """``epoch`` (from 1), ``loss`` (mean of the epoch), ``metrics``"""
+    points: list[CurvePoint] = field(default_factory=list)
     seconds: float = 0.0
-    """spent on judging, which is no part of the training's time"""
+    """spent on evaluation, which is no part of the training's time"""
 
     def due(self, epoch: int, epochs: int) -> bool:
-        """Whether to judge when ``epoch`` of ``epochs``, counted from 1, has ended."""
+        """Whether to evaluate when ``epoch`` of ``epochs``, counted from 1, has ended."""
         return epoch % self.every == 0 or epoch == epochs
 
     def add(self, method: nn.Module, device: torch.device, epoch: int, loss: float) -> float:
-        """Judge ``method`` and add a point. Answers the seconds that it took."""
+        """Evaluate ``method`` and add a point; ``loss`` is the mean of the epoch. Returns the seconds that it took."""
         begin = time.perf_counter()
         with as_it_was(method, device):
-            metrics = dict(self.judge())
-        took = time.perf_counter() - begin
-        self.points.append({"epoch": epoch, "loss": loss, "metrics": metrics})
-        self.seconds += took
-        return took
+            metrics = dict(self.evaluate())
+        seconds = time.perf_counter() - begin
+        self.points.append(CurvePoint(epoch, loss, metrics))
+        self.seconds += seconds
+        return seconds
 
-    def facts(self) -> dict[str, Any]:
-        """What a checkpoint keeps."""
-        return {"asked": dict(self.asked), "points": self.points, "seconds": self.seconds}
+    def state(self) -> dict[str, Any]:
+        """What a checkpoint keeps, JSON-able."""
+        points = [point.to_json() for point in self.points]
+        return {"asked": dict(self.asked), "points": points, "seconds": self.seconds}
 
-    def restore(self, facts: Mapping[str, Any]) -> None:
-        self.points, self.seconds = list(facts["points"]), facts["seconds"]
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Put back what ``state`` returned."""
+        self.points = [CurvePoint.from_json(point) for point in state["points"]]
+        self.seconds = state["seconds"]
 
 
 @contextmanager

@@ -9,8 +9,9 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
+from sslbench.contracts.dataset import Dataset, ImageReader, MapReader, Split
+from sslbench.contracts.method import InputSpec
 from sslbench.errors import UserError
-from sslbench.hooks.contracts import Dataset, ImageReader, JudgedInput, MapReader, Split
 from sslbench.train.ahead import ahead
 from sslbench.train.randomness import Stream
 
@@ -20,7 +21,7 @@ VALIDATION_SHARE = 0.2
 
 
 @dataclass(frozen=True)
-class Judged:
+class Splits:
     """What one pretraining trains on and is judged on."""
 
     train: Split
@@ -36,9 +37,9 @@ class Judged:
     unlabelled: Split | None = None
 
     @property
-    def judged_input(self) -> JudgedInput:
+    def input_spec(self) -> InputSpec:
         """What encoders are given that do not say otherwise."""
-        return JudgedInput(self.image_size, self.mean, self.std)
+        return InputSpec(self.image_size, self.mean, self.std)
 
     @property
     def pretraining(self) -> Split:
@@ -76,16 +77,16 @@ def pick(split: Split, indices: Tensor) -> Split:
     )
 
 
-def judged(
+def make_splits(
     dataset: Dataset,
     *,
-    judge_on: Literal["test", "validation"],
+    evaluate_on: Literal["test", "validation"],
     train_images: int | None,
     image_size: int | None,
-) -> Judged:
+) -> Splits:
     """Splits as a suite wants them.
 
-    ``judge_on="validation"`` puts a fifth of the training split in the place of the test split, which then is
+    ``evaluate_on="validation"`` puts a fifth of the training split in the place of the test split, which then is
     not even read: hyper-parameters are chosen this way. ``train_images`` caps the training split with a fixed
     random subset; where the data set has images without labels to train on, these. ``image_size`` None means the data
     set's own.
@@ -93,7 +94,7 @@ def judged(
     train = dataset.split("train")
     notes: list[str] = []
     unlabelled = None if train.unlabelled is None else Split(train.unlabelled)
-    if judge_on == "validation":
+    if evaluate_on == "validation":
         kept, held = held_out(train)
         test, train = pick(train, held), pick(train, kept)
         notes.append(f"judged on {len(test):,} images held out of the training split")
@@ -105,7 +106,7 @@ def judged(
         notes.append(f"training on images without labels, judging {len(train):,} others that have them")
         unlabelled = capped(unlabelled, train_images, notes)
     # With a held-out part both splits carry the count of the one they were made of.
-    skipped = train.skipped + (test.skipped if judge_on == "test" else 0)
+    skipped = train.skipped + (test.skipped if evaluate_on == "test" else 0)
     if skipped:
         notes.append(f"{skipped} unreadable images left out")
     fewest = min(len(train), len(train if unlabelled is None else unlabelled))
@@ -114,7 +115,7 @@ def judged(
     if len(test) == 0:
         raise UserError("the split to judge on holds no image; at least 1 is needed")
     size = image_size or dataset.image_size
-    return Judged(train, test, len(dataset.classes), size, dataset.mean, dataset.std, tuple(notes), skipped, unlabelled)
+    return Splits(train, test, len(dataset.classes), size, dataset.mean, dataset.std, tuple(notes), skipped, unlabelled)
 
 
 def capped(split: Split, count: int | None, notes: list[str]) -> Split:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.optim import SGD, AdamW, Optimizer
 
-from sslbench.hooks.params import MethodParams
+from sslbench.contracts.params import MethodParams
 
 
 class Lars(Optimizer):

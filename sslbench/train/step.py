@@ -5,21 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from itertools import count
 from types import FunctionType, MethodType
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
-from sslbench.hooks.contracts import Masking, Progress
-from sslbench.hooks.params import MethodParams
-from sslbench.train.models import Method
+from sslbench.contracts.method import Method, Progress
 from sslbench.train.optimizers import base_rate, build_optimizer, set_rate, set_weight_decay
 from sslbench.train.precision import autocast
 from sslbench.train.randomness import Stream, seed_everything
 from sslbench.train.schedules import cosine, warmup_cosine
-
-if TYPE_CHECKING:
-    from sslbench.train.pretrain import Schedule
+from sslbench.train.task import LoopSettings, StepTask
 
 COMPILED = count()
 """numbers of the methods that this process has compiled"""
@@ -28,35 +23,25 @@ COMPILED = count()
 class TrainingStep:
     """The same step for a training and for a measurement of its speed."""
 
-    def __init__(
-        self,
-        method: Method,
-        params: MethodParams,
-        schedule: Schedule,
-        batch_size: int,
-        steps_per_epoch: int,
-        masking: Masking | None = None,
-        mask_ratio: float | None = None,
-    ) -> None:
-        self.method, self.params, self.schedule = method, params, schedule
-        self.masking, self.mask_ratio = masking, mask_ratio
-        self.steps_per_epoch = steps_per_epoch
+    def __init__(self, task: StepTask, settings: LoopSettings, batch_size: int, steps_per_epoch: int) -> None:
+        self.task, self.settings, self.steps_per_epoch = task, settings, steps_per_epoch
+        self.method = method = task.method
         # Convolutions follow the layout of their weights; channels last is faster on GPUs and for small images.
-        method.to(schedule.device).to(memory_format=torch.channels_last)
-        self.mask_stream = Stream(schedule.seed, "masks", schedule.device)
-        self.optimizer = build_optimizer(params, method.param_groups(params.weight_decay), batch_size)
-        self.floor = min(1.0, params.lr_end / base_rate(params, batch_size))
-        self.scaler = torch.amp.GradScaler(schedule.device.type, enabled=schedule.precision == "fp16")
-        self.forward = compiled(method, schedule.compile_mode) if schedule.compile else method
+        method.to(settings.device).to(memory_format=torch.channels_last)
+        self.mask_stream = Stream(settings.seed, "masks", settings.device)
+        self.optimizer = build_optimizer(task.params, method.param_groups(task.params.weight_decay), batch_size)
+        self.floor = min(1.0, task.params.lr_end / base_rate(task.params, batch_size))
+        self.scaler = torch.amp.GradScaler(settings.device.type, enabled=settings.precision == "fp16")
+        self.forward = compiled(method, settings.compile_mode) if settings.compile else method
         self.scalars: Mapping[str, Tensor] = {}
         """what the method logged at the last step"""
 
     def __call__(self, views: Sequence[Tensor], labels: Tensor | None, progress: Progress) -> Tensor:
         """The batch's loss, detached and on the device. ``views``: normalised; ``labels``: where the method has any."""
-        schedule, parts = self.schedule, self.schedule.accumulate
+        settings, parts = self.settings, self.settings.accumulate
         self._set_rates(progress)
         mask = self.mask(len(views[0]), progress.step)
-        seed_everything(schedule.seed, "model", progress.step)
+        seed_everything(settings.seed, "model", progress.step)
         self.optimizer.zero_grad(set_to_none=True)
         size = len(views[0]) // parts
         losses = []
@@ -77,31 +62,31 @@ class TrainingStep:
 
     def _backward(self, views: list[Tensor], mask: Tensor | None, labels: Tensor | None, progress: Progress) -> Tensor:
         """Gradients of one part of the batch, added up; its loss."""
-        schedule = self.schedule
+        settings = self.settings
         given = {} if labels is None else {"labels": labels}
-        with autocast(schedule.device, schedule.precision):
+        with autocast(settings.device, settings.precision):
             loss, scalars = self.forward(views, mask=mask, progress=progress, **given)
-        whole = loss if schedule.accumulate == 1 else loss / schedule.accumulate
+        whole = loss if settings.accumulate == 1 else loss / settings.accumulate
         self.scaler.scale(whole).backward()
         self.scalars = dict(scalars)
         return loss.detach()
 
     def mask(self, batch: int, step: int) -> Tensor | None:
         """bool ``[B, rows * cols]``, True = hidden; None for a method that masks nothing."""
-        if self.masking is None or self.method.mask_grid is None or self.mask_ratio is None:
+        if self.task.masking is None or self.method.mask_grid is None or self.task.mask_ratio is None:
             return None
-        return self.masking.sample(batch, self.method.mask_grid, self.mask_ratio, self.mask_stream.at(step))
+        return self.task.masking.sample(batch, self.method.mask_grid, self.task.mask_ratio, self.mask_stream.at(step))
 
     def _set_rates(self, progress: Progress) -> None:
         set_rate(self.optimizer, self._rate(progress))
-        if self.params.weight_decay_end is not None:
-            decay = cosine(self.params.weight_decay, self.params.weight_decay_end, progress.fraction)
+        if self.task.params.weight_decay_end is not None:
+            decay = cosine(self.task.params.weight_decay, self.task.params.weight_decay_end, progress.fraction)
             set_weight_decay(self.optimizer, decay)
 
     def _rate(self, progress: Progress) -> float:
-        if self.params.schedule == "epoch":
-            return warmup_cosine(progress.epoch, progress.epochs, self.params.warmup_epochs, self.floor)
-        warmup = self.params.warmup_epochs * self.steps_per_epoch
+        if self.task.params.schedule == "epoch":
+            return warmup_cosine(progress.epoch, progress.epochs, self.task.params.warmup_epochs, self.floor)
+        warmup = self.task.params.warmup_epochs * self.steps_per_epoch
         return warmup_cosine(progress.step, progress.total_steps, warmup, self.floor)
 
 

@@ -64,7 +64,7 @@ SMALL_VIT = "vit-tiny-small-image:dim=8,depth=1,heads=1"
     ],
 )
 def test_what_only_the_data_can_tell_fails_its_cell_before_the_first_step(capsys, monkeypatch, arguments, words):
-    monkeypatch.setattr("sslbench.train.pretrain.Pretraining._train_step", no_step)
+    monkeypatch.setattr("sslbench.train.trainer.Pretraining._train_step", no_step)
     code = call([*DIGITS, *arguments])
     (record,) = json.loads(capsys.readouterr().out)["records"]
     assert (code, record["status"]) == (1, "failed")

@@ -236,7 +236,7 @@ def test_suites_are_listed_with_their_sizes_and_printed_to_be_copied(capsys, tmp
     assert "--size small: " in out
     rows = json.loads(said(capsys, "suites", "--format", "json")[1])["suites"]
     assert [row["name"] for row in rows if row["command"] == "run"] == list(builtin_suites())
-    assert [row["name"] for row in rows if row["command"] == "speed"] == list(builtin_suites("speed_suites"))
+    assert [row["name"] for row in rows if row["command"] == "speed"] == list(builtin_suites("sslbench.speed"))
     assert all(row["summary"] and row["name"] in out for row in rows)
     assert max(map(len, out.splitlines())) <= 100
     assert said(capsys, "suites", "mae-speedup")[1].startswith('name = "mae-speedup"')

@@ -14,8 +14,8 @@ import torch
 from PIL import Image
 from safetensors.torch import save_file
 
+from sslbench.advise import recipe
 from sslbench.cli.main import call
-from sslbench.execute import recipe
 
 
 @pytest.fixture(autouse=True)
@@ -183,14 +183,14 @@ def test_a_mistake_is_one_line_and_exit_code_2(capsys, tmp_path, arguments, word
 def test_the_command_that_comes_next_is_one_that_can_be_run(capsys, photos, model, verdict):
     from pathlib import Path
 
-    from sslbench.execute.advice import Advice
-    from sslbench.execute.frozen import Model, Settings
+    from sslbench.advise.frozen import Model, Settings
+    from sslbench.advise.verdict import Advice
     from sslbench.hooks.registry import default_registry
     from sslbench.plan.single import model_reference
 
     registry = default_registry()
     settings = Settings("cpu", "fp32", Path("out"), download=True)
-    kitchen = recipe.Kitchen(Path("photos"), None, settings, registry, lambda event: None)
+    kitchen = recipe.RecipeRun(Path("photos"), None, settings, registry, lambda event: None)
     found = Model.found(model_reference("mine"), registry)
     name, command, *arguments = recipe.next_command(kitchen, Advice(verdict, "", ()), found, 20)
     assert (name, command) == ("sslbench", "run")
@@ -205,6 +205,6 @@ def test_the_command_that_comes_next_is_one_that_can_be_run(capsys, photos, mode
         assert {cell["evaluator"] for cell in cells} == {"fine-tune", "linear-probe"}
     else:
         settings = Settings("cpu", "fp32", Path("out"))
-        kitchen = recipe.Kitchen(Path("photos"), Path("labels.csv"), settings, registry, lambda event: None)
+        kitchen = recipe.RecipeRun(Path("photos"), Path("labels.csv"), settings, registry, lambda event: None)
         again = recipe.next_command(kitchen, Advice(verdict, "", ()), None, 20)
         assert again == ("sslbench", "recipe", "photos", "--labels", "labels.csv", "--download")

@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from sslbench.cli.progress import Display
-from sslbench.execute.executor import Event
+from sslbench.contracts.executor import Event
 
 NAME = "simclr affine digits convnet-small seed 0"
 SIGHT = {"epoch": 3, "epochs": 15, "step": 90, "total_steps": 660, "loss": 1.25, "images_per_second": 2081.0}

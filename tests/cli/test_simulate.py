@@ -151,7 +151,7 @@ BAD = """
 
     @hookimpl
     def sslbench_simulators():
-        return [SimulatorSpec(name="bad", summary=__doc__, params=SimulatorParams, build=Bad)]
+        return [SimulatorSpec(name="bad", summary=__doc__, params=SimulatorParams, build=lambda params, context: Bad(params))]
 """
 
 

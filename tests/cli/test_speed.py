@@ -17,7 +17,7 @@ TINY = (
 def elsewhere(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     chip = Ceilings("chip", 1, "2.14", {"fp32": 1e11}, 1e10, "2026-01-01T00:00:00+00:00", False)
-    monkeypatch.setattr("sslbench.execute.speed.ceilings", lambda device, processor, say: chip)
+    monkeypatch.setattr("sslbench.speed.run.ceilings", lambda device, processor, say: chip)
 
 
 def said(capsys, *arguments):

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 from scipy.stats import binomtest
 
-from sslbench.execute.advice import Figures, Share, decide
+from sslbench.advise.verdict import Figures, Share, decide
 
 USUAL = Figures("vits", Share(0.75, 400), 100, {20: 0.6, 50: 0.7}, Share(0.4, 400), Share(0.6, 400))
 

@@ -4,9 +4,9 @@ import shlex
 
 import pytest
 
+from sslbench.claims import tested as claims
+from sslbench.claims.tested import NOT_MEASURED, all_claims, negatives, pretext_loss, published, queue, speed_up
 from sslbench.cli.main import COMMANDS
-from sslbench.execute import claims
-from sslbench.execute.claims import NOT_MEASURED, all_claims, negatives, pretext_loss, published, queue, speed_up
 from sslbench.hooks.registry import Registry
 
 

@@ -5,16 +5,16 @@ import json
 import pytest
 import torch
 
-from sslbench.execute.executor import Evaluation, Work
-from sslbench.execute.measured import per_image
+from sslbench.contracts.evaluator import Metric
+from sslbench.contracts.executor import Evaluation, Work
+from sslbench.evaluate.metrics import per_image
 from sslbench.execute.worker import run_work
-from sslbench.hooks.contracts import Metric
 from sslbench.hooks.registry import Registry
 from sslbench.store.artifacts import pretraining_files, read_per_image
 from sslbench.train.checkpoint import load_tensors
 
 TRAINING = {"epochs": 3, "accumulate": 1, "batch_size": 64, "image_size": None, "train_images": 128}
-TRAINING |= {"judge_on": "validation", "device": "cpu", "precision": "fp32", "compile": False}
+TRAINING |= {"evaluate_on": "validation", "device": "cpu", "precision": "fp32", "compile": False}
 TRAINING |= {"time_limit": None, "checkpoint_every": 15.0}
 KNN = {"name": "knn", "params": {}, "code": "1"}
 PLUGIN = """
@@ -31,7 +31,7 @@ PLUGIN = """
     def sslbench_evaluators():
         return [
             EvaluatorSpec(
-                name="{name}", summary="x", build=lambda params: Odd(), uses_model=True, headline="odd", citation="x"
+                name="{name}", summary="x", build=lambda params, context: Odd(), uses_model=True, headline="odd", citation="x"
             )
         ]
 """

@@ -8,11 +8,12 @@ import pytest
 import torch
 from safetensors import safe_open
 
+from sslbench import BuildContext
+from sslbench.advise import embed
+from sslbench.advise.embed import check_file, embedded, write
+from sslbench.advise.folder import dataset_reference, reading_size
+from sslbench.advise.frozen import Frozen, Model, Settings
 from sslbench.errors import UserError
-from sslbench.execute import embed
-from sslbench.execute.embed import check_file, embedded, write
-from sslbench.execute.folder import dataset_reference, reading_size
-from sslbench.execute.frozen import Frozen, Model, Settings
 from sslbench.hooks.registry import Registry
 from sslbench.plan.reference import Reference, parse_reference
 from sslbench.plan.single import chosen, model_reference
@@ -44,12 +45,12 @@ def test_every_image_is_a_row_with_its_path_label_and_split(features, photos):
 def test_the_features_are_those_of_the_encoder_on_the_view_for_judging(features, exported):
     from PIL import Image
 
-    from sslbench.hooks.contracts import JudgedInput
-    from sslbench.train.views import JudgingView
+    from sslbench.contracts.method import InputSpec
+    from sslbench.evaluate.view import EvaluationView
 
     spec = REGISTRY.get("method", "pretrained")
-    method = spec.build(spec.params(path=str(exported)), backbone=None, image_size=8, mask_ratio=None).eval()
-    view = JudgingView(JudgedInput(16, (0.5,) * 3, (0.25,) * 3, 0.8, "bicubic"), "cpu")
+    method = spec.build(spec.params(path=str(exported)), BuildContext(image_size=8)).eval()
+    view = EvaluationView(InputSpec(16, (0.5,) * 3, (0.25,) * 3, 0.8, "bicubic"), "cpu")
     for row in (0, 35):
         image = Image.open(features.paths[row]).resize((20, 20), Image.Resampling.BILINEAR)
         pixels = torch.from_numpy(np.asarray(image).copy()).permute(2, 0, 1)[None]

@@ -9,14 +9,16 @@ import timm
 import torch
 from safetensors.torch import load_file
 
+from sslbench import BuildContext
+from sslbench.advise.export import export
+from sslbench.contracts.executor import Work
 from sslbench.errors import UserError
-from sslbench.execute.built import build_method
-from sslbench.execute.executor import Work
-from sslbench.execute.export import export
-from sslbench.execute.scheduler import Request, run
+from sslbench.execute.request import Request
+from sslbench.execute.scheduler import run
 from sslbench.hooks.registry import Registry
 from sslbench.plan.suite import RawSuite
 from sslbench.store.artifacts import pretraining_files
+from sslbench.train.build import build_method
 from sslbench.train.checkpoint import load_tensors
 
 REGISTRY = Registry()
@@ -33,7 +35,7 @@ SUITE = {
         "epochs": 1,
         "batch_size": 32,
         "train_images": 64,
-        "judge_on": "validation",
+        "evaluate_on": "validation",
         "device": "cpu",
         "preset": "quick",
     },
@@ -87,7 +89,7 @@ def test_plain_timm_loads_the_vision_transformer(results, tmp_path):
     assert (written.features, written.what) == (24, "simclr affine vit-tiny-small-image digits seed 0")
     assert written.ways[1].startswith("in timm: timm.create_model('local-dir:")
     spec = REGISTRY.get("method", "pretrained")
-    ours = spec.build(spec.params(path=str(tmp_path / "model")), backbone=None, image_size=8, mask_ratio=None)
+    ours = spec.build(spec.params(path=str(tmp_path / "model")), BuildContext(image_size=8))
     images = torch.randn(4, 3, 8, 8)
     with torch.no_grad():
         expected = ours.encoder.eval()(images)

@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 RUN = "-b convnet-small:width=4 -e knn -e linear-probe --epochs 6 --seeds 0,1".split()
-SETTINGS = "--set checkpoint_every=0.02 --set judge_on=validation".split()
+SETTINGS = "--set checkpoint_every=0.02 --set evaluate_on=validation".split()
 
 
 def start(folder, out, *extra, methods=("-m", "simclr")):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from sslbench.execute.executor import Evaluation, Work
+from sslbench.contracts.executor import Evaluation, Work
 from sslbench.execute.worker import run_work
 from sslbench.hooks.registry import Registry
 
@@ -15,7 +15,7 @@ TRAINING = {
     "batch_size": 64,
     "image_size": None,
     "train_images": 128,
-    "judge_on": "validation",
+    "evaluate_on": "validation",
     "device": "cpu",
     "precision": "fp32",
     "compile": False,
@@ -61,7 +61,7 @@ JUDGES = """
     @hookimpl
     def sslbench_evaluators():
         return [
-            EvaluatorSpec(name=name, summary=__doc__, build=lambda params, make=make: make(), uses_model=uses,
+            EvaluatorSpec(name=name, summary=__doc__, build=lambda params, context, make=make: make(), uses_model=uses,
                           headline=headline)
             for name, make, uses, headline in [
                 ("honest", Honest, True, "difference"),

@@ -5,7 +5,7 @@ import shutil
 
 import pytest
 
-from sslbench.execute.models import available
+from sslbench.advise.models import available
 from sslbench.hooks.registry import Registry
 
 REGISTRY = Registry()
@@ -56,6 +56,6 @@ def test_exported_folders_are_told_from_others_and_the_newest_is_first(tmp_path,
     (tmp_path / "broken/config.json").write_text("{")
     shutil.copytree(exported, tmp_path / "bare")
     (tmp_path / "bare/model.safetensors").unlink()
-    from sslbench.execute.models import exported as find
+    from sslbench.advise.models import exported as find
 
     assert find(tmp_path) == [tmp_path / "new", tmp_path / "old"]

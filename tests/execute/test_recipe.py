@@ -8,11 +8,12 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from sslbench import BuildContext
+from sslbench.advise import recipe as module
+from sslbench.advise.frozen import Settings
+from sslbench.advise.head import predict, read_head
+from sslbench.advise.recipe import Row, choose, recipe
 from sslbench.errors import UserError
-from sslbench.execute import recipe as module
-from sslbench.execute.frozen import Settings
-from sslbench.execute.head import predict, read_head
-from sslbench.execute.recipe import Row, choose, recipe
 from sslbench.hooks.registry import Registry
 from sslbench.plan.single import model_reference
 from sslbench.store.results import ResultsStore
@@ -87,7 +88,7 @@ def test_the_head_labels_the_judged_images_as_the_probe_did(photos, exported, tm
 
 def judged_paths(photos):
     spec = REGISTRY.get("dataset", "imagefolder")
-    return spec.build(spec.params(root=str(photos), size=20), download=False).split("test").paths
+    return spec.build(spec.params(root=str(photos), size=20), BuildContext()).split("test").paths
 
 
 def test_a_head_whose_model_changed_is_refused(photos, exported, tmp_path):
@@ -154,7 +155,7 @@ def test_what_is_odd_about_a_folder_is_told(photos, exported, tmp_path):
 
 def judged_paths_without_broken(photos):
     spec = REGISTRY.get("dataset", "imagefolder")
-    found = spec.build(spec.params(root=str(photos), size=20, on_error="skip"), download=False)
+    found = spec.build(spec.params(root=str(photos), size=20, on_error="skip"), BuildContext())
     return next(path for path in found.split("test").paths if "red" in path)
 
 

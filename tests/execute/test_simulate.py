@@ -3,11 +3,11 @@ from __future__ import annotations
 import pytest
 
 from sslbench import UserError
-from sslbench.execute.simulate import finite, simulate
+from sslbench.claims.simulate import finite, simulate
 
 OTHER = """
     '''A simulator of somebody else's.'''
-    from sslbench import SimulationResult, SimulatorParams, SimulatorSpec, hookimpl, judge_claim, param
+    from sslbench import SimulationResult, SimulatorParams, SimulatorSpec, hookimpl, check_claim, param
 
     class Params(SimulatorParams):
         size: int = param(3, "of it", ge=1)
@@ -18,12 +18,12 @@ OTHER = """
 
         def run(self, seed):
             rows = [{"seed": seed, "value": float("nan")}]
-            claim = judge_claim("it is so", "me", "yes", {s: s % 2 == 0 for s in range(seed, seed + 2)})
+            claim = check_claim("it is so", "me", "yes", {s: s % 2 == 0 for s in range(seed, seed + 2)})
             return SimulationResult({"rows": rows}, [claim], advice="Do it.")
 
     @hookimpl
     def sslbench_simulators():
-        return [SimulatorSpec(name="other", summary=__doc__, params=Params, build=Other)]
+        return [SimulatorSpec(name="other", summary=__doc__, params=Params, build=lambda params, context: Other(params))]
 """
 
 

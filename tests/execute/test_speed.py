@@ -10,16 +10,16 @@ import pytest
 import torch
 
 from sslbench.errors import UserError
-from sslbench.execute import speed as module
-from sslbench.execute import speed_bench
-from sslbench.execute.speed import SpeedRequest, grouped, prepare, speed
-from sslbench.execute.speed_record import verdict
 from sslbench.hooks.registry import Registry
 from sslbench.measure.ceilings import Ceilings
 from sslbench.measure.comparison import Comparison
 from sslbench.measure.timing import Timing, WarmUp
-from sslbench.plan.speed_rows import Pair, SpeedPlan
-from sslbench.plan.speed_suite import Expected
+from sslbench.speed import bench as speed_bench
+from sslbench.speed import run as module
+from sslbench.speed.record import verdict
+from sslbench.speed.rows import Pair, SpeedPlan
+from sslbench.speed.run import SpeedRequest, grouped, prepare, speed
+from sslbench.speed.suite import Expected
 from sslbench.store.results import ResultsStore
 
 SUITE = """

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from sslbench.advise.frozen import Settings
+from sslbench.advise.survey import survey
 from sslbench.errors import UserError
-from sslbench.execute.frozen import Settings
-from sslbench.execute.survey import survey
 from sslbench.hooks.registry import Registry
 from sslbench.plan.single import model_reference
 

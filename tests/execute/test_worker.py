@@ -6,13 +6,13 @@ import shutil
 import pytest
 import torch
 
+from sslbench.contracts.evaluator import Metric
+from sslbench.contracts.executor import Evaluation, Work
 from sslbench.errors import Diverged, TimeLimit, UserError
+from sslbench.evaluate.metrics import described_metric
 from sslbench.execute import built, outcome
-from sslbench.execute.executor import Evaluation, Work
 from sslbench.execute.failure import reason_of, status_of
-from sslbench.execute.measured import described_metric
 from sslbench.execute.worker import run_work
-from sslbench.hooks.contracts import Metric
 from sslbench.train.checkpoint import load_tensors, save_tensors
 
 TRAINING = {
@@ -21,7 +21,7 @@ TRAINING = {
     "batch_size": 64,
     "image_size": None,
     "train_images": 128,
-    "judge_on": "validation",
+    "evaluate_on": "validation",
     "device": "cpu",
     "precision": "fp32",
     "compile": False,
@@ -78,7 +78,7 @@ def test_what_is_trained_and_extracted_is_not_done_again(tmp_path):
 def test_evaluators_say_the_same_of_features_from_the_cache_and_of_fresh_ones(tmp_path):
     shapes = {"name": "shapes", "params": {"train_images": 160, "test_images": 60, "image_size": 16}}
     evaluators = ("knn", "linear-probe", "few-label", "retrieval", "invariance", "label-free")
-    piece = work(tmp_path, "random-init", evaluators, {"judge_on": "test"}, dataset=shapes)
+    piece = work(tmp_path, "random-init", evaluators, {"evaluate_on": "test"}, dataset=shapes)
     fresh, events = run(piece)
     assert "extracting features" in stages(events)
     cached, events = run(piece)

@@ -2,11 +2,11 @@ from __future__ import annotations
 
 import pytest
 
-from sslbench import Claim, across_seeds, judge_claim
+from sslbench import Claim, across_seeds, check_claim
 
 
-def judged(outcomes, measured=""):
-    return judge_claim("it is so", "a paper", "what is tested", outcomes, measured)
+def make_splits(outcomes, measured=""):
+    return check_claim("it is so", "a paper", "what is tested", outcomes, measured)
 
 
 @pytest.mark.parametrize(
@@ -21,24 +21,24 @@ def judged(outcomes, measured=""):
     ],
 )
 def test_a_verdict_needs_every_seed(outcomes, verdict, shares):
-    claim = judged(outcomes)
+    claim = make_splits(outcomes)
     assert claim == Claim("it is so", "a paper", "what is tested", shares, verdict, tuple(outcomes))
 
 
 def test_the_shares_follow_what_was_measured():
-    assert judged({0: True}, "0.9").measured == "0.9; true on 1 of 1 seeds"
+    assert make_splits({0: True}, "0.9").measured == "0.9; true on 1 of 1 seeds"
 
 
 def test_numpy_truth_is_truth():
     import numpy as np
 
-    assert judged({0: np.bool_(True)}).verdict == "holds"
-    assert judged({0: np.bool_(False)}).verdict == "fails"
+    assert make_splits({0: np.bool_(True)}).verdict == "holds"
+    assert make_splits({0: np.bool_(False)}).verdict == "fails"
 
 
 def test_without_a_seed_there_is_no_verdict():
     with pytest.raises(ValueError, match="no seed to judge by: 'it is so'"):
-        judged({})
+        make_splits({})
 
 
 @pytest.mark.parametrize(

@@ -2,8 +2,9 @@ from __future__ import annotations
 
 import pytest
 
+from sslbench.contracts.masking import masked_count
+from sslbench.contracts.method import Progress
 from sslbench.errors import UserError
-from sslbench.hooks.contracts import Progress, hidden_count
 
 
 @pytest.mark.parametrize(
@@ -11,14 +12,14 @@ from sslbench.hooks.contracts import Progress, hidden_count
     [(64, 0.75, 48), (196, 0.75, 147), (100, 0.9, 90), (10, 0.9, 9), (7, 0.5, 4)],
 )
 def test_visible_patches_are_the_whole_part(patches, ratio, hidden):
-    assert hidden_count(patches, ratio) == hidden
+    assert masked_count(patches, ratio) == hidden
 
 
 @pytest.mark.parametrize(("patches", "ratio"), [(4, 0.9), (4, 0.0), (1, 0.5)])
 def test_a_ratio_that_leaves_nothing_visible_or_hidden_is_an_error(patches, ratio):
     words = f"mask ratio = {ratio:g} leaves . of {patches} patches visible; at least one must be visible and one hidden"
     with pytest.raises(UserError, match=words):
-        hidden_count(patches, ratio)
+        masked_count(patches, ratio)
 
 
 def test_progress_runs_from_zero_towards_one():

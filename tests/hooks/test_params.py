@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from sslbench.hooks.params import Params, param, resolve
+from sslbench.contracts.params import Params, param
+from sslbench.hooks.params import resolve
 
 
 class Example(Params):

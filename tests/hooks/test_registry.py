@@ -13,7 +13,7 @@ from sslbench import MaskingSpec, hookimpl
 
 @hookimpl
 def sslbench_maskings():
-    return [MaskingSpec(name="mine", summary="A masking.", build=lambda params: None)]
+    return [MaskingSpec(name="mine", summary="A masking.", build=lambda params, context: None)]
 '''
 
 

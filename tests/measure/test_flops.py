@@ -3,10 +3,11 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from sslbench.hooks.contracts import ViewRequest
+from sslbench import BuildContext
+from sslbench.contracts.augmentation import ViewRequest
+from sslbench.contracts.method import Method
 from sslbench.hooks.registry import Registry
 from sslbench.measure.flops import step_flops_per_image
-from sslbench.train.models import Method
 
 
 class OneLayer(Method):
@@ -55,9 +56,9 @@ def test_hidden_patches_cost_the_encoder_nothing():
     for ratio in (0.25, 0.75):
         method = spec.build(
             spec.params(decoder_dim=16, decoder_depth=1, decoder_heads=2),
-            backbone=vit.build(vit.params(dim=48, depth=4), image_size=16),
-            image_size=16,
-            mask_ratio=ratio,
+            BuildContext(
+                backbone=vit.build(vit.params(dim=48, depth=4), image_size=16), image_size=16, mask_ratio=ratio
+            ),
         )
         counted[ratio] = step_flops_per_image(method, 4, ratio)
     assert counted[0.75] < counted[0.25]

@@ -5,11 +5,11 @@ from dataclasses import replace
 
 import pytest
 
+from sslbench.contracts.evaluator import EvaluatorSpec
 from sslbench.errors import UserError
-from sslbench.hooks.kinds import EvaluatorSpec
 from sslbench.hooks.registry import Registry
-from sslbench.plan.expand import Overrides, expand, resolve_suite, senseless, unjudgeable
-from sslbench.plan.graph import make_plan
+from sslbench.plan.expand import Overrides, expand, incompatible, incompatible_evaluator, resolve_suite
+from sslbench.plan.plan import make_plan
 from sslbench.plan.suite import RawSuite, read_suite
 
 
@@ -84,7 +84,7 @@ def test_keys_do_not_depend_on_order_or_on_how_parameters_are_written(registry):
 
 
 @pytest.mark.parametrize(
-    "change", [{"epochs": 41}, {"batch_size": 64}, {"judge_on": "validation"}, {"precision": "bf16"}]
+    "change", [{"epochs": 41}, {"batch_size": 64}, {"evaluate_on": "validation"}, {"precision": "bf16"}]
 )
 def test_what_shapes_a_result_changes_the_key(registry, change):
     axes = {**AXES, "method": ["simclr"]}
@@ -298,8 +298,8 @@ def test_a_method_that_trains_on_labels_is_skipped_where_there_are_none(registry
     (method,) = suite_of(registry, {**AXES, "method": ["supervised"]}).axes["method"]
     (dataset,) = suite_of(registry).axes["dataset"]
     bare = replace(dataset, spec=replace(dataset.spec, provides=frozenset()))
-    assert senseless(method, None, dataset) is None
-    assert senseless(method, None, bare) == f"supervised trains on labels; data set {dataset.name} has none"
+    assert incompatible(method, None, dataset) is None
+    assert incompatible(method, None, bare) == f"supervised trains on labels; data set {dataset.name} has none"
 
 
 def reason_for(registry, evaluator, method="random-init", dataset="digits", backbone="convnet-small"):
@@ -326,7 +326,7 @@ def needy(registry, monkeypatch):
     """The registry, with evaluators of each need."""
     get = registry.get
     made = {
-        name: EvaluatorSpec(name=name, summary="Needy.", build=lambda params: None, needs=frozenset(needs))
+        name: EvaluatorSpec(name=name, summary="Needy.", build=lambda params, context: None, needs=frozenset(needs))
         for name, (needs, _) in NEEDY.items()
     }
     monkeypatch.setattr(registry, "get", lambda kind, name: made.get(name) or get(kind, name))
@@ -363,5 +363,5 @@ def test_what_a_data_set_provides_may_depend_on_its_parameters(needy):
     spec = replace(shared.dataset.spec, provides=provides)
     other = replace(shared, dataset=replace(shared.dataset, spec=spec))
     (judge,) = suite_of(needy, {**AXES, "evaluator": ["needs-map"]}).axes["evaluator"]
-    assert unjudgeable(judge, other) == "needs-map needs tokens; random-init on convnet-small has none"
+    assert incompatible_evaluator(judge, other) == "needs-map needs tokens; random-init on convnet-small has none"
     assert asked == [shared.dataset.params]

@@ -4,9 +4,9 @@ import pytest
 
 from sslbench.errors import UserError
 from sslbench.hooks.registry import Registry
-from sslbench.plan.speed_rows import plan_speed
-from sslbench.plan.speed_suite import SpeedFile, read_speed_suite
 from sslbench.plan.suite import RawSuite
+from sslbench.speed.rows import plan_speed
+from sslbench.speed.suite import SpeedFile, read_speed_suite
 
 REGISTRY = Registry()
 AXES = {

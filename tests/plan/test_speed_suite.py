@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 
 from sslbench.errors import UserError
-from sslbench.plan.speed_suite import COMPILING, SpeedSettings, read_speed_suite
 from sslbench.plan.suite import builtin_suites
+from sslbench.speed.suite import COMPILING, SpeedSettings, read_speed_suite
 
 
 def written(tmp_path, text):
@@ -14,7 +14,7 @@ def written(tmp_path, text):
 
 
 def test_speed_suites_and_suites_are_apart():
-    assert "mae-speedup" in builtin_suites("speed_suites")
+    assert "mae-speedup" in builtin_suites("sslbench.speed")
     assert "mae-speedup" not in builtin_suites()
     with pytest.raises(
         UserError, match=r"unknown suite 'mae-speedupp'; did you mean 'mae-speedup'\? \(built in: mae-speedup"
@@ -22,7 +22,7 @@ def test_speed_suites_and_suites_are_apart():
         read_speed_suite("mae-speedupp", {})
 
 
-@pytest.mark.parametrize("name", builtin_suites("speed_suites"))
+@pytest.mark.parametrize("name", builtin_suites("sslbench.speed"))
 def test_the_built_in_ones_are_without_mistakes(name):
     _, layout = read_speed_suite(name, {})
     assert layout.name == name

@@ -6,9 +6,9 @@ import random
 
 import pytest
 
-TRAINING = {"epochs": 20, "batch_size": 128, "image_size": None, "train_images": 10000, "judge_on": "test"}
+TRAINING = {"epochs": 20, "batch_size": 128, "image_size": None, "train_images": 10000, "evaluate_on": "test"}
 TRAINING |= {"precision": "fp32", "compile": False, "device": "cpu"}
-UNTRAINED = {key: TRAINING[key] for key in ("image_size", "train_images", "judge_on", "precision", "device")}
+UNTRAINED = {key: TRAINING[key] for key in ("image_size", "train_images", "evaluate_on", "precision", "device")}
 SPEED = ("seconds", "images_per_second", "step_ms_median", "step_ms_iqr", "data_wait_share", "peak_memory_bytes")
 SPEED += ("flops_per_image", "final_loss")
 

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from sslbench.errors import UserError
-from sslbench.report.compare import compare
-from sslbench.report.comparisons import WIDTH, render_comparison
-from sslbench.report.sides import Side, load_side
+from sslbench.report.compare.comparison import compare
+from sslbench.report.compare.sides import Side, load_side
+from sslbench.report.compare.table import WIDTH, render_comparison
 from sslbench.store.results import ResultsStore
 
 NOISE = np.random.default_rng(0).normal(0, 0.3, (2, 200))

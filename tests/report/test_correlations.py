@@ -4,7 +4,7 @@ import pytest
 from scipy import stats
 
 from sslbench.report.aggregate import aggregate
-from sslbench.report.correlations import correlations
+from sslbench.report.sections.correlations import correlations
 from sslbench.report.view import View
 
 LOSS = (5.0, 4.0, 6.0, 3.0, 2.0)

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from sslbench.report.aggregate import aggregate
-from sslbench.report.curves import curves
+from sslbench.report.sections.curves import curves
 from sslbench.report.tables import render
 from sslbench.report.view import View
 

@@ -5,8 +5,8 @@ import importlib.util
 import pytest
 
 from sslbench import UserError
-from sslbench.report import drawings
-from sslbench.report.drawings import check_drawing, save_figures
+from sslbench.claims import figures as drawings
+from sslbench.claims.figures import check_drawing, save_figures
 
 
 def line():

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from sslbench.report.figures import decimals, fixed, listed, median_and_iqr, percent, three_digits
+from sslbench.report.numbers import decimals, fixed, listed, median_and_iqr, percent, three_digits
 
 
 @pytest.mark.parametrize(

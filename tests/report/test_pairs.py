@@ -6,7 +6,7 @@ from safetensors.numpy import save_file
 from scipy import stats
 
 from sslbench.report.aggregate import aggregate
-from sslbench.report.pairs import pairs
+from sslbench.report.sections.pairs import pairs
 from sslbench.report.view import View
 from sslbench.store.artifacts import pretraining_files
 
@@ -93,11 +93,11 @@ def test_images_of_another_number_or_without_a_value_are_not_paired(record, tmp_
 
 
 def test_what_was_judged_on_other_images_is_left_out(record, tmp_path):
-    other = {**record()["params"]["training"], "judge_on": "validation"}
+    other = {**record()["params"]["training"], "evaluate_on": "validation"}
     records = [record("a", metrics={"m": 0.9}), record("b", metrics={"m": 0.5}, params={"training": other})]
     records.append(record("c", metrics={"m": 0.4}))
     rows, section = found(records, tmp_path)
-    assert list(rows) == ["c judge_on=test"]
+    assert list(rows) == ["c evaluate_on=test"]
     assert "1 left out: judged on other images than the best" in section.notes
 
 

@@ -4,7 +4,7 @@ import re
 
 from sslbench.hooks.registry import Registry
 from sslbench.report.aggregate import aggregate
-from sslbench.report.published import published, published_figures
+from sslbench.report.sections.published import published, published_figures
 from sslbench.report.view import View
 
 KEYS = {"cite", "dataset", "evaluator", "protocol", "epoch", "method", "network", "top1"}

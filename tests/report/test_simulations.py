@@ -5,9 +5,9 @@ import json
 import pytest
 
 from sslbench import Claim, SimulationResult
-from sslbench.execute.simulate import Simulation
-from sslbench.report.claims import render_claims
-from sslbench.report.simulations import WIDTH, render_json, render_simulation, table, tally
+from sslbench.claims.simulate import Simulation
+from sslbench.claims.simulation_text import WIDTH, render_json, render_simulation, table, tally
+from sslbench.claims.table import render_claims
 
 CLAIMS = [
     Claim("the sky is blue", "a poem", "blue", "460 nm; true on 2 of 2 seeds", "holds", (1, 2)),

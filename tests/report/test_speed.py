@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from sslbench.report.speed import is_speed, render_speed
+from sslbench.speed.table import is_speed, render_speed
 
 
 def ratio(cell, names=("full",), **more):

@@ -4,7 +4,7 @@ import pytest
 from scipy import stats
 
 from sslbench.report.aggregate import aggregate
-from sslbench.report.spread import statistics
+from sslbench.report.sections.spread import statistics
 from sslbench.report.view import View
 
 

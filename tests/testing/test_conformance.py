@@ -7,13 +7,16 @@ from dataclasses import replace
 import pytest
 import torch
 
+from sslbench.contracts.augmentation import AugmentationSpec, ViewRequest
+from sslbench.contracts.backbone import BackboneSpec
+from sslbench.contracts.dataset import DatasetSpec
+from sslbench.contracts.evaluator import EvaluatorSpec, Metric
+from sslbench.contracts.masking import MaskingSpec, masked_count
+from sslbench.contracts.method import Method, MethodSpec
 from sslbench.hooks.catalogue import Catalogue
-from sslbench.hooks.contracts import Metric, ViewRequest, hidden_count
-from sslbench.hooks.kinds import AugmentationSpec, BackboneSpec, DatasetSpec, EvaluatorSpec, MaskingSpec, MethodSpec
 from sslbench.hooks.registry import Registry
 from sslbench.testing.conformance import problems
-from sslbench.testing.fakes import TinyBackbone, TinyDataset, TinyPainter, TinyTokenBackbone
-from sslbench.train.models import Method
+from sslbench.testing.fakes import TinyBackbone, TinyDataset, TinyReconstructor, TinyTokenBackbone
 
 REGISTRY = Registry()
 GIVEN = {
@@ -59,7 +62,7 @@ class Augmentation:
 
 
 def augmentation(make):
-    return AugmentationSpec(name="a", summary="An a.", build=lambda params: Augmentation(make))
+    return AugmentationSpec(name="a", summary="An a.", build=lambda params, context: Augmentation(make))
 
 
 @pytest.mark.parametrize(
@@ -82,7 +85,7 @@ class Masking:
 
 
 def test_a_masking_with_uneven_counts_is_told():
-    spec = MaskingSpec(name="m", summary="An m.", build=lambda params: Masking())
+    spec = MaskingSpec(name="m", summary="An m.", build=lambda params, context: Masking())
     assert any("patches, not 4 in every row" in line for line in problems(spec))
 
 
@@ -122,9 +125,9 @@ def test_a_masking_that_forgets_the_device_is_told():
     class Forgetful:
         def sample(self, batch, grid, ratio, generator):
             ranks = torch.rand(batch, grid[0] * grid[1], generator=generator).argsort(dim=1)
-            return ranks < hidden_count(grid[0] * grid[1], ratio)
+            return ranks < masked_count(grid[0] * grid[1], ratio)
 
-    spec = MaskingSpec(name="m", summary="An m.", build=lambda params: Forgetful())
+    spec = MaskingSpec(name="m", summary="An m.", build=lambda params, context: Forgetful())
     assert problems(spec) == ["masking 'm': sample on a GPU: it answered on the CPU"]
 
 
@@ -135,7 +138,7 @@ class Constant:
 
 
 def test_a_wrong_evaluator_is_told_what_is_wrong():
-    spec = EvaluatorSpec(name="e", summary="An e.", build=lambda params: Constant())
+    spec = EvaluatorSpec(name="e", summary="An e.", build=lambda params, context: Constant())
     found = "\n".join(problems(spec))
     assert "c is nan; what cannot be measured is None" in found
     assert "it changed the features" in found
@@ -160,7 +163,7 @@ class Detached(Method):
 
 
 def test_a_method_whose_encoder_learns_nothing_is_told():
-    spec = MethodSpec(name="d", summary="A d.", build=lambda params, **context: Detached())
+    spec = MethodSpec(name="d", summary="A d.", build=lambda params, context: Detached())
     assert problems(spec) == ["method 'd': a step of the optimizer does not change the encoder: no gradient reaches it"]
 
 
@@ -177,7 +180,7 @@ class Attached(Detached):
 
 @no_gpu
 def test_a_method_that_leaves_a_tensor_behind_is_told():
-    spec = MethodSpec(name="q", summary="A q.", build=lambda params, **context: Attached())
+    spec = MethodSpec(name="q", summary="A q.", build=lambda params, context: Attached())
     (line,) = problems(spec)
     assert line.startswith("method 'q': forward on a GPU: Expected all tensors to be on the same device")
 
@@ -202,7 +205,9 @@ class Square(TinyTokenBackbone):
 )
 def test_wrong_attention_is_told(make, words):
     provides = frozenset({"tokens", "attention"})
-    spec = BackboneSpec(name="x", summary="s", build=lambda params, image_size: make(image_size), provides=provides)
+    spec = BackboneSpec(
+        name="x", summary="s", build=lambda params, context: make(context.image_size), provides=provides
+    )
     assert problems(spec) == words
 
 
@@ -221,7 +226,7 @@ def test_a_data_set_with_wrong_factors_and_maps_is_told():
     spec = DatasetSpec(
         name="d",
         summary="A d.",
-        build=lambda params, *, download: Data(),
+        build=lambda params, context: Data(),
         fingerprint=lambda params: "1",
         provides=frozenset({"labels", "depth"}),
     )
@@ -237,13 +242,13 @@ def test_a_data_set_with_wrong_factors_and_maps_is_told():
 
 
 def test_names_and_summaries_are_checked():
-    spec = MaskingSpec(name="My Masking", summary="two\nlines", build=lambda params: Masking())
+    spec = MaskingSpec(name="My Masking", summary="two\nlines", build=lambda params, context: Masking())
     found = "\n".join(problems(spec))
     assert "must be lower-case" in found
     assert "summary must be one line" in found
 
 
-class Painter(TinyPainter):
+class Painter(TinyReconstructor):
     def __init__(self, paint):
         super().__init__(16)
         self.paint = paint
@@ -263,7 +268,7 @@ def test_wrong_paint_is_told(paint, words):
     spec = MethodSpec(
         name="p",
         summary="A p.",
-        build=lambda params, **context: Painter(paint),
+        build=lambda params, context: Painter(paint),
         needs=frozenset({"tokens"}),
         provides=frozenset({"reconstruction"}),
         trains=False,
@@ -275,7 +280,7 @@ def test_the_small_painter_keeps_the_contract():
     spec = MethodSpec(
         name="p",
         summary="A p.",
-        build=lambda params, **context: TinyPainter(16),
+        build=lambda params, context: TinyReconstructor(16),
         provides=frozenset({"reconstruction"}),
         trains=False,
     )

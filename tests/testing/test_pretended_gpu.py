@@ -8,13 +8,14 @@ import torch
 from torch import nn
 from torch.optim import SGD
 
-from sslbench.hooks.contracts import Progress
+from sslbench import BuildContext
+from sslbench.contracts.method import Progress
 from sslbench.hooks.params import resolve
 from sslbench.hooks.registry import Registry
+from sslbench.speed.synthetic_step import EPOCHS, STEPS_PER_EPOCH, resident
 from sslbench.testing.pretended_gpu import DEVICE, MIXED, WAITS, PretendedGenerator, PretendedGpu
 from sslbench.train import optimizers
-from sslbench.train.pretrain import Schedule
-from sslbench.train.resident import EPOCHS, STEPS_PER_EPOCH, resident
+from sslbench.train.trainer import LoopSettings
 
 pytestmark = pytest.mark.skipif(torch.cuda.is_available(), reason="a GPU that is there needs no pretending")
 REGISTRY = Registry()
@@ -28,7 +29,7 @@ def params_of(spec, **given):
 
 def built(kind, name, given=None, **context):
     spec = REGISTRY.get(kind, name)
-    return spec.build(params_of(spec, **(given or {})), **context)
+    return spec.build(params_of(spec, **(given or {})), BuildContext(**context))
 
 
 def test_tensors_of_two_devices_may_not_meet():
@@ -135,7 +136,7 @@ def train(monkeypatch):
         monkeypatch.setattr(optimizers, "SGD", lambda *args, fused, **kwargs: SGD(*args, **kwargs))
         with PretendedGpu() as gpu:
             gpu.take(method)
-            schedule = Schedule(EPOCHS, 8, 0, DEVICE, accumulate=accumulate)
+            schedule = LoopSettings(EPOCHS, 8, 0, DEVICE, accumulate=accumulate)
             params = params_of(spec, **(given or {}))
             one = resident(method, params, schedule, masking, context["mask_ratio"], spec.uses_labels)
             for number in range(2):

@@ -8,12 +8,13 @@ from pathlib import Path
 
 import torch
 
+from sslbench import BuildContext
 from sslbench.hooks.registry import Registry
 from sslbench.testing.fakes import TinyBackbone, TinyDataset
 from sslbench.train.checkpoint import save_tensors, training_state
-from sslbench.train.data import judged
-from sslbench.train.pretrain import Pretraining, Schedule
+from sslbench.train.data import make_splits
 from sslbench.train.randomness import seed_everything
+from sslbench.train.trainer import LoopSettings
 
 REGISTRY = Registry()
 EPOCHS, BATCH, IMAGES = 3, 16, 32
@@ -33,19 +34,19 @@ class Killed(Exception):
     pass
 
 
-def pretraining(name: str, checkpoint: Path | None, seen: list[str]) -> Pretraining:
+def pretraining(name: str, checkpoint: Path | None, seen: list[str]) -> Trainer:
     """A real method on a tiny backbone, which notes a digest of every view and mask it is given."""
     spec = REGISTRY.get("method", name)
     params = spec.params(**{**spec.presets.get("quick", {}), **GIVEN.get(name, {})})
-    data = judged(TinyDataset(IMAGES), judge_on="test", train_images=None, image_size=8)
+    data = make_splits(TinyDataset(IMAGES), evaluate_on="test", train_images=None, image_size=8)
     seed_everything(0, "init")
     backbone = TinyBackbone()
     if "tokens" in spec.needs or name == "dino":
         tokens = REGISTRY.get("backbone", "vit-tiny-small-image")
-        backbone = tokens.build(tokens.params(dim=24, depth=2, heads=2, patch_size=2), image_size=8)
+        backbone = tokens.build(tokens.params(dim=24, depth=2, heads=2, patch_size=2), BuildContext(image_size=8))
     ratio = 0.75 if "masking" in spec.uses else None
     context = {"classes": data.classes} if spec.uses_labels else {}
-    method = spec.build(params, backbone=backbone, image_size=8, mask_ratio=ratio, **context)
+    method = spec.build(params, BuildContext(backbone=backbone, image_size=8, mask_ratio=ratio, **context))
     views, masking = REGISTRY.get("augmentation", "simclr"), REGISTRY.get("masking", "random")
 
     def note(module, args, given):
@@ -54,20 +55,20 @@ def pretraining(name: str, checkpoint: Path | None, seen: list[str]) -> Pretrain
         seen.append(repr([view.double().sum().item() for view in args[0]] + [None if mask is None else mask.tolist()]))
 
     method.register_forward_pre_hook(note, with_kwargs=True)
-    return Pretraining(
+    return Trainer(
         method,
         params,
         data,
-        views.build(views.params()),
-        masking.build(masking.params()) if ratio else None,
+        views.build(views.params(), BuildContext()),
+        masking.build(masking.params(), BuildContext()) if ratio else None,
         ratio,
-        Schedule(EPOCHS, BATCH, 0, torch.device("cpu"), checkpoint_every=1e-9),
+        LoopSettings(EPOCHS, BATCH, 0, torch.device("cpu"), checkpoint_every=1e-9),
         checkpoint,
         labels=spec.uses_labels,
     )
 
 
-def killed_at_break(run: Pretraining) -> None:
+def killed_at_break(run: Trainer) -> None:
     train = run._train_step
 
     def step_or_die(batch, progress):
@@ -83,7 +84,7 @@ def killed_at_break(run: Pretraining) -> None:
     raise AssertionError("it was not killed")
 
 
-def left(run: Pretraining, seen: list[str], path: Path) -> None:
+def left(run: Trainer, seen: list[str], path: Path) -> None:
     """Train to the end, and keep everything that a further step would depend on."""
     trained = run.run()
     tensors, facts = training_state(run.method, run.optimizer)

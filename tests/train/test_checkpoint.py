@@ -7,7 +7,7 @@ import torch
 from safetensors import SafetensorError
 from torch import nn
 
-from sslbench.hooks.params import MethodParams
+from sslbench.contracts.params import MethodParams
 from sslbench.train.checkpoint import (
     load_tensors,
     restore_training,

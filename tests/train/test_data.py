@@ -5,10 +5,10 @@ from dataclasses import replace
 import pytest
 import torch
 
+from sslbench.contracts.dataset import Split
 from sslbench.errors import UserError
-from sslbench.hooks.contracts import Split
 from sslbench.testing.fakes import TinyDataset
-from sslbench.train.data import Batches, held_out, judged, pick
+from sslbench.train.data import Batches, held_out, make_splits, pick
 
 
 def numbered(count):
@@ -81,8 +81,8 @@ def test_holding_out_is_stratified_fixed_and_disjoint():
 
 
 def judged_with(**options):
-    given = {"judge_on": "test", "train_images": None, "image_size": None, **options}
-    return judged(TinyDataset(), **given)
+    given = {"evaluate_on": "test", "train_images": None, "image_size": None, **options}
+    return make_splits(TinyDataset(), **given)
 
 
 def test_the_whole_data_set_by_default():
@@ -96,7 +96,7 @@ def test_validation_never_reads_the_test_split():
             assert name == "train"
             return super().split(name)
 
-    data = judged(NoTest(), judge_on="validation", train_images=None, image_size=None)
+    data = make_splits(NoTest(), evaluate_on="validation", train_images=None, image_size=None)
     assert (len(data.train), len(data.test)) == (52, 12)
     assert data.notes == ("judged on 12 images held out of the training split",)
 
@@ -109,9 +109,9 @@ def test_a_cap_on_training_images_is_a_fixed_subset_and_is_said():
 
 def test_too_few_images_are_an_error():
     with pytest.raises(UserError, match="the training split holds 1 images; at least 2 are needed"):
-        judged(TinyDataset(train_images=1), judge_on="test", train_images=None, image_size=None)
+        make_splits(TinyDataset(train_images=1), evaluate_on="test", train_images=None, image_size=None)
     with pytest.raises(UserError, match="the split to judge on holds no image"):
-        judged(TinyDataset(test_images=0), judge_on="test", train_images=None, image_size=None)
+        make_splits(TinyDataset(test_images=0), evaluate_on="test", train_images=None, image_size=None)
 
 
 class WithMore(TinyDataset):
@@ -122,10 +122,10 @@ class WithMore(TinyDataset):
         return replace(split, unlabelled=numbered(100).images) if name == "train" else split
 
 
-@pytest.mark.parametrize(("judge_on", "labelled"), [("test", 64), ("validation", 52)])
+@pytest.mark.parametrize(("evaluate_on", "labelled"), [("test", 64), ("validation", 52)])
 @pytest.mark.parametrize(("cap", "count"), [(None, 100), (70, 70), (200, 100)])
-def test_methods_are_trained_on_images_without_labels_where_there_are_some(judge_on, labelled, cap, count):
-    found = judged(WithMore(), judge_on=judge_on, train_images=cap, image_size=None)
+def test_methods_are_trained_on_images_without_labels_where_there_are_some(evaluate_on, labelled, cap, count):
+    found = make_splits(WithMore(), evaluate_on=evaluate_on, train_images=cap, image_size=None)
     assert (len(found.train), len(found.pretraining)) == (labelled, count)
     assert found.pretraining.labels is None
     assert any(f"judging {labelled} others that have them" in note for note in found.notes)

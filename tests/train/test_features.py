@@ -7,16 +7,16 @@ import pytest
 import torch
 from torch import nn
 
+from sslbench.evaluate.features import StaleFeatures, extract_all, load_extraction, save_extraction, spread
 from sslbench.testing.fakes import TinyBackbone, TinyDataset
-from sslbench.train.data import judged
-from sslbench.train.features import StaleFeatures, extract_all, load_extraction, save_extraction, spread
+from sslbench.train.data import make_splits
 
 CPU = torch.device("cpu")
 
 
 @pytest.fixture
 def data():
-    return judged(TinyDataset(), judge_on="test", train_images=None, image_size=None)
+    return make_splits(TinyDataset(), evaluate_on="test", train_images=None, image_size=None)
 
 
 def test_features_are_the_encoder_in_eval_mode_whatever_the_batch(data):

@@ -5,13 +5,14 @@ from __future__ import annotations
 import pytest
 import torch
 
-from sslbench.hooks.contracts import JudgedInput, Split, ViewRequest
-from sslbench.testing.fakes import TinyBackbone, TinyDataset, TinyPainter
+from sslbench.contracts.augmentation import ViewRequest
+from sslbench.contracts.dataset import Split
+from sslbench.contracts.method import InputSpec, Method
+from sslbench.evaluate.evaluated_model import TrainedModel
+from sslbench.evaluate.features import extract_all
+from sslbench.testing.fakes import TinyBackbone, TinyDataset, TinyReconstructor
 from sslbench.train.checkpoint import weights_digest
-from sslbench.train.data import judged
-from sslbench.train.features import extract_all
-from sslbench.train.judged_model import TrainedModel
-from sslbench.train.models import Method
+from sslbench.train.data import make_splits
 
 CPU = torch.device("cpu")
 SPLITS = ("train", "test")
@@ -20,7 +21,7 @@ SPLITS = ("train", "test")
 class Followed(Method):
     """A teacher that is judged and that no optimizer trains, with batch norm; its own input where one is given."""
 
-    def __init__(self, wanted: JudgedInput | None = None) -> None:
+    def __init__(self, wanted: InputSpec | None = None) -> None:
         super().__init__()
         self.teacher = TinyBackbone().requires_grad_(False)
         self.wanted = wanted
@@ -34,7 +35,7 @@ class Followed(Method):
         return self.teacher
 
     @property
-    def judged_input(self) -> JudgedInput | None:
+    def input_spec(self) -> InputSpec | None:
         return self.wanted
 
     def forward(self, views, *, mask, progress):
@@ -53,21 +54,21 @@ class Wide(TinyDataset):
         )
 
 
-def made(seed: int = 0, wanted: JudgedInput | None = None) -> Followed:
+def made(seed: int = 0, wanted: InputSpec | None = None) -> Followed:
     torch.manual_seed(seed)
     return Followed(wanted)
 
 
-def trained(dataset=None, wanted: JudgedInput | None = None, precision: str = "fp32", **settings):
-    data = judged(
-        dataset or TinyDataset(), **{"judge_on": "test", "train_images": None, "image_size": None, **settings}
+def trained(dataset=None, wanted: InputSpec | None = None, precision: str = "fp32", **settings):
+    data = make_splits(
+        dataset or TinyDataset(), **{"evaluate_on": "test", "train_images": None, "image_size": None, **settings}
     )
     method = made(100, wanted)
     return TrainedModel(method, lambda seed: made(seed, wanted), data, CPU, precision), data
 
 
-@pytest.mark.parametrize("settings", [{}, {"image_size": 12}, {"train_images": 20}, {"judge_on": "validation"}])
-@pytest.mark.parametrize("wanted", [None, JudgedInput(10, (0.2,) * 3, (0.3,) * 3, crop=0.8, interpolation="bicubic")])
+@pytest.mark.parametrize("settings", [{}, {"image_size": 12}, {"train_images": 20}, {"evaluate_on": "validation"}])
+@pytest.mark.parametrize("wanted", [None, InputSpec(10, (0.2,) * 3, (0.3,) * 3, crop=0.8, interpolation="bicubic")])
 @pytest.mark.parametrize("dataset", [TinyDataset(), Wide()])
 def test_images_by_index_are_those_that_the_features_are_of(dataset, wanted, settings):
     model, data = trained(dataset, wanted, **settings)
@@ -89,7 +90,7 @@ def test_pixels_are_the_data_sets_and_normalise_makes_images_of_them():
     assert torch.allclose(model.normalise(pixels.float() / 255), model.images("test", indices))
 
 
-@pytest.mark.parametrize("wanted", [None, JudgedInput(6, (0,) * 3, (1,) * 3, crop=0.75)])
+@pytest.mark.parametrize("wanted", [None, InputSpec(6, (0,) * 3, (1,) * 3, crop=0.75)])
 def test_maps_are_of_the_images_pixels(wanted):
     """The mask is the bright half: what it covers is brighter in the image of the same view."""
     model, _ = trained(Wide(), wanted, image_size=9)
@@ -137,6 +138,6 @@ def test_the_precision_of_the_run_is_that_of_the_context():
 
 
 def test_a_method_is_judged_in_eval_mode():
-    data = judged(TinyDataset(), judge_on="test", train_images=None, image_size=None)
-    method = TinyPainter(8).train()
-    assert not TrainedModel(method, lambda seed: TinyPainter(8), data, CPU).method.training
+    data = make_splits(TinyDataset(), evaluate_on="test", train_images=None, image_size=None)
+    method = TinyReconstructor(8).train()
+    assert not TrainedModel(method, lambda seed: TinyReconstructor(8), data, CPU).method.training

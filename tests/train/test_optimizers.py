@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from sslbench.hooks.params import MethodParams
+from sslbench.contracts.params import MethodParams
 from sslbench.train.optimizers import Lars, base_rate, build_optimizer, set_rate, set_weight_decay
 
 

@@ -7,16 +7,17 @@ from dataclasses import replace
 import pytest
 import torch
 
+from sslbench import BuildContext
 from sslbench.errors import Diverged, TimeLimit, UserError
+from sslbench.evaluate.features import COLLAPSED_EMBEDDINGS
 from sslbench.hooks.registry import Registry
 from sslbench.measure.memory import PeakMemory
 from sslbench.testing.fakes import TinyBackbone, TinyDataset, TinyTokenBackbone
 from sslbench.train.checkpoint import weights_digest
 from sslbench.train.curve import Curve
-from sslbench.train.data import judged
-from sslbench.train.features import COLLAPSED_EMBEDDINGS
-from sslbench.train.pretrain import Pretraining, Schedule
+from sslbench.train.data import make_splits
 from sslbench.train.randomness import seed_everything
+from sslbench.train.trainer import LoopSettings
 
 REGISTRY = Registry()
 TRAINED = [name for name in REGISTRY.names("method") if REGISTRY.get("method", name).trains]
@@ -36,24 +37,24 @@ def pretraining(
     """A real method on a tiny backbone and 64 tiny images: 4 steps an epoch."""
     spec = REGISTRY.get("method", name)
     params = spec.params(**{**spec.presets.get("quick", {}), **(given or {})})
-    data = data or judged(TinyDataset(), judge_on="test", train_images=None, image_size=8)
+    data = data or make_splits(TinyDataset(), evaluate_on="test", train_images=None, image_size=8)
     seed_everything(seed, "init")
     backbone = TinyTokenBackbone(8, 2) if "tokens" in spec.needs else TinyBackbone()
     ratio = 0.75 if "masking" in spec.uses else None
     context = {"classes": data.classes} if spec.uses_labels else {}
-    method = spec.build(params, backbone=backbone, image_size=8, mask_ratio=ratio, **context)
+    method = spec.build(params, BuildContext(backbone=backbone, image_size=8, mask_ratio=ratio, **context))
     augmentation = REGISTRY.get("augmentation", "affine")
     masking = REGISTRY.get("masking", "random")
-    return Pretraining(
+    return Trainer(
         method,
         params,
         data,
-        augmentation.build(augmentation.params()),
-        masking.build(masking.params()) if ratio else None,
+        augmentation.build(augmentation.params(), BuildContext()),
+        masking.build(masking.params(), BuildContext()) if ratio else None,
         ratio,
-        Schedule(epochs=epochs, batch_size=16, seed=seed, device=torch.device("cpu"), **schedule),
+        LoopSettings(epochs=epochs, batch_size=16, seed=seed, device=torch.device("cpu"), **schedule),
         checkpoint,
-        on_sight=None if sights is None else sights.append,
+        on_progress=None if sights is None else sights.append,
         labels=spec.uses_labels,
         on_warning=warn,
     )
@@ -176,14 +177,14 @@ def test_no_temperature_overflows_in_mixed_precision(name, precision):
 @pytest.mark.parametrize("precision", ["fp32", "bf16", "fp16"])
 def test_every_method_trains_on_a_gpu(name, precision):
     run = pretraining(name)
-    on_gpu = Pretraining(
+    on_gpu = Trainer(
         run.method,
         run.params,
-        judged(TinyDataset(), judge_on="test", train_images=None, image_size=8),
-        REGISTRY.get("augmentation", "affine").build(REGISTRY.get("augmentation", "affine").params()),
+        make_splits(TinyDataset(), evaluate_on="test", train_images=None, image_size=8),
+        REGISTRY.get("augmentation", "affine").build(REGISTRY.get("augmentation", "affine").params(), BuildContext()),
         run.update.masking,
         run.update.mask_ratio,
-        Schedule(epochs=2, batch_size=16, seed=0, device=torch.device("cuda"), precision=precision),
+        LoopSettings(epochs=2, batch_size=16, seed=0, device=torch.device("cuda"), precision=precision),
     )
     trained = on_gpu.run()
     assert math.isfinite(trained.final_loss)
@@ -260,7 +261,7 @@ def test_a_moving_average_takes_the_weights_after_the_optimizers_step(name, onli
 
 
 def test_a_method_that_trains_on_labels_needs_some():
-    data = judged(TinyDataset(), judge_on="test", train_images=None, image_size=8)
+    data = make_splits(TinyDataset(), evaluate_on="test", train_images=None, image_size=8)
     bare = replace(data, train=replace(data.train, labels=None))
     with pytest.raises(UserError, match="the method trains on labels, and the training split has none"):
         pretraining("supervised", data=bare)

@@ -3,16 +3,17 @@ from __future__ import annotations
 import pytest
 import torch
 
+from sslbench import BuildContext
+from sslbench.contracts.method import Progress
 from sslbench.errors import TimingError, UserError
-from sslbench.hooks.contracts import Progress
 from sslbench.hooks.registry import Registry
 from sslbench.measure.timing import measure_steps
+from sslbench.speed.pipeline import end_to_end
+from sslbench.speed.synthetic_step import resident
 from sslbench.testing.fakes import TinyBackbone, TinyDataset, TinyTokenBackbone
-from sslbench.train.pipeline import end_to_end
-from sslbench.train.pretrain import Schedule
 from sslbench.train.randomness import seed_everything
-from sslbench.train.resident import resident
 from sslbench.train.step import TrainingStep
+from sslbench.train.trainer import LoopSettings
 
 REGISTRY = Registry()
 TRAINED = [name for name in REGISTRY.names("method") if REGISTRY.get("method", name).trains]
@@ -27,13 +28,13 @@ def ready(name, batch=16, ratio=0.75, **schedule):
     backbone = TinyTokenBackbone(8, 2) if "tokens" in spec.needs else TinyBackbone()
     ratio = ratio if "masking" in spec.uses else None
     context = {"classes": 10} if spec.uses_labels else {}
-    method = spec.build(params, backbone=backbone, image_size=8, mask_ratio=ratio, **context)
+    method = spec.build(params, BuildContext(backbone=backbone, image_size=8, mask_ratio=ratio, **context))
     masking = REGISTRY.get("masking", "random")
     return resident(
         method,
         params,
-        Schedule(epochs=100, batch_size=batch, seed=0, device=CPU, **schedule),
-        masking.build(masking.params()) if ratio else None,
+        LoopSettings(epochs=100, batch_size=batch, seed=0, device=CPU, **schedule),
+        masking.build(masking.params(), BuildContext()) if ratio else None,
         ratio,
         spec.uses_labels,
     )
@@ -90,7 +91,7 @@ def test_compiling_is_told_to_torch(monkeypatch):
 
 def augmentation():
     spec = REGISTRY.get("augmentation", "affine")
-    return spec.build(spec.params())
+    return spec.build(spec.params(), BuildContext())
 
 
 def test_end_to_end_trains_on_the_images_of_a_data_set():
@@ -118,7 +119,7 @@ def test_a_data_set_smaller_than_the_batch_has_another_speed():
 
 
 def test_the_step_is_the_one_that_trainings_take():
-    from sslbench.train import pretrain
+    from sslbench.train import trainer as pretrain
 
     assert pretrain.TrainingStep is TrainingStep
 

@@ -9,13 +9,14 @@ import pytest
 import torch
 from PIL import Image
 
+from sslbench import BuildContext
+from sslbench.evaluate.features import extract_all
 from sslbench.hooks.registry import Registry
 from sslbench.testing.fakes import TinyBackbone
 from sslbench.train.checkpoint import weights_digest
-from sslbench.train.data import Batches, judged
-from sslbench.train.features import extract_all
-from sslbench.train.pretrain import Pretraining, Schedule
+from sslbench.train.data import Batches, make_splits
 from sslbench.train.randomness import seed_everything
+from sslbench.train.trainer import LoopSettings
 
 REGISTRY = Registry()
 
@@ -34,27 +35,29 @@ def folder(tmp_path_factory):
     return root
 
 
-def trained(name, judge_on="test", **given):
+def trained(name, evaluate_on="test", **given):
     """Digest of the weights, and features, of two epochs of SimCLR."""
     spec = REGISTRY.get("dataset", name)
-    data = judged(spec.build(spec.params(**given), download=False), judge_on=judge_on, train_images=30, image_size=None)
+    data = make_splits(
+        spec.build(spec.params(**given), BuildContext()), evaluate_on=evaluate_on, train_images=30, image_size=None
+    )
     method, augmentation = REGISTRY.get("method", "simclr"), REGISTRY.get("augmentation", "simclr")
     seed_everything(0, "init")
     params = method.params()
-    model = method.build(params, backbone=TinyBackbone(), image_size=data.image_size, mask_ratio=None)
-    schedule = Schedule(epochs=2, batch_size=8, seed=0, device=torch.device("cpu"))
-    view = augmentation.build(augmentation.params())
-    Pretraining(model, params, data, view, None, None, schedule).run()
+    model = method.build(params, BuildContext(backbone=TinyBackbone(), image_size=data.image_size))
+    schedule = LoopSettings(epochs=2, batch_size=8, seed=0, device=torch.device("cpu"))
+    view = augmentation.build(augmentation.params(), BuildContext())
+    Trainer(model, params, data, view, None, None, schedule).run()
     found = extract_all(model.encoder, data, schedule.device, "fp32")
     return weights_digest(model), found.train.features, found.test.features, data.mean, data.std
 
 
-@pytest.mark.parametrize("judge_on", ["test", "validation"])
-def test_training_on_files_is_bit_for_bit_the_same(folder, judge_on, tmp_path, monkeypatch):
+@pytest.mark.parametrize("evaluate_on", ["test", "validation"])
+def test_training_on_files_is_bit_for_bit_the_same(folder, evaluate_on, tmp_path, monkeypatch):
     monkeypatch.setenv("SSLBENCH_CACHE", str(tmp_path))
-    monkeypatch.setattr("sslbench_plugins.blocks.encoded.LARGE", 0)
+    monkeypatch.setattr("sslbench_plugins.blocks.images_on_disk.encoded.LARGE", 0)
     resident, *others = (
-        trained("imagefolder", judge_on, root=str(folder), size=16, reading=way)
+        trained("imagefolder", evaluate_on, root=str(folder), size=16, reading=way)
         for way in ("resident", "mapped", "streaming")
     )
     for other in others:
@@ -87,7 +90,7 @@ class Watched:
 
 
 def test_the_next_batch_is_read_by_another_thread_in_the_same_order():
-    from sslbench.hooks.contracts import Split
+    from sslbench.contracts.dataset import Split
 
     reader = Watched()
     device = torch.device("cpu")
@@ -101,7 +104,7 @@ def test_the_next_batch_is_read_by_another_thread_in_the_same_order():
 
 
 def test_an_epoch_that_is_left_leaves_no_thread():
-    from sslbench.hooks.contracts import Split
+    from sslbench.contracts.dataset import Split
 
     batches = Batches(Split(Watched()), 4, 0, torch.device("cpu")).epoch(0)
     next(batches)

@@ -4,8 +4,10 @@ import pytest
 import torch
 from torchvision.transforms.v2 import functional as reference
 
-from sslbench.hooks.contracts import JudgedInput, ViewRequest
-from sslbench.train.views import JudgingView, Normalise, TrainingViews, centre_view
+from sslbench.contracts.augmentation import ViewRequest
+from sslbench.contracts.method import InputSpec
+from sslbench.evaluate.view import EvaluationView, centre_view
+from sslbench.train.views import Normalise, TrainingViews
 
 
 def test_normalise_follows_torchvision():
@@ -52,7 +54,7 @@ def shown(shape, size, crop):
     """An image whose first two channels say their row and column, and its view: rows, columns ``[size, size]``."""
     rows, cols = torch.meshgrid(*(torch.arange(side) for side in shape), indexing="ij")
     image = torch.stack([rows, cols, cols]).to(torch.uint8)[None]
-    view = JudgingView(JudgedInput(size, (0, 0, 0), (1, 1, 1), crop), "cpu")
+    view = EvaluationView(InputSpec(size, (0, 0, 0), (1, 1, 1), crop), "cpu")
     return view(image)[0, :2] * 255, view.of_maps(torch.stack([rows, cols]))
 
 
@@ -70,12 +72,12 @@ def test_maps_show_the_pixels_that_the_image_shows(shape, crop):
 
 def test_maps_of_the_right_size_are_as_they_were():
     maps = torch.randint(0, 5, (2, 8, 8), dtype=torch.uint8)
-    assert torch.equal(JudgingView(JudgedInput(8, (0, 0, 0), (1, 1, 1)), "cpu").of_maps(maps), maps)
+    assert torch.equal(EvaluationView(InputSpec(8, (0, 0, 0), (1, 1, 1)), "cpu").of_maps(maps), maps)
 
 
 def test_maps_keep_their_dtype_and_invent_no_value():
     maps = torch.tensor([0, 3, 255], dtype=torch.uint8)[torch.randint(0, 3, (2, 13, 17))]
-    out = JudgingView(JudgedInput(8, (0, 0, 0), (1, 1, 1), 0.9), "cpu").of_maps(maps)
+    out = EvaluationView(InputSpec(8, (0, 0, 0), (1, 1, 1), 0.9), "cpu").of_maps(maps)
     assert out.dtype == torch.uint8
     assert set(out.unique().tolist()) <= {0, 3, 255}
 
@@ -85,7 +87,7 @@ def test_maps_follow_the_definition_of_nearest():
     maps = torch.rand(2, 21, 47)
     size, target = 16, (16, 36)
     whole = torch.nn.functional.interpolate(maps[:, None], target, mode="nearest-exact")[:, 0]
-    out = JudgingView(JudgedInput(size, (0, 0, 0), (1, 1, 1)), "cpu").of_maps(maps)
+    out = EvaluationView(InputSpec(size, (0, 0, 0), (1, 1, 1)), "cpu").of_maps(maps)
     assert torch.equal(out, whole[:, :, 10:26])
 
 

@@ -63,4 +63,11 @@ class AffineViews:
 
 @hookimpl
 def sslbench_augmentations() -> list[AugmentationSpec]:
-    return [AugmentationSpec(name="affine", summary=__doc__.partition("\n")[0], params=AffineParams, build=AffineViews)]
+    return [
+        AugmentationSpec(
+            name="affine",
+            summary=__doc__.partition("\n")[0],
+            params=AffineParams,
+            build=lambda params, context: AffineViews(params),
+        )
+    ]

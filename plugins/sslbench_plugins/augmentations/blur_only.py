@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sslbench import AugmentationSpec, Params, hookimpl, param
-from sslbench_plugins.blocks.photographic_view import PhotographicView, Pipeline
+from sslbench_plugins.blocks.views.photographic_view import PhotographicView, Pipeline
 
 
 class BlurOnlyParams(Params):
@@ -31,7 +31,7 @@ def sslbench_augmentations() -> list[AugmentationSpec]:
             name="blur-only",
             summary=__doc__.partition("\n")[0],
             params=BlurOnlyParams,
-            build=BlurOnly,
+            build=lambda params, context: BlurOnly(params),
             citation="single transforms: Chen et al. 2020, section 3.1 and figure 5",
         )
     ]

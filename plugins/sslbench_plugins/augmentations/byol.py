@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from sslbench import AugmentationSpec, Params, hookimpl, param
-from sslbench_plugins.blocks.photographic_view import PhotographicView, Pipeline
+from sslbench_plugins.blocks.views.photographic_view import PhotographicView, Pipeline
 
 
 class BYOLViewParams(Params):
@@ -50,7 +50,7 @@ def sslbench_augmentations() -> list[AugmentationSpec]:
             name="byol",
             summary=__doc__.partition("\n")[0],
             params=BYOLViewParams,
-            build=BYOLViews,
+            build=lambda params, context: BYOLViews(params),
             presets={"cifar": SMALL_IMAGES, "quick": {**SMALL_IMAGES, "crop_scale_min": 0.2}},
             citation="Grill et al.: Bootstrap Your Own Latent, NeurIPS 2020, appendix B",
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from sslbench import AugmentationSpec, Params, hookimpl, param
-from sslbench_plugins.blocks.photographic_view import PhotographicView, Pipeline
+from sslbench_plugins.blocks.views.photographic_view import PhotographicView, Pipeline
 
 
 class DINOViewParams(Params):
@@ -57,7 +57,7 @@ def sslbench_augmentations() -> list[AugmentationSpec]:
             name="dino",
             summary=__doc__.partition("\n")[0],
             params=DINOViewParams,
-            build=DINOViews,
+            build=lambda params, context: DINOViews(params),
             # `resnet`: the authors' crops for ResNet-50.
             presets={
                 "resnet": {"global_scale_min": 0.14, "local_scale_max": 0.14},

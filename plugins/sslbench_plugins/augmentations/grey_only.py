@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sslbench import AugmentationSpec, Params, hookimpl, param
-from sslbench_plugins.blocks.photographic_view import PhotographicView, Pipeline
+from sslbench_plugins.blocks.views.photographic_view import PhotographicView, Pipeline
 
 
 class GreyOnlyParams(Params):
@@ -27,7 +27,7 @@ def sslbench_augmentations() -> list[AugmentationSpec]:
             name="grey-only",
             summary=__doc__.partition("\n")[0],
             params=GreyOnlyParams,
-            build=GreyOnly,
+            build=lambda params, context: GreyOnly(params),
             citation="single transforms: Chen et al. 2020, section 3.1 and figure 5",
         )
     ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sslbench import AugmentationSpec, Params, hookimpl, param
-from sslbench_plugins.blocks.photographic_view import PhotographicView, Pipeline
+from sslbench_plugins.blocks.views.photographic_view import PhotographicView, Pipeline
 
 
 class MAEViewParams(Params):
@@ -30,7 +30,7 @@ def sslbench_augmentations() -> list[AugmentationSpec]:
             name="mae",
             summary=__doc__.partition("\n")[0],
             params=MAEViewParams,
-            build=MAEViews,
+            build=lambda params, context: MAEViews(params),
             citation="He et al.: Masked Autoencoders Are Scalable Vision Learners, CVPR 2022, appendix A.1",
         )
     ]

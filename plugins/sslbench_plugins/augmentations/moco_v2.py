@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sslbench import AugmentationSpec, Params, hookimpl, param
-from sslbench_plugins.blocks.photographic_view import PhotographicView, Pipeline
+from sslbench_plugins.blocks.views.photographic_view import PhotographicView, Pipeline
 
 
 class MoCoV2ViewParams(Params):
@@ -40,7 +40,7 @@ def sslbench_augmentations() -> list[AugmentationSpec]:
             name="moco-v2",
             summary=__doc__.partition("\n")[0],
             params=MoCoV2ViewParams,
-            build=MoCoV2Views,
+            build=lambda params, context: MoCoV2Views(params),
             # The authors' CIFAR-10 notebook: no blur, torchvision's default crop.
             presets={"cifar": {"blur": 0.0, "crop_scale_min": 0.08}, "quick": {"blur": 0.0}},
             citation="Chen, Fan, Girshick, He: Improved Baselines with Momentum Contrastive Learning, arXiv 2003.04297",

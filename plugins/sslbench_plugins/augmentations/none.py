@@ -29,4 +29,6 @@ class CentreView:
 
 @hookimpl
 def sslbench_augmentations() -> list[AugmentationSpec]:
-    return [AugmentationSpec(name="none", summary=__doc__.partition("\n")[0], build=Plain)]
+    return [
+        AugmentationSpec(name="none", summary=__doc__.partition("\n")[0], build=lambda params, context: Plain(params))
+    ]

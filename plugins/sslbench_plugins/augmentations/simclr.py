@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sslbench import AugmentationSpec, Params, hookimpl, param
-from sslbench_plugins.blocks.photographic_view import PhotographicView, Pipeline
+from sslbench_plugins.blocks.views.photographic_view import PhotographicView, Pipeline
 
 
 class SimCLRViewParams(Params):
@@ -49,7 +49,7 @@ def sslbench_augmentations() -> list[AugmentationSpec]:
             name="simclr",
             summary=__doc__.partition("\n")[0],
             params=SimCLRViewParams,
-            build=SimCLRViews,
+            build=lambda params, context: SimCLRViews(params),
             presets={"cifar": SMALL_IMAGES, "quick": {**SMALL_IMAGES, "crop_scale_min": 0.2}},
             citation="Chen et al. 2020, appendix A (views) and B.9 (small images)",
         )

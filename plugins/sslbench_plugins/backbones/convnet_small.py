@@ -7,7 +7,7 @@ from math import ceil
 from torch import Tensor, nn
 from torch.nn import functional
 
-from sslbench import Backbone, BackboneSpec, Params, hookimpl, param
+from sslbench import Backbone, BackboneSpec, BuildContext, Params, hookimpl, param
 
 LARGEST = 16
 """pixels on a side that the first stage sees at most"""
@@ -60,8 +60,8 @@ class ConvNetSmall(Backbone):
         return self.stages(self.stem(images)).mean(dim=(2, 3))
 
 
-def build(params: ConvNetParams, *, image_size: int) -> ConvNetSmall:
-    return ConvNetSmall(params.width, image_size)
+def build(params: ConvNetParams, context: BuildContext) -> ConvNetSmall:
+    return ConvNetSmall(params.width, context.image_size)
 
 
 @hookimpl

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from sslbench import Backbone, BackboneSpec, Params, TimmModel, UserError, hookimpl, param
+from sslbench import Backbone, BackboneSpec, BuildContext, Params, TimmModel, UserError, hookimpl, param
 
 DEPTHS = (18, 34, 50)
 
@@ -47,7 +47,7 @@ class ResNet(Backbone):
         return TimmModel(f"resnet{self.params.depth}", {}, self.net.state_dict())
 
 
-def build(params: ResNetParams, *, image_size: int) -> ResNet:
+def build(params: ResNetParams, context: BuildContext) -> ResNet:
     if params.depth not in DEPTHS:
         raise UserError(f"backbone 'resnet': depth = {params.depth}; allowed: 18, 34, 50")
     return ResNet(params)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from sslbench import Backbone, BackboneSpec, Params, hookimpl
+from sslbench import Backbone, BackboneSpec, BuildContext, Params, hookimpl
 
 
 class ResNet18Cifar(Backbone):
@@ -27,7 +27,7 @@ class ResNet18Cifar(Backbone):
         return self.net(images)
 
 
-def build(params: Params, *, image_size: int) -> ResNet18Cifar:
+def build(params: Params, context: BuildContext) -> ResNet18Cifar:
     return ResNet18Cifar()
 
 

@@ -5,10 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from sslbench import BackboneSpec, Params, UserError, hookimpl, param
-from sslbench_plugins.blocks.checkpoint_file import fit, tensors_of
-from sslbench_plugins.blocks.model_files import check_known, repository_of
-from sslbench_plugins.blocks.timm_tokens import Recipe, TimmBackbone, TimmTokenBackbone, gives_tokens, words_of, wrapped
+from sslbench import BackboneSpec, BuildContext, Params, UserError, hookimpl, param
+from sslbench_plugins.blocks.networks.checkpoint_file import fit, tensors_of
+from sslbench_plugins.blocks.networks.model_files import check_known, repository_of
+from sslbench_plugins.blocks.networks.timm_tokens import (
+    Recipe,
+    TimmBackbone,
+    TimmTokenBackbone,
+    gives_tokens,
+    words_of,
+    wrapped,
+)
 
 WHERE = "backbone 'timm'"
 
@@ -32,19 +39,19 @@ def provides(params: TimmParams) -> frozenset[str]:
     return words_of(lambda: create(params))
 
 
-def build(params: TimmParams, *, image_size: int, download: bool = False) -> TimmBackbone | TimmTokenBackbone:
+def build(params: TimmParams, context: BuildContext) -> TimmBackbone | TimmTokenBackbone:
     try:
-        net, recipe = create(params, img_size=image_size), Recipe(params.name, {"img_size": image_size})
+        net, recipe = create(params, img_size=context.image_size), Recipe(params.name, {"img_size": context.image_size})
     except TypeError:
         # Convolutional networks take any size and know no img_size.
         net, recipe = create(params), Recipe(params.name)
     patch = net.patch_embed.patch_size[0] if gives_tokens(net) else 1
-    if image_size % patch:
+    if context.image_size % patch:
         raise UserError(
-            f"{WHERE}: image size {image_size} is not divisible by the patches of {params.name}, {patch} px"
+            f"{WHERE}: image size {context.image_size} is not divisible by the patches of {params.name}, {patch} px"
         )
     if params.pretrained:
-        weights = weights_of(params, download)
+        weights = weights_of(params, context.download)
         fit(net, tensors_of(weights), f"{WHERE}: {weights}")
     return wrapped(net, recipe)
 

@@ -6,9 +6,9 @@ from typing import Any
 
 import torch
 
-from sslbench import BackboneSpec, Params, UserError, hookimpl, param
-from sslbench_plugins.blocks.timm_tokens import Recipe, TimmTokenBackbone
-from sslbench_plugins.blocks.transformer import init_transformer, sincos_positions
+from sslbench import BackboneSpec, BuildContext, Params, UserError, hookimpl, param
+from sslbench_plugins.blocks.networks.timm_tokens import Recipe, TimmTokenBackbone
+from sslbench_plugins.blocks.networks.transformer import init_transformer, sincos_positions
 
 SIZES: dict[str, tuple[int, int, int, int]] = {
     "tiny": (192, 12, 3, 16),
@@ -72,9 +72,11 @@ def xavier(net: Any) -> None:
     torch.nn.init.normal_(net.cls_token, std=0.02)
 
 
-def build(params: ViTParams, *, image_size: int) -> TimmTokenBackbone:
+def build(params: ViTParams, context: BuildContext) -> TimmTokenBackbone:
     architecture = f"vit_{params.size}_patch{SIZES[params.size][3]}_224"
-    return TimmTokenBackbone(create(params, image_size), Recipe(architecture, arguments_of(params, image_size)))
+    return TimmTokenBackbone(
+        create(params, context.image_size), Recipe(architecture, arguments_of(params, context.image_size))
+    )
 
 
 @hookimpl

@@ -7,10 +7,10 @@ import re
 import torch
 from torch import Tensor, nn
 
-from sslbench import BackboneSpec, Params, TimmModel, TokenBackbone, UserError, hookimpl, param
-from sslbench_plugins.blocks.patches import to_patches
-from sslbench_plugins.blocks.stochastic_depth import depth_rates
-from sslbench_plugins.blocks.transformer import TransformerBlock, init_transformer, resized, sincos_positions
+from sslbench import BackboneSpec, BuildContext, Params, TimmModel, TokenBackbone, UserError, hookimpl, param
+from sslbench_plugins.blocks.networks.patches import to_patches
+from sslbench_plugins.blocks.networks.stochastic_depth import depth_rates
+from sslbench_plugins.blocks.networks.transformer import TransformerBlock, init_transformer, resized, sincos_positions
 
 TIMM_NAMES = {
     r"^class_token$": "cls_token",
@@ -114,8 +114,8 @@ def default_patch(image_size: int) -> int:
     return next(size for size in range(max(1, image_size // 8), 0, -1) if image_size % size == 0)
 
 
-def build(params: ViTParams, *, image_size: int) -> ViTSmallImage:
-    return ViTSmallImage(params, image_size)
+def build(params: ViTParams, context: BuildContext) -> ViTSmallImage:
+    return ViTSmallImage(params, context.image_size)
 
 
 @hookimpl

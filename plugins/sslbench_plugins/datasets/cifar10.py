@@ -6,21 +6,21 @@ from pathlib import Path
 
 import torch
 
-from sslbench import DatasetSpec, hookimpl
-from sslbench_plugins.blocks.torchvision_files import Files, Part, RootParams
-from sslbench_plugins.blocks.two_splits import TwoSplits
+from sslbench import BuildContext, DatasetSpec, hookimpl
+from sslbench_plugins.blocks.images_on_disk.torchvision_files import Files, Part, RootParams
+from sslbench_plugins.blocks.images_on_disk.two_splits import TwoSplits
 
 FILES = Files("cifar10", "cifar-10-batches-py", "170 MB")
 ARCHIVE_MD5 = "c58f30108f718f92721af3b95e74349a"
 """of cifar-10-python.tar.gz, as published and as torchvision checks it"""
 
 
-def build(params: RootParams, *, download: bool) -> TwoSplits:
+def build(params: RootParams, context: BuildContext) -> TwoSplits:
     # torchvision takes seconds to import; only a run on this data set pays for it.
     from torchvision.datasets import CIFAR10
 
     def part(root: Path, train: bool) -> Part:
-        files = CIFAR10(root, train=train, download=download)
+        files = CIFAR10(root, train=train, download=context.download)
         images = torch.from_numpy(files.data).permute(0, 3, 1, 2).contiguous()
         return images, torch.tensor(files.targets), list(files.classes)
 

@@ -6,14 +6,14 @@ from hashlib import blake2b
 
 import torch
 
-from sslbench import DatasetSpec, Params, Split, hookimpl
-from sslbench_plugins.blocks.two_splits import TwoSplits
+from sslbench import BuildContext, DatasetSpec, Params, Split, hookimpl
+from sslbench_plugins.blocks.images_on_disk.two_splits import TwoSplits
 
 TEST_SHARE = 0.2
 SPLIT_SEED = 0
 
 
-def build(params: Params, *, download: bool) -> TwoSplits:
+def build(params: Params, context: BuildContext) -> TwoSplits:
     """A fixed stratified split: 1,437 images to train on, 360 to judge on; grey in three equal channels."""
     from sklearn.datasets import load_digits
     from sklearn.model_selection import train_test_split

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from sslbench import DatasetSpec, UserError, hookimpl, param
-from sslbench_plugins.blocks.class_folders import FolderParams, Found, classes_of, visible
-from sslbench_plugins.blocks.torchvision_files import Files, RootParams
-from sslbench_plugins.blocks.two_splits import TwoSplits
+from sslbench import BuildContext, DatasetSpec, UserError, hookimpl, param
+from sslbench_plugins.blocks.images_on_disk.class_folders import FolderParams, Found, classes_of, visible
+from sslbench_plugins.blocks.images_on_disk.torchvision_files import Files, RootParams
+from sslbench_plugins.blocks.images_on_disk.two_splits import TwoSplits
 
 FILES = {
     "full": Files("imagenette", "imagenette2", "1.5 GB"),
@@ -61,9 +61,9 @@ def fetch(params: ImagenetteParams) -> None:
     FILES[params.version].opened(params, lambda root: Imagenette(root, size=params.version, download=True))
 
 
-def build(params: ImagenetteParams, *, download: bool) -> TwoSplits:
+def build(params: ImagenetteParams, context: BuildContext) -> TwoSplits:
     files = FILES[params.version]
-    if download and not (files.root(params) / files.folder).is_dir():
+    if context.download and not (files.root(params) / files.folder).is_dir():
         fetch(params)
     folder, train, test = find(params)
     where = f"imagenette {folder}"

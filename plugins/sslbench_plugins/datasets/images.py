@@ -5,8 +5,8 @@ from __future__ import annotations
 from hashlib import blake2b
 from pathlib import Path
 
-from sslbench import DatasetSpec, Split, UserError, hookimpl, param
-from sslbench_plugins.blocks.class_folders import (
+from sslbench import BuildContext, DatasetSpec, Split, UserError, hookimpl, param
+from sslbench_plugins.blocks.images_on_disk.class_folders import (
     SUFFIXES,
     FolderParams,
     is_image,
@@ -15,8 +15,8 @@ from sslbench_plugins.blocks.class_folders import (
     stamps,
     walk,
 )
-from sslbench_plugins.blocks.held_out import held_out
-from sslbench_plugins.blocks.two_splits import TwoSplits
+from sslbench_plugins.blocks.images_on_disk.held_out import held_out
+from sslbench_plugins.blocks.images_on_disk.two_splits import TwoSplits
 
 
 class ImagesParams(FolderParams):
@@ -43,7 +43,7 @@ def find(params: ImagesParams) -> tuple[Path, list[Path]]:
     return root, paths
 
 
-def build(params: ImagesParams, *, download: bool) -> TwoSplits:
+def build(params: ImagesParams, context: BuildContext) -> TwoSplits:
     root, paths = find(params)
     aside = held_out([name_below(path, root) for path in paths], [0] * len(paths), params.test_share)
     parts = [[path for path, out in zip(paths, aside, strict=True) if out is side] for side in (False, True)]

@@ -12,11 +12,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from sslbench import DatasetSpec, Split, UserError, hookimpl, param
-from sslbench_plugins.blocks import reading
-from sslbench_plugins.blocks.encoded import Encoded
-from sslbench_plugins.blocks.held_out import held_out
-from sslbench_plugins.blocks.two_splits import TwoSplits
+from sslbench import BuildContext, DatasetSpec, Split, UserError, hookimpl, param
+from sslbench_plugins.blocks.images_on_disk import reading
+from sslbench_plugins.blocks.images_on_disk.encoded import Encoded
+from sslbench_plugins.blocks.images_on_disk.held_out import held_out
+from sslbench_plugins.blocks.images_on_disk.two_splits import TwoSplits
 
 TRAIN = ("train",)
 TEST = ("test", "validation", "valid", "val")
@@ -163,7 +163,7 @@ def numbered(labels: list[Any], names: list[str] | None, where: str) -> tuple[li
     return [place[label] for label in labels], [str(label) for label in classes]
 
 
-def build(params: ParquetParams, *, download: bool) -> TwoSplits:
+def build(params: ParquetParams, context: BuildContext) -> TwoSplits:
     train_files, tests = find(params)
     test_files = next((files for files in tests if labelled(files, params)), [])
     where = f"parquet {params.path}"

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from sslbench import DatasetSpec, Params, Split, hookimpl, param
-from sslbench_plugins.blocks import render
-from sslbench_plugins.blocks.scene import MOST_OBJECTS, Scenes, draw
-from sslbench_plugins.blocks.signed_distance import FIGURES
-from sslbench_plugins.blocks.statistics import channel_sums
-from sslbench_plugins.blocks.two_splits import TwoSplits
+from sslbench import BuildContext, DatasetSpec, Params, Split, hookimpl, param
+from sslbench_plugins.blocks.images_on_disk.statistics import channel_sums
+from sslbench_plugins.blocks.images_on_disk.two_splits import TwoSplits
+from sslbench_plugins.blocks.scenes import render
+from sslbench_plugins.blocks.scenes.scene import MOST_OBJECTS, Scenes, draw
+from sslbench_plugins.blocks.scenes.signed_distance import FIGURES
 
 VERSION = "2"
 """changes whenever a pixel or a factor does"""
@@ -79,7 +79,7 @@ def factors(name: str, count: int, params: ShapesParams) -> tuple[Tensor, dict[s
     return whole.pop("figure"), whole
 
 
-def build(params: ShapesParams, *, download: bool) -> TwoSplits:
+def build(params: ShapesParams, context: BuildContext) -> TwoSplits:
     def split(part: str, count: int) -> Split:
         name = f"shapes/{params.seed}/{part}"
         labels, known = factors(name, count, params)

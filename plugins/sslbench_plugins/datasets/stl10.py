@@ -9,9 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sslbench import DatasetSpec, hookimpl, param
-from sslbench_plugins.blocks.torchvision_files import Files, Part, RootParams
-from sslbench_plugins.blocks.two_splits import TwoSplits
+from sslbench import BuildContext, DatasetSpec, hookimpl, param
+from sslbench_plugins.blocks.images_on_disk.torchvision_files import Files, Part, RootParams
+from sslbench_plugins.blocks.images_on_disk.two_splits import TwoSplits
 
 FILES = Files("stl10", "stl10_binary", "2.6 GB")
 ARCHIVE_MD5 = "91f7769df0f17e558f3565bffb0c7dfb"
@@ -38,11 +38,11 @@ class Columns:
         return torch.from_numpy(self._images[indices.numpy()]).transpose(2, 3).contiguous()
 
 
-def build(params: Stl10Params, *, download: bool) -> TwoSplits:
+def build(params: Stl10Params, context: BuildContext) -> TwoSplits:
     from torchvision.datasets import STL10
 
     def part(root: Path, train: bool) -> Part:
-        files = STL10(root, split="train" if train else "test", download=download)
+        files = STL10(root, split="train" if train else "test", download=context.download)
         return torch.from_numpy(files.data).contiguous(), torch.from_numpy(files.labels).long(), CLASSES
 
     data = FILES.build(params, part)

@@ -16,10 +16,10 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from sslbench import EvaluationData, EvaluatorSpec, JudgedModel, Metric, Params, hookimpl, param
-from sslbench_plugins.blocks.frozen_tokens import BATCH, SplitName, why_no_tokens
-from sslbench_plugins.blocks.patches import to_patches
-from sslbench_plugins.blocks.spread_out import spread_out
+from sslbench import EvaluatedModel, EvaluationData, EvaluatorSpec, Metric, Params, hookimpl, param
+from sslbench_plugins.blocks.networks.patches import to_patches
+from sslbench_plugins.blocks.probes.frozen_tokens import BATCH, SplitName, why_no_tokens
+from sslbench_plugins.blocks.probes.spread_out import spread_out
 
 MAP = "mask"
 UNKNOWN = 255
@@ -102,7 +102,7 @@ class AttentionSegmentation:
             figures += [(f"{BEST}@{head + 1}", values) for head, values in enumerate(of_heads.unbind(dim=1))]
         return [over_images(name, values) for name, values in figures]
 
-    def _of_images(self, model: JudgedModel, split: SplitName, images: Tensor) -> Tensor:
+    def _of_images(self, model: EvaluatedModel, split: SplitName, images: Tensor) -> Tensor:
         """float64 ``[N, heads, O]``, as ``jaccard``. Raises Unusable for what says nothing about the heads."""
         found, flat = [], True
         for indices in images.split(BATCH):
@@ -150,7 +150,7 @@ def sslbench_evaluators() -> list[EvaluatorSpec]:
             name="attention-segmentation",
             summary=__doc__.partition("\n")[0],
             params=AttentionSegmentationParams,
-            build=AttentionSegmentation,
+            build=lambda params, context: AttentionSegmentation(params),
             needs=frozenset({MAP, "attention"}),
             uses_model=True,
             headline=BEST,

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from sslbench import EvaluationData, EvaluatorSpec, Metric, Params, hookimpl, param
-from sslbench_plugins.blocks.frozen_tokens import (
+from sslbench_plugins.blocks.probes.frozen_tokens import (
     BATCH,
     LinearHead,
     Pixels,
@@ -25,9 +25,9 @@ from sslbench_plugins.blocks.frozen_tokens import (
     why_no_tokens,
     why_not_numbers,
 )
-from sslbench_plugins.blocks.ridge import fit_ridge
-from sslbench_plugins.blocks.spread_out import spread_out
-from sslbench_plugins.blocks.standardise import Standardiser
+from sslbench_plugins.blocks.probes.ridge import fit_ridge
+from sslbench_plugins.blocks.probes.spread_out import spread_out
+from sslbench_plugins.blocks.probes.standardise import Standardiser
 
 MAP = "depth"
 STRENGTHS = (1.0, 1e-1, 1e-2, 1e-3, 1e-4, 1e-5)
@@ -148,7 +148,7 @@ def sslbench_evaluators() -> list[EvaluatorSpec]:
             summary=__doc__.partition("\n")[0],
             params=DenseRegressionParams,
             presets={"quick": {"pixels": 5_000, "images": 500}},
-            build=DenseRegression,
+            build=lambda params, context: DenseRegression(params),
             needs=frozenset({MAP, "tokens"}),
             uses_model=True,
             headline=RMSE,

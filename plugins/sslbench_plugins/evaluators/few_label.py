@@ -16,10 +16,10 @@ from pydantic import Field, field_validator, model_validator
 from torch import Tensor
 
 from sslbench import EvaluationData, EvaluatorSpec, Metric, Params, hookimpl, param
-from sslbench_plugins.blocks.evaluable import why_not_evaluable
-from sslbench_plugins.blocks.labelled_draws import LinearTask, NoOptimum
-from sslbench_plugins.blocks.listed import Several
-from sslbench_plugins.blocks.stratified import class_counts, draw_ranks, share_of_each
+from sslbench_plugins.blocks.probes.evaluable import why_not_evaluable
+from sslbench_plugins.blocks.probes.labelled_draws import LinearTask, NoOptimum
+from sslbench_plugins.blocks.probes.stratified import class_counts, draw_ranks, share_of_each
+from sslbench_plugins.blocks.studies.listed import Several
 
 
 class FewLabelParams(Params):
@@ -105,7 +105,7 @@ def sslbench_evaluators() -> list[EvaluatorSpec]:
             name="few-label",
             summary=__doc__.partition("\n")[0],
             params=FewLabelParams,
-            build=FewLabel,
+            build=lambda params, context: FewLabel(params),
             presets={"shares": {"labels": (), "shares": (0.01, 0.1, 1.0)}},
             headline=lambda params: names(params)[0],
             citation="Assran et al. 2022, Masked Siamese Networks (low-shot evaluation: logistic regression on frozen"

@@ -15,11 +15,11 @@ from pydantic import Field, model_validator
 from torch import Tensor
 
 from sslbench import EvaluationData, EvaluatorSpec, Metric, hookimpl, param
-from sslbench_plugins.blocks.evaluable import why_not_evaluable
-from sslbench_plugins.blocks.label_training import LabelTraining, LabelTrainingParams, Pace, starts_anew
-from sslbench_plugins.blocks.labelled_draws import LinearTask, NoOptimum
-from sslbench_plugins.blocks.listed import Several
-from sslbench_plugins.blocks.stratified import class_counts, draw_ranks, share_of_each
+from sslbench_plugins.blocks.probes.evaluable import why_not_evaluable
+from sslbench_plugins.blocks.probes.label_training import LabelTraining, LabelTrainingParams, Pace, starts_anew
+from sslbench_plugins.blocks.probes.labelled_draws import LinearTask, NoOptimum
+from sslbench_plugins.blocks.probes.stratified import class_counts, draw_ranks, share_of_each
+from sslbench_plugins.blocks.studies.listed import Several
 
 NOT_FINITE = "after training, the network's answers hold NaN or infinity"
 
@@ -147,7 +147,7 @@ def sslbench_evaluators() -> list[EvaluatorSpec]:
             summary=__doc__.partition("\n")[0],
             params=FewLabelScratchParams,
             presets={"shares": {"labels": (), "shares": (0.01, 0.1, 1.0)}},
-            build=FewLabelScratch,
+            build=lambda params, context: FewLabelScratch(params),
             needs=frozenset({"labels", "encoder"}),
             uses_model=True,
             headline=headline,

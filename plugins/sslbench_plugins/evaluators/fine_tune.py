@@ -19,17 +19,17 @@ from pydantic import model_validator
 from torch import Tensor
 
 from sslbench import EvaluationData, EvaluatorSpec, Metric, hookimpl, param
-from sslbench_plugins.blocks.evaluable import features_and_labels, why_not_evaluable
-from sslbench_plugins.blocks.label_training import (
+from sslbench_plugins.blocks.probes.evaluable import features_and_labels, why_not_evaluable
+from sslbench_plugins.blocks.probes.label_training import (
     Classifier,
     LabelTraining,
     LabelTrainingParams,
     Pace,
     starts_anew,
 )
-from sslbench_plugins.blocks.logistic import fit_logistic
-from sslbench_plugins.blocks.standardise import Standardiser
-from sslbench_plugins.blocks.stratified import class_counts, draw_ranks, share_of_each
+from sslbench_plugins.blocks.probes.logistic import fit_logistic
+from sslbench_plugins.blocks.probes.standardise import Standardiser
+from sslbench_plugins.blocks.probes.stratified import class_counts, draw_ranks, share_of_each
 
 TOP1, SCRATCH = "fine_tune_top1", "from_scratch_top1"
 L2 = 1e-4
@@ -158,7 +158,7 @@ def sslbench_evaluators() -> list[EvaluatorSpec]:
             summary=__doc__.partition("\n")[0],
             params=FineTuneParams,
             presets={"quick": {"epochs": 3}},
-            build=FineTune,
+            build=lambda params, context: FineTune(params),
             needs=frozenset({"labels", "encoder"}),
             uses_model=True,
             headline=TOP1,

@@ -12,10 +12,10 @@ import torch
 from torch import Tensor
 
 from sslbench import EvaluationData, EvaluatorSpec, Metric, Params, hookimpl
-from sslbench_plugins.blocks.chosen_strength import fit_chosen
-from sslbench_plugins.blocks.evaluable import why_not_finite
-from sslbench_plugins.blocks.ridge import fit_ridge
-from sslbench_plugins.blocks.standardise import Standardiser
+from sslbench_plugins.blocks.probes.chosen_strength import fit_chosen
+from sslbench_plugins.blocks.probes.evaluable import why_not_finite
+from sslbench_plugins.blocks.probes.ridge import fit_ridge
+from sslbench_plugins.blocks.probes.standardise import Standardiser
 
 STRENGTHS = tuple(10.0**power for power in range(-5, 3))
 """l2 of the ridge regressions that are tried, on standardised features"""
@@ -129,7 +129,7 @@ def sslbench_evaluators() -> list[EvaluatorSpec]:
             name="invariance",
             summary=__doc__.partition("\n")[0],
             params=Params,
-            build=Invariance,
+            build=lambda params, context: Invariance(params),
             needs=frozenset({"factors"}),
             headline=HEADLINE,
             citation="Zhang, Isola and Efros 2016, section 3.2 (linear probes on frozen features); what augmentations"

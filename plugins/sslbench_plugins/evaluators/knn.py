@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 
 from sslbench import EvaluationData, EvaluatorSpec, Metric, Params, hookimpl, param
-from sslbench_plugins.blocks.evaluable import features_and_labels, why_not_comparable, why_not_evaluable
-from sslbench_plugins.blocks.inner_products import Bank, Precision, unit
+from sslbench_plugins.blocks.probes.evaluable import features_and_labels, why_not_comparable, why_not_evaluable
+from sslbench_plugins.blocks.probes.inner_products import Bank, Precision, unit
 
 SIMILARITIES = 1 << 23
 """similarities held at once: 32 MiB of float32"""
@@ -121,7 +121,7 @@ def sslbench_evaluators() -> list[EvaluatorSpec]:
             summary=__doc__.partition("\n")[0],
             params=KnnParams,
             presets={"dino": DINO["dino-20"], **DINO, "k200": K200, "moco": K200, "lightly": K200},
-            build=Knn,
+            build=lambda params, context: Knn(params),
             headline="knn_top1",
             citation="Wu et al. 2018, Instance Discrimination, section 3.4 (the weighted vote);"
             " Caron et al. 2021, DINO, appendix and eval_knn.py (k 10, 20, 100, 200, T 0.07);"

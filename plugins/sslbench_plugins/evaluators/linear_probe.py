@@ -16,10 +16,10 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from sslbench import EvaluationData, EvaluatorSpec, LinearHead, Metric, Params, UserError, hookimpl, param
-from sslbench_plugins.blocks.chosen_strength import fit_chosen
-from sslbench_plugins.blocks.evaluable import features_and_labels, why_not_evaluable
-from sslbench_plugins.blocks.logistic import LogisticFit
-from sslbench_plugins.blocks.standardise import Standardiser
+from sslbench_plugins.blocks.probes.chosen_strength import fit_chosen
+from sslbench_plugins.blocks.probes.evaluable import features_and_labels, why_not_evaluable
+from sslbench_plugins.blocks.probes.logistic import LogisticFit
+from sslbench_plugins.blocks.probes.standardise import Standardiser
 
 NO_CHOICE = "every class has a single training image, so none can be held out to choose the regularisation"
 NO_OPTIMUM = "no optimum within {} steps at l2 = {:g}"
@@ -122,7 +122,7 @@ def sslbench_evaluators() -> list[EvaluatorSpec]:
             name="linear-probe",
             summary=__doc__.partition("\n")[0],
             params=LinearProbeParams,
-            build=LinearProbe,
+            build=lambda params, context: LinearProbe(params),
             headline="linear_top1",
             citation="Zhang, Isola and Efros 2016, Colorful Image Colorization, section 3.2 (linear classifiers on"
             " frozen features); exact: Radford et al. 2021, CLIP, section 3.2 (L-BFGS, l2 chosen on validation data)",

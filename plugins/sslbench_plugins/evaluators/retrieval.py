@@ -15,10 +15,15 @@ from pydantic import Field, field_validator
 from torch import Tensor
 
 from sslbench import EvaluationData, EvaluatorSpec, FeatureSet, Metric, Params, hookimpl, param
-from sslbench_plugins.blocks.evaluable import features_and_labels, why_all_equal, why_not_comparable, why_not_evaluable
-from sslbench_plugins.blocks.inner_products import Bank, Precision, unit
-from sslbench_plugins.blocks.listed import Several
-from sslbench_plugins.blocks.stratified import class_counts
+from sslbench_plugins.blocks.probes.evaluable import (
+    features_and_labels,
+    why_all_equal,
+    why_not_comparable,
+    why_not_evaluable,
+)
+from sslbench_plugins.blocks.probes.inner_products import Bank, Precision, unit
+from sslbench_plugins.blocks.probes.stratified import class_counts
+from sslbench_plugins.blocks.studies.listed import Several
 
 SIMILARITIES = 1 << 23
 """similarities held at once: 32 MiB of float32"""
@@ -183,7 +188,7 @@ def sslbench_evaluators() -> list[EvaluatorSpec]:
             name="retrieval",
             summary=__doc__.partition("\n")[0],
             params=RetrievalParams,
-            build=Retrieval,
+            build=lambda params, context: Retrieval(params),
             headline="retrieval_map",
             citation="Manning, Raghavan and Schuetze 2008, Introduction to Information Retrieval, section 8.4 (average"
             " precision, precision at k); Caron et al. 2021, DINO, section 4.2.1 (retrieval from frozen features)",

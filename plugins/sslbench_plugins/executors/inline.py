@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from sslbench import Event, ExecutorSpec, Params, Work, hookimpl, run_work
+from sslbench import BuildContext, Event, ExecutorSpec, Params, Work, hookimpl, run_work
 
 
 class Finished:
@@ -29,7 +29,7 @@ class Inline:
         return Finished()
 
 
-def build(params: Params) -> Inline:
+def build(params: Params, context: BuildContext) -> Inline:
     return Inline()
 
 

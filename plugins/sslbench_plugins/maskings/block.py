@@ -8,7 +8,7 @@ from math import ceil
 import torch
 from torch import Generator, Tensor
 
-from sslbench import MaskingParams, MaskingSpec, hidden_count, hookimpl
+from sslbench import BuildContext, MaskingParams, MaskingSpec, hookimpl, masked_count
 
 ASPECT = 2.0
 """Longest side over shortest, where a rectangle of the wanted area fits with it."""
@@ -62,7 +62,7 @@ class BlockMasking:
     def sample(self, batch: int, grid: tuple[int, int], ratio: float, generator: Generator) -> Tensor:
         rows, cols = grid
         device = generator.device
-        hidden = hidden_count(rows * cols, ratio)
+        hidden = masked_count(rows * cols, ratio)
         known = table(rows, cols, hidden, device)
         u = torch.rand(5, batch, 1, 1, generator=generator, device=device)
         chosen = known[(u[0] * len(known)).long().clamp_(max=len(known) - 1)]
@@ -84,7 +84,7 @@ class BlockMasking:
         return (inside & ~trimmed).flatten(1)
 
 
-def build(params: MaskingParams) -> BlockMasking:
+def build(params: MaskingParams, context: BuildContext) -> BlockMasking:
     return BlockMasking()
 
 

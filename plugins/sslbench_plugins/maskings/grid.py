@@ -8,7 +8,7 @@ from math import log
 import torch
 from torch import Generator, Tensor
 
-from sslbench import MaskingParams, MaskingSpec, hidden_count, hookimpl
+from sslbench import BuildContext, MaskingParams, MaskingSpec, hookimpl, masked_count
 
 
 @lru_cache
@@ -34,7 +34,7 @@ class GridMasking:
     def sample(self, batch: int, grid: tuple[int, int], ratio: float, generator: Generator) -> Tensor:
         rows, cols = grid
         patches = rows * cols
-        visible = patches - hidden_count(patches, ratio)
+        visible = patches - masked_count(patches, ratio)
         across, along = lattice(rows, cols, visible)
         u = torch.rand(3, batch, 1, generator=generator, device=generator.device)
         shown = (lines(rows, across, u[0]).unsqueeze(2) & lines(cols, along, u[1]).unsqueeze(1)).flatten(1)
@@ -61,7 +61,7 @@ def evenly(among: Tensor, size: int, count: int, u: Tensor) -> Tensor:
     return among & (((rank + 1) * count + start) // size > (rank * count + start) // size)
 
 
-def build(params: MaskingParams) -> GridMasking:
+def build(params: MaskingParams, context: BuildContext) -> GridMasking:
     return GridMasking()
 
 

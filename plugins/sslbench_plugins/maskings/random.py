@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Generator, Tensor
 
-from sslbench import MaskingParams, MaskingSpec, hidden_count, hookimpl
+from sslbench import BuildContext, MaskingParams, MaskingSpec, hookimpl, masked_count
 
 
 class RandomMasking:
@@ -13,14 +13,14 @@ class RandomMasking:
 
     def sample(self, batch: int, grid: tuple[int, int], ratio: float, generator: Generator) -> Tensor:
         patches = grid[0] * grid[1]
-        hidden = hidden_count(patches, ratio)
+        hidden = masked_count(patches, ratio)
         noise = torch.rand(batch, patches, generator=generator, device=generator.device)
         order = noise.argsort(dim=1)
         mask = torch.zeros(batch, patches, dtype=torch.bool, device=generator.device)
         return mask.scatter_(1, order[:, patches - hidden :], True)
 
 
-def build(params: MaskingParams) -> RandomMasking:
+def build(params: MaskingParams, context: BuildContext) -> RandomMasking:
     return RandomMasking()
 
 

@@ -8,11 +8,22 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from sslbench import Backbone, Method, MethodParams, MethodSpec, Progress, ViewRequest, cosine, hookimpl, param
-from sslbench_plugins.blocks.embedding_spread import embedding_spread
-from sslbench_plugins.blocks.moving_average import follow, follower
-from sslbench_plugins.blocks.per_view import per_view
-from sslbench_plugins.blocks.projector import projector
+from sslbench import (
+    Backbone,
+    BuildContext,
+    Method,
+    MethodParams,
+    MethodSpec,
+    Progress,
+    ViewRequest,
+    cosine,
+    hookimpl,
+    param,
+)
+from sslbench_plugins.blocks.networks.per_view import per_view
+from sslbench_plugins.blocks.networks.projector import projector
+from sslbench_plugins.blocks.objectives.embedding_spread import embedding_spread
+from sslbench_plugins.blocks.objectives.moving_average import follow, follower
 
 
 class BYOLParams(MethodParams):
@@ -92,8 +103,8 @@ def regression(predicted: Tensor, target: Tensor) -> Tensor:
     return (2 - 2 * functional.cosine_similarity(predicted.float(), target.float(), dim=1)).mean()
 
 
-def build(params: BYOLParams, *, backbone: Backbone, image_size: int, mask_ratio: float | None) -> BYOL:
-    return BYOL(params, backbone, image_size)
+def build(params: BYOLParams, context: BuildContext) -> BYOL:
+    return BYOL(params, context.backbone, context.image_size)
 
 
 # lightly's CIFAR-10 benchmark: constant momentum, SGD. Its loss is half the sum of negative cosines, a quarter of this

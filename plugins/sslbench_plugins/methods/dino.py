@@ -10,6 +10,7 @@ from torch.nn import functional
 
 from sslbench import (
     Backbone,
+    BuildContext,
     Method,
     MethodParams,
     MethodSpec,
@@ -21,11 +22,11 @@ from sslbench import (
     hookimpl,
     param,
 )
-from sslbench_plugins.blocks.embedding_spread import embedding_spread
-from sslbench_plugins.blocks.full_precision import full_precision
-from sslbench_plugins.blocks.moving_average import follow, follower
-from sslbench_plugins.blocks.ranks import mean_over_ranks
-from sslbench_plugins.blocks.self_distillation import by_size, self_distillation, targets_of
+from sslbench_plugins.blocks.distributed.ranks import mean_over_ranks
+from sslbench_plugins.blocks.objectives.embedding_spread import embedding_spread
+from sslbench_plugins.blocks.objectives.full_precision import full_precision
+from sslbench_plugins.blocks.objectives.moving_average import follow, follower
+from sslbench_plugins.blocks.objectives.self_distillation import by_size, self_distillation, targets_of
 
 
 class DINOParams(MethodParams):
@@ -168,8 +169,8 @@ def local_size(params: DINOParams, backbone: Backbone, image_size: int) -> int:
     return size
 
 
-def build(params: DINOParams, *, backbone: Backbone, image_size: int, mask_ratio: float | None) -> DINO:
-    return DINO(params, backbone, image_size)
+def build(params: DINOParams, context: BuildContext) -> DINO:
+    return DINO(params, context.backbone, context.image_size)
 
 
 # The authors' ResNet-50: SGD. Use it with the augmentation's preset of the same name.

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from sslbench import (
+    BuildContext,
     Method,
     MethodParams,
     MethodSpec,
@@ -15,12 +16,12 @@ from sslbench import (
     TokenBackbone,
     UserError,
     ViewRequest,
-    hidden_count,
     hookimpl,
+    masked_count,
     param,
 )
-from sslbench_plugins.blocks.patches import from_patches, to_patches
-from sslbench_plugins.blocks.transformer import TransformerBlock, init_transformer, sincos_positions
+from sslbench_plugins.blocks.networks.patches import from_patches, to_patches
+from sslbench_plugins.blocks.networks.transformer import TransformerBlock, init_transformer, sincos_positions
 
 
 class MAEParams(MethodParams):
@@ -50,7 +51,7 @@ class MAE(Method):
         self.mask_tokens_in_encoder = params.mask_tokens_in_encoder
         self.backbone = backbone
         self.patches = backbone.grid[0] * backbone.grid[1]
-        self.hidden = hidden_count(self.patches, mask_ratio)
+        self.hidden = masked_count(self.patches, mask_ratio)
         if params.decoder_dim % params.decoder_heads:
             raise UserError(
                 f"method 'mae': decoder_dim = {params.decoder_dim} is not divisible by"
@@ -174,8 +175,8 @@ def gather(tokens: Tensor, indices: Tensor) -> Tensor:
     return tokens.gather(1, indices.unsqueeze(-1).expand(-1, -1, tokens.shape[-1]))
 
 
-def build(params: MAEParams, *, backbone: TokenBackbone, image_size: int, mask_ratio: float) -> MAE:
-    return MAE(params, backbone, image_size, mask_ratio)
+def build(params: MAEParams, context: BuildContext) -> MAE:
+    return MAE(params, context.backbone, context.image_size, context.mask_ratio)
 
 
 # Not published: a decoder for a backbone of ViT-Tiny's width, the authors' other base rate and a short warm-up.

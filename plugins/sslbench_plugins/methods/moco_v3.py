@@ -11,6 +11,7 @@ from torch.nn import functional
 
 from sslbench import (
     Backbone,
+    BuildContext,
     Method,
     MethodParams,
     MethodSpec,
@@ -21,12 +22,12 @@ from sslbench import (
     hookimpl,
     param,
 )
-from sslbench_plugins.blocks.contrast import contrast
-from sslbench_plugins.blocks.full_precision import full_precision
-from sslbench_plugins.blocks.moving_average import follow, follower
-from sslbench_plugins.blocks.per_view import per_view
-from sslbench_plugins.blocks.projector import projector
-from sslbench_plugins.blocks.ranks import gathered, rank
+from sslbench_plugins.blocks.distributed.ranks import gathered, rank
+from sslbench_plugins.blocks.networks.per_view import per_view
+from sslbench_plugins.blocks.networks.projector import projector
+from sslbench_plugins.blocks.objectives.contrast import contrast
+from sslbench_plugins.blocks.objectives.full_precision import full_precision
+from sslbench_plugins.blocks.objectives.moving_average import follow, follower
 
 
 class MoCoV3Params(MethodParams):
@@ -99,8 +100,8 @@ class MoCoV3(Method):
         follow(self.key_projector, self.projector, momentum)
 
 
-def build(params: MoCoV3Params, *, backbone: Backbone, image_size: int, mask_ratio: float | None) -> MoCoV3:
-    return MoCoV3(params, backbone, image_size)
+def build(params: MoCoV3Params, context: BuildContext) -> MoCoV3:
+    return MoCoV3(params, context.backbone, context.image_size)
 
 
 VIT = {

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from sslbench import Backbone, MethodSpec, Params, hookimpl
-from sslbench_plugins.blocks.untrained import Untrained
+from sslbench import BuildContext, MethodSpec, Params, hookimpl
+from sslbench_plugins.blocks.networks.untrained import Untrained
 
 
-def build(params: Params, *, backbone: Backbone, image_size: int, mask_ratio: float | None) -> Untrained:
-    return Untrained(backbone)
+def build(params: Params, context: BuildContext) -> Untrained:
+    return Untrained(context.backbone)
 
 
 @hookimpl

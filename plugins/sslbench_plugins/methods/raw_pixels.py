@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from torch import nn
 
-from sslbench import Backbone, MethodSpec, Params, hookimpl
-from sslbench_plugins.blocks.untrained import Untrained
+from sslbench import BuildContext, MethodSpec, Params, hookimpl
+from sslbench_plugins.blocks.networks.untrained import Untrained
 
 
-def build(params: Params, *, backbone: Backbone | None, image_size: int, mask_ratio: float | None) -> Untrained:
+def build(params: Params, context: BuildContext) -> Untrained:
     return Untrained(nn.Flatten())
 
 

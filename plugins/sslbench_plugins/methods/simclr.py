@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 
 from torch import Tensor, cat, nn
 
-from sslbench import Backbone, Method, MethodParams, MethodSpec, Progress, ViewRequest, hookimpl, param
-from sslbench_plugins.blocks.nt_xent import nt_xent
-from sslbench_plugins.blocks.projector import projector
+from sslbench import Backbone, BuildContext, Method, MethodParams, MethodSpec, Progress, ViewRequest, hookimpl, param
+from sslbench_plugins.blocks.networks.projector import projector
+from sslbench_plugins.blocks.objectives.nt_xent import nt_xent
 
 
 class SimCLRParams(MethodParams):
@@ -71,8 +71,8 @@ QUICK = {
 }
 
 
-def build(params: SimCLRParams, *, backbone: Backbone, image_size: int, mask_ratio: float | None) -> SimCLR:
-    return SimCLR(params, backbone, image_size)
+def build(params: SimCLRParams, context: BuildContext) -> SimCLR:
+    return SimCLR(params, context.backbone, context.image_size)
 
 
 @hookimpl

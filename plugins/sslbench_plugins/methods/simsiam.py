@@ -8,10 +8,10 @@ from typing import Any
 from torch import Tensor, nn
 from torch.nn import functional
 
-from sslbench import Backbone, Method, MethodParams, MethodSpec, Progress, ViewRequest, hookimpl, param
-from sslbench_plugins.blocks.embedding_spread import embedding_spread
-from sslbench_plugins.blocks.per_view import per_view
-from sslbench_plugins.blocks.projector import projector
+from sslbench import Backbone, BuildContext, Method, MethodParams, MethodSpec, Progress, ViewRequest, hookimpl, param
+from sslbench_plugins.blocks.networks.per_view import per_view
+from sslbench_plugins.blocks.networks.projector import projector
+from sslbench_plugins.blocks.objectives.embedding_spread import embedding_spread
 
 
 class SimSiamParams(MethodParams):
@@ -82,8 +82,8 @@ def distance(predicted: Tensor, target: Tensor) -> Tensor:
     return -functional.cosine_similarity(predicted.float(), target.float(), dim=1).mean()
 
 
-def build(params: SimSiamParams, *, backbone: Backbone, image_size: int, mask_ratio: float | None) -> SimSiam:
-    return SimSiam(params, backbone, image_size)
+def build(params: SimSiamParams, context: BuildContext) -> SimSiam:
+    return SimSiam(params, context.backbone, context.image_size)
 
 
 QUICK = {

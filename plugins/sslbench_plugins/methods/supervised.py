@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from torch import Tensor, nn
 from torch.nn import functional
 
-from sslbench import Backbone, Method, MethodParams, MethodSpec, Progress, ViewRequest, hookimpl, param
+from sslbench import Backbone, BuildContext, Method, MethodParams, MethodSpec, Progress, ViewRequest, hookimpl, param
 
 
 class SupervisedParams(MethodParams):
@@ -45,10 +45,8 @@ class Supervised(Method):
         return functional.cross_entropy(logits, labels, label_smoothing=self.label_smoothing), {}
 
 
-def build(
-    params: SupervisedParams, *, backbone: Backbone, image_size: int, mask_ratio: float | None, classes: int
-) -> Supervised:
-    return Supervised(params, backbone, image_size, classes)
+def build(params: SupervisedParams, context: BuildContext) -> Supervised:
+    return Supervised(params, context.backbone, context.image_size, context.classes)
 
 
 @hookimpl

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from sslbench import Claim, SimulationResult, SimulatorParams, SimulatorSpec, UserError, hookimpl, judge_claim, param
-from sslbench_plugins.blocks.table_file import read_columns
+from sslbench import Claim, SimulationResult, SimulatorParams, SimulatorSpec, UserError, check_claim, hookimpl, param
+from sslbench_plugins.blocks.images_on_disk.table_file import read_columns
 
 SOURCE = "tutorial on self-supervised learning, exercise on the label bottleneck"
 POOL, SHARE, PRICE, SAID = 5_000_000_000, 0.01, 0.01, 50_000_000
@@ -117,7 +117,7 @@ class LabelBottleneck:
 def fifty_million(seeds: range) -> Claim:
     labels = share_of(POOL, SHARE)
     cost = labelling_cost(labels, PRICE)
-    return judge_claim(
+    return check_claim(
         "labelling 1% of five billion images at one cent each costs fifty million dollars",
         SOURCE,
         f"{POOL:,} x {SHARE} x ${PRICE} = ${SAID:,}",
@@ -152,7 +152,7 @@ def sslbench_simulators() -> list[SimulatorSpec]:
             name="label-bottleneck",
             summary=__doc__.partition("\n")[0],
             params=BottleneckParams,
-            build=LabelBottleneck,
+            build=lambda params, context: LabelBottleneck(params),
             citation=SOURCE,
         )
     ]

@@ -6,19 +6,17 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from sslbench.hooks.kinds import (
-    AugmentationSpec,
-    BackboneSpec,
-    DatasetSpec,
-    EvaluatorSpec,
-    ExecutorSpec,
-    MaskingSpec,
-    MethodSpec,
-    SimulatorSpec,
-    Spec,
-)
+from sslbench.contracts.augmentation import AugmentationSpec
+from sslbench.contracts.backbone import BackboneSpec
+from sslbench.contracts.dataset import DatasetSpec
+from sslbench.contracts.evaluator import EvaluatorSpec
+from sslbench.contracts.executor import ExecutorSpec
+from sslbench.contracts.masking import MaskingSpec
+from sslbench.contracts.method import MethodSpec
+from sslbench.contracts.plugin import Spec
+from sslbench.contracts.simulator import SimulatorSpec
 from sslbench.hooks.params import resolve
-from sslbench.testing.conformance.judging import of_dataset, of_evaluator
+from sslbench.testing.conformance.evaluation import of_dataset, of_evaluator
 from sslbench.testing.conformance.networks import of_backbone, of_method
 from sslbench.testing.conformance.problem import Problems
 from sslbench.testing.conformance.running import of_executor, of_simulator

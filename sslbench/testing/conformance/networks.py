@@ -8,19 +8,20 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from sslbench.hooks.contracts import Progress, hidden_count
-from sslbench.hooks.kinds import BackboneSpec, MethodSpec, Spec, consent
+from sslbench.contracts.backbone import Backbone, BackboneSpec, TokenBackbone
+from sslbench.contracts.masking import masked_count
+from sslbench.contracts.method import Method, MethodSpec, Progress
+from sslbench.contracts.plugin import BuildContext, Spec
 from sslbench.testing.conformance.devices import of_gpu
 from sslbench.testing.conformance.problem import SIZE, Problems
 from sslbench.testing.fakes import TinyBackbone, TinyTokenBackbone
 from sslbench.testing.pretended_gpu import PretendedGpu, without_numbers
-from sslbench.train.models import Backbone, Method, TokenBackbone
 
 
 def of_backbone(spec: Spec, params: Any) -> Problems:
     assert isinstance(spec, BackboneSpec)
     size = 32
-    backbone = spec.build(params, image_size=size, **consent(spec, download=False))
+    backbone = spec.build(params, BuildContext(image_size=size))
     if not isinstance(backbone, Backbone):
         yield "build must answer a sslbench.Backbone"
         return
@@ -75,15 +76,14 @@ def of_method(spec: Spec, params: Any) -> Problems:
     backbone: Backbone | None = TinyTokenBackbone(SIZE) if "tokens" in spec.needs else TinyBackbone()
     if "backbone" not in spec.uses:
         backbone = None
-    context: dict[str, Any] = {"classes": 3} if spec.uses_labels else {}
-    context |= consent(spec, download=False)
-    method = spec.build(params, backbone=backbone, image_size=SIZE, mask_ratio=ratio, **context)
+    context = BuildContext(SIZE, classes=3, backbone=backbone, mask_ratio=ratio)
+    method = spec.build(params, context)
     if not isinstance(method, Method):
         yield "build must answer a sslbench.Method"
         return
     method.eval()
     with torch.no_grad():
-        size = method.judged_input.size if method.judged_input else SIZE
+        size = method.input_spec.size if method.input_spec else SIZE
         features = method.encoder(torch.randn(4, 3, size, size))
     if features.ndim != 2 or len(features) != 4:
         yield f"the encoder answered {list(features.shape)} for 4 images, not [4, D]"
@@ -101,7 +101,7 @@ def reconstruction_problems(method: Method) -> Problems:
     rows, cols = method.mask_grid
     images = torch.randn(4, 3, SIZE, SIZE)
     for ratio in (0.25, 0.5, 0.75):
-        mask = torch.rand(4, rows * cols).argsort(dim=1) < hidden_count(rows * cols, ratio)
+        mask = torch.rand(4, rows * cols).argsort(dim=1) < masked_count(rows * cols, ratio)
         with torch.no_grad():
             painted = method.reconstruct(images, mask)
         if painted.shape != images.shape:
@@ -122,7 +122,7 @@ def training_problems(method: Method, ratio: float | None, uses_labels: bool = F
     if method.mask_grid is not None and ratio is not None:
         patches = method.mask_grid[0] * method.mask_grid[1]
         mask = torch.zeros(4, patches, dtype=torch.bool)
-        mask[:, : hidden_count(patches, ratio)] = True
+        mask[:, : masked_count(patches, ratio)] = True
     progress = Progress(0, 10, 0, 1)
     given = {"labels": torch.arange(4) % 3} if uses_labels else {}
     loss, scalars = method(views, mask=mask, progress=progress, **given)

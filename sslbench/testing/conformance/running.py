@@ -7,13 +7,13 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sslbench.hooks.contracts import Simulator
-from sslbench.hooks.kinds import Spec
+from sslbench.contracts.plugin import BuildContext, Spec
+from sslbench.contracts.simulator import Simulator
 from sslbench.testing.conformance.problem import Problems
 
 
 def of_executor(spec: Spec, params: Any) -> Problems:
-    executor = spec.build(params)
+    executor = spec.build(params, BuildContext())
     if getattr(executor, "slots", 0) < 1 or not executor.devices():
         yield "it offers no slot or no device"
     if list(inspect.signature(executor.submit).parameters)[:2] != ["work", "emit"]:
@@ -21,11 +21,11 @@ def of_executor(spec: Spec, params: Any) -> Problems:
 
 
 def of_simulator(spec: Spec, params: Any) -> Problems:
-    simulator = spec.build(params)
+    simulator = spec.build(params, BuildContext())
     if not isinstance(simulator, Simulator):
         yield "build must answer an object with run(seed)"
         return
-    result, again = simulator.run(0), spec.build(params).run(0)
+    result, again = simulator.run(0), spec.build(params, BuildContext()).run(0)
     if (result.tables, list(result.claims)) != (again.tables, list(again.claims)):
         yield "not the same for the same seed"
     if not result.tables:

@@ -8,15 +8,16 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from sslbench.hooks.contracts import Augmentation, BatchTransform, Masking, hidden_count
-from sslbench.hooks.kinds import Spec
+from sslbench.contracts.augmentation import Augmentation, BatchTransform
+from sslbench.contracts.masking import Masking, masked_count
+from sslbench.contracts.plugin import BuildContext, Spec
 from sslbench.testing.conformance.devices import of_gpu
 from sslbench.testing.conformance.problem import SIZE, Problems
 from sslbench.testing.pretended_gpu import DEVICE, PretendedGenerator, PretendedGpu
 
 
 def of_augmentation(spec: Spec, params: Any) -> Problems:
-    augmentation = spec.build(params)
+    augmentation = spec.build(params, BuildContext())
     if not isinstance(augmentation, Augmentation):
         yield "build must answer an object with view(index, kind, size)"
         return
@@ -56,7 +57,7 @@ def image_problems(out: Tensor, where: str) -> Problems:
 
 
 def of_masking(spec: Spec, params: Any) -> Problems:
-    masking = spec.build(params)
+    masking = spec.build(params, BuildContext())
     if not isinstance(masking, Masking):
         yield "build must answer an object with sample(batch, grid, ratio, generator)"
         return
@@ -69,9 +70,9 @@ def of_masking(spec: Spec, params: Any) -> Problems:
             mask = masking.sample(6, grid, ratio, generator.manual_seed(0))
             if mask.shape != (6, patches) or mask.dtype != torch.bool:
                 yield f"{where}: answered {mask.dtype} {list(mask.shape)}, not bool [6, {patches}]"
-            elif not bool((mask.sum(dim=1) == hidden_count(patches, ratio)).all()):
+            elif not bool((mask.sum(dim=1) == masked_count(patches, ratio)).all()):
                 hidden = mask.sum(dim=1).tolist()
-                yield f"{where}: hides {hidden} patches, not {hidden_count(patches, ratio)} in every row"
+                yield f"{where}: hides {hidden} patches, not {masked_count(patches, ratio)} in every row"
             if not torch.equal(mask, masking.sample(6, grid, ratio, generator.manual_seed(0))):
                 yield f"{where}: not the same for the same generator state"
             if not torch.equal(state, torch.get_rng_state()):

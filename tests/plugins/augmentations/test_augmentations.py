@@ -7,6 +7,7 @@ import torch
 from torchvision.transforms.v2 import InterpolationMode
 from torchvision.transforms.v2 import functional as reference
 
+from sslbench import BuildContext
 from sslbench.hooks.registry import Registry
 from sslbench_plugins.augmentations.affine import warp
 
@@ -16,7 +17,7 @@ NAMES = REGISTRY.catalogue.names("augmentation")
 
 def view(name, size=16, **given):
     spec = REGISTRY.get("augmentation", name)
-    return spec.build(spec.params(**given)).view(0, "global", size)
+    return spec.build(spec.params(**given), BuildContext()).view(0, "global", size)
 
 
 def photographs(count=8, size=24):
@@ -123,7 +124,7 @@ def test_byols_second_view_alone_is_solarised_as_torchvision_does():
     images = photographs(size=16)
     spec = REGISTRY.get("augmentation", "byol")
     off = {**COLOUR_OFF, "blur_first": 0, "blur_second": 0, "solarize_second": 1}
-    views = spec.build(spec.params(**off))
+    views = spec.build(spec.params(**off), BuildContext())
     plain = images / 255
     assert torch.allclose(views.view(0, "global", 16)(images, seeded()), plain, atol=1e-5)
     second = views.view(1, "global", 16)(images, seeded())
@@ -133,7 +134,7 @@ def test_byols_second_view_alone_is_solarised_as_torchvision_does():
 def test_byols_first_view_is_always_blurred_and_its_second_seldom():
     images = photographs(400, 16)
     spec = REGISTRY.get("augmentation", "byol")
-    views = spec.build(spec.params(**COLOUR_OFF, solarize_second=0))
+    views = spec.build(spec.params(**COLOUR_OFF, solarize_second=0), BuildContext())
     changed = [
         ((views.view(i, "global", 16)(images, seeded()) - images / 255).abs().amax(dim=(1, 2, 3)) > 1e-3).float().mean()
         for i in (0, 1)
@@ -145,7 +146,9 @@ def test_byols_first_view_is_always_blurred_and_its_second_seldom():
 def test_dinos_small_crops_show_less_of_the_image():
     ramp = torch.linspace(0, 255, 64).to(torch.uint8).expand(500, 3, 64, 64)
     spec = REGISTRY.get("augmentation", "dino")
-    views = spec.build(spec.params(jitter=0, grey=0, blur_first=0, blur_second=0, blur_local=0, solarize_second=0))
+    views = spec.build(
+        spec.params(jitter=0, grey=0, blur_first=0, blur_second=0, blur_local=0, solarize_second=0), BuildContext()
+    )
 
     def width(index, kind, size):
         out = views.view(index, kind, size)(ramp, seeded())

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from sslbench import TokenBackbone
+from sslbench import BuildContext, TokenBackbone
 from sslbench.hooks.registry import Registry
 
 REGISTRY = Registry()
@@ -25,7 +25,7 @@ def build(case: str) -> tuple[TokenBackbone, int, int]:
     params = spec.params(**given)
     assert "attention" in spec.provided(params)
     torch.manual_seed(0)
-    return spec.build(params, image_size=size).eval(), size, prefix
+    return spec.build(params, BuildContext(image_size=size)).eval(), size, prefix
 
 
 @pytest.fixture

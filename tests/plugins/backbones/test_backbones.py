@@ -7,7 +7,7 @@ import timm
 import torch
 from safetensors.torch import save_file
 
-from sslbench import TokenBackbone, UserError
+from sslbench import BuildContext, TokenBackbone, UserError
 from sslbench.hooks.registry import Registry
 
 REGISTRY = Registry()
@@ -16,7 +16,7 @@ REGISTRY = Registry()
 def build(plugin, image_size, **given):
     spec = REGISTRY.get("backbone", plugin)
     torch.manual_seed(0)
-    return spec.build(spec.params(**given), image_size=image_size).eval()
+    return spec.build(spec.params(**given), BuildContext(image_size=image_size)).eval()
 
 
 @pytest.mark.parametrize("size", [8, 28, 32, 64])
@@ -129,11 +129,11 @@ def test_published_weights_are_fetched_with_consent_only(cache):
     params = spec.params(name=name, pretrained=True)
     words = f"timm/{name} is not on this machine; --download fetches it from https://huggingface.co/timm/{name}; or"
     with pytest.raises(UserError, match=re.escape(words)):
-        spec.build(params, image_size=64)
+        spec.build(params, BuildContext(image_size=64))
     assert (cache.asked, spec.fetches(spec.params(name=name))) == ([], "")
     assert spec.fetches(params) == f"{name} from https://huggingface.co/timm/{name}"
     with pytest.raises(UserError, match="the hub cannot be reached; fetch it elsewhere and copy the cache"):
-        spec.build(params, image_size=64, download=True)
+        spec.build(params, BuildContext(image_size=64, download=True))
     assert cache.asked == [(f"timm/{name}", "model.safetensors")]
 
 

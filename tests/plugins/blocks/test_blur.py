@@ -4,8 +4,8 @@ import pytest
 import torch
 from torchvision.transforms.v2 import functional as reference
 
-from sslbench_plugins.blocks.blur import blur, blur_one
-from sslbench_plugins.blocks.photographic_view import blur_kernel
+from sslbench_plugins.blocks.views.blur import blur, blur_one
+from sslbench_plugins.blocks.views.photographic_view import blur_kernel
 
 
 @pytest.mark.parametrize(("size", "kernel"), [(8, 3), (32, 3), (32, 23), (96, 9)])

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from sslbench_plugins.blocks import chosen_strength
-from sslbench_plugins.blocks.chosen_strength import STRENGTHS, choose_strength, fit_chosen, parts
-from sslbench_plugins.blocks.logistic import LogisticFit, fit_logistic, fit_path
+from sslbench_plugins.blocks.probes import chosen_strength
+from sslbench_plugins.blocks.probes.chosen_strength import STRENGTHS, choose_strength, fit_chosen, parts
+from sslbench_plugins.blocks.probes.logistic import LogisticFit, fit_logistic, fit_path
 
 
 def noisy(samples: int, seed: int = 0) -> tuple[Tensor, Tensor]:

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torchvision.transforms.v2 import functional as reference
 
-from sslbench_plugins.blocks import colour
+from sslbench_plugins.blocks.views import colour
 
 THEIRS = (
     reference.adjust_brightness,

@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch.nn import functional
 
-from sslbench_plugins.blocks import contrast as module
-from sslbench_plugins.blocks.contrast import contrast
+from sslbench_plugins.blocks.objectives import contrast as module
+from sslbench_plugins.blocks.objectives.contrast import contrast
 
 
 @pytest.mark.parametrize("chunk_bytes", [1, 16 * 4 * 40, 8 << 20])

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import pearsonr
 
-from sslbench_plugins.blocks.correlation import pearson, pearson_rows
+from sslbench_plugins.blocks.studies.correlation import pearson, pearson_rows
 
 
 def test_it_is_pearsons():

@@ -6,7 +6,7 @@ from hashlib import blake2b
 
 import numpy as np
 
-from sslbench_plugins.blocks.counter import Counter
+from sslbench_plugins.blocks.scenes.counter import Counter
 
 
 def splitmix(state):
@@ -47,7 +47,7 @@ def test_names_and_processes():
     here = Counter("a", 3).rows(np.arange(4))
     assert not np.array_equal(here, Counter("b", 3).rows(np.arange(4)))
     code = (
-        "import numpy; from sslbench_plugins.blocks.counter import Counter;"
+        "import numpy; from sslbench_plugins.blocks.scenes.counter import Counter;"
         "print(Counter('a', 3).rows(numpy.arange(4)).tobytes().hex())"
     )
     there = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout

@@ -4,9 +4,10 @@ import pytest
 import torch
 from torch.nn import functional
 
-from sslbench.testing.fakes import TinyBackbone, judged_scenes
+from sslbench.testing.fakes import TinyBackbone, evaluated_scenes
 from sslbench.train.checkpoint import weights_digest
-from sslbench_plugins.blocks.frozen_tokens import (
+from sslbench_plugins.blocks.networks.untrained import Untrained
+from sslbench_plugins.blocks.probes.frozen_tokens import (
     LinearHead,
     at_pixels,
     draw_pixels,
@@ -14,8 +15,7 @@ from sslbench_plugins.blocks.frozen_tokens import (
     why_no_tokens,
     why_not_numbers,
 )
-from sslbench_plugins.blocks.standardise import Standardiser
-from sslbench_plugins.blocks.untrained import Untrained
+from sslbench_plugins.blocks.probes.standardise import Standardiser
 
 ALL = torch.arange(64)
 
@@ -38,7 +38,7 @@ def test_a_head_answers_at_pixels_as_on_their_interpolated_tokens():
 
 
 def test_tokens_are_those_of_the_encoder_in_their_places():
-    model = judged_scenes().model
+    model = evaluated_scenes().model
     before = weights_digest(model.method)
     tokens = patch_tokens(model, "test", torch.tensor([3, 1]))
     encoder = model.method.encoder
@@ -51,7 +51,7 @@ def test_tokens_are_those_of_the_encoder_in_their_places():
 
 
 def drawn(images=ALL, pixels=640, seed=0, known=None, name="depth"):
-    model = judged_scenes().model
+    model = evaluated_scenes().model
     return draw_pixels(
         model,
         lambda indices: model.maps("train", name, indices),
@@ -72,7 +72,7 @@ def test_each_image_gives_as_many_pixels_each_once_and_images_are_held_out_whole
 
 def test_drawn_tokens_and_values_belong_to_one_pixel():
     """Depth is a straight line down the image, so a value tells the row of its pixel."""
-    model = judged_scenes().model
+    model = evaluated_scenes().model
     found = drawn(pixels=64 * 256)
     whole = patch_tokens(model, "train", ALL)
     pixels = functional.interpolate(whole, (16, 16), mode="bilinear", align_corners=False)
@@ -88,7 +88,7 @@ def test_drawn_tokens_and_values_belong_to_one_pixel():
 
 
 def test_the_draw_follows_the_seed_and_not_the_number_of_batches(monkeypatch):
-    from sslbench_plugins.blocks import frozen_tokens
+    from sslbench_plugins.blocks.probes import frozen_tokens
 
     first = drawn()
     assert all(torch.equal(a, b) for a, b in zip(first, drawn(), strict=True))
@@ -132,7 +132,7 @@ def test_what_cannot_be_squared_is_told():
 
 
 def test_an_encoder_without_tokens_is_told():
-    assert why_no_tokens(judged_scenes().model) == ""
-    model = judged_scenes(Untrained(TinyBackbone())).model
+    assert why_no_tokens(evaluated_scenes().model) == ""
+    model = evaluated_scenes(Untrained(TinyBackbone())).model
     assert why_no_tokens(model) == "the encoder, a TinyBackbone, gives no tokens"
     assert why_no_tokens(None) == "the evaluator was given no model"

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from sslbench_plugins.blocks import inner_products
-from sslbench_plugins.blocks.inner_products import Bank, unit
+from sslbench_plugins.blocks.probes import inner_products
+from sslbench_plugins.blocks.probes.inner_products import Bank, unit
 
 
 def made(rows: int, width: int, seed: int) -> torch.Tensor:

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from sslbench_plugins.blocks.inpainting import bilinear, hidden_pixels, nearest
+from sslbench_plugins.evaluators.reconstruction.inpainting import bilinear, hidden_pixels, nearest
 
 
 def masks(batch, grid, hidden, seed=0):
@@ -97,7 +97,7 @@ def test_visible_pixels_are_as_they_were_and_hidden_ones_do_not_matter():
 
 
 def test_many_images_are_filled_as_each_alone(monkeypatch):
-    from sslbench_plugins.blocks import inpainting
+    from sslbench_plugins.evaluators.reconstruction import inpainting
 
     images, mask = torch.rand(7, 3, 8, 8), masks(7, (4, 4), 10)
     whole = nearest(images, mask, (4, 4))

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from sslbench_plugins.blocks.kept_file import CLOSING, Mapped, cache_folder, facts_of, write
+from sslbench_plugins.blocks.images_on_disk.kept_file import CLOSING, Mapped, cache_folder, facts_of, write
 
 
 @pytest.fixture

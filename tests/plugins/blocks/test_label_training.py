@@ -9,12 +9,13 @@ import torch
 from torch import nn
 
 from sslbench import EvaluationData, UserError
-from sslbench.testing.fakes import TinyBackbone, TinyDataset, judged_scenes
+from sslbench.evaluate.evaluated_model import TrainedModel
+from sslbench.evaluate.features import extract_all
+from sslbench.testing.fakes import TinyBackbone, TinyDataset, evaluated_scenes
 from sslbench.train.checkpoint import weights_digest
-from sslbench.train.data import judged
-from sslbench.train.features import extract_all
-from sslbench.train.judged_model import TrainedModel
-from sslbench_plugins.blocks.label_training import (
+from sslbench.train.data import make_splits
+from sslbench_plugins.blocks.networks.untrained import Untrained
+from sslbench_plugins.blocks.probes.label_training import (
     Classifier,
     LabelTraining,
     LabelTrainingParams,
@@ -23,7 +24,6 @@ from sslbench_plugins.blocks.label_training import (
     groups,
     starts_anew,
 )
-from sslbench_plugins.blocks.untrained import Untrained
 
 ALL = torch.arange(64)
 
@@ -45,7 +45,7 @@ def scenes(precision="fp32"):
         torch.manual_seed(seed)
         return Untrained(Convolutional())
 
-    data = judged(TinyDataset(), judge_on="test", train_images=None, image_size=None)
+    data = make_splits(TinyDataset(), evaluate_on="test", train_images=None, image_size=None)
     model = TrainedModel(make(5), make, data, torch.device("cpu"), precision)
     found = extract_all(model.method.encoder, data, model.device, precision)
     return EvaluationData(found.train, found.test, 2, 0, model)
@@ -233,9 +233,9 @@ def test_bf16_learns_as_well():
 
 
 def test_a_network_whose_weights_are_given_does_not_start_anew():
-    model = judged_scenes().model
+    model = evaluated_scenes().model
     assert starts_anew(model, 0)
-    given = TrainedModel(model.method, lambda seed: judged_scenes().model.method, scenes().model._data, model.device)
+    given = TrainedModel(model.method, lambda seed: evaluated_scenes().model.method, scenes().model._data, model.device)
     assert not starts_anew(given, 0)
 
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from sslbench_plugins.blocks.listed import not_empty, separated
+from sslbench_plugins.blocks.studies.listed import not_empty, separated
 
 
 @pytest.mark.parametrize(

@@ -11,8 +11,8 @@ from sklearn.linear_model import LogisticRegression
 from torch import Tensor
 from torch.nn import functional as F
 
-from sslbench_plugins.blocks import logistic
-from sslbench_plugins.blocks.logistic import LogisticFit, fit_logistic
+from sslbench_plugins.blocks.probes import logistic
+from sslbench_plugins.blocks.probes.logistic import LogisticFit, fit_logistic
 
 STRENGTHS = [10.0, 1.0, 1e-1, 1e-2, 1e-3, 1e-4]
 

@@ -7,7 +7,7 @@ from numpy.random import RandomState
 from PIL import Image
 
 from sslbench import UserError, build_plugin
-from sslbench_plugins.blocks.own_image import names_and_views, read_image, registered_views
+from sslbench_plugins.blocks.images_on_disk.own_image import names_and_views, read_image, registered_views
 
 
 def test_an_image_is_cropped_and_resized(tmp_path):

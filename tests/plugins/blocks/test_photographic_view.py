@@ -6,8 +6,8 @@ import pytest
 import torch
 from torchvision.transforms.v2 import functional as reference
 
-from sslbench_plugins.blocks import photographic_view
-from sslbench_plugins.blocks.photographic_view import PhotographicView, Pipeline, blur_kernel
+from sslbench_plugins.blocks.views import photographic_view
+from sslbench_plugins.blocks.views.photographic_view import PhotographicView, Pipeline, blur_kernel
 
 EVERYTHING = Pipeline(
     crop_scale=(0.08, 1.0),

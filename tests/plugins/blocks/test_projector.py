@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from sslbench_plugins.blocks.projector import projector
+from sslbench_plugins.blocks.networks.projector import projector
 
 
 def kinds(network):

@@ -15,11 +15,11 @@ import torch
 from PIL import Image
 
 from sslbench import UserError
-from sslbench_plugins.blocks import encoded as module
-from sslbench_plugins.blocks import reading
-from sslbench_plugins.blocks.encoded import Encoded
-from sslbench_plugins.blocks.reading import ReadingParams, read
-from sslbench_plugins.blocks.statistics import channel_sums
+from sslbench_plugins.blocks.images_on_disk import encoded as module
+from sslbench_plugins.blocks.images_on_disk import reading
+from sslbench_plugins.blocks.images_on_disk.encoded import Encoded
+from sslbench_plugins.blocks.images_on_disk.reading import ReadingParams, read
+from sslbench_plugins.blocks.images_on_disk.statistics import channel_sums
 
 SIDE = 24
 WAYS = ["resident", "mapped", "streaming"]
@@ -149,8 +149,8 @@ def test_another_process_maps_the_same_file(tmp_path):
     (tmp_path / "sources.json").write_text(json.dumps([source.hex() for source in SOURCES]))
     code = """
         import json, sys, torch
-        from sslbench_plugins.blocks.encoded import Encoded
-        from sslbench_plugins.blocks.reading import ReadingParams, read
+        from sslbench_plugins.blocks.images_on_disk.encoded import Encoded
+        from sslbench_plugins.blocks.images_on_disk.reading import ReadingParams, read
         Encoded.chunks = None
         sources = [bytes.fromhex(text) for text in json.load(open(sys.argv[1]))]
         done = read(Encoded(sources, [""] * 30, 24, "here"), ReadingParams(reading="mapped"), ["key"])

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torchvision.transforms.v2 import functional as reference
 
-from sslbench_plugins.blocks.resized_crop import Boxes, random_boxes, resized_crop, resized_crop_one
+from sslbench_plugins.blocks.views.resized_crop import Boxes, random_boxes, resized_crop, resized_crop_one
 
 
 def boxes_of(*rows):

@@ -4,7 +4,7 @@ import pytest
 import torch
 from sklearn.linear_model import Ridge
 
-from sslbench_plugins.blocks.ridge import RidgePath, fit_ridge
+from sslbench_plugins.blocks.probes.ridge import RidgePath, fit_ridge
 
 
 @pytest.mark.parametrize("l2", [10.0, 0.1, 1e-4])

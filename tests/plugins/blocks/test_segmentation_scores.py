@@ -4,7 +4,12 @@ import pytest
 import torch
 from sklearn.metrics import accuracy_score, confusion_matrix, jaccard_score
 
-from sslbench_plugins.blocks.segmentation_scores import NOT_SCORED, confusion, mean_iou, pixel_accuracy
+from sslbench_plugins.evaluators.dense_segmentation.segmentation_scores import (
+    NOT_SCORED,
+    confusion,
+    mean_iou,
+    pixel_accuracy,
+)
 
 
 def some(seed, classes=5, seen=4, ignored=0.2):

@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from sslbench_plugins.blocks.signed_distance import FIGURES
+from sslbench_plugins.blocks.scenes.signed_distance import FIGURES
 
 GRID = 101
 

@@ -6,7 +6,13 @@ import numpy as np
 import pytest
 import torch
 
-from sslbench_plugins.blocks.spectrum import alpha_req, effective_rank, entropy_rank, rankme, singular_values
+from sslbench_plugins.evaluators.label_free.spectrum import (
+    alpha_req,
+    effective_rank,
+    entropy_rank,
+    rankme,
+    singular_values,
+)
 
 
 def gaussian(rows, columns, seed=0):

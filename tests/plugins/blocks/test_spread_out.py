@@ -4,7 +4,7 @@ from itertools import pairwise
 
 import pytest
 
-from sslbench_plugins.blocks.spread_out import spread_out
+from sslbench_plugins.blocks.probes.spread_out import spread_out
 
 
 @pytest.mark.parametrize(("count", "most"), [(10, 3), (10, 10), (7, 100), (1000, 7), (1, 1), (5, 4)])

@@ -6,7 +6,7 @@ import pytest
 import torch
 from sklearn.preprocessing import StandardScaler
 
-from sslbench_plugins.blocks.standardise import Standardiser
+from sslbench_plugins.blocks.probes.standardise import Standardiser
 
 
 def test_columns_are_those_of_scikit_learns_scaler() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from sslbench_plugins.blocks.stratified import class_counts, draw_ranks, random_rank_in_class, share_of_each
+from sslbench_plugins.blocks.probes.stratified import class_counts, draw_ranks, random_rank_in_class, share_of_each
 
 
 def generator(seed: int = 0) -> torch.Generator:

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from sslbench_plugins.blocks.textures import LATTICE, TEXTURES
+from sslbench_plugins.blocks.scenes.textures import LATTICE, TEXTURES
 
 SHARP = 1000.0
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from sslbench_plugins.blocks.transformer import TransformerBlock, sincos_positions
+from sslbench_plugins.blocks.networks.transformer import TransformerBlock, sincos_positions
 
 
 def plain_positions(rows, cols, dim):

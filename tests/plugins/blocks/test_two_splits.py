@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from sslbench import Split, UserError
-from sslbench_plugins.blocks.two_splits import TwoSplits
+from sslbench_plugins.blocks.images_on_disk.two_splits import TwoSplits
 
 TRAIN = Split(torch.full((5, 3, 4, 4), 51, dtype=torch.uint8), torch.zeros(5, dtype=torch.int64))
 

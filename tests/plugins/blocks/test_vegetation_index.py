@@ -3,8 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from sslbench_plugins.blocks.normalised_channels import percentile_clipped, z_scored
-from sslbench_plugins.blocks.vegetation_index import index_row, ndvi, vegetation_share
+from sslbench_plugins.simulators.scientific_image_analyzer.normalised_channels import percentile_clipped, z_scored
+from sslbench_plugins.simulators.scientific_image_analyzer.vegetation_index import index_row, ndvi, vegetation_share
 
 RNG = np.random.RandomState(0)
 

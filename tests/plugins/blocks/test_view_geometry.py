@@ -8,8 +8,8 @@ import torch
 from scipy.linalg import sqrtm
 from scipy.spatial.distance import pdist
 
-from sslbench_plugins.blocks import view_geometry
-from sslbench_plugins.blocks.view_geometry import alignment, directions, lidar, uniformity
+from sslbench_plugins.evaluators.label_free import view_geometry
+from sslbench_plugins.evaluators.label_free.view_geometry import alignment, directions, lidar, uniformity
 
 
 def gaussian(*shape, seed=0):

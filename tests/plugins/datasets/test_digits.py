@@ -5,13 +5,14 @@ import pytest
 import torch
 from sklearn.datasets import load_digits
 
+from sslbench import BuildContext
 from sslbench.hooks.registry import Registry
 
 
 @pytest.fixture(scope="module")
 def digits():
     spec = Registry().get("dataset", "digits")
-    return spec.build(spec.params(), download=False)
+    return spec.build(spec.params(), BuildContext())
 
 
 def test_the_splits_are_scikit_learns_images_each_once(digits):

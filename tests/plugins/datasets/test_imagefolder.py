@@ -8,7 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
-from sslbench import UserError
+from sslbench import BuildContext, UserError
 from sslbench.hooks.registry import Registry
 from sslbench.testing.conformance import problems
 
@@ -16,7 +16,7 @@ SPEC = Registry().get("dataset", "imagefolder")
 
 
 def build(root, **given):
-    return SPEC.build(SPEC.params(root=str(root), **given), download=False)
+    return SPEC.build(SPEC.params(root=str(root), **given), BuildContext())
 
 
 def picture(path, size=(30, 20), colour=(200, 30, 60), mode="RGB", **save):

@@ -7,7 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
-from sslbench import UserError
+from sslbench import BuildContext, UserError
 from sslbench.hooks.registry import Registry
 from sslbench.plan.expand import Overrides, expand, resolve_suite
 from sslbench.plan.suite import RawSuite
@@ -18,7 +18,7 @@ SPEC = REGISTRY.get("dataset", "imagefolder-maps")
 
 
 def build(root, **given):
-    return SPEC.build(SPEC.params(**{"root": str(root), "size": 16, **given}), download=False)
+    return SPEC.build(SPEC.params(**{"root": str(root), "size": 16, **given}), BuildContext())
 
 
 def save(path, values, mode=None, **options):

@@ -8,7 +8,7 @@ import torch
 import torchvision.datasets as published
 from PIL import Image
 
-from sslbench import UserError
+from sslbench import BuildContext, UserError
 from sslbench.hooks.registry import Registry
 from sslbench.testing.conformance import problems
 from sslbench_plugins.datasets.imagenette import CLASSES
@@ -17,7 +17,7 @@ SPEC = Registry().get("dataset", "imagenette")
 
 
 def build(root, download=False, **given):
-    return SPEC.build(SPEC.params(root=str(root), **given), download=download)
+    return SPEC.build(SPEC.params(root=str(root), **given), BuildContext(download=download))
 
 
 def make(folder):

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 from PIL import Image
 
-from sslbench import UserError
+from sslbench import BuildContext, UserError
 from sslbench.hooks.registry import Registry
 from sslbench.testing.conformance import problems
 
@@ -11,7 +11,7 @@ SPEC = Registry().get("dataset", "images")
 
 
 def build(**given):
-    return SPEC.build(SPEC.params(**given), download=False)
+    return SPEC.build(SPEC.params(**given), BuildContext())
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
-from sslbench import UserError
+from sslbench import BuildContext, UserError
 from sslbench.hooks.registry import Registry
 from sslbench.testing.conformance import problems
 
@@ -18,7 +18,7 @@ SPEC = Registry().get("dataset", "parquet")
 
 
 def build(path, **given):
-    return SPEC.build(SPEC.params(path=str(path), **given), download=False)
+    return SPEC.build(SPEC.params(path=str(path), **given), BuildContext())
 
 
 def encoded(value, size=(8, 8)):

@@ -9,13 +9,14 @@ import sys
 import pytest
 import torch
 
+from sslbench import BuildContext
 from sslbench.hooks.params import resolve
 from sslbench.hooks.registry import Registry
 from sslbench.train.data import pick
-from sslbench_plugins.blocks import render
-from sslbench_plugins.blocks.scene import FADING, HAZE, TURN, draw
-from sslbench_plugins.blocks.signed_distance import FIGURES
-from sslbench_plugins.blocks.textures import TEXTURES
+from sslbench_plugins.blocks.scenes import render
+from sslbench_plugins.blocks.scenes.scene import FADING, HAZE, TURN, draw
+from sslbench_plugins.blocks.scenes.signed_distance import FIGURES
+from sslbench_plugins.blocks.scenes.textures import TEXTURES
 from sslbench_plugins.datasets.shapes import VERSION
 
 SPEC = Registry().get("dataset", "shapes")
@@ -23,7 +24,7 @@ SPEC = Registry().get("dataset", "shapes")
 
 def build(**given):
     given = {"train_images": 60, "test_images": 20, "image_size": 48, **given}
-    return SPEC.build(SPEC.params(**given), download=False)
+    return SPEC.build(SPEC.params(**given), BuildContext())
 
 
 @pytest.fixture(scope="module")
@@ -222,7 +223,7 @@ def test_another_process_makes_the_same(train):
         "import hashlib, torch; from sslbench.hooks.registry import Registry;"
         "spec = Registry().get('dataset', 'shapes');"
         "params = spec.params(train_images=60, test_images=20, image_size=48, reading='streaming');"
-        "split = spec.build(params, download=False).split('train');"
+        "split = spec.build(params, BuildContext()).split('train');"
         "print(hashlib.sha256(split.images[torch.tensor([42, 7])].numpy().tobytes()).hexdigest())"
     )
     there = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout

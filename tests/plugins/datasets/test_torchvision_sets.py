@@ -15,10 +15,10 @@ import pytest
 import torch
 import torchvision.datasets as published
 
-from sslbench import UserError
+from sslbench import BuildContext, UserError
 from sslbench.hooks.registry import Registry
 from sslbench.testing.conformance import problems
-from sslbench.train.data import judged
+from sslbench.train.data import make_splits
 
 REGISTRY = Registry()
 NAMES = {"cifar10": "CIFAR10", "cifar100": "CIFAR100", "stl10": "STL10", "fashion-mnist": "FashionMNIST"}
@@ -89,7 +89,7 @@ SIDE = {"cifar10": 32, "cifar100": 32, "stl10": 96, "fashion-mnist": 28}
 
 def build(name, root, download=False):
     spec = REGISTRY.get("dataset", name)
-    return spec.build(spec.params(root=str(root)), download=download)
+    return spec.build(spec.params(root=str(root)), BuildContext(download=download))
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -139,18 +139,20 @@ def test_the_folder_can_come_from_the_environment(tmp_path, monkeypatch):
     monkeypatch.setenv("SSLBENCH_DATA", str(tmp_path / "data"))
     spec = REGISTRY.get("dataset", "cifar10")
     with pytest.raises(UserError, match=str(tmp_path / "data")):
-        spec.build(spec.params(), download=False)
+        spec.build(spec.params(), BuildContext())
 
 
 def test_methods_are_trained_on_the_images_without_labels_where_one_says_so(tmp_path, monkeypatch):
     stl10(tmp_path, monkeypatch)
     spec = REGISTRY.get("dataset", "stl10")
-    data = spec.build(spec.params(root=str(tmp_path), unlabelled=True), download=False)
-    found = judged(data, judge_on="test", train_images=None, image_size=None)
+    data = spec.build(spec.params(root=str(tmp_path), unlabelled=True), BuildContext())
+    found = make_splits(data, evaluate_on="test", train_images=None, image_size=None)
     assert (len(found.train), len(found.test), len(found.pretraining)) == (20, 10, UNLABELLED)
     expected = torch.from_numpy(pixels("unlabelled", (3, 96, 96)))
     assert torch.equal(found.pretraining.images[torch.arange(UNLABELLED)], expected)
-    assert judged(build("stl10", tmp_path), judge_on="test", train_images=None, image_size=None).unlabelled is None
+    assert (
+        make_splits(build("stl10", tmp_path), evaluate_on="test", train_images=None, image_size=None).unlabelled is None
+    )
     assert problems(spec, root=str(tmp_path), unlabelled=True) == []
 
 

@@ -10,10 +10,10 @@ import pytest
 import torch
 
 from sslbench import EvaluationData, FeatureSet, Method, Split
-from sslbench.testing.fakes import TinyDataset, TinyPainter
-from sslbench.train.data import judged
-from sslbench.train.features import extract_all
-from sslbench.train.judged_model import TrainedModel
+from sslbench.evaluate.evaluated_model import TrainedModel
+from sslbench.evaluate.features import extract_all
+from sslbench.testing.fakes import TinyDataset, TinyReconstructor
+from sslbench.train.data import make_splits
 
 
 def make_clusters(
@@ -45,14 +45,14 @@ def make_scenes(
     device: str = "cpu",
 ) -> EvaluationData:
     """A data set and a method as evaluators with ``uses_model`` get them; a ``TinyDataset`` of 16 px and an untrained
-    ``TinyPainter`` unless others are given. ``make`` answers the method as a seed initialises it."""
+    ``TinyReconstructor`` unless others are given. ``make`` answers the method as a seed initialises it."""
 
     def painter(seed: int) -> Method:
         torch.manual_seed(seed)
-        return TinyPainter(16)
+        return TinyReconstructor(16)
 
     make = make or painter
-    data = judged(dataset or TinyDataset(image_size=16), judge_on="test", train_images=None, image_size=None)
+    data = make_splits(dataset or TinyDataset(image_size=16), evaluate_on="test", train_images=None, image_size=None)
     model = TrainedModel(make(seed), make, data, torch.device(device), precision, mask_ratio=0.75)
     found = extract_all(model.method.encoder, data, model.device, precision)
     return EvaluationData(found.train, found.test, data.classes, seed, model)

@@ -9,7 +9,7 @@ import torch
 from pydantic import ValidationError
 from sklearn.metrics import jaccard_score
 
-from sslbench.testing.fakes import TinyPainter
+from sslbench.testing.fakes import TinyReconstructor
 from sslbench_plugins.evaluators.attention_segmentation import (
     AttentionSegmentation,
     AttentionSegmentationParams,
@@ -83,7 +83,7 @@ def test_the_index_is_scikit_learns_on_pixels():
                 assert float(found[image, head, place]) == pytest.approx(expected)
 
 
-class Staring(TinyPainter):
+class Staring(TinyReconstructor):
     """Head 1 attends to bright patches, head 2 to dark ones, head 3 to the first patch."""
 
     def __init__(self):

@@ -10,9 +10,9 @@ import torch
 from sklearn.linear_model import Ridge
 from sklearn.metrics import root_mean_squared_error
 
-from sslbench_plugins.blocks.frozen_tokens import Pixels, draw_pixels, patch_tokens
-from sslbench_plugins.blocks.ridge import RidgePath
-from sslbench_plugins.blocks.standardise import Standardiser
+from sslbench_plugins.blocks.probes.frozen_tokens import Pixels, draw_pixels, patch_tokens
+from sslbench_plugins.blocks.probes.ridge import RidgePath
+from sslbench_plugins.blocks.probes.standardise import Standardiser
 from sslbench_plugins.evaluators import dense_regression
 from sslbench_plugins.evaluators.dense_regression import DenseRegression, DenseRegressionParams, fit_depth, scores
 

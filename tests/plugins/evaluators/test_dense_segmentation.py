@@ -12,8 +12,8 @@ from sklearn.metrics import accuracy_score, jaccard_score
 from torch.nn import functional
 
 from sslbench import FeatureSet
-from sslbench_plugins.blocks.frozen_tokens import LinearHead, draw_pixels, patch_tokens
-from sslbench_plugins.blocks.standardise import Standardiser
+from sslbench_plugins.blocks.probes.frozen_tokens import LinearHead, draw_pixels, patch_tokens
+from sslbench_plugins.blocks.probes.standardise import Standardiser
 from sslbench_plugins.evaluators import dense_segmentation
 from sslbench_plugins.evaluators.dense_segmentation import (
     DenseSegmentation,

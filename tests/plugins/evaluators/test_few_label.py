@@ -12,10 +12,10 @@ from pydantic import ValidationError
 from sklearn.linear_model import LogisticRegression
 
 from sslbench import EvaluationData, FeatureSet, Metric
-from sslbench_plugins.blocks import labelled_draws
-from sslbench_plugins.blocks.chosen_strength import fit_chosen
-from sslbench_plugins.blocks.logistic import LogisticFit, fit_logistic
-from sslbench_plugins.blocks.stratified import draw_ranks
+from sslbench_plugins.blocks.probes import labelled_draws
+from sslbench_plugins.blocks.probes.chosen_strength import fit_chosen
+from sslbench_plugins.blocks.probes.logistic import LogisticFit, fit_logistic
+from sslbench_plugins.blocks.probes.stratified import draw_ranks
 from sslbench_plugins.evaluators import few_label
 from sslbench_plugins.evaluators.few_label import FewLabel, FewLabelParams
 from sslbench_plugins.evaluators.linear_probe import LinearProbe, LinearProbeParams

@@ -13,9 +13,9 @@ from torch import nn
 from sslbench import FeatureSet
 from sslbench.testing.fakes import TinyBackbone, TinyDataset
 from sslbench.train.checkpoint import weights_digest
-from sslbench_plugins.blocks import labelled_draws
-from sslbench_plugins.blocks.label_training import LabelTraining
-from sslbench_plugins.blocks.untrained import Untrained
+from sslbench_plugins.blocks.networks.untrained import Untrained
+from sslbench_plugins.blocks.probes import labelled_draws
+from sslbench_plugins.blocks.probes.label_training import LabelTraining
 from sslbench_plugins.evaluators.few_label import FewLabel, FewLabelParams
 from sslbench_plugins.evaluators.few_label_scratch import (
     FewLabelScratch,

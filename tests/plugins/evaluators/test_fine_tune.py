@@ -12,9 +12,9 @@ from torch import nn
 from sslbench import FeatureSet, UserError
 from sslbench.testing.fakes import TinyBackbone, TinyDataset
 from sslbench.train.checkpoint import weights_digest
-from sslbench_plugins.blocks.label_training import LabelTraining
-from sslbench_plugins.blocks.stratified import draw_ranks
-from sslbench_plugins.blocks.untrained import Untrained
+from sslbench_plugins.blocks.networks.untrained import Untrained
+from sslbench_plugins.blocks.probes.label_training import LabelTraining
+from sslbench_plugins.blocks.probes.stratified import draw_ranks
 from sslbench_plugins.evaluators.fine_tune import FineTune, FineTuneParams, sslbench_evaluators
 
 FAST = {"epochs": 2, "least_steps": 4, "batch_size": 16, "augmentation": "none"}

@@ -7,10 +7,10 @@ import torch
 
 from sslbench import FeatureSet, UserError
 from sslbench.hooks.params import resolve
-from sslbench.testing.fakes import TinyPainter, judged_scenes
-from sslbench_plugins.blocks.spectrum import rankme
-from sslbench_plugins.blocks.view_geometry import alignment
+from sslbench.testing.fakes import TinyReconstructor, evaluated_scenes
 from sslbench_plugins.evaluators.label_free import LabelFree, LabelFreeParams, some
+from sslbench_plugins.evaluators.label_free.spectrum import rankme
+from sslbench_plugins.evaluators.label_free.view_geometry import alignment
 
 QUICK = LabelFreeParams(view_images=20, views=3, augmentation="crop-only")
 
@@ -20,7 +20,7 @@ def measure(data, params=QUICK):
 
 
 def test_every_figure_is_there_with_its_direction():
-    found = measure(judged_scenes())
+    found = measure(evaluated_scenes())
     assert all(metric.value is not None for metric in found.values())
     assert {name: metric.higher_is_better for name, metric in found.items()} == {
         "rankme": True,
@@ -35,7 +35,7 @@ def test_every_figure_is_there_with_its_direction():
 
 
 def test_no_label_and_no_test_image_is_looked_at():
-    data = judged_scenes()
+    data = evaluated_scenes()
     blind = replace(
         data, train=FeatureSet(data.train.features), test=FeatureSet(torch.full((1, 1), torch.nan)), classes=0
     )
@@ -43,7 +43,7 @@ def test_no_label_and_no_test_image_is_looked_at():
 
 
 def test_only_the_part_that_was_asked_for_is_measured():
-    data = judged_scenes()
+    data = evaluated_scenes()
     found = measure(data, LabelFreeParams(images=30, views=0))
     assert "lidar" not in found
     assert found["rankme"].value == rankme(data.train.features[some(64, 30)])
@@ -54,9 +54,9 @@ def test_views_go_through_the_frozen_encoder():
         def forward(self, images):
             return torch.stack([images.mean(dim=(1, 2, 3)), torch.ones(len(images))], dim=1)
 
-    method = TinyPainter()
+    method = TinyReconstructor()
     method.backbone = Bright()
-    data = judged_scenes(method)
+    data = evaluated_scenes(method)
     found = measure(data, LabelFreeParams(view_images=20, views=2, augmentation="none"))
     # Without augmentation both views of an image are one.
     assert found["alignment"].value == pytest.approx(0, abs=1e-9)
@@ -72,14 +72,14 @@ def test_views_go_through_the_frozen_encoder():
     ],
 )
 def test_what_cannot_be_measured_is_none_with_a_reason(change, words):
-    data = judged_scenes()
+    data = evaluated_scenes()
     for metric in measure(replace(data, train=FeatureSet(change(data.train.features)))).values():
         assert metric.value is None
         assert metric.reason.startswith(words)
 
 
 def test_equal_features_have_the_figures_that_are_defined():
-    data = judged_scenes()
+    data = evaluated_scenes()
     found = measure(replace(data, train=FeatureSet(torch.ones(64, 8))), LabelFreeParams(views=0))
     assert found["rankme"].value == pytest.approx(1, rel=1e-4)
     assert found["uniformity"].value == pytest.approx(0, abs=1e-9)

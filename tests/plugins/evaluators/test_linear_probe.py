@@ -13,9 +13,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from sslbench import EvaluationData, FeatureSet, FitsHead, Metric, UserError
-from sslbench_plugins.blocks import chosen_strength
-from sslbench_plugins.blocks.chosen_strength import STRENGTHS, parts
-from sslbench_plugins.blocks.logistic import LogisticFit, fit_logistic
+from sslbench_plugins.blocks.probes import chosen_strength
+from sslbench_plugins.blocks.probes.chosen_strength import STRENGTHS, parts
+from sslbench_plugins.blocks.probes.logistic import LogisticFit, fit_logistic
 from sslbench_plugins.evaluators import linear_probe
 from sslbench_plugins.evaluators.linear_probe import LinearProbe, LinearProbeParams, train_adam
 

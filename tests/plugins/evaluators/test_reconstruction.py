@@ -10,16 +10,16 @@ import torch
 from pydantic import ValidationError
 
 from sslbench import UserError, build_plugin
-from sslbench.testing.fakes import TinyBackbone, TinyPainter
+from sslbench.testing.fakes import TinyBackbone, TinyReconstructor
 from sslbench_plugins.backbones.vit_tiny_small_image import ViTParams, ViTSmallImage
-from sslbench_plugins.blocks.inpainting import bilinear, nearest
-from sslbench_plugins.blocks.untrained import Untrained
+from sslbench_plugins.blocks.networks.untrained import Untrained
 from sslbench_plugins.evaluators.reconstruction import (
     Reconstruction,
     ReconstructionParams,
     sslbench_evaluators,
     with_statistics,
 )
+from sslbench_plugins.evaluators.reconstruction.inpainting import bilinear, nearest
 from sslbench_plugins.methods.mae import MAE, MAEParams
 
 HIGHEST = -10 * math.log10(1 / 255**2 / 12)
@@ -32,7 +32,7 @@ def evaluate(data, **given):
 def painter(paint):
     """A method that paints by ``paint(images, hidden pixels)``."""
 
-    class Painter(TinyPainter):
+    class Painter(TinyReconstructor):
         def reconstruct(self, images, mask):
             hidden = mask.view(-1, 1, 4, 4).repeat_interleave(4, 2).repeat_interleave(4, 3)
             return torch.where(hidden, paint(images, hidden), images)

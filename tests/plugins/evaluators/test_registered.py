@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from sslbench import EvaluationData, EvaluatorSpec, FeatureSet, Metric
+from sslbench import BuildContext, EvaluationData, EvaluatorSpec, FeatureSet, Metric
 from sslbench_plugins.evaluators import few_label, knn, linear_probe, retrieval
 
 CASES = {
@@ -30,7 +30,7 @@ Evaluate = Callable[[EvaluationData], list[Metric]]
 def make_evaluate(case: str) -> Evaluate:
     module, params = CASES[case]
     (spec,) = module.sslbench_evaluators()
-    return lambda data: list(spec.build(spec.params(**params)).evaluate(data))
+    return lambda data: list(spec.build(spec.params(**params), BuildContext()).evaluate(data))
 
 
 @pytest.fixture(params=CASES)
@@ -61,7 +61,9 @@ def test_the_headline_is_a_metric_and_the_summary_the_first_line(module: object,
     assert spec.summary == module.__doc__.splitlines()[0]
     assert spec.needs == {"labels"}
     assert spec.citation
-    assert spec.ranked_by(spec.params()) in {metric.name for metric in spec.build(spec.params()).evaluate(clusters())}
+    assert spec.ranked_by(spec.params()) in {
+        metric.name for metric in spec.build(spec.params(), BuildContext()).evaluate(clusters())
+    }
     assert all(field.description for field in spec.params.model_fields.values())
 
 

@@ -10,10 +10,10 @@ import pytest
 import torch
 from torch import nn
 
-from sslbench import EvaluationData, EvaluatorSpec, Metric
-from sslbench.testing.fakes import TinyPainter, TinyTokenBackbone
+from sslbench import BuildContext, EvaluationData, EvaluatorSpec, Metric
+from sslbench.testing.fakes import TinyReconstructor, TinyTokenBackbone
 from sslbench.train.checkpoint import weights_digest
-from sslbench_plugins.blocks.label_training import LabelTrainingParams
+from sslbench_plugins.blocks.probes.label_training import LabelTrainingParams
 from sslbench_plugins.evaluators import (
     attention_segmentation,
     dense_regression,
@@ -44,10 +44,10 @@ def spec_of(case: str) -> EvaluatorSpec:
 
 def evaluate(case: str, data: EvaluationData) -> list[Metric]:
     spec = spec_of(case)
-    return list(spec.build(spec.params(**CASES[case][1])).evaluate(data))
+    return list(spec.build(spec.params(**CASES[case][1]), BuildContext()).evaluate(data))
 
 
-class Normed(TinyPainter):
+class Normed(TinyReconstructor):
     """With batch norm and dropout in the encoder, whose mode and statistics can be looked at; its paint depends on
     what the encoder answers."""
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 from scipy import ndimage
 
-from sslbench import UserError, hidden_count
+from sslbench import BuildContext, UserError, masked_count
 from sslbench.hooks.registry import Registry
 from sslbench_plugins.maskings.block import shapes
 from sslbench_plugins.maskings.grid import lattice
@@ -16,7 +16,7 @@ NAMES = Registry().catalogue.names("masking")
 
 def sample(name, grid=(8, 8), ratio=0.75, batch=64, seed=0):
     spec = Registry().get("masking", name)
-    return spec.build(spec.params()).sample(batch, grid, ratio, torch.Generator().manual_seed(seed))
+    return spec.build(spec.params(), BuildContext()).sample(batch, grid, ratio, torch.Generator().manual_seed(seed))
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -25,7 +25,7 @@ def sample(name, grid=(8, 8), ratio=0.75, batch=64, seed=0):
 def test_every_sample_hides_exactly_the_same_number(name, grid, ratio):
     mask = sample(name, grid, ratio)
     assert mask.dtype == torch.bool
-    assert mask.sum(dim=1).unique().tolist() == [hidden_count(grid[0] * grid[1], ratio)]
+    assert mask.sum(dim=1).unique().tolist() == [masked_count(grid[0] * grid[1], ratio)]
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -116,6 +116,6 @@ def test_the_grid_covers_quadrants_more_evenly_than_chance(ratio):
 @pytest.mark.parametrize("name", NAMES)
 def test_masks_are_made_on_the_generators_device(name):
     spec = Registry().get("masking", name)
-    mask = spec.build(spec.params()).sample(32, (14, 14), 0.75, torch.Generator("cuda").manual_seed(0))
+    mask = spec.build(spec.params(), BuildContext()).sample(32, (14, 14), 0.75, torch.Generator("cuda").manual_seed(0))
     assert mask.is_cuda
     assert mask.sum(dim=1).unique().tolist() == [147]

@@ -3,7 +3,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from sslbench.hooks.contracts import Progress
+from sslbench import BuildContext
+from sslbench.contracts.method import Progress
 from sslbench.hooks.registry import Registry
 from sslbench.testing.fakes import TinyBackbone
 
@@ -12,7 +13,7 @@ REGISTRY = Registry()
 
 def build(name, backbone):
     spec = REGISTRY.get("method", name)
-    return spec.build(spec.params(), backbone=backbone, image_size=8, mask_ratio=None)
+    return spec.build(spec.params(), BuildContext(backbone=backbone, image_size=8))
 
 
 def test_random_init_is_the_backbone_untouched():

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from sslbench.hooks.contracts import Progress
+from sslbench.contracts.method import Progress
 from sslbench.testing.fakes import TinyBackbone
 from sslbench_plugins.methods.byol import BYOL, BYOLParams
 from sslbench_plugins.methods.simsiam import SimSiam, SimSiamParams

@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from sslbench import UserError
-from sslbench.hooks.contracts import Progress
+from sslbench.contracts.method import Progress
 from sslbench.testing.fakes import TinyBackbone, TinyTokenBackbone
-from sslbench_plugins.blocks.self_distillation import self_distillation, targets_of
+from sslbench_plugins.blocks.objectives.self_distillation import self_distillation, targets_of
 from sslbench_plugins.methods.dino import DINO, DINOParams, clip_each
 
 SMALL = {"prototypes": 12, "hidden_dim": 16, "bottleneck_dim": 8, "local_crops": 3}
@@ -124,7 +124,7 @@ def test_prototypes_stay_during_the_first_epoch_and_have_unit_length():
 
 def test_only_the_student_leaves_branches_out():
     from sslbench_plugins.backbones.vit_tiny_small_image import ViTParams, ViTSmallImage
-    from sslbench_plugins.blocks.stochastic_depth import StochasticDepth
+    from sslbench_plugins.blocks.networks.stochastic_depth import StochasticDepth
 
     def rates(network):
         return [module.rate for module in network.modules() if isinstance(module, StochasticDepth)]

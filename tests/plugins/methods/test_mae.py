@@ -4,9 +4,9 @@ import pytest
 import torch
 
 from sslbench import UserError
-from sslbench.hooks.contracts import Progress
+from sslbench.contracts.method import Progress
 from sslbench_plugins.backbones.vit_tiny_small_image import ViTParams, ViTSmallImage
-from sslbench_plugins.blocks.patches import from_patches, to_patches
+from sslbench_plugins.blocks.networks.patches import from_patches, to_patches
 from sslbench_plugins.methods.mae import MAE, MAEParams
 
 PROGRESS = Progress(0, 1, 0, 1)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from sslbench.hooks.contracts import Progress
+from sslbench.contracts.method import Progress
 from sslbench_plugins.backbones.vit_tiny_small_image import ViTParams, ViTSmallImage
 from sslbench_plugins.methods.mae import MAE, MAEParams
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
-from sslbench.hooks.contracts import Progress
+from sslbench.contracts.method import Progress
 from sslbench_plugins.backbones.vit_tiny_small_image import ViTParams, ViTSmallImage
-from sslbench_plugins.blocks.patches import to_patches
+from sslbench_plugins.blocks.networks.patches import to_patches
 from sslbench_plugins.methods.mae import MAE, MAEParams, sslbench_methods
 
 PROGRESS = Progress(0, 1, 0, 1)

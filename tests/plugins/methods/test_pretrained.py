@@ -11,14 +11,14 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from sslbench import TokenBackbone, UserError
+from sslbench import BuildContext, TokenBackbone, UserError
 from sslbench.hooks.params import resolve
 from sslbench.hooks.registry import Registry
 from sslbench.plan.cell import changed
 from sslbench.plan.reference import Reference
 from sslbench.plan.single import chosen, single
 from sslbench.testing.conformance import problems
-from sslbench_plugins.blocks.model_files import repository_of
+from sslbench_plugins.blocks.networks.model_files import repository_of
 from sslbench_plugins.methods.pretrained import PRESETS
 
 REGISTRY = Registry()
@@ -49,7 +49,7 @@ def small_vit(seed=0, **arguments):
 def build(download=False, **given):
     params, mistakes = resolve(SPEC.label, SPEC.params, given, SPEC.presets)
     assert mistakes == []
-    return SPEC.build(params, backbone=None, image_size=8, mask_ratio=None, download=download).eval()
+    return SPEC.build(params, BuildContext(image_size=8, download=download)).eval()
 
 
 @torch.no_grad()
@@ -74,7 +74,7 @@ def folder(tmp_path, vit):
 def test_a_folder_is_built_as_its_configuration_says(folder, vit):
     method = build(path=str(folder))
     assert torch.equal(features(method.encoder), features(vit))
-    wanted = method.judged_input
+    wanted = method.input_spec
     assert (wanted.size, wanted.mean, wanted.std) == (32, (0.1, 0.2, 0.3), (0.4, 0.5, 0.6))
     assert (wanted.crop, wanted.interpolation) == (0.875, "bilinear")
     assert isinstance(method.encoder, TokenBackbone)
@@ -95,8 +95,8 @@ def test_a_file_of_an_architecture_has_the_input_of_that_architecture(tmp_path):
     net.reset_classifier(0)
     assert torch.equal(features(method.encoder, 64), features(net, 64))
     config = timm.data.resolve_model_data_config(net)
-    assert (method.judged_input.size, method.judged_input.crop) == (config["input_size"][1], config["crop_pct"])
-    assert (method.judged_input.mean, method.judged_input.interpolation) == (config["mean"], config["interpolation"])
+    assert (method.input_spec.size, method.input_spec.crop) == (config["input_size"][1], config["crop_pct"])
+    assert (method.input_spec.mean, method.input_spec.interpolation) == (config["mean"], config["interpolation"])
     assert SPEC.provided(SPEC.params(path=str(tmp_path / "net.pth"), name="resnet18")) == {"encoder"}
 
 
@@ -152,7 +152,7 @@ def test_another_size_resizes_the_positions_as_timm_does(folder, vit):
         pretrained_cfg_overlay={"state_dict": vit.state_dict(), "num_classes": 0},
         **{**ARGUMENTS, "img_size": 48},
     ).eval()
-    assert method.judged_input.size == 48
+    assert method.input_spec.size == 48
     assert torch.allclose(features(method.encoder, 48), features(expected, 48), atol=1e-6)
 
 
@@ -348,8 +348,8 @@ def test_a_model_of_torch_hub_is_judged_before_its_classifier(hub):
     body = nn.Linear(3, 6)
     images = torch.randn(2, 3, 16, 16)
     assert torch.allclose(method.encoder(images), body(images.mean(dim=(2, 3))))
-    assert (method.encoder.feature_dim, method.judged_input.size, method.judged_input.crop) == (6, 16, 0.875)
-    assert build(hub=f"{hub}:small").judged_input.mean == (0.485, 0.456, 0.406)
+    assert (method.encoder.feature_dim, method.input_spec.size, method.input_spec.crop) == (6, 16, 0.875)
+    assert build(hub=f"{hub}:small").input_spec.mean == (0.485, 0.456, 0.406)
     assert not torch.equal(method.untrained()(images), method.encoder(images))
 
 

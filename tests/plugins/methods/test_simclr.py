@@ -5,9 +5,9 @@ import math
 import pytest
 import torch
 
-from sslbench.hooks.contracts import Progress
+from sslbench.contracts.method import Progress
 from sslbench.testing.fakes import TinyBackbone
-from sslbench_plugins.blocks.nt_xent import nt_xent
+from sslbench_plugins.blocks.objectives.nt_xent import nt_xent
 from sslbench_plugins.methods.simclr import SimCLR, SimCLRParams
 
 

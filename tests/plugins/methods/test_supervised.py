@@ -3,7 +3,7 @@ from __future__ import annotations
 import torch
 from torch.nn import functional
 
-from sslbench.hooks.contracts import Progress
+from sslbench.contracts.method import Progress
 from sslbench.testing.fakes import TinyBackbone
 from sslbench_plugins.methods.supervised import Supervised, SupervisedParams
 

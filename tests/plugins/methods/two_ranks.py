@@ -9,10 +9,11 @@ import torch
 from safetensors.torch import save_file
 from torch import distributed
 
-from sslbench.hooks.contracts import Progress
+from sslbench import BuildContext
+from sslbench.contracts.method import Progress
 from sslbench.hooks.registry import Registry
 from sslbench.testing.fakes import TinyTokenBackbone
-from sslbench_plugins.blocks.sync_batch_norm import sync_batch_norms
+from sslbench_plugins.blocks.distributed.sync_batch_norm import sync_batch_norms
 
 BATCH = 8
 """images over all ranks"""
@@ -33,7 +34,8 @@ def step(name: str, rank: int, ranks: int) -> dict[str, torch.Tensor]:
     context = {"classes": 3} if spec.uses_labels else {}
     ratio = 0.75 if "masking" in spec.uses else None
     method = spec.build(
-        spec.params(**SMALL.get(name, {})), backbone=TinyTokenBackbone(), image_size=16, mask_ratio=ratio, **context
+        spec.params(**SMALL.get(name, {})),
+        BuildContext(backbone=TinyTokenBackbone(), image_size=16, mask_ratio=ratio, **context),
     )
     if ranks > 1:
         sync_batch_norms(method)

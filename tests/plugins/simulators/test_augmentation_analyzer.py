@@ -6,9 +6,9 @@ from numpy.random import RandomState
 from PIL import Image
 from scipy.ndimage import gaussian_filter
 
-from sslbench.execute.simulate import simulate
-from sslbench_plugins.blocks.simple_views import VIEWS
+from sslbench.claims.simulate import simulate
 from sslbench_plugins.simulators.augmentation_analyzer import drawn_image, overlaps
+from sslbench_plugins.simulators.augmentation_analyzer.simple_views import VIEWS
 
 FIVE = ["crop", "flip", "brightness", "blur", "greyscale"]
 

@@ -6,9 +6,9 @@ from numpy.random import RandomState
 from PIL import Image
 from scipy import ndimage
 
-from sslbench.execute.simulate import simulate
-from sslbench_plugins.blocks.grey_views import VIEWS, brightness, scene
+from sslbench.claims.simulate import simulate
 from sslbench_plugins.simulators.augmentation_validator import anatomy_kept, claims, larger_half, signal_kept
+from sslbench_plugins.simulators.augmentation_validator.grey_views import VIEWS, brightness, scene
 
 
 def run(seed=42, **given):

@@ -8,7 +8,7 @@ from sklearn.metrics import confusion_matrix, f1_score, roc_auc_score
 from sklearn.model_selection import train_test_split
 
 from sslbench import UserError
-from sslbench.execute.simulate import simulate
+from sslbench.claims.simulate import simulate
 
 
 def run(seed=42, **given):

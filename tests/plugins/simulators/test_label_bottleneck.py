@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from sslbench import UserError
-from sslbench.execute.simulate import simulate
+from sslbench.claims.simulate import simulate
 from sslbench_plugins.simulators.label_bottleneck import labelling_cost, share_of
 
 

@@ -8,14 +8,14 @@ import pytest
 import torch
 
 from sslbench import build_plugin
-from sslbench.execute.simulate import simulate
+from sslbench.claims.simulate import simulate
 from sslbench.hooks.registry import Registry
 from sslbench.plan import build
 
 STRIPES = """
     '''Stripes.'''
     import torch
-    from sslbench import MaskingParams, MaskingSpec, hidden_count, hookimpl
+    from sslbench import MaskingParams, MaskingSpec, masked_count, hookimpl
 
     class Stripes:
         def sample(self, batch, grid, ratio, generator):
@@ -25,7 +25,7 @@ STRIPES = """
 
     @hookimpl
     def sslbench_maskings():
-        return [MaskingSpec(name="stripes", summary=__doc__, build=lambda params: Stripes())]
+        return [MaskingSpec(name="stripes", summary=__doc__, build=lambda params, context: Stripes())]
 """
 
 
@@ -108,7 +108,7 @@ def test_what_cannot_be_measured_has_a_reason():
 @pytest.mark.parametrize(
     ("body", "reason"),
     [
-        ("mask[:, : hidden_count(mask.shape[1], ratio)] = True", ""),
+        ("mask[:, : masked_count(mask.shape[1], ratio)] = True", ""),
         ("pass", "masking 'stripes' hides 0 of 64 patches, not 48 in every mask"),
         ("raise RuntimeError('ouch')", "masking 'stripes' raised RuntimeError: ouch"),
     ],

@@ -5,7 +5,7 @@ import pytest
 from numpy.random import RandomState
 
 from sslbench import UserError
-from sslbench.execute.simulate import simulate
+from sslbench.claims.simulate import simulate
 from sslbench_plugins.simulators.momentum_dynamics import (
     lag,
     moving_average,

@@ -9,9 +9,9 @@ import sys
 
 import pytest
 
-from sslbench.execute.simulate import simulate
+from sslbench.claims.simulate import simulate
+from sslbench.claims.simulation_text import render_json
 from sslbench.hooks.registry import Registry
-from sslbench.report.simulations import render_json
 from sslbench.testing.conformance import problems
 
 NAMES = Registry().catalogue.names("simulator")

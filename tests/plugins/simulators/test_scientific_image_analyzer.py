@@ -6,7 +6,7 @@ from numpy.random import RandomState
 from scipy.stats import spearmanr
 
 from sslbench import UserError
-from sslbench.execute.simulate import simulate
+from sslbench.claims.simulate import simulate
 
 RANGES = [(20, 235)] * 3 + [(500, 3000)] * 2 + [(250, 320)] + [(-25, 5)] * 2
 

@@ -1,0 +1,54 @@
+"""Batch norm whose statistics come from the images of all ranks, on any device that ``torch.distributed`` serves."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from sslbench_plugins.blocks.distributed.ranks import mean_over_ranks, ranks
+
+BatchNorm = nn.BatchNorm1d | nn.BatchNorm2d
+
+
+class SyncBatchNorm(nn.Module):
+    """Takes the place of a batch norm; its parameters and buffers are those of the norm, names included.
+
+    torch's own ``SyncBatchNorm`` knows no CPU. Every rank has the same number of images.
+    """
+
+    def __init__(self, norm: BatchNorm) -> None:
+        super().__init__()
+        self.eps, self.momentum = norm.eps, norm.momentum if norm.momentum is not None else 0.1
+        self.weight, self.bias = norm.weight, norm.bias
+        for name in ("running_mean", "running_var", "num_batches_tracked"):
+            self.register_buffer(name, getattr(norm, name))
+
+    def forward(self, values: Tensor) -> Tensor:
+        shape = [1, -1, *[1] * (values.ndim - 2)]
+        if not self.training:
+            return self.scaled(values.float(), self.running_mean, self.running_var, shape).to(values.dtype)
+        axes = [axis for axis in range(values.ndim) if axis != 1]
+        x = values.float()
+        mean = mean_over_ranks(x.mean(dim=axes))
+        # Deviations from the common mean: the difference of two large sums would lose digits.
+        variance = mean_over_ranks((x - mean.view(shape)).square().mean(dim=axes))
+        with torch.no_grad():
+            count = x.numel() // x.shape[1] * ranks()
+            self.running_mean.lerp_(mean, self.momentum)
+            self.running_var.lerp_(variance * (count / max(1, count - 1)), self.momentum)
+            self.num_batches_tracked.add_(1)
+        return self.scaled(x, mean, variance, shape).to(values.dtype)
+
+    def scaled(self, x: Tensor, mean: Tensor, variance: Tensor, shape: list[int]) -> Tensor:
+        out = (x - mean.view(shape)) * (variance + self.eps).rsqrt().view(shape)
+        return out if self.weight is None else out * self.weight.view(shape) + self.bias.view(shape)
+
+
+def sync_batch_norms(network: nn.Module) -> nn.Module:
+    """Every plain batch norm of ``network`` replaced in place, parameters shared; answers the network."""
+    for name, child in network.named_children():
+        if type(child) in (nn.BatchNorm1d, nn.BatchNorm2d):
+            setattr(network, name, SyncBatchNorm(child))
+        else:
+            sync_batch_norms(child)
+    return network

@@ -1,0 +1,1 @@
+"""Reading images, labels and tables from files."""

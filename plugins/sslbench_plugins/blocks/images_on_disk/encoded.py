@@ -1,0 +1,161 @@
+"""Images that lie encoded in files or in memory, decoded when they are asked for, on several threads."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from itertools import chain
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from sslbench import UserError, ahead
+from sslbench_plugins.blocks.images_on_disk.decode import decode, reason
+
+CHUNK = 256
+"""images that ``chunks`` answers at a time"""
+LARGE = 16 * 1024
+"""bytes from which on an image is decoded faster by several threads"""
+LARGE_PART = 8
+"""large images that a thread takes at a time: few, so that a small batch keeps every thread busy"""
+NAMED = 5
+"""bad images that a message names one by one"""
+
+Source = Path | bytes
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """Images by index, decoded anew each time. Broken ones are told by name."""
+
+    sources: Sequence[Source]
+    names: Sequence[str]
+    """of the sources, for messages"""
+    size: int | None
+    """side to which the shorter side is resized (antialiased) before a centre crop; None: as they are"""
+    where: str
+    """names the data set in messages"""
+
+    def __len__(self) -> int:
+        return len(self.sources)
+
+    def only(self, kept: Sequence[int]) -> Encoded:
+        """Some of the images."""
+        return replace(self, sources=[self.sources[i] for i in kept], names=[self.names[i] for i in kept])
+
+    @cached_property
+    def side(self) -> int:
+        """pixels, after reading; 1 where no image can be read"""
+        if self.size is not None:
+            return self.size
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            places = ([place] for place in range(len(self)))
+            first = (answer for place in places for answer in self._decoded(place) if not isinstance(answer, str))
+            return max(next(first, np.empty((1, 1))).shape[:2])
+
+    def __getitem__(self, indices: Tensor) -> Tensor:
+        """int64 ``[B]`` -> uint8 ``[B, 3, S, S]``. Raises UserError naming an image that cannot be read."""
+        quiet_pillow()
+        decoded = list(self._decoded(indices.tolist()))
+        bad = [answer for answer in decoded if isinstance(answer, str)]
+        if bad:
+            raise UserError(f"{self.where}: {bad[0]} (it could be read at first)")
+        return stacked([answer for answer in decoded if not isinstance(answer, str)], self.size)
+
+    def chunks(self, bad: dict[int, str]) -> Iterator[Tensor]:
+        """All images that can be read, in order, uint8 ``[n, 3, S, S]`` with n at most CHUNK; the places of the others
+        go to ``bad``, with the name and the reason of each. Raises UserError where sizes differ."""
+        waiting: list[np.ndarray] = []
+        sizes: set[tuple[int, int]] = set()
+        # Filters are the process's, so they are set here and not by each thread.
+        with warnings.catch_warnings():
+            # Damaged metadata is no reason to refuse the pixels; an image that is too large to be true is.
+            warnings.simplefilter("ignore")
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            for place, answer in enumerate(self._decoded(range(len(self)))):
+                if isinstance(answer, str):
+                    bad[place] = answer
+                    continue
+                sizes.add(answer.shape[:2])
+                if len(sizes) > 1 or answer.shape[0] != answer.shape[1]:
+                    continue
+                waiting.append(answer)
+                if len(waiting) == CHUNK:
+                    yield stacked(waiting, self.size)
+                    waiting.clear()
+        check_one_size(sizes, self.where)
+        if waiting:
+            yield stacked(waiting, self.size)
+
+    def complain(self, bad: dict[int, str]) -> UserError:
+        """What to say of images that cannot be read."""
+        more = [f"{self.where}: and {len(bad) - NAMED} more"] if len(bad) > NAMED else []
+        return UserError(
+            f"{self.where}: {len(bad)} of {len(self)} images cannot be read; on_error=skip leaves them out",
+            *(f"{self.where}: {line}" for line in list(bad.values())[:NAMED]),
+            *more,
+        )
+
+    def _decoded(self, places: Sequence[int]) -> Iterator[np.ndarray | str]:
+        """Each image, uint8 ``[S, S, 3]``, or its name and why it cannot be read."""
+
+        def attempt(place: int) -> np.ndarray | str:
+            try:
+                return decode(self.sources[place], self.size)
+            except MemoryError:
+                raise
+            except Exception as error:
+                return f"{self.names[place]}: {reason(error)}"
+
+        if self._threads == 1:
+            return map(attempt, places)
+        parts = [places[start : start + LARGE_PART] for start in range(0, len(places), LARGE_PART)]
+        threads = max(1, min(self._threads, len(parts)))
+        return chain.from_iterable(ahead(lambda part: [attempt(place) for place in part], parts, threads, threads))
+
+    @cached_property
+    def _threads(self) -> int:
+        """One for thumbnails, whose decoding is mostly Python's, which threads only hinder."""
+        some = self.sources[:: max(1, len(self) // 16)]
+        sizes = [len(source) if isinstance(source, bytes) else size_of(source) for source in some]
+        if sum(sizes) < LARGE * len(sizes):
+            return 1
+        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def size_of(file: Path) -> int:
+    """Bytes; none of a file that is not there, which is told when it is read."""
+    try:
+        return file.stat().st_size
+    except OSError:
+        return 0
+
+
+def stacked(images: list[np.ndarray], size: int | None) -> Tensor:
+    """uint8 ``[S, S, 3]`` each -> ``[n, 3, S, S]``."""
+    side = images[0].shape[0] if images else size or 1
+    out = np.empty((len(images), 3, side, side), dtype=np.uint8)
+    for row, image in zip(out, images, strict=True):
+        row[:] = image.transpose(2, 0, 1)
+    return torch.from_numpy(out)
+
+
+def check_one_size(sizes: set[tuple[int, int]], where: str) -> None:
+    if len(sizes) > 1 or any(height != width for height, width in sizes):
+        shown = ", ".join(f"{width} x {height}" for height, width in sorted(sizes)[:4])
+        shown += ", ..." if len(sizes) > 4 else ""
+        raise UserError(f"{where}: images are {shown} pixels; size=N makes them N x N")
+
+
+def quiet_pillow() -> None:
+    """The filters of ``Encoded.chunks`` for threads that read while others work: kept, since filters are the process's
+    and cannot be put back without disturbing them."""
+    warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
+    warnings.filterwarnings("error", category=Image.DecompressionBombWarning)

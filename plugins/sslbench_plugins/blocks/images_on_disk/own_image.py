@@ -1,0 +1,84 @@
+"""A user's image file as an array, and registered augmentations applied to arrays.
+
+torch is imported only where one of the two is asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.random import RandomState
+from numpy.typing import NDArray
+
+from sslbench import UserError, build_plugin
+
+Image = NDArray[np.float64]
+SMALLEST = 8
+"""pixels on a side that an image is resized to at the least"""
+
+
+def read_image(path: str, size: int, where: str) -> Image:
+    """An image file as float64 ``[3, size, size]`` in 0..255: RGB, shorter side to ``size`` pixels, centre-cropped.
+
+    Raises UserError where it cannot be read; ``where`` names the parameter.
+    """
+    from sslbench_plugins.blocks.images_on_disk.decode import decode, reason
+
+    try:
+        return decode(Path(path).expanduser(), size).transpose(2, 0, 1).astype(np.float64)
+    except Exception as error:
+        raise UserError(f"{where} = {path!r}: {why(error) or reason(error)}; expected an image file") from None
+
+
+def why(error: Exception) -> str:
+    """An OSError's words without the path, which the message names already."""
+    return (error.strerror or "") if isinstance(error, OSError) and error.errno is not None else ""
+
+
+def registered_views(reference: str, where: str) -> Callable[[Image, RandomState], Image]:
+    """The registered augmentation ``NAME:key=value`` as a function of float images ``[B, 3, S, S]`` in 0..255.
+
+    It answers the same shape and range. The images are rounded to uint8, which augmentations take; their random
+    draws come from a torch generator seeded by one draw of the RandomState. Raises UserError for an unknown name or
+    a wrong parameter.
+    """
+    augmentation: Any = build_plugin("augmentation", reference, where)
+
+    def apply(images: Image, rng: RandomState) -> Image:
+        import torch
+
+        generator = torch.Generator().manual_seed(int(rng.randint(2**31 - 1)))
+        batch = torch.from_numpy(np.ascontiguousarray(images.round().clip(0, 255).astype(np.uint8)))
+        view = augmentation.view(0, "global", images.shape[-1])
+        return view(batch, generator).double().numpy() * 255
+
+    return apply
+
+
+def names_and_views(
+    references: tuple[str, ...], own: dict[str, Callable[..., Image]], where: str
+) -> dict[str, Callable[..., Image]]:
+    """Augmentations by reference: a simulator's own by name, all others registered ones.
+
+    ``augmentation.NAME`` means the registered one even where the simulator has its own of that name. Raises UserError
+    for an unknown name, naming both sets, and where one is given twice.
+    """
+    twice = sorted({name for name in references if references.count(name) > 1})
+    if twice:
+        raise UserError(f"{where}: {twice[0]!r} is named twice")
+    found = {}
+    for reference in references:
+        if reference in own:
+            found[reference] = own[reference]
+            continue
+        try:
+            found[reference] = registered_views(reference.removeprefix("augmentation."), where)
+        except UserError as error:
+            line = error.messages[0]
+            if "unknown augmentation" not in line:
+                raise
+            raise UserError(f"{line}; the simulator's own are {', '.join(own)}") from None
+    return found

@@ -1,0 +1,68 @@
+"""Published data sets that torchvision fetches, checks and opens: what they have in common."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from torch import Tensor
+
+from sslbench import Params, Split, UserError, param
+from sslbench_plugins.blocks.images_on_disk.two_splits import TwoSplits
+
+Answer = TypeVar("Answer")
+Part = tuple[Tensor, Tensor, Sequence[str]]
+"""uint8 ``[N, 3, S, S]``, int64 ``[N]``, names of the classes"""
+
+
+class RootParams(Params):
+    root: str = param("", "folder that holds the data set's; empty: $SSLBENCH_DATA or ~/.cache/sslbench/datasets")
+
+
+@dataclass(frozen=True)
+class Files:
+    """What lies on disk of one data set."""
+
+    dataset: str
+    folder: str
+    """below the root"""
+    download: str
+    """how much is fetched, in words"""
+
+    def root(self, params: RootParams) -> Path:
+        default = os.environ.get("SSLBENCH_DATA") or "~/.cache/sslbench/datasets"
+        return Path(params.root or default).expanduser()
+
+    def opened(self, params: RootParams, open_: Callable[[Path], Answer]) -> Answer:
+        """What ``open_`` makes of the root. Raises UserError where the files are missing or damaged, or cannot be
+        fetched."""
+        root = self.root(params)
+        try:
+            return open_(root)
+        except OSError as error:
+            raise UserError(f"{self.dataset}: cannot be read in or fetched to {root}: {error}") from None
+        except (RuntimeError, ValueError, EOFError) as error:
+            if not (root / self.folder).exists():
+                raise self.missing(root) from None
+            raise UserError(
+                f"{self.dataset}: {root / self.folder} is incomplete or damaged ({str(error).partition(chr(10))[0]});"
+                " delete it and fetch it with --download"
+            ) from None
+
+    def missing(self, root: Path) -> UserError:
+        return UserError(
+            f"{self.dataset}: folder {self.folder} not found in {root}; --download fetches it ({self.download}),"
+            f" or give the folder that has it: {self.dataset}:root=FOLDER"
+        )
+
+    def build(self, params: RootParams, part: Callable[[Path, bool], Part]) -> TwoSplits:
+        """The data set whose splits ``part(root, train)`` reads."""
+        images, labels, classes = self.opened(params, lambda root: part(root, True))
+
+        def test() -> Split:
+            return Split(*self.opened(params, lambda root: part(root, False))[:2])
+
+        return TwoSplits(Split(images, labels), test, classes)

@@ -1,0 +1,1 @@
+"""Parts of networks, and networks that others trained."""

@@ -1,0 +1,131 @@
+"""timm's networks as backbones: pooled features, and the tokens of vision transformers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from sslbench import Backbone, TimmModel, TokenBackbone
+from sslbench_plugins.blocks.networks.stochastic_depth import depth_rates, skip
+from sslbench_plugins.blocks.networks.transformer import attention_weights, resized
+
+
+def gives_attention(net: Any) -> bool:
+    """Whether the last block of a timm ``VisionTransformer`` is the plain one, and there is a class token to ask."""
+    from timm.models.vision_transformer import Attention, Block
+
+    last = net.blocks[-1]
+    return net.cls_token is not None and type(last) is Block and type(last.attn) is Attention
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What ``timm.create_model`` was, or could have been, called with, but for ``num_classes=0``."""
+
+    architecture: str
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+
+    def of(self, net: nn.Module) -> TimmModel:
+        return TimmModel(self.architecture, dict(self.arguments), net.state_dict())
+
+
+class TimmBackbone(Backbone):
+    """The pooled features before timm's classifier."""
+
+    def __init__(self, net: nn.Module, recipe: Recipe | None = None) -> None:
+        super().__init__()
+        self.net = net
+        self.recipe = recipe
+        self.feature_dim = int(net.num_features)
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.net(images)
+
+    def as_timm(self) -> TimmModel | None:
+        return self.recipe.of(self.net) if self.recipe else None
+
+
+class TimmTokenBackbone(TokenBackbone):
+    """A timm ``VisionTransformer``: patch embedding, blocks and norm are timm's, the pooling is the model's own."""
+
+    def __init__(self, net: Any, recipe: Recipe | None = None) -> None:
+        super().__init__()
+        self.net = net
+        self.recipe = recipe
+        self.feature_dim = self.token_dim = net.embed_dim
+        self.grid = tuple(net.patch_embed.grid_size)
+        self.patch_size = net.patch_embed.patch_size[0]
+        self.prefix_tokens = net.num_prefix_tokens
+        # Smaller crops than the model was made for are welcome: their positions are resized.
+        net.patch_embed.strict_img_size = False
+
+    def embed(self, images: Tensor) -> Tensor:
+        patches = self.net.patch_embed(images)
+        rows, cols = images.shape[2] // self.patch_size, images.shape[3] // self.patch_size
+        positions = self.net.pos_embed[:, -self.grid[0] * self.grid[1] :]
+        return patches + (positions if (rows, cols) == self.grid else resized(positions, self.grid, (rows, cols)))
+
+    def encode(self, tokens: Tensor) -> Tensor:
+        return self.net.norm(self.net.blocks(self._with_prefix(tokens)))
+
+    def attention(self, images: Tensor) -> Tensor:
+        tokens = self._with_prefix(self.embed(images))
+        *before, last = self.net.blocks
+        for block in before:
+            tokens = block(tokens)
+        part = last.attn
+        batch, count, _ = tokens.shape
+        mixed = part.qkv(last.norm1(tokens)).view(batch, count, 3, part.num_heads, -1).permute(2, 0, 3, 1, 4)
+        queries, keys = part.q_norm(mixed[0]), part.k_norm(mixed[1])
+        return attention_weights(queries[:, :, :1], keys, part.scale)[:, :, 0, self.prefix_tokens :]
+
+    def stochastic_depth(self, rate: float) -> None:
+        for block, own in zip(self.net.blocks, depth_rates(rate, len(self.net.blocks)), strict=True):
+            block.drop_path1, block.drop_path2 = (skip(own).train(self.training) for _ in range(2))
+
+    def _with_prefix(self, tokens: Tensor) -> Tensor:
+        """Class token and registers in front of the patches, as the blocks are given them."""
+        net = self.net
+        prefix = [token for token in (net.cls_token, net.reg_token) if token is not None]
+        if prefix:
+            front = torch.cat(prefix, dim=1)
+            if net.pos_embed.shape[1] == self.grid[0] * self.grid[1] + front.shape[1]:
+                front = front + net.pos_embed[:, : front.shape[1]]
+            tokens = torch.cat([front.expand(len(tokens), -1, -1).to(tokens.dtype), tokens], dim=1)
+        return net.norm_pre(tokens)
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.net.forward_head(self.encode(self.embed(images)), pre_logits=True)
+
+    def as_timm(self) -> TimmModel | None:
+        return self.recipe.of(self.net) if self.recipe else None
+
+
+def wrapped(net: Any, recipe: Recipe) -> TimmBackbone | TimmTokenBackbone:
+    """A timm model without classifier as a backbone, with tokens where it has them."""
+    return TimmTokenBackbone(net, recipe) if gives_tokens(net) else TimmBackbone(net, recipe)
+
+
+def gives_tokens(net: Any) -> bool:
+    """Whether a timm model is a plain vision transformer with positions added at the input."""
+    from timm.models.vision_transformer import VisionTransformer
+
+    # Subclasses put tokens of their own in front (distillation), which encode would not know of.
+    return type(net) is VisionTransformer and net.pos_embed is not None and net.attn_pool is None
+
+
+def words_of(make: Callable[[], Any]) -> frozenset[str]:
+    """What the timm model that ``make`` builds provides as a backbone; it is built without memory where that works."""
+    try:
+        with torch.device("meta"):
+            net = make()
+    except RuntimeError:
+        # Older versions of timm read numbers back while they build, which the meta device has none of.
+        net = make()
+    if not gives_tokens(net):
+        return frozenset()
+    return frozenset({"tokens", "attention"} if gives_attention(net) else {"tokens"})

@@ -1,0 +1,1 @@
+"""Scenes of shapes whose factors are known."""

@@ -1,0 +1,1 @@
+"""Parts of simulators and tables."""

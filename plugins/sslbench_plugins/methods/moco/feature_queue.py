@@ -1,0 +1,39 @@
+"""The keys of past batches: MoCo's dictionary (He et al. 2020, section 3.1)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from sslbench_plugins.blocks.distributed.ranks import gathered
+
+
+class FeatureQueue(nn.Module):
+    """A ring of ``size`` unit vectors. Ring and place are buffers, so a checkpoint holds them.
+
+    It starts full of random directions, as the authors' code does.
+    """
+
+    keys: Tensor
+    place: Tensor
+
+    def __init__(self, size: int, dim: int) -> None:
+        super().__init__()
+        self.register_buffer("keys", functional.normalize(torch.randn(size, dim), dim=1))
+        self.register_buffer("place", torch.zeros((), dtype=torch.int64))
+
+    @torch.no_grad()
+    def put(self, keys: Tensor) -> None:
+        """Replace the oldest entries by ``keys`` ``[B, D]`` of every rank, in the order of the ranks.
+
+        Any B: the ring wraps in the middle of a batch, and of a batch longer than the ring the last keys stay.
+        """
+        size = len(self.keys)
+        everyone = gathered(keys.float())
+        kept = everyone[-size:]
+        # The place stays on the device: the host waits for nothing.
+        first = self.place + (len(everyone) - len(kept))
+        rows = (first + torch.arange(len(kept), device=kept.device)) % size
+        self.keys.index_copy_(0, rows, kept)
+        self.place.copy_((self.place + len(everyone)) % size)

@@ -1,0 +1,1 @@
+"""Advice: which model to use on a folder of images, and what comes of it."""

@@ -1,0 +1,136 @@
+"""A model that takes no training step, with the features of a data set: what embedding, recipes and heads rest on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sslbench.contracts.dataset import Dataset
+from sslbench.contracts.executor import Emit, PluginChoice, TrainingSettings
+from sslbench.contracts.plugin import BuildContext
+from sslbench.errors import UserError
+from sslbench.evaluate.features import Extraction
+from sslbench.execute.pretraining import PretrainingJob
+from sslbench.execute.work import work_of
+from sslbench.hooks.registry import Registry
+from sslbench.plan.cell import Choice
+from sslbench.plan.plan import Group
+from sslbench.plan.reference import Reference
+from sslbench.plan.single import chosen, single
+from sslbench.train.build import build_dataset, build_method
+from sslbench.train.data import Splits
+
+if TYPE_CHECKING:
+    from sslbench.contracts.method import InputSpec, Method
+
+BACKBONE = "convnet-small"
+"""of a method that needs one, where none is named"""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Where and how precisely features are made."""
+
+    device: str = "auto"
+    precision: str = "auto"
+    out: Path = Path("sslbench-results/features")
+    """folder below whose ``artifacts`` features are kept"""
+    download: bool = False
+    seed: int = 0
+
+    @cached_property
+    def training(self) -> TrainingSettings:
+        """The settings of a suite that matter where nothing is trained."""
+        from sslbench.measure.machine import resolve_device, resolve_precision
+
+        device = resolve_device(self.device)
+        return TrainingSettings(device=device, precision=resolve_precision(self.precision, device))
+
+
+@dataclass(frozen=True)
+class Model:
+    """A method that takes no training step, and its backbone where it uses one."""
+
+    reference: Reference
+    """as it was given"""
+    method: Choice[Any]
+    backbone: Choice[Any] | None
+    registry: Registry
+
+    @property
+    def label(self) -> str:
+        """A name for a table: that of the preset or the path, where it was given by one."""
+        given = self.reference.given
+        short = next(iter(given.values())) if set(given) in ({"preset"}, {"path"}, {"name"}, {"hub"}) else None
+        return str(short or self.reference)
+
+    @classmethod
+    def found(cls, reference: Reference, registry: Registry, backbone: Reference | None = None) -> Model:
+        """Raises UserError for a method that is not there, or one that would have to be trained first."""
+        method = chosen("method", reference, registry)
+        if method.spec.trains:
+            raise UserError(
+                f"{reference.where}: {method.name} has to be trained first: sslbench run -m {method.name}, then"
+                f" sslbench export DIR --where method={method.name} -o FOLDER, and give FOLDER as the model"
+            )
+        needs = "backbone" in method.spec.uses
+        network = chosen("backbone", backbone or Reference(BACKBONE), registry) if needs else None
+        return cls(reference, method, network, registry)
+
+    @property
+    def plugins(self) -> dict[str, PluginChoice]:
+        """Method and backbone, in plain values."""
+        both = {"method": self.method, "backbone": self.backbone}
+        return {kind: choice.plain for kind, choice in both.items() if choice is not None}
+
+    def built(self, image_size: int, settings: Settings) -> Method:
+        """Raises UserError where it cannot be had."""
+        context = BuildContext(
+            image_size, seed=settings.seed, download=settings.download, device=settings.training.device
+        )
+        return build_method(self.method, self.backbone, context)
+
+
+@dataclass
+class Frozen:
+    """A model and a data set; what is asked for is made once, and kept below ``settings.out``."""
+
+    model: Model
+    dataset: Choice[Any]
+    settings: Settings
+    emit: Emit = field(default=lambda event: None)
+
+    def __post_init__(self) -> None:
+        self.pretraining = single(
+            self.model.method, self.dataset, self.model.backbone, self.settings.training, self.settings.seed
+        )
+        work = work_of(Group(self.pretraining, ()), self.settings.out, download=self.settings.download)
+        self._job = PretrainingJob(work, self.emit, self.model.registry)
+
+    @cached_property
+    def extraction(self) -> Extraction:
+        """Features of both splits, from the cache if they are there."""
+        return self._job.prepare()[1]
+
+    @cached_property
+    def data(self) -> Splits:
+        """The splits, in the order of the features."""
+        return self._job.data()
+
+    @property
+    def images(self) -> Dataset:
+        """The data set itself."""
+        return build_dataset(self.dataset, self.settings.download)
+
+    @property
+    def classes(self) -> list[str]:
+        """Names of the classes, in the order of the labels."""
+        return list(self.images.classes)
+
+    @cached_property
+    def input_spec(self) -> InputSpec:
+        """What the encoder is given."""
+        method = self.model.built(self.data.image_size, self.settings)
+        return method.input_spec or self.data.input_spec

@@ -1,0 +1,1 @@
+"""Claims: sentences of the literature, tested by simulators and finished runs."""

@@ -1,0 +1,83 @@
+"""Backbones: networks that turn images into features."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from torch import Tensor, nn
+
+from sslbench.contracts.plugin import BuildContext, ProvidingSpec
+
+
+@dataclass(frozen=True)
+class TimmModel:
+    """A network as plain timm builds it: ``timm.create_model(architecture, num_classes=0, **arguments)``."""
+
+    architecture: str
+    arguments: Mapping[str, Any]
+    """JSON-able"""
+    weights: Mapping[str, Tensor]
+    """by timm's names, all of them"""
+
+
+class Backbone(nn.Module, ABC):
+    """A network that turns images into features: normalised float ``[B, 3, S, S]`` -> ``[B, feature_dim]``."""
+
+    feature_dim: int
+
+    @abstractmethod
+    def forward(self, images: Tensor) -> Tensor: ...
+
+    def as_timm(self) -> TimmModel | None:
+        """The same network with the same weights and features as plain timm builds it, or None where timm has none
+        such."""
+        return None
+
+
+class TokenBackbone(Backbone):
+    """A backbone that works on patch tokens, so that a method can leave some of them out.
+
+    ``forward(images)`` equals pooling ``encode(embed(images))``.
+    """
+
+    token_dim: int
+    grid: tuple[int, int]
+    """patches: rows, columns"""
+    patch_size: int
+    """side of a patch, pixels"""
+    prefix_tokens: int
+    """tokens in front of the patches after ``encode``: 1 for a class token, else 0"""
+
+    @abstractmethod
+    def embed(self, images: Tensor) -> Tensor:
+        """``[B, 3, S, S]`` -> ``[B, rows * cols, token_dim]``, row-major, positions added."""
+
+    @abstractmethod
+    def encode(self, tokens: Tensor) -> Tensor:
+        """``[B, n, token_dim]``, any n patches -> ``[B, prefix_tokens + n, token_dim]``, after the final norm."""
+
+    def attention(self, images: Tensor) -> Tensor:
+        """How much the class token attends to each patch in the last block: float ``[B, heads, rows * cols]``,
+        after the softmax over all tokens. For backbones that provide ``attention``."""
+        raise NotImplementedError(f"{type(self).__name__} provides no attention")
+
+    def stochastic_depth(self, rate: float) -> None:
+        """From now on leave residual branches out at random while training, per sample, with a probability that rises
+        from 0 in the first block to ``rate`` in the last. A backbone without such branches does nothing."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class BackboneSpec(ProvidingSpec):
+    """``build(params, context) -> Backbone`` (``sslbench.Backbone`` or ``sslbench.TokenBackbone``).
+
+    ``provides``: ``tokens``, and ``attention`` where it has a class token. Every backbone also provides ``encoder``,
+    a network that can be trained on.
+    """
+
+    kind: ClassVar[str] = "backbone"
+    build: Callable[[Any, BuildContext], Backbone]
+    fetches: Callable[[Any], str] | None = None
+    """for a backbone that may need the network: as in ``MethodSpec``"""

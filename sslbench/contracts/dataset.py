@@ -1,0 +1,92 @@
+"""Data sets: splits of images, with what is known of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, runtime_checkable
+
+from sslbench.contracts.plugin import BuildContext, ProvidingSpec, Words
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+SplitName = Literal["train", "test"]
+
+
+class ImageReader(Protocol):
+    """Images by index. A uint8 tensor ``[N, 3, H, W]`` is one; a reader that decodes on demand is another."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, indices: Tensor) -> Tensor:
+        """int64 ``[B]`` -> uint8 ``[B, 3, H, W]``, all of one size.
+
+        Called from a thread of its own, which reads the next batches while the model trains; one call at a time.
+        """
+        ...
+
+
+class MapReader(Protocol):
+    """Maps by index, one for each image: a tensor ``[N, H, W]``, or a reader that makes them on demand."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, indices: Tensor) -> Tensor:
+        """int64 ``[B]`` -> ``[B, H, W]``, of the images' height and width, always of one dtype."""
+        ...
+
+
+@dataclass(frozen=True)
+class Split:
+    """One split of a data set."""
+
+    images: ImageReader | Tensor
+    labels: Tensor | None = None
+    """int64 ``[N]``, 0..classes-1"""
+    factors: Mapping[str, Tensor] = field(default_factory=dict)
+    """what is known of each image beside its label, each ``[N]``: int64 0..K-1 for a kind of thing, float32 for a
+    quantity, which is not circular"""
+    paths: Sequence[str] = ()
+    """where each image comes from, or empty"""
+    skipped: int = 0
+    """images that could not be read and were left out, because the user said so"""
+    maps: Mapping[str, MapReader | Tensor] = field(default_factory=dict)
+    """what is known of each pixel, in the order of the images: ``mask``, uint8, 0 for the ground, 1, 2... for objects
+    (1 being the one that the label is about) or for classes of things, 255 where nobody knows; ``depth``, float32,
+    0..1, greater is farther, NaN where nobody knows"""
+    unlabelled: ImageReader | Tensor | None = None
+    """of a training split: other images, without labels, which methods are trained on in the place of these"""
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+
+@runtime_checkable
+class Dataset(Protocol):
+    """Splits of images with labels. Every data set has ``train`` and ``test``."""
+
+    classes: Sequence[str]
+    """names of the classes, in the order of the labels; empty without labels"""
+    image_size: int
+    """side of its images after reading, pixels"""
+    mean: tuple[float, float, float]
+    """per channel, of values in 0..1, over the training split"""
+    std: tuple[float, float, float]
+
+    def split(self, name: Literal["train", "test"]) -> Split: ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class DatasetSpec(ProvidingSpec):
+    """``build(params, context) -> Dataset``; ``context.download`` says whether the user allowed fetching."""
+
+    kind: ClassVar[str] = "dataset"
+    build: Callable[[Any, BuildContext], Dataset]
+    fingerprint: Callable[[Any], str]
+    """parameters -> a short text that changes when the data does; must not read every image"""
+    provides: Words | Callable[[Any], Words] = frozenset({"labels"})
+    """of ``labels``, ``factors``, and the names of its maps, such as ``mask`` and ``depth``; a function of the
+    parameters where it depends on them"""
+    recommends: Mapping[str, str] = field(default_factory=dict)
+    """what ``auto`` means on this data set, by axis, such as ``{"augmentation": "affine"}``"""

@@ -1,0 +1,155 @@
+"""Evaluators: what features are good for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
+
+from sslbench.contracts.dataset import SplitName
+from sslbench.contracts.params import Params
+from sslbench.contracts.plugin import BuildContext, Spec, Words
+
+if TYPE_CHECKING:
+    from torch import Tensor, device, nn
+
+    from sslbench.contracts.method import Method
+
+
+@dataclass(frozen=True)
+class FeatureSet:
+    """Frozen features of one split."""
+
+    features: Tensor
+    """float32 ``[N, D]``, not normalised"""
+    labels: Tensor | None = None
+    """int64 ``[N]``"""
+    factors: Mapping[str, Tensor] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class LinearHead:
+    """A classifier on features as they are: the class of row x is the largest of ``weight @ x + bias``."""
+
+    weight: Tensor
+    """float32 ``[C, D]``"""
+    bias: Tensor
+    """float32 ``[C]``"""
+
+    def logits(self, features: Tensor) -> Tensor:
+        """float ``[N, D]`` -> ``[N, C]``, whose softmax are probabilities."""
+        return features @ self.weight.T + self.bias
+
+
+class EvaluatedModel(Protocol):
+    """A trained model and its images, for an evaluator that frozen features are not enough for.
+
+    Images, maps and rows of the ``FeatureSet`` of a split have the same order. Nothing here may be changed: the
+    model is shared by all evaluators, and the harness checks that it is as it was.
+    """
+
+    device: device
+    mask_ratio: float | None
+    method: Method
+    """as trained, in eval mode"""
+
+    @property
+    def image_size(self) -> int:
+        """Side of the images that the encoder is given, pixels."""
+        ...
+
+    def encoder(self) -> nn.Module:
+        """A copy of what was trained, to be trained on: normalised float ``[B, 3, S, S]`` -> ``[B, D]``. In training
+        mode; every parameter has a gradient, also those that the training before kept as they were."""
+        ...
+
+    def scratch(self, seed: int) -> nn.Module:
+        """The same architecture as ``seed`` initialises it, untrained; as ``encoder`` in all else."""
+        ...
+
+    def pixels(self, split: SplitName, indices: Tensor) -> Tensor:
+        """uint8 ``[B, 3, H, W]`` on the device, as the data set has them; ``indices`` int64 ``[B]``."""
+        ...
+
+    def normalise(self, images: Tensor) -> Tensor:
+        """float ``[B, 3, S, S]`` in 0..1, such as an augmentation answers -> what the encoder is given."""
+        ...
+
+    def images(self, split: SplitName, indices: Tensor) -> Tensor:
+        """The view for judging, normalised float ``[B, 3, S, S]``; ``indices`` int64 ``[B]``."""
+        ...
+
+    def maps(self, split: SplitName, name: str, indices: Tensor) -> Tensor:
+        """``[B, S, S]`` of the data set's map ``name`` in the same view, by the nearest pixel, of the map's dtype."""
+        ...
+
+    def autocast(self) -> Any:
+        """A context in which the encoder runs in the precision of the run."""
+        ...
+
+
+@dataclass(frozen=True)
+class EvaluationData:
+    """What an evaluator judges. Fit on ``train``, report on ``test``; choose nothing by ``test``."""
+
+    train: FeatureSet
+    test: FeatureSet
+    classes: int
+    """above every label of both splits; 0 without labels"""
+    seed: int
+    model: EvaluatedModel | None = None
+    """for an evaluator whose spec says ``uses_model``"""
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One measured quantity. ``value`` is None where it could not be measured, never 0 or NaN instead."""
+
+    name: str
+    value: float | None
+    unit: str = ""
+    higher_is_better: bool | None = True
+    """None where neither is: no row is then the best one"""
+    std: float | None = None
+    """standard deviation over repeated draws inside the evaluator (ddof 1), or None"""
+    n: int | None = None
+    """number of those draws"""
+    reason: str = ""
+    """why ``value`` is None"""
+    per_image: Tensor | None = field(default=None, compare=False, repr=False)
+    """the metric of each test image, in order, float ``[N]`` (right or wrong as 1 or 0), whose mean is ``value``:
+    lets two methods be compared image by image"""
+
+
+@runtime_checkable
+class Evaluator(Protocol):
+    """Says what features are good for."""
+
+    def evaluate(self, data: EvaluationData) -> Iterable[Metric]: ...
+
+
+@runtime_checkable
+class FitsHead(Protocol):
+    """An evaluator that can also hand over the linear layer that it judges."""
+
+    def fit(self, data: EvaluationData) -> LinearHead:
+        """Fitted on ``data.train`` alone. Raises UserError where there is nothing to fit."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluatorSpec(Spec):
+    """``build(params, context) -> Evaluator``."""
+
+    kind: ClassVar[str] = "evaluator"
+    build: Callable[[Any, BuildContext], Evaluator]
+    needs: Words = frozenset({"labels"})
+    """what the data set, the backbone or the method must provide: ``labels``, ``factors``, ``mask``, ``depth``;
+    ``encoder``, ``tokens``, ``attention``; ``reconstruction``"""
+    uses_model: bool = False
+    """True: it is also given the model and the images (``EvaluationData.model``), not features alone"""
+    headline: str | Callable[[Any], str] = ""
+    """the metric to rank by; a function of the parameters where its name depends on them"""
+
+    def ranked_by(self, params: Params) -> str:
+        return self.headline(params) if callable(self.headline) else self.headline

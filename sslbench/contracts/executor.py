@@ -1,0 +1,137 @@
+"""Executors: what stands between the scheduler and whatever runs the work: this process, a pool, a cluster."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from sslbench.contracts.plugin import BuildContext, Spec
+
+
+class TrainingSettings(BaseModel):
+    """The training settings of a suite, the same for all its cells."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    epochs: int = Field(20, ge=0, description="passes over the training images")
+    batch_size: int = Field(128, ge=2, description="source images per step")
+    image_size: int | None = Field(None, ge=2, description="side of the views, pixels; default: the data set's")
+    train_images: int | None = Field(None, ge=2, description="cap on the training images (a fixed random subset)")
+    evaluate_on: Literal["test", "validation"] = Field(
+        "test",
+        description="`validation` holds out a fifth of the training split and leaves the test split alone",
+    )
+    preset: str = Field("default", description="preset of every plugin that has one of this name")
+    device: str = Field("auto", description="auto, cpu, cuda or cuda:N")
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = Field("auto", description="numbers of the training step")
+    accumulate: int = Field(1, ge=1, description="parts that a batch is worked on in before the optimizer steps")
+    compile: bool = Field(False, description="torch.compile the method")
+    time_limit: float | None = Field(None, gt=0, description="seconds one pretraining may take")
+    checkpoint_every: float = Field(15.0, gt=0, description="seconds between two checkpoints")
+    curve_every: int = Field(0, ge=0, description="epochs between two evaluations during training; 0: none")
+    curve: tuple[str | dict[str, Any], ...] = Field(
+        ("knn", "label-free"), min_length=1, description="evaluators that run during training, if curve_every > 0"
+    )
+
+    @field_validator("curve", mode="before")
+    @classmethod
+    def _one_or_more(cls, given: Any) -> Any:
+        return (given,) if isinstance(given, str) else given
+
+
+@dataclass(frozen=True)
+class PluginChoice:
+    """A plugin by name with all its parameters, in plain values."""
+
+    name: str
+    params: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """One cell of a piece of work."""
+
+    cell: str
+    """key of the cell"""
+    evaluator: PluginChoice
+    params: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """the parameters of all the cell's plugins and of its training, by axis, as its record has them"""
+
+
+@dataclass(frozen=True)
+class CurveRequest:
+    """What to evaluate while a method trains."""
+
+    every: int
+    """epochs from one evaluation to the next, >= 1"""
+    evaluators: tuple[PluginChoice, ...]
+    asked: Mapping[str, Any] = field(default_factory=dict)
+    """the same with the code of each evaluator, JSON-able: points that were asked for otherwise are not continued"""
+
+
+@dataclass(frozen=True)
+class Work:
+    """One pretraining and its evaluations, in plain values: it can be sent to any process that has the plugins."""
+
+    key: str
+    plugins: Mapping[str, PluginChoice]
+    """by kind"""
+    seed: int
+    training: TrainingSettings
+    """with device and precision resolved"""
+    mask_ratio: float | None
+    evaluations: tuple[Evaluation, ...]
+    out: str
+    """results folder; artifacts are kept below it"""
+    distributions: Mapping[str, str] = field(default_factory=dict)
+    """name -> version of what brings the plugins"""
+    download: bool = False
+    fresh: bool = False
+    """forget what an earlier run left of this pretraining"""
+    curve: CurveRequest | None = None
+
+
+@dataclass(frozen=True)
+class Event:
+    """What a worker reports while it works. The events are in ``sslbench.execute.events``; all can be pickled."""
+
+
+Emit = Callable[[Event], None]
+
+
+@runtime_checkable
+class Handle(Protocol):
+    """Work under way."""
+
+    def wait(self) -> None:
+        """Until it has ended; every event has been emitted by then. Raises what broke the worker itself."""
+        ...
+
+
+@runtime_checkable
+class Executor(Protocol):
+    """Runs ``sslbench.run_work(work, emit)`` somewhere and carries its events back."""
+
+    @property
+    def slots(self) -> int:
+        """Pieces of work at a time, >= 1."""
+        ...
+
+    def devices(self) -> tuple[str, ...]:
+        """What it can run on, such as ``("cpu",)`` or ``("cuda:0", "cuda:1")``."""
+        ...
+
+    def submit(self, work: Work, emit: Emit) -> Handle:
+        """Start the work. ``emit`` may be called from any thread, before or after this returns."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExecutorSpec(Spec):
+    """``build(params, context) -> Executor``."""
+
+    kind: ClassVar[str] = "executor"
+    build: Callable[[Any, BuildContext], Executor]

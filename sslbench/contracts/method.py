@@ -1,0 +1,149 @@
+"""Methods: ways to train an encoder without labels, and baselines."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+from torch import Tensor, nn
+
+from sslbench.contracts.augmentation import ViewRequest
+from sslbench.contracts.params import MethodParams, Params
+from sslbench.contracts.plugin import NOTHING, BuildContext, ProvidingSpec, Words
+from sslbench.errors import UserError
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where training stands. ``step`` counts optimizer steps from 0, over all epochs."""
+
+    step: int
+    total_steps: int
+    epoch: int
+    epochs: int
+
+    @property
+    def fraction(self) -> float:
+        """0 before the first step, approaching 1 at the last."""
+        return self.step / max(1, self.total_steps)
+
+
+@dataclass(frozen=True)
+class InputSpec:
+    """What an encoder that somebody else trained wants to be given, where that is not the data set's."""
+
+    size: int
+    """side of the images, pixels"""
+    mean: tuple[float, float, float]
+    """per channel, of values in 0..1"""
+    std: tuple[float, float, float]
+    crop: float = 1.0
+    """share of the shorter side that the centre crop keeps, in (0, 1]"""
+    interpolation: Literal["bilinear", "bicubic"] = "bilinear"
+
+
+class Method(nn.Module, ABC):
+    """A way to train an encoder. Its state dict holds everything that an exact resume needs.
+
+    Randomness inside ``forward`` may come from torch's global generators: the loop seeds them before each step.
+    A method whose spec says ``uses_labels`` is built with ``classes`` and its ``forward`` is given ``labels``,
+    int64 ``[B]``.
+    """
+
+    @property
+    @abstractmethod
+    def views(self) -> tuple[ViewRequest, ...]:
+        """The views it wants of every image; empty for a method without training."""
+
+    @property
+    @abstractmethod
+    def encoder(self) -> nn.Module:
+        """What is judged: normalised float ``[B, 3, S, S]`` -> features ``[B, D]``."""
+
+    def untrained(self) -> nn.Module:
+        """Asked of a method that was just built: its encoder before any training. For a method that loads weights, the
+        same network initialised anew from torch's global generator."""
+        return self.encoder
+
+    @property
+    def input_spec(self) -> InputSpec | None:
+        """What the encoder wants to be given when it is judged, or None for the run's size and the data set's
+        mean and deviation."""
+        return None
+
+    @property
+    def mask_grid(self) -> tuple[int, int] | None:
+        """Rows and columns of the masks it wants, or None."""
+        return None
+
+    @abstractmethod
+    def forward(
+        self, views: Sequence[Tensor], *, mask: Tensor | None, progress: Progress
+    ) -> tuple[Tensor, Mapping[str, Tensor]]:
+        """One step's loss (a scalar to minimise) and scalars worth logging, detached.
+
+        ``views``: as many as asked for, each normalised float ``[B, 3, size, size]``.
+        ``mask``: bool ``[B, rows * cols]``, True = hidden, or None for a method without masking.
+        """
+
+    def reconstruct(self, images: Tensor, mask: Tensor) -> Tensor:
+        """Images with their hidden patches painted by the method and the visible ones as given, both normalised
+        float ``[B, 3, S, S]``; ``mask`` bool ``[B, rows * cols]``, True = hidden. For methods that provide
+        ``reconstruction``."""
+        raise NotImplementedError(f"{type(self).__name__} provides no reconstruction")
+
+    def check_batch(self, batch_size: int) -> None:
+        """Called before the first step with the number of images that ``forward`` will get at once; raises UserError
+        where the method cannot work with so few or so many. By default, batch norm needs two."""
+        norms = (nn.BatchNorm1d, nn.BatchNorm2d)
+        if batch_size < 2 and any(isinstance(module, norms) for module in self.modules()):
+            raise UserError(
+                f"batch of {batch_size}: batch norm needs at least 2 images at once (batch_size, accumulate)"
+            )
+
+    def param_groups(self, weight_decay: float) -> list[dict[str, Any]]:
+        """Parameters for the optimizer. By default biases and norms (one dimension or none) are not decayed and,
+        under LARS, not adapted."""
+        trained = [p for p in self.parameters() if p.requires_grad]
+        return [
+            {"params": [p for p in trained if p.ndim > 1], "weight_decay": weight_decay},
+            {"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0, "adapt": False},
+        ]
+
+    def after_backward(self, progress: Progress) -> None:
+        """Between backward and the optimizer step: clipping, frozen layers."""
+
+    def after_step(self, progress: Progress) -> None:
+        """After the optimizer step: moving averages, queues."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class MethodSpec(ProvidingSpec):
+    """``build(params, context) -> Method`` (``sslbench.Method``).
+
+    ``provides``: what evaluators may need beyond what the backbone provides, such as ``reconstruction``; ``encoder``,
+    ``tokens`` and ``attention`` where the method brings a network of its own.
+    """
+
+    kind: ClassVar[str] = "method"
+    build: Callable[[Any, BuildContext], Method]
+    params: type[MethodParams] | type[Params] = MethodParams
+    uses: Words = frozenset({"backbone", "augmentation"})
+    """which axes make a difference: of ``backbone``, ``augmentation``, ``masking``. It appears once, not once
+    for each point of an axis it does not use."""
+    needs: Words = NOTHING
+    """what the backbone must provide, such as ``tokens``"""
+    trains: bool = True
+    """False for a method that takes no training step"""
+    uses_labels: bool = False
+    """True: ``forward`` is also given the batch's ``labels``; ``context.classes`` says how many classes there are"""
+    augmentation: str = "none"
+    """the paper's augmentation: what ``auto`` means where the data set recommends none"""
+    fingerprint: Callable[[Any], str] | None = None
+    """for a method that reads files: parameters -> a short text that changes when their content does; empty where
+    the parameters say it all. Raises UserError where a file is missing"""
+    fetches: Callable[[Any], str] | None = None
+    """for a method that may need the network: parameters -> what would have to be fetched, in words; empty where
+    everything is on this machine"""

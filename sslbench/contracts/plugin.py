@@ -1,0 +1,75 @@
+"""What all kinds of plugin share: the spec that a hook returns for one named thing, and what it is built with."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+from sslbench.contracts.params import Params
+
+Words = frozenset[str]
+NOTHING: Words = frozenset()
+
+
+@dataclass(frozen=True)
+class BuildContext:
+    """What ``build`` is given beside the parameters. Every kind gets one; it uses the fields that matter to it."""
+
+    image_size: int = 224
+    """side of the images that a network is given, pixels"""
+    classes: int = 0
+    """number of classes, for a method that trains on labels; 0 without labels"""
+    seed: int = 0
+    """of the run; torch's global generators are seeded before ``build``"""
+    download: bool = False
+    """whether the user allowed fetching"""
+    backbone: Any = None
+    """for a method that uses one: an ``sslbench.Backbone``, with tokens where the spec needs them; else None"""
+    mask_ratio: float | None = None
+    """share of the patches that will be masked, in (0, 1); None for a method that masks nothing"""
+    device: str = "cpu"
+    """where it will run, such as ``cuda:0``; the harness moves modules there itself"""
+
+
+Build = Callable[[Any, BuildContext], Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Spec:
+    """What every kind says of itself."""
+
+    kind: ClassVar[str]
+    name: str
+    build: Build
+    """``build(params, context)``"""
+    summary: str = ""
+    """one line; default: the first line of the docstring of the module that ``build`` is in"""
+    params: type[Params] = Params
+    presets: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """named sets of parameters, chosen with ``NAME:preset=...`` or by a suite"""
+    citation: str = ""
+    """paper, section; or where the definition is from"""
+
+    def __post_init__(self) -> None:
+        module = sys.modules.get(getattr(self.build, "__module__", ""))
+        text = self.summary or getattr(module, "__doc__", None) or ""
+        object.__setattr__(self, "summary", text.strip().partition("\n")[0].strip())
+
+    @property
+    def label(self) -> str:
+        """``kind 'name'``, as messages have it."""
+        return f"{self.kind} {self.name!r}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProvidingSpec(Spec):
+    """A spec of something that provides what others need."""
+
+    provides: Words | Callable[[Any], Words] = NOTHING
+    """what there is; a function of the parameters where it depends on them"""
+
+    def provided(self, params: Params) -> Words:
+        """What is there with these parameters."""
+        return self.provides(params) if callable(self.provides) else self.provides

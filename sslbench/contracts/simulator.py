@@ -1,0 +1,96 @@
+"""Simulators: small studies without training, and the claims that they test."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
+
+from sslbench.contracts.params import Params, SimulatorParams
+from sslbench.contracts.plugin import BuildContext, Spec
+
+Verdict = Literal["holds", "fails", "undecided"]
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A sentence of the literature that a run confirms or refutes, with the measured figure.
+
+    ``check_claim`` makes one from what each seed says.
+    """
+
+    statement: str
+    source: str
+    expected: str
+    measured: str
+    verdict: Verdict
+    seeds: tuple[int, ...] = ()
+    """the seeds that the verdict rests on"""
+
+
+@dataclass(frozen=True)
+class SimulationResult:
+    """What a simulator answers: named tables, claims, figures by name, and what follows."""
+
+    tables: Mapping[str, list[dict[str, Any]]]
+    """name -> rows, each with the same keys. A value that is undefined is None, never NaN, and the row's ``reason``
+    says why."""
+    claims: Sequence[Claim] = ()
+    figures: Mapping[str, Callable[[], Any]] = field(default_factory=dict)
+    """name -> a function that draws it and answers a matplotlib figure; only there is matplotlib imported"""
+    advice: str = ""
+    """what follows for a practitioner, one sentence"""
+
+
+@runtime_checkable
+class Simulator(Protocol):
+    """A small study without training."""
+
+    def run(self, seed: int) -> SimulationResult:
+        """Tables and figures are of ``seed``; claims rest on ``seed`` and those after it. Raises UserError for
+        what the user gave and can mend."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class SimulatorSpec(Spec):
+    """``build(params, context) -> Simulator``."""
+
+    kind: ClassVar[str] = "simulator"
+    build: Callable[[Any, BuildContext], Simulator]
+    params: type[Params] = SimulatorParams
+
+
+def check_claim(
+    statement: str, source: str, expected: str, outcomes: Mapping[int, bool | None], measured: str = ""
+) -> Claim:
+    """The claim with its verdict: ``holds`` or ``fails`` where every seed says so, else ``undecided``.
+
+    ``outcomes``: seed -> whether the sentence was true there, None where it could not be told. ``expected`` says what
+    was tested, ``measured`` what was seen; the shares are added to it. Raises ValueError without a seed.
+    """
+    if not outcomes:
+        raise ValueError(f"no seed to judge by: {statement!r}")
+    told = [bool(outcome) for outcome in outcomes.values() if outcome is not None]
+    seeds, untold = len(outcomes), len(outcomes) - len(told)
+    verdict: Verdict = "undecided"
+    if not untold and all(told):
+        verdict = "holds"
+    elif not untold and not any(told):
+        verdict = "fails"
+    shares = f"true on {sum(told)} of {seeds} seeds" + (f", cannot be told on {untold}" if untold else "")
+    return Claim(statement, source, expected, "; ".join(filter(None, [measured, shares])), verdict, tuple(outcomes))
+
+
+def across_seeds(values: Sequence[float | None], digits: int = 3) -> str:
+    """``0.893 (0.88 to 0.905)``: mean, smallest and largest with ``digits`` significant ones; ``undefined`` for none.
+
+    Values that are None are left out of the three and counted.
+    """
+    known = [float(value) for value in values if value is not None]
+    if not known:
+        return "undefined"
+    mean, low, high = (f"{value:.{digits}g}" for value in (sum(known) / len(known), min(known), max(known)))
+    text = mean if low == high else f"{mean} ({low} to {high})"
+    left_out = len(values) - len(known)
+    return f"{text}, undefined on {left_out} seeds" if left_out else text

@@ -1,0 +1,1 @@
+"""Evaluation: frozen features, the evaluated model, and running an evaluator."""

@@ -1,0 +1,68 @@
+"""What an evaluator is given beyond features: the trained model, its images, and the same network untrained."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from sslbench.contracts.dataset import Split, SplitName
+from sslbench.contracts.method import Method
+from sslbench.evaluate.view import EvaluationView
+from sslbench.train.data import Splits
+from sslbench.train.precision import autocast
+
+
+class TrainedModel:
+    """A ``EvaluatedModel``: a method as trained, on the device, in eval mode."""
+
+    def __init__(
+        self,
+        method: Method,
+        make: Callable[[int], Method],
+        data: Splits,
+        device: torch.device,
+        precision: str = "fp32",
+        mask_ratio: float | None = None,
+    ) -> None:
+        """``make`` answers the method as a seed initialises it."""
+        self.method = method.to(device).eval()
+        self.device, self.precision, self.mask_ratio = device, precision, mask_ratio
+        self._make, self._data = make, data
+        self._view = EvaluationView(method.input_spec or data.input_spec, device)
+
+    @property
+    def image_size(self) -> int:
+        return self._view.wanted.size
+
+    def encoder(self) -> nn.Module:
+        return trainable(copy.deepcopy(self.method.encoder))
+
+    def scratch(self, seed: int) -> nn.Module:
+        return trainable(self._make(seed).untrained().to(self.device))
+
+    def pixels(self, split: SplitName, indices: Tensor) -> Tensor:
+        return self._split(split).images[indices.cpu()].to(self.device)
+
+    def normalise(self, images: Tensor) -> Tensor:
+        return self._view.normalise(images)
+
+    def images(self, split: SplitName, indices: Tensor) -> Tensor:
+        return self._view(self.pixels(split, indices))
+
+    def maps(self, split: SplitName, name: str, indices: Tensor) -> Tensor:
+        return self._view.of_maps(self._split(split).maps[name][indices.cpu()].to(self.device))
+
+    def autocast(self) -> Any:
+        return autocast(self.device, self.precision)
+
+    def _split(self, name: SplitName) -> Split:
+        return self._data.train if name == "train" else self._data.test
+
+
+def trainable(network: nn.Module) -> nn.Module:
+    """In training mode, with a gradient for every parameter: a teacher that followed a student had none."""
+    return network.train().requires_grad_(True)

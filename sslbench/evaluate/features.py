@@ -1,0 +1,152 @@
+"""Frozen features: extracted once per pretraining, shared by all its evaluators."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from sslbench.contracts.dataset import Split
+from sslbench.contracts.evaluator import FeatureSet
+from sslbench.contracts.method import InputSpec
+from sslbench.evaluate.view import EvaluationView
+from sslbench.train.checkpoint import load_tensors, save_tensors, weights_digest
+from sslbench.train.data import Splits, in_turn
+from sslbench.train.precision import autocast
+
+COLLAPSED_SPREAD = 0.01
+"""Below this spread, features of different images are equal but for 1e-4 of their length squared."""
+
+COLLAPSED_EMBEDDINGS = 0.05
+"""Below this, what a method without negatives compares, embeddings or distributions, is one vector to its loss. On
+digits: 0.03 for BYOL without predictor and stop-gradient, 0.95 with both; 3e-10 for DINO without centring, 0.93 with it
+(docs/log.md)."""
+
+
+@dataclass(frozen=True)
+class Extraction:
+    """Features of both splits, and what it took."""
+
+    train: FeatureSet
+    test: FeatureSet
+    spread: float | None
+    seconds: float | None
+    images_per_second: float | None
+
+    @property
+    def dim(self) -> int:
+        return self.train.features.shape[1]
+
+    @property
+    def classes(self) -> int:
+        """One more than the largest label of either split; 0 without labels."""
+        return max(
+            (int(part.labels.max()) + 1 for part in (self.train, self.test) if part.labels is not None), default=0
+        )
+
+
+def extract(
+    encoder: nn.Module,
+    split: Split,
+    view: Callable[[Tensor], Tensor],
+    batch: int,
+    device: torch.device,
+    precision: str,
+) -> Tensor:
+    """float32 ``[N, D]`` on ``device``: the encoder in eval mode over every image, in order, without gradients."""
+    parts = []
+    with torch.inference_mode(), autocast(device, precision):
+        for images in in_turn(split.images, torch.arange(len(split)).split(batch)):
+            parts.append(encoder(view(images.to(device))).float())
+    # Cloned outside inference mode, so that an evaluator may compute gradients with them.
+    return torch.cat(parts).clone()
+
+
+def extract_all(
+    encoder: nn.Module,
+    data: Splits,
+    device: torch.device,
+    precision: str,
+    batch: int = 256,
+    wanted: InputSpec | None = None,
+) -> Extraction:
+    """Features of both splits; ``wanted`` is the input of an encoder that has its own. Raises RuntimeError if the
+    encoder changed while being read."""
+    view = EvaluationView(wanted or data.input_spec, device)
+    was_training = encoder.training
+    encoder.eval()
+    before = weights_digest(encoder)
+
+    begin = time.perf_counter()
+    train = extract(encoder, data.train, view, batch, device, precision)
+    test = extract(encoder, data.test, view, batch, device, precision)
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    seconds = time.perf_counter() - begin
+    if weights_digest(encoder) != before:
+        raise RuntimeError("the encoder changed its weights or buffers in eval mode; frozen features must not")
+    encoder.train(was_training)
+    return Extraction(
+        FeatureSet(train, on(data.train.labels, device), {k: v.to(device) for k, v in data.train.factors.items()}),
+        FeatureSet(test, on(data.test.labels, device), {k: v.to(device) for k, v in data.test.factors.items()}),
+        spread(train),
+        seconds,
+        (len(data.train) + len(data.test)) / seconds,
+    )
+
+
+class StaleFeatures(Exception):
+    """Features that are kept were made of something else than what is asked for."""
+
+
+def on(labels: Tensor | None, device: torch.device) -> Tensor | None:
+    return None if labels is None else labels.to(device)
+
+
+def spread(features: Tensor) -> float | None:
+    """Deviation of the features' directions: 0 when all images get one vector, 1 when they point anywhere.
+
+    Root of the summed per-dimension variance of the L2-normalised features (SimSiam, Chen & He 2021, section 4.1,
+    times the root of the dimension). None where a feature is not finite or all are zero.
+    """
+    if not bool(torch.isfinite(features).all()):
+        return None
+    directions = nn.functional.normalize(features.double(), dim=1)
+    if not bool(directions.any()):
+        return 0.0
+    return float(directions.var(dim=0, unbiased=False).sum().sqrt())
+
+
+def save_extraction(path: Path, found: Extraction, made_of: Mapping[str, Any] | None = None) -> None:
+    """Keep features and labels beside the weights that made them; ``made_of`` says what they came from, JSON-able."""
+    tensors = {"train/features": found.train.features, "test/features": found.test.features}
+    for name, part in (("train", found.train), ("test", found.test)):
+        if part.labels is not None:
+            tensors[f"{name}/labels"] = part.labels
+        tensors |= {f"{name}/factors/{factor}": values for factor, values in part.factors.items()}
+    facts = {"spread": found.spread, "seconds": found.seconds, "images_per_second": found.images_per_second}
+    save_tensors(path, tensors, {**facts, "made_of": dict(made_of or {})})
+
+
+def load_extraction(path: Path, device: torch.device, made_of: Mapping[str, Any] | None = None) -> Extraction:
+    """What ``save_extraction`` kept, on ``device``; on a CPU the file is mapped into memory, not read.
+
+    ``made_of``: what the features must come from, as far as it is named here. Raises StaleFeatures for others.
+    """
+    tensors, facts = load_tensors(path)
+    kept = facts.get("made_of", {})
+    for what, wanted in (made_of or {}).items():
+        if kept.get(what) != wanted:
+            raise StaleFeatures(f"{path} was made with {what} {kept.get(what)}, not {wanted}")
+
+    def part(name: str) -> FeatureSet:
+        prefix = f"{name}/factors/"
+        factors = {key.removeprefix(prefix): t.to(device) for key, t in tensors.items() if key.startswith(prefix)}
+        return FeatureSet(tensors[f"{name}/features"].to(device), on(tensors.get(f"{name}/labels"), device), factors)
+
+    return Extraction(part("train"), part("test"), facts["spread"], facts["seconds"], facts["images_per_second"])

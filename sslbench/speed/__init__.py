@@ -1,0 +1,1 @@
+"""Speed: suites of rows that are timed in turn, their records and table."""
