@@ -101,11 +101,3 @@ def in_both(data: Splits) -> int:
 
 def digest(path: str) -> bytes:
     return blake2b(Path(path).read_bytes(), digest_size=16).digest()
-
-
-def plural(count: int, word: str) -> str:
-    return f"{count:,} {word}{'s' if count != 1 else ''}"
-
-
-def listed(names: Sequence[str]) -> str:
-    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")

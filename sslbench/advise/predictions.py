@@ -8,7 +8,7 @@ import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from sslbench.report.grid import Column, terminal
+from sslbench.report.text import Column, terminal
 
 if TYPE_CHECKING:
     from sslbench.advise.head import Prediction

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from sslbench.report.grid import Column, terminal
+from sslbench.report.text import Column, terminal
 from sslbench.report.numbers import NOTHING, three_digits
 
 if TYPE_CHECKING:
@@ -159,9 +159,3 @@ def neighbours_text(found: Survey) -> str:
 
 def more(count: int) -> list[str]:
     return [f"  ... and {count} more (--format json has all)"] if count > 0 else []
-
-
-def wrapped(text: str, indent: str = "") -> str:
-    return textwrap.fill(
-        text, WIDTH, initial_indent=indent, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
-    )

@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from sslbench.contracts.simulator import Claim
-from sslbench.report.grid import Column, markdown, terminal
+from sslbench.report.text import Column, markdown, terminal
 from sslbench.report.numbers import NOTHING, decimals, fixed, three_digits
 
 if TYPE_CHECKING:
@@ -205,9 +205,3 @@ def number(value: float, column: Sequence[float]) -> str:
         return three_digits(value)
     text = fixed(value, decimals(column))
     return text.removeprefix("-") if float(text) == 0 else text
-
-
-def wrapped(text: str, first: str = "", rest: str = "") -> str:
-    return textwrap.fill(
-        text, WIDTH, initial_indent=first, subsequent_indent=rest, break_long_words=False, break_on_hyphens=False
-    )

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sslbench.claims.simulation_text import MARKS, tally
-from sslbench.report.grid import Column, markdown, terminal
+from sslbench.report.text import Column, markdown, terminal
 
 UNTOLD = "…"
 """marks a claim that no run has judged yet"""
@@ -31,8 +31,3 @@ def render_claims(rows: Sequence[Mapping[str, Any]], fmt: str) -> str:
         return f"{markdown([Column(name, cells) for name, cells in texts.items()])}\n\n{counted}"
     columns = [Column(name, [broken(cell, WIDTHS.get(name, 18)) for cell in cells]) for name, cells in texts.items()]
     return f"{terminal(columns, gap=2, broken_headers=False)}\n{counted}"
-
-
-def broken(text: str, width: int) -> str:
-    """Lines of at most ``width`` characters where words allow it, and an empty one to keep rows apart."""
-    return textwrap.fill(text, width, break_long_words=False, break_on_hyphens=False) + "\n"

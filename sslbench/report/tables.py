@@ -9,7 +9,7 @@ from functools import partial
 from itertools import takewhile
 from typing import TYPE_CHECKING
 
-from sslbench.report.grid import Column, markdown, terminal
+from sslbench.report.text import Column, markdown, terminal
 from sslbench.report.rows import Record
 from sslbench.report.where import filter_records
 from sslbench.store.plain_values import plain
@@ -80,10 +80,6 @@ def fitting(columns: Callable[[Style, Marks], list[Column]]) -> str:
     return "\n\n".join(terminal(group, roomy.gap, roomy.broken_headers) for group in groups)
 
 
-def fits(text: str) -> bool:
-    return max(map(len, text.split("\n"))) <= WIDTH
-
-
 def cut(columns: Sequence[Column], style: Style) -> list[list[Column]]:
     """The columns in groups that fit, each with those on the left that say what a row is about."""
     words = list(takewhile(lambda column: not column.number, columns))
@@ -95,17 +91,6 @@ def cut(columns: Sequence[Column], style: Style) -> list[list[Column]]:
             groups.append(wider)
         groups[-1] = wider
     return groups
-
-
-def wrapped(line: str, indent: str = "") -> str:
-    return textwrap.fill(
-        line,
-        WIDTH,
-        initial_indent=indent,
-        subsequent_indent=f"{indent}    ",
-        break_long_words=False,
-        break_on_hyphens=False,
-    )
 
 
 def as_markdown(view: View, suite: str) -> str:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sslbench.report.aggregate import Aggregate, Quality
-from sslbench.report.grid import Column
+from sslbench.report.text import Column
 from sslbench.report.numbers import NOTHING, decimals, fixed, listed, median_and_iqr, missing, percent, three_digits
 from sslbench.report.rows import Row, assigned
 from sslbench.report.ties import not_told_apart, seedless
@@ -259,8 +259,3 @@ class View:
             "embed img/s": map(three_digits, mean("embed_images_per_second")),
         }
         return [Column(header, list(column), number=True) for header, column in cells.items()]
-
-
-def broken(text: str, width: int) -> str:
-    """In lines of at most ``width`` where blanks and hyphens allow it."""
-    return "\n".join(textwrap.wrap(text, width, break_long_words=False)) if width else text

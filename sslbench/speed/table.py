@@ -9,7 +9,7 @@ import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from sslbench.report.grid import Column, markdown, terminal
+from sslbench.report.text import Column, markdown, terminal
 from sslbench.report.numbers import NOTHING, median_and_iqr, percent, three_digits
 from sslbench.report.rows import as_text, differing
 from sslbench.report.view import broken
@@ -59,10 +59,6 @@ def render_speed(records: Sequence[Record], fmt: str, suite: str) -> str:
         parts.append(table(view.comparisons(wide=fmt == "markdown")))
     parts += view.below()
     return "\n\n".join(part if "\n" in part or fmt == "markdown" else wrapped(part) for part in parts)
-
-
-def wrapped(text: str) -> str:
-    return textwrap.fill(text, WIDTH, subsequent_indent="    ", break_long_words=False, break_on_hyphens=False)
 
 
 class SpeedView:

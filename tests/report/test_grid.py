@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from sslbench.report.grid import Column, broken, markdown, terminal
+from sslbench.report.text import Column, broken, markdown, terminal
 
 
 def test_words_are_left_and_numbers_right():

@@ -12,7 +12,7 @@ from typing import Any
 
 from sslbench.report.compare.change import WORDS, Change, in_unit, percents, signed
 from sslbench.report.compare.comparison import Comparison, OneSided
-from sslbench.report.grid import Column, markdown, terminal
+from sslbench.report.text import Column, markdown, terminal
 from sslbench.report.numbers import NOTHING, listed
 from sslbench.report.rows import AXES
 
@@ -124,11 +124,6 @@ def notes(found: Comparison) -> list[str]:
             " A ratio measured within one run is surer (the fixture sslbench_speed)"
         )
     return lines
-
-
-def wrapped(line: str, indent: str = "") -> str:
-    more = f"{indent}    "
-    return textwrap.fill(line, WIDTH, initial_indent=indent, subsequent_indent=more, break_on_hyphens=False)
 
 
 def as_object(change: Change) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
 
-from sslbench.report.grid import Column
+from sslbench.report.text import Column
 from sslbench.report.numbers import NOTHING, decimals, fixed
 from sslbench.report.rows import Row
 from sslbench.report.sections.render import Section

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sslbench.report.aggregate import Quality
-from sslbench.report.grid import Column
+from sslbench.report.text import Column
 from sslbench.report.numbers import NOTHING, decimals, fixed
 from sslbench.report.rows import Record, Row, as_text
 from sslbench.report.sections.render import Section

@@ -8,7 +8,7 @@ from functools import cache
 from importlib import resources
 from typing import Any
 
-from sslbench.report.grid import Column
+from sslbench.report.text import Column
 from sslbench.report.numbers import NOTHING, missing
 from sslbench.report.rows import Row, assigned
 from sslbench.report.sections.render import Section

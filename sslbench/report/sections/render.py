@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sslbench.errors import UserError
-from sslbench.report.grid import Column, markdown, terminal
+from sslbench.report.text import Column, markdown, terminal
 from sslbench.report.rows import Record
 
 if TYPE_CHECKING:
@@ -72,21 +72,6 @@ def build(name: str, view: View, folder: Path) -> Section:
     return of[name](view)
 
 
-def as_csv(rows: Sequence[Mapping[str, Any]]) -> str:
-    text = io.StringIO()
-    writer = csv.DictWriter(text, list(rows[0]) if rows else [], lineterminator="\n")
-    writer.writeheader()
-    writer.writerows({name: flat(value) for name, value in row.items()} for row in rows)
-    return text.getvalue().rstrip("\n")
-
-
-def flat(value: Any) -> Any:
-    """Lists and mappings as one cell."""
-    if isinstance(value, Mapping):
-        return ", ".join(f"{key}={item}" for key, item in value.items())
-    return ", ".join(map(str, value)) if isinstance(value, list) else value
-
-
 def as_table(section: Section) -> str:
     from sslbench.report.tables import wrapped
 
@@ -111,10 +96,6 @@ def fitting(columns: Sequence[Column]) -> str:
         if max(map(len, text.split("\n"))) <= WIDTH:
             break
     return text
-
-
-def broken(text: str, wide: int) -> str:
-    return "\n".join(textwrap.wrap(text, wide, break_long_words=False, break_on_hyphens=False)) if wide else text
 
 
 def as_markdown(section: Section) -> str:

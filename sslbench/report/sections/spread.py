@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from sslbench.report.aggregate import Quality
-from sslbench.report.grid import Column
+from sslbench.report.text import Column
 from sslbench.report.numbers import NOTHING, decimals, fixed, missing
 from sslbench.report.sections.render import Section
 from sslbench.report.view import NAMES, Style, View

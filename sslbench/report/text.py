@@ -1,10 +1,17 @@
-"""Text in columns: for a terminal, and as Markdown."""
+"""The text kit of all tables: columns for a terminal and as Markdown, CSV, and lines that fit."""
 
 from __future__ import annotations
 
+import csv
+import io
 import re
-from collections.abc import Sequence
+import textwrap
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
+
+WIDTH = 120
+"""characters of a terminal that text should fit"""
 
 
 @dataclass(frozen=True)
@@ -22,7 +29,7 @@ def terminal(columns: Sequence[Column], gap: int, broken_headers: bool) -> str:
     widths, heads = [], []
     for column in columns:
         wide = max((len(line) for cell in column.cells for line in cell.split("\n")), default=0)
-        lines = broken(column.header) if broken_headers and len(column.header) > wide else [column.header]
+        lines = split_header(column.header) if broken_headers and len(column.header) > wide else [column.header]
         heads.append(lines)
         widths.append(max(wide, *map(len, lines)))
     height = max(map(len, heads))
@@ -46,7 +53,7 @@ def aligned(cells: Sequence[Sequence[str]], columns: Sequence[Column], widths: S
     return "\n".join(text)
 
 
-def broken(header: str) -> list[str]:
+def split_header(header: str) -> list[str]:
     """Two lines, as even as they can be: ``few_label`` and ``top1@2``; one line where two save no room."""
     splits = [
         [header[: found.start()], header[found.end() :]] if found[0] in " _" else [header[: found.end()], rest]
@@ -69,3 +76,49 @@ def markdown(columns: Sequence[Column]) -> str:
 
 def escaped(text: str) -> str:
     return text.replace("|", "\\|").replace("\n", " ")
+
+
+def wrapped(text: str, first: str = "", rest: str = "") -> str:
+    """Lines of at most ``WIDTH`` characters; ``first`` and ``rest`` are put before the first and the other lines."""
+    return textwrap.fill(
+        text, WIDTH, initial_indent=first, subsequent_indent=rest, break_long_words=False, break_on_hyphens=False
+    )
+
+
+def broken(text: str, width: int) -> str:
+    """In lines of at most ``width`` characters where blanks allow it; as it is where ``width`` is 0."""
+    lines = textwrap.wrap(text, width, break_long_words=False, break_on_hyphens=False) if width else [text]
+    return "\n".join(lines)
+
+
+def fits(text: str) -> bool:
+    """Whether no line is longer than ``WIDTH``."""
+    return max(map(len, text.split("\n"))) <= WIDTH
+
+
+def as_csv(rows: Sequence[Mapping[str, Any]], columns: Sequence[str] | None = None) -> str:
+    """One line a row after the header; the columns are those of the first row unless they are named. Lists and mappings
+    are one cell."""
+    text = io.StringIO()
+    names = columns if columns is not None else list(rows[0]) if rows else []
+    writer = csv.DictWriter(text, names, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows({name: flat(value) for name, value in row.items()} for row in rows)
+    return text.getvalue().rstrip("\n")
+
+
+def flat(value: Any) -> Any:
+    """Lists and mappings as one cell."""
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key}={item}" for key, item in value.items())
+    return ", ".join(map(str, value)) if isinstance(value, list) else value
+
+
+def plural(count: int, word: str) -> str:
+    """``1 image``, ``1,200 images``."""
+    return f"{count:,} {word}{'s' if count != 1 else ''}"
+
+
+def first_names(names: Sequence[str], most: int = 5) -> str:
+    """``a, b, c, d, e and 12 more``."""
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
