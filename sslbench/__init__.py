@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from sslbench.claims.simulate import Simulation, simulate
-    from sslbench.contracts.augmentation import Augmentation, AugmentationSpec, BatchTransform, ViewRequest
+    from sslbench.contracts.augmentation import Augmentation, AugmentationSpec, BatchTransform, ViewKind, ViewRequest
     from sslbench.contracts.backbone import Backbone, BackboneSpec, TimmModel, TokenBackbone
     from sslbench.contracts.dataset import Dataset, DatasetSpec, ImageReader, MapReader, Split
     from sslbench.contracts.evaluator import (
@@ -50,7 +50,7 @@ if TYPE_CHECKING:
 
 _HOME = {
     "claims.simulate": "Simulation simulate",
-    "contracts.augmentation": "Augmentation AugmentationSpec BatchTransform ViewRequest",
+    "contracts.augmentation": "Augmentation AugmentationSpec BatchTransform ViewKind ViewRequest",
     "contracts.backbone": "Backbone BackboneSpec TimmModel TokenBackbone",
     "contracts.dataset": "Dataset DatasetSpec ImageReader MapReader Split",
     "contracts.evaluator": "EvaluatedModel EvaluationData Evaluator EvaluatorSpec FeatureSet FitsHead LinearHead Metric",
@@ -123,6 +123,7 @@ __all__ = [
     "TokenBackbone",
     "TrainingSettings",
     "UserError",
+    "ViewKind",
     "ViewRequest",
     "Work",
     "across_seeds",
