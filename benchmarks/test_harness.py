@@ -17,7 +17,7 @@ from sslbench.measure.comparison import compare_steps
 from sslbench.measure.timing import Arm
 from sslbench.measure.undisturbed import undisturbed_clock
 from sslbench.train.data import Splits
-from sslbench.train.task import LoopSettings, StepTask
+from sslbench.train.trainer import LoopSettings
 
 REGISTRY = Registry()
 BATCH, SIZE, STEPS = 4, 8, 32

@@ -8,7 +8,7 @@ import torch
 from sslbench import BuildContext, Progress
 from sslbench.hooks.registry import Registry
 from sslbench.train.step import TrainingStep
-from sslbench.train.task import LoopSettings, StepTask
+from sslbench.train.trainer import LoopSettings
 
 REGISTRY = Registry()
 BATCH, SIZE, RATIO = 32, 32, 0.75

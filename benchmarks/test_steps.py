@@ -16,7 +16,7 @@ from torch import nn
 from sslbench import BuildContext, Progress
 from sslbench.hooks.registry import Registry
 from sslbench.train.step import TrainingStep
-from sslbench.train.task import LoopSettings, StepTask
+from sslbench.train.trainer import LoopSettings
 
 REGISTRY = Registry()
 BATCH, SIZE = 32, 32
@@ -55,9 +55,9 @@ def ours(name, backbone, precision="fp32"):
     method = spec.build(params, BuildContext(backbone=backbone, image_size=SIZE, mask_ratio=ratio))
     masking = REGISTRY.get("masking", "random")
     schedule = LoopSettings(10, BATCH, 0, torch.device("cpu"), precision=precision)
-    sampler = masking.build(masking.params(), BuildContext())
-    task = StepTask(method=method.train(), params=params, masking=sampler, mask_ratio=ratio)
-    step = TrainingStep(task, schedule, BATCH, 100)
+    step = TrainingStep(
+        method.train(), params, schedule, BATCH, 100, masking.build(masking.params(), BuildContext()), ratio
+    )
     generator = torch.Generator().manual_seed(1)
     views = [torch.randn(BATCH, 3, view.size, view.size, generator=generator) for view in method.views]
     return views, lambda: step(views, None, Progress(100, 1000, 1, 10))
