@@ -102,7 +102,8 @@ def test_the_index_of_the_log_names_every_entry_in_order():
     log = (ROOT / "docs/log.md").read_text()
     titles = re.findall(r"^## (?!Index)(.*)$", log, flags=re.MULTILINE)
     anchors = ["#" + re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles]
-    assert re.findall(r"^- \[(.*)\]\((#.*)\)$", log, flags=re.MULTILINE) == list(zip(titles, anchors, strict=True))
+    rows = re.findall(r"^\| (\d{4}-\d\d-\d\d) \| \[(.*)\]\((#.*)\) \|$", log, flags=re.MULTILINE)
+    assert [(f"{date}: {title}", anchor) for date, title, anchor in rows] == list(zip(titles, anchors, strict=True))
 
 
 def test_every_room_is_on_the_page_about_architecture():
@@ -319,7 +320,8 @@ def test_the_commands_about_speed_have_options_that_exist():
     from sslbench.cli.speed import command
 
     known = {option for parameter in command.params for option in parameter.opts}
-    lines = [line.partition("#")[0] for block in blocks(SPEED, "bash") for line in block.splitlines()]
+    commands = [block.replace("\\\n", "") for block in blocks(SPEED, "bash")]
+    lines = [line.partition("#")[0] for block in commands for line in block.splitlines()]
     for line in lines:
         assert line.startswith("sslbench speed")
         assert set(re.findall(r"(?<!\S)--?[a-z][a-z-]*", line)) <= known, line
