@@ -48,7 +48,7 @@ def test_all_that_are_installed_run_in_order(registry):
 def test_what_is_no_number_is_none_with_a_reason(registry):
     (one,) = simulate(["other"], registry=registry)
     assert one.result.tables["rows"] == [{"seed": 42, "value": None, "reason": "not a finite number: value"}]
-    assert finite({"a": float("inf"), "reason": "told"}, "x") == {"a": None, "reason": "told"}
+    assert finite({"a": float("inf"), "reason": "known"}, "x") == {"a": None, "reason": "known"}
 
 
 def test_a_parameter_goes_to_those_that_have_it(registry):
@@ -67,7 +67,7 @@ def test_a_parameter_goes_to_those_that_have_it(registry):
         (None, {"size": 0}, "simulator 'other': size = 0: input should be greater than or equal to 1"),
     ],
 )
-def test_mistakes_are_told_before_anything_runs(registry, names, given, words):
+def test_mistakes_are_reported_before_anything_runs(registry, names, given, words):
     with pytest.raises(UserError) as caught:
         simulate(names, given=given, registry=registry)  # not even iterated over
     assert len(caught.value.messages) == 1
