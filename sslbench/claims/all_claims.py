@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from sslbench.claims.claim_row import ClaimRow
 from sslbench.claims.moco_queue import moco_queue
 from sslbench.claims.negatives import negatives
 from sslbench.claims.pretext_loss import pretext_loss
 from sslbench.claims.published import published
 from sslbench.claims.simulate import SEED, simulate
 from sslbench.claims.speed_up import speed_up
-from sslbench.claims.claim_row import ClaimRow
 from sslbench.hooks.registry import Registry, default_registry
 from sslbench.store.record import Record
 from sslbench.store.results import ResultsStore

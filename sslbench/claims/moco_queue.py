@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from sslbench.claims.claim_row import ClaimRow, Hypothesis
 from sslbench.claims.defaults import EVALUATOR, QUEUED
 from sslbench.claims.same_setting import Setting, by_seed, outcomes_by_seed, pooled, setting_of, top1_of
-from sslbench.claims.claim_row import ClaimRow, Hypothesis
 from sslbench.contracts.simulator import across_seeds
 from sslbench.store.record import Record
 

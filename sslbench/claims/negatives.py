@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from sslbench.claims.defaults import CONTRASTIVE, NETWORK
 from sslbench.claims.claim_row import ClaimRow, Hypothesis
+from sslbench.claims.defaults import CONTRASTIVE, NETWORK
 from sslbench.contracts.plugin import BuildContext
 from sslbench.errors import SslbenchError
 from sslbench.hooks.registry import Registry

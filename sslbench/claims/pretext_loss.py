@@ -6,9 +6,9 @@ import json
 from collections.abc import Iterable, Mapping
 from statistics import fmean
 
+from sslbench.claims.claim_row import ClaimRow, Hypothesis
 from sslbench.claims.defaults import EVALUATOR, NETWORK, TRAINED_ALIKE
 from sslbench.claims.same_setting import pooled, top1_of
-from sslbench.claims.claim_row import ClaimRow, Hypothesis
 from sslbench.contracts.simulator import across_seeds
 from sslbench.statistics.correlation import spearman
 from sslbench.store.record import Record

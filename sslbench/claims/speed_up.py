@@ -6,9 +6,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from sslbench.claims.claim_row import ClaimRow, Hypothesis
 from sslbench.claims.defaults import MASKED
 from sslbench.claims.same_setting import by_seed, by_setting, outcomes_by_seed, pooled
-from sslbench.claims.claim_row import ClaimRow, Hypothesis
 from sslbench.contracts.simulator import Verdict, across_seeds
 from sslbench.store.record import Record
 

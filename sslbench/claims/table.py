@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
-from sslbench.claims.simulation_text import MARKS, tally
 from sslbench.claims.claim_row import ClaimRow
+from sslbench.claims.simulation_text import MARKS, tally
 from sslbench.report.text import Column, broken, markdown, terminal
 
 NO_VERDICT = "…"

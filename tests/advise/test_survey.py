@@ -1,4 +1,4 @@
-"""A folder without labels: duplicates and an odd image that were put there are found."""
+"""A folder without labels: duplicates and an outlier that were put there are found."""
 
 from __future__ import annotations
 
@@ -35,16 +35,16 @@ def loose(photos):
     return photos
 
 
-def test_duplicates_odd_ones_and_neighbours(loose, exported, tmp_path):
+def test_duplicates_outliers_and_neighbours(loose, exported, tmp_path):
     found = look(loose, tmp_path / "out", exported, threshold=0.99999)
-    assert (found.images, found.by) == (39, str(exported))
+    assert (found.images, found.features_of) == (39, str(exported))
     assert found.notes == ("1 image left out: they cannot be read",)
     assert found.equal_files == (("copy.png", "red/03.png"),)
-    assert {(pair.first, pair.second) for pair in found.near} == {
+    assert {(pair.first, pair.second) for pair in found.near_duplicates} == {
         ("again.bmp", "blue/05.png"),
         ("copy.png", "red/03.png"),
     }
-    assert found.near[0].cosine == pytest.approx(1, abs=1e-5)
+    assert found.near_duplicates[0].cosine == pytest.approx(1, abs=1e-5)
     assert found.outliers[0].path == "odd.png"
     assert found.outliers[0].deviations > 3
     for one in found.neighbours:
@@ -56,7 +56,7 @@ def test_duplicates_odd_ones_and_neighbours(loose, exported, tmp_path):
     assert found.models[0].dim == 24
 
 
-def test_without_a_model_an_untrained_network_stands_in_and_it_is_said(loose, tmp_path, monkeypatch):
+def test_without_a_model_an_untrained_network_stands_in_and_a_note_says_so(loose, tmp_path, monkeypatch):
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
     monkeypatch.chdir(tmp_path)
     found = look(loose, tmp_path / "out")
@@ -65,7 +65,7 @@ def test_without_a_model_an_untrained_network_stands_in_and_it_is_said(loose, tm
 
 
 @pytest.mark.parametrize("count", [0, 2])
-def test_too_few_images_are_told(tmp_path, exported, count):
+def test_too_few_images_are_refused(tmp_path, exported, count):
     folder = tmp_path / "few"
     folder.mkdir()
     for number in range(count):

@@ -23,7 +23,7 @@ OTHER = """
 
     @hookimpl
     def sslbench_simulators():
-        return [SimulatorSpec(name="other", summary=__doc__, params=Params, build=lambda params, context: Other(params))]
+        return [SimulatorSpec(name="other", params=Params, build=lambda params, context: Other(params))]
 """
 
 

@@ -5,8 +5,8 @@ import json
 import pytest
 
 from sslbench import Claim, SimulationResult
-from sslbench.claims.simulate import Simulation
 from sslbench.claims.claim_row import ClaimRow
+from sslbench.claims.simulate import Simulation
 from sslbench.claims.simulation_table import table
 from sslbench.claims.simulation_text import render_json, render_simulation, tally
 from sslbench.claims.table import render_claims
