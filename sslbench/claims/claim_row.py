@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from sslbench.contracts.simulator import Claim, Verdict, check_claim
+from sslbench.contracts.simulator import Claim, Verdict, across_seeds, check_claim
 
 NOT_MEASURED: Literal["not measured yet"] = "not measured yet"
 """verdict on a claim that needs a run which is not there"""
@@ -48,9 +48,17 @@ class Hypothesis:
         """Its row where what it needs is not there."""
         return ClaimRow(self.statement, self.source, self.expected, why, NOT_MEASURED, (), self.command)
 
-    def by_seeds(self, outcomes: Mapping[int, bool | None], measured: str) -> ClaimRow:
-        """Its row where every seed has an outcome of its own; None where runs of one seed disagree."""
-        claim = check_claim(self.statement, self.source, self.expected, outcomes, measured)
+    def by_seeds(
+        self, values: Mapping[int, Sequence[float]], test: Callable[[Sequence[float]], bool | None], measured: str
+    ) -> ClaimRow:
+        """Its row where every seed has an outcome of its own.
+
+        ``values``: seed -> what its runs gave; ``test``: whether they agree with the claim, None where they disagree
+        with each other; ``measured``: words with ``{}`` for the values.
+        """
+        outcomes = {seed: test(of_seed) for seed, of_seed in values.items()}
+        words = measured.format(across_seeds([value for of_seed in values.values() for value in of_seed]))
+        claim = check_claim(self.statement, self.source, self.expected, outcomes, words)
         return ClaimRow.of(claim, self.command)
 
     def without_seeds(self, verdict: Verdict, measured: str) -> ClaimRow:

@@ -6,8 +6,7 @@ from collections.abc import Iterable
 
 from sslbench.claims.claim_row import ClaimRow, Hypothesis
 from sslbench.claims.defaults import EVALUATOR, QUEUED
-from sslbench.claims.same_setting import Setting, by_seed, outcomes_by_seed, pooled, setting_of, top1_of
-from sslbench.contracts.simulator import across_seeds
+from sslbench.claims.same_setting import Setting, by_seed, setting_of, top1_of, unanimous
 from sslbench.store.record import Record
 
 LOSS = 0.02
@@ -43,5 +42,4 @@ def moco_queue(records: Iterable[Record]) -> ClaimRow:
     )
     if not changes:
         return CLAIM.unmeasured("no finished runs of MoCo at one queue size and two batch sizes")
-    outcomes = outcomes_by_seed(changes, lambda change: change >= -LOSS)
-    return CLAIM.by_seeds(outcomes, f"top-1 changes by {across_seeds(pooled(changes))}")
+    return CLAIM.by_seeds(changes, unanimous(lambda change: change >= -LOSS), "top-1 changes by {}")

@@ -8,8 +8,7 @@ from statistics import fmean
 
 from sslbench.claims.claim_row import ClaimRow, Hypothesis
 from sslbench.claims.defaults import EVALUATOR, NETWORK, TRAINED_ALIKE
-from sslbench.claims.same_setting import pooled, top1_of
-from sslbench.contracts.simulator import across_seeds
+from sslbench.claims.same_setting import top1_of
 from sslbench.statistics.correlation import spearman
 from sslbench.store.record import Record
 
@@ -45,8 +44,7 @@ def loss_claim(statement: str, ranked: str, correlations: Mapping[int, list[floa
     )
     if not correlations:
         return claim.unmeasured(f"no finished run with loss and kNN top-1 of {FEWEST} {ranked}")
-    outcomes = {seed: round(fmean(values), 9) < CORRELATED for seed, values in correlations.items()}
-    return claim.by_seeds(outcomes, f"rank correlation {across_seeds(pooled(correlations))}")
+    return claim.by_seeds(correlations, lambda values: round(fmean(values), 9) < CORRELATED, "rank correlation {}")
 
 
 def over_recipes(records: Iterable[Record]) -> dict[int, list[float]]:

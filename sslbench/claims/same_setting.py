@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from sslbench.claims.defaults import TOP1
@@ -40,19 +40,14 @@ def by_seed(values: Mapping[Setting, float]) -> dict[int, list[float]]:
     return groups
 
 
-def pooled(groups: Mapping[int, list[float]]) -> list[float]:
-    """The values of all seeds together."""
-    return [value for values in groups.values() for value in values]
+def unanimous(test: Callable[[float], bool]) -> Callable[[Sequence[float]], bool | None]:
+    """Of several values: whether all of them pass ``test``, or None where some do and some do not."""
 
+    def outcome(values: Sequence[float]) -> bool | None:
+        passed = {test(value) for value in values}
+        return passed.pop() if len(passed) == 1 else None
 
-def unanimous(outcomes: list[bool]) -> bool | None:
-    """What all of them say; None where they differ."""
-    return outcomes[0] if len(set(outcomes)) == 1 else None
-
-
-def outcomes_by_seed(groups: Mapping[int, list[float]], test: Callable[[float], bool]) -> dict[int, bool | None]:
-    """Seed -> whether all its values pass ``test``, or None where some do and some do not."""
-    return {seed: unanimous([test(value) for value in values]) for seed, values in groups.items()}
+    return outcome
 
 
 def top1_of(measured: Record | CurvePoint) -> float | None:

@@ -8,8 +8,8 @@ from typing import Any
 
 from sslbench.claims.claim_row import ClaimRow, Hypothesis
 from sslbench.claims.defaults import MASKED
-from sslbench.claims.same_setting import by_seed, by_setting, outcomes_by_seed, pooled
-from sslbench.contracts.simulator import Verdict, across_seeds
+from sslbench.claims.same_setting import by_seed, by_setting, unanimous
+from sslbench.contracts.simulator import Verdict
 from sslbench.store.record import Record
 
 STATEMENT = "MAE trains at least three times as fast when the encoder sees 25% of the tokens"
@@ -91,8 +91,7 @@ def by_trainings(records: Iterable[Record]) -> ClaimRow:
         return TRAINED.unmeasured(
             f"no finished run of MAE at a mask ratio of {FEW_TOKENS:g} and at one of at most {ALL_TOKENS:g}"
         )
-    outcomes = outcomes_by_seed(ratios, lambda ratio: ratio >= TIMES)
-    return TRAINED.by_seeds(outcomes, f"{across_seeds(pooled(ratios))} times as fast")
+    return TRAINED.by_seeds(ratios, unanimous(lambda ratio: ratio >= TIMES), "{} times as fast")
 
 
 def images_per_second(record: Record) -> float:

@@ -53,7 +53,7 @@ def command(dataset: str, model: str, backbone: str | None, out: Path, size: int
     encoder = Model.of(model_reference(model), registry, network)
     reference = dataset_reference(dataset, lambda: size or reading_size(encoder, settings))
     with Display() as display:
-        frozen = FrozenFeatures(encoder, chosen("dataset", reference, registry), settings, display.hear)
+        frozen = FrozenFeatures(encoder, chosen("dataset", reference, registry), settings, display.show)
         embeddings = embed(frozen)
     write(embeddings, out)
     labels = "without labels" if embeddings.labels is None else f"{len(embeddings.classes)} classes"

@@ -75,11 +75,11 @@ def command(
     with Display() as display:
         if labels is None and (unlabelled or not has_classes):
             threshold = options["threshold"]
-            result = survey(folder, settings, registry, display.hear, models=references, threshold=threshold)
+            result = survey(folder, settings, registry, display.show, models=references, threshold=threshold)
             text = render_survey(result, format_)
         else:
             scratch = options["scratch"]
-            advice = recipe(folder, settings, registry, display.hear, labels=labels, models=references, scratch=scratch)
+            advice = recipe(folder, settings, registry, display.show, labels=labels, models=references, scratch=scratch)
             not_stored = advice.not_stored
             text = render_recipe(advice, format_)
     click.echo(text)

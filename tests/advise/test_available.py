@@ -29,19 +29,19 @@ def test_what_is_cached_comes_first_in_the_order_of_the_presets_then_what_was_ex
     cache("resnet50.a1_in1k")
     cache("vit_small_patch14_dinov2.lvd142m")
     shutil.copytree(exported, tmp_path / "models/mine")
-    found = available(REGISTRY, download=False, folder=tmp_path)
-    assert [str(one) for one in found.references] == [
+    result = available(REGISTRY, download=False, folder=tmp_path)
+    assert [str(one) for one in result.references] == [
         "pretrained:preset=dinov2-vits14",
         "pretrained:preset=supervised-resnet50",
         f"pretrained:path={tmp_path / 'models/mine'}",
     ]
-    assert found.note == ""
+    assert result.note == ""
 
 
 def test_where_there_is_none_a_note_says_so_and_with_consent_one_is_fetched(tmp_path, cache):
-    found = available(REGISTRY, download=False, folder=tmp_path)
-    assert found.references == ()
-    assert "No pretrained model can be had here" in found.note
+    result = available(REGISTRY, download=False, folder=tmp_path)
+    assert result.references == ()
+    assert "No pretrained model can be had here" in result.note
     (first,) = available(REGISTRY, download=True, folder=tmp_path).references
     assert str(first) == "pretrained:preset=dinov2-vits14"
 

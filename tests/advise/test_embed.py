@@ -95,13 +95,13 @@ def test_parquet(features, tmp_path):
 
 def test_npz(features, tmp_path):
     write(features, tmp_path / "out.npz")
-    with np.load(tmp_path / "out.npz", allow_pickle=False) as found:
-        assert np.array_equal(found["features"], features.features.numpy())
-        assert found["labels"].tolist() == features.labels.tolist()
-        assert found["paths"].tolist() == features.paths
-        assert found["classes"].tolist() == ["blue", "green", "red"]
-        assert found["split"].tolist().count("test") == int(features.split.sum())
-        assert json.loads(str(found["facts"]))["precision"] == "fp32"
+    with np.load(tmp_path / "out.npz", allow_pickle=False) as arrays:
+        assert np.array_equal(arrays["features"], features.features.numpy())
+        assert arrays["labels"].tolist() == features.labels.tolist()
+        assert arrays["paths"].tolist() == features.paths
+        assert arrays["classes"].tolist() == ["blue", "green", "red"]
+        assert arrays["split"].tolist().count("test") == int(features.split.sum())
+        assert json.loads(str(arrays["facts"]))["precision"] == "fp32"
 
 
 def test_safetensors(features, tmp_path):

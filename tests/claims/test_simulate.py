@@ -37,12 +37,12 @@ def registry(distribution, monkeypatch):
 
 
 def test_all_that_are_installed_run_in_order(registry):
-    found = list(simulate(seed=4, registry=registry))
-    assert [one.name for one in found] == ["label-bottleneck", "other"]
-    assert found[1].seed == 4
-    assert found[1].summary == "A simulator of somebody else's."
-    assert found[1].parameters == {"claim_seeds": 20, "size": 3}
-    assert found[1].result.claims[0].verdict == "undecided"
+    simulations = list(simulate(seed=4, registry=registry))
+    assert [one.name for one in simulations] == ["label-bottleneck", "other"]
+    assert simulations[1].seed == 4
+    assert simulations[1].summary == "A simulator of somebody else's."
+    assert simulations[1].parameters == {"claim_seeds": 20, "size": 3}
+    assert simulations[1].result.claims[0].verdict == "undecided"
 
 
 def test_what_is_no_number_is_none_with_a_reason(registry):
@@ -52,9 +52,9 @@ def test_what_is_no_number_is_none_with_a_reason(registry):
 
 
 def test_a_parameter_goes_to_those_that_have_it(registry):
-    found = {one.name: one for one in simulate(given={"fraction": 0.5, "claim_seeds": 2}, registry=registry)}
-    assert found["label-bottleneck"].parameters["fraction"] == 0.5
-    assert found["other"].parameters == {"claim_seeds": 2, "size": 3}
+    simulations = {one.name: one for one in simulate(given={"fraction": 0.5, "claim_seeds": 2}, registry=registry)}
+    assert simulations["label-bottleneck"].parameters["fraction"] == 0.5
+    assert simulations["other"].parameters == {"claim_seeds": 2, "size": 3}
 
 
 @pytest.mark.parametrize(
