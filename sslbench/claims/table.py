@@ -28,5 +28,6 @@ def render_claims(rows: Sequence[ClaimRow], fmt: str) -> str:
     }
     if fmt == "markdown":
         return f"{markdown([Column(name, texts) for name, texts in cells.items()])}\n\n{counts}"
-    columns = [Column(name, [broken(text, WIDTHS[name]) for text in texts]) for name, texts in cells.items()]
+    # An empty line keeps rows of several lines apart.
+    columns = [Column(name, [broken(text, WIDTHS[name]) + "\n" for text in texts]) for name, texts in cells.items()]
     return f"{terminal(columns, gap=2, broken_headers=False)}\n{counts}"
