@@ -1,4 +1,4 @@
-"""A folder without labels: duplicates and an odd image that were put there are found."""
+"""A folder without labels: duplicates and an outlier that were put there are found."""
 
 from __future__ import annotations
 
@@ -35,37 +35,37 @@ def loose(photos):
     return photos
 
 
-def test_duplicates_odd_ones_and_neighbours(loose, exported, tmp_path):
-    found = look(loose, tmp_path / "out", exported, threshold=0.99999)
-    assert (found.images, found.by) == (39, str(exported))
-    assert found.notes == ("1 image left out: they cannot be read",)
-    assert found.equal_files == (("copy.png", "red/03.png"),)
-    assert {(pair.first, pair.second) for pair in found.near} == {
+def test_duplicates_outliers_and_neighbours(loose, exported, tmp_path):
+    result = look(loose, tmp_path / "out", exported, threshold=0.99999)
+    assert (result.images, result.features_of) == (39, str(exported))
+    assert result.notes == ("1 image left out: they cannot be read",)
+    assert result.equal_files == (("copy.png", "red/03.png"),)
+    assert {(pair.first, pair.second) for pair in result.near_duplicates} == {
         ("again.bmp", "blue/05.png"),
         ("copy.png", "red/03.png"),
     }
-    assert found.near[0].cosine == pytest.approx(1, abs=1e-5)
-    assert found.outliers[0].path == "odd.png"
-    assert found.outliers[0].deviations > 3
-    for one in found.neighbours:
+    assert result.near_duplicates[0].cosine == pytest.approx(1, abs=1e-5)
+    assert result.outliers[0].path == "odd.png"
+    assert result.outliers[0].deviations > 3
+    for one in result.neighbours:
         assert one.path not in dict(one.nearest)
         kinds = {path.split("/")[0] for path, _ in one.nearest}
         if "/" in one.path:
             assert one.path.split("/")[0] in kinds
-    assert 0 < found.models[0].metrics["spread"] <= 1
-    assert found.models[0].dim == 24
+    assert 0 < result.models[0].metrics["spread"] <= 1
+    assert result.models[0].dim == 24
 
 
-def test_without_a_model_an_untrained_network_stands_in_and_it_is_said(loose, tmp_path, monkeypatch):
+def test_without_a_model_an_untrained_network_stands_in_and_a_note_says_so(loose, tmp_path, monkeypatch):
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
     monkeypatch.chdir(tmp_path)
-    found = look(loose, tmp_path / "out")
-    assert [model.label for model in found.models] == ["random-init"]
-    assert "No pretrained model can be had here" in found.note
+    result = look(loose, tmp_path / "out")
+    assert [model.label for model in result.models] == ["random-init"]
+    assert "No pretrained model can be had here" in result.note
 
 
 @pytest.mark.parametrize("count", [0, 2])
-def test_too_few_images_are_told(tmp_path, exported, count):
+def test_too_few_images_are_refused(tmp_path, exported, count):
     folder = tmp_path / "few"
     folder.mkdir()
     for number in range(count):

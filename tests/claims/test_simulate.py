@@ -23,7 +23,7 @@ OTHER = """
 
     @hookimpl
     def sslbench_simulators():
-        return [SimulatorSpec(name="other", summary=__doc__, params=Params, build=lambda params, context: Other(params))]
+        return [SimulatorSpec(name="other", params=Params, build=lambda params, context: Other(params))]
 """
 
 
@@ -37,24 +37,24 @@ def registry(distribution, monkeypatch):
 
 
 def test_all_that_are_installed_run_in_order(registry):
-    found = list(simulate(seed=4, registry=registry))
-    assert [one.name for one in found] == ["label-bottleneck", "other"]
-    assert found[1].seed == 4
-    assert found[1].summary == "A simulator of somebody else's."
-    assert found[1].parameters == {"claim_seeds": 20, "size": 3}
-    assert found[1].result.claims[0].verdict == "undecided"
+    simulations = list(simulate(seed=4, registry=registry))
+    assert [one.name for one in simulations] == ["label-bottleneck", "other"]
+    assert simulations[1].seed == 4
+    assert simulations[1].summary == "A simulator of somebody else's."
+    assert simulations[1].parameters == {"claim_seeds": 20, "size": 3}
+    assert simulations[1].result.claims[0].verdict == "undecided"
 
 
 def test_what_is_no_number_is_none_with_a_reason(registry):
     (one,) = simulate(["other"], registry=registry)
     assert one.result.tables["rows"] == [{"seed": 42, "value": None, "reason": "not a finite number: value"}]
-    assert finite({"a": float("inf"), "reason": "told"}, "x") == {"a": None, "reason": "told"}
+    assert finite({"a": float("inf"), "reason": "known"}, "x") == {"a": None, "reason": "known"}
 
 
 def test_a_parameter_goes_to_those_that_have_it(registry):
-    found = {one.name: one for one in simulate(given={"fraction": 0.5, "claim_seeds": 2}, registry=registry)}
-    assert found["label-bottleneck"].parameters["fraction"] == 0.5
-    assert found["other"].parameters == {"claim_seeds": 2, "size": 3}
+    simulations = {one.name: one for one in simulate(given={"fraction": 0.5, "claim_seeds": 2}, registry=registry)}
+    assert simulations["label-bottleneck"].parameters["fraction"] == 0.5
+    assert simulations["other"].parameters == {"claim_seeds": 2, "size": 3}
 
 
 @pytest.mark.parametrize(
@@ -67,7 +67,7 @@ def test_a_parameter_goes_to_those_that_have_it(registry):
         (None, {"size": 0}, "simulator 'other': size = 0: input should be greater than or equal to 1"),
     ],
 )
-def test_mistakes_are_told_before_anything_runs(registry, names, given, words):
+def test_mistakes_are_reported_before_anything_runs(registry, names, given, words):
     with pytest.raises(UserError) as caught:
         simulate(names, given=given, registry=registry)  # not even iterated over
     assert len(caught.value.messages) == 1

@@ -5,7 +5,7 @@ import shutil
 
 import pytest
 
-from sslbench.advise.models import available
+from sslbench.advise.available import available, exported_folders
 from sslbench.hooks.registry import Registry
 
 REGISTRY = Registry()
@@ -16,11 +16,11 @@ def cache(tmp_path, monkeypatch):
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "cache"))
 
     def add(name):
-        place = tmp_path / f"cache/models--timm--{name}"
-        (place / "refs").mkdir(parents=True)
-        (place / "refs/main").write_text("abc")
-        (place / "snapshots/abc").mkdir(parents=True)
-        (place / "snapshots/abc/model.safetensors").write_text("")
+        folder = tmp_path / f"cache/models--timm--{name}"
+        (folder / "refs").mkdir(parents=True)
+        (folder / "refs/main").write_text("abc")
+        (folder / "snapshots/abc").mkdir(parents=True)
+        (folder / "snapshots/abc/model.safetensors").write_text("")
 
     return add
 
@@ -29,24 +29,24 @@ def test_what_is_cached_comes_first_in_the_order_of_the_presets_then_what_was_ex
     cache("resnet50.a1_in1k")
     cache("vit_small_patch14_dinov2.lvd142m")
     shutil.copytree(exported, tmp_path / "models/mine")
-    found = available(REGISTRY, download=False, folder=tmp_path)
-    assert [str(one) for one in found.references] == [
+    result = available(REGISTRY, download=False, folder=tmp_path)
+    assert [str(one) for one in result.references] == [
         "pretrained:preset=dinov2-vits14",
         "pretrained:preset=supervised-resnet50",
         f"pretrained:path={tmp_path / 'models/mine'}",
     ]
-    assert found.note == ""
+    assert result.note == ""
 
 
-def test_where_there_is_none_it_is_said_and_with_consent_one_is_fetched(tmp_path, cache):
-    found = available(REGISTRY, download=False, folder=tmp_path)
-    assert found.references == ()
-    assert "No pretrained model can be had here" in found.note
+def test_where_there_is_none_a_note_says_so_and_with_consent_one_is_fetched(tmp_path, cache):
+    result = available(REGISTRY, download=False, folder=tmp_path)
+    assert result.references == ()
+    assert "No pretrained model can be had here" in result.note
     (first,) = available(REGISTRY, download=True, folder=tmp_path).references
     assert str(first) == "pretrained:preset=dinov2-vits14"
 
 
-def test_exported_folders_are_told_from_others_and_the_newest_is_first(tmp_path, exported):
+def test_exported_folders_are_distinguished_from_others_and_the_newest_is_first(tmp_path, exported):
     for age, name in enumerate(("old", "new")):
         shutil.copytree(exported, tmp_path / name)
         os.utime(tmp_path / name / "config.json", (1000 + age, 1000 + age))
@@ -56,6 +56,4 @@ def test_exported_folders_are_told_from_others_and_the_newest_is_first(tmp_path,
     (tmp_path / "broken/config.json").write_text("{")
     shutil.copytree(exported, tmp_path / "bare")
     (tmp_path / "bare/model.safetensors").unlink()
-    from sslbench.advise.models import exported as find
-
-    assert find(tmp_path) == [tmp_path / "new", tmp_path / "old"]
+    assert exported_folders(tmp_path) == [tmp_path / "new", tmp_path / "old"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 import timm
@@ -11,13 +12,15 @@ from safetensors.torch import load_file
 
 from sslbench import BuildContext
 from sslbench.advise.export import export
-from sslbench.contracts.executor import Work
+from sslbench.contracts.executor import PluginChoice
 from sslbench.errors import UserError
 from sslbench.execute.request import Request
 from sslbench.execute.scheduler import run
 from sslbench.hooks.registry import Registry
+from sslbench.plan.choose import sent
 from sslbench.plan.suite import RawSuite
 from sslbench.store.artifacts import pretraining_files
+from sslbench.store.record import Record, TrainingFacts, TrainingInput
 from sslbench.train.build import build_method
 from sslbench.train.checkpoint import load_tensors
 
@@ -52,16 +55,16 @@ def results(tmp_path_factory):
 
 
 def of(records, **wanted):
-    return [record for record in records if all(record[key] == value for key, value in wanted.items())]
+    return [record for record in records if all(getattr(record, key) == value for key, value in wanted.items())]
 
 
 def kept_features(folder, record):
-    return load_tensors(pretraining_files(folder, record["pretraining"]["key"]).features)[0]["test/features"]
+    return load_tensors(pretraining_files(folder, record.pretraining.key).features)[0]["test/features"]
 
 
 @pytest.mark.parametrize("method", ["simclr", "supervised", "random-init"])
 @pytest.mark.parametrize("backbone", ["convnet-small", "vit-tiny-small-image"])
-def test_pretrained_gives_the_features_that_were_judged(results, tmp_path, method, backbone):
+def test_pretrained_gives_the_features_that_were_evaluated(results, tmp_path, method, backbone):
     folder, records = results
     (record,) = of(records, method=method, backbone=backbone)
     export([record], folder, tmp_path / "model", REGISTRY)
@@ -71,7 +74,7 @@ def test_pretrained_gives_the_features_that_were_judged(results, tmp_path, metho
     }
     outcome = run(Request(RawSuite("again", "again", suite), out=tmp_path / "out"), registry=REGISTRY)
     (again,) = outcome.records
-    assert again["metrics"] == record["metrics"]
+    assert again.metrics == record.metrics
     assert torch.allclose(kept_features(tmp_path / "out", again), kept_features(folder, record), atol=1e-6)
 
 
@@ -86,7 +89,7 @@ def test_plain_timm_loads_the_vision_transformer(results, tmp_path):
     folder, records = results
     (record,) = of(records, method="simclr", backbone="vit-tiny-small-image")
     written = export([record], folder, tmp_path / "model", REGISTRY)
-    assert (written.features, written.what) == (24, "simclr affine vit-tiny-small-image digits seed 0")
+    assert (written.features, written.title) == (24, "simclr affine vit-tiny-small-image digits seed 0")
     assert written.ways[1].startswith("in timm: timm.create_model('local-dir:")
     spec = REGISTRY.get("method", "pretrained")
     ours = spec.build(spec.params(path=str(tmp_path / "model")), BuildContext(image_size=8))
@@ -102,7 +105,7 @@ def test_plain_timm_loads_the_vision_transformer(results, tmp_path):
         pretrained_cfg=json.loads((tmp_path / "model/config.json").read_text())["pretrained_cfg"]
     )
     assert config["input_size"] == [3, 8, 8]
-    assert config["mean"] == record["pretraining"]["input"]["mean"]
+    assert config["mean"] == list(record.pretraining.input.mean)
 
 
 @pytest.mark.parametrize(
@@ -117,22 +120,22 @@ def test_plain_timm_loads_the_vision_transformer(results, tmp_path):
     ],
 )
 def test_every_backbone_that_timm_has_is_loaded_by_plain_timm(tmp_path, name, params, size):
-    plugins = {"method": {"name": "random-init", "params": {}}, "backbone": {"name": name, "params": params}}
-    given = {"image_size": size, "classes": 2, "mean": [0.5] * 3, "std": [0.2, 0.2, 0.0]}
-    record = {
-        "status": "done",
-        "method": "random-init",
-        "backbone": name,
-        "dataset": "digits",
-        "augmentation": None,
-        "masking": None,
-        "mask_ratio": None,
-        "seed": 3,
-        "params": {"method": {}, "dataset": {}, "backbone": params, "training": {}},
-        "pretraining": {"key": "k", "input": given},
-    }
+    record = Record(
+        cell="cell",
+        status="done",
+        method="random-init",
+        seed=3,
+        dataset="digits",
+        backbone=name,
+        params={"method": {}, "dataset": {}, "backbone": params, "training": {}},
+        pretraining=TrainingFacts(key="k", input=TrainingInput(size, 2, (0.5,) * 3, (0.2, 0.2, 0.0))),
+    )
     export([record], tmp_path, tmp_path / "model", REGISTRY)
-    encoder = build_method(Work("", plugins, 3, {}, None, (), ""), REGISTRY, size, 2).encoder.eval()
+    method, backbone = (
+        sent(kind, plain, REGISTRY)
+        for kind, plain in (("method", PluginChoice("random-init")), ("backbone", PluginChoice(name, params)))
+    )
+    encoder = build_method(method, backbone, BuildContext(size, 2, seed=3)).encoder.eval()
     images = torch.randn(2, 3, size, size)
     with torch.no_grad():
         assert torch.allclose(plain_timm(tmp_path / "model")(images), encoder(images), atol=1e-6)
@@ -167,22 +170,22 @@ def test_an_exported_model_can_be_exported_again(results, tmp_path):
     assert configs[0]["pretrained_cfg"] == configs[1]["pretrained_cfg"]
 
 
-def test_what_cannot_be_exported_is_told(results, tmp_path):
+def test_what_cannot_be_exported_is_named(results, tmp_path):
     folder, records = results
     out = tmp_path / "model"
     with pytest.raises(UserError, match="7 trainings are there; choose one with --where.*simclr affine convnet-small"):
         export(records, folder, out, REGISTRY)
-    with pytest.raises(UserError, match="raw-pixels has no network to export: what is judged is Flatten"):
+    with pytest.raises(UserError, match="raw-pixels has no network to export: what is evaluated is Flatten"):
         export(of(records, method="raw-pixels"), folder, out, REGISTRY)
     with pytest.raises(UserError, match="none of the 0 results is of a finished training"):
         export([], folder, out, REGISTRY)
     (record,) = of(records, method="simclr", backbone="convnet-small")
-    old = {**record, "pretraining": {key: v for key, v in record["pretraining"].items() if key != "input"}}
+    old = replace(record, pretraining=replace(record.pretraining, input=None))
     with pytest.raises(UserError, match="does not say what input it was trained on; run it again"):
         export([old], folder, out, REGISTRY)
     with pytest.raises(UserError, match="weights.safetensors cannot be read"):
         export([record], tmp_path, out, REGISTRY)
-    other = {**record, "params": {**record["params"], "backbone": {"width": 8}}}
+    other = replace(record, params={**record.params, "backbone": {"width": 8}})
     with pytest.raises(UserError, match="its weights do not fit"):
         export([other], folder, out, REGISTRY)
     assert not out.exists()

@@ -7,9 +7,9 @@ from dataclasses import replace
 import pytest
 from scipy.stats import binomtest
 
-from sslbench.advise.verdict import Figures, Share, decide
+from sslbench.advise.verdict import Evidence, Share, decide
 
-USUAL = Figures("vits", Share(0.75, 400), 100, {20: 0.6, 50: 0.7}, Share(0.4, 400), Share(0.6, 400))
+USUAL = Evidence("vits", Share(0.75, 400), 100, {20: 0.6, 50: 0.7}, Share(0.4, 400), Share(0.6, 400))
 
 
 @pytest.mark.parametrize(("right", "images"), [(0, 20), (20, 20), (300, 400), (7, 10), (1, 1)])
@@ -22,7 +22,11 @@ def test_the_interval_is_wilsons(right, images):
     ("change", "verdict", "words"),
     [
         ({"linear": Share(0.95, 2000)}, "stop", "Stop here: a linear layer on the frozen model is enough. Fine"),
-        ({"linear": Share(0.90, 100)}, "stop", "the interval begins at 82.6%: more images to judge on would settle it"),
+        (
+            {"linear": Share(0.90, 100)},
+            "stop",
+            "the interval begins at 82.6%: more images to evaluate on would settle it",
+        ),
         (
             {},
             "fine-tune",
@@ -44,7 +48,7 @@ def test_the_rule(change, verdict, words):
     assert words in advice.headline
 
 
-def test_the_reasons_are_the_figures():
+def test_the_reasons_are_the_numbers():
     assert decide(USUAL).reasons == (
         "The linear probe on vits gets 75.0% (95% interval 70.5% to 79.0%, 400 images) right.",
         "A small network trained from scratch on the same labels gets 60.0%.",

@@ -1,4 +1,4 @@
-"""Which models can be had on this machine, the best first, where the user names none."""
+"""Which pretrained models are on this machine, the best first, where the user names none."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from sslbench.plan.reference import Reference
 from sslbench.plan.single import PRETRAINED
 
 MOST = 3
-"""published models that are tried unasked"""
-PLACES = ("*/config.json", "*/*/config.json")
+"""published models that are tried by default"""
+PATTERNS = ("*/config.json", "*/*/config.json")
 """where exported folders are looked for, below the current one"""
 NONE = (
     "No pretrained model can be had here: none is in the cache, no exported folder lies below the current one, and"
@@ -27,7 +27,7 @@ NONE = (
 
 @dataclass(frozen=True)
 class Available:
-    """Models to try, and what to say where there is none."""
+    """Models to try, and a note for the user where there is none."""
 
     references: tuple[Reference, ...]
     note: str = ""
@@ -38,19 +38,20 @@ def available(registry: Registry, download: bool, folder: Path | None = None) ->
     ``download`` the first of them in any case), then the exported folders below ``folder`` (default: the current)."""
     if PRETRAINED not in registry.names("method"):
         return Available((), f"the method {PRETRAINED!r} is not installed; what follows are baselines only")
-    published = list(cached(registry))[:MOST]
+    published = list(cached_presets(registry))[:MOST]
     if not published and download:
         published = list(presets(registry))[:1]
-    found = [Reference(PRETRAINED, {"preset": name}, "--model") for name in published]
-    found += [Reference(PRETRAINED, {"path": str(one)}, "--model") for one in exported(folder or Path())]
-    return Available(tuple(found), "" if found else NONE)
+    references = [Reference(PRETRAINED, {"preset": name}, "--model") for name in published]
+    references += [Reference(PRETRAINED, {"path": str(path)}, "--model") for path in exported_folders(folder or Path())]
+    return Available(tuple(references), "" if references else NONE)
 
 
 def presets(registry: Registry) -> Mapping[str, Mapping[str, Any]]:
+    """Published models by name, with the parameters of the method."""
     return registry.get("method", PRETRAINED).presets
 
 
-def cached(registry: Registry) -> Iterator[str]:
+def cached_presets(registry: Registry) -> Iterator[str]:
     """Presets that can be built without fetching anything."""
     spec = registry.get("method", PRETRAINED)
     assert isinstance(spec, MethodSpec)
@@ -62,14 +63,15 @@ def cached(registry: Registry) -> Iterator[str]:
             continue
 
 
-def exported(folder: Path) -> list[Path]:
+def exported_folders(folder: Path) -> list[Path]:
     """Folders that ``sslbench export`` wrote, the newest first."""
-    configs = [path for pattern in PLACES for path in folder.glob(pattern)]
-    found = [path for path in configs if (path.parent / "model.safetensors").is_file() and is_ours(path)]
-    return [path.parent for path in sorted(found, key=lambda path: (-path.stat().st_mtime_ns, str(path)))]
+    configs = [path for pattern in PATTERNS for path in folder.glob(pattern)]
+    ours = [path for path in configs if (path.parent / "model.safetensors").is_file() and is_ours(path)]
+    return [path.parent for path in sorted(ours, key=lambda path: (-path.stat().st_mtime_ns, str(path)))]
 
 
 def is_ours(config: Path) -> bool:
+    """Whether ``sslbench export`` wrote this configuration."""
     try:
         return "sslbench" in json.loads(config.read_text(encoding="utf-8"))
     except (OSError, ValueError):

@@ -9,11 +9,12 @@ import torch
 from safetensors import safe_open
 
 from sslbench import BuildContext
-from sslbench.advise import embed
-from sslbench.advise.embed import check_file, embedded, write
+from sslbench.advise import embed as module
+from sslbench.advise.embed import check_file, embed, write
 from sslbench.advise.folder import dataset_reference, reading_size
-from sslbench.advise.frozen import Frozen, Model, Settings
+from sslbench.advise.frozen import FrozenFeatures, Model, Settings
 from sslbench.errors import UserError
+from sslbench.execute.events import StageStarted
 from sslbench.hooks.registry import Registry
 from sslbench.plan.reference import Reference, parse_reference
 from sslbench.plan.single import chosen, model_reference
@@ -21,16 +22,16 @@ from sslbench.plan.single import chosen, model_reference
 REGISTRY = Registry()
 
 
-def make(tmp_path, model, dataset, listen=lambda event: None):
+def make(tmp_path, model, dataset, emit=lambda event: None):
     settings = Settings("cpu", "fp32", tmp_path / "cache")
-    found = Model.found(model_reference(str(model)), REGISTRY)
-    reference = dataset_reference(str(dataset), lambda: reading_size(found, settings))
-    return Frozen(found, chosen("dataset", reference, REGISTRY), settings, listen)
+    encoder = Model.of(model_reference(str(model)), REGISTRY)
+    reference = dataset_reference(str(dataset), lambda: reading_size(encoder, settings))
+    return FrozenFeatures(encoder, chosen("dataset", reference, REGISTRY), settings, emit)
 
 
 @pytest.fixture
 def features(tmp_path, photos, exported):
-    return embedded(make(tmp_path, exported, photos))
+    return embed(make(tmp_path, exported, photos))
 
 
 def test_every_image_is_a_row_with_its_path_label_and_split(features, photos):
@@ -42,7 +43,7 @@ def test_every_image_is_a_row_with_its_path_label_and_split(features, photos):
     assert features.facts["dataset"]["params"]["size"] == 20  # 16 / 0.8: not enlarged on the way to the model
 
 
-def test_the_features_are_those_of_the_encoder_on_the_view_for_judging(features, exported):
+def test_the_features_are_those_of_the_encoder_on_the_evaluation_view(features, exported):
     from PIL import Image
 
     from sslbench.contracts.method import InputSpec
@@ -60,14 +61,15 @@ def test_the_features_are_those_of_the_encoder_on_the_view_for_judging(features,
 
 def test_the_second_time_features_come_from_the_cache_unless_the_model_changed(tmp_path, photos, exported):
     def stages(model):
-        heard = []
-        found = make(tmp_path, model, photos, heard.append)
-        return found.extraction, [event.facts.get("text") for event in heard]
+        events = []
+        frozen = make(tmp_path, model, photos, events.append)
+        return frozen.extraction, events
 
-    first, said = stages(exported)
-    assert "extracting features" in said
-    again, said = stages(exported)
-    assert said == []
+    extracting = StageStarted("extracting features")
+    first, events = stages(exported)
+    assert extracting in events
+    again, events = stages(exported)
+    assert events == []
     assert torch.equal(first.train.features, again.train.features)
     copy = tmp_path / "copy"
     copy.mkdir()
@@ -75,7 +77,7 @@ def test_the_second_time_features_come_from_the_cache_unless_the_model_changed(t
         (copy / name).write_bytes((exported / name).read_bytes())
     stages(copy)
     (copy / "config.json").write_text((copy / "config.json").read_text().replace("0.25", "0.5"))
-    assert "extracting features" in stages(copy)[1]
+    assert extracting in stages(copy)[1]
 
 
 def test_parquet(features, tmp_path):
@@ -93,13 +95,13 @@ def test_parquet(features, tmp_path):
 
 def test_npz(features, tmp_path):
     write(features, tmp_path / "out.npz")
-    with np.load(tmp_path / "out.npz", allow_pickle=False) as found:
-        assert np.array_equal(found["features"], features.features.numpy())
-        assert found["labels"].tolist() == features.labels.tolist()
-        assert found["paths"].tolist() == features.paths
-        assert found["classes"].tolist() == ["blue", "green", "red"]
-        assert found["split"].tolist().count("test") == int(features.split.sum())
-        assert json.loads(str(found["facts"]))["precision"] == "fp32"
+    with np.load(tmp_path / "out.npz", allow_pickle=False) as arrays:
+        assert np.array_equal(arrays["features"], features.features.numpy())
+        assert arrays["labels"].tolist() == features.labels.tolist()
+        assert arrays["paths"].tolist() == features.paths
+        assert arrays["classes"].tolist() == ["blue", "green", "red"]
+        assert arrays["split"].tolist().count("test") == int(features.split.sum())
+        assert json.loads(str(arrays["facts"]))["precision"] == "fp32"
 
 
 def test_safetensors(features, tmp_path):
@@ -118,10 +120,10 @@ def test_images_without_labels_and_data_sets_without_paths(tmp_path, photos, exp
     import shutil
 
     shutil.copytree(photos / "red", tmp_path / "loose")
-    found = embedded(make(tmp_path, exported, tmp_path / "loose"))
-    assert (found.labels, found.classes, len(found.paths)) == (None, [], 12)
-    write(found, tmp_path / f"a{suffix}")
-    scenes = embedded(make(tmp_path, "raw-pixels", "shapes:train_images=4,test_images=3,image_size=16"))
+    loose = embed(make(tmp_path, exported, tmp_path / "loose"))
+    assert (loose.labels, loose.classes, len(loose.paths)) == (None, [], 12)
+    write(loose, tmp_path / f"a{suffix}")
+    scenes = embed(make(tmp_path, "raw-pixels", "shapes:train_images=4,test_images=3,image_size=16"))
     assert (scenes.paths, len(scenes), set(scenes.factors) >= {"hue", "objects"}) == ([], 7, True)
     write(scenes, tmp_path / f"b{suffix}")
     assert (tmp_path / f"b{suffix}").stat().st_size > 0
@@ -137,11 +139,11 @@ def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(features, tmp_p
     write(features, folder / "out.npz")
     before = (folder / "out.npz").read_bytes()
 
-    def full(found, path):
+    def full(embeddings, path):
         path.write_bytes(b"half")
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setitem(embed.WRITERS, ".npz", full)
+    monkeypatch.setitem(module.WRITERS, ".npz", full)
     with pytest.raises(UserError, match="out.npz: cannot be written: No space left on device"):
         write(features, folder / "out.npz")
     assert (folder / "out.npz").read_bytes() == before
@@ -155,12 +157,12 @@ def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(features, tmp_p
         ("a", "the ending says the format"),
     ],
 )
-def test_an_unknown_ending_is_told_before_anything_is_extracted(tmp_path, name, words):
+def test_an_unknown_ending_is_refused_before_anything_is_extracted(tmp_path, name, words):
     with pytest.raises(UserError, match=words):
         check_file(tmp_path / name)
 
 
-def test_a_folder_in_the_place_of_the_file_is_told(tmp_path):
+def test_a_folder_in_the_place_of_the_file_is_refused(tmp_path):
     (tmp_path / "x.npz").mkdir()
     with pytest.raises(UserError, match="x.npz: is a folder; name a file"):
         check_file(tmp_path / "x.npz")
@@ -168,11 +170,11 @@ def test_a_folder_in_the_place_of_the_file_is_told(tmp_path):
 
 def test_a_method_that_has_to_be_trained_says_how_to_get_there():
     with pytest.raises(UserError, match="simclr has to be trained first: .*sslbench export DIR .* give FOLDER as the"):
-        Model.found(parse_reference("simclr", "--model"), REGISTRY)
+        Model.of(parse_reference("simclr", "--model"), REGISTRY)
 
 
 def test_a_baseline_that_needs_a_network_gets_one(tmp_path):
-    found = Model.found(Reference("random-init"), REGISTRY, Reference("convnet-small", {"width": 4}))
-    frozen = Frozen(found, chosen("dataset", Reference("digits"), REGISTRY), Settings("cpu", "fp32", tmp_path))
+    model = Model.of(Reference("random-init"), REGISTRY, Reference("convnet-small", {"width": 4}))
+    frozen = FrozenFeatures(model, chosen("dataset", Reference("digits"), REGISTRY), Settings("cpu", "fp32", tmp_path))
     assert frozen.extraction.dim == 16
-    assert Model.found(Reference("raw-pixels"), REGISTRY).backbone is None
+    assert Model.of(Reference("raw-pixels"), REGISTRY).backbone is None

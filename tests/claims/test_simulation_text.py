@@ -5,9 +5,12 @@ import json
 import pytest
 
 from sslbench import Claim, SimulationResult
+from sslbench.claims.claim_row import ClaimRow
 from sslbench.claims.simulate import Simulation
-from sslbench.claims.simulation_text import WIDTH, render_json, render_simulation, table, tally
+from sslbench.claims.simulation_table import table
+from sslbench.claims.simulation_text import render_json, render_simulation, tally
 from sslbench.claims.table import render_claims
+from sslbench.report.text import WIDTH
 
 CLAIMS = [
     Claim("the sky is blue", "a poem", "blue", "460 nm; true on 2 of 2 seeds", "holds", (1, 2)),
@@ -48,13 +51,13 @@ claims (seeds 1 to 2, 2 of them)
 
   ✓ holds      the sky is blue
                tested: blue
-               seen: 460 nm; true on 2 of 2 seeds
+               measured: 460 nm; true on 2 of 2 seeds
   ✗ fails      it is green
                tested: green
-               seen: 460 nm; true on 0 of 2 seeds
+               measured: 460 nm; true on 0 of 2 seeds
   ? undecided  it rains
                tested: rain
-               seen: true on 1 of 2 seeds
+               measured: true on 1 of 2 seeds
 
 3 claims: 1 holds, 1 fails, 1 undecided
 
@@ -80,7 +83,7 @@ def test_claims_only(fmt):
 def test_json_of_one_and_of_several():
     one = json.loads(render_json([simulation()], single=True))
     assert list(one) == ["schema", "simulator", "seed", "parameters", "tables", "claims"]
-    assert one["schema"] == 1
+    assert one["schema"] == 2
     assert one["tables"] == {"animals": ROWS}
     assert one["claims"][0] == {
         "statement": "the sky is blue",
@@ -90,7 +93,7 @@ def test_json_of_one_and_of_several():
         "verdict": "holds",
         "seeds": [1, 2],
     }
-    assert json.loads(render_json([simulation()], single=False)) == {"schema": 1, "simulations": [one]}
+    assert json.loads(render_json([simulation()], single=False)) == {"schema": 2, "simulations": [one]}
     assert json.loads(render_json([simulation()], claims_only=True, single=True))["tables"] == {}
 
 
@@ -147,25 +150,23 @@ def test_tally(verdicts, text):
     assert tally(verdicts) == text
 
 
-def rows_of_claims():
-    words = {"source": "s", "expected": "e", "seeds": [], "command": "sslbench simulate sky"}
-    return [
-        {
-            "statement": "a sentence that is longer than its column is wide",
-            "measured": "0.5",
-            "verdict": "fails",
-            **words,
-        },
-        {"statement": "another", "measured": "no run", "verdict": "not measured yet", **words},
-    ]
+ROWS_OF_CLAIMS = [
+    ClaimRow(
+        "a sentence that is longer than its column is wide", "s", "e", "0.5", "fails", (), "sslbench simulate sky"
+    ),
+    ClaimRow("another", "s", "e", "no run", "not measured yet", (), "sslbench simulate sky"),
+]
 
 
 def test_all_claims_in_one_table():
-    text = render_claims(rows_of_claims(), "table")
+    text = render_claims(ROWS_OF_CLAIMS, "table")
     assert "✗ fails             a sentence that is longer than " in text
     assert "… not measured yet  another" in text
     assert text.endswith("2 claims: 1 fails, 1 not measured yet")
     assert max(map(len, text.split("\n"))) <= 120
-    lines = render_claims(rows_of_claims(), "markdown").split("\n")
+    lines = render_claims(ROWS_OF_CLAIMS, "markdown").split("\n")
     assert lines[0] == "| verdict | claim | evidence | command |"
-    assert json.loads(render_claims(rows_of_claims(), "json")) == {"schema": 1, "claims": rows_of_claims()}
+    assert json.loads(render_claims(ROWS_OF_CLAIMS, "json")) == {
+        "schema": 2,
+        "claims": [row.to_json() for row in ROWS_OF_CLAIMS],
+    }
