@@ -1,4 +1,4 @@
-"""What every evaluator must do with features that cannot be judged, and with those that can."""
+"""What every evaluator must do with features that cannot be evaluated, and with those that can."""
 
 from __future__ import annotations
 
