@@ -54,7 +54,7 @@ def test_a_continuous_factor_is_scored_as_by_scikit_learn():
     assert min(abs(measure(data)["readable_hue"].value - score) for score in scores) < 2e-3
 
 
-def test_a_kind_is_scored_between_the_commonest_and_no_mistake():
+def test_a_categorical_factor_is_scored_between_the_most_frequent_and_no_mistake():
     data = scenes(noise=1.0)
     metrics = measure(data)
     model = LogisticRegression(C=1e3, max_iter=2000).fit(data.train.features, data.train.labels)
