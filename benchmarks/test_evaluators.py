@@ -131,9 +131,9 @@ def test_large_knn_beside_its_product(beside: Any, cifar_features: EvaluationDat
 
     def product() -> None:
         vectors = Bank(bank)
-        room = vectors.buffer(chunk)
+        buffer = vectors.buffer(chunk)
         for part in queries.split(chunk):
-            vectors.products(part, room)
+            vectors.products(part, buffer)
 
     beside(LARGE, evaluation(knn, cifar_features, k=200), "inner products alone", product, rounds=3)
 

@@ -79,18 +79,18 @@ def nearest(bank: Tensor, queries: Tensor, k: int, precision: Precision = "fp32"
     rows ``[m, k]``. The memory is a copy of the bank and one chunk of at most ``SIMILARITIES`` similarities.
     """
     longest = max(k, SIMILARITIES // FEWEST_QUERIES)
-    banks = [Bank(part, precision) for part in torch.split(bank, longest)]
-    chunk = max(FEWEST_QUERIES, SIMILARITIES // len(banks[0]))
-    buffer = banks[0].buffer(min(chunk, len(queries)))
-    for part in torch.split(queries, chunk):
+    bank_parts = [Bank(rows, precision) for rows in torch.split(bank, longest)]
+    chunk = max(FEWEST_QUERIES, SIMILARITIES // len(bank_parts[0]))
+    buffer = bank_parts[0].buffer(min(chunk, len(queries)))
+    for some_queries in torch.split(queries, chunk):
         candidates = []
-        for number, rows_of in enumerate(banks):
-            fits = len(rows_of) == buffer.shape[1]
-            products = rows_of.products(part, buffer if fits else rows_of.buffer(len(part)))
-            values, rows = largest(products, min(k, len(rows_of)))
+        for number, bank_part in enumerate(bank_parts):
+            fits = len(bank_part) == buffer.shape[1]
+            products = bank_part.products(some_queries, buffer if fits else bank_part.buffer(len(some_queries)))
+            values, rows = largest(products, min(k, len(bank_part)))
             candidates.append((values, rows + number * longest))
         values, rows = (torch.cat(parts, dim=1) for parts in zip(*candidates, strict=True))
-        if len(banks) > 1:
+        if len(bank_parts) > 1:
             values, best = values.topk(k, dim=1, sorted=False)
             rows = rows.gather(1, best)
         yield values, rows
