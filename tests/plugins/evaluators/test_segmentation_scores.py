@@ -12,9 +12,9 @@ from sslbench_plugins.evaluators.dense_segmentation.segmentation_scores import (
 )
 
 
-def some(seed, classes=5, seen=4, ignored=0.2):
+def random_classes(seed, classes=5, true_classes=4, ignored=0.2):
     generator = torch.Generator().manual_seed(seed)
-    true = torch.randint(0, seen, (3, 8, 8), generator=generator)
+    true = torch.randint(0, true_classes, (3, 8, 8), generator=generator)
     predicted = torch.where(
         torch.rand(true.shape, generator=generator) < 0.6, true, torch.randint(0, classes, true.shape)
     )
@@ -24,7 +24,7 @@ def some(seed, classes=5, seen=4, ignored=0.2):
 @pytest.mark.parametrize("seed", range(4))
 def test_counts_and_scores_are_scikit_learns(seed):
     """A class that is predicted somewhere and true nowhere lowers the others and is not averaged over."""
-    true, predicted = some(seed)
+    true, predicted = random_classes(seed)
     counts = confusion(true, predicted, 5)
     scored = true != NOT_SCORED
     y, p = true[scored].numpy(), predicted[scored].numpy()
@@ -34,7 +34,7 @@ def test_counts_and_scores_are_scikit_learns(seed):
 
 
 def test_counts_of_parts_add_up():
-    true, predicted = some(0)
+    true, predicted = random_classes(0)
     parts = [confusion(t, p, 5) for t, p in zip(true, predicted, strict=True)]
     assert torch.equal(sum(parts), confusion(true, predicted, 5))
 

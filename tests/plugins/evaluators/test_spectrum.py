@@ -38,8 +38,8 @@ def test_the_exponent_rests_on_no_eigenvalue_that_is_rounding(shape):
     features = torch.cat([features, features[:, :3]], dim=1)
     sigma = np.linalg.svd((features - features.mean(dim=0)).double().numpy(), compute_uv=False)
     rank = min(shape[0] - 1, shape[1])
-    places = np.arange(3, min(100, rank) + 1)
-    slope = np.polyfit(np.log(places), 2 * np.log(sigma[2 : places[-1]]), 1, w=places**-0.5)[0]
+    indices = np.arange(3, min(100, rank) + 1)
+    slope = np.polyfit(np.log(indices), 2 * np.log(sigma[2 : indices[-1]]), 1, w=indices**-0.5)[0]
     assert alpha_req(features) == pytest.approx(-slope, rel=1e-4)
     assert int((singular_values(features, centred=True) > 0).sum()) == rank
 
@@ -67,7 +67,7 @@ def test_ranks_of_known_features():
     assert effective_rank(gaussian(100, 1) @ torch.ones(1, 5) + 7) == pytest.approx(1, abs=1e-4)
 
 
-def test_a_large_common_part_hides_from_rankme_what_the_effective_rank_sees():
+def test_a_large_common_part_dominates_rankme_and_not_the_effective_rank():
     features = gaussian(500, 10) + 1000
     assert rankme(features) < 1.5
     assert effective_rank(features) > 9.5
@@ -81,7 +81,7 @@ def test_no_spread_has_no_rank():
 
 
 @pytest.mark.parametrize("alpha", [0.5, 1.0, 2.5])
-def test_the_exponent_of_a_power_law_is_found(alpha):
+def test_the_exponent_of_a_power_law_is_recovered(alpha):
     width, rows = 60, 400
     orthogonal = torch.linalg.qr((gaussian(rows, width) - gaussian(rows, width).mean(dim=0)).double())[0]
     orthogonal = torch.linalg.qr(orthogonal - orthogonal.mean(dim=0))[0]
@@ -92,14 +92,14 @@ def test_the_exponent_of_a_power_law_is_found(alpha):
 def test_the_line_is_numpys_weighted_fit():
     features = gaussian(300, 20) @ gaussian(20, 20, seed=1)
     eigenvalues = np.linalg.svd((features - features.mean(dim=0)).double().numpy(), compute_uv=False) ** 2
-    places = np.arange(3, 21)
+    indices = np.arange(3, 21)
     # polyfit squares its weights
-    slope = np.polyfit(np.log(places), np.log(eigenvalues[2:]), 1, w=places**-0.5)[0]
+    slope = np.polyfit(np.log(indices), np.log(eigenvalues[2:]), 1, w=indices**-0.5)[0]
     assert alpha_req(features) == pytest.approx(-slope, rel=1e-6)
 
 
-def test_a_line_through_too_few_places_is_refused():
-    with pytest.raises(ValueError, match="4 eigenvalues from place 3 on are not zero; a line needs 5"):
+def test_a_line_through_too_few_eigenvalues_is_refused():
+    with pytest.raises(ValueError, match="4 eigenvalues from rank 3 on are not zero; a line needs 5"):
         alpha_req(gaussian(50, 6))
-    with pytest.raises(ValueError, match="0 eigenvalues from place 3 on"):
+    with pytest.raises(ValueError, match="0 eigenvalues from rank 3 on"):
         alpha_req(torch.ones(50, 6))

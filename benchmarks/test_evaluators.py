@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from sslbench import BuildContext, EvaluationData, FeatureSet
-from sslbench_plugins.blocks.probes.chosen_strength import fit_chosen
+from sslbench_plugins.blocks.probes.chosen_l2 import fit_with_chosen_l2
 from sslbench_plugins.blocks.probes.inner_products import Bank
 from sslbench_plugins.blocks.probes.logistic import fit_logistic
 from sslbench_plugins.blocks.probes.standardise import Standardiser
@@ -131,9 +131,9 @@ def test_large_knn_beside_its_product(beside: Any, cifar_features: EvaluationDat
 
     def product() -> None:
         vectors = Bank(bank)
-        room = vectors.buffer(chunk)
+        buffer = vectors.buffer(chunk)
         for part in queries.split(chunk):
-            vectors.products(part, room)
+            vectors.products(part, buffer)
 
     beside(LARGE, evaluation(knn, cifar_features, k=200), "inner products alone", product, rounds=3)
 
@@ -188,13 +188,13 @@ def test_linear_probe(benchmark: Any, request: pytest.FixtureRequest, size: str,
 
 @pytest.mark.benchmark
 def test_large_linear_probe(beside: Any, cifar_features: EvaluationData) -> None:
-    """The strength chosen and the fit made, in turn with the usual loop, of which 5 epochs are timed and 100 told."""
+    """The l2 chosen and the fit made, in turn with the usual loop, of which 5 epochs are timed and 100 reported."""
     train, test = cifar_features.train, cifar_features.test
     evaluate = evaluation(linear_probe, cifar_features)
     (metric,) = evaluate()
     standardise = Standardiser.fitted(train.features)
     features = standardise(train.features)
-    l2, _ = fit_chosen(features, train.labels, CLASSES, seed=0)
+    l2, _ = fit_with_chosen_l2(features, train.labels, CLASSES, seed=0)
     optimum = fit_logistic(features, train.labels, CLASSES, l2).logits(standardise(test.features))[0].argmax(dim=0)
     assert abs(metric.value - float((optimum == test.labels).double().mean())) <= 0.002
 

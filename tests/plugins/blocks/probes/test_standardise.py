@@ -27,7 +27,7 @@ def test_a_constant_column_becomes_zero_in_every_split(value: float) -> None:
 
 
 def test_a_column_that_differs_by_rounding_only_is_constant() -> None:
-    """An encoder answers the same image in another batch with another last bit."""
+    """An encoder gives the same image in another batch another last bit."""
     value = torch.tensor(0.1)
     features = torch.where(torch.arange(1000) % 3 == 0, value, value.nextafter(torch.tensor(1.0)))[:, None]
     assert len(features.unique()) == 2

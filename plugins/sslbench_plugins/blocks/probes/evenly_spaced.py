@@ -6,7 +6,8 @@ import torch
 from torch import Tensor
 
 
-def spread_out(count: int, most: int) -> Tensor:
-    """int64 ``[min(count, most)]``, ascending: evenly spaced places of ``count``, which no order of classes biases."""
+def evenly_spaced(count: int, most: int) -> Tensor:
+    """int64 ``[min(count, most)]``, ascending: evenly spaced indices below ``count``, which no order of classes
+    biases."""
     taken = min(count, most)
     return (torch.arange(taken) * count + count // 2) // max(taken, 1)

@@ -20,11 +20,11 @@ def test_products_are_those_of_float64(rows: int, packed: bool, monkeypatch: pyt
     monkeypatch.setattr(torch.backends.mkldnn, "is_available", lambda: packed)
     vectors, queries = made(rows, 33, 0), made(5, 33, 1)
     bank = Bank(vectors)
-    room = bank.buffer(8)
-    found = bank.products(queries, room)
-    assert found.shape == (5, rows) == (5, len(bank))
-    assert found.data_ptr() == room.data_ptr()
-    torch.testing.assert_close(found.double(), queries.double() @ vectors.double().T, rtol=0, atol=1e-6)
+    buffer = bank.buffer(8)
+    products = bank.products(queries, buffer)
+    assert products.shape == (5, rows) == (5, len(bank))
+    assert products.data_ptr() == buffer.data_ptr()
+    torch.testing.assert_close(products.double(), queries.double() @ vectors.double().T, rtol=0, atol=1e-6)
 
 
 def test_a_bank_of_float64_stays_so() -> None:
@@ -36,10 +36,10 @@ def test_a_bank_of_float64_stays_so() -> None:
 def test_bf16_is_off_by_its_rounding_and_no_more() -> None:
     vectors, queries = made(50, 64, 0), made(20, 64, 1)
     bank = Bank(vectors, "bf16")
-    found = bank.products(queries, bank.buffer(20))
-    assert found.dtype == torch.bfloat16
+    products = bank.products(queries, bank.buffer(20))
+    assert products.dtype == torch.bfloat16
     # Each side is off by at most 2^-9 of its length, the product by 2^-9 of itself.
-    error = (found.double() - queries.double() @ vectors.double().T).abs().max()
+    error = (products.double() - queries.double() @ vectors.double().T).abs().max()
     assert 0 < error <= 3 * 2**-9
 
 
@@ -54,5 +54,5 @@ def test_unit_vectors_have_length_one() -> None:
 def test_cuda_agrees_with_the_cpu(precision: str) -> None:
     vectors, queries = made(500, 64, 0), made(20, 64, 1)
     here, there = Bank(vectors, precision), Bank(vectors.cuda(), precision)
-    found = there.products(queries.cuda(), there.buffer(20))
-    torch.testing.assert_close(found.cpu(), here.products(queries, here.buffer(20)), rtol=0, atol=1e-2)
+    products = there.products(queries.cuda(), there.buffer(20))
+    torch.testing.assert_close(products.cpu(), here.products(queries, here.buffer(20)), rtol=0, atol=1e-2)

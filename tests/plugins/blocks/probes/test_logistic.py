@@ -13,8 +13,9 @@ from torch.nn import functional as F
 
 from sslbench_plugins.blocks.probes import logistic
 from sslbench_plugins.blocks.probes.logistic import LogisticFit, fit_logistic
+from sslbench_plugins.blocks.probes.logistic_objective import Line, Objective, Point
 
-STRENGTHS = [10.0, 1.0, 1e-1, 1e-2, 1e-3, 1e-4]
+L2_VALUES = [10.0, 1.0, 1e-1, 1e-2, 1e-3, 1e-4]
 
 
 def make_problem(samples: int, width: int, classes: int, seed: int = 0) -> tuple[Tensor, Tensor]:
@@ -36,8 +37,8 @@ def objective(weight: Tensor, bias: Tensor, features: Tensor, labels: Tensor, l2
     return float(F.cross_entropy(logits, labels) + l2 / 2 * weight.double().square().sum())
 
 
-def objective_of(fit: LogisticFit, features: Tensor, labels: Tensor, l2: float, place: int = 0) -> float:
-    return objective(fit.weight[place], fit.bias[place, :, 0], features, labels, l2)
+def objective_of(fit: LogisticFit, features: Tensor, labels: Tensor, l2: float, index: int = 0) -> float:
+    return objective(fit.weight[index], fit.bias[index, :, 0], features, labels, l2)
 
 
 def sklearn_optimum(features: Tensor, labels: Tensor, l2: float) -> tuple[Tensor, Tensor]:
@@ -49,7 +50,7 @@ def sklearn_optimum(features: Tensor, labels: Tensor, l2: float) -> tuple[Tensor
     return torch.from_numpy(np.asarray(weight)), torch.from_numpy(np.asarray(bias))
 
 
-@pytest.mark.parametrize("l2", STRENGTHS)
+@pytest.mark.parametrize("l2", L2_VALUES)
 @pytest.mark.parametrize(("samples", "width", "classes"), [(300, 20, 5), (40, 100, 4)], ids=["tall", "wide"])
 def test_float64_finds_the_optimum_of_scikit_learn(samples: int, width: int, classes: int, l2: float) -> None:
     features, labels = make_problem(samples, width, classes)
@@ -64,7 +65,7 @@ def test_float64_finds_the_optimum_of_scikit_learn(samples: int, width: int, cla
     torch.testing.assert_close(fit.bias[0, :, 0], bias - bias.mean(), rtol=1e-4, atol=1e-3)
 
 
-@pytest.mark.parametrize("l2", STRENGTHS)
+@pytest.mark.parametrize("l2", L2_VALUES)
 @pytest.mark.parametrize("shape", [(300, 20, 5), (40, 100, 4), (500, 8, 60)], ids=["tall", "wide", "many-classes"])
 def test_float32_ends_within_the_tolerance(shape: tuple[int, int, int], l2: float) -> None:
     features, labels = make_problem(*shape)
@@ -85,7 +86,7 @@ def test_a_wide_tolerance_is_kept_too(samples: int, l2: float) -> None:
     assert objective_of(fit, features, labels, l2) - best <= 1e-4
 
 
-@pytest.mark.parametrize("l2", STRENGTHS)
+@pytest.mark.parametrize("l2", L2_VALUES)
 def test_float32_predicts_as_scikit_learn_does(l2: float) -> None:
     features, labels = make_problem(900, 20, 5)
     train, test = features[:300], features[300:]
@@ -100,10 +101,10 @@ def test_a_batch_of_problems_is_fitted_as_each_alone(samples: int) -> None:
     problems = [make_problem(samples, 12, 3, seed) for seed in range(4)]
     features, labels = torch.stack([f for f, _ in problems]), torch.stack([y for _, y in problems])
     together = fit_logistic(features, labels, 3, 1e-2, tolerance=1e-12)
-    for place, (own, own_labels) in enumerate(problems):
+    for index, (own, own_labels) in enumerate(problems):
         alone = fit_logistic(own, own_labels, 3, 1e-2, tolerance=1e-12)
-        torch.testing.assert_close(together.weight[place], alone.weight[0], rtol=1e-4, atol=1e-5)
-        torch.testing.assert_close(together.bias[place], alone.bias[0], rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(together.weight[index], alone.weight[0], rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(together.bias[index], alone.bias[0], rtol=1e-4, atol=1e-5)
 
 
 def test_two_classes_have_opposite_weights_and_the_binary_optimum() -> None:
@@ -131,10 +132,10 @@ def test_the_gradient_at_the_optimum_is_zero_by_autograd() -> None:
 def test_a_start_at_the_optimum_takes_no_step_and_one_nearby_takes_fewer(samples: int) -> None:
     features, labels = make_problem(samples, 30, 3)
     cold = fit_logistic(features, labels, 3, 1e-3)
-    near = fit_logistic(features, labels, 3, 1e-3, init=fit_logistic(features, labels, 3, 2e-3))
+    warm = fit_logistic(features, labels, 3, 1e-3, init=fit_logistic(features, labels, 3, 2e-3))
     assert fit_logistic(features, labels, 3, 1e-3, init=cold).steps == 0
-    assert 0 < near.steps < cold.steps
-    assert objective_of(near, features, labels, 1e-3) == pytest.approx(
+    assert 0 < warm.steps < cold.steps
+    assert objective_of(warm, features, labels, 1e-3) == pytest.approx(
         objective_of(cold, features, labels, 1e-3), abs=1e-4
     )
 
@@ -165,7 +166,7 @@ def test_a_step_along_a_line_gains_half_of_what_the_largest_curvature_allows_or_
 
     scalar = torch.zeros(1, 1, 1, dtype=torch.float64)
     change = torch.tensor([[[0.0], [sharpness]]], dtype=torch.float64)
-    line = logistic._Line(torch.zeros_like(change), change, scalar - sharpness * tilt, scalar)
+    line = Line(torch.zeros_like(change), change, scalar - sharpness * tilt, scalar)
     slope = sharpness * (0.5 - tilt)
     step = float(line.minimum(scalar + value(0), scalar + slope))
     assert step > 0
@@ -176,16 +177,16 @@ def test_the_curvature_and_slope_along_a_line_are_those_of_autograd() -> None:
     features, labels = make_problem(30, 4, 3)
     generator = torch.Generator().manual_seed(1)
     theta, direction = torch.randn(2, 1, 3, 5, generator=generator, dtype=torch.float64)
-    problem = logistic._Problem(features[None], labels[None], 3).at(0.1)
-    line = problem.along(theta, direction, problem.logits(theta), problem.logits(direction))
+    objective = Objective(features[None], labels[None], 3).with_l2(0.1)
+    line = objective.along(Point(theta, objective.logits(theta)), direction, objective.logits(direction))
     step = torch.tensor(0.7, dtype=torch.float64, requires_grad=True)
     moved = theta + step * direction
     logits = moved[0, :, :-1] @ features.T + moved[0, :, -1:]
-    objective = F.cross_entropy(logits.T, labels) + 0.1 / 2 * moved[..., :-1].square().sum()
-    (slope,) = torch.autograd.grad(objective, step, create_graph=True)
+    loss = F.cross_entropy(logits.T, labels) + 0.1 / 2 * moved[..., :-1].square().sum()
+    (slope,) = torch.autograd.grad(loss, step, create_graph=True)
     (curvature,) = torch.autograd.grad(slope, step)
-    _, *found = line.at(step.detach().view(1, 1, 1))
-    torch.testing.assert_close(torch.cat(found).flatten(), torch.stack([slope, curvature]).detach())
+    _, *slope_and_curvature = line.at(step.detach().view(1, 1, 1))
+    torch.testing.assert_close(torch.cat(slope_and_curvature).flatten(), torch.stack([slope, curvature]).detach())
 
 
 def test_a_fit_without_anything_to_learn_does_not_disturb_those_beside_it() -> None:
@@ -213,13 +214,13 @@ def test_features_far_from_zero_end_within_the_tolerance(l2: float) -> None:
 def test_a_fit_that_ends_by_its_gain_takes_fewer_steps_and_is_near_the_optimum(l2: float) -> None:
     features, labels = make_problem(400, 20, 5)
     exact = fit_logistic(features.float(), labels, 5, l2)
-    near = fit_logistic(features.float(), labels, 5, l2, gain=1e-4)
-    assert near.converged
-    assert near.steps < exact.steps
-    assert 0 < objective_of(near, features, labels, l2) - objective_of(exact, features, labels, l2) < 2e-3
+    warm = fit_logistic(features.float(), labels, 5, l2, gain=1e-4)
+    assert warm.converged
+    assert warm.steps < exact.steps
+    assert 0 < objective_of(warm, features, labels, l2) - objective_of(exact, features, labels, l2) < 2e-3
 
 
-def test_a_fit_that_runs_out_of_steps_says_so() -> None:
+def test_a_fit_that_runs_out_of_steps_has_not_converged() -> None:
     features, labels = make_problem(300, 20, 5)
     fit = fit_logistic(features, labels, 5, 1e-4, max_steps=3)
     assert not fit.converged
