@@ -9,18 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from sslbench import (
-    Backbone,
-    BuildContext,
-    Method,
-    MethodParams,
-    MethodSpec,
-    Progress,
-    ViewRequest,
-    cosine,
-    hookimpl,
-    param,
-)
+from sslbench import Backbone, Method, MethodParams, MethodSpec, Progress, ViewRequest, cosine, hookimpl, param
 from sslbench_plugins.blocks.networks.per_view import per_view
 from sslbench_plugins.blocks.networks.projector import projector
 from sslbench_plugins.blocks.objectives.embedding_spread import embedding_spread
@@ -104,10 +93,6 @@ def regression(predicted: Tensor, target: Tensor) -> Tensor:
     return (2 - 2 * functional.cosine_similarity(predicted.float(), target.float(), dim=1)).mean()
 
 
-def build(params: BYOLParams, context: BuildContext) -> BYOL:
-    return BYOL(params, context.backbone, context.image_size)
-
-
 # lightly's CIFAR-10 benchmark: constant momentum, SGD. Its loss is half the sum of negative cosines, a quarter of this
 # one: a quarter of its rate (0.06) and four times its decay (5e-4) take the same steps.
 CIFAR = {
@@ -141,7 +126,7 @@ def sslbench_methods() -> list[MethodSpec]:
         MethodSpec(
             name="byol",
             params=BYOLParams,
-            build=build,
+            build=lambda params, context: BYOL(params, context.backbone, context.image_size),
             augmentation="byol",
             presets={"cifar": CIFAR, "quick": QUICK},
             citation="Grill et al.: Bootstrap Your Own Latent, NeurIPS 2020",

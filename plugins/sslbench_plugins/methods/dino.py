@@ -10,7 +10,6 @@ from torch.nn import functional
 
 from sslbench import (
     Backbone,
-    BuildContext,
     Method,
     MethodParams,
     MethodSpec,
@@ -174,10 +173,6 @@ def local_size(params: DINOParams, backbone: Backbone, image_size: int) -> int:
     return size
 
 
-def build(params: DINOParams, context: BuildContext) -> DINO:
-    return DINO(params, context.backbone, context.image_size)
-
-
 # The authors' ResNet-50: SGD. Use it with the augmentation's preset of the same name.
 RESNET = {"optimizer": "sgd", "lr": 0.03, "weight_decay": 1e-4, "weight_decay_end": None}
 # lightly's CIFAR-10 benchmark: two crops, a small head with batch norm, constant momentum.
@@ -225,7 +220,7 @@ def sslbench_methods() -> list[MethodSpec]:
         MethodSpec(
             name="dino",
             params=DINOParams,
-            build=build,
+            build=lambda params, context: DINO(params, context.backbone, context.image_size),
             augmentation="dino",
             presets={
                 "boosted": {"teacher_temperature": 0.07, "teacher_warmup_epochs": 30},

@@ -201,6 +201,7 @@ class MAEWithMaskTokensInEncoder(MAE):
 
 
 def build(params: MAEParams, context: BuildContext) -> MAE:
+    """MAE or its ablation. Raises UserError where heads do not divide the decoder, or a ratio masks all or nothing."""
     assert context.mask_ratio is not None
     variant = MAEWithMaskTokensInEncoder if params.mask_tokens_in_encoder else MAE
     return variant(params, context.backbone, context.image_size, context.mask_ratio)

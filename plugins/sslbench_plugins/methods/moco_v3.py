@@ -11,7 +11,6 @@ from torch.nn import functional
 
 from sslbench import (
     Backbone,
-    BuildContext,
     Method,
     MethodParams,
     MethodSpec,
@@ -101,10 +100,6 @@ class MoCoV3(Method):
         ema_update(self.key_projector, self.projector, momentum)
 
 
-def build(params: MoCoV3Params, context: BuildContext) -> MoCoV3:
-    return MoCoV3(params, context.backbone, context.image_size)
-
-
 VIT = {
     "temperature": 0.2,
     "projector_layers": 3,
@@ -143,7 +138,7 @@ def sslbench_methods() -> list[MethodSpec]:
         MethodSpec(
             name="moco-v3",
             params=MoCoV3Params,
-            build=build,
+            build=lambda params, context: MoCoV3(params, context.backbone, context.image_size),
             augmentation="byol",
             presets={"vit": VIT, "cifar": CIFAR, "quick": QUICK},
             citation="Chen, Xie, He: An Empirical Study of Training Self-Supervised Vision Transformers, ICCV 2021",

@@ -7,7 +7,7 @@ from typing import Literal
 
 from torch import Tensor, cat, nn
 
-from sslbench import Backbone, BuildContext, Method, MethodParams, MethodSpec, Progress, ViewRequest, hookimpl, param
+from sslbench import Backbone, Method, MethodParams, MethodSpec, Progress, ViewRequest, hookimpl, param
 from sslbench_plugins.blocks.networks.projector import projector
 from sslbench_plugins.blocks.objectives.nt_xent import nt_xent
 
@@ -73,17 +73,13 @@ QUICK = {
 }
 
 
-def build(params: SimCLRParams, context: BuildContext) -> SimCLR:
-    return SimCLR(params, context.backbone, context.image_size)
-
-
 @hookimpl
 def sslbench_methods() -> list[MethodSpec]:
     return [
         MethodSpec(
             name="simclr",
             params=SimCLRParams,
-            build=build,
+            build=lambda params, context: SimCLR(params, context.backbone, context.image_size),
             augmentation="simclr",
             presets={"cifar": CIFAR, "quick": QUICK},
             citation="Chen, Kornblith, Norouzi, Hinton: A Simple Framework for Contrastive Learning of Visual"

@@ -1,4 +1,4 @@
-"""SimSiam: a siamese network predicts its own projection of the other view, with stop-gradient; no negatives."""
+"""SimSiam: a siamese network predicts its projection of the other view, with stop-gradient; no negatives, no EMA."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any, Literal
 from torch import Tensor, nn
 from torch.nn import functional
 
-from sslbench import Backbone, BuildContext, Method, MethodParams, MethodSpec, Progress, ViewRequest, hookimpl, param
+from sslbench import Backbone, Method, MethodParams, MethodSpec, Progress, ViewRequest, hookimpl, param
 from sslbench_plugins.blocks.networks.per_view import per_view
 from sslbench_plugins.blocks.networks.projector import projector
 from sslbench_plugins.blocks.objectives.embedding_spread import embedding_spread
@@ -83,10 +83,6 @@ def distance(predicted: Tensor, target: Tensor) -> Tensor:
     return -functional.cosine_similarity(predicted.float(), target.float(), dim=1).mean()
 
 
-def build(params: SimSiamParams, context: BuildContext) -> SimSiam:
-    return SimSiam(params, context.backbone, context.image_size)
-
-
 QUICK = {
     "projector_dim": 256,
     "predictor_dim": 64,
@@ -105,7 +101,7 @@ def sslbench_methods() -> list[MethodSpec]:
         MethodSpec(
             name="simsiam",
             params=SimSiamParams,
-            build=build,
+            build=lambda params, context: SimSiam(params, context.backbone, context.image_size),
             augmentation="moco-v2",
             presets={
                 # Appendix D of the paper: a shallower projector, a smaller rate, more decay.

@@ -8,7 +8,7 @@ from typing import Literal
 from torch import Tensor, nn
 from torch.nn import functional
 
-from sslbench import Backbone, BuildContext, Method, MethodParams, MethodSpec, Progress, ViewRequest, hookimpl, param
+from sslbench import Backbone, Method, MethodParams, MethodSpec, Progress, ViewRequest, hookimpl, param
 
 
 class SupervisedParams(MethodParams):
@@ -47,17 +47,13 @@ class Supervised(Method):
         return functional.cross_entropy(logits, labels, label_smoothing=self.label_smoothing), {}
 
 
-def build(params: SupervisedParams, context: BuildContext) -> Supervised:
-    return Supervised(params, context.backbone, context.image_size, context.classes)
-
-
 @hookimpl
 def sslbench_methods() -> list[MethodSpec]:
     return [
         MethodSpec(
             name="supervised",
             params=SupervisedParams,
-            build=build,
+            build=lambda params, context: Supervised(params, context.backbone, context.image_size, context.classes),
             uses_labels=True,
             augmentation="crop-only",
             presets={

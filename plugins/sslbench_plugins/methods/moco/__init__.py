@@ -9,18 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from sslbench import (
-    Backbone,
-    BuildContext,
-    Method,
-    MethodParams,
-    MethodSpec,
-    Progress,
-    UserError,
-    ViewRequest,
-    hookimpl,
-    param,
-)
+from sslbench import Backbone, Method, MethodParams, MethodSpec, Progress, UserError, ViewRequest, hookimpl, param
 from sslbench_plugins.blocks.distributed.ranks import ranks
 from sslbench_plugins.blocks.objectives.full_precision import full_precision
 from sslbench_plugins.blocks.objectives.moving_average import ema_copy, ema_update
@@ -139,10 +128,6 @@ class MoCo(Method):
             )
 
 
-def build(params: MoCoParams, context: BuildContext) -> MoCo:
-    return MoCo(params, context.backbone, context.image_size)
-
-
 # The authors' CIFAR-10 notebook: rate and batch of 512 go together, no warm-up, cosine per epoch.
 CIFAR = {
     "temperature": 0.1,
@@ -173,7 +158,7 @@ def sslbench_methods() -> list[MethodSpec]:
         MethodSpec(
             name="moco",
             params=MoCoParams,
-            build=build,
+            build=lambda params, context: MoCo(params, context.backbone, context.image_size),
             augmentation="moco-v2",
             presets={"v1": {"temperature": 0.07, "head_layers": 1}, "cifar": CIFAR, "quick": QUICK},
             citation="He, Fan, Wu, Xie, Girshick: Momentum Contrast for Unsupervised Visual Representation Learning,"
