@@ -22,11 +22,11 @@ def test_loss_and_gradients_are_those_of_the_whole_matrix(monkeypatch, chunk_byt
     if itself is not None:
         logits = logits.scatter(1, itself[:, None], float("-inf"))
     expected = functional.cross_entropy(logits, positives)
-    wanted = torch.autograd.grad(expected, [queries, keys])
+    expected_gradients = torch.autograd.grad(expected, [queries, keys])
     loss = contrast(queries, keys, positives, temperature, itself)
-    found = torch.autograd.grad(loss, [queries, keys])
+    gradients = torch.autograd.grad(loss, [queries, keys])
     assert torch.allclose(loss, expected, rtol=1e-5)
-    for ours, theirs in zip(found, wanted, strict=True):
+    for ours, theirs in zip(gradients, expected_gradients, strict=True):
         assert torch.allclose(ours, theirs, atol=2e-6, rtol=1e-4)
 
 

@@ -15,15 +15,15 @@ def plain_positions(rows, cols, dim):
     for row in range(rows):
         for col in range(cols):
             entry = []
-            for at in (col, row):
-                angles = [at / 10000 ** (4 * i / dim) for i in range(dim // 4)]
+            for coordinate in (col, row):
+                angles = [coordinate / 10000 ** (4 * i / dim) for i in range(dim // 4)]
                 entry += [math.sin(a) for a in angles] + [math.cos(a) for a in angles]
             table.append(entry)
     return torch.tensor(table)
 
 
 @pytest.mark.parametrize(("rows", "cols", "dim"), [(4, 4, 16), (3, 7, 32)])
-def test_positions_follow_the_plain_formula(rows, cols, dim):
+def test_positions_equal_the_plain_formula(rows, cols, dim):
     assert torch.allclose(sincos_positions(rows, cols, dim), plain_positions(rows, cols, dim), atol=1e-5)
 
 

@@ -23,8 +23,8 @@ def kinds(network):
 def test_the_last_layer_ends_as_its_method_has_it(last, tail, trained):
     network = projector(4, 6, 3, 2, last)
     assert kinds(network) == ["Linear", "BatchNorm1d", "ReLU", *tail]
-    found = [name for part in network[3:] for name, p in part.named_parameters() if p.requires_grad]
-    assert found == trained
+    names = [name for part in network[3:] for name, p in part.named_parameters() if p.requires_grad]
+    assert names == trained
     assert network[0].bias is None
 
 

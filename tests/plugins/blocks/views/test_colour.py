@@ -18,7 +18,7 @@ THEIRS = (
 
 @pytest.fixture
 def images():
-    """Noise, and what trips hue: grey, black, white, pure and equal channels."""
+    """Noise, and what hue stumbles over: grey, black, white, pure and equal channels."""
     noise = torch.rand(8, 3, 6, 5, generator=torch.Generator().manual_seed(0))
     flat = torch.tensor([[0.0, 0, 0], [1, 1, 1], [0.4, 0.4, 0.4], [1, 0, 0], [0, 1, 1], [0.5, 0.5, 0.2], [0, 0, 1]])
     return torch.cat([noise, flat[:, :, None, None].expand(-1, -1, 6, 5)])
@@ -30,8 +30,8 @@ def test_each_operation_is_torchvisions_sample_by_sample(images, number):
     factors = torch.linspace(low, high, len(images))
     ours = colour.OPERATIONS[number](images.clone(), factors.view(-1, 1, 1, 1), colour.scratch_for(images))
     assert 0 <= ours.min() <= ours.max() <= 1
-    for place, factor in enumerate(factors.tolist()):
-        assert torch.allclose(ours[place], THEIRS[number](images[place], factor), atol=3e-6), (place, factor)
+    for index, factor in enumerate(factors.tolist()):
+        assert torch.allclose(ours[index], THEIRS[number](images[index], factor), atol=3e-6), (index, factor)
 
 
 def test_grey_is_torchvisions(images):
@@ -45,10 +45,10 @@ def test_jitter_applies_every_order_as_torchvision_does():
     generator = torch.Generator().manual_seed(0)
     images = torch.rand(count, 3, 7, 7, generator=generator)
     factors = torch.rand(count, 4, generator=generator) + torch.tensor([0.5, 0.5, 0.5, -0.5])
-    chosen = [place for place in range(count) if place % 5]
+    chosen = [index for index in range(count) if index % 5]
     ours = colour.jitter(images.clone(), factors, orders.tolist(), chosen, colour.scratch_for(images))
-    for place in range(count):
-        theirs = images[place]
-        for number in orders[place].tolist() if place in chosen else []:
-            theirs = THEIRS[number](theirs, factors[place, number].item())
-        assert torch.allclose(ours[place], theirs, atol=1e-5)
+    for index in range(count):
+        theirs = images[index]
+        for number in orders[index].tolist() if index in chosen else []:
+            theirs = THEIRS[number](theirs, factors[index, number].item())
+        assert torch.allclose(ours[index], theirs, atol=1e-5)

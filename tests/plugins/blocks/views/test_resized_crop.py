@@ -6,7 +6,7 @@ import pytest
 import torch
 from torchvision.transforms.v2 import functional as reference
 
-from sslbench_plugins.blocks.views.resized_crop import Boxes, random_boxes, resized_crop, resized_crop_one
+from sslbench_plugins.blocks.views.resized_crop import Boxes, random_boxes, resized_crop, resized_crop_of_image
 
 
 def boxes_of(*rows):
@@ -21,10 +21,10 @@ def test_each_sample_is_torchvisions_resized_crop_of_its_box(image, size):
     boxes = random_boxes(16, image, (0.08, 1.0), (3 / 4, 4 / 3), generator)
     flip = torch.rand(16, generator=generator) < 0.5
     ours = resized_crop(images, boxes, size, flip)
-    for place, (top, left, height, width) in enumerate(torch.stack(boxes, dim=1).tolist()):
-        theirs = reference.resized_crop(images[place] / 255, top, left, height, width, [size, size], antialias=True)
-        theirs = reference.horizontal_flip(theirs) if flip[place] else theirs
-        assert torch.allclose(ours[place], theirs.clamp(0, 1), atol=2e-6)
+    for index, (top, left, height, width) in enumerate(torch.stack(boxes, dim=1).tolist()):
+        theirs = reference.resized_crop(images[index] / 255, top, left, height, width, [size, size], antialias=True)
+        theirs = reference.horizontal_flip(theirs) if flip[index] else theirs
+        assert torch.allclose(ours[index], theirs.clamp(0, 1), atol=2e-6)
 
 
 @pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
@@ -34,7 +34,7 @@ def test_a_large_crop_is_torchvisions_of_the_uint8_image(size, layout):
     images = torch.randint(0, 256, (6, 3, 150, 190), generator=generator, dtype=torch.uint8).to(memory_format=layout)
     boxes = torch.stack(random_boxes(6, (150, 190), (0.08, 1.0), (3 / 4, 4 / 3), generator), dim=1).tolist()
     for image, box, flip in zip(images, boxes, [True, False] * 3, strict=True):
-        ours = resized_crop_one(image, box, size, flip, torch.empty(3, size, size))
+        ours = resized_crop_of_image(image, box, size, flip, torch.empty(3, size, size))
         theirs = reference.resized_crop(image, *box, [size, size], antialias=True)
         theirs = reference.horizontal_flip(theirs) if flip else theirs
         # One step of 255: which way a sum of weights is rounded depends on the layout of the image in memory.
