@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import pytest
+import torch
 
 from sslbench import PluginError, UserError, build_installed, build_plugin
+from sslbench.hooks.catalogue import KINDS
 from sslbench.hooks.registry import Registry
 from sslbench.plan import build
 
@@ -14,7 +16,7 @@ MASKING = """
 
     @hookimpl
     def sslbench_maskings():
-        def build(params):
+        def build(params, context):
             return "slanted", params.angle
 
         return [MaskingSpec(name="slanted", summary="s", params=Wanting, build=build)]
@@ -25,11 +27,11 @@ MASKING = """
 def fresh(monkeypatch):
     """Let the module see distributions that a test has just written."""
 
-    def look():
+    def refresh():
         registry = Registry()
         monkeypatch.setattr(build, "default_registry", lambda: registry)
 
-    return look
+    return refresh
 
 
 def test_a_plugin_is_built_with_its_parameters():
@@ -52,6 +54,28 @@ def test_a_mistake_names_its_place(reference, words):
         build_plugin("augmentation", reference, "augmentations")
     assert caught.value.messages[0].startswith(words)
     assert len(caught.value.messages) == 1
+
+
+def test_every_kind_can_be_built_from_the_public_door():
+    dataset = build_plugin("dataset", "digits")
+    assert (dataset.image_size, len(dataset.classes)) == (8, 10)
+    backbone = build_plugin("backbone", "vit-tiny-small-image", image_size=8)
+    method = build_plugin("method", "mae", backbone=backbone, image_size=8, mask_ratio=0.75)
+    assert method.views[0].size == 8
+
+
+def test_what_is_installed_can_be_built_for_every_kind(capsys):
+    built = {kind: set(build_installed(kind)) for kind in KINDS}
+    assert all(built.values())
+    assert {"digits", "shapes"} <= built["dataset"]
+    assert "imagefolder" not in built["dataset"]
+    assert "dataset 'imagefolder' is left out: dataset 'imagefolder': root is required" in capsys.readouterr().err
+
+
+def test_building_seeds_nothing():
+    state = torch.get_rng_state()
+    build_plugin("augmentation", "simclr")
+    assert torch.equal(torch.get_rng_state(), state)
 
 
 def test_all_that_are_installed_are_built(distribution, fresh):
