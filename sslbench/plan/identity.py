@@ -86,7 +86,7 @@ def sources_of(modules: tuple[str, ...]) -> dict[str, Source]:
             continue
         sources[module] = source
         if module in modules and source.path.name == "__init__.py":
-            waiting += [f"{module}.{child.stem}" for child in source.path.parent.glob("*.py")]
+            waiting += [f"{module}.{child.stem}" for child in source.path.parent.glob("[!_]*.py")]
         top, dot, _ = module.partition(".")
         waiting += [name for name in source.imports if name.partition(".")[0] == top]
         waiting += [module.rpartition(".")[0]] if dot else []
