@@ -13,13 +13,13 @@ from pydantic import ValidationError
 from sslbench.errors import UserError, did_you_mean
 from sslbench.hooks.params import validation_lines
 from sslbench.hooks.registry import Registry
-from sslbench.plan.axes import auto_augmentations, read_axis, recommended
 from sslbench.plan.cell import Choice, codes_of, digest
 from sslbench.plan.choose import look_up
 from sslbench.plan.compatibility import incompatible
+from sslbench.plan.expand import Overrides, auto_augmentations, read_axis, recommended
 from sslbench.plan.identity import harness_identity
 from sslbench.plan.reference import parse_reference, read_reference
-from sslbench.plan.suite import Overrides, RawSuite
+from sslbench.plan.suite import RawSuite
 from sslbench.speed.suite import COMPILING, SPEED_AXES, Baseline, SpeedFile
 
 PLAIN = ("batch_size", "precision", "compile")
