@@ -131,14 +131,14 @@ def read_request(options: dict[str, Any]) -> Request:
     from sslbench.execute.request import Request
     from sslbench.plan.suite import Overrides
 
-    given = {
+    settings = {
         "epochs": options["epochs"],
         "batch_size": options["batch_size"],
         "device": options["device"],
         "precision": options["precision"],
         "compile": options["compile_"],
     }
-    training = {key: value for key, value in given.items() if value is not None}
+    training = {key: value for key, value in settings.items() if value is not None}
     axes = {axis: options[axis] for _, axis, _ in AXES if options[axis]}
     seeds = read_seeds(options["seeds"])
     return Request(

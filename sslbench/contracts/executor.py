@@ -39,8 +39,8 @@ class TrainingSettings(BaseModel):
 
     @field_validator("curve", mode="before")
     @classmethod
-    def _one_or_more(cls, given: Any) -> Any:
-        return (given,) if isinstance(given, str) else given
+    def _one_or_more(cls, evaluators: Any) -> Any:
+        return (evaluators,) if isinstance(evaluators, str) else evaluators
 
 
 @dataclass(frozen=True)

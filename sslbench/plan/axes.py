@@ -41,8 +41,8 @@ def read_axis(
     raw: RawSuite, axes: Mapping[str, Any], axis: str, overrides: Overrides
 ) -> tuple[list[Reference], list[str]]:
     """The references of one axis, from the command line if it names any, else from the suite; one line per mistake."""
-    if given := overrides.axes.get(axis):
-        return read_references((item, f"--{axis}") for item in given)
+    if references := overrides.axes.get(axis):
+        return read_references((reference, f"--{axis}") for reference in references)
     written = axes.get(axis, [])
     if not isinstance(written, list):
         return [], []  # a mistake of the layout, which check_layout reports

@@ -81,19 +81,19 @@ def test_building_seeds_nothing():
 def test_all_that_are_installed_are_built(distribution, fresh):
     distribution("slanted-masks", {"masking.slanted": "slanted"}, {"slanted": MASKING.replace("...", "45.0")})
     fresh()
-    found = build_installed("masking")
-    assert found["slanted"] == ("slanted", 45.0)
-    assert {"random", "block", "grid"} <= set(found)
+    built = build_installed("masking")
+    assert built["slanted"] == ("slanted", 45.0)
+    assert {"random", "block", "grid"} <= set(built)
 
 
 def test_what_cannot_be_built_is_left_out_with_a_line(distribution, fresh, capsys):
     distribution("slanted-masks", {"masking.slanted": "slanted"}, {"slanted": MASKING})
     distribution("broken-masks", {"masking.broken": "broken_masks"}, {"broken_masks": "raise RuntimeError('ouch')"})
     fresh()
-    found = build_installed("masking")
-    assert "slanted" not in found
-    assert "broken" not in found
-    assert {"random", "block", "grid"} <= set(found)
+    built = build_installed("masking")
+    assert "slanted" not in built
+    assert "broken" not in built
+    assert {"random", "block", "grid"} <= set(built)
     err = capsys.readouterr().err
     assert "masking 'slanted' is left out: masking 'slanted': angle is required" in err
     assert "ouch" in err

@@ -100,14 +100,15 @@ def test_an_unknown_size_names_those_that_there_are(sized_file):
 def test_mistakes_in_a_size_are_named_whether_it_is_run_or_not():
     sizes = {
         "small": {"training": {"epoch": 3, "batch_size": 1}, "axes": {"methods": []}},
-        "odd": {"seed": [1]},
+        "wrong": {"seed": [1]},
         "fine": {"training": {"epochs": 3}},
     }
     text = "\n".join(check_layout(RawSuite("s", "s.toml", {"sizes": sizes}))[1])
     assert (
-        "s.toml: unknown key 'sizes.odd.seed'; did you mean 'seeds'? (allowed: summary, axes, seeds, training)" in text
+        "s.toml: unknown key 'sizes.wrong.seed'; did you mean 'seeds'? (allowed: summary, axes, seeds, training)"
+        in text
     )
-    del sizes["odd"]
+    del sizes["wrong"]
     layout, mistakes = check_layout(RawSuite("s", "s.toml", {"sizes": sizes}))
     assert layout is None
     text = "\n".join(mistakes)
@@ -120,8 +121,8 @@ def test_mistakes_in_a_size_are_named_whether_it_is_run_or_not():
 @pytest.mark.parametrize("name", builtin_suites())
 def test_every_size_of_a_builtin_suite_has_a_summary_and_resolves(name):
     sizes = read_suite(name).data.get("sizes", {})
-    for size, given in sizes.items():
-        assert given["summary"]
+    for size, changes in sizes.items():
+        assert changes["summary"]
         suite = resolve_suite(read_suite(name, size), Overrides(), Registry())
         assert suite.name == f"{name}-{size}"
 
