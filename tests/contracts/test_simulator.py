@@ -5,7 +5,7 @@ import pytest
 from sslbench import Claim, across_seeds, check_claim
 
 
-def make_splits(outcomes, measured=""):
+def checked(outcomes, measured=""):
     return check_claim("it is so", "a paper", "what is tested", outcomes, measured)
 
 
@@ -15,30 +15,30 @@ def make_splits(outcomes, measured=""):
         ({1: True, 2: True}, "holds", "true on 2 of 2 seeds"),
         ({1: False, 2: False}, "fails", "true on 0 of 2 seeds"),
         ({1: True, 2: False, 3: True}, "undecided", "true on 2 of 3 seeds"),
-        ({1: True, 2: None}, "undecided", "true on 1 of 2 seeds, cannot be told on 1"),
-        ({1: False, 2: None}, "undecided", "true on 0 of 2 seeds, cannot be told on 1"),
-        ({1: None}, "undecided", "true on 0 of 1 seeds, cannot be told on 1"),
+        ({1: True, 2: None}, "undecided", "true on 1 of 2 seeds, unknown on 1"),
+        ({1: False, 2: None}, "undecided", "true on 0 of 2 seeds, unknown on 1"),
+        ({1: None}, "undecided", "true on 0 of 1 seeds, unknown on 1"),
     ],
 )
 def test_a_verdict_needs_every_seed(outcomes, verdict, shares):
-    claim = make_splits(outcomes)
+    claim = checked(outcomes)
     assert claim == Claim("it is so", "a paper", "what is tested", shares, verdict, tuple(outcomes))
 
 
 def test_the_shares_follow_what_was_measured():
-    assert make_splits({0: True}, "0.9").measured == "0.9; true on 1 of 1 seeds"
+    assert checked({0: True}, "0.9").measured == "0.9; true on 1 of 1 seeds"
 
 
 def test_numpy_truth_is_truth():
     import numpy as np
 
-    assert make_splits({0: np.bool_(True)}).verdict == "holds"
-    assert make_splits({0: np.bool_(False)}).verdict == "fails"
+    assert checked({0: np.bool_(True)}).verdict == "holds"
+    assert checked({0: np.bool_(False)}).verdict == "fails"
 
 
 def test_without_a_seed_there_is_no_verdict():
-    with pytest.raises(ValueError, match="no seed to judge by: 'it is so'"):
-        make_splits({})
+    with pytest.raises(ValueError, match="no seed to check the claim on: 'it is so'"):
+        checked({})
 
 
 @pytest.mark.parametrize(
