@@ -31,6 +31,7 @@ def explained(path: Path | str, what: str) -> Iterator[None]:
 
 
 def open_writable(path: Path) -> sqlite3.Connection:
+    """The database, made where it is missing; one of an older version is marked as of this one."""
     # Autocommit: each statement is its own transaction.
     db = sqlite3.connect(path, timeout=PATIENCE, isolation_level=None)
     try:
@@ -48,12 +49,14 @@ def open_writable(path: Path) -> sqlite3.Connection:
 
 
 def create(db: sqlite3.Connection) -> None:
+    """Make the tables of an empty database."""
     schema = Path(__file__).with_name("schema.sql").read_text(encoding="utf-8")
     marks = f"PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {SCHEMA_VERSION};"
     db.executescript(f"BEGIN IMMEDIATE; {schema} {marks} COMMIT;")
 
 
 def open_readable(path: Path) -> sqlite3.Connection:
+    """A database of this version or an older one, for reading alone, on media that cannot be written too."""
     address = f"file:{quote(str(path.absolute()))}"
     log = Path(f"{path}-wal")
     unread = log.exists() and log.stat().st_size > 0
@@ -73,6 +76,7 @@ def open_readable(path: Path) -> sqlite3.Connection:
 
 
 def checked(address: str, path: Path) -> sqlite3.Connection:
+    """The database at a URI. Raises UserError where nothing has been made of it yet."""
     db = sqlite3.connect(address, uri=True, timeout=PATIENCE, isolation_level=None)
     try:
         if is_empty(db, path):

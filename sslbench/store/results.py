@@ -8,6 +8,7 @@ import sys
 from array import array
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -20,6 +21,16 @@ from sslbench.store.plain_values import canonical
 from sslbench.store.record import Record
 
 FILE = "results.sqlite"
+
+
+@dataclass(frozen=True)
+class StoredRecords:
+    """All records of a folder, and what is known of those that cannot be read."""
+
+    records: list[Record]
+    """in the order in which their cells were first stored"""
+    damaged: list[str]
+    """a line for each record that is left out: which, where, why"""
 
 
 class ResultsStore:
@@ -70,7 +81,7 @@ class ResultsStore:
     def put(self, record: Record, *, suite: str, description: str, inputs: Mapping[str, Any]) -> None:
         """Store a record, in the place of an older one of its cell if there is one.
 
-        ``description`` is the hash of what was asked for, ``inputs`` the code and data that answered it.
+        ``description`` is the hash of what was asked for, ``inputs`` the code and data that made it.
         """
         text = canonical(record.to_json())
         row = (record.cell, suite, description, json.dumps(inputs, sort_keys=True), record.status, text)
@@ -84,7 +95,7 @@ class ResultsStore:
 
     def raw(self, cell: str) -> str | None:
         """The text of a cell's record, byte for byte as it was stored, or None."""
-        rows = self._ask("SELECT text FROM record WHERE cell = ?", cell)
+        rows = self._query("SELECT text FROM record WHERE cell = ?", cell)
         return rows[0][0] if rows else None
 
     def record(self, cell: str) -> Record | None:
@@ -92,34 +103,29 @@ class ResultsStore:
         text = self.raw(cell)
         return None if text is None else self._read(cell, text)
 
-    def records(self, where: Mapping[str, Any] | None = None, suite: str | None = None) -> list[Record]:
-        """Records in the order in which their cells were first stored; damaged ones are left out (``damaged``).
-
-        ``where`` asks for values of the record's fields, such as ``{"method": "simclr", "seed": 0}``.
-        """
-        wanted = dict(where or {})
-        records = []
+    def read(self, suite: str | None = None) -> StoredRecords:
+        """The records of a suite, or all; one that is damaged hides no other."""
+        stored = StoredRecords([], [])
         for cell, text in self._texts(suite):
-            with suppress(DamagedRecord):
-                record = self._read(cell, text)
-                if all(getattr(record, field, None) == value for field, value in wanted.items()):
-                    records.append(record)
-        return records
+            try:
+                stored.records.append(self._read(cell, text))
+            except DamagedRecord as error:
+                stored.damaged.append(str(error))
+        return stored
+
+    def records(self, where: Mapping[str, Any] | None = None, suite: str | None = None) -> list[Record]:
+        """The records that can be read; ``where``: values of attributes, as ``{"method": "simclr", "seed": 0}``."""
+        wanted = (where or {}).items()
+        return [r for r in self.read(suite).records if all(getattr(r, name) == value for name, value in wanted)]
 
     def damaged(self, suite: str | None = None) -> list[str]:
         """One line for each record that cannot be read: which, where, why."""
-        lines = []
-        for cell, text in self._texts(suite):
-            try:
-                self._read(cell, text)
-            except DamagedRecord as error:
-                lines.append(str(error))
-        return lines
+        return self.read(suite).damaged
 
     def _texts(self, suite: str | None) -> list[tuple[str, str]]:
         if suite is None:
-            return self._ask("SELECT cell, text FROM record ORDER BY position")
-        return self._ask("SELECT cell, text FROM record WHERE suite = ? ORDER BY position", suite)
+            return self._query("SELECT cell, text FROM record ORDER BY position")
+        return self._query("SELECT cell, text FROM record WHERE suite = ? ORDER BY position", suite)
 
     def _read(self, cell: str, text: str) -> Record:
         where = f"{self.path}: record of cell {cell}"
@@ -131,14 +137,13 @@ class ResultsStore:
 
     def suites(self) -> list[str]:
         """Names of the suites that asked for these records, the first one first."""
-        return [name for (name,) in self._ask("SELECT suite FROM record GROUP BY suite ORDER BY min(position)")]
+        return [name for (name,) in self._query("SELECT suite FROM record GROUP BY suite ORDER BY min(position)")]
 
     def find(self, description: str) -> list[tuple[str, dict[str, Any], str]]:
-        """(cell, inputs, status) of each record that answers this description, whatever code and data made it."""
-        found = self._ask(
-            "SELECT cell, inputs, status FROM record WHERE description = ? ORDER BY position", description
-        )
-        return [(cell, json.loads(inputs), status) for cell, inputs, status in found]
+        """(cell, inputs, status) of each record of this description, whatever code and data made it."""
+        statement = "SELECT cell, inputs, status FROM record WHERE description = ? ORDER BY position"
+        rows = self._query(statement, description)
+        return [(cell, json.loads(inputs), status) for cell, inputs, status in rows]
 
     def put_steps(self, pretraining: str, step_ms: Iterable[float]) -> None:
         """Store the time of every step of a pretraining, milliseconds; kept as float32."""
@@ -148,16 +153,16 @@ class ResultsStore:
 
     def steps(self, pretraining: str) -> array[float] | None:
         """float32 milliseconds in the order of the steps (``numpy.asarray`` takes it), or None."""
-        found = self._ask("SELECT ms FROM steps WHERE pretraining = ?", pretraining)
-        if not found:
+        rows = self._query("SELECT ms FROM steps WHERE pretraining = ?", pretraining)
+        if not rows:
             return None
         samples = array("f")
-        samples.frombytes(found[0][0])
+        samples.frombytes(rows[0][0])
         return little_endian(samples)
 
-    def _ask(self, question: str, *values: str) -> list[tuple[Any, ...]]:
+    def _query(self, statement: str, *values: str) -> list[tuple[Any, ...]]:
         with explained(self.path, "read the results"):
-            return self._db.execute(question, values).fetchall()
+            return self._db.execute(statement, values).fetchall()
 
     def close(self) -> None:
         if self._lock is not None:
@@ -191,20 +196,20 @@ class MemoryStore(ResultsStore):
 
 
 def nothing_there(folder: Path) -> str:
-    """Why a folder has no results, and what was found instead."""
+    """Why a folder has no results, and what is there instead."""
     if not folder.exists():
         return f"{folder}: no such folder; name the folder that `sslbench run` wrote to (--out)"
     if not folder.is_dir():
         return f"{folder}: a file; name the folder that `sslbench run` wrote to (--out)"
     try:
-        found = sorted(f"{item.name}/" if item.is_dir() else item.name for item in folder.iterdir())
+        names = sorted(f"{item.name}/" if item.is_dir() else item.name for item in folder.iterdir())
     except OSError as error:
         return f"{folder}: cannot be listed: {error.strerror}"
-    inside = [name for name in found if name.endswith("/") and ResultsStore.exists(folder / name)]
+    inside = [str(folder / name) for name in names if name.endswith("/") and ResultsStore.exists(folder / name)]
     if inside:
-        return f"{folder}: holds no results itself, but these do: {', '.join(str(folder / name) for name in inside)}"
-    more = f" and {len(found) - 5} more" if len(found) > 5 else ""
-    what = f"found: {', '.join(found[:5])}{more}" if found else "it is empty"
+        return f"{folder}: holds no results itself, but these do: {', '.join(inside)}"
+    more = f" and {len(names) - 5} more" if len(names) > 5 else ""
+    what = f"found: {', '.join(names[:5])}{more}" if names else "it is empty"
     return f"{folder}: holds no results (no {FILE}; {what})"
 
 

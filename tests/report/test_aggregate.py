@@ -5,12 +5,14 @@ import statistics
 
 import pytest
 
-from sslbench.report.aggregate import SPEED, aggregate
+from sslbench.report.aggregate import aggregate
+from sslbench.report.frame import data_frame
+from sslbench.report.recipes import SPEEDS, speed
 
 
 def row(found, **wanted):
     """The only row with these values."""
-    table = found.table
+    table = data_frame(found)
     for name, value in wanted.items():
         table = table[table[name].isna() if value is None else table[name] == value]
     assert len(table) == 1
@@ -41,8 +43,13 @@ def test_the_evaluators_of_one_pretraining_are_columns_of_one_row(record):
         ]
     )
     line = row(found)
-    assert [q.label for q in found.qualities] == ["linear_top1", "knn_top1", "few_label_top1@2", "few_label_top1@13"]
-    assert [line[f"{q.label}_mean"] for q in found.qualities] == [0.8, 0.9, 0.4, 0.6]
+    assert [column.label for column in found.metrics] == [
+        "linear_top1",
+        "knn_top1",
+        "few_label_top1@2",
+        "few_label_top1@13",
+    ]
+    assert [line[f"{column.label}_mean"] for column in found.metrics] == [0.8, 0.9, 0.4, 0.6]
     assert line["status"] == "1 done"
 
 
@@ -57,7 +64,7 @@ def test_what_differs_in_any_axis_is_a_row_of_its_own(record):
         record("mae", masking="random", mask_ratio=0.5),
         record("mae", masking="grid", mask_ratio=0.5),
     ]
-    assert len(aggregate(records).table) == len(records)
+    assert len(data_frame(aggregate(records))) == len(records)
 
 
 def test_rows_of_one_name_are_told_apart_by_the_parameters_that_differ(record):
@@ -67,19 +74,19 @@ def test_rows_of_one_name_are_told_apart_by_the_parameters_that_differ(record):
     found = aggregate(
         [with_temperature(t, s) for t in (0.1, 0.5) for s in (0, 1)] + [record("byol", params={"method": {"m": 1}})]
     )
-    assert found.tells["method", "simclr"] == ["temperature"]
-    assert found.tells["method", "byol"] == []
-    assert "method.width" not in found.table
+    assert found.distinguishing["method", "simclr"] == ["temperature"]
+    assert found.distinguishing["method", "byol"] == []
+    assert "method.width" not in data_frame(found)
     for value in (0.1, 0.5):
         line = row(found, **{"method.temperature": value})
         assert (line["knn_top1_mean"], line["seeds"]) == (value, 2)
 
 
 def test_training_settings_that_differ_make_rows_and_those_a_baseline_lacks_do_not(record):
-    longer = {**record()["params"]["training"], "epochs": 40}
+    longer = {**record().params["training"], "epochs": 40}
     found = aggregate([record(), record(params={"training": longer}), record("raw-pixels", augmentation=None)])
-    assert found.tells["training", ""] == ["epochs"]
-    assert found.table["training.epochs"].tolist() == [20, 40, None]
+    assert found.distinguishing["training", ""] == ["epochs"]
+    assert data_frame(found)["training.epochs"].tolist() == [20, 40, None]
 
 
 def test_evaluators_of_one_name_with_other_parameters_keep_apart(record, metric):
@@ -92,7 +99,7 @@ def test_evaluators_of_one_name_with_other_parameters_keep_apart(record, metric)
 
     found = aggregate([few([1], 0.3), few([1, 2], 0.4), few([13], 0.6), knn(20, 0.9), knn(5, 0.8)])
     line = row(found)
-    means = {q.label: line[f"{q.label}_mean"] for q in found.qualities}
+    means = {column.label: line[f"{column.label}_mean"] for column in found.metrics}
     assert means == {
         "few_label_top1@1 (labels=[1])": 0.3,
         "few_label_top1@1 (labels=[1, 2])": 0.4,
@@ -105,7 +112,10 @@ def test_evaluators_of_one_name_with_other_parameters_keep_apart(record, metric)
 
 def test_two_evaluators_with_one_metric_name_keep_apart(record):
     found = aggregate([record(evaluator=name, metrics={"top1": value}) for name, value in (("a", 0.1), ("b", 0.2))])
-    assert {q.label: row(found)[f"{q.label}_mean"] for q in found.qualities} == {"top1 (a)": 0.1, "top1 (b)": 0.2}
+    assert {column.label: row(found)[f"{column.label}_mean"] for column in found.metrics} == {
+        "top1 (a)": 0.1,
+        "top1 (b)": 0.2,
+    }
 
 
 def test_draws_inside_the_evaluator_are_not_a_spread_over_seeds(record, metric):
@@ -117,7 +127,7 @@ def test_draws_inside_the_evaluator_are_not_a_spread_over_seeds(record, metric):
     assert row(two)["m_draws_std"] == pytest.approx(math.sqrt((9 + 16) / 2))
 
 
-def test_each_pretraining_counts_once_however_many_evaluators_judged_it(record):
+def test_each_pretraining_counts_once_however_many_evaluators_measured_it(record):
     def cell(seed, evaluator, speed, features):
         return record(
             seed=seed,
@@ -127,8 +137,8 @@ def test_each_pretraining_counts_once_however_many_evaluators_judged_it(record):
             features={"images_per_second": features},
         )
 
-    judged_thrice = [cell(0, name, 100.0, 7.0) for name in "abc"]
-    found = aggregate([*judged_thrice, cell(1, "a", 400.0, 9.0)])
+    three_evaluators = [cell(0, name, 100.0, 7.0) for name in "abc"]
+    found = aggregate([*three_evaluators, cell(1, "a", 400.0, 9.0)])
     line = row(found)
     assert line["images_per_second_mean"] == 250.0
     assert line["images_per_second_std"] == pytest.approx(statistics.stdev([100, 400]))
@@ -170,7 +180,7 @@ def test_one_failed_evaluator_is_named_and_its_seed_is_not_done(record):
     found = aggregate([record(), record(evaluator="linear-probe", **failed)])
     assert row(found)["status"] == "1 failed"
     assert [(p.evaluators, p.reason) for p in found.problems] == [(("linear-probe",), "singular")]
-    assert math.isnan(row(found)["linear_top1_mean"]), "what a failed cell answers is no measurement"
+    assert math.isnan(row(found)["linear_top1_mean"]), "what a failed cell has is no measurement"
 
 
 def test_a_collapsed_encoder_has_been_measured(record):
@@ -182,9 +192,9 @@ def test_a_metric_nobody_measured_has_no_column_beside_others_of_its_evaluator(r
     failed = {"status": "oom", "reason": "x", "metrics": {"few_label_top1": metric(None, reason="oom")}}
     good = {"metrics": {"few_label_top1@2": 0.5}}
     found = aggregate([record(evaluator="few-label", **good), record("mae", evaluator="few-label", **failed)])
-    assert [q.label for q in found.qualities] == ["few_label_top1@2"]
+    assert [column.label for column in found.metrics] == ["few_label_top1@2"]
     alone = aggregate([record("mae", evaluator="few-label", **failed)])
-    assert [q.label for q in alone.qualities] == ["few_label_top1"]
+    assert [column.label for column in alone.metrics] == ["few_label_top1"]
 
 
 def test_metrics_that_were_not_measured_are_listed_with_their_reason(record, metric):
@@ -198,7 +208,7 @@ def test_skipped_cells_are_counted_by_reason_and_not_in_the_table(record):
     skipped = [record("mae", seed=s, status="skipped", reason="no tokens", metrics={}) for s in range(3)]
     found = aggregate([*skipped, record(), record("x", status="skipped", reason="no labels", metrics={})])
     assert found.skipped == {"no tokens": 3, "no labels": 1}
-    assert found.table["method"].tolist() == ["simclr"]
+    assert data_frame(found)["method"].tolist() == ["simclr"]
 
 
 def test_a_cell_made_again_by_newer_code_counts_once(record):
@@ -220,31 +230,31 @@ def test_images_that_were_left_out_are_counted_once_a_data_set(record):
 def test_nothing_makes_an_empty_table(record):
     for records in ([], [record(status="skipped", reason="x", metrics={})]):
         found = aggregate(records)
-        assert len(found.table) == 0
-        assert found.qualities == ()
+        assert len(data_frame(found)) == 0
+        assert found.metrics == ()
 
 
 def test_all_of_it_agrees_with_plain_arithmetic(default_suite):
     records = default_suite(seeds=(0, 1, 2))
     found = aggregate(records)
-    assert len(found.table) == 8
-    for _, line in found.table.iterrows():
+    assert len(data_frame(found)) == 8
+    for _, line in data_frame(found).iterrows():
         axes = ("method", "masking", "backbone")
-        mine = [r for r in records if r["status"] == "done" and all(r[a] == line[a] for a in axes)]
-        for quality in found.qualities:
-            values = [r["metrics"][quality.name]["value"] for r in mine if quality.name in r["metrics"]]
-            assert line[f"{quality.label}_mean"] == pytest.approx(statistics.mean(values))
-            assert line[f"{quality.label}_std"] == pytest.approx(statistics.stdev(values))
-        for column, (part, name) in SPEED.items():
-            values = {r["seed"]: r[part][name] for r in mine}.values()
+        mine = [r for r in records if r.status == "done" and all(getattr(r, a) == line[a] for a in axes)]
+        for column in found.metrics:
+            values = [r.metrics[column.name].value for r in mine if column.name in r.metrics]
+            assert line[f"{column.label}_mean"] == pytest.approx(statistics.mean(values))
+            assert line[f"{column.label}_std"] == pytest.approx(statistics.stdev(values))
+        for quantity in SPEEDS:
+            values = {r.seed: speed(r, quantity) for r in mine}.values()
             if None in values:
-                assert math.isnan(line[f"{column}_mean"])
+                assert math.isnan(line[f"{quantity}_mean"])
             else:
-                assert line[f"{column}_mean"] == pytest.approx(statistics.mean(values))
-                assert line[f"{column}_std"] == pytest.approx(statistics.stdev(values))
+                assert line[f"{quantity}_mean"] == pytest.approx(statistics.mean(values))
+                assert line[f"{quantity}_std"] == pytest.approx(statistics.stdev(values))
 
 
 def test_metrics_at_ratios_are_in_the_order_of_the_ratios(record):
     names = [f"psnr@{ratio}" for ratio in ("0.9", "0.25", "0.75", "0.5")]
     found = aggregate([record(evaluator="reconstruction", metrics=dict.fromkeys(names, 0.5))])
-    assert [q.label for q in found.qualities] == ["psnr@0.25", "psnr@0.5", "psnr@0.75", "psnr@0.9"]
+    assert [column.label for column in found.metrics] == ["psnr@0.25", "psnr@0.5", "psnr@0.75", "psnr@0.9"]

@@ -3,6 +3,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,7 +11,8 @@ import pytest
 from sslbench.errors import UserError
 from sslbench.report.compare.comparison import compare
 from sslbench.report.compare.sides import Side, load_side
-from sslbench.report.compare.table import WIDTH, render_comparison
+from sslbench.report.compare.table import render_comparison
+from sslbench.report.text import WIDTH
 from sslbench.store.results import ResultsStore
 
 NOISE = np.random.default_rng(0).normal(0, 0.3, (2, 200))
@@ -86,11 +88,11 @@ def speed_side(record, ms, noise, name):
         "step_ms_median": float(np.median(steps[10:])),
         "step_ms_iqr": 0.4,
         "images_per_second": 32_000 / float(np.mean(steps[10:])),
-        "peak_memory_bytes": 5e8,
+        "peak_memory_bytes": 500_000_000,
         "flops_per_image": 1e7,
     }
     one = record(pretraining=facts, features={"images_per_second": 9000.0})
-    return Side(name, [one], {one["pretraining"]["key"]: steps})
+    return Side(name, [one], {one.pretraining.key: steps})
 
 
 def test_of_one_seed_raw_steps_are_the_spread_of_a_speed(record):
@@ -129,7 +131,7 @@ def test_cells_are_paired_by_axes_parameters_and_seed(record):
     b = [record(seed=1), record(seed=2), record("byol", backbone="resnet18-cifar")]
     found = compare(Side("a", a), Side("b", b))
     assert [(one.recipe, one.seeds) for one in found.changes] == [("simclr · convnet-small", (1,))]
-    lone = {(one.side, one.recipe): (one.seeds, one.reason) for one in found.lone}
+    lone = {(one.side, one.recipe): (one.seeds, one.reason) for one in found.one_sided}
     assert lone == {
         ("A", "simclr · convnet-small"): ((0,), None),
         ("B", "simclr · convnet-small"): ((2,), None),
@@ -142,7 +144,7 @@ def test_cells_are_paired_by_axes_parameters_and_seed(record):
 def test_a_cell_that_failed_on_one_side_says_so(record):
     a = [record(seed=0), record(seed=1)]
     b = [record(seed=0), record(seed=1, status="diverged", reason="loss was nan\nmore", metrics={})]
-    (lone,) = compare(Side("a", a), Side("b", b)).lone
+    (lone,) = compare(Side("a", a), Side("b", b)).one_sided
     assert (lone.side, lone.quantities, lone.seeds, lone.reason) == ("A", ("knn_top1",), (1,), "diverged: loss was nan")
 
 
@@ -259,12 +261,17 @@ def test_a_value_of_nothing_has_no_share_but_a_direction(record):
 @pytest.fixture
 def mixed(record):
     """Something worse, a tie, something of one side only, and another machine."""
-    facts = {"images_per_second": 1000.0, "step_ms_median": 32.0, "peak_memory_bytes": 5e8, "flops_per_image": 1e7}
+    facts = {
+        "images_per_second": 1000.0,
+        "step_ms_median": 32.0,
+        "peak_memory_bytes": 500_000_000,
+        "flops_per_image": 1e7,
+    }
     a = [*over_seeds(record, 0.90, 0.91, 0.92, pretraining=facts), record("byol")]
     b = over_seeds(record, 0.80, 0.81, 0.82, pretraining=facts)
     for side, processor in ((a, "Abacus 1"), (b, "Abacus 2")):
-        for one in side:
-            one["provenance"] |= {"processor": processor, "gpu": None, "torch": "2.14.1"}
+        machine = {"processor": processor, "gpu": None, "torch": "2.14.1"}
+        side[:] = [replace(one, provenance={**one.provenance, **machine}) for one in side]
     return compare(Side("old", a), Side("new", b), ["knn_top1:1%"])
 
 
@@ -315,9 +322,9 @@ def test_a_folder_its_json_and_saved_speeds_are_sides(record, tmp_path):
     one = record(pretraining={"images_per_second": 10.0})
     with ResultsStore.open_for_writing(tmp_path / "run") as store:
         store.put(one, suite="quick", description="d", inputs={})
-        store.put_steps(one["pretraining"]["key"], [1.0, 2.0])
+        store.put_steps(one.pretraining.key, [1.0, 2.0])
     folder = load_side(tmp_path / "run")
-    assert (folder.records, folder.steps) == ([one], {one["pretraining"]["key"]: [1.0, 2.0]})
+    assert (folder.records, folder.steps) == ([one], {one.pretraining.key: [1.0, 2.0]})
     (tmp_path / "run.json").write_text(render([one], "json", "quick"))
     assert load_side(tmp_path / "run.json").records == [one]
 
@@ -325,20 +332,21 @@ def test_a_folder_its_json_and_saved_speeds_are_sides(record, tmp_path):
 def speed_row(record, ms, ratio):
     """As ``sslbench speed`` keeps it."""
     one = record("mae", evaluator=None, metrics={}, pretraining={"images_per_second": 8000 / ms, "step_ms_median": ms})
-    del one["pretraining"]["key"], one["params"]["training"]
-    one["params"]["speed"] = {"batch_size": 8, "precision": "fp32"}
+    params = {kind: given for kind, given in one.params.items() if kind != "training"}
+    params["speed"] = {"batch_size": 8, "precision": "fp32"}
     against = {"baselines": ["full", "deep"], "ratio": ratio, "low": ratio * 0.98, "high": ratio * 1.02}
-    return {**one, "kind": "speed", "features": None, "speed": {"against": [against]}}
+    training = replace(one.pretraining, key=None)
+    return replace(one, params=params, pretraining=training, kind="speed", features=None, speed={"against": [against]})
 
 
 def test_folders_of_a_speed_suite_are_compared_with_their_ratios(record, tmp_path):
     for name, ms, ratio in (("a", 10.0, 2.0), ("b", 12.0, 2.01)):
         with ResultsStore.open_for_writing(tmp_path / name) as store:
             one = speed_row(record, ms, ratio)
-            other = {**one, "cell": "large", "params": {**one["params"], "speed": {"batch_size": 16}}}
+            other = replace(one, cell="large", params={**one.params, "speed": {"batch_size": 16}})
             for row in (one, other):
                 store.put(row, suite="speed", description="d", inputs={})
-                store.put_steps(row["cell"], ms + NOISE[0] / 10)
+                store.put_steps(row.cell, ms + NOISE[0] / 10)
     found = compare(load_side(tmp_path / "a"), load_side(tmp_path / "b"), across=["training.precision"])
     told = {(one.recipe, one.quantity): (one.verdict, one.over) for one in found.changes}
     for recipe in ("mae · batch_size=8", "mae · batch_size=16"):

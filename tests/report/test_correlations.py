@@ -104,5 +104,5 @@ def test_curves_are_correlated_over_their_epochs_seed_by_seed(record):
 )
 def test_what_is_missing_is_said(record, evaluator, words):
     _, section = rows([record(evaluator=evaluator, metrics={"m": 0.5})])
-    assert section.rows == []
+    assert not section.rows
     assert words in section.title

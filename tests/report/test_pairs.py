@@ -17,7 +17,7 @@ def found(records, folder):
 
 
 def keep(folder, record, metric, values, dtype=np.uint8):
-    path = pretraining_files(folder, record["pretraining"]["key"]).per_image(record["cell"])
+    path = pretraining_files(folder, record.pretraining.key).per_image(record.cell)
     path.parent.mkdir(parents=True)
     save_file({metric: np.asarray(values, dtype=dtype)}, path)
 
@@ -57,7 +57,7 @@ def test_one_seed_is_compared_over_the_test_images(record, tmp_path):
     right = {"a": [1] * 18 + [0] * 2, "b": [1] * 9 + [0] * 9 + [1, 0], "c": [1] * 17 + [0] * 3}
     records = [record(m, metrics={"knn_top1": sum(images) / 20}) for m, images in right.items()]
     for one in records:
-        keep(tmp_path, one, "knn_top1", right[one["method"]])
+        keep(tmp_path, one, "knn_top1", right[one.method])
     rows, section = found(records, tmp_path)
     assert rows["b"]["test"] == "McNemar over images (20)"
     assert rows["b"]["p"] == pytest.approx(stats.binomtest(1, 10, 0.5).pvalue)
@@ -76,10 +76,10 @@ def test_without_seeds_and_images_nothing_is_tested(record, tmp_path):
     assert apart["b"]["verdict"] == "not tested"
 
 
-def test_a_difference_without_spread_is_judged_by_the_images(record, tmp_path):
+def test_a_difference_without_spread_is_tested_over_the_images(record, tmp_path):
     records = [record(m, seed=s, metrics={"m": v}) for m, v in (("a", 0.75), ("b", 0.25)) for s in range(2)]
     for one in records:
-        keep(tmp_path, one, "m", [1, 1, 1, 0] if one["method"] == "a" else [0, 0, 0, 1])
+        keep(tmp_path, one, "m", [1, 1, 1, 0] if one.method == "a" else [0, 0, 0, 1])
     rows, _ = found(records, tmp_path)
     assert rows["b"]["test"] == "McNemar over images (4)"
 
@@ -92,18 +92,18 @@ def test_images_of_another_number_or_without_a_value_are_not_paired(record, tmp_
     assert found(records, tmp_path)[0]["b"]["verdict"] == "not tested"
 
 
-def test_what_was_judged_on_other_images_is_left_out(record, tmp_path):
-    other = {**record()["params"]["training"], "evaluate_on": "validation"}
+def test_what_was_evaluated_on_other_images_is_left_out(record, tmp_path):
+    other = {**record().params["training"], "evaluate_on": "validation"}
     records = [record("a", metrics={"m": 0.9}), record("b", metrics={"m": 0.5}, params={"training": other})]
     records.append(record("c", metrics={"m": 0.4}))
     rows, section = found(records, tmp_path)
     assert list(rows) == ["c evaluate_on=test"]
-    assert "1 left out: judged on other images than the best" in section.notes
+    assert "1 left out: evaluated on other images than the best" in section.notes
 
 
 def test_one_recipe_has_no_rival(record, tmp_path):
     _, section = found([record()], tmp_path)
-    assert (section.rows, section.title) == (
+    assert (list(section.rows), section.title) == (
         [],
         "pairs: each recipe against the best of its metric: fewer than two recipes to compare",
     )

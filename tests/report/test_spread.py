@@ -39,4 +39,4 @@ def test_one_seed_has_no_interval_and_is_told_how_to_get_one(record):
 
 def test_nothing_measured_is_said(record):
     section = section_of([record(status="failed", reason="x", metrics={})])
-    assert (section.rows, section.title) == ([], "statistics over seeds: nothing was measured")
+    assert (list(section.rows), section.title) == ([], "statistics over seeds: nothing was measured")
