@@ -8,6 +8,7 @@ from typing import Literal
 
 from sslbench.report.aggregate import Aggregate
 from sslbench.report.metric_columns import MetricColumn
+from sslbench.report.numbers import decimals
 from sslbench.report.ties import not_told_apart, seedless
 
 
@@ -38,6 +39,10 @@ class Ranking:
     def means(self, column: MetricColumn) -> list[float | None]:
         """Of each row."""
         return [recipe.metrics[column.label].mean for recipe in self._aggregate.recipes]
+
+    def decimals(self, column: MetricColumn) -> int:
+        """How many of them a metric's values get."""
+        return decimals(mean for mean in self.means(column) if mean is not None)
 
     def spread(self, column: MetricColumn, row: int) -> Spread | None:
         """Of one value: over seeds, else over draws."""

@@ -65,13 +65,13 @@ def as_text(value: Any) -> str:
     return json.dumps(value, sort_keys=True)
 
 
-def differing(given: Sequence[Mapping[str, Any]], everywhere: bool = True) -> list[str]:
+def differing(settings: Sequence[Mapping[str, Any]], everywhere: bool = True) -> list[str]:
     """Parameters that do not have one value; with ``everywhere``, one that is not always there differs as well."""
-    names = dict.fromkeys(name for params in given for name in params)
+    names = dict.fromkeys(name for params in settings for name in params)
     different = []
     for name in names:
-        values = [as_text(params[name]) for params in given if name in params]
-        if len(set(values)) > 1 or (everywhere and len(values) < len(given)):
+        values = [as_text(params[name]) for params in settings if name in params]
+        if len(set(values)) > 1 or (everywhere and len(values) < len(settings)):
             different.append(name)
     return different
 
@@ -81,9 +81,9 @@ def distinguishing(rows: Sequence[Row]) -> dict[tuple[str, str], list[str]]:
     parameters = {}
     for kind in KINDS:
         for name in dict.fromkeys(row.name(kind) for row in rows):
-            given = [row.params[kind] for row in rows if row.name(kind) == name]
+            settings = [row.params[kind] for row in rows if row.name(kind) == name]
             # Untrained baselines have fewer training settings, which does not tell them apart.
-            names = differing(given, everywhere=kind != "training")
+            names = differing(settings, everywhere=kind != "training")
             parameters[kind, name] = [param for param in names if (kind, param) not in IN_AN_AXIS]
     return parameters
 

@@ -51,7 +51,7 @@ def as_json(records: Sequence[Record], suite: str) -> str:
     try:
         return json.dumps(document, indent=1, allow_nan=False)
     except (TypeError, ValueError):  # what was never stored may hold what JSON cannot
-        return json.dumps(plain(document, "document"), indent=1, allow_nan=False)
+        return json.dumps(plain(document, ""), indent=1, allow_nan=False)
 
 
 def as_table(view: View, suite: str) -> str:

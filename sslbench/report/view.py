@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from sslbench.report.aggregate import Aggregate
 from sslbench.report.metric_columns import MetricColumn
 from sslbench.report.names import ALWAYS, RecipeNames
-from sslbench.report.numbers import NOTHING, decimals, fixed, median_and_iqr, percent, three_digits
+from sslbench.report.numbers import NOTHING, fixed, median_and_iqr, percent, three_digits
 from sslbench.report.ranking import Ranking
 from sslbench.report.styles import Marks, Style
 from sslbench.report.text import Column, broken
@@ -61,7 +61,7 @@ class View:
 
     def _values(self, metric: MetricColumn, style: Style, marks: Marks) -> list[str]:
         means = self.ranking.means(metric)
-        places = decimals(mean for mean in means if mean is not None)
+        places = self.ranking.decimals(metric)
         cells = []
         for row in self.order:
             mean = means[row]

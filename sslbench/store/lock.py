@@ -45,6 +45,7 @@ class WriterLock:
             raise
 
     def release(self) -> None:
+        """Let others write."""
         with suppress(OSError):
             self._note.unlink(missing_ok=True)
         self._lock.release()

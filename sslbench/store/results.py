@@ -165,6 +165,7 @@ class ResultsStore:
             return self._db.execute(statement, values).fetchall()
 
     def close(self) -> None:
+        """Fold the log into the file and let others write."""
         if self._lock is not None:
             with suppress(sqlite3.Error):  # a reader holds it open: the log stays beside the file, which does no harm
                 self._db.execute("PRAGMA journal_mode = DELETE")
@@ -214,6 +215,7 @@ def nothing_there(folder: Path) -> str:
 
 
 def little_endian(samples: array[float]) -> array[float]:
+    """The samples with their bytes turned round where this machine is of the other kind."""
     if sys.byteorder == "big":
         samples.byteswap()
     return samples

@@ -148,7 +148,7 @@ def test_plan_run_plan_and_results_tell_one_story(capsys, tmp_path):
     code, out, err = said(capsys, "run", *MINI, "--format", "json")
     data = json.loads(out)
     (record,) = data["records"]
-    assert (code, data["schema"], data["suite"]) == (0, 1, "quick")
+    assert (code, data["schema"], data["suite"]) == (0, 2, "quick")
     assert (record["cell"], record["status"], record["method"]) == (cell["cell"], "done", "raw-pixels")
     assert "1 done; 1 run now; results: sslbench-results" in err
 

@@ -51,10 +51,11 @@ def test_results_never_imports_torch(tmp_path):
 
 
 def test_compare_never_imports_torch_or_pandas(tmp_path):
+    from sslbench.store.record import Record, TrainingFacts
     from sslbench.store.results import ResultsStore
 
-    record = {"cell": "c", "status": "done", "evaluator": "knn", "seed": 0, "metrics": {}, "pretraining": {"key": "p"}}
-    record["pretraining"] |= {"images_per_second": 10.0, "step_ms_median": 1.0}
+    training = TrainingFacts("p", images_per_second=10.0, step_ms_median=1.0)
+    record = Record("c", "done", "simclr", 0, evaluator="knn", pretraining=training)
     with ResultsStore.open_for_writing(tmp_path) as store:
         store.put(record, suite="quick", description="d", inputs={})
         store.put_steps("p", [1.0, 1.1] * 50)

@@ -385,3 +385,26 @@ def test_saved_speeds_are_compared_by_name(tmp_path):
     }
     (line,) = found.exceeded
     assert line.startswith("test_a: speed_up 2 x -> 1.9 x, 5.0% worse")
+
+
+def test_a_damaged_record_of_a_file_is_named_and_the_others_are_compared(record, tmp_path):
+    good, bad = record().to_json(), {**record(seed=1).to_json(), "seed": "one"}
+    (tmp_path / "x.json").write_text(json.dumps({"schema": 2, "records": [good, bad, {**good, "schema": 3}]}))
+    side = load_side(tmp_path / "x.json")
+    assert side.records == [record()]
+    assert side.damaged == [
+        f"{tmp_path}/x.json: record 2: damaged: seed is 'one'; allowed: a whole number",
+        f"{tmp_path}/x.json: record 3: has schema 3; this version reads 1 and 2",
+    ]
+
+
+def test_a_speed_row_without_its_ratio_is_named(record, tmp_path):
+    rows = [speed_row(record, 10.0, 2.0).to_json() for _ in range(2)]
+    del rows[1]["speed"]["against"][0]["low"]
+    rows[1]["cell"] = "broken"
+    (tmp_path / "x.json").write_text(json.dumps({"schema": 2, "records": rows}))
+    side = load_side(tmp_path / "x.json")
+    assert len(side.records) == 1
+    assert side.damaged == [
+        f"{tmp_path}/x.json: record of cell broken: damaged: speed.against has no ratio and interval"
+    ]

@@ -123,11 +123,12 @@ def crossed(
     """A line for each change beyond a limit, each cell that B did not measure, or that there is nothing to compare."""
     names = quantities.labels_of(limit.quantity)
     limited = [change for change in changes if change.quantity in names]
-    lost = [one for one in one_sided if one.side == "A" and one.reason is not None and names & set(one.quantities)]
+    in_a = [lost for lost in one_sided if lost.side == "A" and lost.reason is not None]
+    all_lost = [lost for lost in in_a if names & set(lost.quantities)]
     lines = [f"{change.in_words()} (limit {limit})" for change in limited if change.exceeds(limit)]
-    for one in lost:
-        seeds = ", ".join(map(str, one.seeds))
-        lines.append(f"{one.recipe}: {limit.quantity} of seed {seeds} is in A, and in B {one.reason} (limit {limit})")
-    if not limited and not lost:
+    for lost in all_lost:
+        seeds = ", ".join(map(str, lost.seeds))
+        lines.append(f"{lost.recipe}: {limit.quantity} of seed {seeds} is in A, and in B {lost.reason} (limit {limit})")
+    if not limited and not all_lost:
         lines.append(f"{limit.quantity}: no cell of A and B has measured it in both (limit {limit})")
     return lines

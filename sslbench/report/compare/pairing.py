@@ -40,8 +40,8 @@ def key_of(row: Row, across: Sequence[str]) -> str:
     ignored |= IN_AN_AXIS if "mask_ratio" in across else set()
     axes = {axis: value for axis, value in row.axes.items() if axis not in across}
     params = {
-        kind: {name: value for name, value in given.items() if (kind, name) not in ignored}
-        for kind, given in row.params.items()
+        kind: {name: value for name, value in settings.items() if (kind, name) not in ignored}
+        for kind, settings in row.params.items()
         if kind not in across
     }
     return as_text([axes, params])

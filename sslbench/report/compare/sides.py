@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -39,10 +39,10 @@ def load_side(path: Path) -> Side:
         return from_file(path)
     with ResultsStore.open_for_reading(path) as store:
         stored = store.read()
-        records = [with_ratios(record) for record in stored.records]
-        keys = {record.pretraining.key for record in records if record.pretraining and record.pretraining.key}
+        side = side_of(str(path), stored.records, stored.damaged)
+        keys = {record.pretraining.key for record in side.records if record.pretraining and record.pretraining.key}
         steps = {key: list(samples) for key in keys if (samples := store.steps(key)) is not None}
-    return Side(str(path), records, steps, stored.damaged)
+    return replace(side, steps=steps)
 
 
 def from_file(path: Path) -> Side:
@@ -61,16 +61,28 @@ def from_file(path: Path) -> Side:
         ) from None
 
 
-def from_records(path: Path, records: Sequence[Mapping[str, Any]]) -> Side:
+def from_records(path: Path, texts: Sequence[Mapping[str, Any]]) -> Side:
     """A side from records as ``results --format json`` prints them, of this schema or an older one."""
-    readable: list[Record] = []
+    records: list[Record] = []
     damaged: list[str] = []
-    for number, data in enumerate(records, 1):
+    for number, data in enumerate(texts, 1):
         try:
-            readable.append(with_ratios(Record.from_json(data, f"{path}: record {number}")))
+            records.append(Record.from_json(data, f"{path}: record {number}"))
         except DamagedRecord as error:
             damaged.append(str(error))
-    return Side(str(path), readable, damaged=damaged)
+    return side_of(str(path), records, damaged)
+
+
+def side_of(name: str, records: Sequence[Record], damaged: Sequence[str]) -> Side:
+    """A side without step times. Rows of speed suites whose ratios cannot be read are damaged as well."""
+    comparable: list[Record] = []
+    lines = list(damaged)
+    for record in records:
+        try:
+            comparable.append(with_ratios(record))
+        except DamagedRecord as error:
+            lines.append(f"{name}: {error}")
+    return Side(name, comparable, damaged=lines)
 
 
 def machine_differences(first: Side, second: Side) -> list[str]:

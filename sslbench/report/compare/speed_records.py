@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from sslbench.store.json_parts import DamagedRecord
 from sslbench.store.record import MetricValue, Record, TrainingFacts
 
 NORMAL_95, NORMAL_99 = 1.960, 2.576
@@ -14,22 +15,29 @@ NORMAL_95, NORMAL_99 = 1.960, 2.576
 
 
 def with_ratios(record: Record) -> Record:
-    """A row of a speed suite with its ratios to baselines as metrics, and with what was asked of it beside its plugins
-    among the training settings; any other record as it is."""
+    """A row of a speed suite with its ratios to baselines as metrics, and with its settings beside its plugins as
+    training settings; any other record as it is. Raises DamagedRecord where the ratios are not what they should be."""
     if record.kind != "speed":
         return record
-    params = {kind: given for kind, given in record.params.items() if kind != "speed"}
-    ratios = {
-        f"speed_up/{'='.join(one['baselines'])}": ratio(one["ratio"], one["low"], one["high"], NORMAL_95)
-        for one in (record.speed or {}).get("against", ())
-    }
+    params = {kind: settings for kind, settings in record.params.items() if kind != "speed"}
     return replace(
         record,
         evaluator="speed",
         params={**params, "training": record.params.get("speed", {})},
-        metrics=ratios,
+        metrics=ratios(record),
         pretraining=replace(record.pretraining or TrainingFacts(), key=record.cell),
     )
+
+
+def ratios(record: Record) -> dict[str, MetricValue]:
+    """``speed_up/BASELINE`` -> how many times as fast a row of a speed suite is."""
+    try:
+        return {
+            f"speed_up/{'='.join(row['baselines'])}": ratio(row["ratio"], row["low"], row["high"], NORMAL_95)
+            for row in (record.speed or {}).get("against", ())
+        }
+    except (ArithmeticError, KeyError, TypeError, ValueError):
+        raise DamagedRecord(f"record of cell {record.cell}: damaged: speed.against has no ratio and interval") from None
 
 
 def record_of_test(name: str, speed: Mapping[str, Any]) -> Record:

@@ -98,7 +98,7 @@ def below(comparison: Comparison) -> list[tuple[str, list[str]]]:
     """What is said below the table: headings with their lines."""
     blocks = []
     for side, other in (("A", "B"), ("B", "A")):
-        lines = [one_sided_in_words(one, other) for one in comparison.one_sided if one.side == side]
+        lines = [one_sided_in_words(item, other) for item in comparison.one_sided if item.side == side]
         blocks.append((f"Measured in {side} only", lines))
     blocks.append(("Different machines, so speeds compare them as well", list(comparison.machines)))
     blocks.append(("How to read it", notes(comparison)))
@@ -106,10 +106,10 @@ def below(comparison: Comparison) -> list[tuple[str, list[str]]]:
     return [(heading, lines) for heading, lines in blocks if lines]
 
 
-def one_sided_in_words(one: OneSided, other: str) -> str:
+def one_sided_in_words(item: OneSided, other: str) -> str:
     """What, and what became of it on the other side."""
-    seeds = f"seed{'s' if len(one.seeds) > 1 else ''} {listed(one.seeds)}"
-    return f"{one.recipe}, {seeds}: {', '.join(one.quantities)} (in {other}: {one.reason or 'no such cell'})"
+    seeds = f"seed{'s' if len(item.seeds) > 1 else ''} {listed(item.seeds)}"
+    return f"{item.recipe}, {seeds}: {', '.join(item.quantities)} (in {other}: {item.reason or 'no such cell'})"
 
 
 def notes(comparison: Comparison) -> list[str]:
@@ -164,7 +164,7 @@ def as_json(comparison: Comparison) -> str:
         "a": comparison.first,
         "b": comparison.second,
         "changes": [as_object(change) for change in comparison.changes],
-        "only": [vars(one) for one in comparison.one_sided],
+        "only": [vars(item) for item in comparison.one_sided],
         "machines": comparison.machines,
         "limits": [str(limit) for limit in comparison.limits],
         "exceeded": comparison.exceeded,

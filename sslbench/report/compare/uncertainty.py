@@ -59,8 +59,9 @@ def shift_between(
         change = (after - before) / abs(before) if before else math.copysign(math.inf, after - before)
         return Shift(before, after, Interval(change, change), "exact")
     if len(first) > 1:
-        moments, other_moments = (Moments.of([one.value for one in side.values()]) for side in (first, second))
-        return Shift(before, after, as_share(difference_of_means(moments, other_moments), before), "seeds")
+        values = [[measured.value for measured in side.values()] for side in (first, second)]
+        difference = difference_of_means(Moments.of(values[0]), Moments.of(values[1]))
+        return Shift(before, after, as_share(difference, before), "seeds")
     (single,), (other,) = first.values(), second.values()
     interval, over = interval_within(single, other, quantity)
     return Shift(before, after, interval, over)

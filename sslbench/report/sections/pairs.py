@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from sslbench.report.numbers import NOTHING, decimals, fixed
+from sslbench.report.numbers import NOTHING, fixed
 from sslbench.report.sections.paired import OVER_SEEDS, UNTESTED, Pair, compare_rivals
 from sslbench.report.sections.section import Section
 from sslbench.report.text import Column
@@ -35,8 +35,7 @@ def pairs(view: View, folder: Path) -> Section:
 
 def columns_of(view: View, compared: Sequence[Pair]) -> list[Column]:
     """The pairs as a person reads them."""
-    means = {pair.metric.label: view.ranking.means(pair.metric) for pair in compared}
-    places = {label: decimals(mean for mean in values if mean is not None) for label, values in means.items()}
+    places = {pair.metric.label: view.ranking.decimals(pair.metric) for pair in compared}
 
     def signed(pair: Pair, value: float | None) -> str:
         return NOTHING if value is None else f"{value:+.{places[pair.metric.label]}f}"

@@ -39,8 +39,8 @@ def render_sections(records: Sequence[Record], names: Sequence[str], fmt: str, s
     view = View(aggregate(records))
     sections = {name: SECTIONS[name](view, folder) for name in names}
     if fmt == "json":
-        document = {"schema": SCHEMA, "suite": suite, **{name: list(one.rows) for name, one in sections.items()}}
-        return json.dumps(document, indent=1, allow_nan=False)
+        rows = {name: list(section.rows) for name, section in sections.items()}
+        return json.dumps({"schema": SCHEMA, "suite": suite, **rows}, indent=1, allow_nan=False)
     if fmt == "csv":
         return as_csv(next(iter(sections.values())).rows)
     texts = [section.as_table() if fmt == "table" else section.as_markdown() for section in sections.values()]

@@ -6,7 +6,7 @@ from typing import Any
 
 from sslbench.report.metric_columns import MetricColumn
 from sslbench.report.names import KINDS
-from sslbench.report.numbers import NOTHING, decimals, fixed
+from sslbench.report.numbers import NOTHING, fixed
 from sslbench.report.sections.section import Section
 from sslbench.report.styles import Style
 from sslbench.report.text import Column
@@ -37,8 +37,8 @@ def estimate_of(view: View, metric: MetricColumn, row: int) -> Estimate:
 
 def columns_of(view: View, lines: list[tuple[MetricColumn, int]]) -> list[Column]:
     """The lines as a person reads them."""
-    means = {metric.label: view.ranking.means(metric) for metric, _ in lines}
-    places = {label: decimals(mean for mean in values if mean is not None) for label, values in means.items()}
+    places = {metric.label: view.ranking.decimals(metric) for metric, _ in lines}
+    marks = [mark_of(view, metric, row) for metric, row in lines]
     estimates = [(metric.label, estimate_of(view, metric, row)) for metric, row in lines]
 
     def text(label: str, value: float | None) -> str:
@@ -47,12 +47,11 @@ def columns_of(view: View, lines: list[tuple[MetricColumn, int]]) -> list[Column
     def interval(label: str, estimate: Estimate) -> str:
         return " to ".join(dict.fromkeys([text(label, estimate.low), text(label, estimate.high)]))
 
-    marks = [mark_of(view, metric, row) for metric, row in lines]
-    marked = [f"{mark}{text(label, one.mean)}" for mark, (label, one) in zip(marks, estimates, strict=True)]
+    means = [text(label, estimate.mean) for label, estimate in estimates]
     return [
         Column("metric", [label for label, _ in estimates]),
         *view.words(Style(), [row for _, row in lines]),
-        Column("mean", marked, number=True),
+        Column("mean", [mark + mean for mark, mean in zip(marks, means, strict=True)], number=True),
         Column("deviation", [text(label, estimate.std) for label, estimate in estimates], number=True),
         Column("seeds", [str(estimate.n) for _, estimate in estimates], number=True),
         Column("95% interval", [interval(label, estimate) for label, estimate in estimates], number=True),
