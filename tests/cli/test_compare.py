@@ -54,9 +54,9 @@ def test_a_crossed_limit_is_exit_code_1_and_a_line_on_stderr(pair, capsys):
 def test_a_limit_that_holds_is_exit_code_0_unless_nothing_could_be_compared(pair, capsys, limits):
     arguments = [word for limit in limits for word in ("--fail-on", limit)]
     assert call(["compare", *pair, *arguments]) == len(limits) - 1
-    said = capsys.readouterr().err
-    assert said.count("\n") == len(limits) - 1
-    assert "knn_top1" not in said
+    err = capsys.readouterr().err
+    assert err.count("\n") == len(limits) - 1
+    assert "knn_top1" not in err
 
 
 @pytest.mark.parametrize(

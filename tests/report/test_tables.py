@@ -83,7 +83,7 @@ def test_the_legend_says_what_the_signs_mean(records):
     assert "img/s: source images per second of training, waiting for data included" in lines
 
 
-def test_what_is_the_same_everywhere_is_said_above_the_table(records):
+def test_what_is_the_same_everywhere_stands_above_the_table(records):
     text = render(records, "table", "quick")
     assert text.split("\n\n")[0].replace("\n   ", "") == (
         "quick: digits · seeds 0, 1 · 20 epochs · batch 128 · at most 10,000 training images · cpu · fp32"
@@ -142,7 +142,7 @@ def test_parameters_that_differ_are_beside_the_name(record):
     ]
 
 
-def test_the_best_of_each_data_set_is_marked_and_what_is_not_told_apart_from_it(record):
+def test_the_best_of_each_data_set_is_marked_and_what_is_a_tie_with_it(record):
     values = {"a": (0.92, 0.94, 0.93), "b": (0.93, 0.92, 0.93), "c": (0.80, 0.81, 0.80)}
     records = [
         record(method, seed=seed, dataset=dataset, metrics={"knn_top1": value - shift})
@@ -287,7 +287,7 @@ def test_below_the_table_is_what_is_not_in_it(record, metric):
 
 
 @pytest.mark.parametrize("fmt", ["table", "markdown"])
-def test_no_results_are_said_in_words(record, fmt):
+def test_no_results_are_reported_in_words(record, fmt):
     assert render([], fmt, "quick") == "quick: no results"
     text = render([record(status="skipped", reason="no tokens", metrics={})], fmt, "")
     assert text.startswith("no results\n\n")
@@ -390,8 +390,8 @@ def test_what_no_seed_changes_is_no_tie_and_the_legend_says_why(record, metric):
         ]
         return render(records, "table", "s")
 
-    said = "two values that are the same on every seed are not tested"
-    assert said in table((0.883, 0.883, 0.883), (0.881, 0.881, 0.881))
-    assert said not in table((0.883, 0.883, 0.883), (0.881, 0.882, 0.880))
-    assert said not in table((0.883, 0.883), (0.883, 0.883))
-    assert said not in table((0.883,), (0.881,))
+    words = "two values that are the same on every seed are not tested"
+    assert words in table((0.883, 0.883, 0.883), (0.881, 0.881, 0.881))
+    assert words not in table((0.883, 0.883, 0.883), (0.881, 0.882, 0.880))
+    assert words not in table((0.883, 0.883), (0.883, 0.883))
+    assert words not in table((0.883,), (0.881,))

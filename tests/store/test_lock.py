@@ -20,7 +20,7 @@ def refusal(folder):
     return message
 
 
-def test_a_second_process_is_told_who_writes(tmp_path, writer):
+def test_a_second_process_learns_who_writes(tmp_path, writer):
     process = writer(tmp_path)
     message = refusal(tmp_path)
     who = f"pid {process.pid} on {socket.gethostname()} since 20"

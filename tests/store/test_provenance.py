@@ -142,7 +142,7 @@ def test_without_git_there_is_no_commit(monkeypatch, repository):
     assert (facts["git_commit"], facts["git_dirty"]) == (None, None)
 
 
-def test_a_program_that_does_not_answer_is_not_waited_for(monkeypatch):
+def test_a_program_that_does_not_end_is_not_waited_for(monkeypatch):
     monkeypatch.setattr(module, "ASK_SECONDS", 0.2)
     assert output_of(sys.executable, "-c", "import time; time.sleep(30)") is None
     assert output_of(sys.executable, "-c", "raise SystemExit(1)") is None
