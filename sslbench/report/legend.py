@@ -36,7 +36,7 @@ class Block:
     lines: Sequence[str]
 
 
-def below(view: View, best: str, tie: str) -> list[Block]:
+def blocks_below(view: View, best: str, tie: str) -> list[Block]:
     """All blocks that have something to say. ``best`` and ``tie`` say what values are marked with."""
     aggregate = view.aggregate
     curve = "best epoch of curve, chosen on the images that it is evaluated on (the table has the last epoch)"

@@ -56,13 +56,13 @@ def as_json(records: Sequence[Record], suite: str) -> str:
 
 def as_table(view: View, suite: str) -> str:
     """For a terminal."""
-    from sslbench.report.legend import below
+    from sslbench.report.legend import blocks_below
 
     parts = [wrapped(view.names.title(suite), rest="    ")]
     if view.order:
         parts.append(fitting(view.columns))
         parts += [f"{table}:\n{fitting(partial(view.columns_of, table))}" for table in view.tables]
-    for block in below(view, best="*", tie="="):
+    for block in blocks_below(view, best="*", tie="="):
         indent = "  " if block.heading else ""
         lines = [wrapped(line, indent, f"{indent}    ") for line in block.lines]
         parts.append("\n".join([f"{block.heading}:", *lines] if block.heading else lines))
@@ -95,13 +95,13 @@ def cut(columns: Sequence[Column], style: Style) -> list[list[Column]]:
 
 def as_markdown(view: View, suite: str) -> str:
     """As GitHub shows it."""
-    from sslbench.report.legend import below
+    from sslbench.report.legend import blocks_below
 
     parts = [view.names.title(suite)]
     if view.order:
         parts.append(markdown(view.columns(Style(), BOLD)))
         parts += [f"**{table}**\n\n{markdown(view.columns_of(table, Style(), BOLD))}" for table in view.tables]
-    for block in below(view, best="bold", tie="italic"):
+    for block in blocks_below(view, best="bold", tie="italic"):
         lines = [f"- {line}" for line in block.lines]
         parts.append("\n".join([f"**{block.heading}**", "", *lines] if block.heading else lines))
     return "\n\n".join(parts)

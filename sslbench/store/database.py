@@ -18,7 +18,7 @@ PATIENCE = 30.0
 
 
 @contextmanager
-def explained(path: Path | str, what: str) -> Iterator[None]:
+def as_store_error(path: Path | str, what: str) -> Iterator[None]:
     """Turn what SQLite or the system refuse into a StoreError: where, what, why."""
     try:
         yield
@@ -61,7 +61,7 @@ def open_readable(path: Path) -> sqlite3.Connection:
     log = Path(f"{path}-wal")
     unread = log.exists() and log.stat().st_size > 0
     try:
-        return checked(f"{address}?mode=ro", path)
+        return connect_for_reading(f"{address}?mode=ro", path)
     except sqlite3.OperationalError as error:
         if not error.sqlite_errorname.startswith(("SQLITE_READONLY", "SQLITE_CANTOPEN")):
             raise
@@ -72,10 +72,10 @@ def open_readable(path: Path) -> sqlite3.Connection:
                 f"{path}: cannot read the results: {error}; records are still in {log.name}: copy both files"
                 " to a folder that can be written, and read them there"
             ) from error
-        return checked(f"{address}?mode=ro&immutable=1", path)
+        return connect_for_reading(f"{address}?mode=ro&immutable=1", path)
 
 
-def checked(address: str, path: Path) -> sqlite3.Connection:
+def connect_for_reading(address: str, path: Path) -> sqlite3.Connection:
     """The database at a URI. Raises UserError where nothing has been made of it yet."""
     db = sqlite3.connect(address, uri=True, timeout=PATIENCE, isolation_level=None)
     try:

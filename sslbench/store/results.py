@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from sslbench.errors import UserError
-from sslbench.store.database import create, explained, open_readable, open_writable
+from sslbench.store.database import as_store_error, create, open_readable, open_writable
 from sslbench.store.json_parts import DamagedRecord
 from sslbench.store.lock import WriterLock
 from sslbench.store.plain_values import canonical
@@ -59,7 +59,7 @@ class ResultsStore:
     def open_for_writing(cls, folder: Path) -> Self:
         """The folder is made where it is missing. Raises StoreLocked if another process writes to it."""
         path = folder / FILE
-        with explained(path, "open the results for writing"):
+        with as_store_error(path, "open the results for writing"):
             folder.mkdir(parents=True, exist_ok=True)
             lock = WriterLock(path)
             lock.acquire()
@@ -74,8 +74,8 @@ class ResultsStore:
         """Works beside a writer and on read-only media. Raises UserError where there are no results."""
         path = folder / FILE
         if not cls.exists(folder):
-            raise UserError(nothing_there(folder))
-        with explained(path, "read the results"):
+            raise UserError(why_no_results(folder))
+        with as_store_error(path, "read the results"):
             return cls(path, open_readable(path))
 
     def put(self, record: Record, *, suite: str, description: str, inputs: Mapping[str, Any]) -> None:
@@ -85,7 +85,7 @@ class ResultsStore:
         """
         text = canonical(record.to_json())
         row = (record.cell, suite, description, json.dumps(inputs, sort_keys=True), record.status, text)
-        with explained(self.path, f"store the record of cell {record.cell}"):
+        with as_store_error(self.path, f"store the record of cell {record.cell}"):
             self._db.execute(
                 "INSERT INTO record (cell, suite, description, inputs, status, text) VALUES (?, ?, ?, ?, ?, ?)"
                 " ON CONFLICT (cell) DO UPDATE SET suite = excluded.suite, description = excluded.description,"
@@ -148,7 +148,7 @@ class ResultsStore:
     def put_steps(self, pretraining: str, step_ms: Iterable[float]) -> None:
         """Store the time of every step of a pretraining, milliseconds; kept as float32."""
         samples = little_endian(array("f", [float(ms) for ms in step_ms]))
-        with explained(self.path, f"store the step times of pretraining {pretraining}"):
+        with as_store_error(self.path, f"store the step times of pretraining {pretraining}"):
             self._db.execute("INSERT OR REPLACE INTO steps VALUES (?, ?)", (pretraining, samples.tobytes()))
 
     def steps(self, pretraining: str) -> array[float] | None:
@@ -161,7 +161,7 @@ class ResultsStore:
         return little_endian(samples)
 
     def _query(self, statement: str, *values: str) -> list[tuple[Any, ...]]:
-        with explained(self.path, "read the results"):
+        with as_store_error(self.path, "read the results"):
             return self._db.execute(statement, values).fetchall()
 
     def close(self) -> None:
@@ -196,7 +196,7 @@ class MemoryStore(ResultsStore):
             self._db.close()
 
 
-def nothing_there(folder: Path) -> str:
+def why_no_results(folder: Path) -> str:
     """Why a folder has no results, and what is there instead."""
     if not folder.exists():
         return f"{folder}: no such folder; name the folder that `sslbench run` wrote to (--out)"

@@ -6,6 +6,8 @@ import csv
 import io
 import json
 import sqlite3
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -110,3 +112,13 @@ def test_a_damaged_record_is_one_line_and_the_others_are_shown(old_folder, capsy
         assert code == 0
         assert "simclr" in out
         assert "mae" not in out.replace("mae-speedup", "")
+
+
+def test_results_of_one_seed_import_nothing_slow(old_folder):
+    code = (
+        "import sys; from sslbench.cli.main import call;"
+        f"call(['results', {str(old_folder)!r}, '--where', 'dataset=digits']);"
+        "print([name for name in ('torch', 'pydantic', 'scipy', 'pandas', 'numpy', 'pluggy') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"

@@ -34,7 +34,7 @@ def as_table(comparison: Comparison) -> str:
     parts = [wrapped(title(comparison), rest="    ")]
     if comparison.changes:
         parts.append(terminal(columns(comparison, RECIPE), gap=2, broken_headers=False))
-    for heading, lines in below(comparison):
+    for heading, lines in blocks_below(comparison):
         parts.append("\n".join([f"{heading}:", *(wrapped(line, "  ", "      ") for line in lines)]))
     return "\n\n".join(parts)
 
@@ -44,7 +44,7 @@ def as_markdown(comparison: Comparison) -> str:
     parts = [title(comparison)]
     if comparison.changes:
         parts.append(markdown(columns(comparison, 0)))
-    for heading, lines in below(comparison):
+    for heading, lines in blocks_below(comparison):
         parts.append("\n".join([f"**{heading}**", "", *(f"- {line}" for line in lines)]))
     return "\n\n".join(parts)
 
@@ -94,7 +94,7 @@ def interval(change: Change) -> str:
     return NOTHING if change.interval is None or change.over == "exact" else percents(change.interval)
 
 
-def below(comparison: Comparison) -> list[tuple[str, list[str]]]:
+def blocks_below(comparison: Comparison) -> list[tuple[str, list[str]]]:
     """What is said below the table: headings with their lines."""
     blocks = []
     for side, other in (("A", "B"), ("B", "A")):
