@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from sslbench.report.text import Column, broken, markdown, terminal
+from sslbench.report.text import Column, markdown, split_header, terminal
 
 
 def test_words_are_left_and_numbers_right():
@@ -13,11 +13,11 @@ def test_a_header_longer_than_its_cells_is_broken_at_the_best_place():
     assert text.split("\n") == ["few_label", "   top1@2 x", "--------- ---", "      0.5 yes"]
     wide = terminal([Column("few_label_top1@2", ["0.5"], number=True)], 1, False)
     assert wide.split("\n") == ["few_label_top1@2", "-" * 16, " " * 13 + "0.5"]
-    assert broken("step ms (IQR)") == ["step ms", "(IQR)"]
-    assert broken("MFLOP/img") == ["MFLOP/", "img"]
-    assert broken("method") == ["method"]
-    assert broken("img/s") == ["img/s"]
-    assert broken("_x") == ["_x"]
+    assert split_header("step ms (IQR)") == ["step ms", "(IQR)"]
+    assert split_header("MFLOP/img") == ["MFLOP/", "img"]
+    assert split_header("method") == ["method"]
+    assert split_header("img/s") == ["img/s"]
+    assert split_header("_x") == ["_x"]
 
 
 def test_a_header_as_short_as_its_cells_stays_on_one_line():
