@@ -6,7 +6,8 @@ from numpy.random import RandomState
 
 from sslbench import UserError
 from sslbench.claims.simulate import simulate
-from sslbench_plugins.simulators.momentum_dynamics import (
+from sslbench_plugins.simulators.momentum_dynamics import encoders
+from sslbench_plugins.simulators.momentum_dynamics.encoders import (
     lag,
     moving_average,
     online_path,
@@ -16,8 +17,8 @@ from sslbench_plugins.simulators.momentum_dynamics import (
 
 
 def run(seed=42, **given):
-    (found,) = simulate(["momentum-dynamics"], seed=seed, given={"claim_seeds": 1, **given})
-    return found.result
+    (simulation,) = simulate(["momentum-dynamics"], seed=seed, given={"claim_seeds": 1, **given})
+    return simulation.result
 
 
 def plain(seed, m, start, steps):
@@ -82,7 +83,7 @@ def test_without_momentum_there_is_neither_lag_nor_staleness():
 
 
 def test_staleness_on_a_straight_path():
-    """An encoder that moves one unit a step is followed m / (1 - m) steps behind."""
+    """An encoder that moves one unit a step has its EMA m / (1 - m) steps behind."""
     online = np.arange(0.0, 401.0)[:, None]
     target = moving_average(online, 0.9, 0.0)
     assert staleness(online, target)[-1] == 9
@@ -95,12 +96,10 @@ def test_variance_over_a_window():
 
 
 def test_staleness_is_the_same_in_parts(monkeypatch):
-    from sslbench_plugins.simulators import momentum_dynamics as module
-
     online = online_path(0, 60, 10, 0.1)
     target = moving_average(online, 0.95, 1.0)
     whole = staleness(online, target)
-    monkeypatch.setattr(module, "PART", 61 * 7)
+    monkeypatch.setattr(encoders, "PART", 61 * 7)
     assert staleness(online, target).tolist() == whole.tolist()
 
 

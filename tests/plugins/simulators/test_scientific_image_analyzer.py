@@ -12,8 +12,8 @@ RANGES = [(20, 235)] * 3 + [(500, 3000)] * 2 + [(250, 320)] + [(-25, 5)] * 2
 
 
 def run(seed=42, **given):
-    (found,) = simulate(["scientific-image-analyzer"], seed=seed, given={"claim_seeds": 1, **given})
-    return found.result
+    (simulation,) = simulate(["scientific-image-analyzer"], seed=seed, given={"claim_seeds": 1, **given})
+    return simulation.result
 
 
 def plain(seed):

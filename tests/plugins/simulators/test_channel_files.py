@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from sslbench import UserError
-from sslbench_plugins.simulators.scientific_image_analyzer.channel_image import read_channels
+from sslbench_plugins.simulators.scientific_image_analyzer.channel_files import read_channels
 
 
 def saved(tmp_path, array, name="image.npy"):
@@ -35,7 +35,7 @@ def test_integers_become_floats(tmp_path):
         (np.array([["a"]], dtype=object), "not a NumPy array: "),
     ],
 )
-def test_what_is_no_image_of_channels_is_told(tmp_path, array, words):
+def test_what_is_no_image_of_channels_is_named(tmp_path, array, words):
     path = saved(tmp_path, array)
     with pytest.raises(UserError) as caught:
         read_channels(path, "image")

@@ -23,8 +23,8 @@ def read_columns(path: str, where: str, needed: tuple[str, ...] = ()) -> dict[st
     try:
         table = parquet.read_table(file) if file.suffix.lower() in PARQUET else csv.read_csv(file)
     except (ArrowException, OSError, UnicodeDecodeError) as error:
-        told = str(error).partition("\n")[0]
-        raise UserError(f"{where} = {path!r}: cannot be read as a CSV or parquet file: {told}") from None
+        reason = str(error).partition("\n")[0]
+        raise UserError(f"{where} = {path!r}: cannot be read as a CSV or parquet file: {reason}") from None
     names = [name.strip() for name in table.column_names]
     missing = [name for name in needed if name not in names]
     if missing:

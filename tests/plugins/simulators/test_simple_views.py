@@ -12,7 +12,7 @@ IMAGE = RandomState(0).uniform(0, 255, (1, 3, 64, 64))
 BATCH = RandomState(1).uniform(0, 255, (5, 3, 64, 64))
 
 
-def test_a_crop_is_48_pixels_at_a_uniform_place_resized_as_torch_does():
+def test_a_crop_is_48_pixels_at_a_uniform_position_resized_as_torch_does():
     draws = 7
     rng = RandomState(3)
     top, left = rng.randint(0, 17, (2, draws))
@@ -21,7 +21,7 @@ def test_a_crop_is_48_pixels_at_a_uniform_place_resized_as_torch_does():
     assert np.abs(crop(IMAGE, RandomState(3), draws) - plain.numpy()).max() < 1e-9
 
 
-def test_every_place_of_a_crop_occurs():
+def test_every_position_of_a_crop_occurs():
     image = np.zeros((1, 3, 64, 64))
     image[0, :] = np.arange(64.0)
     shifts = crop(image, RandomState(0), 400)[:, 0, 0, 0]

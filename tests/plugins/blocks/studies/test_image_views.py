@@ -7,7 +7,7 @@ from numpy.random import RandomState
 from PIL import Image
 
 from sslbench import UserError, build_plugin
-from sslbench_plugins.blocks.images_on_disk.own_image import names_and_views, read_image, registered_views
+from sslbench_plugins.blocks.studies.image_views import read_image, registered_view, views_by_reference
 
 
 def test_an_image_is_cropped_and_resized(tmp_path):
@@ -26,7 +26,7 @@ def test_a_tilde_is_the_home(tmp_path, monkeypatch):
     assert read_image("~/x.png", 9, "image").shape == (3, 9, 9)
 
 
-def test_what_is_no_image_is_told(tmp_path):
+def test_what_is_no_image_is_named(tmp_path):
     (tmp_path / "x.png").write_text("words")
     for name, words in (("x.png", "not an image that Pillow can read"), ("none.png", "No such file or directory")):
         with pytest.raises(UserError) as caught:
@@ -36,7 +36,7 @@ def test_what_is_no_image_is_told(tmp_path):
 
 def test_a_registered_augmentation_is_applied_as_training_does():
     images = RandomState(0).uniform(0, 255, (3, 3, 16, 16))
-    found = registered_views("simclr", "augmentations")(images, RandomState(5))
+    found = registered_view("simclr", "augmentations")(images, RandomState(5))
     generator = torch.Generator().manual_seed(int(RandomState(5).randint(2**31 - 1)))
     view = build_plugin("augmentation", "simclr").view(0, "global", 16)
     plain = view(torch.from_numpy(images.round().astype(np.uint8)), generator)
@@ -45,17 +45,17 @@ def test_a_registered_augmentation_is_applied_as_training_does():
 
 def test_nothing_done_is_nothing_changed():
     images = RandomState(0).randint(0, 256, (2, 3, 16, 16)).astype(float)
-    assert np.abs(registered_views("none", "x")(images, RandomState(0)) - images).max() < 1e-4
+    assert np.abs(registered_view("none", "x")(images, RandomState(0)) - images).max() < 1e-4
 
 
 def test_own_names_come_first_and_the_prefix_means_the_registered_one():
     def own(images, rng):
         return images
 
-    found = names_and_views(("none", "augmentation.none"), {"none": own}, "augmentations")
-    assert list(found) == ["none", "augmentation.none"]
-    assert found["none"] is own
-    assert found["augmentation.none"] is not own
+    views = views_by_reference(("none", "augmentation.none"), {"none": own}, lambda view: view, "augmentations")
+    assert list(views) == ["none", "augmentation.none"]
+    assert views["none"] is own
+    assert views["augmentation.none"] is not own
 
 
 @pytest.mark.parametrize(
@@ -71,5 +71,5 @@ def test_own_names_come_first_and_the_prefix_means_the_registered_one():
 )
 def test_mistakes(names, words):
     with pytest.raises(UserError) as caught:
-        names_and_views(names, {"flip": None}, "augmentations")
+        views_by_reference(names, {"flip": None}, lambda view: view, "augmentations")
     assert caught.value.messages[0].startswith(words)

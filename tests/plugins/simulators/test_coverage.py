@@ -24,15 +24,15 @@ def some_masks(count=8, grid=GRID, shown=7):
     return visible
 
 
-def places(mask, grid):
-    """(row, column) of the visible patches, and of the hidden ones."""
+def patches(mask, grid):
+    """(row, column) of the visible patches, and of the masked ones."""
     cells = [divmod(i, grid[1]) for i in range(grid[0] * grid[1])]
     return [c for c, v in zip(cells, mask, strict=True) if v], [c for c, v in zip(cells, mask, strict=True) if not v]
 
 
 def test_the_mean_distance_is_over_pairs():
     masks = some_masks()
-    plain = [np.mean([math.dist(a, b) for a, b in itertools.combinations(places(mask, GRID)[0], 2)]) for mask in masks]
+    plain = [np.mean([math.dist(a, b) for a, b in itertools.combinations(patches(mask, GRID)[0], 2)]) for mask in masks]
     assert mean_visible_distance(masks, GRID) == pytest.approx(np.mean(plain), abs=1e-12)
 
 
@@ -40,12 +40,12 @@ def test_difficulty_is_the_distance_to_the_nearest_visible_patch():
     masks = some_masks()
     plain = []
     for mask in masks:
-        shown, hidden = places(mask, GRID)
-        plain.append(np.mean([min(math.dist(h, s) for s in shown) for h in hidden]))
+        shown, masked = patches(mask, GRID)
+        plain.append(np.mean([min(math.dist(m, s) for s in shown) for m in masked]))
     assert reconstruction_difficulty(masks, GRID) == pytest.approx(np.mean(plain), abs=1e-12)
 
 
-def test_a_checkerboard_has_equal_quadrants_and_every_hidden_patch_a_visible_neighbour():
+def test_a_checkerboard_has_equal_quadrants_and_every_masked_patch_a_visible_neighbour():
     rows, cols = np.mgrid[:8, :8]
     checkerboard = ((rows + cols) % 2 == 0).reshape(1, -1)
     assert quadrant_counts(checkerboard, (8, 8)).tolist() == [[8, 8, 8, 8]]

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import warnings
+from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +32,11 @@ def read_channels(path: str, where: str) -> NDArray[np.float64]:
             f"{prefix}: cannot read {file.suffix or 'a file without an ending'}; expected .npy, .tif or .tiff"
         )
     array = read_tiff(file, prefix) if file.suffix.lower() in TIFF else read_numpy(file, prefix)
+    return checked(array, prefix)
+
+
+def checked(array: NDArray[Any], prefix: str) -> NDArray[np.float64]:
+    """The array as float64. Raises UserError, beginning with ``prefix``, for what is no image of channels."""
     if array.ndim != 3 or len(array) < 2 or 0 in array.shape:
         shape = " x ".join(map(str, array.shape)) or "a single number"
         raise UserError(f"{prefix}: shape {shape}; expected [channels, rows, columns] with two channels or more")
@@ -44,17 +51,19 @@ def read_channels(path: str, where: str) -> NDArray[np.float64]:
     return values
 
 
-def read_numpy(file: Path, prefix: str) -> np.ndarray:
+def read_numpy(file: Path, prefix: str) -> NDArray[Any]:
+    """Whatever array is in the file. Raises UserError where there is none."""
     try:
-        array = np.load(file, allow_pickle=False)
+        array: NDArray[Any] = np.load(file, allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
         raise UserError(f"{prefix}: not a NumPy array: {str(error).partition(chr(10))[0]}") from None
     return array
 
 
-def read_tiff(file: Path, prefix: str) -> np.ndarray:
+def read_tiff(file: Path, prefix: str) -> NDArray[Any]:
+    """All channels. Raises UserError without rasterio, for another file, and where values are missing."""
     try:
-        import rasterio
+        rasterio = import_module("rasterio")
     except ModuleNotFoundError:
         raise UserError(
             f"{prefix}: GeoTIFF needs rasterio, which is not installed: pip install 'sslbench[geotiff]'"
@@ -64,11 +73,14 @@ def read_tiff(file: Path, prefix: str) -> np.ndarray:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             with rasterio.open(file) as opened:
-                read = opened.read(masked=True)
+                channels = opened.read(masked=True)
     except (rasterio.errors.RasterioError, OSError) as error:
         raise UserError(f"{prefix}: not a GeoTIFF: {str(error).partition(chr(10))[0]}") from None
     # What the file calls no data is an ordinary number in the array: it would be analysed as one.
-    lost = int(np.ma.getmaskarray(read).sum())
-    if lost:
-        raise UserError(f"{prefix}: {lost} of {read.size} values are no data; fill or cut them off before analysing")
-    return np.ma.getdata(read)
+    missing = int(np.ma.getmaskarray(channels).sum())
+    if missing:
+        raise UserError(
+            f"{prefix}: {missing} of {channels.size} values are no data; fill or cut them off before analysing"
+        )
+    values: NDArray[Any] = np.ma.getdata(channels)
+    return values

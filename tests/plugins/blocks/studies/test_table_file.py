@@ -5,7 +5,7 @@ import pytest
 from pyarrow import parquet
 
 from sslbench import UserError
-from sslbench_plugins.blocks.images_on_disk.table_file import read_columns
+from sslbench_plugins.blocks.studies.table_file import read_columns
 
 
 def test_csv_and_parquet_are_the_same(tmp_path):
