@@ -26,7 +26,7 @@ def test_the_splits_are_scikit_learns_images_each_once(digits):
     assert torch.equal(images[:, 0], images[:, 2])
 
 
-def test_a_fifth_of_each_class_is_for_judging(digits):
+def test_a_fifth_of_each_class_is_for_testing(digits):
     assert (len(digits.split("train")), len(digits.split("test"))) == (1437, 360)
     share = (
         digits.split("test").labels.bincount()

@@ -180,7 +180,7 @@ def test_files_are_fetched_only_when_that_was_allowed(monkeypatch, download):
     assert asked.downloads == [download, download]
 
 
-def test_a_failed_download_is_told_in_one_line(monkeypatch, tmp_path):
+def test_a_failed_download_is_an_error_of_one_line(monkeypatch, tmp_path):
     monkeypatch.setattr(published, "CIFAR10", Asked(OSError("no route to host")))
     with pytest.raises(UserError, match=rf"^cifar10: cannot be read in or fetched to {tmp_path}: no route to host$"):
         build("cifar10", tmp_path, True)

@@ -1,8 +1,8 @@
 """Decoded images in a file of the user's cache, made once and never half.
 
 The images come first, so that the file can be mapped; then what is known of them, as JSON; then the length of that and
-a closing word. A file is made beside its place and moved there when it is complete, so that one that was cut off is not
-taken for one; what does not end as it should, or was made of something else, is made anew.
+a closing word. A file is written beside its path and moved there when it is complete, so that one that was cut off is
+not taken for one; what does not end as it should, or was made of something else, is made anew.
 """
 
 from __future__ import annotations
@@ -39,15 +39,16 @@ class Mapped:
         self._images = np.memmap(path, np.uint8, "r", shape=shape)
 
     def __len__(self) -> int:
+        """N, the number of images."""
         return len(self._images)
 
     def __getitem__(self, indices: Tensor) -> Tensor:
-        """int64 ``[B]`` -> uint8 ``[B, 3, S, S]``"""
+        """int64 ``[B]`` -> uint8 ``[B, 3, S, S]``, a copy."""
         return torch.from_numpy(self._images[indices.numpy()])
 
 
-def facts_of(path: Path, key: str) -> dict[str, Any] | None:
-    """What is known of a file's images; None for a file that is not there, not whole, or not of ``key``."""
+def read_facts(path: Path, key: str) -> dict[str, Any] | None:
+    """What is known of a file's images; None for a file that is missing, not whole, or not of ``key``."""
     try:
         with path.open("rb") as stream:
             size = stream.seek(0, os.SEEK_END)
@@ -65,7 +66,7 @@ def facts_of(path: Path, key: str) -> dict[str, Any] | None:
 
 
 def write(path: Path, key: str, parts: Iterable[bytes], facts: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-    """Make the file of ``parts``; ``facts`` is called after the last one. Answers what is known of it."""
+    """Make the file of ``parts``; ``facts`` is called after the last one. Returns what ``read_facts`` will."""
     with replacing(path) as stream:
         count = sum(stream.write(part) for part in parts)
         known = {**facts(), "key": key, "bytes": count}
@@ -76,8 +77,10 @@ def write(path: Path, key: str, parts: Iterable[bytes], facts: Callable[[], dict
 
 @contextmanager
 def replacing(path: Path) -> Iterator[BinaryIO]:
-    """A stream whose content takes the place of ``path`` at the end, or is removed where that is not reached. One
-    writer at a time; what a killed one left is overwritten."""
+    """A stream whose content replaces ``path`` at the end, or is removed where that is not reached.
+
+    One writer at a time; what a killed one left is overwritten.
+    """
     partial = path.with_name(f"{path.name}.partial")
     try:
         with partial.open("wb") as stream:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from sslbench_plugins.blocks.images_on_disk.kept_file import CLOSING, Mapped, cache_folder, facts_of, write
+from sslbench_plugins.blocks.images_on_disk.image_cache import CLOSING, Mapped, cache_folder, read_facts, write
 
 
 @pytest.fixture
@@ -17,7 +17,7 @@ def kept(tmp_path):
 
 
 def test_what_was_written_is_read(kept):
-    assert facts_of(kept, "key") == {"bad": {"1": "why"}, "key": "key", "bytes": 6}
+    assert read_facts(kept, "key") == {"bad": {"1": "why"}, "key": "key", "bytes": 6}
     images = Mapped(kept, (2, 3, 1, 1))
     assert len(images) == 2
     assert images[torch.tensor([1, 0, 1])].flatten(1).tolist() == [[100, 101, 102], [97, 98, 99], [100, 101, 102]]
@@ -49,12 +49,12 @@ def test_what_is_read_is_a_copy(kept):
 )
 def test_a_file_that_is_not_whole_is_not_used(kept, spoil):
     kept.write_bytes(spoil(kept.read_bytes()))
-    assert facts_of(kept, "key") is None
+    assert read_facts(kept, "key") is None
 
 
 def test_nor_one_of_other_images_nor_one_that_is_not_there(kept):
-    assert facts_of(kept, "another") is None
-    assert facts_of(kept.with_name("none"), "key") is None
+    assert read_facts(kept, "another") is None
+    assert read_facts(kept.with_name("none"), "key") is None
 
 
 def test_what_fails_on_the_way_leaves_nothing_and_what_was_there(kept):
@@ -66,14 +66,14 @@ def test_what_fails_on_the_way_leaves_nothing_and_what_was_there(kept):
         with pytest.raises(RuntimeError, match="power failure"):
             write(path, "key", parts(), dict)
     assert [item.name for item in kept.parent.iterdir()] == ["x.images"]
-    assert facts_of(kept, "key") is not None
+    assert read_facts(kept, "key") is not None
 
 
 def test_what_a_killed_writer_left_is_overwritten(kept):
     kept.with_name("x.images.partial").write_bytes(b"left")
     write(kept, "key", [b"abc"], dict)
     assert [item.name for item in kept.parent.iterdir()] == ["x.images"]
-    assert facts_of(kept, "key") == {"key": "key", "bytes": 3}
+    assert read_facts(kept, "key") == {"key": "key", "bytes": 3}
 
 
 def test_the_cache_is_where_the_environment_says(monkeypatch):

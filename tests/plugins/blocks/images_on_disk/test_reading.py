@@ -42,12 +42,12 @@ SOURCES = [jpeg(number) for number in range(30)]
 
 
 def images(sources=SOURCES, size=SIDE):
-    return Encoded(sources, [f"row {place}" for place in range(len(sources))], size, "here")
+    return Encoded(sources, [f"row {index}" for index in range(len(sources))], size, "here")
 
 
 def broken():
     """Ten images, of which the fifth and the last cannot be read."""
-    return [b"junk" if place in (4, 9) else source for place, source in enumerate(SOURCES[:10])]
+    return [b"junk" if index in (4, 9) else source for index, source in enumerate(SOURCES[:10])]
 
 
 def read_as(way, sources=SOURCES, key="key", **given):
@@ -70,12 +70,12 @@ def test_images_order_and_statistics_are_the_same_wherever_they_lie(way, large, 
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_what_cannot_be_read_is_told_or_left_out_at_the_start(way):
+def test_what_cannot_be_read_is_named_or_left_out_at_the_start(way):
     for _ in range(2):
         with pytest.raises(UserError, match="here: 2 of 10 images cannot be read") as caught:
             read_as(way, broken())
         assert list(caught.value.messages[1:]) == [
-            f"here: row {place}: not an image that Pillow can read" for place in (4, 9)
+            f"here: row {index}: not an image that Pillow can read" for index in (4, 9)
         ]
         done = read_as(way, broken(), on_error="skip")
         assert done.kept == [0, 1, 2, 3, 5, 6, 7, 8]
@@ -92,7 +92,7 @@ def test_no_image_at_all(way):
 
 
 @pytest.mark.parametrize("way", ["mapped", "streaming"])
-def test_what_was_learnt_is_not_learnt_again(way, cache, monkeypatch):
+def test_what_was_decoded_once_is_not_decoded_again(way, cache, monkeypatch):
     read_as(way)
     assert len([item for item in cache.iterdir() if item.suffix != ".lock"]) == 1
     monkeypatch.setattr(Encoded, "chunks", lambda *given: pytest.fail("decoded again"))
@@ -169,14 +169,14 @@ Usage = namedtuple("Usage", "free")
     ("limit", "free", "way"), [(1, 0, "resident"), (0, 10**9, "mapped"), (0, 30 * 3 * SIDE**2, "streaming")]
 )
 def test_auto_is_resident_up_to_the_limit_then_mapped_where_there_is_room(limit, free, way, monkeypatch):
-    asked = []
-    monkeypatch.setattr(reading.shutil, "disk_usage", lambda folder: asked.append(folder) or Usage(free))
-    assert reading.chosen(images(), ReadingParams(memory_limit=limit)) == way
-    assert all(os.path.isdir(folder) for folder in asked)
+    folders = []
+    monkeypatch.setattr(reading.shutil, "disk_usage", lambda folder: folders.append(folder) or Usage(free))
+    assert reading.location_of(images(), ReadingParams(memory_limit=limit)) == way
+    assert all(os.path.isdir(folder) for folder in folders)
 
 
 @pytest.mark.parametrize("way", ["mapped", "streaming"])
-def test_a_cache_that_cannot_be_written_is_told_with_the_ways_out(way, tmp_path, monkeypatch):
+def test_a_cache_that_cannot_be_written_is_named_with_the_ways_out(way, tmp_path, monkeypatch):
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("SSLBENCH_CACHE", str(tmp_path / "file" / "cache"))
     words = (

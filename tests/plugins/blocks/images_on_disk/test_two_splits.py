@@ -9,7 +9,7 @@ from sslbench_plugins.blocks.images_on_disk.two_splits import TwoSplits
 TRAIN = Split(torch.full((5, 3, 4, 4), 51, dtype=torch.uint8), torch.zeros(5, dtype=torch.int64))
 
 
-def test_the_split_to_judge_on_is_read_once_and_only_when_asked_for():
+def test_the_test_split_is_read_once_and_only_when_it_is_used():
     reads = []
 
     def read():
