@@ -66,12 +66,4 @@ def fingerprint(params: ImagesParams) -> str:
 @hookimpl
 def sslbench_datasets() -> list[DatasetSpec]:
     """The data set."""
-    return [
-        DatasetSpec(
-            name="images",
-            params=ImagesParams,
-            build=build,
-            fingerprint=fingerprint,
-            provides=frozenset(),
-        )
-    ]
+    return [DatasetSpec(name="images", params=ImagesParams, build=build, fingerprint=fingerprint, provides=frozenset())]

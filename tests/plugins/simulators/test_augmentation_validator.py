@@ -9,8 +9,14 @@ from scipy import ndimage
 from sslbench.claims.simulate import simulate
 from sslbench_plugins.simulators.augmentation_validator.claims import claims
 from sslbench_plugins.simulators.augmentation_validator.grey_views import VIEWS, brightness, scene
-from sslbench_plugins.simulators.augmentation_validator.measures import anatomy_kept, larger_half, signal_kept
-from sslbench_plugins.simulators.augmentation_validator.tables import BrightnessRow, Measured, ViewRow
+from sslbench_plugins.simulators.augmentation_validator.tables import (
+    BrightnessRow,
+    Measured,
+    ViewRow,
+    anatomy_kept,
+    larger_half,
+    signal_kept,
+)
 
 
 def run(seed=42, **given):

@@ -4,7 +4,7 @@ import pytest
 
 from sslbench import UserError
 from sslbench.claims.simulate import simulate
-from sslbench_plugins.simulators.label_bottleneck.claims import fifty_million
+from sslbench_plugins.simulators.label_bottleneck import fifty_million
 from sslbench_plugins.simulators.label_bottleneck.costs import labelling_cost, share_of
 
 

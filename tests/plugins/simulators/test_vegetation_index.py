@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from sslbench_plugins.simulators.scientific_image_analyzer.normalised_channels import percentile_clipped, z_scored
+from sslbench_plugins.simulators.scientific_image_analyzer.channels import percentile_clipped, z_scored
 from sslbench_plugins.simulators.scientific_image_analyzer.vegetation_index import index_row, ndvi, vegetation_share
 
 RNG = np.random.RandomState(0)

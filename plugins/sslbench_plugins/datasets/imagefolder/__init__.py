@@ -109,11 +109,4 @@ def fingerprint(params: ImageFolderParams) -> str:
 @hookimpl
 def sslbench_datasets() -> list[DatasetSpec]:
     """The data set."""
-    return [
-        DatasetSpec(
-            name="imagefolder",
-            params=ImageFolderParams,
-            build=build,
-            fingerprint=fingerprint,
-        )
-    ]
+    return [DatasetSpec(name="imagefolder", params=ImageFolderParams, build=build, fingerprint=fingerprint)]

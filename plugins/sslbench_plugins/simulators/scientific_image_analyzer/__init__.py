@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from sslbench import SimulationResult, SimulatorParams, SimulatorSpec, hookimpl, param
+from sslbench_plugins.blocks.studies.figures import row_of_pictures
 from sslbench_plugins.blocks.studies.listed import Words
 from sslbench_plugins.blocks.studies.tables import as_rows
-from sslbench_plugins.simulators.scientific_image_analyzer.channel_source import NIR, RED, drawn_source, file_source
+from sslbench_plugins.simulators.scientific_image_analyzer.channels import NIR, RED, Channels, drawn_source, file_source
 from sslbench_plugins.simulators.scientific_image_analyzer.claims import SOURCE, claims
-from sslbench_plugins.simulators.scientific_image_analyzer.figures import ndvi_figure
-from sslbench_plugins.simulators.scientific_image_analyzer.normalised_channels import Channels
 from sslbench_plugins.simulators.scientific_image_analyzer.tables import Measured, measure
 from sslbench_plugins.simulators.scientific_image_analyzer.vegetation_index import VEGETATION, ndvi
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 class ScientificParams(SimulatorParams):
@@ -69,6 +73,14 @@ def advice(tables: Measured) -> str:
         f" {VEGETATION:g} is {shares['raw']:.2f} raw, {shares['clipped']:.2f} clipped and"
         f" {shares['z-scored']:.2f} z-scored."
     )
+
+
+def ndvi_figure(indices: dict[str, Channels]) -> Figure:
+    """NDVI ``[H, W]`` by version, cut to -1..1, with one colour bar."""
+    pictures = {name: index.clip(-1, 1) for name, index in indices.items()}
+    figure = row_of_pictures(pictures, (3, 3.2), cmap="RdYlGn", vmin=-1, vmax=1)
+    figure.colorbar(figure.axes[-1].images[0], ax=figure.axes, label="NDVI (beyond -1..1 cut)", shrink=0.9)
+    return figure
 
 
 @hookimpl

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from sslbench_plugins.blocks.studies.correlation import pearson
-from sslbench_plugins.simulators.scientific_image_analyzer.channel_source import ChannelSource, Versions
-from sslbench_plugins.simulators.scientific_image_analyzer.normalised_channels import Channels
+from sslbench_plugins.simulators.scientific_image_analyzer.channels import Channels, ChannelSource, Versions
 from sslbench_plugins.simulators.scientific_image_analyzer.vegetation_index import IndexRow, index_row
 
 CONSTANT = "a constant channel has no correlation"

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from sslbench_plugins.blocks.studies.correlation import pearson
-from sslbench_plugins.simulators.scientific_image_analyzer.normalised_channels import Channels
+from sslbench_plugins.simulators.scientific_image_analyzer.channels import Channels
 
 VEGETATION = 0.3
 """NDVI above which a pixel counts as vegetation"""
