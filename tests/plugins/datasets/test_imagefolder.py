@@ -332,9 +332,9 @@ def test_a_link_that_leads_nowhere_is_an_image_that_cannot_be_read(folder):
     with pytest.raises(UserError, match=r"gone\.png"):
         build(folder).split("train")
     data = build(folder, on_error="skip")
-    found = [data.split(name) for name in ("train", "test")]
-    assert sum(map(len, found)) == 20
-    assert sum(split.skipped for split in found) == 1
+    splits = [data.split(name) for name in ("train", "test")]
+    assert sum(map(len, splits)) == 20
+    assert sum(split.skipped for split in splits) == 1
     assert len(SPEC.fingerprint(SPEC.params(root=str(folder)))) == 16
 
 
@@ -343,10 +343,10 @@ def test_a_link_up_to_the_root_brings_no_images_of_other_classes(folder):
     assert sum(len(build(folder).split(name)) for name in ("train", "test")) == 20
 
 
-@pytest.mark.parametrize("place", [".", "cat", "cat/more"])
-def test_a_folder_that_cannot_be_read_is_an_error_and_nothing_is_left_out(folder, monkeypatch, place):
+@pytest.mark.parametrize("below", [".", "cat", "cat/more"])
+def test_a_folder_that_cannot_be_read_is_an_error_and_nothing_is_left_out(folder, monkeypatch, below):
     picture(folder / "cat" / "more" / "a.png")
-    closed = str((folder / place).resolve())
+    closed = str((folder / below).resolve())
     scan, listed = os.scandir, os.listdir
 
     def refused(original):

@@ -89,8 +89,8 @@ def test_what_is_provided_is_what_lies_there(tmp_path):
     for name, options in (("a", {"depth": False}), ("b", {"masks": False}), ("c", {})):
         for number in range(3):
             scene(tmp_path / name, str(number), **options)
-    found = {name: SPEC.provided(SPEC.params(root=str(tmp_path / name))) for name in "abc"}
-    assert found == {"a": {"mask"}, "b": {"depth"}, "c": {"mask", "depth"}}
+    provided = {name: SPEC.provided(SPEC.params(root=str(tmp_path / name))) for name in "abc"}
+    assert provided == {"a": {"mask"}, "b": {"depth"}, "c": {"mask", "depth"}}
     assert set(build(tmp_path / "b").split("train").maps) == {"depth"}
 
 
@@ -145,8 +145,8 @@ def test_masks_of_any_one_channel_mode_hold_numbers_of_classes(root, mode):
     else:
         edit(root, "masks/0.png", values.astype(np.uint16) if mode == "I;16" else values)
     split = build(root, test_share=0.05).split("train")
-    place = next(n for n, path in enumerate(split.paths) if path.endswith("/0.png"))
-    mask = split.maps["mask"][torch.tensor([place])][0]
+    index = next(n for n, path in enumerate(split.paths) if path.endswith("/0.png"))
+    mask = split.maps["mask"][torch.tensor([index])][0]
     assert mask[:, :8].unique().tolist() == [0]
     assert mask[:, 8:].unique().tolist() == [1]
 
@@ -187,8 +187,8 @@ def test_depth_of_8_and_16_bits_and_floats(root):
     save(root / "depth/2.tif", floats)
     split = build(root, size=20, test_share=0.05).split("train")
     for name, width, values, white in (("0", 20, eight, 255), ("1", 21, sixteen, 65535), ("2", 22, floats, 1)):
-        place = next(n for n, path in enumerate(split.paths) if path.endswith(f"/{name}.png"))
-        depth = split.maps["depth"][torch.tensor([place])][0]
+        index = next(n for n, path in enumerate(split.paths) if path.endswith(f"/{name}.png"))
+        depth = split.maps["depth"][torch.tensor([index])][0]
         left = (30 - width) / 2
         columns = ((torch.arange(20) + 0.5) * width / 20 + left).floor().long()
         expected = torch.from_numpy(values[10].astype(np.float32))[columns] / white
@@ -202,9 +202,9 @@ def test_zero_of_whole_numbers_is_not_measured_and_zero_of_floats_is_near(root):
     (root / "depth/1.png").unlink()
     save(root / "depth/1.tif", np.zeros((21, 30), dtype=np.float32))
     split = build(root, test_share=0.05).split("train")
-    found = {path.rpartition("/")[2]: split.maps["depth"][torch.tensor([n])] for n, path in enumerate(split.paths)}
-    assert found["0.png"].isnan().all()
-    assert (found["1.png"] == 0).all()
+    depths = {path.rpartition("/")[2]: split.maps["depth"][torch.tensor([n])] for n, path in enumerate(split.paths)}
+    assert depths["0.png"].isnan().all()
+    assert (depths["1.png"] == 0).all()
 
 
 def test_an_image_that_lies_on_its_side_fits_its_upright_map(tmp_path):

@@ -16,8 +16,8 @@ def build(**given):
 
 @pytest.fixture
 def folder(tmp_path):
-    for number, place in enumerate(("a.png", "b/c.jpg", "b/d/e.PNG", "f.bmp", "g.png")):
-        path = tmp_path / "root" / place
+    for number, name in enumerate(("a.png", "b/c.jpg", "b/d/e.PNG", "f.bmp", "g.png")):
+        path = tmp_path / "root" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.new("RGB", (10 + number, 8), (number, 0, 0)).save(path)
     (tmp_path / "root/notes.txt").write_text("")

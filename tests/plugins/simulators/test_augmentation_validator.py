@@ -39,8 +39,8 @@ def plain(seed):
     dx = ndimage.gaussian_filter(rng.randn(64, 64), 4) * 30
     dy = ndimage.gaussian_filter(rng.randn(64, 64), 4) * 30
     x, y = np.meshgrid(np.arange(64), np.arange(64))
-    places = np.array([np.clip(y + dy, 0, 63), np.clip(x + dx, 0, 63)])
-    views["elastic"] = ndimage.map_coordinates(image, places, order=1)
+    positions = np.array([np.clip(y + dy, 0, 63), np.clip(x + dx, 0, 63)])
+    views["elastic"] = ndimage.map_coordinates(image, positions, order=1)
     views["brightness"] = np.clip(image * 1.2, 0, 255)
     views["noise"] = np.clip(image + rng.randn(64, 64) * 0.05 * 255, 0, 255)
     return image, views

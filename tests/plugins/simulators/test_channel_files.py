@@ -17,9 +17,9 @@ def saved(tmp_path, array, name="image.npy"):
 
 def test_integers_become_floats(tmp_path):
     array = np.arange(24, dtype=np.uint16).reshape(2, 3, 4)
-    found = read_channels(saved(tmp_path, array), "image")
-    assert found.dtype == np.float64
-    assert (found == array).all()
+    channels = read_channels(saved(tmp_path, array), "image")
+    assert channels.dtype == np.float64
+    assert (channels == array).all()
 
 
 @pytest.mark.parametrize(

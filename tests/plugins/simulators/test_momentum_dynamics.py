@@ -51,12 +51,12 @@ def test_the_steps_are_the_definition(seed):
     for start, value in (("as written", 1.0), ("copied", 0.0)):
         for m in (0.9, 0.99, 0.999, 0.9999):
             expected = plain(seed, m, value, steps)
-            found = [row for row in tables["steps"] if (row["start"], row["momentum"]) == (start, m)]
-            assert [row["step"] for row in found] == list(range(1, steps + 1))
+            rows = [row for row in tables["steps"] if (row["start"], row["momentum"]) == (start, m)]
+            assert [row["step"] for row in rows] == list(range(1, steps + 1))
             (compared,) = [r for r in tables["comparison"] if (r["start"], r["momentum"]) == (start, m)]
             for name in expected[0]:
                 values = [row[name] for row in expected]
-                assert [row[name] for row in found] == pytest.approx(values, rel=1e-9, abs=1e-13), (start, m, name)
+                assert [row[name] for row in rows] == pytest.approx(values, rel=1e-9, abs=1e-13), (start, m, name)
                 assert compared[f"mean_{name}"] == pytest.approx(np.mean(values))
                 assert compared[f"final_{name}"] == pytest.approx(values[-1])
 

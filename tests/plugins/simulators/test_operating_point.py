@@ -22,11 +22,11 @@ def test_shares_are_counted_one_score_at_a_time_with_ties():
     rng = np.random.RandomState(0)
     scores, positive = rng.randint(0, 10, 60) / 10, rng.rand(60) < 0.3
     thresholds = np.linspace(0, 1, 21)
-    for found, sensitivity, specificity in zip(
+    for threshold, sensitivity, specificity in zip(
         thresholds, *sensitivity_and_specificity(scores, positive, thresholds), strict=True
     ):
-        assert sensitivity == np.mean([score >= found for score in scores[positive]])
-        assert specificity == np.mean([score < found for score in scores[~positive]])
+        assert sensitivity == np.mean([score >= threshold for score in scores[positive]])
+        assert specificity == np.mean([score < threshold for score in scores[~positive]])
 
 
 def test_the_literal_reading_is_always_the_threshold_zero():

@@ -29,10 +29,10 @@ def test_every_position_of_a_crop_occurs():
 
 
 def test_each_image_of_a_batch_is_cropped_itself():
-    found = crop(BATCH, RandomState(4), 5)
-    assert found.shape == BATCH.shape
+    crops = crop(BATCH, RandomState(4), 5)
+    assert crops.shape == BATCH.shape
     again = [crop(np.repeat(BATCH[i : i + 1], 5, axis=0), RandomState(4), 5)[i] for i in range(5)]
-    assert np.abs(found - np.stack(again)).max() < 1e-9
+    assert np.abs(crops - np.stack(again)).max() < 1e-9
 
 
 def test_the_other_views_by_their_definition():
@@ -51,10 +51,10 @@ def test_the_other_views_by_their_definition():
 @pytest.mark.parametrize("name", VIEWS)
 def test_views_do_not_change_their_input_and_stay_in_range(name):
     before = BATCH.copy()
-    found = VIEWS[name](BATCH, RandomState(0), 5)
+    views = VIEWS[name](BATCH, RandomState(0), 5)
     assert (before == BATCH).all()
-    assert found.min() >= 0
-    assert found.max() <= 255 + 1e-9
+    assert views.min() >= 0
+    assert views.max() <= 255 + 1e-9
 
 
 @pytest.mark.parametrize(("inputs", "outputs"), [(48, 64), (6, 8), (1, 2), (8, 8)])

@@ -10,16 +10,16 @@ VARIANCE = np.array([100.0, 1.0, 0.5])
 
 
 def test_each_score_by_hand():
-    found = scores(LAG, VARIANCE)
-    assert list(found) == list(SCORES)
+    results = scores(LAG, VARIANCE)
+    assert list(results) == list(SCORES)
     lag, variance = [0, 1 / 9, 1], [1, 0.5 / 99.5, 0]
-    assert found["scaled sum"][0] == pytest.approx([a + b for a, b in zip(lag, variance, strict=True)])
-    assert found["scaled product"][0] == pytest.approx([a * b for a, b in zip(lag, variance, strict=True)])
-    assert found["plain product"][0] == [100, 2, 5]
+    assert results["scaled sum"][0] == pytest.approx([a + b for a, b in zip(lag, variance, strict=True)])
+    assert results["scaled product"][0] == pytest.approx([a * b for a, b in zip(lag, variance, strict=True)])
+    assert results["plain product"][0] == [100, 2, 5]
     x, y = np.log(2) / np.log(10), np.log(2) / np.log(200)
     # The line between the ends runs from (0, 1) to (1, 0).
-    assert found["knee"][0] == pytest.approx([0, -abs(x + y - 1) / np.sqrt(2), 0])
-    assert {name: winners(values) for name, (values, _) in found.items()} == {
+    assert results["knee"][0] == pytest.approx([0, -abs(x + y - 1) / np.sqrt(2), 0])
+    assert {name: winners(values) for name, (values, _) in results.items()} == {
         "scaled sum": [1],
         "scaled product": [0, 2],
         "plain product": [1],
@@ -43,10 +43,10 @@ def test_no_candidate_wins_what_is_undefined():
     ],
 )
 def test_what_is_undefined_has_a_reason(first, second, undefined):
-    found = scores(np.array(first), np.array(second))
-    without = {name for name, (values, _) in found.items() if None in values}
+    results = scores(np.array(first), np.array(second))
+    without = {name for name, (values, _) in results.items() if None in values}
     assert without == set(undefined)
-    assert {name for name, (_, reason) in found.items() if reason} == without
+    assert {name for name, (_, reason) in results.items() if reason} == without
 
 
 def test_scaling():

@@ -20,7 +20,7 @@ def splitmix(state):
 
 def test_the_published_generator_with_seed_zero():
     # The first outputs for seed 0, as in the reference implementation's tests.
-    states = [(place * 0x9E3779B97F4A7C15) & (2**64 - 1) for place in range(3)]
+    states = [(index * 0x9E3779B97F4A7C15) & (2**64 - 1) for index in range(3)]
     assert [splitmix(state) for state in states] == [0xE220A8397B1DCDAF, 0x6E789E6AA1B965F4, 0x06C45D188009454F]
 
 

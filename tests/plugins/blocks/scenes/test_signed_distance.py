@@ -36,7 +36,7 @@ INSIDE = {
     "triangle": lambda x, y: within([corner(270 + 120 * n) for n in range(3)], x, y),
     "cross": lambda x, y: within(CROSS, x, y),
     "star": lambda x, y: within(STAR, x, y),
-    "pill": lambda x, y: min(math.dist((x, y), (place, 0)) for place in (min(max(x, -0.6), 0.6),)) < 0.4,
+    "pill": lambda x, y: min(math.dist((x, y), (along, 0)) for along in (min(max(x, -0.6), 0.6),)) < 0.4,
     "half-disc": lambda x, y: math.dist((x, y), (0, 0.4 * R)) < R and y < 0.4 * R,
     "crescent": lambda x, y: math.hypot(x, y) < 1 and math.dist((x, y), (0.5, 0)) > 0.75,
     "arc": lambda x, y: 0.56 < math.hypot(x, y) < 1 and not (x > 0 and abs(y) < 0.35),
@@ -77,8 +77,8 @@ def test_it_is_a_distance_near_the_outline(name):
     distance = FIGURES[name][0](u.double(), v.double())[0]
     step = 2.6 / (GRID - 1)
     across = torch.stack(torch.gradient(distance, spacing=step)).square().sum(dim=0).sqrt()
-    near = distance.abs() < 0.05
-    assert ((across[near] - 1).abs() < 0.02).float().mean() > 0.8
+    at_edge = distance.abs() < 0.05
+    assert ((across[at_edge] - 1).abs() < 0.02).float().mean() > 0.8
     # Nowhere does it change faster.
     for axis in (0, 1):
         assert distance.diff(dim=axis).abs().max() < step * (1 + 1e-4)

@@ -39,15 +39,15 @@ def test_a_texture_is_what_its_plain_formula_says(name):
     generator = torch.Generator().manual_seed(0)
     p, q = (torch.rand(2, 9, 9, generator=generator) * 20 - 10 for _ in range(2))
     lattice = torch.rand(2, LATTICE, LATTICE, generator=generator)
-    found = TEXTURES[name](p, q, torch.full((2, 1, 1), SHARP), lattice)
+    values = TEXTURES[name](p, q, torch.full((2, 1, 1), SHARP), lattice)
     for image in range(2):
         expected = [
             [PLAIN[name](p[image, r, c].item(), q[image, r, c].item(), lattice[image].tolist()) for c in range(9)]
             for r in range(9)
         ]
         # Points that lie on an edge are neither.
-        sure = (found[image] - found[image].round()).abs() < 1e-6 if name in ("stripes", "checks", "dots") else ...
-        assert torch.allclose(found[image][sure], torch.tensor(expected)[sure], atol=1e-5)
+        sure = (values[image] - values[image].round()).abs() < 1e-6 if name in ("stripes", "checks", "dots") else ...
+        assert torch.allclose(values[image][sure], torch.tensor(expected)[sure], atol=1e-5)
         if sure is not ...:
             assert sure.float().mean() > 0.9
 
@@ -58,6 +58,6 @@ def test_it_stays_within_its_range(name, edge):
     generator = torch.Generator().manual_seed(1)
     p, q = (torch.rand(4, 30, 30, generator=generator) * 20 for _ in range(2))
     lattice = torch.rand(4, LATTICE, LATTICE, generator=generator)
-    found = TEXTURES[name](p, q, torch.full((4, 1, 1), edge), lattice)
-    assert found.min() >= 0
-    assert found.max() <= 1 + 1e-6
+    values = TEXTURES[name](p, q, torch.full((4, 1, 1), edge), lattice)
+    assert values.min() >= 0
+    assert values.max() <= 1 + 1e-6

@@ -43,13 +43,13 @@ def test_shapes_must_be_equal_and_not_empty(one, other):
 def test_rows_are_correlated_one_by_one(left, right):
     rng = np.random.RandomState(3)
     one, other = rng.rand(left, 20), rng.rand(right, 20)
-    found = pearson_rows(one, other)
+    values = pearson_rows(one, other)
     rows = max(left, right)
     plain = [np.corrcoef(one[i % left], other[i % right])[0, 1] for i in range(rows)]
-    assert found == pytest.approx(plain, abs=1e-13)
+    assert values == pytest.approx(plain, abs=1e-13)
 
 
 def test_a_constant_row_is_nan_alone():
     one = np.array([[1.0, 2.0, 3.0], [7.0, 7.0, 7.0]])
-    found = pearson_rows(one, np.array([[3.0, 5.0, 9.0]]))
-    assert np.isfinite(found).tolist() == [True, False]
+    values = pearson_rows(one, np.array([[3.0, 5.0, 9.0]]))
+    assert np.isfinite(values).tolist() == [True, False]

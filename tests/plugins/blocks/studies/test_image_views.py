@@ -14,10 +14,10 @@ def test_an_image_is_cropped_and_resized(tmp_path):
     pixels = np.zeros((20, 40, 3), dtype=np.uint8)
     pixels[:, 10:30] = (10, 20, 30)
     Image.fromarray(pixels).save(tmp_path / "x.png")
-    found = read_image(str(tmp_path / "x.png"), 20, "image")
-    assert found.shape == (3, 20, 20)
-    assert found.dtype == np.float64
-    assert (found == np.array([10, 20, 30.0])[:, None, None]).all()
+    image = read_image(str(tmp_path / "x.png"), 20, "image")
+    assert image.shape == (3, 20, 20)
+    assert image.dtype == np.float64
+    assert (image == np.array([10, 20, 30.0])[:, None, None]).all()
 
 
 def test_a_tilde_is_the_home(tmp_path, monkeypatch):
@@ -36,11 +36,11 @@ def test_what_is_no_image_is_named(tmp_path):
 
 def test_a_registered_augmentation_is_applied_as_training_does():
     images = RandomState(0).uniform(0, 255, (3, 3, 16, 16))
-    found = registered_view("simclr", "augmentations")(images, RandomState(5))
+    views = registered_view("simclr", "augmentations")(images, RandomState(5))
     generator = torch.Generator().manual_seed(int(RandomState(5).randint(2**31 - 1)))
     view = build_plugin("augmentation", "simclr").view(0, "global", 16)
     plain = view(torch.from_numpy(images.round().astype(np.uint8)), generator)
-    assert np.abs(found - 255 * plain.double().numpy()).max() < 1e-9
+    assert np.abs(views - 255 * plain.double().numpy()).max() < 1e-9
 
 
 def test_nothing_done_is_nothing_changed():

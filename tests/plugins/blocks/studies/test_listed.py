@@ -6,7 +6,7 @@ from sslbench_plugins.blocks.studies.listed import not_empty, separated
 
 
 @pytest.mark.parametrize(
-    ("given", "found"),
+    ("given", "values"),
     [
         ("a+b", ["a", "b"]),
         (" a + b ", ["a", "b"]),
@@ -18,8 +18,8 @@ from sslbench_plugins.blocks.studies.listed import not_empty, separated
         (("a",), ("a",)),
     ],
 )
-def test_several_values_in_one(given, found):
-    assert separated(given) == found
+def test_several_values_in_one(given, values):
+    assert separated(given) == values
 
 
 def test_an_empty_one():
