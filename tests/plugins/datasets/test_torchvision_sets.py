@@ -99,11 +99,11 @@ def test_images_and_labels_are_those_of_the_files(name, tmp_path, monkeypatch):
     assert len(data.classes) == 10
     assert data.image_size == SIDE[name]
     for split in SPLITS:
-        images = data.split(split)
+        part = data.split(split)
         channels = () if name == "fashion-mnist" else (3,)
         expected = torch.from_numpy(pixels(split, (*channels, SIDE[name], SIDE[name])))
-        assert torch.equal(images.images, expected if channels else expected[:, None].expand(-1, 3, -1, -1))
-        assert images.labels.tolist() == labels(split)
+        assert torch.equal(part.images, expected if channels else expected[:, None].expand(-1, 3, -1, -1))
+        assert part.labels.tolist() == labels(split)
     assert problems(REGISTRY.get("dataset", name), root=str(tmp_path)) == []
 
 
