@@ -75,7 +75,8 @@ def changed(row: SpeedRow, change: Mapping[str, Any], registry: Registry, preset
             choices.pop(axis, None)
         elif axis not in choices:
             return None
-    row = replace(row, **{axis: choices.get(axis) for axis in SPEED_AXES}, **values)
+    values |= {axis: choices.get(axis) for axis in SPEED_AXES}
+    row = replace(row, **values)
     return None if why_not_timed(row.method, row.backbone) else row
 
 

@@ -1,4 +1,4 @@
-"""What the record of a speed row says beside its status: times, memory, arithmetic, ratios; typed here, JSON on disk."""
+"""What the record of a speed row says of it: times, memory, arithmetic, ratios. Typed here, JSON on disk."""
 
 from __future__ import annotations
 

@@ -48,18 +48,18 @@ class Naming:
     def request(self, row: TimedRow) -> str:
         """What was asked for, of a row that was not measured."""
         words = [self.plugin(row, kind) for kind in (*KINDS, "masking") if getattr(row.record, kind)]
-        words += [str(setting(row, name)) for name in varying(self.rows)]
+        words += [str(setting(row, name)) for name in varying(self.rows) if setting(row, name) is not None]
         return " ".join(words)
 
 
 def setting(row: TimedRow, name: str) -> Any:
-    """One of ``SETTINGS``."""
+    """One of ``SETTINGS``; None for a row whose facts are damaged."""
     return getattr(row.facts, name)
 
 
 def varying(rows: Sequence[TimedRow]) -> list[str]:
     """The settings in which rows differ."""
-    return [name for name in SETTINGS if len({setting(row, name) for row in rows}) > 1]
+    return [name for name in SETTINGS if len({setting(row, name) for row in rows} - {None}) > 1]
 
 
 def masked_patches(row: TimedRow) -> str:

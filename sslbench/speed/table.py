@@ -131,8 +131,11 @@ class SpeedTable:
         by_cell = {row.record.cell: row for row in self.rows}
         among = [one for row, ratio in self.compared for one in (row, by_cell.get(ratio.cell, row))]
         columns = [
-            Column("row", [broken(self.naming.row(row, among), longest) for row, _ in self.compared]),
-            Column("against", [" =\n".join(broken(name, narrow) for name in ratio.baselines) for ratio in ratios]),
+            Column("row", [broken(self.naming.row(row, among), longest, at_hyphens=True) for row, _ in self.compared]),
+            Column(
+                "against",
+                [" =\n".join(broken(name, narrow, at_hyphens=True) for name in ratio.baselines) for ratio in ratios],
+            ),
             Column("times as fast (95%)", [with_interval(ratio) for ratio in ratios]),
             Column("noise %", [percent(ratio.noise_floor) for ratio in ratios], number=True),
             Column("FLOP bound", [two_decimals(ratio.flop_bound) for ratio in ratios], number=True),
@@ -184,7 +187,7 @@ def with_interval(ratio: Ratio) -> str:
 
 def published(ratio: Ratio, width: int) -> str:
     """What the literature has, in lines of at most ``width`` characters."""
-    lines = [broken(f"{source.ratio:g} ({source.words})", width) for source in ratio.published]
+    lines = [broken(f"{source.ratio:g} ({source.words})", width, at_hyphens=True) for source in ratio.published]
     return "\n".join(lines) or NOTHING
 
 

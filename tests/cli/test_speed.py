@@ -81,7 +81,7 @@ def test_a_baseline_of_ones_own(capsys):
 
 
 def test_several_changes_make_one_baseline(capsys):
-    code, out, _ = said(
+    code, out, _ = output_of(
         capsys,
         "speed",
         *TINY,

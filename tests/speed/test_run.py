@@ -267,7 +267,9 @@ def test_within_the_budget_all_have_their_turn():
 
 def test_a_method_without_training_is_skipped():
     outcome = measured(axes={"method": ["random-init"]})
-    assert [(record.status, record.reason) for record in outcome.records] == [("skipped", "random-init takes no training step")]
+    assert [(record.status, record.reason) for record in outcome.records] == [
+        ("skipped", "random-init takes no training step")
+    ]
     assert outcome.exit_code == 0
 
 
