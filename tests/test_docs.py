@@ -22,7 +22,7 @@ from sslbench.measure.flops import step_flops_per_image
 from sslbench.plan.expand import Overrides, resolve_suite
 from sslbench.plan.suite import RawSuite, Training, builtin_suites
 from sslbench.report.measured import SPEEDS
-from sslbench.speed.rows import plan_speed
+from sslbench.speed.plan import plan_speed
 from sslbench.speed.suite import SpeedSettings, read_speed_suite
 from sslbench.speed.table import LEGEND as SPEED_COLUMNS
 from sslbench.testing import pytest_plugin
