@@ -86,7 +86,7 @@ def wrapped(text: str, first: str = "", rest: str = "") -> str:
 
 
 def broken(text: str, width: int, at_hyphens: bool = False) -> str:
-    """In lines of at most ``width`` characters where blanks, or hyphens too, allow it; as it is where ``width`` is 0."""
+    """In lines of at most ``width`` characters where blanks (or hyphens) allow it; as it is where ``width`` is 0."""
     lines = textwrap.wrap(text, width, break_long_words=False, break_on_hyphens=at_hyphens) if width else [text]
     return "\n".join(lines)
 
