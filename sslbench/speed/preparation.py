@@ -40,7 +40,7 @@ class BenchSettings:
     """whether the user allowed fetching"""
 
     def clock(self) -> Clock:
-        """On a CPU without what other programs took of the stepping thread's time, where the system tells."""
+        """On a CPU without what other programs took of the stepping thread's time, where the system reports it."""
         return undisturbed_clock() if self.device.type == "cpu" else clock_for(self.device)
 
 
