@@ -78,7 +78,7 @@ def command(format_: str, **options: Any) -> int:
     from sslbench.speed.run import speed
 
     with Display() as display:
-        outcome = speed(request, display.hear)
+        outcome = speed(request, display.show)
     from sslbench.speed.table import render_speed
 
     click.echo(render_speed(outcome.records, format_, outcome.suite))

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Self
 
-from sslbench.store.json_parts import FLAG, NUMBER, READERS, TEXT, WHOLE, DamagedRecord, Part, by_name, each, optional
+from sslbench.store.json_parts import DamagedRecord, Part
 from sslbench.store.record import Record
 
 
@@ -131,20 +131,6 @@ class SpeedFacts(Part):
     """names of the baselines that this row is"""
     notes: Mapping[str, str] = field(default_factory=dict)
     """name of a baseline -> what the suite says of it"""
-
-
-READERS |= {
-    "float": NUMBER,
-    "bool": FLAG,
-    "tuple[str, ...]": each(TEXT),
-    "tuple[int, ...] | None": optional(each(WHOLE)),
-    "Mapping[str, str]": by_name(TEXT),
-    "tuple[PublishedRatio, ...]": each(PublishedRatio.from_json),
-    "tuple[Ratio, ...]": each(Ratio.from_json),
-    "EndToEndFacts | None": optional(EndToEndFacts.from_json),
-    "LargestBatch | None": optional(LargestBatch.from_json),
-    "CeilingFacts | None": optional(CeilingFacts.from_json),
-}
 
 
 @dataclass(frozen=True)

@@ -9,10 +9,10 @@ from typing import Any
 
 from sslbench.errors import UserError
 from sslbench.hooks.registry import Registry
+from sslbench.plan.axes import auto_augmentations, read_axis, recommended
 from sslbench.plan.cell import Choice
 from sslbench.plan.choose import look_up
-from sslbench.plan.expand import Overrides, auto_augmentations, read_axis, recommended
-from sslbench.plan.suite import RawSuite
+from sslbench.plan.suite import Overrides, RawSuite
 from sslbench.speed.baselines import Pair, impossible_changes, with_baselines
 from sslbench.speed.row import SpeedRow, why_not_timed
 from sslbench.speed.suite import SPEED_AXES, Part, SpeedFile

@@ -36,11 +36,6 @@ RATIO_LEGEND = (
 )
 
 
-def is_speed(record: Record) -> bool:
-    """Whether a record is one of a speed suite."""
-    return record.kind == "speed"
-
-
 def render_speed(records: Sequence[Record], fmt: str, suite: str) -> str:
     """The records as text, without a newline at the end; ``fmt``: ``table``, ``markdown``, ``csv`` or ``json``."""
     if fmt == "json":

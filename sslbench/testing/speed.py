@@ -9,7 +9,7 @@ from typing import Any
 
 from sslbench.measure.limits import Limit
 from sslbench.statistics.intervals import Interval, ratio_of_series
-from sslbench.store.json_parts import NUMBER, READERS, Part, anything, by_name
+from sslbench.store.json_parts import Part
 
 QUANTITIES = ("images_per_second", "step_ms_median", "speed_up")
 """What a limit may be set on."""
@@ -65,9 +65,6 @@ class Speed(Rate):
             "step_ms": [round(ms, 3) for ms in self.step_ms],
             "machine": dict(self.machine),
         }
-
-
-READERS |= {"float": NUMBER, "Mapping[str, Any]": by_name(anything)}
 
 
 @dataclass(frozen=True)

@@ -122,7 +122,8 @@ def test_what_is_stored_is_json_and_read_back_the_same():
 
 
 def test_a_stored_speed_that_is_damaged_is_named():
-    with pytest.raises(DamagedRecord, match="stored speed t: step_ms_median: damaged: 'fast'; allowed: a number"):
+    message = "stored speed t: damaged: step_ms_median is 'fast'; allowed: a finite number"
+    with pytest.raises(DamagedRecord, match=message):
         StoredSpeed.from_json({**speed().described(), "step_ms_median": "fast"}, "stored speed t")
 
 
