@@ -11,14 +11,14 @@ import torch
 
 from sslbench.measure.machine import torch_facts
 from sslbench.measure.undisturbed import UndisturbedClock, open_queue, stamp
-from sslbench.report.grid import Column, terminal
+from sslbench.report.text import Column, terminal
 
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 QUEUE = open_queue() if UndisturbedClock.works() else None
 REPEATS = 21
 REFERENCE_SECONDS = 0.01
-"""what the reference work is said to take where times are relative to it"""
-TOLD = pytest.StashKey[list[str]]()
+"""what the reference work counts as where times are relative to it"""
+LINES = pytest.StashKey[list[str]]()
 
 
 def pytest_addoption(parser):
@@ -31,7 +31,7 @@ def pytest_addoption(parser):
 
 
 def pytest_configure(config):
-    config.stash[TOLD] = []
+    config.stash[LINES] = []
 
 
 def seconds():
@@ -78,9 +78,9 @@ def reference():
 def pytest_collection_modifyitems(config, items):
     for item in items:
         marker = item.get_closest_marker("benchmark")
-        given = marker.kwargs if marker else {}
+        options = marker.kwargs if marker else {}
         timer = relative_timer() if config.getoption("relative") else seconds
-        item.add_marker(pytest.mark.benchmark(**{"timer": timer, **given}), append=False)
+        item.add_marker(pytest.mark.benchmark(**{"timer": timer, **options}), append=False)
 
 
 @pytest.fixture(autouse=True)
@@ -94,9 +94,9 @@ def one_thread(request):
 
 
 @pytest.fixture
-def tell(request):
-    """Say a line at the end of the run."""
-    return request.config.stash[TOLD].append
+def report_line(request):
+    """Call it with a line that is printed at the end of the run."""
+    return request.config.stash[LINES].append
 
 
 @pytest.fixture(scope="session")
@@ -148,12 +148,12 @@ def pytest_terminal_summary(terminalreporter, config):
         names = ("group", "benchmark", "peer", "times as fast", "of its memory")
         columns = [Column(name, [row[at] for row in rows], number=at > 2) for at, name in enumerate(names)]
         terminalreporter.write_line(terminal(columns, gap=2, broken_headers=False))
-    for line in config.stash[TOLD]:
+    for line in config.stash[LINES]:
         terminalreporter.write_line(line)
 
 
 def beside_peers(group, benches):
-    """A row for each benchmark against each peer of its group, or that it was timed in turn with."""
+    """A row for each benchmark and each peer of its group, or that it was timed in turn with."""
     for bench in benches:
         if "beside" in bench.extra_info:
             peer, theirs = bench.extra_info["beside"]
@@ -165,10 +165,10 @@ def beside_peers(group, benches):
                 share = bench.extra_info.get("views", 1) / peer.extra_info.get("views", 1)
                 ratio = peer.stats.median / bench.stats.median * share
                 memory = [b.extra_info.get("peak_bytes") for b in (bench, peer)]
-                told = f"{memory[0] / memory[1]:.3f}" if all(memory) else ""
-                yield group, bench.name.removeprefix("test_"), peer.extra_info["peer"], f"{ratio:.2f}", told
+                share_of_memory = f"{memory[0] / memory[1]:.3f}" if all(memory) else ""
+                yield group, bench.name.removeprefix("test_"), peer.extra_info["peer"], f"{ratio:.2f}", share_of_memory
 
 
 def named(against):
-    """A benchmark may be held against several peers."""
+    """A benchmark may be compared with several peers."""
     return [against] if isinstance(against, str) else against or []

@@ -21,7 +21,7 @@ PHOTOGRAPHS = 64
 
 
 def measured(benchmark, count, work):
-    """Run ``work`` on ``count`` images a round; the rate over all rounds goes to the benchmark's extra figures."""
+    """Run ``work`` on ``count`` images a round; the median rate goes to the benchmark's extra numbers."""
     spent = []
 
     def once():
@@ -61,9 +61,9 @@ def photographs():
 @pytest.mark.parametrize("way", ["resident", "mapped", "streaming"])
 def test_a_batch_of_photographs(benchmark, way, size, photographs, tmp_path, monkeypatch):
     monkeypatch.setenv("SSLBENCH_CACHE", str(tmp_path))
-    names = [str(place) for place in range(PHOTOGRAPHS)]
+    names = [str(number) for number in range(PHOTOGRAPHS)]
     images = read(Encoded(photographs, names, size, "benchmark"), ReadingParams(reading=way), ["key"]).images
     indices = torch.randperm(PHOTOGRAPHS)
-    take = images.index_select if way == "resident" else lambda dim, places: images[places]
+    take = images.index_select if way == "resident" else lambda dim, indices: images[indices]
     benchmark.group = f"photographs {size} px"
     measured(benchmark, PHOTOGRAPHS, lambda: take(0, indices))

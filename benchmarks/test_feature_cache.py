@@ -12,7 +12,7 @@ TRAIN, TEST, WIDTH = 50_000, 10_000, 512
 
 
 @pytest.fixture(scope="module")
-def found():
+def extraction():
     """Features of CIFAR-10 as a ResNet-18 gives them: 123 MB."""
     generator = torch.Generator().manual_seed(0)
 
@@ -23,34 +23,34 @@ def found():
 
 
 @pytest.mark.benchmark(group="feature cache, save 60,000 x 512")
-def test_save(benchmark, found, tmp_path):
+def test_save(benchmark, extraction, tmp_path):
     benchmark.extra_info["against"] = "torch.save"
-    benchmark.pedantic(save_extraction, args=(tmp_path / "features", found), rounds=3, warmup_rounds=1)
+    benchmark.pedantic(save_extraction, args=(tmp_path / "features", extraction), rounds=3, warmup_rounds=1)
 
 
 @pytest.mark.benchmark(group="feature cache, save 60,000 x 512")
-def test_save_by_torch(benchmark, found, tmp_path):
+def test_save_by_torch(benchmark, extraction, tmp_path):
     """Neither atomic nor safe to read."""
     benchmark.extra_info["peer"] = "torch.save"
-    benchmark.pedantic(torch.save, args=(plain(found), tmp_path / "features"), rounds=3, warmup_rounds=1)
+    benchmark.pedantic(torch.save, args=(plain(extraction), tmp_path / "features"), rounds=3, warmup_rounds=1)
 
 
 @pytest.mark.benchmark(group="feature cache, load 60,000 x 512")
-def test_load(benchmark, found, tmp_path, device):
-    save_extraction(tmp_path / "features", found)
+def test_load(benchmark, extraction, tmp_path, device):
+    save_extraction(tmp_path / "features", extraction)
 
     def load():
-        """Every number is looked at: a file that is mapped is not read before."""
+        """The sum reads every number: a file that is mapped is not read before."""
         return load_extraction(tmp_path / "features", device).train.features.sum()
 
     benchmark.extra_info["against"] = "torch.load"
     total = benchmark.pedantic(load, rounds=5, warmup_rounds=1)
-    assert torch.allclose(total.cpu(), found.train.features.sum())
+    assert torch.allclose(total.cpu(), extraction.train.features.sum())
 
 
 @pytest.mark.benchmark(group="feature cache, load 60,000 x 512")
-def test_load_by_torch(benchmark, found, tmp_path, device):
-    torch.save(plain(found), tmp_path / "features")
+def test_load_by_torch(benchmark, extraction, tmp_path, device):
+    torch.save(plain(extraction), tmp_path / "features")
 
     def load():
         return torch.load(tmp_path / "features", map_location=device)["train"][0].sum()
@@ -59,5 +59,8 @@ def test_load_by_torch(benchmark, found, tmp_path, device):
     benchmark.pedantic(load, rounds=5, warmup_rounds=1)
 
 
-def plain(found):
-    return {"train": (found.train.features, found.train.labels), "test": (found.test.features, found.test.labels)}
+def plain(extraction):
+    return {
+        "train": (extraction.train.features, extraction.train.labels),
+        "test": (extraction.test.features, extraction.test.labels),
+    }

@@ -1,4 +1,4 @@
-"""The gate of ``--sslbench-fail-on`` on this machine: what it catches, and what it cries about for nothing."""
+"""The gate of ``--sslbench-fail-on`` on this machine: how often it turns red with a slowdown, and how often without."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from sslbench.measure.limits import Limit
-from sslbench.testing.speed import judge
-from sslbench.testing.stopwatch import Given, measure_speed
+from sslbench.testing.speed import check_limits
+from sslbench.testing.stopwatch import StepUnderTest, measure_speed
 
 PRODUCTS, SIDE = 20, 224
 """Matrix products of a step, about 4 ms: one more is 5% more work."""
@@ -26,18 +26,19 @@ def work(products):
 
 
 @pytest.mark.parametrize(("products", "what"), [(PRODUCTS + 1, "5% more work"), (PRODUCTS, "the same step")])
-def test_the_gate(request, tell, products, what):
+def test_the_gate(request, report_line, products, what):
     tries = request.config.getoption("gate_tries")
     speeds, red = [], 0
     for number in range(tries):
-        given, baseline = Given(work(products), 1), Given(work(PRODUCTS), 1)
-        speed = measure_speed(given, baseline, name=str(number), device="cpu", seconds=20.0, precision=0.01)
-        red += bool(judge(speed, None, [LIMIT])[0])
+        candidate, baseline = StepUnderTest(work(products), 1), StepUnderTest(work(PRODUCTS), 1)
+        speed = measure_speed(candidate, baseline, name=str(number), device="cpu", seconds=20.0, precision=0.01)
+        crossed, _ = check_limits(speed, None, [LIMIT])
+        red += bool(crossed)
         speeds.append(speed)
     slower = sorted(100 / speed.speed_up - 100 for speed in speeds)
     contended = sum(bool(speed.contended) for speed in speeds)
-    tell(
+    report_line(
         f"gate at {LIMIT}, {what}: red {red} of {tries} (measured {slower[0]:+.1f} to {slower[-1]:+.1f}%,"
-        f" {speeds[0].baseline['step_ms_median']:.1f} ms a step, cores wanted by others in {contended})"
+        f" {speeds[0].baseline.step_ms_median:.1f} ms a step, cores wanted by others in {contended})"
     )
     assert red == (tries if products > PRODUCTS else 0)

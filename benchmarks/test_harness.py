@@ -17,7 +17,8 @@ from sslbench.measure.comparison import compare_steps
 from sslbench.measure.timing import Arm
 from sslbench.measure.undisturbed import undisturbed_clock
 from sslbench.train.data import Splits
-from sslbench.train.trainer import LoopSettings
+from sslbench.train.task import LoopSettings, TrainingTask
+from sslbench.train.trainer import Trainer
 
 REGISTRY = Registry()
 BATCH, SIZE, STEPS = 4, 8, 32
@@ -36,15 +37,13 @@ def training(width):
     images = torch.randint(0, 256, (BATCH * STEPS, 3, SIZE, SIZE), generator=generator, dtype=torch.uint8)
     split = Split(images)
     augmentation = REGISTRY.get("augmentation", "none")
-    return Trainer(
-        method,
-        params,
-        Splits(split, split, 0, SIZE, (0.5,) * 3, (0.25,) * 3),
-        augmentation.build(augmentation.params(), BuildContext()),
-        None,
-        None,
-        LoopSettings(epochs=1, batch_size=BATCH, seed=0, device=torch.device("cpu")),
+    task = TrainingTask(
+        method=method,
+        params=params,
+        data=Splits(split, split, 0, SIZE, (0.5,) * 3, (0.25,) * 3),
+        augmentation=augmentation.build(augmentation.params(), BuildContext()),
     )
+    return Trainer(task, LoopSettings(epochs=1, batch_size=BATCH, seed=0, device=torch.device("cpu")))
 
 
 def harness(run):
@@ -59,7 +58,7 @@ def harness(run):
 
 def bare(run):
     """One epoch without anything that is not the training itself."""
-    images, method, optimizer, views = run.batches._images, run.method, run.optimizer, run.views
+    images, method, optimizer, views = run.batches._images, run.method, run.update.optimizer, run.views
     generator, progress = torch.Generator(), Progress(0, STEPS, 0, 1)
 
     def epoch():
@@ -74,16 +73,16 @@ def bare(run):
     return epoch
 
 
-def test_the_loop_costs_less_than_a_hundredth_of_a_step(tell):
+def test_the_loop_costs_less_than_a_hundredth_of_a_step(report_line):
     arms = []
     for make in (bare, harness):
         run = training(width=4)
         run.method.train()
         arms.append(Arm(make(run), BATCH * STEPS, list(run.method.parameters())))
-    found = compare_steps(*arms, rounds=12, warmup=2, clock=undisturbed_clock())
-    step_ms = found.a.median_ms / STEPS
-    added, least, most = (step_ms * (1 / ratio - 1) for ratio in (found.ratio, found.high, found.low))
-    tell(
+    comparison = compare_steps(*arms, rounds=12, warmup=2, clock=undisturbed_clock())
+    step_ms = comparison.a.median_ms / STEPS
+    added, least, most = (step_ms * (1 / ratio - 1) for ratio in (comparison.ratio, comparison.high, comparison.low))
+    report_line(
         f"harness: the loop adds {1000 * added:.0f} microseconds ({1000 * least:.0f} to {1000 * most:.0f}) to a step of"
         f" {step_ms:.1f} ms, {added / STEP_MS:.2%} of one of {STEP_MS:.0f} ms"
     )

@@ -8,7 +8,7 @@ import torch
 from sslbench import BuildContext, Progress
 from sslbench.hooks.registry import Registry
 from sslbench.train.step import TrainingStep
-from sslbench.train.trainer import LoopSettings
+from sslbench.train.task import LoopSettings, StepTask
 
 REGISTRY = Registry()
 BATCH, SIZE, RATIO = 32, 32, 0.75
@@ -32,8 +32,9 @@ def test_a_step(benchmark, name, device):
     context = {"classes": 10} if wanted.uses_labels else {}
     spec, params, method = build("method", name, backbone=backbone, image_size=SIZE, mask_ratio=ratio, **context)
     masking = build("masking", "random")[2] if ratio else None
-    schedule = LoopSettings(epochs=10, batch_size=BATCH, seed=0, device=device)
-    step = TrainingStep(method.train(), params, schedule, BATCH, 100, masking, ratio)
+    settings = LoopSettings(epochs=10, batch_size=BATCH, seed=0, device=device)
+    task = StepTask(method=method.train(), params=params, masking=masking, mask_ratio=ratio, labels=spec.uses_labels)
+    step = TrainingStep(task, settings, BATCH, 100)
     views = [torch.randn(BATCH, 3, view.size, view.size, device=device) for view in method.views]
     labels = torch.arange(BATCH, device=device) % 10 if spec.uses_labels else None
     benchmark.group = f"a step, {'small ViT' if tokens else 'ResNet-18'}, {SIZE} px, batch {BATCH}"

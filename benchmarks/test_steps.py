@@ -16,12 +16,12 @@ from torch import nn
 from sslbench import BuildContext, Progress
 from sslbench.hooks.registry import Registry
 from sslbench.train.step import TrainingStep
-from sslbench.train.trainer import LoopSettings
+from sslbench.train.task import LoopSettings, StepTask
 
 REGISTRY = Registry()
 BATCH, SIZE = 32, 32
 SGD = {"optimizer": "sgd", "lr": 0.06, "lr_batch": 0, "weight_decay": 5e-4, "decay_all": True, "warmup_epochs": 0}
-GIVEN = {
+PARAMS = {
     "simclr": {**SGD, "temperature": 0.5},
     "moco": {**SGD, "queue_size": 4096, "temperature": 0.1},
     "byol": {**SGD, "hidden_dim": 1024},
@@ -41,23 +41,27 @@ GIVEN = {
 
 def backbone_for(name):
     torch.manual_seed(0)
-    plugin, given = ("vit", {"size": "tiny", "patch_size": 4}) if name == "mae" else ("resnet18-cifar", {})
+    plugin, params = ("vit", {"size": "tiny", "patch_size": 4}) if name == "mae" else ("resnet18-cifar", {})
     spec = REGISTRY.get("backbone", plugin)
-    network = spec.build(spec.params(**given), BuildContext(image_size=SIZE))
+    network = spec.build(spec.params(**params), BuildContext(image_size=SIZE))
     return network if name == "mae" else network.to(memory_format=torch.channels_last)
 
 
 def ours(name, backbone, precision="fp32"):
     """The views, and one step of the loop on them: rates, masks, forward, backward, optimizer, moving averages."""
     spec = REGISTRY.get("method", name)
-    params = spec.params(**GIVEN[name])
+    params = spec.params(**PARAMS[name])
     ratio = 0.75 if "masking" in spec.uses else None
     method = spec.build(params, BuildContext(backbone=backbone, image_size=SIZE, mask_ratio=ratio))
     masking = REGISTRY.get("masking", "random")
-    schedule = LoopSettings(10, BATCH, 0, torch.device("cpu"), precision=precision)
-    step = TrainingStep(
-        method.train(), params, schedule, BATCH, 100, masking.build(masking.params(), BuildContext()), ratio
+    settings = LoopSettings(10, BATCH, 0, torch.device("cpu"), precision=precision)
+    task = StepTask(
+        method=method.train(),
+        params=params,
+        masking=masking.build(masking.params(), BuildContext()),
+        mask_ratio=ratio,
     )
+    step = TrainingStep(task, settings, BATCH, 100)
     generator = torch.Generator().manual_seed(1)
     views = [torch.randn(BATCH, 3, view.size, view.size, generator=generator) for view in method.views]
     return views, lambda: step(views, None, Progress(100, 1000, 1, 10))
@@ -75,8 +79,8 @@ class Lean:
         self.loss, self.modules, self.utils = loss, modules, utils
         self.backbone, self.views = backbone.train(), views
 
-    def step_of(self, parts, loss, following=()):
-        """A step: ``loss()`` of trained ``parts``, after each (network, follower) of ``following`` was averaged."""
+    def step_of(self, parts, loss, averaged=()):
+        """A step: ``loss()`` of trained ``parts``, after the EMA update of each (network, copy) in ``averaged``."""
         trained = [p for part in parts for p in part.parameters() if p.requires_grad]
         if parts[0] is self.backbone:
             optimizer = torch.optim.SGD(trained, lr=0.06, momentum=0.9, weight_decay=5e-4)
@@ -84,15 +88,15 @@ class Lean:
             optimizer = torch.optim.AdamW(trained, lr=1e-4, betas=(0.9, 0.95), weight_decay=0.05)
 
         def step():
-            for network, follower in following:
-                self.utils.update_momentum(network, follower, 0.99)
+            for network, ema_copy in averaged:
+                self.utils.update_momentum(network, ema_copy, 0.99)
             optimizer.zero_grad()
             loss().backward()
             optimizer.step()
 
         return step
 
-    def following(self, *networks):
+    def ema_copies(self, *networks):
         copies = [copy.deepcopy(network) for network in networks]
         for network in copies:
             self.utils.deactivate_requires_grad(network)
@@ -106,7 +110,7 @@ class Lean:
 
     def moco(self):
         head = self.modules.MoCoProjectionHead(512, 512, 128)
-        keys, key_head = self.following(self.backbone, head)
+        keys, key_head = self.ema_copies(self.backbone, head)
         criterion = self.loss.NTXentLoss(0.1, memory_bank_size=(4096, 128))
         first, second = self.views
 
@@ -117,13 +121,13 @@ class Lean:
 
     def byol(self):
         head, predict = self.modules.BYOLProjectionHead(512, 1024, 256), self.modules.BYOLPredictionHead(256, 1024, 256)
-        target, target_head = self.following(self.backbone, head)
+        target, target_head = self.ema_copies(self.backbone, head)
         criterion = self.loss.NegativeCosineSimilarity()
 
         def loss():
             predicted = [predict(head(self.backbone(view))) for view in self.views]
-            wanted = [target_head(target(view)).detach() for view in self.views]
-            return (criterion(predicted[0], wanted[1]) + criterion(predicted[1], wanted[0])) / 2
+            targets = [target_head(target(view)).detach() for view in self.views]
+            return (criterion(predicted[0], targets[1]) + criterion(predicted[1], targets[0])) / 2
 
         return self.step_of((self.backbone, head, predict), loss, [(self.backbone, target), (head, target_head)])
 
@@ -141,16 +145,16 @@ class Lean:
 
     def dino(self):
         head = self.modules.DINOProjectionHead(512, 2048, 256, 2048, batch_norm=True)
-        # A normed weight cannot be copied: another head takes its place.
+        # A normed weight cannot be copied: the teacher has a head of its own.
         teacher_head = self.modules.DINOProjectionHead(512, 2048, 256, 2048, batch_norm=True)
-        (teacher,) = self.following(self.backbone)
+        (teacher,) = self.ema_copies(self.backbone)
         self.utils.deactivate_requires_grad(teacher_head)
         criterion = self.loss.DINOLoss(2048, warmup_teacher_temp_epochs=0, teacher_temp=0.04)
 
         def loss():
             with torch.no_grad():
-                wanted = [teacher_head(teacher(view)) for view in self.views[:2]]
-            return criterion(wanted, [head(self.backbone(view)) for view in self.views], epoch=1)
+                targets = [teacher_head(teacher(view)) for view in self.views[:2]]
+            return criterion(targets, [head(self.backbone(view)) for view in self.views], epoch=1)
 
         return self.step_of((self.backbone, head), loss, [(self.backbone, teacher), (head, teacher_head)])
 
@@ -170,22 +174,22 @@ class Lean:
         images = self.views[0]
 
         def loss():
-            kept, hidden = utils.random_token_mask(size=(BATCH, length), mask_ratio=0.75)
+            kept, masked = utils.random_token_mask(size=(BATCH, length), mask_ratio=0.75)
             encoded = decoder.embed(encoder.encode(images=images, idx_keep=kept))
             tokens = utils.repeat_token(decoder.mask_token, (BATCH, length))
             tokens = utils.set_at_index(tokens, kept, encoded.type_as(tokens))
-            painted = decoder.predict(utils.get_at_index(decoder.decode(tokens), hidden))
-            return criterion(painted, utils.get_at_index(utils.patchify(images, 4), hidden - 1))
+            predicted = decoder.predict(utils.get_at_index(decoder.decode(tokens), masked))
+            return criterion(predicted, utils.get_at_index(utils.patchify(images, 4), masked - 1))
 
         return self.step_of((encoder, decoder), loss)
 
 
-@pytest.mark.parametrize("name", GIVEN)
+@pytest.mark.parametrize("name", PARAMS)
 def test_a_step(beside, name):
     backbone = backbone_for(name)
     views, step = ours(name, copy.deepcopy(backbone))
     with warnings.catch_warnings():
-        # torch would have weights normed in another way than lightly does.
+        # lightly norms weights in a way that torch deprecates.
         warnings.simplefilter("ignore", FutureWarning)
         theirs = getattr(Lean(backbone, views), name)()
     beside(f"step {name}", step, "lightly", theirs, rounds=5)

@@ -9,60 +9,59 @@ from typing import Any
 import pytest
 
 from sslbench.report.tables import render
-from sslbench.store.record import Record
+from sslbench.store.record import FeatureFacts, MetricValue, Record, TrainingFacts
 from sslbench.store.results import ResultsStore
 
 CELLS = 200
 
 
-def make_record(place: int) -> Record:
+def make_record(number: int) -> Record:
     """One cell of a suite with four methods, two evaluators and five backbones, over as many seeds as it takes."""
-    seed, rest = divmod(place, 40)
+    seed, rest = divmod(number, 40)
     backbone, rest = divmod(rest, 8)
     method, evaluator = divmod(rest, 2)
-    speed = {"images_per_second": 1000.0 + place, "step_ms_median": 30.0, "step_ms_iqr": 1.0, "seconds": 60.0}
-    metric = {"value": 0.5 + place / 1000, "unit": "", "higher_is_better": True, "std": None, "n": None, "reason": None}
-    data = {
-        "cell": f"c{place}",
-        "status": "done",
-        "reason": None,
-        "method": f"method-{method}",
-        "augmentation": "simclr",
-        "masking": None,
-        "mask_ratio": None,
-        "evaluator": f"evaluator-{evaluator}",
-        "dataset": "digits",
-        "backbone": f"backbone-{backbone}",
-        "seed": seed,
-        "params": {"method": {f"p{i}": i for i in range(20)}, "training": {"epochs": 20, "batch_size": 128}},
-        "metrics": {f"metric_{evaluator}": metric},
-        "pretraining": {"key": f"p{place // 2}", **speed},
-        "features": {"dim": 512, "images_per_second": 20_000.0},
-        "traceback": None,
-        "provenance": {"time": "2026-01-01T00:00:00+00:00", "distributions": {"sslbench": "0.1.0"}},
-    }
-    return Record.from_json(data)
+    return Record(
+        f"c{number}",
+        "done",
+        f"method-{method}",
+        seed,
+        augmentation="simclr",
+        evaluator=f"evaluator-{evaluator}",
+        dataset="digits",
+        backbone=f"backbone-{backbone}",
+        params={"method": {f"p{i}": i for i in range(20)}, "training": {"epochs": 20, "batch_size": 128}},
+        metrics={f"metric_{evaluator}": MetricValue(0.5 + number / 1000)},
+        pretraining=TrainingFacts(
+            key=f"p{number // 2}",
+            images_per_second=1000.0 + number,
+            step_ms_median=30.0,
+            step_ms_iqr=1.0,
+            seconds=60.0,
+        ),
+        features=FeatureFacts(dim=512, images_per_second=20_000.0),
+        provenance={"time": "2026-01-01T00:00:00+00:00", "distributions": {"sslbench": "0.1.0"}},
+    )
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     with ResultsStore.open_for_writing(tmp_path) as store:
-        for place in range(CELLS):
-            store.put(make_record(place), suite="quick", description=f"d{place}", inputs={"code": {}})
+        for number in range(CELLS):
+            store.put(make_record(number), suite="quick", description=f"d{number}", inputs={"code": {}})
     return tmp_path
 
 
 def test_put_one_record(benchmark: Any, tmp_path: Path) -> None:
     """One transaction that is on the disk when it returns."""
-    places = count()
+    numbers = count()
     with ResultsStore.open_for_writing(tmp_path) as store:
 
         def put() -> None:
-            place = next(places)
-            store.put(make_record(place), suite="quick", description=f"d{place}", inputs={"code": {}})
+            number = next(numbers)
+            store.put(make_record(number), suite="quick", description=f"d{number}", inputs={"code": {}})
 
         benchmark(put)
-        assert len(store.records()) == next(places)
+        assert len(store.records()) == next(numbers)
 
 
 def test_read_all_records(benchmark: Any, folder: Path) -> None:
@@ -78,12 +77,12 @@ def test_read_all_records(benchmark: Any, folder: Path) -> None:
 def test_plan_asks_for_every_cell(benchmark: Any, folder: Path) -> None:
     """What `sslbench plan` asks of the store for 200 cells."""
     with ResultsStore.open_for_reading(folder) as store:
-        found = benchmark(lambda: [store.find(f"d{place}") for place in range(CELLS)])
-    assert [len(answers) for answers in found] == [1] * CELLS
+        records = benchmark(lambda: [store.find(f"d{number}") for number in range(CELLS)])
+    assert [len(of_cell) for of_cell in records] == [1] * CELLS
 
 
 @pytest.mark.parametrize("fmt", ["table", "markdown", "csv", "json"])
 def test_render(benchmark: Any, fmt: str) -> None:
     """200 records to text, pandas imported already."""
-    records = [make_record(place) for place in range(CELLS)]
+    records = [make_record(number) for number in range(CELLS)]
     assert "method-3" in benchmark(render, records, fmt, "quick")

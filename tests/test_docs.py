@@ -24,7 +24,7 @@ from sslbench.plan.builtin import builtin_suites
 from sslbench.plan.expand import Overrides, resolve_suite
 from sslbench.plan.suite import RawSuite
 from sslbench.report.compare.measured import SPEEDS
-from sslbench.speed.rows import plan_speed
+from sslbench.speed.plan import plan_speed
 from sslbench.speed.suite import SpeedSettings, read_speed_suite
 from sslbench.speed.table import LEGEND as SPEED_COLUMNS
 from sslbench.testing import pytest_plugin

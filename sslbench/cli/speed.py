@@ -8,48 +8,55 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from sslbench.cli.options import AXES, FORMATS
+from sslbench.speed.defaults import SUITE
 
 if TYPE_CHECKING:
-    from sslbench.speed.run import SpeedRequest
+    from sslbench.speed.request import SpeedRequest
 
 SPEED_AXES = [axis for axis in AXES if axis[1] != "evaluator"]
 
 
-def speed_options(function: Any) -> Any:
-    """Everything that says what is to be measured."""
-    decorators = [click.argument("suite", default="mae-speedup")]
+def axis_options() -> list[Any]:
+    """One option for each axis of a speed suite."""
+    options = []
     for short, axis, what in SPEED_AXES:
         more = "; also measures end to end" if axis == "dataset" else ""
         text = f"{what}{more}: NAME or NAME:key=value,key=value; repeatable, replaces the suite's"
-        decorators.append(click.option(short, f"--{axis}", axis, multiple=True, metavar="NAME", help=text))
-    decorators += [
-        click.option("--batch-size", multiple=True, metavar="N,N", help="Source images per step; repeatable."),
-        click.option("--precision", multiple=True, metavar="NAME,NAME", help="auto, fp32, bf16, fp16; repeatable."),
-        click.option(
-            "--compile", "compile_", multiple=True, metavar="NAME,NAME", help="eager, compile, cuda-graphs; repeatable."
-        ),
-        click.option("--image-size", type=click.IntRange(2), metavar="N", help="Side of the views, pixels."),
-        click.option("--device", metavar="NAME", help="auto, cpu, cuda or cuda:N."),
-        click.option("--steps", type=click.IntRange(10), metavar="N", help="Timed steps a row, at most."),
-        click.option(
-            "--seconds", type=float, metavar="S", help="For the whole suite; rows that do not fit are left out."
-        ),
-        click.option(
-            "--baseline",
-            multiple=True,
-            metavar="KEY=VALUE",
-            help="Hold each row against itself with this changed, such as precision=fp32 or method.decoder_depth=8;"
-            " several changes make one baseline.",
-        ),
-        click.option("--find-batch", is_flag=True, help="Say the largest batch that fits into memory."),
-        click.option("--download", is_flag=True, help="Allow data sets to be fetched."),
-        click.option(
-            "--out",
-            type=click.Path(path_type=Path),
-            metavar="DIR",
-            help="Results folder.  [default: sslbench-results/SUITE]",
-        ),
-    ]
+        options.append(click.option(short, f"--{axis}", axis, multiple=True, metavar="NAME", help=text))
+    return options
+
+
+SETTING_OPTIONS = [
+    click.option("--batch-size", multiple=True, metavar="N,N", help="Source images per step; repeatable."),
+    click.option("--precision", multiple=True, metavar="NAME,NAME", help="auto, fp32, bf16, fp16; repeatable."),
+    click.option(
+        "--compile", "compile_", multiple=True, metavar="NAME,NAME", help="eager, compile, cuda-graphs; repeatable."
+    ),
+    click.option("--image-size", type=click.IntRange(2), metavar="N", help="Side of the views, pixels."),
+    click.option("--device", metavar="NAME", help="auto, cpu, cuda or cuda:N."),
+    click.option("--steps", type=click.IntRange(10), metavar="N", help="Timed steps a row, at most."),
+    click.option("--seconds", type=float, metavar="S", help="For the whole suite; rows that do not fit are left out."),
+    click.option(
+        "--baseline",
+        multiple=True,
+        metavar="KEY=VALUE",
+        help="Compare each row with itself with this changed, such as precision=fp32 or method.decoder_depth=8;"
+        " several changes make one baseline.",
+    ),
+    click.option("--find-batch", is_flag=True, help="Find the largest batch that fits into memory."),
+    click.option("--download", is_flag=True, help="Allow data sets to be fetched."),
+    click.option(
+        "--out",
+        type=click.Path(path_type=Path),
+        metavar="DIR",
+        help="Results folder.  [default: sslbench-results/SUITE]",
+    ),
+]
+
+
+def speed_options(function: Any) -> Any:
+    """Adds to a command everything that says what is to be measured."""
+    decorators = [click.argument("suite", default=SUITE), *axis_options(), *SETTING_OPTIONS]
     for decorator in reversed(decorators):
         function = decorator(function)
     return function
@@ -57,7 +64,9 @@ def speed_options(function: Any) -> Any:
 
 @click.command("speed", short_help="Measure speed.")
 @speed_options
-@click.option("--format", "format_", type=FORMATS, default="table", show_default=True, help="Of the result on stdout.")
+@click.option(
+    "--format", "format_", type=FORMATS, default="table", show_default=True, help="Format of the result on stdout."
+)
 def command(format_: str, **options: Any) -> int:
     """Measure the training steps of SUITE, a built-in name or a TOML file (default: mae-speedup), and nothing else:
     images per second, step times, memory, arithmetic, and how many times as fast each is as its baseline.
@@ -69,7 +78,7 @@ def command(format_: str, **options: Any) -> int:
     from sslbench.speed.run import speed
 
     with Display() as display:
-        outcome = speed(request, display.hear)
+        outcome = speed(request, display.show)
     from sslbench.speed.table import render_speed
 
     click.echo(render_speed(outcome.records, format_, outcome.suite))
@@ -82,12 +91,12 @@ def command(format_: str, **options: Any) -> int:
 
 def read_speed_request(options: dict[str, Any]) -> SpeedRequest:
     """The request behind the options. Raises UserError with one line per mistake."""
-    from sslbench.speed.run import SpeedRequest
+    from sslbench.speed.request import SpeedRequest
 
     settings: dict[str, Any] = {
-        "batch_sizes": whole_numbers("--batch-size", split(options["batch_size"])),
-        "precisions": split(options["precision"]),
-        "compile": split(options["compile_"]),
+        "batch_sizes": whole_numbers("--batch-size", split_at_commas(options["batch_size"])),
+        "precisions": split_at_commas(options["precision"]),
+        "compile": split_at_commas(options["compile_"]),
         "image_size": options["image_size"],
         "device": options["device"],
         "steps": options["steps"],
@@ -105,12 +114,13 @@ def read_speed_request(options: dict[str, Any]) -> SpeedRequest:
     )
 
 
-def split(given: tuple[str, ...]) -> list[str]:
+def split_at_commas(texts: tuple[str, ...]) -> list[str]:
     """``("32,64", "128")`` -> its parts."""
-    return [word.strip() for text in given for word in text.split(",") if word.strip()]
+    return [word.strip() for text in texts for word in text.split(",") if word.strip()]
 
 
 def whole_numbers(option: str, words: list[str]) -> list[int]:
+    """``["32", "64"]`` -> numbers. Raises UserError for anything that is not above 0."""
     from sslbench.errors import UserError
 
     wrong = [word for word in words if not (word.isdigit() and int(word) > 0)]

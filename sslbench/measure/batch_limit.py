@@ -8,13 +8,14 @@ from dataclasses import dataclass
 SMALLEST = 2
 """batch norm needs two"""
 MOST = 2**17
+"""images that are tried at most"""
 SHARE = 0.9
 """of the available memory that a batch may take"""
 
 
 @dataclass(frozen=True)
 class BatchLimit:
-    """What was found, and how."""
+    """The largest batch, and how it was determined."""
 
     batch: int | None
     """None where not even the smallest fits"""
@@ -23,7 +24,7 @@ class BatchLimit:
 
 def by_trying(fits: Callable[[int], bool], most: int = MOST) -> BatchLimit:
     """Double until it no longer fits, then halve the gap until it is an eighth of the batch: for a GPU, whose
-    allocator says no and lets go on."""
+    allocator refuses and lets go on. ``fits``: whether a step of so many images fits."""
     if not fits(SMALLEST):
         return BatchLimit(None, f"not even {SMALLEST} images fit")
     low, high = SMALLEST, 2 * SMALLEST
@@ -36,16 +37,16 @@ def by_trying(fits: Callable[[int], bool], most: int = MOST) -> BatchLimit:
 
 
 def by_growth(peak: Callable[[int], int | None], available: int | None, sizes: tuple[int, int] = (4, 12)) -> BatchLimit:
-    """From the peaks of two batch sizes along a straight line to the available memory: for a CPU, where a batch too
-    many ends the process. ``peak``: bytes of a step at a batch size, of what it adds; ``available``: bytes.
+    """From the peaks of two batch sizes along a straight line to the available memory: for a CPU, where a batch that is
+    too large ends the process. ``peak``: bytes of a step at a batch size, of what it adds; ``available``: bytes.
     """
     small, large = sizes
-    found = peak(small), peak(large)
-    if available is None or found[0] is None or found[1] is None:
+    low, high = peak(small), peak(large)
+    if available is None or low is None or high is None:
         return BatchLimit(None, "this system does not say how much memory is in use")
-    per_image = (found[1] - found[0]) / (large - small)
+    per_image = (high - low) / (large - small)
     if per_image <= 0:
         return BatchLimit(None, f"the peaks of {small} and {large} images do not differ")
-    batch = int((SHARE * available - (found[0] - small * per_image)) // per_image)
+    batch = int((SHARE * available - (low - small * per_image)) // per_image)
     how = f"along a line through the peaks of {small} and {large} images to {SHARE:.0%} of the available memory"
     return BatchLimit(batch if batch >= SMALLEST else None, how)

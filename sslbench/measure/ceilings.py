@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -61,23 +62,23 @@ class Ceilings:
         return None if flops_per_second is None or not ceiling else flops_per_second / ceiling
 
 
-def ceilings(device: str, processor: str | None, say: Callable[[str], None] = lambda text: None) -> Ceilings:
+def ceilings(device: str, processor: str | None, report: Callable[[str], None] = lambda text: None) -> Ceilings:
     """Those of this machine: from the cache, or measured within two seconds and cached.
 
-    ``processor`` is the name of the machine's. What was measured beside other programs is measured again the next
-    time, and the higher figure is kept. ``say`` is told before anything is measured.
+    ``processor``: its name. What was measured beside other programs is measured again the next time, and the higher
+    number is kept. ``report`` gets a line before anything is measured.
     """
     path = cache_path(device, processor)
     known = read(path)
     if known is not None and not known.contended:
         return known
-    say(f"measuring what {device} can do at most (about a second; kept in {path.parent})")
-    found = measure(device, processor)
+    report(f"measuring what {device} can do at most (about a second; kept in {path.parent})")
+    measured = measure(device, processor)
     if known is not None:
-        found = highest(known, found)
+        measured = highest(known, measured)
     with suppress(OSError):  # without a cache it is measured each time
-        write(path, found)
-    return found
+        write(path, measured)
+    return measured
 
 
 def identity(device: str, processor: str | None) -> dict[str, Any]:
@@ -93,84 +94,83 @@ def identity(device: str, processor: str | None) -> dict[str, Any]:
 def cache_path(device: str, processor: str | None) -> Path:
     """``ceilings-HASH.json`` in ``sslbench`` of the user's cache folder ($XDG_CACHE_HOME, ~/.cache)."""
     folder = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "sslbench"
-    who = json.dumps(identity(device, processor), sort_keys=True)
-    return folder / f"ceilings-{hashlib.blake2b(who.encode(), digest_size=6).hexdigest()}.json"
+    machine = json.dumps(identity(device, processor), sort_keys=True)
+    return folder / f"ceilings-{hashlib.blake2b(machine.encode(), digest_size=6).hexdigest()}.json"
 
 
 def read(path: Path) -> Ceilings | None:
     """None for a file that is not there or is damaged."""
     try:
-        found = Ceilings(**json.loads(path.read_text(encoding="utf-8")))
-        numbers = [*found.flops.values(), found.copy_bytes_per_second]
+        known = Ceilings(**json.loads(path.read_text(encoding="utf-8")))
+        numbers = [*known.flops.values(), known.copy_bytes_per_second]
         whole = all(n is None or (isinstance(n, (int, float)) and n > 0) for n in numbers)
-        return found if whole and isinstance(found.contended, bool) and isinstance(found.measured, str) else None
+        return known if whole and isinstance(known.contended, bool) and isinstance(known.measured, str) else None
     except (OSError, ValueError, TypeError, AttributeError):
         return None
 
 
-def write(path: Path, found: Ceilings) -> None:
+def write(path: Path, ceilings: Ceilings) -> None:
     """Whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, partial = tempfile.mkstemp(dir=path.parent, prefix=path.name)
+    handle, unfinished = tempfile.mkstemp(dir=path.parent, prefix=path.name)
     try:
         with os.fdopen(handle, "w", encoding="utf-8") as file:
-            json.dump(asdict(found), file, indent=1)
-        os.replace(partial, path)
+            json.dump(asdict(ceilings), file, indent=1)
+        os.replace(unfinished, path)
     except BaseException:
-        Path(partial).unlink(missing_ok=True)
+        Path(unfinished).unlink(missing_ok=True)
         raise
 
 
-def highest(one: Ceilings, other: Ceilings) -> Ceilings:
-    """The higher of each figure, with the later one's date; contended only if both were."""
+def highest(earlier: Ceilings, later: Ceilings) -> Ceilings:
+    """The higher of each number, with the later date; contended only if both were."""
 
     def higher(a: float | None, b: float | None) -> float | None:
         return max(filter(None, (a, b)), default=None)
 
-    flops = {name: higher(one.flops.get(name), other.flops.get(name)) for name in other.flops}
-    copied = higher(one.copy_bytes_per_second, other.copy_bytes_per_second)
-    busy = one.contended and other.contended
-    return replace(other, flops=flops, copy_bytes_per_second=copied, contended=busy)
+    flops = {name: higher(earlier.flops.get(name), later.flops.get(name)) for name in later.flops}
+    copied = higher(earlier.copy_bytes_per_second, later.copy_bytes_per_second)
+    busy = earlier.contended and later.contended
+    return replace(later, flops=flops, copy_bytes_per_second=copied, contended=busy)
 
 
 def measure(device: str, processor: str | None) -> Ceilings:
-    """Measure now."""
+    """Measure now, without looking at the cache."""
     kind = "cuda" if device.startswith("cuda") else "cpu"
-    place, side = torch.device(device), SIDES[kind]
+    where, side = torch.device(device), SIDES[kind]
     flops: dict[str, float | None] = {}
-    busy = []
+    contentions = []
     for name, dtype in PRECISIONS[kind].items():
         try:
-            a, b = (torch.randn(side, side, device=place).to(dtype) for _ in range(2))
-            taken, other = shortest(lambda a=a, b=b: a @ b, place)  # type: ignore[misc]
-            flops[name] = 2 * side**3 / taken
-            busy.append(other)
+            a, b = (torch.randn(side, side, device=where).to(dtype) for _ in range(2))
+            seconds, busy = shortest(partial(torch.matmul, a, b), where)
+            flops[name] = 2 * side**3 / seconds
+            contentions.append(busy)
         except (RuntimeError, TimingError):  # no such kernel, no room, or clocks that disagree
             flops[name] = None
     copied = None
     with suppress(RuntimeError, TimingError):
-        source = torch.zeros(COPIED[kind], dtype=torch.uint8, device=place)
-        target = torch.empty_like(source)
-        taken, other = shortest(lambda: target.copy_(source), place)
-        copied = 2 * COPIED[kind] / taken
-        busy.append(other)
+        source = torch.zeros(COPIED[kind], dtype=torch.uint8, device=where)
+        seconds, busy = shortest(partial(torch.empty_like(source).copy_, source), where)
+        copied = 2 * COPIED[kind] / seconds
+        contentions.append(busy)
     now = datetime.now(UTC).isoformat(timespec="seconds")
-    who = identity(device, processor)
-    return Ceilings(**who, flops=flops, copy_bytes_per_second=copied, measured=now, contended=any(busy))
+    machine = identity(device, processor)
+    return Ceilings(**machine, flops=flops, copy_bytes_per_second=copied, measured=now, contended=any(contentions))
 
 
 def shortest(call: Callable[[], Any], device: torch.device) -> tuple[float, bool]:
     """Seconds of the fastest of the calls that fit into ``SECONDS`` (at least three); whether cores were taken."""
     call()
     began, busy = time.perf_counter(), False
-    taken: list[float] = []
-    while len(taken) < 3 or time.perf_counter() - began < SECONDS:
+    taken_ms: list[float] = []
+    while len(taken_ms) < 3 or time.perf_counter() - began < SECONDS:
         clock = undisturbed_clock() if device.type == "cpu" else clock_for(device)
         clock.start()
         for _ in range(1 if device.type == "cpu" else 8):
             call()
             clock.mark()
         laps = clock.stop()
-        taken += laps.step_ms
+        taken_ms += laps.step_ms
         busy = busy or bool(contended(laps, torch.get_num_threads()))
-    return min(taken) / 1000, busy
+    return min(taken_ms) / 1000, busy

@@ -25,7 +25,7 @@ TASKS = Path("/proc/self/task")
 
 @dataclass(frozen=True)
 class Laps:
-    """What a clock saw, milliseconds."""
+    """What a clock measured, milliseconds."""
 
     step_ms: tuple[float, ...]
     wall_ms: float
@@ -37,21 +37,27 @@ class Laps:
 
 
 class Clock(Protocol):
-    """``start()``, ``mark()`` after each step, ``stop()``; ``wait()`` where steps of another kind follow."""
+    """``start()``, ``mark()`` after each step, ``stop()``; ``wait()`` where steps of another kind come next."""
 
     def now_ms(self) -> float:
         """The host's time, from any origin: what budgets and warm-ups go by."""
         ...
 
     def wait(self) -> None:
-        """Until the device has done what it was given."""
+        """Until the device has done its work."""
         ...
 
-    def start(self) -> None: ...
+    def start(self) -> None:
+        """Before the first step."""
+        ...
 
-    def mark(self) -> None: ...
+    def mark(self) -> None:
+        """After a step, without waiting for it."""
+        ...
 
-    def stop(self) -> Laps: ...
+    def stop(self) -> Laps:
+        """Times of the steps since ``start``; waits for the device. Raises TimingError for times that disagree."""
+        ...
 
 
 class HostClock:
@@ -63,36 +69,36 @@ class HostClock:
         self._waited: float | None = None
 
     def now_ms(self) -> float:
+        """Monotonic, milliseconds."""
         return 1000 * time.perf_counter()
 
     def wait(self) -> None:
         """Work of the host is done when its call returns."""
 
     def start(self) -> None:
+        """Before the first step."""
         self._wall, self._cpu = [], []
         self._waited = waited_for_cores_ms()
         self.mark()
 
     def mark(self) -> None:
+        """After a step."""
         self._wall.append(time.perf_counter_ns())
         self._cpu.append(time.process_time_ns())
 
     def stop(self) -> Laps:
+        """Times of the steps since ``start``."""
         after = waited_for_cores_ms()
-        known = self._waited is not None and after is not None
-        return Laps(
-            differences(self._wall),
-            (self._wall[-1] - self._wall[0]) / 1e6,
-            differences(self._cpu),
-            max(0.0, after - self._waited) if known else None,  # type: ignore[operator]
-        )
+        waited = None if self._waited is None or after is None else max(0.0, after - self._waited)
+        wall_ms = (self._wall[-1] - self._wall[0]) / 1e6
+        return Laps(differences(self._wall), wall_ms, differences(self._cpu), waited)
 
 
 class EventClock:
-    """One CUDA event after each step, read after the last one.
+    """One CUDA event after each step, read after the last step.
 
-    ``stop`` waits for the whole device, whatever stream work was put on, and holds the events against the wall
-    clock: work that the events did not see, because it ran elsewhere or later, makes them disagree.
+    ``stop`` waits for the whole device, whatever stream work was put on, and compares the events with the wall
+    clock: work that the events missed, because it ran elsewhere or later, makes them disagree.
     """
 
     def __init__(
@@ -109,18 +115,22 @@ class EventClock:
         self._began = 0.0
 
     def now_ms(self) -> float:
+        """Monotonic, of the host, milliseconds."""
         return 1000 * self._now()
 
     def wait(self) -> None:
+        """Until the device has done its work."""
         self._synchronise()
 
     def start(self) -> None:
+        """Waits for the device, then records the first event."""
         self._events = []
         self._synchronise()
         self._began = self._now()
         self.mark()
 
     def mark(self) -> None:
+        """Records an event after a step."""
         self._events.append(self._record())
 
     def stop(self) -> Laps:
@@ -133,11 +143,13 @@ class EventClock:
 
 
 def clock_for(device: torch.device) -> Clock:
+    """Events on a GPU, the host's clock on a CPU."""
     return EventClock(device) if device.type == "cuda" else HostClock()
 
 
 def recorded_event(device: torch.device) -> torch.cuda.Event:
-    event = torch.cuda.Event(enable_timing=True)
+    """An event on the current stream of ``device``, which need not be the current device."""
+    event = torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]
     event.record(torch.cuda.current_stream(device))
     return event
 
@@ -153,7 +165,7 @@ def check_clocks(device_ms: float, wall_ms: float) -> None:
 
 
 def differences(marks: Sequence[int]) -> tuple[float, ...]:
-    """Nanoseconds -> milliseconds between each two."""
+    """Moments in nanoseconds -> milliseconds from each to the next."""
     return tuple((b - a) / 1e6 for a, b in pairwise(marks))
 
 

@@ -10,14 +10,9 @@ from typing import Any
 import numpy as np
 
 from sslbench.measure.clocks import Clock, clock_for
-from sslbench.measure.timing import (
-    WARMUP_STEPS,
-    Arm,
-    Timing,
-    WarmUp,
-    time_in_order,
-    warm_up,
-)
+from sslbench.measure.timing import WARMUP_STEPS, Arm, Timing, WarmUp, time_in_order, warm_up
+
+Samples = np.ndarray[Any, np.dtype[np.float64]]
 
 ROUNDS, LEAST_ROUNDS = 25, 5
 LEVEL = 0.95
@@ -71,7 +66,8 @@ def compare_steps(
     """
     clock = clock or clock_for(a.device)
     warm = [warm_up(arm, clock, warmup, seconds) for arm in (a, b)]
-    return compare_warm([a, b], warm, [(0, 1)], rounds=rounds, seconds=seconds, seed=seed, clock=clock)[1][0]
+    _, (comparison,) = compare_warm([a, b], warm, [(0, 1)], rounds=rounds, seconds=seconds, seed=seed, clock=clock)
+    return comparison
 
 
 def compare_warm(
@@ -86,27 +82,30 @@ def compare_warm(
 ) -> tuple[tuple[Timing, ...], list[Comparison]]:
     """Many steps in one run: in each round all arms, then each baseline again, and the same backwards.
 
-    ``pairs``: places of a baseline and of what is held against it. All arms are warmed up and lie on one device. One
-    timing for each arm and one comparison for each pair.
+    ``pairs``: (index of a baseline, index of the arm that is compared with it). All arms are warmed up and lie on one
+    device. Returns a timing for each arm and a comparison for each pair.
     """
-    baselines = list(dict.fromkeys(first for first, _ in pairs))
-    there = [*range(len(arms)), *baselines]
-    row = in_a_row(min(one.step_ms for one in warm))
-    count = rounds_within(seconds, 2 * row * sum(warm[place].step_ms for place in there), rounds)
-    order = [place for slot in (there + there[::-1]) * count for place in [slot] * row]
-    counts = [lap % row > 0 or row == 1 for lap in range(len(order))]
+    baselines = list(dict.fromkeys(baseline for baseline, _ in pairs))
+    forth = [*range(len(arms)), *baselines]
+    repeats = in_a_row(min(before.step_ms for before in warm))
+    count = rounds_within(seconds, 2 * repeats * sum(warm[arm].step_ms for arm in forth), rounds)
+    order = [arm for slot in (forth + forth[::-1]) * count for arm in [slot] * repeats]
+    counts = [lap % repeats > 0 or repeats == 1 for lap in range(len(order))]
     timings = time_in_order(arms, warm, order, clock or clock_for(arms[0].device), counts)
-    samples = [np.array(timing.step_ms).reshape(count, -1, max(1, row - 1)) for timing in timings]
+    samples = [np.array(timing.step_ms).reshape(count, -1, max(1, repeats - 1)) for timing in timings]
     # Of the four slots that a baseline has in a round, the outer two are A and the inner two are A'.
-    own = {place: interval(samples[place][:, [0, 3]], samples[place][:, [1, 2]], seed) for place in baselines}
-    found = []
-    for first, second in pairs:
-        a, b = timings[first], timings[second]
+    noise = {}
+    for baseline in baselines:
+        low, high = interval(samples[baseline][:, [0, 3]], samples[baseline][:, [1, 2]], seed)
+        noise[baseline] = max(high, 1 / low) - 1
+    comparisons = []
+    for baseline, arm in pairs:
+        a, b = timings[baseline], timings[arm]
         per_image = b.images / a.images
-        low, high = (bound * per_image for bound in interval(samples[first], samples[second], seed))
-        noise = max(own[first][1], 1 / own[first][0]) - 1
-        found.append(Comparison(per_image * a.median_ms / b.median_ms, low, high, noise, a, b))
-    return timings, found
+        low, high = (bound * per_image for bound in interval(samples[baseline], samples[arm], seed))
+        ratio = per_image * a.median_ms / b.median_ms
+        comparisons.append(Comparison(ratio, low, high, noise[baseline], a, b))
+    return timings, comparisons
 
 
 def in_a_row(step_ms: float) -> int:
@@ -122,7 +121,7 @@ def rounds_within(seconds: float | None, round_ms: float, most: int) -> int:
 
 
 def interval(
-    a: np.ndarray, b: np.ndarray, seed: int, resamples: int = RESAMPLES, level: float = LEVEL
+    a: Samples, b: Samples, seed: int, resamples: int = RESAMPLES, level: float = LEVEL
 ) -> tuple[float, float]:
     """Percentile bootstrap interval of ``median(a) / median(b)``; each ``[rounds, ...]``, milliseconds.
 

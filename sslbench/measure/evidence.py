@@ -20,10 +20,10 @@ BITS = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
 
 
 def check_losses(losses: Sequence[Loss]) -> float:
-    """The last of a training's losses. Raises TimingError where a step answered none, or one that is not finite."""
+    """The last of a training's losses. Raises TimingError where a step returned none, or a loss that is not finite."""
     if any(loss is None for loss in losses):
         raise TimingError(
-            "timing: the step answered no loss; a training step answers its loss"
+            "timing: the step returned no loss; a training step returns its loss"
             " (parameters=None: work that trains nothing)"
         )
     values = [float(loss) for loss in losses if loss is not None]
@@ -56,9 +56,9 @@ def check_changes(groups: Sequence[Sequence[Tensor] | None], before: Sequence[tu
 
 
 def checksum(parameters: Sequence[Tensor] | None) -> tuple[int, ...]:
-    """One integer a tensor, from its bits: the smallest change shows. Waits for the device."""
+    """An integer for each tensor, from its bits: the smallest change shows. Waits for the device."""
     if not parameters:
         return ()
     with torch.no_grad():
         sums = [p.detach().view(BITS[p.element_size()]).sum(dtype=torch.int64) for p in parameters]
-        return tuple(torch.stack([one.cpu() for one in sums]).tolist())
+        return tuple(torch.stack([total.cpu() for total in sums]).tolist())

@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import copy
-from typing import TYPE_CHECKING
 
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from sslbench.contracts.masking import masked_count
-from sslbench.contracts.method import Progress
-
-if TYPE_CHECKING:
-    from sslbench.contracts.method import Method
+from sslbench.contracts.method import Method, Progress
 
 
 def step_flops_per_image(
@@ -34,10 +30,10 @@ def step_flops_per_image(
             patches = shadow.mask_grid[0] * shadow.mask_grid[1]
             masked_count(patches, mask_ratio)
             mask = torch.empty(batch_size, patches, dtype=torch.bool, device="meta")
-        given = {"labels": torch.empty(batch_size, dtype=torch.int64, device="meta")} if labels else {}
+        arguments = {"labels": torch.empty(batch_size, dtype=torch.int64, device="meta")} if labels else {}
         counter = FlopCounterMode(display=False)
         with counter:
-            loss, _ = shadow(views, mask=mask, progress=Progress(0, 1, 0, 1), **given)
+            loss, _ = shadow(views, mask=mask, progress=Progress(0, 1, 0, 1), **arguments)
             loss.backward()
         return counter.get_total_flops() / batch_size
     except (RuntimeError, NotImplementedError, ValueError, TypeError):

@@ -12,6 +12,8 @@ EXAMPLE = "images_per_second:5%"
 
 @dataclass(frozen=True)
 class Limit:
+    """How much worse one quantity may become."""
+
     quantity: str
     percent: float
     """of the value before"""
@@ -20,10 +22,10 @@ class Limit:
         return f"{self.quantity}:{self.percent:g}%"
 
 
-def read_limits(option: str, given: Iterable[str], allowed: Iterable[str]) -> list[Limit]:
+def read_limits(option: str, texts: Iterable[str], allowed: Iterable[str]) -> list[Limit]:
     """The limits behind an option's values, the percent sign optional. Raises UserError, one line per mistake."""
     allowed, limits, mistakes = list(allowed), [], []
-    for text in given:
+    for text in texts:
         name, colon, number = (part.strip() for part in text.rpartition(":"))
         percent = as_percent(number)
         if not name or not colon or percent is None:
@@ -31,8 +33,8 @@ def read_limits(option: str, given: Iterable[str], allowed: Iterable[str]) -> li
                 f"{option} {text!r} is not QUANTITY:PERCENT with a percentage of 0 or more, such as {EXAMPLE}"
             )
         elif name not in allowed:
-            near = did_you_mean(name, allowed)
-            mistakes.append(f"{option} {text!r}: unknown quantity {name!r}{near} (allowed: {', '.join(allowed)})")
+            hint = did_you_mean(name, allowed)
+            mistakes.append(f"{option} {text!r}: unknown quantity {name!r}{hint} (allowed: {', '.join(allowed)})")
         else:
             limits.append(Limit(name, percent))
     if mistakes:

@@ -28,7 +28,7 @@ def resolve_device(wanted: str) -> str:
 
 
 def resolve_precision(wanted: str, device: str) -> str:
-    """``auto`` -> ``bf16`` on a GPU that has it, else ``fp32``."""
+    """``auto`` -> ``bf16`` on a GPU that has it, else ``fp32``. Raises UserError for what the device does not have."""
     on_gpu = device.startswith("cuda")
     if wanted == "auto":
         return "bf16" if on_gpu and torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
@@ -48,7 +48,7 @@ def torch_facts(device: str) -> dict[str, Any]:
     }
     if device.startswith("cuda"):
         facts["gpu"] = torch.cuda.get_device_name(device)
-        facts["cudnn"] = torch.backends.cudnn.version()
+        facts["cudnn"] = torch.backends.cudnn.version()  # type: ignore[no-untyped-call]
     return facts
 
 

@@ -1,4 +1,4 @@
-"""Memory of a stretch of work: the peak, what there is now, what is left."""
+"""Memory: the peak of a piece of work, what is in use now, what is left."""
 
 from __future__ import annotations
 
@@ -31,6 +31,7 @@ class PeakMemory:
             self._known = False
 
     def bytes(self) -> int | None:
+        """The peak; None where the system does not report it."""
         if self._device.type == "cuda":
             return torch.cuda.max_memory_allocated(self._device)
         if not self._known:
@@ -43,13 +44,13 @@ class PeakMemory:
 
 
 def kibibytes(path: Path, name: str) -> int | None:
-    """A figure of one of Linux's status files, in bytes; None elsewhere."""
+    """A number of one of Linux's status files, in bytes; None elsewhere."""
     try:
         lines = path.read_text().splitlines()
     except OSError:
         return None
-    found = next((line for line in lines if line.startswith(name)), None)
-    return int(found.split()[1]) * 1024 if found else None
+    line = next((line for line in lines if line.startswith(name)), None)
+    return int(line.split()[1]) * 1024 if line else None
 
 
 def used_bytes(device: torch.device) -> int | None:
@@ -58,7 +59,7 @@ def used_bytes(device: torch.device) -> int | None:
 
 
 def available_bytes(device: torch.device) -> int | None:
-    """What could still be had: of the GPU, what torch holds unused included; of the system, without swapping."""
+    """What could still be allocated: of the GPU, what torch holds unused included; of the system, without swapping."""
     if device.type == "cuda":
         free, _ = torch.cuda.mem_get_info(device)
         return free + torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
@@ -66,7 +67,7 @@ def available_bytes(device: torch.device) -> int | None:
 
 
 def release_unused(device: torch.device) -> None:
-    """Give freed memory back, so that what comes next is seen to need it. On a CPU where libc can (glibc)."""
+    """Give freed memory back, so that the next measurement counts it as its own. On a CPU where libc can (glibc)."""
     if device.type == "cuda":
         torch.cuda.empty_cache()
         return

@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
-from sslbench.contracts.method import Progress
+import torch
+
+from sslbench.contracts.method import Method, Progress
 
 
-def negatives_per_anchor(method: Any, images: int, size: int) -> float:
+def negatives_per_anchor(method: Method, images: int, size: int) -> float:
     """Negatives beside the positive, for a method with two views whose loss is a softmax cross-entropy.
 
     All ``images`` are the same grey square of ``size`` px, so that every similarity is the same and the loss is
     ``log(1 + negatives)``, at any temperature. The method is in eval mode meanwhile: batch statistics of equal images
-    would leave nothing but rounding errors to compare. Raises ValueError for fewer than two images.
+    would leave only rounding errors to compare. Raises ValueError for fewer than two images.
     """
     if images < 2:
         raise ValueError(f"{images} images have no negatives; at least 2 are needed")
-    import torch
-
     views = [torch.full((images, 3, size, size), 0.5)] * 2
     was_training = method.training
     method.eval()

@@ -10,7 +10,7 @@ from itertools import chain
 import numpy as np
 
 from sslbench.measure.clocks import Clock, clock_for
-from sslbench.measure.comparison import compare_warm
+from sslbench.measure.comparison import Samples, compare_warm
 from sslbench.measure.timing import Arm, Timing, warm_up
 from sslbench.measure.undisturbed import undisturbed_clock
 
@@ -20,10 +20,11 @@ RESAMPLES = 2000
 
 
 @dataclass(frozen=True)
-class Versus:
+class MeasuredSlowdown:
     """How much longer a step takes than its baseline, per image; shares: 0.05 is 5% longer.
 
-    The rounds of ``compare_steps``; the figures are the median over rounds and its 99% bootstrap interval.
+    The rounds are those of ``compare_steps``; ``slowdown`` is the median over rounds, ``low`` and ``high`` its 99%
+    bootstrap interval.
     """
 
     slowdown: float
@@ -43,7 +44,7 @@ class Versus:
 
 def compare_until_sure(
     baseline: Arm, candidate: Arm, *, precision: float, seconds: float, clock: Clock | None = None, seed: int = 0
-) -> Versus:
+) -> MeasuredSlowdown:
     """Rounds of both until the interval is at most ``precision`` to either side, or ``seconds`` are over.
 
     At least 10 rounds are made. When to stop depends on the width of the interval alone, never on where it lies.
@@ -53,43 +54,43 @@ def compare_until_sure(
     clock = clock or (undisturbed_clock() if baseline.device.type == "cpu" else clock_for(baseline.device))
     warm = [warm_up(arm, clock, seconds=seconds / 4) for arm in arms]
     per_image = baseline.images / candidate.images
-    parts: list[tuple[Timing, Timing]] = []
+    timings: list[tuple[Timing, Timing]] = []
     ratios: list[float] = []
-    own: list[float] = []
+    own_ratios: list[float] = []
     began = clock.now_ms()
     while True:
-        rounds = ROUNDS_MORE if parts else LEAST_ROUNDS
-        (found,) = compare_warm(arms, warm, [(0, 1)], rounds=rounds, clock=clock)[1]
-        parts.append((found.a, found.b))
-        mine, other = (np.reshape(one.step_ms, (rounds, -1)) for one in (found.a, found.b))
-        ratios += list(np.log(np.median(other, axis=1) / np.median(mine, axis=1) * per_image))
-        own += list(against_itself(mine))
+        rounds = ROUNDS_MORE if timings else LEAST_ROUNDS
+        (a, b), _ = compare_warm(arms, warm, [(0, 1)], rounds=rounds, clock=clock)
+        timings.append((a, b))
+        a_ms, b_ms = (np.reshape(timing.step_ms, (rounds, -1)) for timing in (a, b))
+        ratios += list(np.log(np.median(b_ms, axis=1) / np.median(a_ms, axis=1) * per_image))
+        own_ratios += list(against_itself(a_ms))
         low, high = interval_of_median(ratios, seed)
         if high - low <= 2 * math.log1p(precision) or clock.now_ms() - began > 1000 * seconds:
             break
-    noise = max(map(abs, interval_of_median(own, seed)))
+    noise = max(map(abs, interval_of_median(own_ratios, seed)))
     middle = float(np.median(ratios))
-    first, second = (joined([pair[side] for pair in parts]) for side in (0, 1))
-    return Versus(
+    return MeasuredSlowdown(
         slowdown=math.expm1(middle),
         low=math.expm1(low),
         high=math.expm1(high),
         noise_floor=math.expm1(noise),
         rounds=len(ratios),
-        baseline=first,
-        candidate=second,
+        baseline=joined([a for a, _ in timings]),
+        candidate=joined([b for _, b in timings]),
     )
 
 
-def against_itself(own: np.ndarray) -> np.ndarray:
-    """Of the four slots that the baseline has in a round, the inner two against the outer two: log ratios."""
+def against_itself(own: Samples) -> Samples:
+    """Milliseconds ``[rounds, steps]`` -> log ratios ``[rounds]``: of the four slots that the baseline has in a round,
+    the inner two against the outer two."""
     slots = own.reshape(len(own), 4, -1)
-    outer, inner = (slots[:, places].reshape(len(own), -1) for places in ([0, 3], [1, 2]))
-    return np.log(np.median(inner, axis=1) / np.median(outer, axis=1))
+    outer, inner = (np.median(slots[:, pair].reshape(len(own), -1), axis=1) for pair in ([0, 3], [1, 2]))
+    return np.asarray(np.log(inner / outer))
 
 
 def interval_of_median(values: Sequence[float], seed: int) -> tuple[float, float]:
-    """Percentile bootstrap, 99%."""
+    """Percentile bootstrap interval of the median, 99%."""
     drawn = np.random.default_rng(seed).integers(0, len(values), (RESAMPLES, len(values)))
     low, high = np.quantile(np.median(np.asarray(values)[drawn], axis=1), [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     return float(low), float(high)

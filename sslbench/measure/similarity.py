@@ -9,9 +9,7 @@ from torch import Tensor
 from torch.nn import functional
 
 SIMILARITIES = 1 << 24
-"""cosines held at once: 64 MiB of float32"""
-
-
+"""cosines in memory at once: 64 MiB of float32"""
 LEAST, MOST = 0.01, 1.0
 """bounds of the shrinkage of ``whitened``, in mean variances"""
 
@@ -28,23 +26,25 @@ class Neighbours:
 
 def neighbours(features: Tensor, k: int) -> Neighbours:
     """Float ``[N, D]``, finite, N at least 2; k at most N - 1. What all images share, the mean, is taken away first:
-    features of networks that end in a ReLU all point into one octant, and their cosines tell little otherwise.
+    features of networks that end in a ReLU all point into one octant, where all cosines are large.
 
     An image whose features are the mean has cosine 0 with all others.
     """
     directions = functional.normalize(features.float() - features.float().mean(dim=0), dim=1)
-    found = []
-    for places in torch.arange(len(features), device=features.device).split(max(1, SIMILARITIES // len(features))):
-        cosine = directions[places] @ directions.T
-        cosine[torch.arange(len(places), device=places.device), places] = -torch.inf
-        found.append(cosine.topk(k, dim=1))
-    return Neighbours(torch.cat([one.values for one in found]).clamp_(-1, 1), torch.cat([one.indices for one in found]))
+    nearest = []
+    images = torch.arange(len(features), device=features.device)
+    for chunk in torch.split(images, max(1, SIMILARITIES // len(features))):
+        cosine = directions[chunk] @ directions.T
+        cosine[torch.arange(len(chunk), device=chunk.device), chunk] = -torch.inf
+        nearest.append(cosine.topk(k, dim=1))
+    cosines = torch.cat([top.values for top in nearest]).clamp_(-1, 1)
+    return Neighbours(cosines, torch.cat([top.indices for top in nearest]))
 
 
 def whitened(features: Tensor, shrinkage: float | None = None) -> Tensor:
     """Float ``[N, D]``, finite -> float32 ``[N, D]``: mean 0, and directions of equal variance, so that none dominates.
 
-    The directions that tell classes apart dominate the cosines of trained features, so that images of one class look
+    The directions in which classes differ dominate the cosines of trained features, so that images of one class look
     like copies. Whitened, copies of one image stay alike and others of its class do not. ``shrinkage``, in mean
     variances, is added to each variance before it is divided out; by default D / 2N within ``LEAST`` and ``MOST``,
     since with few images most directions are their noise (chosen on planted copies, docs/log.md).
@@ -55,24 +55,28 @@ def whitened(features: Tensor, shrinkage: float | None = None) -> Tensor:
     variances, directions = torch.linalg.eigh(centred.T @ centred / count)
     variances = variances.clamp_min(0)
     scale = variances + added * variances.mean()
-    return (centred @ directions / scale.clamp_min(torch.finfo(torch.float64).tiny).sqrt()).float()
+    smallest = torch.finfo(torch.float64).tiny
+    result: Tensor = centred @ directions / scale.clamp_min(smallest).sqrt()
+    return result.float()
 
 
-def near_pairs(found: Neighbours, threshold: float) -> list[tuple[int, int, float]]:
+def near_pairs(nearest: Neighbours, threshold: float) -> list[tuple[int, int, float]]:
     """Pairs (i, j, cosine), i < j, whose cosine is at least ``threshold``, the most similar first; each image's pairs
     are sought among its k neighbours."""
-    rows, columns = (found.cosine >= threshold).nonzero(as_tuple=True)
-    other = found.index[rows, columns]
-    values = found.cosine[rows, columns]
+    rows, columns = (nearest.cosine >= threshold).nonzero(as_tuple=True)
+    other = nearest.index[rows, columns]
+    values = nearest.cosine[rows, columns]
     pairs = {
         (min(i, j), max(i, j)): value
         for i, j, value in zip(rows.tolist(), other.tolist(), values.tolist(), strict=True)
     }
-    return sorted(((i, j, value) for (i, j), value in pairs.items()), key=lambda one: (-one[2], one[:2]))
+    return sorted(((i, j, value) for (i, j), value in pairs.items()), key=lambda pair: (-pair[2], pair[:2]))
 
 
 @dataclass(frozen=True)
 class Outlier:
+    """An image that is far from its nearest others."""
+
     index: int
     distance: float
     """mean of 1 - cosine to the k nearest others"""
@@ -80,15 +84,15 @@ class Outlier:
     """how far that lies above the median image's, in (scaled) median absolute deviations"""
 
 
-def outliers(found: Neighbours, count: int) -> list[Outlier]:
+def outliers(nearest: Neighbours, count: int) -> list[Outlier]:
     """The ``count`` images that are farthest from their nearest others, the farthest first.
 
     The scale is 1.4826 times the median absolute deviation, the standard deviation of a normal distribution (Rousseeuw
     and Croux 1993, Alternatives to the Median Absolute Deviation); 0 where all distances are equal.
     """
-    distance = 1 - found.cosine.mean(dim=1)
+    distance = 1 - nearest.cosine.mean(dim=1)
     middle = distance.median()
     scale = 1.4826 * (distance - middle).abs().median()
     deviations = (distance - middle) / scale if bool(scale > 0) else torch.zeros_like(distance)
     order = distance.argsort(descending=True, stable=True)[:count].tolist()
-    return [Outlier(place, float(distance[place]), float(deviations[place])) for place in order]
+    return [Outlier(index, float(distance[index]), float(deviations[index])) for index in order]

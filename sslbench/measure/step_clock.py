@@ -14,7 +14,7 @@ WARMUP_STEPS = 10
 
 @dataclass(frozen=True)
 class StepTimes:
-    """What a row of the results says about speed. Times are wall clock; None where nothing was measured."""
+    """Speed of a training as the results have it. Times are wall clock; None where nothing was measured."""
 
     images_per_second: float | None = None
     """source images (not views) through steady steps, data wait included"""
@@ -60,22 +60,25 @@ class StepClock:
         self._events: list[torch.cuda.Event] = []
 
     def begin(self) -> None:
+        """Before the batch is fetched."""
         self._begun = time.perf_counter()
         if self.device.type == "cuda" and not self._events:
             self._mark()
 
     def fetched(self) -> None:
+        """When the batch is there."""
         self.wait_ms.append(1000 * (time.perf_counter() - self._begun))
 
     def end(self) -> None:
+        """After the optimizer step."""
         if self.device.type == "cuda":
             self._mark()
         else:
             self.step_ms.append(1000 * (time.perf_counter() - self._begun))
 
     def _mark(self) -> None:
-        event = torch.cuda.Event(enable_timing=True)
-        # Of this device: the current one may be another.
+        event = torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]
+        # The stream of this device: the current device may be another.
         event.record(torch.cuda.current_stream(self.device))
         self._events.append(event)
 
@@ -88,5 +91,6 @@ class StepClock:
         self._events = []
 
     def summary(self, batch_size: int) -> StepTimes:
+        """Of all steps so far; waits for the device."""
         self.drain()
         return StepTimes.of(self.step_ms, self.wait_ms, batch_size)

@@ -1,4 +1,4 @@
-"""How long one step takes: the protocol behind every speed that sslbench tells.
+"""How long a step takes: the protocol behind every speed that sslbench reports.
 
 Warm-up until the times are steady, at least ten steps. Then steps without a pause: on CUDA one event after each and no
 synchronisation until the end, when events and wall clock must agree; on a CPU the wall clock with the process's CPU
@@ -32,9 +32,9 @@ class Arm:
     """A step to be timed, alone or against others."""
 
     step: Callable[[], Loss]
-    """one call, one step. A training step answers its loss, on the device: reading it back would wait"""
+    """a call is a step. A training step returns its loss, on the device: reading it back would wait"""
     images: int
-    """source images of one step; 1 where a call is all there is to count"""
+    """source images of a step; 1 where only calls are counted"""
     parameters: Sequence[Tensor] | None
     """what a training step must change; None for work that trains nothing, whose results nobody checks"""
     compiled: bool = False
@@ -74,18 +74,22 @@ class Timing:
 
     @property
     def median_ms(self) -> float:
+        """Of the timed steps."""
         return statistics.median(self.step_ms)
 
     @property
     def p20_ms(self) -> float:
+        """20th percentile of the timed steps."""
         return percentile(self.step_ms, 20)
 
     @property
     def p80_ms(self) -> float:
+        """80th percentile of the timed steps."""
         return percentile(self.step_ms, 80)
 
     @property
     def iqr_ms(self) -> float:
+        """Interquartile range of the timed steps."""
         return percentile(self.step_ms, 75) - percentile(self.step_ms, 25)
 
     @property
@@ -169,6 +173,7 @@ def warm_up(arm: Arm, clock: Clock, least: int = WARMUP_STEPS, seconds: float | 
 
 
 def is_steady(step_ms: Sequence[float]) -> bool:
+    """Whether the median of the last 5 steps is within 10% of that of the 5 before."""
     if len(step_ms) < 2 * STEADY_WINDOW:
         return False
     last = statistics.median(step_ms[-STEADY_WINDOW:])
@@ -183,25 +188,25 @@ def time_in_order(
     clock: Clock,
     counts: Sequence[bool] | None = None,
 ) -> tuple[Timing, ...]:
-    """Step the arms in an order (places in ``arms``), one clock over all, and check each. One timing an arm.
+    """Step the arms in an order (indices of ``arms``), with one clock over all. A timing for each arm.
 
-    ``counts``: which steps of the order are samples; all by default.
+    ``counts``: which steps of the order are samples; all by default. Raises TimingError as ``measure_steps`` does.
     """
     before = [checksum(arm.parameters) for arm in arms]
-    laps, losses = run_laps([arms[place] for place in order], clock)
+    laps, losses = run_laps([arms[index] for index in order], clock)
     check_changes([arm.parameters for arm in arms], before, max(laps.step_ms))
     busy = contended(laps, torch.get_num_threads())
     timings = []
-    for place, arm in enumerate(arms):
-        mine = [lap for lap, at in enumerate(order) if at == place]
-        final = check_losses([losses[lap] for lap in mine]) if arm.parameters is not None else None
-        mine = [lap for lap in mine if counts is None or counts[lap]]
-        cpu = [laps.cpu_ms[lap] for lap in mine] if laps.cpu_ms else []
+    for index, arm in enumerate(arms):
+        own = [lap for lap, stepped in enumerate(order) if stepped == index]
+        final = check_losses([losses[lap] for lap in own]) if arm.parameters is not None else None
+        counted = [lap for lap in own if counts is None or counts[lap]]
+        cpu = [laps.cpu_ms[lap] for lap in counted] if laps.cpu_ms else []
         timings.append(
             Timing(
                 images=arm.images,
-                step_ms=tuple(laps.step_ms[lap] for lap in mine),
-                warm_up=warm[place],
+                step_ms=tuple(laps.step_ms[lap] for lap in counted),
+                warm_up=warm[index],
                 wall_ms=laps.wall_ms,
                 cpu_ms=statistics.median(cpu) if cpu else None,
                 contended=busy,
@@ -211,17 +216,17 @@ def time_in_order(
     return tuple(timings)
 
 
-def run_laps(row: Sequence[Arm], clock: Clock) -> tuple[Laps, list[Loss]]:
-    """The timed run itself: nothing in it but the steps and the clock's marks, and a wait where another arm's turn
-    begins. Without it, what a slow device has still to do would hide how long the next arm takes to launch its own."""
+def run_laps(order: Sequence[Arm], clock: Clock) -> tuple[Laps, list[Loss]]:
+    """The timed run itself: the steps and the clock's marks, and a wait where another arm's turn begins. Without the
+    wait, what a slow device has still to do would hide how long the next arm takes to launch its own work."""
     losses: list[Loss] = []
-    before = row[0]
+    before = order[0]
     gc.collect()
     collecting = gc.isenabled()
     gc.disable()
     try:
         clock.start()
-        for arm in row:
+        for arm in order:
             if arm is not before:
                 clock.wait()
                 before = arm

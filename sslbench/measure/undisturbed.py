@@ -27,30 +27,34 @@ class UndisturbedClock:
 
     @staticmethod
     def works() -> bool:
-        """Whether this system tells how long a thread has waited."""
+        """Whether this system reports how long a thread has waited."""
         try:
             return len(SCHEDSTAT.read_text().split()) == 3
         except OSError:
             return False
 
     def now_ms(self) -> float:
+        """Wall clock, monotonic, milliseconds."""
         return 1000 * time.perf_counter()
 
     def wait(self) -> None:
         """Work of the host is done when its call returns."""
 
     def start(self) -> None:
+        """Before the first step."""
         self._wall, self._waited, self._cpu = [], [], []
         self._file = open_queue()
         self.mark()
 
     def mark(self) -> None:
+        """After a step."""
         now, waited = stamp(self._file)
         self._wall.append(now)
         self._waited.append(waited)
         self._cpu.append(time.process_time_ns())
 
     def stop(self) -> Laps:
+        """Times of the steps since ``start``, without what other programs took."""
         os.close(self._file)
         lost = differences(self._waited)
         steps = tuple(max(0.0, wall - waited) for wall, waited in zip(differences(self._wall), lost, strict=True))
@@ -72,11 +76,11 @@ def stamp(queue: int) -> tuple[int, int]:
     while True:
         waited = waited_ns(queue)
         now = time.perf_counter_ns()
-        # Where the thread lost the core in between, the two are not of one moment.
+        # Where the thread lost the core in between, the two are not of the same moment.
         if waited_ns(queue) == waited:
             return now, waited
 
 
 def undisturbed_clock() -> Clock:
-    """For steps on a CPU: the plain wall clock where the system does not tell."""
+    """For steps on a CPU: the plain wall clock where the system does not report waiting."""
     return UndisturbedClock() if UndisturbedClock.works() else HostClock()

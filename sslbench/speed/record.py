@@ -1,4 +1,4 @@
-"""What is kept of a measured row: the fields of every record, and ``speed`` with all that belongs to it."""
+"""The record that is kept of a measured row."""
 
 from __future__ import annotations
 
@@ -8,128 +8,119 @@ from typing import Any
 
 from sslbench.measure.ceilings import Ceilings
 from sslbench.measure.comparison import Comparison
-from sslbench.speed.bench import Measured
-from sslbench.speed.rows import SpeedPlan, SpeedRow
+from sslbench.speed.facts import CeilingFacts, EndToEndFacts, LargestBatch, PublishedRatio, Ratio, SpeedFacts
+from sslbench.speed.measurement import Measurement
+from sslbench.speed.plan import SpeedPlan
 from sslbench.speed.suite import Expected, SpeedFile
-
-KIND = "speed"
-"""value of a record's field ``kind``"""
+from sslbench.store.record import Record, TrainingFacts
 
 
-def record_of(
-    one: Measured,
-    found: Mapping[int, Measured],
-    plan: SpeedPlan,
-    layout: SpeedFile,
-    limits: Ceilings,
-    made: Mapping[str, Any],
-) -> dict[str, Any]:
-    row = one.row
-    return {
-        "cell": row.key,
-        "kind": KIND,
-        "status": one.status,
-        "reason": one.reason,
-        **axes_of(row),
-        "params": {
-            **{kind: choice.values for kind, choice in row.choices.items()},
-            "speed": row.description["speed"],
-        },
-        "metrics": {},
-        "pretraining": costs(one),
-        "features": None,
-        "traceback": one.trace,
-        "speed": {
-            **(one.timing.described() if one.timing else {}),
-            **{name: getattr(row, name) for name in ("batch_size", "precision", "compile", "image_size", "device")},
-            "images": row.batch_size,
-            "parameters": one.parameters,
-            "patches": one.patches,
-            "peak_bytes": one.peak_bytes,
-            "reserved_bytes": one.reserved_bytes,
-            "flops_per_image": one.flops_per_image,
-            "utilisation": limits.utilisation(flops_per_second(one), row.precision),
-            "ceilings": asdict(limits),
-            "end_to_end": asdict(one.end_to_end.times) if one.end_to_end else None,
-            "largest_batch": asdict(one.limit) if one.limit else None,
-            "against": [
-                against(one, found[pair.baseline], pair.names, layout, one.against[pair.baseline])
-                for pair in plan.pairs
-                if found[pair.row] is one and pair.baseline in one.against
-            ],
-            "baseline_of": sorted({name for pair in plan.pairs if found[pair.baseline] is one for name in pair.names}),
-            "notes": {baseline.name: baseline.note for baseline in layout.baselines if baseline.note},
-        },
-        "provenance": dict(made),
-    }
+class RecordWriter:
+    """Makes the records of one suite on one machine."""
+
+    def __init__(self, plan: SpeedPlan, layout: SpeedFile, ceilings: Ceilings) -> None:
+        self.plan, self.layout, self.ceilings = plan, layout, ceilings
+
+    def record(self, index: int, measurements: Mapping[int, Measurement], provenance: Mapping[str, Any]) -> Record:
+        """Of the row at ``index`` of the plan. ``measurements``: of all rows, by index."""
+        measured = measurements[index]
+        row = measured.row
+        names = {kind: choice.name for kind, choice in row.choices.items()}
+        params = {kind: choice.values for kind, choice in row.choices.items()}
+        return Record(
+            row.key,
+            measured.status,
+            row.method.name,
+            seed=0,
+            kind="speed",
+            reason=measured.reason,
+            augmentation=names.get("augmentation"),
+            masking=names.get("masking"),
+            mask_ratio=row.mask_ratio,
+            dataset=names.get("dataset"),
+            backbone=names.get("backbone"),
+            params={**params, "speed": row.settings},
+            pretraining=training_facts(measured),
+            traceback=measured.trace,
+            speed=self._facts(index, measurements).to_json(),
+            provenance=dict(provenance),
+        )
+
+    def _facts(self, index: int, measurements: Mapping[int, Measurement]) -> SpeedFacts:
+        measured, pairs = measurements[index], self.plan.pairs
+        row = measured.row
+        return SpeedFacts(
+            batch_size=row.batch_size,
+            precision=row.precision,
+            compile=row.compile,
+            image_size=row.image_size,
+            device=row.device,
+            images=row.batch_size,
+            **(measured.timing.described() if measured.timing else {}),
+            parameters=measured.parameters,
+            patches=measured.patches,
+            peak_bytes=measured.peak_bytes,
+            reserved_bytes=measured.reserved_bytes,
+            flops_per_image=measured.flops_per_image,
+            utilisation=self.ceilings.utilisation(measured.flops_per_second, row.precision),
+            ceilings=CeilingFacts(**asdict(self.ceilings)),
+            end_to_end=EndToEndFacts(**asdict(measured.end_to_end.times)) if measured.end_to_end else None,
+            largest_batch=LargestBatch(**asdict(measured.largest_batch)) if measured.largest_batch else None,
+            against=tuple(
+                self._ratio(measured, measurements[pair.baseline], pair.names, measured.against[pair.baseline])
+                for pair in pairs
+                if pair.row == index and pair.baseline in measured.against
+            ),
+            baseline_of=tuple(sorted({name for pair in pairs if pair.baseline == index for name in pair.names})),
+            notes={baseline.name: baseline.note for baseline in self.layout.baselines if baseline.note},
+        )
+
+    def _ratio(
+        self, measured: Measurement, baseline: Measurement, names: tuple[str, ...], comparison: Comparison
+    ) -> Ratio:
+        """With its bound, what was published, and the verdict."""
+        row, expected = measured.row, self.layout.expected
+        if expected and not (row.matches(expected.where) and set(names) & set(expected.against)):
+            expected = None
+        bound = None
+        if measured.flops_per_image and baseline.flops_per_image:
+            bound = baseline.flops_per_image / measured.flops_per_image
+        return Ratio(
+            baselines=names,
+            cell=baseline.row.key,
+            **comparison.described(),
+            flop_bound=bound,
+            share_of_bound=comparison.ratio / bound if bound else None,
+            published=tuple(
+                PublishedRatio(published.ratio, published.words)
+                for published in self.layout.published
+                if published.against in names and row.matches(published.where)
+            ),
+            statement=expected.statement if expected else None,
+            verdict=verdict(comparison, expected) if expected else None,
+        )
 
 
-def axes_of(row: SpeedRow) -> dict[str, Any]:
-    names = {kind: choice.name for kind, choice in row.choices.items()}
-    return {
-        "method": row.method.name,
-        "augmentation": names.get("augmentation"),
-        "masking": names.get("masking"),
-        "mask_ratio": row.mask_ratio,
-        "evaluator": None,
-        "dataset": names.get("dataset"),
-        "backbone": names.get("backbone"),
-        "seed": 0,
-    }
-
-
-def costs(one: Measured) -> dict[str, Any]:
-    """The fields of a pretraining that are about speed: here of a step on data that is on the device already."""
-    timing = one.timing
-    return {
-        "epochs": None,
-        "steps": len(timing.step_ms) if timing else None,
-        "seconds": None,
-        "images_per_second": timing.images_per_second if timing else None,
-        "step_ms_median": timing.median_ms if timing else None,
-        "step_ms_iqr": timing.iqr_ms if timing else None,
-        "data_wait_share": one.end_to_end.times.data_wait_share if one.end_to_end else None,
-        "peak_memory_bytes": one.peak_bytes,
-        "flops_per_image": one.flops_per_image,
-        "final_loss": timing.final_loss if timing else None,
-    }
-
-
-def flops_per_second(one: Measured) -> float | None:
-    if one.timing is None or one.flops_per_image is None:
-        return None
-    return one.flops_per_image * one.timing.images_per_second
-
-
-def against(
-    one: Measured, baseline: Measured, names: tuple[str, ...], layout: SpeedFile, found: Comparison
-) -> dict[str, Any]:
-    """How many times as fast a row is as one of its baselines, its bound, what was published, and the verdict."""
-    bound = None
-    if one.flops_per_image and baseline.flops_per_image:
-        bound = baseline.flops_per_image / one.flops_per_image
-    published = [p for p in layout.published if p.against in names and one.row.matches(p.where)]
-    expected = layout.expected
-    judged = expected is not None and one.row.matches(expected.where) and not set(names).isdisjoint(expected.against)
-    return {
-        "baselines": list(names),
-        "cell": baseline.row.key,
-        **found.described(),
-        "flop_bound": bound,
-        "share_of_bound": found.ratio / bound if bound else None,
-        "published": [{"ratio": p.ratio, "words": p.words} for p in published],
-        "statement": expected.statement if expected and judged else None,
-        "verdict": verdict(found, expected) if expected and judged else None,
-    }
-
-
-def verdict(found: Comparison, expected: Expected) -> str:
-    """``holds`` where the whole interval lies within what is said, ``fails`` (with the side) where it lies outside,
-    else ``undecided``. A bound that is no farther from the ratio than the noise floor decides nothing."""
-    low, high = (
-        min(found.low, found.ratio / (1 + found.noise_floor)),
-        max(found.high, found.ratio * (1 + found.noise_floor)),
+def training_facts(measured: Measurement) -> TrainingFacts:
+    """The facts of a pretraining that are about speed: here of a step on data that is on the device already."""
+    timing, end_to_end = measured.timing, measured.end_to_end
+    return TrainingFacts(
+        steps=len(timing.step_ms) if timing else None,
+        images_per_second=timing.images_per_second if timing else None,
+        step_ms_median=timing.median_ms if timing else None,
+        step_ms_iqr=timing.iqr_ms if timing else None,
+        data_wait_share=end_to_end.times.data_wait_share if end_to_end else None,
+        peak_memory_bytes=measured.peak_bytes,
+        flops_per_image=measured.flops_per_image,
+        final_loss=timing.final_loss if timing else None,
     )
+
+
+def verdict(comparison: Comparison, expected: Expected) -> str:
+    """``holds`` where the whole interval lies within what is expected, ``fails`` (with the side) where it lies outside,
+    else ``undecided``. A bound that is no farther from the ratio than the noise floor decides nothing."""
+    ratio, noise = comparison.ratio, 1 + comparison.noise_floor
+    low, high = min(comparison.low, ratio / noise), max(comparison.high, ratio * noise)
     if high < expected.low:
         return f"fails: below {expected.low:g}"
     if low > expected.high:

@@ -1,4 +1,4 @@
-"""What a speed suite says: axes, batches, precisions, and what each row is held against. A TOML file, or a name."""
+"""What a speed suite says: axes, batches, precisions, and what each row is compared with. A TOML file, or a name."""
 
 from __future__ import annotations
 
@@ -19,6 +19,8 @@ Compiling = Literal["eager", "compile", "cuda-graphs"]
 
 
 class Model(BaseModel):
+    """A part of a speed suite's file; unknown keys are mistakes."""
+
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
@@ -49,7 +51,7 @@ class Part(Model):
 
 
 class Baseline(Model):
-    """What rows are held against: the same row with some things changed."""
+    """What rows are compared with: the same row with some things changed."""
 
     name: str = Field(min_length=1)
     change: dict[str, Any] = Field(min_length=1)
@@ -58,7 +60,7 @@ class Baseline(Model):
 
 
 class Published(Model):
-    """A figure of the literature, to stand beside a measured ratio."""
+    """A ratio of the literature, to stand beside a measured one."""
 
     where: dict[str, Any]
     """the row, as in ``Baseline.change``"""
@@ -70,7 +72,7 @@ class Published(Model):
 
 
 class Expected(Model):
-    """A sentence about ratios, judged by their intervals."""
+    """A sentence about ratios, tested by their intervals."""
 
     statement: str
     low: float

@@ -1,4 +1,4 @@
-"""A training step on data that is on the device already, ready to be timed."""
+"""A training step on random views that are on the device already, ready to be timed."""
 
 from __future__ import annotations
 
@@ -20,35 +20,42 @@ CLASSES = 10
 """for a method that trains on labels"""
 
 
+def progress_at(step: int) -> Progress:
+    """Where that training stands at a step, counted from its middle."""
+    step += EPOCHS * STEPS_PER_EPOCH // 2
+    return Progress(step, EPOCHS * STEPS_PER_EPOCH, step // STEPS_PER_EPOCH, EPOCHS)
+
+
 @dataclass(frozen=True)
 class SyntheticStep:
     """One training step on views that were made once: random numbers of the right shape, normalised already."""
 
     update: TrainingStep
     views: list[Tensor]
+    """of each view float ``[B, 3, S, S]``"""
     labels: Tensor | None
+    """int64 ``[B]``, for a method that trains on labels"""
     batch_size: int
 
     @property
     def method(self) -> Method:
+        """What is trained."""
         return self.update.method
 
     def arm(self) -> Arm:
         """Masks, forward, backward, optimizer and moving averages; no augmentation and no reading of images."""
-        step = self._stepper()
         trained = [p for p in self.method.parameters() if p.requires_grad]
         settings = self.update.settings
-        return Arm(step, self.batch_size, trained, compiled=settings.compile, device=settings.device)
+        return Arm(self._stepper(), self.batch_size, trained, compiled=settings.compile, device=settings.device)
 
     def _stepper(self) -> Callable[[], Tensor]:
-        at = EPOCHS * STEPS_PER_EPOCH // 2
+        done = 0
 
         def step() -> Tensor:
-            nonlocal at
-            progress = Progress(at, EPOCHS * STEPS_PER_EPOCH, at // STEPS_PER_EPOCH, EPOCHS)
-            at += 1
-            loss = self.update(self.views, self.labels, progress)
-            # What a CUDA graph answers is overwritten by its next replay; the timed run keeps every loss.
+            nonlocal done
+            loss = self.update(self.views, self.labels, progress_at(done))
+            done += 1
+            # What a CUDA graph returns is overwritten by its next replay; the timed run keeps every loss.
             return loss.clone() if self.update.settings.compile else loss
 
         return step

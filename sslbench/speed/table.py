@@ -1,30 +1,23 @@
-"""Measured speeds as text: one table of rows, one of what is held against what."""
+"""Measured speeds as text: one table of rows, one of what is compared with what."""
 
 from __future__ import annotations
 
-import csv
-import io
 import json
-import textwrap
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
 
-from sslbench.report.text import Column, markdown, terminal
 from sslbench.report.numbers import NOTHING, median_and_iqr, percent, three_digits
-from sslbench.report.rows import as_text, differing
-from sslbench.report.view import broken
+from sslbench.report.text import Column, broken, markdown, plural, terminal, wrapped
+from sslbench.speed.csv_text import speed_csv
+from sslbench.speed.facts import EndToEndFacts, LargestBatch, Ratio, TimedRow
+from sslbench.speed.naming import KINDS, Naming, masked_patches, setting, varying
 from sslbench.store.plain_values import plain
+from sslbench.store.record import SCHEMA, Record
 
-WIDTH, LONGEST, NARROW = 120, 25, 17
-"""characters of a line; of one in the column that names rows; of one in columns of other words"""
-KINDS = ("backbone", "method", "augmentation", "dataset")
-"""Plugins that say which row it is; the masking is told by what it hides."""
-PLAIN = ("batch_size", "precision", "compile")
-"""Settings that may differ from row to row."""
-Record = Mapping[str, Any]
+LONGEST, NARROW = 25, 17
+"""characters of a line in the column that names rows, and in columns of other words"""
 
 LEGEND = {
-    "hidden": "patches hidden of all",
+    "masked": "patches masked of all",
     "img/s": "source images in the time of the median step, on data that is on the device already; no augmentation",
     "step ms (IQR)": "median time of a step: masks, forward, backward, optimizer (interquartile range); on a CPU"
     " without the time in which the thread that steps waited for a core (Linux)",
@@ -35,232 +28,169 @@ LEGEND = {
     "wait %": "share of the end-to-end step spent waiting for images",
     "largest batch": "images that fit into memory",
 }
-
-
-def is_speed(record: Record) -> bool:
-    return record.get("kind") == "speed"
+"""column -> what it is"""
+RATIO_LEGEND = (
+    "times as fast: ratio of median steps, timed in turn within one run, with its 95% bootstrap interval",
+    "noise %: how far the baseline's ratio to itself may be from 1; within it no difference is claimed",
+    "FLOP bound: how many times as fast it would be if time went with arithmetic",
+)
 
 
 def render_speed(records: Sequence[Record], fmt: str, suite: str) -> str:
     """The records as text, without a newline at the end; ``fmt``: ``table``, ``markdown``, ``csv`` or ``json``."""
     if fmt == "json":
-        document = {"schema": 1, "suite": suite, "records": [plain(record, "record") for record in records]}
-        return json.dumps(document, indent=1, allow_nan=False)
+        documents = [plain(record.to_json(), "record") for record in records]
+        return json.dumps({"schema": SCHEMA, "suite": suite, "records": documents}, indent=1, allow_nan=False)
     if fmt == "csv":
-        return as_csv(records)
-    view = SpeedView(records)
+        return speed_csv(records)
+    speeds = SpeedTable(records)
     table: Callable[[Sequence[Column]], str] = (
         markdown if fmt == "markdown" else lambda columns: terminal(columns, gap=2, broken_headers=True)
     )
-    parts = [view.title(suite)]
-    if view.rows:
-        parts.append(table(view.columns()))
-    if view.compared:
-        parts.append(table(view.comparisons(wide=fmt == "markdown")))
-    parts += view.below()
-    return "\n\n".join(part if "\n" in part or fmt == "markdown" else wrapped(part) for part in parts)
+    title = speeds.title(suite)
+    parts = [title if fmt == "markdown" else wrapped(title, rest="    ")]
+    if speeds.rows:
+        parts.append(table(speeds.columns()))
+    if speeds.compared:
+        parts.append(table(speeds.comparisons(wide=fmt == "markdown")))
+    return "\n\n".join([*parts, *speeds.notes()])
 
 
-class SpeedView:
-    """One rendering."""
+class SpeedTable:
+    """The tables of some records, and the lines above and below them."""
 
-    def __init__(self, records: Sequence[Record]) -> None:
-        self.rows = [record for record in records if record["status"] == "done"]
-        self.problems = [record for record in records if record["status"] not in ("done", "skipped")]
-        self.skipped = [record for record in records if record["status"] == "skipped"]
-        self.by_cell = {record["cell"]: record for record in self.rows}
-        self.compared = [(row, one) for row in self.rows for one in row["speed"]["against"]]
-        self.records = records
-
-    def setting(self, record: Record, name: str) -> Any:
-        return record["params"]["speed"][name]
-
-    def name(self, record: Record, kind: str, among: Sequence[Record] | None = None) -> str:
-        """A plugin's name with the parameters that tell it from others of that name, in all rows by default; of a
-        switch only that it is on."""
-        name = record.get(kind)
-        if name is None:
-            return NOTHING
-        others = self.records if among is None else among
-        tells = differing([r["params"][kind] for r in others if r.get(kind) == name])
-        values = {key: record["params"][kind].get(key) for key in tells}
-        told = [key if value is True else f"{key}={value}" for key, value in values.items() if value is not False]
-        return f"{name} ({', '.join(told)})" if told else str(name)
-
-    def who(self, record: Record, among: Sequence[Record]) -> str:
-        """What tells a row from others."""
-        words = [
-            self.name(record, kind, among) for kind in KINDS if len({self.name(r, kind, among) for r in among}) > 1
-        ]
-        words += [self.hidden(record) + " hidden"] if len({self.hidden(r) for r in among}) > 1 else []
-        words += [str(self.setting(record, n)) for n in PLAIN if len({self.setting(r, n) for r in among}) > 1]
-        return " ".join(words) or self.name(record, "method", among)
-
-    def hidden(self, record: Record) -> str:
-        patches = record["speed"]["patches"]
-        return f"{patches[0]}/{patches[1]}" if patches else NOTHING
-
-    def varying(self) -> list[str]:
-        return [name for name in PLAIN if len({self.setting(r, name) for r in self.rows}) > 1]
+    def __init__(self, records: Iterable[Record]) -> None:
+        rows = [TimedRow.of(record) for record in records]
+        self.rows = [row for row in rows if row.record.status == "done"]
+        self.failed = [row for row in rows if row.record.status not in ("done", "skipped")]
+        self.skipped = [row for row in rows if row.record.status == "skipped"]
+        self.compared = [(row, ratio) for row in self.rows for ratio in row.facts.against]
+        """rows and the ratios to their baselines"""
+        self.naming = Naming(rows)
+        self.varying = varying(self.rows)
 
     def title(self, suite: str) -> str:
-        words = []
-        if self.rows:
-            first = self.rows[0]
-            words += [f"{self.setting(first, 'image_size')} px", str(first["speed"]["device"])]
-            fixed = {"batch_size": "batch {}", "precision": "{}", "compile": "{}"}
-            words += [form.format(self.setting(first, n)) for n, form in fixed.items() if n not in self.varying()]
-            words.append(first["speed"]["ceilings"]["device"])
-            threads = first["speed"]["ceilings"]["threads"]
-            words += [f"{threads} thread{'s' if threads != 1 else ''}"] if threads else []
-            for kind in KINDS:
-                names = {self.name(r, kind) for r in self.rows} - {NOTHING}
-                words += [f"{kind} {names.pop()}"] if kind != "method" and len(names) == 1 else []
-        else:
-            words.append("no results")
+        """The suite and what all rows share."""
+        words = self._shared() if self.rows else ["no results"]
         return f"{suite}: {' · '.join(words)}" if suite else " · ".join(words)
 
-    def columns(self) -> list[Column]:
-        rows = self.rows
-        words: dict[str, list[str]] = {}
+    def _shared(self) -> list[str]:
+        facts = self.rows[0].facts
+        words = [f"{facts.image_size} px", str(facts.device)]
+        shared = {"batch_size": f"batch {facts.batch_size}", "precision": facts.precision, "compile": facts.compile}
+        words += [str(word) for name, word in shared.items() if name not in self.varying]
+        if facts.ceilings:
+            words.append(facts.ceilings.device)
+            words += [plural(facts.ceilings.threads, "thread")] if facts.ceilings.threads else []
         for kind in KINDS:
-            names = [self.name(r, kind) for r in rows]
-            if kind == "method" or len(set(names)) > 1:
-                words[kind] = names
-        if any(r["speed"]["patches"] for r in rows):
-            words["hidden"] = [self.hidden(r) for r in rows]
-        words |= {name: [str(self.setting(r, name)) for r in rows] for name in self.varying()}
-        found = [Column(header, cells, number=header in ("hidden", "batch_size")) for header, cells in words.items()]
-        return found + [Column(header, cells, number=True) for header, cells in self._figures().items()]
+            names = {self.naming.plugin(row, kind) for row in self.rows} - {NOTHING}
+            words += [f"{kind} {names.pop()}"] if kind != "method" and len(names) == 1 else []
+        return words
 
-    def _figures(self) -> dict[str, list[str]]:
-        speeds = [record["speed"] for record in self.rows]
+    def columns(self) -> list[Column]:
+        """The table of rows: what tells them apart, then what was measured."""
+        columns = []
+        for kind in KINDS:
+            names = [self.naming.plugin(row, kind) for row in self.rows]
+            if kind == "method" or len(set(names)) > 1:
+                columns.append(Column(kind, names))
+        if any(row.facts.patches for row in self.rows):
+            columns.append(Column("masked", [masked_patches(row) for row in self.rows], number=True))
+        for name in self.varying:
+            cells = [str(setting(row, name)) for row in self.rows]
+            columns.append(Column(name, cells, number=name == "batch_size"))
+        return columns + [Column(header, cells, number=True) for header, cells in self._numbers().items()]
+
+    def _numbers(self) -> dict[str, list[str]]:
+        speeds = [row.facts for row in self.rows]
         cells = {
-            "img/s": [three_digits(s["images_per_second"]) for s in speeds],
-            "step ms (IQR)": [median_and_iqr(s["median_ms"], s["iqr_ms"], " ") for s in speeds],
-            "peak MB": [three_digits(scaled(s["peak_bytes"], 1e6)) for s in speeds],
-            "GFLOP/img": [three_digits(scaled(s["flops_per_image"], 1e9)) for s in speeds],
-            "use %": [percent(s["utilisation"]) for s in speeds],
+            "img/s": [three_digits(s.images_per_second) for s in speeds],
+            "step ms (IQR)": [median_and_iqr(s.median_ms, s.iqr_ms, " ") for s in speeds],
+            "peak MB": [three_digits(scaled(s.peak_bytes, 1e6)) for s in speeds],
+            "GFLOP/img": [three_digits(scaled(s.flops_per_image, 1e9)) for s in speeds],
+            "use %": [percent(s.utilisation) for s in speeds],
         }
-        if any(s["end_to_end"] for s in speeds):
-            ends = [s["end_to_end"] or {} for s in speeds]
-            cells["img/s end to end"] = [three_digits(end.get("images_per_second")) for end in ends]
-            cells["wait %"] = [percent(end.get("data_wait_share")) for end in ends]
-        if any(s["largest_batch"] for s in speeds):
-            limits = [s["largest_batch"] or {} for s in speeds]
-            cells["largest batch"] = [str(limit.get("batch") or NOTHING) for limit in limits]
+        if any(s.end_to_end for s in speeds):
+            pipelines = [s.end_to_end or EndToEndFacts() for s in speeds]
+            cells["img/s end to end"] = [three_digits(pipeline.images_per_second) for pipeline in pipelines]
+            cells["wait %"] = [percent(pipeline.data_wait_share) for pipeline in pipelines]
+        if any(s.largest_batch for s in speeds):
+            limits = [s.largest_batch or LargestBatch(None, "") for s in speeds]
+            cells["largest batch"] = [str(limit.batch or NOTHING) for limit in limits]
         return cells
 
     def comparisons(self, wide: bool) -> list[Column]:
-        """Each row against each of its baselines; long words on several lines, but for ``wide``."""
-        pairs = self.compared
-        long, narrow = (0, 0) if wide else (LONGEST, NARROW)
-        among = [r for row, one in pairs for r in (row, self.by_cell.get(one["cell"], row))]
-        cells = {
-            "row": [broken(self.who(row, among), long) for row, _ in pairs],
-            "against": [" =\n".join(broken(name, narrow) for name in one["baselines"]) for _, one in pairs],
-            "times as fast (95%)": [
-                f"{one['ratio']:.2f} ({one['low']:.2f} to {one['high']:.2f})"
-                + ("" if one["differs"] else "\nno difference")
-                for _, one in pairs
-            ],
-            "noise %": [percent(one["noise_floor"]) for _, one in pairs],
-            "FLOP bound": [NOTHING if one["flop_bound"] is None else f"{one['flop_bound']:.2f}" for _, one in pairs],
-            "of bound %": [percent(one["share_of_bound"]) for _, one in pairs],
-        }
-        if any(one["published"] for _, one in pairs):
-            cells["published"] = [
-                "\n".join(broken(f"{p['ratio']:g} ({p['words']})", narrow) for p in one["published"]) or NOTHING
-                for _, one in pairs
-            ]
-        statements = {one["statement"] for _, one in pairs} - {None}
+        """Each row and each of its baselines; long words on several lines, but for ``wide``."""
+        ratios = [ratio for _, ratio in self.compared]
+        longest, narrow = (0, 0) if wide else (LONGEST, NARROW)
+        by_cell = {row.record.cell: row for row in self.rows}
+        among = [one for row, ratio in self.compared for one in (row, by_cell.get(ratio.cell, row))]
+        columns = [
+            Column("row", [broken(self.naming.row(row, among), longest, at_hyphens=True) for row, _ in self.compared]),
+            Column(
+                "against",
+                [" =\n".join(broken(name, narrow, at_hyphens=True) for name in ratio.baselines) for ratio in ratios],
+            ),
+            Column("times as fast (95%)", [with_interval(ratio) for ratio in ratios]),
+            Column("noise %", [percent(ratio.noise_floor) for ratio in ratios], number=True),
+            Column("FLOP bound", [two_decimals(ratio.flop_bound) for ratio in ratios], number=True),
+            Column("of bound %", [percent(ratio.share_of_bound) for ratio in ratios], number=True),
+        ]
+        if any(ratio.published for ratio in ratios):
+            columns.append(Column("published", [published(ratio, narrow) for ratio in ratios]))
+        statements = sorted({ratio.statement for ratio in ratios if ratio.statement is not None})
         if statements:
-            cells[" / ".join(sorted(statements))] = [one["verdict"] or NOTHING for _, one in pairs]
-        numbers = {"noise %", "FLOP bound", "of bound %"}
-        return [Column(header, column, number=header in numbers) for header, column in cells.items()]
+            columns.append(Column(" / ".join(statements), [ratio.verdict or NOTHING for ratio in ratios]))
+        return columns
 
-    def below(self) -> list[str]:
-        """What the words mean, and what is not in the tables."""
+    def notes(self) -> list[str]:
+        """Blocks of lines below the tables: what the words mean, and what is not in them."""
         lines = []
         if self.rows:
-            lines += [f"{name}: {words}" for name, words in LEGEND.items() if name in self._shown()]
+            shown = [column.header for column in self.columns()]
+            lines += [f"{name}: {words}" for name, words in LEGEND.items() if name in shown]
         if self.compared:
-            lines += [f"{name}: {note}" for name, note in sorted(self.rows[0]["speed"]["notes"].items())]
-            lines += [
-                "times as fast: ratio of median steps, timed in turn within one run, with its 95% bootstrap interval",
-                "noise %: how far the baseline's ratio to itself may be from 1; within it no difference is claimed",
-                "FLOP bound: how many times as fast it would be if time went with arithmetic",
-            ]
-        busy = sum(bool(record["speed"]["contended"]) for record in self.rows)
+            lines += [f"{name}: {note}" for name, note in sorted(self.rows[0].facts.notes.items())]
+            lines += RATIO_LEGEND
+        lines += self._warnings()
+        blocks = ["\n".join(wrapped(line, rest="    ") for line in lines)] if lines else []
+        missing = [f"{self.naming.request(row)}: {row.record.status}: {row.record.reason}" for row in self.failed]
+        missing += [f"{self.naming.request(row)}: {row.record.reason}" for row in self.skipped]
+        if missing:
+            blocks.append("\n".join(["not measured:", *(wrapped(line, "  ", "    ") for line in missing)]))
+        return blocks
+
+    def _warnings(self) -> list[str]:
+        lines = []
+        busy = sum(bool(row.facts.contended) for row in self.rows)
         if busy:
             lines.append(
                 f"contended: other programs took cores while {busy} of {len(self.rows)} rows were timed; they had"
                 " turns, so their ratios hold; times and use % are those of a machine that is shared"
             )
-        restless = [self.who(record, self.rows) for record in self.rows if not record["speed"]["steady"]]
-        if restless:
-            lines.append(f"not steady after warming up: {'; '.join(restless)}")
-        blocks = ["\n".join(wrapped(line) for line in lines)] if lines else []
-        told = [f"{self.asked(r)}: {r['status']}: {r['reason']}" for r in self.problems]
-        told += [f"{self.asked(r)}: {r['reason']}" for r in self.skipped]
-        return [*blocks, *(["not measured:\n" + "\n".join(wrapped(f"  {line}") for line in told)] if told else [])]
+        unsteady = [self.naming.row(row, self.rows) for row in self.rows if not row.facts.steady]
+        if unsteady:
+            lines.append(f"not steady after warming up: {'; '.join(unsteady)}")
+        return lines
 
-    def asked(self, record: Record) -> str:
-        """A row that was not measured, by what was asked for."""
-        words = [self.name(record, kind) for kind in (*KINDS, "masking") if record.get(kind)]
-        among = [*self.rows, *self.problems, *self.skipped]
-        words += [str(self.setting(record, n)) for n in PLAIN if len({self.setting(r, n) for r in among}) > 1]
-        return " ".join(words)
 
-    def _shown(self) -> list[str]:
-        return [column.header for column in self.columns()]
+def with_interval(ratio: Ratio) -> str:
+    """``2.65 (2.51 to 2.70)``, and whether there is a difference at all."""
+    words = f"{ratio.ratio:.2f} ({ratio.low:.2f} to {ratio.high:.2f})"
+    return words if ratio.differs else f"{words}\nno difference"
+
+
+def published(ratio: Ratio, width: int) -> str:
+    """What the literature has, in lines of at most ``width`` characters."""
+    lines = [broken(f"{source.ratio:g} ({source.words})", width, at_hyphens=True) for source in ratio.published]
+    return "\n".join(lines) or NOTHING
+
+
+def two_decimals(value: float | None) -> str:
+    """``2.90``."""
+    return NOTHING if value is None else f"{value:.2f}"
 
 
 def scaled(value: float | None, by: float) -> float | None:
+    """In units of ``by``."""
     return None if value is None else value / by
-
-
-def as_csv(records: Sequence[Record]) -> str:
-    """One line a row and baseline, unrounded; a row without one has empty fields there."""
-    lines = []
-    for record in records:
-        speed = record["speed"]
-        line = {
-            "status": record["status"],
-            "reason": record["reason"],
-            **{kind: record.get(kind) for kind in (*KINDS, "masking", "mask_ratio")},
-            "params": as_text({k: v for k, v in record["params"].items() if k != "speed"}),
-            **record["params"]["speed"],
-            **{name: speed.get(name) for name in FIGURES},
-            **{f"end_to_end_{name}": (speed["end_to_end"] or {}).get(name) for name in ENDS},
-            "largest_batch": (speed["largest_batch"] or {}).get("batch"),
-        }
-        for one in speed["against"] or [{}]:
-            lines.append({**line, "against": " = ".join(one.get("baselines", [])), **{n: one.get(n) for n in RATIOS}})
-    text = io.StringIO()
-    writer = csv.DictWriter(text, list(lines[0]) if lines else [], lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(lines)
-    return text.getvalue().rstrip("\n")
-
-
-FIGURES = (
-    "images_per_second",
-    "median_ms",
-    "iqr_ms",
-    "p20_ms",
-    "p80_ms",
-    "cpu_ms",
-    "steps",
-    "warmup_steps",
-    "steady",
-    "contended",
-    "first_step_ms",
-    "compile_ms",
-    "peak_bytes",
-    "reserved_bytes",
-    "flops_per_image",
-    "utilisation",
-)
-ENDS = ("images_per_second", "step_ms_median", "step_ms_iqr", "data_wait_share")
-RATIOS = ("ratio", "low", "high", "noise_floor", "differs", "flop_bound", "share_of_bound", "verdict")

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from sslbench.testing.speed import Speed
 
 FOLDER = ".sslbench"
-"""Where speeds that have a name alone lie, below pytest's root."""
+"""Where speeds that are stored by a name alone are kept, below pytest's root."""
 PROPERTY = "sslbench_speed"
 """How a line of the summary travels from a test to the end of the session, also out of another process."""
 SECONDS = 20.0
@@ -37,7 +37,7 @@ class Settings:
 
     @property
     def precision(self) -> float:
-        """A fifth of the narrowest limit: what lies that close to it cannot be told from it."""
+        """A fifth of the narrowest limit, as a share."""
         return min([limit.percent / 500 for limit in self.limits if limit.percent], default=PRECISION)
 
 
@@ -46,13 +46,14 @@ MEASURED = pytest.StashKey[set[str]]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
+    """``--sslbench-save``, ``--sslbench-compare``, ``--sslbench-fail-on``."""
     group = parser.getgroup("sslbench", "speed of steps (sslbench)")
     group.addoption(
         "--sslbench-save",
         metavar="NAME|PATH",
         help=f"Store what sslbench_speed measures in {FOLDER}/NAME.json, or in the .json file of that path.",
     )
-    group.addoption("--sslbench-compare", metavar="NAME|PATH", help="Hold what is measured against what was stored.")
+    group.addoption("--sslbench-compare", metavar="NAME|PATH", help="Compare what is measured with what was stored.")
     group.addoption(
         "--sslbench-fail-on",
         action="append",
@@ -63,6 +64,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    """Reads the options, if any are there."""
     options = [config.getoption(f"sslbench_{name}") for name in ("save", "compare", "fail_on")]
     config.stash[SETTINGS] = read_settings(config, *options) if any(options) else Settings()
 
@@ -84,16 +86,16 @@ def read_settings(config: pytest.Config, save: str | None, compare: str | None, 
         raise pytest.UsageError(*error.messages) from None
 
 
-def json_file(config: pytest.Config, given: str) -> Path:
+def json_file(config: pytest.Config, name: str) -> Path:
     """``NAME`` -> ``.sslbench/NAME.json`` below the root; what ends in .json is a path."""
-    if given.endswith(".json"):
-        return config.invocation_params.dir / given
-    return config.rootpath / FOLDER / f"{given}.json"
+    if name.endswith(".json"):
+        return config.invocation_params.dir / name
+    return config.rootpath / FOLDER / f"{name}.json"
 
 
 @pytest.fixture
 def sslbench_speed(request: pytest.FixtureRequest) -> Callable[..., Speed]:
-    """Measure a step, alone or in turn with a baseline, and hold it to the limits of the command line."""
+    """Measure a step, alone or in turn with a baseline, and check it against the limits of the command line."""
 
     def measure(
         step: Callable[[], Any],
@@ -111,19 +113,19 @@ def sslbench_speed(request: pytest.FixtureRequest) -> Callable[..., Speed]:
 
         ``images``: source images of one call. ``baseline``: a step to be measured in turn with it, of
         ``baseline_images`` (by default as many). ``name``: of this measurement, where a test makes several.
-        ``parameters``: tensors that the timed run must change, where the step trains; it then answers its loss.
+        ``parameters``: tensors that the timed run must change, where the step trains; it then returns its loss.
         ``device``: where the step computes; by default where its parameters are, else the GPU where there is one.
         ``seconds``: to measure at most, warming up left out. Raises TimingError for a measurement that contradicts
         itself, UserError for a wrong setting and for a name used twice.
         """
-        from sslbench.testing.stopwatch import Given, measure_speed
+        from sslbench.testing.stopwatch import StepUnderTest, measure_speed
 
         settings = request.config.stash[SETTINGS]
         key = claim(request.node, name)
         other_images = images if baseline_images is None else baseline_images
         speed = measure_speed(
-            Given(step, images, listed(parameters)),
-            Given(baseline, other_images, listed(baseline_parameters)) if baseline else None,
+            StepUnderTest(step, images, listed(parameters)),
+            StepUnderTest(baseline, other_images, listed(baseline_parameters)) if baseline else None,
             name=name or request.node.name,
             device=device,
             seconds=seconds,
@@ -136,7 +138,7 @@ def sslbench_speed(request: pytest.FixtureRequest) -> Callable[..., Speed]:
 
 
 def listed(parameters: Iterable[Tensor] | None) -> list[Tensor] | None:
-    """``model.parameters()`` can be walked through once only."""
+    """As a list: ``model.parameters()`` can be iterated only once."""
     return None if parameters is None else list(parameters)
 
 
@@ -153,14 +155,14 @@ def claim(node: pytest.Item, name: str | None) -> str:
 
 
 def settle(node: pytest.Item, key: str, speed: Speed, settings: Settings) -> None:
-    """Store it first, so that nothing is lost; then judge it."""
+    """Store it first, so that nothing is lost; then check its limits."""
     from sslbench.store.speeds import add_speed
-    from sslbench.testing.speed import judge, summary_line
+    from sslbench.testing.speed import StoredSpeed, check_limits, summary_line
 
     if settings.save is not None:
         add_speed(settings.save, key, speed.described())
-    stored = settings.stored.get(key)
-    crossed, notes = judge(speed, stored, settings.limits)
+    stored = StoredSpeed.from_json(settings.stored[key], f"stored speed {key}") if key in settings.stored else None
+    crossed, notes = check_limits(speed, stored, settings.limits)
     node.user_properties.append((PROPERTY, json.dumps([key, summary_line(speed, stored, crossed, notes)])))
     if crossed:
         pytest.fail("\n".join(crossed), pytrace=False)
@@ -168,11 +170,11 @@ def settle(node: pytest.Item, key: str, speed: Speed, settings: Settings) -> Non
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """One line for each measurement, and nothing where there was none."""
-    reports = [report for found in terminalreporter.stats.values() for report in found]
-    told = [value for report in reports for name, value in getattr(report, "user_properties", ()) if name == PROPERTY]
-    if not told:
+    reports = [report for same_outcome in terminalreporter.stats.values() for report in same_outcome]
+    lines = [value for report in reports for name, value in getattr(report, "user_properties", ()) if name == PROPERTY]
+    if not lines:
         return
     terminalreporter.section("sslbench speed")
     # The reports of one test repeat its properties.
-    for line in dict(json.loads(value) for value in told).values():
+    for line in dict(json.loads(value) for value in lines).values():
         terminalreporter.write_line(line)

@@ -17,17 +17,17 @@ TINY = (
 def elsewhere(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     chip = Ceilings("chip", 1, "2.14", {"fp32": 1e11}, 1e10, "2026-01-01T00:00:00+00:00", False)
-    monkeypatch.setattr("sslbench.speed.run.ceilings", lambda device, processor, say: chip)
+    monkeypatch.setattr("sslbench.speed.run.ceilings", lambda device, processor, report: chip)
 
 
-def said(capsys, *arguments):
+def output_of(capsys, *arguments):
     code = call(list(arguments))
     out, err = capsys.readouterr()
     return code, out, err
 
 
 def test_the_default_suite_with_a_tiny_model(capsys):
-    code, out, err = said(capsys, "speed", *TINY, "--device", "cpu")
+    code, out, err = output_of(capsys, "speed", *TINY, "--device", "cpu")
     assert code == 0
     assert out.startswith("mae-speedup: 8 px · cpu · batch 4 · fp32")
     for words in ("like for like", "as in the paper's table", "FLOP bound", "img/s", "48/64"):
@@ -35,16 +35,16 @@ def test_the_default_suite_with_a_tiny_model(capsys):
     assert "results: sslbench-results/mae-speedup" in err
     # The suite's own words on what it leaves out are about its own axes.
     assert "left out" not in err
-    code, again, _ = said(capsys, "results", "sslbench-results/mae-speedup")
+    code, again, _ = output_of(capsys, "results", "sslbench-results/mae-speedup")
     assert (code, again) == (0, out)
-    records = json.loads(said(capsys, "results", "sslbench-results/mae-speedup", "--format", "json")[1])["records"]
+    records = json.loads(output_of(capsys, "results", "sslbench-results/mae-speedup", "--format", "json")[1])["records"]
     assert [record["kind"] for record in records] == ["speed"] * 3
 
 
 def test_results_of_runs_and_speeds_in_one_folder_are_two_tables(capsys):
-    said(capsys, "speed", *TINY, "--out", "both")
-    said(capsys, "run", "-m", "raw-pixels", "-e", "knn", "--out", "both")
-    out = said(capsys, "results", "both")[1]
+    output_of(capsys, "speed", *TINY, "--out", "both")
+    output_of(capsys, "run", "-m", "raw-pixels", "-e", "knn", "--out", "both")
+    out = output_of(capsys, "results", "both")[1]
     assert "knn_top1" in out
     assert "FLOP bound" in out
 
@@ -66,7 +66,7 @@ def test_results_of_runs_and_speeds_in_one_folder_are_two_tables(capsys):
     ],
 )
 def test_a_mistake_is_one_line_and_exit_code_2(capsys, tmp_path, arguments, words):
-    code, out, err = said(capsys, "speed", *arguments)
+    code, out, err = output_of(capsys, "speed", *arguments)
     assert (code, out) == (2, "")
     assert words in err
     assert len(err.splitlines()) == 1
@@ -74,14 +74,14 @@ def test_a_mistake_is_one_line_and_exit_code_2(capsys, tmp_path, arguments, word
 
 
 def test_a_baseline_of_ones_own(capsys):
-    code, out, _ = said(capsys, "speed", *TINY, "--precision", "fp32,bf16", "--baseline", "precision=fp32")
+    code, out, _ = output_of(capsys, "speed", *TINY, "--precision", "fp32,bf16", "--baseline", "precision=fp32")
     assert code == 0
     assert "precision=fp32" in out
     assert "bf16" in out
 
 
 def test_several_changes_make_one_baseline(capsys):
-    code, out, _ = said(
+    code, out, _ = output_of(
         capsys,
         "speed",
         *TINY,

@@ -23,7 +23,7 @@ def test_where_nothing_fits_there_is_no_batch():
     assert (limit.batch, limit.how) == (None, "not even 2 images fit")
 
 
-def test_trying_ends_where_it_was_told_to():
+def test_trying_ends_at_the_limit():
     assert by_trying(lambda size: True, most=1000).batch >= 512
 
 

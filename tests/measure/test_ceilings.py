@@ -46,15 +46,15 @@ def test_the_fastest_call_counts():
 
 def test_it_is_measured_once_and_kept_with_its_date(monkeypatch, tmp_path):
     quiet(monkeypatch)
-    said = []
-    first = ceilings("cpu", "chip", said.append)
-    assert len(said) == 1
-    assert str(tmp_path / "sslbench") in said[0]
-    assert ceilings("cpu", "chip", said.append) == first
-    assert len(said) == 1
+    lines = []
+    first = ceilings("cpu", "chip", lines.append)
+    assert len(lines) == 1
+    assert str(tmp_path / "sslbench") in lines[0]
+    assert ceilings("cpu", "chip", lines.append) == first
+    assert len(lines) == 1
     assert json.loads(cache_path("cpu", "chip").read_text())["measured"] == first.measured
-    assert ceilings("cpu", "another chip", said.append).device == "another chip"
-    assert len(said) == 2
+    assert ceilings("cpu", "another chip", lines.append).device == "another chip"
+    assert len(lines) == 2
 
 
 @pytest.mark.parametrize(

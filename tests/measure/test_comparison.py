@@ -40,7 +40,7 @@ def test_rounds_are_there_and_back_again():
     (baseline, *_), (b, c) = compare_warm(arms, [WARM] * 3, [(0, 1), (0, 2)], rounds=2, clock=clock)
     assert "".join(log) == "ABCAACBA" * 2
     assert (b.ratio, c.ratio) == (60 / 50, 60 / 40)
-    assert [len(one.step_ms) for one in (baseline, b.b, c.b)] == [8, 4, 4]
+    assert [len(timing.step_ms) for timing in (baseline, b.b, c.b)] == [8, 4, 4]
     assert b.a is baseline
 
 
@@ -49,8 +49,8 @@ def test_two_baselines_have_a_control_each():
     arms = [arm(clock, ms, log=log, name=name) for ms, name in ((60, "A"), (50, "B"), (40, "C"))]
     timings, found = compare_warm(arms, [WARM] * 3, [(0, 2), (1, 2), (0, 1)], rounds=2, clock=clock)
     assert "".join(log) == "ABCABBACBA" * 2
-    assert [one.ratio for one in found] == [60 / 40, 50 / 40, 60 / 50]
-    assert [len(one.step_ms) for one in timings] == [8, 8, 4]
+    assert [comparison.ratio for comparison in found] == [60 / 40, 50 / 40, 60 / 50]
+    assert [len(timing.step_ms) for timing in timings] == [8, 8, 4]
 
 
 def test_without_a_pair_there_is_nothing_but_times():
@@ -91,26 +91,26 @@ def test_a_drift_of_the_machine_hits_both_alike():
 
 
 def test_a_step_against_itself_is_no_difference_and_gives_the_noise():
-    seen = []
+    claimed = []
     for seed in range(10):
         clock = FakeClock()
         a, b = arm(clock, 60.0, noise=0.05, seed=seed), arm(clock, 60.0, noise=0.05, seed=100 + seed)
         _, (found,) = compare_warm([a, b], [WARM, WARM], [(0, 1)], rounds=20, clock=clock)
         assert found.low <= found.ratio <= found.high
         assert 0 < found.noise_floor < 0.1
-        seen.append(found.differs)
-    assert not any(seen)
+        claimed.append(found.differs)
+    assert not any(claimed)
 
 
 def test_a_slowdown_beyond_the_noise_is_found():
-    seen = []
+    claimed = []
     for seed in range(10):
         clock = FakeClock()
         a, b = arm(clock, 60.0, noise=0.02, seed=seed), arm(clock, 63.0, noise=0.02, seed=100 + seed)
         _, (found,) = compare_warm([a, b], [WARM, WARM], [(0, 1)], rounds=20, clock=clock)
         assert found.ratio == pytest.approx(60 / 63, rel=0.03)
-        seen.append(found.differs)
-    assert all(seen)
+        claimed.append(found.differs)
+    assert all(claimed)
 
 
 def test_a_difference_within_the_noise_is_not_claimed():

@@ -49,16 +49,13 @@ def test_a_method_that_cannot_be_counted_has_none():
     assert step_flops_per_image(Reads(), 8, None) is None
 
 
-def test_hidden_patches_cost_the_encoder_nothing():
+def test_masked_patches_cost_the_encoder_nothing():
     spec = Registry().get("method", "mae")
     vit = Registry().get("backbone", "vit-tiny-small-image")
     counted = {}
     for ratio in (0.25, 0.75):
-        method = spec.build(
-            spec.params(decoder_dim=16, decoder_depth=1, decoder_heads=2),
-            BuildContext(
-                backbone=vit.build(vit.params(dim=48, depth=4), image_size=16), image_size=16, mask_ratio=ratio
-            ),
-        )
+        backbone = vit.build(vit.params(dim=48, depth=4), BuildContext(image_size=16))
+        context = BuildContext(backbone=backbone, image_size=16, mask_ratio=ratio)
+        method = spec.build(spec.params(decoder_dim=16, decoder_depth=1, decoder_heads=2), context)
         counted[ratio] = step_flops_per_image(method, 4, ratio)
     assert counted[0.75] < counted[0.25]

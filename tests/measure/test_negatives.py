@@ -5,16 +5,18 @@ import math
 import pytest
 import torch
 
+from sslbench import BuildContext
+from sslbench.hooks.registry import Registry
 from sslbench.measure.negatives import negatives_per_anchor
 from sslbench.testing.fakes import TinyBackbone
-from sslbench_plugins.methods.simclr import SimCLRParams, build
 
 
 @pytest.mark.parametrize("images", [2, 5, 16])
 @pytest.mark.parametrize("temperature", [0.1, 0.5])
 def test_nt_xent_has_two_negatives_for_every_other_image(images, temperature):
-    params = SimCLRParams(temperature=temperature)
-    method = build(params, backbone=TinyBackbone(), image_size=8, mask_ratio=None)
+    spec = Registry().get("method", "simclr")
+    context = BuildContext(backbone=TinyBackbone(), image_size=8)
+    method = spec.build(spec.params(temperature=temperature), context)
     assert negatives_per_anchor(method, images, 8) == pytest.approx(2 * (images - 1), rel=1e-4)
 
 

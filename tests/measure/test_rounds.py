@@ -26,7 +26,7 @@ def arm(clock, step_ms, images=8, noise=0.02, drift=0.0, seed=0):
     return Arm(step, images, parameters)
 
 
-def versus(share, precision=0.01, seconds=60.0, seed=0, **facts):
+def measured(share, precision=0.01, seconds=60.0, seed=0, **facts):
     clock = FakeClock()
     arms = arm(clock, 4.0, seed=2 * seed, **facts), arm(clock, 4.0 * share, seed=2 * seed + 1, **facts)
     return compare_until_sure(*arms, precision=precision, seconds=seconds, clock=clock)
@@ -34,33 +34,33 @@ def versus(share, precision=0.01, seconds=60.0, seed=0, **facts):
 
 @pytest.mark.parametrize("share", [0.5, 0.95, 1.05, 2.0])
 def test_a_difference_is_found_whatever_the_machine_drifts(share):
-    found = versus(share, drift=1e-4)
+    found = measured(share, drift=1e-4)
     assert found.low < share - 1 < found.high
     assert found.high - found.low < 0.03
     assert found.differs
 
 
 def test_a_step_against_itself_never_crosses_five_percent():
-    found = [versus(1.0, seed=seed) for seed in range(20)]
-    assert max(one.high for one in found) < 0.02
-    assert max(one.noise_floor for one in found) < 0.02
+    found = [measured(1.0, seed=seed) for seed in range(20)]
+    assert max(slowdown.high for slowdown in found) < 0.02
+    assert max(slowdown.noise_floor for slowdown in found) < 0.02
     # The interval is one of 99%: that two of twenty miss happens once in sixty times.
-    assert sum(not one.low <= 0 <= one.high for one in found) <= 2
+    assert sum(not slowdown.low <= 0 <= slowdown.high for slowdown in found) <= 2
 
 
 def test_made_up_time_makes_the_same_run_every_time():
-    first, second = versus(1.02, noise=0.1), versus(1.02, noise=0.1)
+    first, second = measured(1.02, noise=0.1), measured(1.02, noise=0.1)
     assert (first.slowdown, first.low, first.high) == (second.slowdown, second.low, second.high)
     assert first.baseline.step_ms == second.baseline.step_ms
 
 
 def test_the_budget_goes_by_the_clock_that_is_given():
     """A step takes 5.2 ms on average, ten of them are in a slot and six slots in a round: 0.31 s."""
-    assert versus(1.0, noise=0.3, precision=1e-9, seconds=6.0).rounds == 20
+    assert measured(1.0, noise=0.3, precision=1e-9, seconds=6.0).rounds == 20
 
 
 def test_rounds_are_made_until_the_interval_is_narrow():
-    calm, noisy = (versus(1.0, noise=noise) for noise in (0.01, 0.1))
+    calm, noisy = (measured(1.0, noise=noise) for noise in (0.01, 0.1))
     assert calm.rounds == 10
     assert noisy.rounds > 10
     assert noisy.rounds % 5 == 0
@@ -69,7 +69,7 @@ def test_rounds_are_made_until_the_interval_is_narrow():
 
 
 def test_or_until_time_is_over():
-    assert versus(1.0, noise=0.3, precision=1e-9, seconds=0.0).rounds == 10
+    assert measured(1.0, noise=0.3, precision=1e-9, seconds=0.0).rounds == 10
 
 
 def test_images_are_what_is_compared_not_steps():
@@ -79,7 +79,7 @@ def test_images_are_what_is_compared_not_steps():
 
 
 def test_noise_counts_before_a_difference_is_claimed():
-    found = versus(1.002, noise=0.2, precision=0.05)
+    found = measured(1.002, noise=0.2, precision=0.05)
     assert found.noise_floor > 0.002
     assert not found.differs
 

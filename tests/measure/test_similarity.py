@@ -1,4 +1,4 @@
-"""Against the plain definition, with duplicates and an odd one that were put there."""
+"""Against the plain definition, with planted duplicates and a planted outlier."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ def features():
 
 def test_neighbours_are_those_of_scikit_learn_on_centred_features(features, monkeypatch):
     monkeypatch.setattr(similarity, "SIMILARITIES", 600)  # chunks of ten
-    found = neighbours(features, 4)
+    nearest = neighbours(features, 4)
     centred = (features - features.mean(dim=0)).numpy()
     distance, index = NearestNeighbors(n_neighbors=5, metric="cosine").fit(centred).kneighbors(centred)
-    assert found.index.tolist() == index[:, 1:].tolist()
-    assert torch.allclose(found.cosine, 1 - torch.from_numpy(distance[:, 1:]).float(), atol=1e-5)
+    assert nearest.index.tolist() == index[:, 1:].tolist()
+    assert torch.allclose(nearest.cosine, 1 - torch.from_numpy(distance[:, 1:]).float(), atol=1e-5)
 
 
 def test_what_all_share_does_not_make_them_alike(features):
@@ -53,10 +53,10 @@ def test_an_image_like_no_other_comes_first():
     assert found[0].distance == pytest.approx(1 - float(cosine.mean()))
 
 
-def test_images_that_are_all_equal_have_no_odd_one():
+def test_images_that_are_all_equal_have_no_outlier():
     found = outliers(neighbours(torch.ones(6, 4), 3), 2)
-    assert [one.deviations for one in found] == [0, 0]
-    assert [one.index for one in found] == [0, 1]
+    assert [outlier.deviations for outlier in found] == [0, 0]
+    assert [outlier.index for outlier in found] == [0, 1]
 
 
 def test_whitening_is_that_of_scikit_learn_but_for_the_shrinkage():

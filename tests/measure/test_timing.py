@@ -124,7 +124,7 @@ def test_a_loss_that_is_not_finite_fails(loss, words):
 
 def test_a_training_step_without_a_loss_fails():
     weight = torch.zeros(1)
-    with pytest.raises(TimingError, match="the step answered no loss"):
+    with pytest.raises(TimingError, match="the step returned no loss"):
         measured(lambda: (weight.add_(1), None)[1], [weight])
 
 
@@ -147,7 +147,7 @@ def test_events_count_the_device_though_the_host_runs_ahead():
     assert (timing.cpu_ms, timing.contended) == (None, None)
 
 
-def test_work_that_the_events_did_not_see_makes_the_clocks_disagree():
+def test_work_that_the_events_missed_makes_the_clocks_disagree():
     gpu, weight = FakeDevice(), torch.zeros(1)
 
     def step():
@@ -183,7 +183,7 @@ def test_warming_up_ends_though_the_times_never_settle():
     assert (found.steps, found.steady) == (60, False)
 
 
-def test_compiling_is_told_apart_from_the_first_step():
+def test_compile_time_is_kept_apart_from_the_first_step():
     clock = FakeClock()
     step, _ = fake_training(clock, lambda call: 1.0 if call else 50.0)
     warm = warm_up(Arm(step, 1, None, compiled=True), clock, least=3)
@@ -225,7 +225,7 @@ def test_the_smallest_change_shows_in_the_checksum(dtype):
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
-def test_a_real_gpu_is_timed_and_a_side_stream_is_found_out():
+def test_a_real_gpu_is_timed_and_a_side_stream_is_noticed():
     device = torch.device("cuda")
     a, weight = torch.randn(4096, 4096, device=device), torch.zeros(3, device=device)
     side = torch.cuda.Stream(device)

@@ -18,12 +18,12 @@ def scheduler(tmp_path, monkeypatch):
     """A file in place of the kernel's; call it with the nanoseconds a thread has waited."""
     path = tmp_path / "schedstat"
 
-    def tell(waited):
+    def set_waited(waited):
         path.write_text(f"12345 {waited} 7\n")
 
-    tell(0)
+    set_waited(0)
     monkeypatch.setattr(undisturbed, "SCHEDSTAT", path)
-    return tell
+    return set_waited
 
 
 def test_time_without_a_core_does_not_count(scheduler):

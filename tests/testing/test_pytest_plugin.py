@@ -84,7 +84,7 @@ def test_a_slower_step_turns_red_in_one_line(their):
     result.stdout.fnmatch_lines(["test_slower: *<- TOO SLOW"])
 
 
-def test_without_a_limit_nothing_is_judged_but_all_is_told(their):
+def test_without_a_limit_nothing_is_checked_but_all_is_reported(their):
     result = their()
     result.assert_outcomes(passed=4)
     lines = list(filter(None, result.stdout.str().split("= sslbench speed =")[1].splitlines()))
@@ -98,10 +98,10 @@ def test_without_a_limit_nothing_is_judged_but_all_is_told(their):
     assert "TOO SLOW" not in result.stdout.str()
 
 
-def test_what_has_no_baseline_is_not_judged_and_says_so(their):
+def test_what_has_no_baseline_is_not_checked_and_says_so(their):
     result = their(LIMIT, "-k", "alone")
     result.assert_outcomes(passed=1)
-    result.stdout.fnmatch_lines(["test_alone: *; images_per_second:5% not judged: no baseline= in the test and *"])
+    result.stdout.fnmatch_lines(["test_alone: *; images_per_second:5% not checked: no baseline= in the test and *"])
 
 
 def test_speeds_are_stored_with_the_machine_also_those_that_are_too_slow(their, pytester):
@@ -117,7 +117,7 @@ def test_speeds_are_stored_with_the_machine_also_those_that_are_too_slow(their, 
     assert len(slower["step_ms"]) >= 100
 
 
-def test_stored_speeds_are_what_a_test_without_baseline_is_held_against(their, pytester):
+def test_stored_speeds_are_what_a_test_without_baseline_is_compared_with(their, pytester):
     their("--sslbench-save=deep/before.json", "-k", "alone")
     assert (pytester.path / "deep/before.json").is_file()
     their("--sslbench-compare=deep/before.json", LIMIT, "-k", "alone").assert_outcomes(passed=1)
@@ -131,7 +131,7 @@ def test_stored_speeds_are_what_a_test_without_baseline_is_held_against(their, p
     result.stdout.fnmatch_lines(["test_alone: an image takes 10.* longer than stored (99%: *): not within the limit *"])
 
 
-def test_a_stored_ratio_is_what_a_ratio_is_held_against(their, pytester):
+def test_a_stored_ratio_is_what_a_ratio_is_compared_with(their, pytester):
     their("--sslbench-save=before", "-k", "twice")
     pytester.makepyfile(test_speed=TESTS.replace("step(2.0)", "step(2.3)").replace("assert", "0 and"))
     result = their("--sslbench-compare=before", "--sslbench-fail-on=speed_up:5%", "-k", "twice")
@@ -171,7 +171,7 @@ def test_a_wrong_option_ends_the_run_before_its_first_test(their, pytester, opti
         ("device='cpu', parameters=[torch.zeros(2)]", "none of 1 parameter tensors changed in the timed run"),
     ],
 )
-def test_a_wrong_call_is_told(pytester, call, words):
+def test_a_wrong_call_is_reported(pytester, call, words):
     pytester.makeconftest(CONFTEST)
     source = f"import torch\ndef test_wrong(sslbench_speed, step):\n    sslbench_speed(step(4.0), {call})"
     pytester.makepyfile(test_speed=source)

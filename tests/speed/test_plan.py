@@ -5,7 +5,7 @@ import pytest
 from sslbench.errors import UserError
 from sslbench.hooks.registry import Registry
 from sslbench.plan.suite import RawSuite
-from sslbench.speed.rows import plan_speed
+from sslbench.speed.plan import plan_speed
 from sslbench.speed.suite import SpeedFile, read_speed_suite
 
 REGISTRY = Registry()
@@ -16,7 +16,7 @@ AXES = {
 }
 
 
-def planned(axes=AXES, given=None, device="cpu", **data):
+def planned(axes=AXES, overrides=None, device="cpu", **data):
     layout = SpeedFile.model_validate({"axes": axes, **data})
     speed = layout.speed.model_copy(
         update={"device": device, "precisions": data.get("speed", {}).get("precisions", ["fp32"])}
@@ -24,7 +24,7 @@ def planned(axes=AXES, given=None, device="cpu", **data):
     return plan_speed(
         RawSuite("mine", "mine", {"axes": axes, **data}),
         layout.model_copy(update={"speed": speed}),
-        given or {},
+        overrides or {},
         REGISTRY,
     )
 
@@ -54,12 +54,12 @@ def test_a_baseline_is_the_row_with_some_things_changed_and_is_added_where_it_is
         baselines=[{"name": "full", "change": {"method.mask_tokens_in_encoder": True, "masking.ratio": 0.75}}]
     )
     names = [(row.method.name, row.value("method.mask_tokens_in_encoder"), row.mask_ratio) for row in plan.rows]
-    # Before the first row that is held against it; SimCLR has no such parameter and no such baseline.
+    # Before the first row that is compared with it; SimCLR has no such parameter and no such baseline.
     assert names == [("mae", True, 0.75), ("mae", False, 0.5), ("mae", False, 0.75), ("simclr", None, None)]
     assert [(pair.row, pair.baseline, pair.names) for pair in plan.pairs] == [(1, 0, ("full",)), (2, 0, ("full",))]
 
 
-def test_a_row_is_not_held_against_itself_and_two_names_of_one_baseline_are_one_pair():
+def test_a_row_is_not_compared_with_itself_and_two_names_of_one_baseline_are_one_pair():
     changes = [
         {"name": "a", "change": {"precision": "fp32"}},
         {"name": "b", "change": {"precision": "fp32", "batch_size": 32}},
@@ -134,11 +134,11 @@ def test_a_value_that_a_plugin_refuses_is_a_mistake(change, words):
         planned(baselines=[{"name": "x", "change": change}])
 
 
-def test_several_mistakes_are_told_at_once():
-    with pytest.raises(UserError) as found:
+def test_several_mistakes_are_reported_at_once():
+    with pytest.raises(UserError) as error:
         planned({"method": ["simclrr"], "evaluator": ["knn"], "backbone": ["convnet-smal"]})
-    assert len(found.value.messages) == 3
-    assert "unknown axis 'axes.evaluator' (allowed: method, augmentation" in str(found.value)
+    assert len(error.value.messages) == 3
+    assert "unknown axis 'axes.evaluator' (allowed: method, augmentation" in str(error.value)
 
 
 def test_an_axis_that_is_needed_and_empty_is_a_mistake():

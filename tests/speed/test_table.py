@@ -4,9 +4,8 @@ import csv
 import io
 import json
 
-import pytest
-
-from sslbench.speed.table import is_speed, render_speed
+from sslbench.speed.table import render_speed
+from sslbench.store.record import Record
 
 
 def ratio(cell, names=("full",), **more):
@@ -27,9 +26,11 @@ def ratio(cell, names=("full",), **more):
     }
 
 
-def row(cell="a", full=False, status="done", against=(), precision="fp32", **more):
+def row(cell="a", full=False, status="done", against=(), precision="fp32", batch_size=4, size="tiny", **more):
     done = status == "done"
+    settings = {"batch_size": batch_size, "precision": precision, "compile": "eager", "image_size": 224}
     speed = {
+        **settings,
         "images_per_second": 21.26 if done else None,
         "median_ms": 188.15,
         "iqr_ms": 3.26,
@@ -55,9 +56,10 @@ def row(cell="a", full=False, status="done", against=(), precision="fp32", **mor
         "baseline_of": ["full"] if full else [],
         "notes": {"full": "the encoder sees all"},
     }
-    return {
+    data = {
         "cell": cell,
         "kind": "speed",
+        "seed": 0,
         "status": status,
         "reason": None if done else "no room",
         "method": "mae",
@@ -68,12 +70,13 @@ def row(cell="a", full=False, status="done", against=(), precision="fp32", **mor
         "dataset": None,
         "params": {
             "method": {"decoder_depth": 1, "mask_tokens_in_encoder": full},
-            "backbone": {"size": "tiny"},
+            "backbone": {"size": size},
             "masking": {"ratio": 0.75},
-            "speed": {"batch_size": 4, "precision": precision, "compile": "eager", "image_size": 224},
+            "speed": {**settings, "device": "cpu"},
         },
         "speed": {**speed, **more},
     }
+    return Record.from_json(data)
 
 
 ROWS = [row("a", full=True), row("b", against=[ratio("a")])]
@@ -105,12 +108,9 @@ def test_a_difference_within_the_noise_is_said_to_be_none():
 
 
 def test_long_names_are_broken_so_that_a_terminal_can_show_them():
-    named = {"batch_size": 4, "precision": "fp32", "compile": "eager", "image_size": 224}
-    rows = []
-    for cell, size in (("a", "tiny-with-a-long-name"), ("b", "small-with-a-longer-name")):
-        one = row(cell, against=[ratio("x", ("like for like", "as in the table"))])
-        one["params"] = {**one["params"], "backbone": {"size": size}, "speed": {**named, "batch_size": len(size)}}
-        rows.append(one)
+    ratios = [ratio("x", ("like for like", "as in the table"))]
+    sizes = {"a": "tiny-with-a-long-name", "b": "small-with-a-longer-name"}
+    rows = [row(cell, against=ratios, size=size, batch_size=len(size)) for cell, size in sizes.items()]
     text = render_speed(rows, "table", "mine")
     assert all(len(line) <= 120 for line in text.splitlines())
     assert "small-with-a-longer-name" in text
@@ -145,7 +145,7 @@ def test_what_is_unknown_is_a_dash_and_never_zero():
     assert text.count(" - ") + text.count(" -\n") >= 3
 
 
-def test_contention_and_restlessness_are_said():
+def test_contention_and_steps_that_did_not_settle_are_reported():
     text = render_speed([row(contended=True), row("b", steady=False)], "table", "mine")
     assert "contended: other programs took cores while 1 of 2 rows were timed" in text
     assert "not steady after warming up: mae" in text
@@ -161,7 +161,7 @@ def test_rows_that_were_not_measured_are_named_with_their_reason():
 def test_no_row_at_all():
     assert render_speed([], "table", "mine") == "mine: no results"
     assert render_speed([], "csv", "mine") == ""
-    assert json.loads(render_speed([], "json", "mine")) == {"schema": 1, "suite": "mine", "records": []}
+    assert json.loads(render_speed([], "json", "mine")) == {"schema": 2, "suite": "mine", "records": []}
 
 
 def test_markdown_has_two_tables():
@@ -172,8 +172,8 @@ def test_markdown_has_two_tables():
 
 def test_json_holds_the_records_as_they_are():
     document = json.loads(render_speed(ROWS, "json", "mine"))
-    assert (document["schema"], document["suite"]) == (1, "mine")
-    assert document["records"] == ROWS
+    assert (document["schema"], document["suite"]) == (2, "mine")
+    assert document["records"] == [record.to_json() for record in ROWS]
 
 
 def test_csv_has_a_line_for_each_row_and_baseline_unrounded():
@@ -184,6 +184,9 @@ def test_csv_has_a_line_for_each_row_and_baseline_unrounded():
     assert lines[0]["batch_size"] == "4"
 
 
-@pytest.mark.parametrize(("record", "expected"), [(ROWS[0], True), ({"cell": "x"}, False)])
-def test_records_of_speed_are_known(record, expected):
-    assert is_speed(record) is expected
+def test_a_row_whose_facts_are_damaged_is_named_and_hides_no_other():
+    damaged = row("c", median_ms="fast")
+    text = render_speed([*ROWS, damaged], "table", "mine")
+    assert "mae random: failed: record of cell c: speed: damaged: median_ms is 'fast'; allowed: a finite number" in text
+    assert "2.65 (2.51 to 2.70)" in text
+    assert "damaged" in render_speed([*ROWS, damaged], "csv", "mine").splitlines()[-1]

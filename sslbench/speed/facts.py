@@ -1,0 +1,149 @@
+"""What the record of a speed row says of it: times, memory, arithmetic, ratios. Typed here, JSON on disk."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Self
+
+from sslbench.store.json_parts import DamagedRecord, Part
+from sslbench.store.record import Record
+
+
+@dataclass(frozen=True)
+class PublishedRatio(Part):
+    """A ratio of the literature, to stand beside a measured one."""
+
+    ratio: float
+    words: str
+    """in which units, on which machine"""
+
+
+@dataclass(frozen=True)
+class Ratio(Part):
+    """How many times as fast a row is as one of its baselines, per source image."""
+
+    baselines: tuple[str, ...]
+    """names of the baseline: several where they are one and the same row"""
+    cell: str
+    """key of the baseline's record"""
+    ratio: float
+    low: float
+    high: float
+    """95% bootstrap interval"""
+    noise_floor: float
+    """how far from 1 the baseline against itself reaches, as a share"""
+    differs: bool
+    """whether the interval excludes 1 and the ratio is beyond the noise floor"""
+    flop_bound: float | None = None
+    """the ratio if time went with arithmetic"""
+    share_of_bound: float | None = None
+    """``ratio / flop_bound``"""
+    published: tuple[PublishedRatio, ...] = ()
+    statement: str | None = None
+    """what the suite expects of this ratio, in words"""
+    verdict: str | None = None
+    """``holds``, ``undecided`` or ``fails: ...``"""
+
+
+@dataclass(frozen=True)
+class EndToEndFacts(Part):
+    """The step with images of a data set and augmentation. Times are milliseconds of wall clock."""
+
+    images_per_second: float | None = None
+    step_ms_median: float | None = None
+    step_ms_iqr: float | None = None
+    data_wait_share: float | None = None
+    """0..1: share of the step spent waiting for images"""
+
+
+@dataclass(frozen=True)
+class LargestBatch(Part):
+    """The largest batch that fits into memory, and how it was determined."""
+
+    batch: int | None
+    how: str
+
+
+@dataclass(frozen=True)
+class CeilingFacts(Part):
+    """What the device could do at most when the row was timed; see ``sslbench.measure.ceilings``."""
+
+    device: str
+    """processor or GPU by name"""
+    threads: int | None = None
+    torch: str | None = None
+    flops: Mapping[str, float | None] = field(default_factory=dict)
+    """precision -> floating-point operations per second"""
+    copy_bytes_per_second: float | None = None
+    measured: str | None = None
+    """date and time, UTC, ISO 8601"""
+    contended: bool | None = None
+
+
+@dataclass(frozen=True)
+class SpeedFacts(Part):
+    """One timed row. Times are milliseconds, memory is bytes; what was not measured is None."""
+
+    batch_size: int | None = None
+    precision: str | None = None
+    compile: str | None = None
+    image_size: int | None = None
+    """pixels"""
+    device: str | None = None
+    images: int | None = None
+    """source images of one step"""
+    images_per_second: float | None = None
+    """source images in the time of the median step"""
+    median_ms: float | None = None
+    iqr_ms: float | None = None
+    p20_ms: float | None = None
+    p80_ms: float | None = None
+    cpu_ms: float | None = None
+    """median CPU time of the process a step; None on CUDA"""
+    contended: bool | None = None
+    """whether other programs took cores meanwhile"""
+    final_loss: float | None = None
+    steps: int | None = None
+    """timed"""
+    warmup_steps: int | None = None
+    steady: bool | None = None
+    """whether the warm-up ended because the times had settled"""
+    first_step_ms: float | None = None
+    compile_ms: float | None = None
+    peak_allocated_bytes: int | None = None
+    peak_reserved_bytes: int | None = None
+    parameters: int | None = None
+    patches: tuple[int, ...] | None = None
+    """(masked, all) of an image; None for a method that masks nothing"""
+    peak_bytes: float | None = None
+    """most memory that the row added while it warmed up"""
+    reserved_bytes: float | None = None
+    flops_per_image: float | None = None
+    """operations of forward and backward, a multiply-add counted as two"""
+    utilisation: float | None = None
+    """share of the fastest matrix product of the device in this precision"""
+    ceilings: CeilingFacts | None = None
+    end_to_end: EndToEndFacts | None = None
+    largest_batch: LargestBatch | None = None
+    against: tuple[Ratio, ...] = ()
+    baseline_of: tuple[str, ...] = ()
+    """names of the baselines that this row is"""
+    notes: Mapping[str, str] = field(default_factory=dict)
+    """name of a baseline -> what the suite says of it"""
+
+
+@dataclass(frozen=True)
+class TimedRow:
+    """A record of a speed suite with its facts."""
+
+    record: Record
+    facts: SpeedFacts
+
+    @classmethod
+    def of(cls, record: Record) -> Self:
+        """Of a record whose facts are damaged, one that failed, with the damage as its reason."""
+        try:
+            return cls(record, SpeedFacts.from_json(record.speed, f"record of cell {record.cell}: speed"))
+        except DamagedRecord as error:
+            return cls(replace(record, status="failed", reason=str(error)), SpeedFacts())
