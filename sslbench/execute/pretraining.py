@@ -97,7 +97,7 @@ class PretrainingJob:
             data,
             self.device,
             self.work.training.precision,
-            wanted=method.input_spec,
+            input_spec=method.input_spec,
         )
         self._model = self.model_of(method, data)
         made_of = {**self.made_of(method), "view": asdict(method.input_spec or data.input_spec)}
