@@ -93,28 +93,29 @@ def extract_all(
         raise RuntimeError("the encoder changed its weights or buffers in eval mode; frozen features must not")
     encoder.train(was_training)
     return Extraction(
-        FeatureSet(train, labels_on(device, data.train.labels), {k: v.to(device) for k, v in data.train.factors.items()}),
-        FeatureSet(test, labels_on(device, data.test.labels), {k: v.to(device) for k, v in data.test.factors.items()}),
+        feature_set(train, data.train, device),
+        feature_set(test, data.test, device),
         spread(train),
         seconds,
         (len(data.train) + len(data.test)) / seconds,
     )
 
 
+def feature_set(features: Tensor, split: Split, device: torch.device) -> FeatureSet:
+    """Features with the labels and factors of their split, all on ``device``."""
+    labels = None if split.labels is None else split.labels.to(device)
+    return FeatureSet(features, labels, {name: values.to(device) for name, values in split.factors.items()})
+
+
 class StaleFeatures(Exception):
     """Stored features were made from another source than the one they are needed of."""
-
-
-def labels_on(device: torch.device, labels: Tensor | None) -> Tensor | None:
-    """Labels on a device, where there are some."""
-    return None if labels is None else labels.to(device)
 
 
 def spread(features: Tensor) -> float | None:
     """Deviation of the features' directions: 0 when all images get one vector, 1 when they point anywhere.
 
     Root of the summed per-dimension variance of the L2-normalised features (SimSiam, Chen & He 2021, section 4.1,
-    times the root of the dimension). None where a feature is not finite or all are zero.
+    times the root of the dimension). None where a feature is not finite, 0 where all are zero.
     """
     if not bool(torch.isfinite(features).all()):
         return None
@@ -131,7 +132,7 @@ def save_extraction(path: Path, extraction: Extraction, made_of: Mapping[str, An
         if part.labels is not None:
             tensors[f"{name}/labels"] = part.labels
         tensors |= {f"{name}/factors/{factor}": values for factor, values in part.factors.items()}
-    facts = {"spread": extraction.spread, "seconds": extraction.seconds, "images_per_second": extraction.images_per_second}
+    facts = {name: getattr(extraction, name) for name in ("spread", "seconds", "images_per_second")}
     save_tensors(path, tensors, {**facts, "made_of": dict(made_of or {})})
 
 
@@ -150,6 +151,9 @@ def load_extraction(path: Path, device: torch.device, made_of: Mapping[str, Any]
     def part(name: str) -> FeatureSet:
         prefix = f"{name}/factors/"
         factors = {key.removeprefix(prefix): t.to(device) for key, t in tensors.items() if key.startswith(prefix)}
-        return FeatureSet(tensors[f"{name}/features"].to(device), labels_on(device, tensors.get(f"{name}/labels")), factors)
+        labels = tensors.get(f"{name}/labels")
+        return FeatureSet(
+            tensors[f"{name}/features"].to(device), None if labels is None else labels.to(device), factors
+        )
 
     return Extraction(part("train"), part("test"), facts["spread"], facts["seconds"], facts["images_per_second"])

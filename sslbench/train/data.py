@@ -187,8 +187,8 @@ class Batches:
 
 
 def in_turn(images: ImageReader | Tensor, index_batches: Iterable[Tensor]) -> Iterator[Tensor]:
-    """uint8 ``[B, 3, H, W]`` for each int64 ``[B]`` of ``index_batches``. What is not in memory is read by another thread
-    while the caller works on the batch before."""
+    """uint8 ``[B, 3, H, W]`` for each int64 ``[B]`` of ``index_batches``. Images that are not in memory are read by
+    another thread while the caller works on the batch before."""
     if isinstance(images, Tensor):
         # index_select copies whole images; indexing copies bytes, which takes two to six times as long.
         return (images.index_select(0, indices) for indices in index_batches)
