@@ -30,11 +30,11 @@ class KeptArtifacts:
         return pretraining_files(Path(self.work.out), self.work.key)
 
     def facts(self) -> TrainingFacts | None:
-        """Of a training that has ended, if it has the curve that the work asks for."""
+        """Of this pretraining, if it has ended and has the curve that the work asks for."""
         facts, curve = self.files.read_facts(), self.work.curve
-        if facts is None or (curve is not None and facts.curve_asked != dict(curve.asked)):
+        if facts is None or facts.key != self.work.key:
             return None
-        return facts
+        return facts if curve is None or facts.curve_asked == dict(curve.asked) else None
 
     def features(self) -> Extraction | None:
         """Features that were made of the same weights, data and settings; others are named in a warning."""

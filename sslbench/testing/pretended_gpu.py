@@ -100,8 +100,10 @@ class _Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]
             match = MIXED.search(str(error))
             if match is None:
                 raise
-            found = f"found at least two devices, {match[1]} and {match[2]}!"
-            raise MixedDevices(f"Expected all tensors to be on the same device, but {found}") from error
+            devices = f"{match[1]} and {match[2]}"
+            raise MixedDevices(
+                f"Expected all tensors to be on the same device, but found at least two devices, {devices}!"
+            ) from error
         if func in (torch.ops.aten._to_copy.default, torch.ops.aten.copy_.default):
             source = args[1] if func is torch.ops.aten.copy_.default else args[0]
             if source.device.type != result.device.type:
