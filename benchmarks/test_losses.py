@@ -15,7 +15,7 @@ from sslbench import Backbone, BuildContext, Progress
 from sslbench.hooks.registry import Registry
 from sslbench.testing.fakes import TinyTokenBackbone
 from sslbench_plugins.blocks.objectives.contrast import contrast
-from sslbench_plugins.blocks.objectives.moving_average import follow, follower
+from sslbench_plugins.blocks.objectives.moving_average import ema_copy, ema_update
 from sslbench_plugins.blocks.objectives.nt_xent import nt_xent
 from sslbench_plugins.blocks.objectives.self_distillation import self_distillation, targets_of
 from sslbench_plugins.methods.byol import regression
@@ -178,15 +178,15 @@ def network():
 
 def test_moving_average(benchmark):
     online = network()
-    target = follower(online)
+    target = ema_copy(online)
     benchmark.group = "moving average"
     benchmark.extra_info["against"] = "a loop"
-    benchmark(follow, target, online, 0.99)
+    benchmark(ema_update, target, online, 0.99)
 
 
 def test_moving_average_by_a_loop(benchmark):
     online = network()
-    target = follower(online)
+    target = ema_copy(online)
 
     def step():
         for held, new in zip(target.parameters(), online.parameters(), strict=True):

@@ -9,9 +9,9 @@ import pytest
 
 from sslbench.hooks.catalogue import KINDS
 from sslbench.hooks.registry import Registry
-from sslbench.plan.expand import Overrides, expand, resolve_suite
+from sslbench.plan.expand import expand, resolve_suite
 from sslbench.plan.plan import make_plan
-from sslbench.plan.suite import RawSuite
+from sslbench.plan.suite import Overrides, RawSuite
 
 
 @pytest.mark.parametrize("arguments", [("--help",), ("list",), ("show", "method", "simclr")], ids=" ".join)

@@ -9,19 +9,20 @@ from typing import Any
 import pytest
 
 from sslbench.report.tables import render
+from sslbench.store.record import Record
 from sslbench.store.results import ResultsStore
 
 CELLS = 200
 
 
-def make_record(place: int) -> dict[str, Any]:
+def make_record(place: int) -> Record:
     """One cell of a suite with four methods, two evaluators and five backbones, over as many seeds as it takes."""
     seed, rest = divmod(place, 40)
     backbone, rest = divmod(rest, 8)
     method, evaluator = divmod(rest, 2)
     speed = {"images_per_second": 1000.0 + place, "step_ms_median": 30.0, "step_ms_iqr": 1.0, "seconds": 60.0}
     metric = {"value": 0.5 + place / 1000, "unit": "", "higher_is_better": True, "std": None, "n": None, "reason": None}
-    return {
+    data = {
         "cell": f"c{place}",
         "status": "done",
         "reason": None,
@@ -40,6 +41,7 @@ def make_record(place: int) -> dict[str, Any]:
         "traceback": None,
         "provenance": {"time": "2026-01-01T00:00:00+00:00", "distributions": {"sslbench": "0.1.0"}},
     }
+    return Record.from_json(data)
 
 
 @pytest.fixture
@@ -66,7 +68,7 @@ def test_put_one_record(benchmark: Any, tmp_path: Path) -> None:
 def test_read_all_records(benchmark: Any, folder: Path) -> None:
     """Open, read and parse 200 records."""
 
-    def read() -> list[dict[str, Any]]:
+    def read() -> list[Record]:
         with ResultsStore.open_for_reading(folder) as store:
             return store.records()
 

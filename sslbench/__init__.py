@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from sslbench.claims.simulate import Simulation, simulate
-    from sslbench.contracts.augmentation import Augmentation, AugmentationSpec, BatchTransform, ViewRequest
+    from sslbench.contracts.augmentation import Augmentation, AugmentationSpec, BatchTransform, ViewKind, ViewRequest
     from sslbench.contracts.backbone import Backbone, BackboneSpec, TimmModel, TokenBackbone
     from sslbench.contracts.dataset import Dataset, DatasetSpec, ImageReader, MapReader, Split
     from sslbench.contracts.evaluator import (
@@ -44,16 +44,18 @@ if TYPE_CHECKING:
     from sslbench.execute.worker import run_work
     from sslbench.hooks.specs import hookimpl
     from sslbench.plan.build import build_installed, build_plugin
-    from sslbench.plan.expand import Overrides
+    from sslbench.plan.suite import Overrides
     from sslbench.train.ahead import ahead
     from sslbench.train.schedules import cosine
 
 _HOME = {
     "claims.simulate": "Simulation simulate",
-    "contracts.augmentation": "Augmentation AugmentationSpec BatchTransform ViewRequest",
+    "contracts.augmentation": "Augmentation AugmentationSpec BatchTransform ViewKind ViewRequest",
     "contracts.backbone": "Backbone BackboneSpec TimmModel TokenBackbone",
     "contracts.dataset": "Dataset DatasetSpec ImageReader MapReader Split",
-    "contracts.evaluator": "EvaluatedModel EvaluationData Evaluator EvaluatorSpec FeatureSet FitsHead LinearHead Metric",
+    "contracts.evaluator": (
+        "EvaluatedModel EvaluationData Evaluator EvaluatorSpec FeatureSet FitsHead LinearHead Metric"
+    ),
     "contracts.executor": "Emit Event Executor ExecutorSpec Handle TrainingSettings Work",
     "contracts.masking": "Masking MaskingSpec masked_count",
     "contracts.method": "InputSpec Method MethodSpec Progress",
@@ -67,7 +69,7 @@ _HOME = {
     "execute.worker": "run_work",
     "hooks.specs": "hookimpl",
     "plan.build": "build_installed build_plugin",
-    "plan.expand": "Overrides",
+    "plan.suite": "Overrides",
     "train.ahead": "ahead",
     "train.schedules": "cosine",
 }
@@ -123,6 +125,7 @@ __all__ = [
     "TokenBackbone",
     "TrainingSettings",
     "UserError",
+    "ViewKind",
     "ViewRequest",
     "Work",
     "across_seeds",

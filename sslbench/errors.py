@@ -14,7 +14,7 @@ class SslbenchError(Exception):
 
 
 class UserError(SslbenchError):
-    """What was asked cannot be done as asked: an unknown name, a wrong value, a folder without images."""
+    """What the user wants cannot be done: an unknown name, a wrong value, a folder without images."""
 
 
 class PluginError(SslbenchError):
@@ -49,9 +49,9 @@ class TimingError(SslbenchError):
     exit_code = 1
 
 
-def did_you_mean(given: str, allowed: list[str]) -> str:
-    """A hint ``; did you mean 'x'?``, or nothing where no allowed word is near."""
+def did_you_mean(name: str, allowed: list[str]) -> str:
+    """A hint ``; did you mean 'x'?``, or nothing where no allowed word is similar."""
     import difflib
 
-    near = difflib.get_close_matches(given, allowed, n=1, cutoff=0.5)
-    return f"; did you mean {near[0]!r}?" if near else ""
+    matches = difflib.get_close_matches(name, allowed, n=1, cutoff=0.5)
+    return f"; did you mean {matches[0]!r}?" if matches else ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib
 import inspect
 import json
 import re
@@ -12,16 +13,17 @@ import tomllib
 from pathlib import Path
 
 import pytest
-from sslbench.hooks.kinds import SPEC_OF_HOOK
 
 from sslbench import BuildContext, simulate
 from sslbench.cli.main import COMMANDS
+from sslbench.contracts.executor import TrainingSettings
 from sslbench.hooks.catalogue import KINDS, Catalogue
 from sslbench.hooks.registry import Registry
 from sslbench.measure.flops import step_flops_per_image
+from sslbench.plan.builtin import builtin_suites
 from sslbench.plan.expand import Overrides, resolve_suite
-from sslbench.plan.suite import RawSuite, Training, builtin_suites
-from sslbench.report.measured import SPEEDS
+from sslbench.plan.suite import RawSuite
+from sslbench.report.compare.measured import SPEEDS
 from sslbench.speed.rows import plan_speed
 from sslbench.speed.suite import SpeedSettings, read_speed_suite
 from sslbench.speed.table import LEGEND as SPEED_COLUMNS
@@ -49,23 +51,70 @@ def blocks(text, language):
 
 
 @pytest.mark.parametrize(
-    "hook", [*SPEC_OF_HOOK, "sslbench_run_started", "sslbench_record_written", "sslbench_run_finished"]
+    "hook",
+    [
+        *(f"sslbench_{kind}s" for kind in KINDS),
+        "sslbench_run_started",
+        "sslbench_record_written",
+        "sslbench_run_finished",
+    ],
 )
 def test_every_hook_is_documented(hook):
     assert f"`{hook}" in PLUGINS
 
 
-def test_the_plugin_of_the_documentation_keeps_its_contract(tmp_path, monkeypatch):
-    source = next(block for block in blocks(PLUGINS, "python") if "Checkerboard" in block)
-    (tmp_path / "checkerboard_of_the_docs.py").write_text(source)
-    monkeypatch.syspath_prepend(str(tmp_path))
-    import checkerboard_of_the_docs
+def entry_points():
+    """``kind.name`` -> module, as the page writes them."""
+    return tomllib.loads(next(block for block in blocks(PLUGINS, "toml")))["project"]["entry-points"]["sslbench"]
 
-    (spec,) = checkerboard_of_the_docs.sslbench_maskings()
+
+def example(kind):
+    """The whole plugin of a kind on the page."""
+    return next(block for block in blocks(PLUGINS, "python") if f"def sslbench_{kind}s()" in block)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_plugin_of_each_kind_on_the_page_keeps_its_contract(kind, tmp_path, monkeypatch):
+    (point,) = [point for point in entry_points() if point.startswith(f"{kind}.")]
+    module = f"{kind}_of_the_docs"
+    (tmp_path / f"{module}.py").write_text(example(kind))
+    monkeypatch.syspath_prepend(str(tmp_path))
+    (spec,) = getattr(importlib.import_module(module), f"sslbench_{kind}s")()
+    assert f"{spec.kind}.{spec.name}" == point
     assert problems(spec) == []
-    points = tomllib.loads(next(block for block in blocks(PLUGINS, "toml")))["project"]["entry-points"]["sslbench"]
-    assert set(points) == {"masking.checkerboard"}
-    assert spec.name == "checkerboard"
+
+
+PAGES = [*sorted((ROOT / "docs").glob("*.md")), ROOT / "README.md", ROOT / "CHANGELOG.md"]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_lines_are_short_but_for_rows_of_tables(page):
+    text = re.sub(r"^```text\n.*?^```$", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)
+    assert [line for line in text.splitlines() if len(line) > 110 and not line.startswith("|")] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_the_fields_words_are_used(page):
+    assert re.findall(r"(?i)judg\w*|senseless|paint\w*|kitchen|\bsight\b", page.read_text()) == []
+
+
+def test_the_index_of_the_log_names_every_entry_in_order():
+    log = (ROOT / "docs/log.md").read_text()
+    titles = re.findall(r"^## (?!Index)(.*)$", log, flags=re.MULTILINE)
+    anchors = ["#" + re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles]
+    rows = re.findall(r"^\| (\d{4}-\d\d-\d\d) \| \[(.*)\]\((#.*)\) \|$", log, flags=re.MULTILINE)
+    assert [(f"{date}: {title}", anchor) for date, title, anchor in rows] == list(zip(titles, anchors, strict=True))
+
+
+def test_every_room_is_on_the_page_about_architecture():
+    rows = set(re.findall(r"^\| `(\w+)` \|", (ROOT / "docs/architecture.md").read_text(), flags=re.MULTILINE))
+    assert rows == {path.parent.name for path in (ROOT / "sslbench").glob("*/__init__.py")} | {"errors"}
+
+
+def test_files_named_by_the_page_about_architecture_are_there():
+    text = (ROOT / "docs/architecture.md").read_text()
+    for name in re.findall(r"`([a-z_]+/[a-z_]+\.py)`", text):
+        assert (ROOT / "sslbench" / name).is_file(), name
 
 
 def test_the_suite_of_the_documentation_is_without_mistakes():
@@ -76,14 +125,14 @@ def test_the_suite_of_the_documentation_is_without_mistakes():
 
 def test_every_training_setting_is_documented_with_its_default():
     rows = dict(re.findall(r"^\| `(\w+)` \| (.*?) \|", SUITES, flags=re.MULTILINE))
-    assert set(rows) == set(Training.model_fields)
+    assert set(rows) == set(TrainingSettings.model_fields)
     words = {
         "image_size": "the data set's",
         "train_images": "all",
         "time_limit": "none",
         "curve": "`knn`, `label-free`",
     }
-    for name, field in Training.model_fields.items():
+    for name, field in TrainingSettings.model_fields.items():
         shown = words.get(name, f"`{field.default}`".lower() if isinstance(field.default, (str, bool)) else None)
         expected = shown or str(int(field.default) if field.default == int(field.default) else field.default)
         assert rows[name] == expected, name
@@ -271,7 +320,8 @@ def test_the_commands_about_speed_have_options_that_exist():
     from sslbench.cli.speed import command
 
     known = {option for parameter in command.params for option in parameter.opts}
-    lines = [line.partition("#")[0] for block in blocks(SPEED, "bash") for line in block.splitlines()]
+    commands = [block.replace("\\\n", "") for block in blocks(SPEED, "bash")]
+    lines = [line.partition("#")[0] for block in commands for line in block.splitlines()]
     for line in lines:
         assert line.startswith("sslbench speed")
         assert set(re.findall(r"(?<!\S)--?[a-z][a-z-]*", line)) <= known, line
@@ -306,7 +356,7 @@ def test_the_python_of_the_documentation_runs(tmp_path, monkeypatch):
     exec(source, names)
     outcome = names["outcome"]
     assert outcome.exit_code == 0
-    assert [record["method"] for record in outcome.records] == ["raw-pixels"]
+    assert [record.method for record in outcome.records] == ["raw-pixels"]
 
 
 @pytest.mark.parametrize("name", Catalogue.installed().names("method"))

@@ -18,7 +18,7 @@ from sslbench import MaskingParams, MaskingSpec, masked_count, hookimpl
 
 
 class Left:
-    """Hides the first patches."""
+    """Masks the first patches."""
 
     def sample(self, batch, grid, ratio, generator):
         patches = grid[0] * grid[1]
@@ -29,7 +29,7 @@ class Left:
 
 @hookimpl
 def sslbench_maskings():
-    return [MaskingSpec(name="left", summary="A masking from elsewhere.", build=lambda params, context: Left())]
+    return [MaskingSpec(name="left", build=lambda params, context: Left())]
 '''
 BROKEN = '"""A method that cannot be imported."""\nimport no_such_module_anywhere\n'
 

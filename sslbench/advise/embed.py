@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sslbench.advise.frozen import Frozen
+from sslbench.advise.frozen import FrozenFeatures
 from sslbench.errors import UserError
 from sslbench.store.atomic import replaced
 
@@ -20,50 +20,54 @@ SPLITS = ("train", "test")
 
 
 @dataclass(frozen=True)
-class Embedded:
-    """Every image of a data set as a row, those of the training split first."""
+class Embeddings:
+    """The features of every image of a data set, one a row, those of the training split first."""
 
     features: Tensor
     """float32 ``[N, D]``"""
     split: Tensor
-    """int64 ``[N]``: 0 for the training split, 1 for the one that is judged"""
+    """int64 ``[N]``: 0 for the training split, 1 for the test split"""
     labels: Tensor | None
     """int64 ``[N]``, 0..classes-1"""
     classes: list[str]
     paths: list[str]
-    """of the files, or empty where the data set does not know them"""
+    """of the files, or empty where the data set has none"""
     factors: Mapping[str, Tensor]
     """``[N]`` each"""
     facts: Mapping[str, Any]
-    """what made them: model, data set, input"""
+    """what made them, JSON-able: model, data set, input"""
 
     def __len__(self) -> int:
         return len(self.features)
 
 
-def embedded(frozen: Frozen) -> Embedded:
+def embed(frozen: FrozenFeatures) -> Embeddings:
     """The features of both splits of a data set, from the cache where they are kept."""
     parts = frozen.extraction.train, frozen.extraction.test
     splits = frozen.data.train, frozen.data.test
     labels = [part.labels for part in parts if part.labels is not None]
-    wanted = frozen.input_spec
-    facts = {
-        "model": {kind: asdict(plugin) for kind, plugin in frozen.model.plugins.items()},
-        "dataset": frozen.dataset.description,
-        "weights": frozen.pretraining.weights,
-        "data": frozen.pretraining.fingerprint,
-        "input": {key: getattr(wanted, key) for key in ("size", "mean", "std", "crop", "interpolation")},
-        "precision": frozen.settings.training.precision,
-    }
-    return Embedded(
+    return Embeddings(
         torch.cat([part.features for part in parts]).cpu(),
         torch.tensor([number for number, part in enumerate(parts) for _ in range(len(part.features))]),
         torch.cat(labels).cpu() if len(labels) == len(parts) else None,
         frozen.classes,
         [path for split in splits for path in split.paths],
         {name: torch.cat([part.factors[name] for part in parts]).cpu() for name in parts[0].factors},
-        facts,
+        facts_of(frozen),
     )
+
+
+def facts_of(frozen: FrozenFeatures) -> dict[str, Any]:
+    """What made the features, JSON-able."""
+    return {
+        "schema": 2,
+        "model": {kind: asdict(plugin) for kind, plugin in frozen.model.plugins.items()},
+        "dataset": frozen.dataset.description,
+        "weights": frozen.pretraining.weights,
+        "data": frozen.pretraining.fingerprint,
+        "input": asdict(frozen.input_spec),
+        "precision": frozen.settings.training.precision,
+    }
 
 
 def check_file(out: Path) -> None:
@@ -74,71 +78,76 @@ def check_file(out: Path) -> None:
         raise UserError(f"-o {out}: is a folder; name a file")
 
 
-def write(found: Embedded, out: Path) -> None:
-    """The file takes the place of an older one when it is complete."""
+def write(embeddings: Embeddings, out: Path) -> None:
+    """The file takes the place of an older one when it is complete. Raises UserError where it cannot be written."""
     try:
         with replaced(out) as partial:
-            WRITERS[out.suffix](found, partial)
+            WRITERS[out.suffix](embeddings, partial)
     except OSError as error:
         raise UserError(f"-o {out}: cannot be written: {error.strerror or error}") from None
 
 
-def write_parquet(found: Embedded, path: Path) -> None:
+def write_parquet(embeddings: Embeddings, path: Path) -> None:
     """Columns ``path``, ``split``, ``label``, ``label_name`` and ``factor.NAME`` where they are known, and
     ``features``, a list of float32; the facts are in the schema's metadata."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     columns: dict[str, Any] = {}
-    if found.paths:
-        columns["path"] = pa.array(found.paths)
-    columns["split"] = pa.array([SPLITS[number] for number in found.split.tolist()])
-    if found.labels is not None:
-        columns["label"] = pa.array(found.labels.numpy())
-        columns["label_name"] = pa.array([found.classes[label] for label in found.labels.tolist()])
-    columns |= {f"factor.{name}": pa.array(values.numpy()) for name, values in found.factors.items()}
-    flat = pa.array(found.features.numpy().reshape(-1))
-    columns["features"] = pa.FixedSizeListArray.from_arrays(flat, found.features.shape[1])
-    table = pa.table(columns).replace_schema_metadata({"sslbench": json.dumps(found.facts)})
+    if embeddings.paths:
+        columns["path"] = pa.array(embeddings.paths)
+    columns["split"] = pa.array([SPLITS[number] for number in embeddings.split.tolist()])
+    if embeddings.labels is not None:
+        columns["label"] = pa.array(embeddings.labels.numpy())
+        columns["label_name"] = pa.array([embeddings.classes[label] for label in embeddings.labels.tolist()])
+    columns |= {f"factor.{name}": pa.array(values.numpy()) for name, values in embeddings.factors.items()}
+    flat = pa.array(embeddings.features.numpy().reshape(-1))
+    columns["features"] = pa.FixedSizeListArray.from_arrays(flat, embeddings.features.shape[1])
+    table = pa.table(columns).replace_schema_metadata({"sslbench": json.dumps(embeddings.facts)})
     pq.write_table(table, path)
 
 
-def write_npz(found: Embedded, path: Path) -> None:
+def write_npz(embeddings: Embeddings, path: Path) -> None:
     """Arrays ``features``, ``split``, ``classes``, and ``labels``, ``paths``, ``factor.NAME`` where they are known;
     ``facts`` is JSON. None needs ``allow_pickle``."""
     arrays = {
-        "features": found.features.numpy(),
-        "split": np.array(SPLITS)[found.split.numpy()],
-        "classes": np.array(found.classes, dtype=np.str_),
-        "facts": np.array(json.dumps(found.facts)),
-        **{f"factor.{name}": values.numpy() for name, values in found.factors.items()},
+        "features": embeddings.features.numpy(),
+        "split": np.array(SPLITS)[embeddings.split.numpy()],
+        "classes": np.array(embeddings.classes, dtype=np.str_),
+        "facts": np.array(json.dumps(embeddings.facts)),
+        **{f"factor.{name}": values.numpy() for name, values in embeddings.factors.items()},
     }
-    if found.labels is not None:
-        arrays["labels"] = found.labels.numpy()
-    if found.paths:
-        arrays["paths"] = np.array(found.paths)
+    if embeddings.labels is not None:
+        arrays["labels"] = embeddings.labels.numpy()
+    if embeddings.paths:
+        arrays["paths"] = np.array(embeddings.paths)
     with path.open("wb") as stream:
         np.savez(stream, **arrays)
 
 
-def write_safetensors(found: Embedded, path: Path) -> None:
+def write_safetensors(embeddings: Embeddings, path: Path) -> None:
     """Tensors ``features``, ``split`` (0 train, 1 test), and ``labels``, ``factor.NAME`` where they are known;
     ``classes``, ``paths`` and the facts are JSON in the header."""
     from safetensors.torch import save_file
 
-    tensors = {"features": found.features, "split": found.split}
-    if found.labels is not None:
-        tensors["labels"] = found.labels
-    tensors |= {f"factor.{name}": values for name, values in found.factors.items()}
-    words = {"classes": found.classes, "paths": found.paths, "facts": found.facts, "splits": SPLITS}
+    tensors = {"features": embeddings.features, "split": embeddings.split}
+    if embeddings.labels is not None:
+        tensors["labels"] = embeddings.labels
+    tensors |= {f"factor.{name}": values for name, values in embeddings.factors.items()}
+    header = {
+        "classes": embeddings.classes,
+        "paths": embeddings.paths,
+        "facts": embeddings.facts,
+        "splits": SPLITS,
+    }
     save_file(
         {name: tensor.contiguous() for name, tensor in tensors.items()},
         path,
-        {"format": "pt", **{name: json.dumps(value) for name, value in words.items()}},
+        {"format": "pt", **{name: json.dumps(value) for name, value in header.items()}},
     )
 
 
-WRITERS: dict[str, Callable[[Embedded, Path], None]] = {
+WRITERS: dict[str, Callable[[Embeddings, Path], None]] = {
     ".parquet": write_parquet,
     ".npz": write_npz,
     ".safetensors": write_safetensors,

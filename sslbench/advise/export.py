@@ -7,15 +7,17 @@ plain timm reads it. A network that timm does not have is named by its sslbench 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError
 from safetensors.torch import save
+from torch import Tensor
 
-from sslbench.contracts.backbone import Backbone, BackboneSpec, TimmModel
+from sslbench.advise.timm_config import config_of_backbone, config_of_timm
+from sslbench.contracts.backbone import Backbone
 from sslbench.contracts.executor import PluginChoice
 from sslbench.contracts.method import InputSpec, Method
 from sslbench.contracts.plugin import BuildContext
@@ -23,74 +25,87 @@ from sslbench.errors import UserError
 from sslbench.hooks.registry import Registry, default_registry
 from sslbench.plan.cell import Choice
 from sslbench.plan.choose import sent
-from sslbench.store.artifacts import PretrainingFiles, pretraining_files
+from sslbench.plan.single import PRETRAINED
+from sslbench.store.artifacts import pretraining_files
 from sslbench.store.atomic import write_atomically
 from sslbench.store.record import Record, TrainingInput
 from sslbench.train.build import build_method
 from sslbench.train.checkpoint import load_tensors
 
-NAMED = 8
+LISTED = 8
 """trainings that a message lists"""
 
 
 @dataclass(frozen=True)
-class Written:
+class ExportedModel:
     """What was written, and how it is loaded."""
 
-    what: str
+    title: str
+    """the training, in words"""
     features: int
+    """their dimension"""
     parameters: int
     ways: tuple[str, ...]
+    """how it is loaded, one line each"""
 
 
-def export(records: Sequence[Record], results: Path, out: Path, registry: Registry | None = None) -> Written:
+def export(records: Sequence[Record], results: Path, out: Path, registry: Registry | None = None) -> ExportedModel:
     """Write the encoder of the one training that ``records`` of ``results`` share to the folder ``out``.
 
-    Raises UserError where they share none, where its weights are gone, where what is judged is no backbone, and for
-    an ``out`` that holds something.
+    Raises UserError where they share none, where its weights are gone, where what is evaluated is no backbone, and for
+    an ``out`` that is not empty.
     """
     registry = registry or default_registry()
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise UserError(f"-o {out}: is there already and not empty; name a new folder")
     record = one_training(records)
-    files = pretraining_files(results, key_of(record))
-    method, given = trained(record, files, registry)
+    training_input, choices = input_of(record), choices_of(record, registry)
+    method = trained(record, training_input, choices, pretraining_files(results, key_of(record)).weights)
     encoder = method.encoder
     if not isinstance(encoder, Backbone):
-        raise UserError(f"{record.method} has no network to export: what is judged is {type(encoder).__name__}")
-    plain = encoder.as_timm()
-    if plain is None and not record.backbone:
-        raise UserError(f"{titled(record)}: its network is neither one of timm's nor a backbone of sslbench")
-    weights = plain.weights if plain else encoder.state_dict()
-    wanted = method.input_spec or InputSpec(given.image_size, triple(given.mean), triple(given.std))
-    config = configuration(record, encoder, plain, wanted, registry)
+        raise UserError(f"{record.method} has no network to export: what is evaluated is {type(encoder).__name__}")
+    wanted = method.input_spec or input_spec_of(training_input)
+    model, backbone = encoder.as_timm(), choices.get("backbone")
+    own = f"here: sslbench run -m {PRETRAINED}:path={out}"
+    if model is not None:
+        save_model(out, model.weights, config_of_timm(record, encoder, model, wanted))
+        ways = own, f"in timm: timm.create_model('local-dir:{out}', pretrained=True)"
+    elif backbone is not None:
+        save_model(out, encoder.state_dict(), config_of_backbone(record, encoder, backbone, wanted))
+        ways = own, "in timm: no, this network is not one of timm's"
+    else:
+        raise UserError(f"{title_of(record)}: its network is neither one of timm's nor a backbone of sslbench")
+    parameters = sum(parameter.numel() for parameter in encoder.parameters())
+    return ExportedModel(title_of(record), encoder.feature_dim, parameters, ways)
+
+
+def save_model(out: Path, weights: Mapping[str, Tensor], config: Mapping[str, Any]) -> None:
+    """``model.safetensors`` and ``config.json`` in the folder ``out``, which is made where it is missing."""
     # Tied tensors are stored once per name: safetensors refuses views of one storage.
     whole = {name: tensor.detach().cpu().clone().contiguous() for name, tensor in weights.items()}
     write_atomically(out / "model.safetensors", save(whole, {"format": "pt"}))
     write_atomically(out / "config.json", json.dumps(config, indent=2, allow_nan=False).encode())
-    parameters = sum(p.numel() for p in encoder.parameters())
-    return Written(titled(record), encoder.feature_dim, parameters, ways(out, plain))
 
 
 def one_training(records: Sequence[Record]) -> Record:
     """The last record of the only training that is finished. Raises UserError where there is none or more than one."""
-    found = {key_of(record): record for record in records if record.finished and key_of(record)}
-    if not found:
+    trainings = {key_of(record): record for record in records if record.finished and key_of(record)}
+    if not trainings:
         raise UserError(f"none of the {len(records)} results is of a finished training (see: sslbench results DIR)")
-    if len(found) > 1:
-        listed = [titled(record) for record in found.values()]
-        more = f", and {len(listed) - NAMED} more" if len(listed) > NAMED else ""
+    if len(trainings) > 1:
+        titles = [title_of(record) for record in trainings.values()]
+        more = f", and {len(titles) - LISTED} more" if len(titles) > LISTED else ""
         raise UserError(
-            f"{len(found)} trainings are there; choose one with --where, such as --where method=NAME --where seed=0:"
-            f" {'; '.join(listed[:NAMED])}{more}"
+            f"{len(trainings)} trainings are there; choose one with --where, such as --where method=NAME --where"
+            f" seed=0: {'; '.join(titles[:LISTED])}{more}"
         )
-    return next(iter(found.values()))
+    return next(iter(trainings.values()))
 
 
-def titled(record: Record) -> str:
+def title_of(record: Record) -> str:
+    """Its plugins and seed."""
     axes = (record.method, record.augmentation, record.masking, record.backbone, record.dataset)
-    names = filter(None, axes)
-    return f"{' '.join(names)} seed {record.seed}"
+    return f"{' '.join(filter(None, axes))} seed {record.seed}"
 
 
 def key_of(record: Record) -> str:
@@ -98,89 +113,44 @@ def key_of(record: Record) -> str:
     return (record.pretraining.key if record.pretraining else None) or ""
 
 
-def chosen_in(record: Record, registry: Registry) -> dict[str, Choice[Any]]:
-    """What was trained, as a record tells it."""
+def choices_of(record: Record, registry: Registry) -> dict[str, Choice[Any]]:
+    """The method, and the backbone if there is one, with the parameters of the record."""
+    names = {"method": record.method, "backbone": record.backbone}
     return {
         kind: sent(kind, PluginChoice(name, record.params.get(kind, {})), registry)
-        for kind in ("method", "backbone")
-        if (name := getattr(record, kind))
+        for kind, name in names.items()
+        if name
     }
 
 
-def trained(record: Record, files: PretrainingFiles, registry: Registry) -> tuple[Method, TrainingInput]:
-    """The method with its weights, and the input it was trained on."""
-    given = record.pretraining.input if record.pretraining else None
-    if given is None:
+def input_of(record: Record) -> TrainingInput:
+    """What it was trained on. Raises UserError for a record that does not have it."""
+    training_input = record.pretraining.input if record.pretraining else None
+    if training_input is None:
         raise UserError(
-            f"{titled(record)}: this record does not say what input it was trained on; run it again (--fresh)"
+            f"{title_of(record)}: this record does not say what input it was trained on; run it again (--fresh)"
         )
-    choices = chosen_in(record, registry)
-    context = BuildContext(given.image_size, given.classes, record.seed, mask_ratio=record.mask_ratio)
+    return training_input
+
+
+def input_spec_of(training_input: TrainingInput) -> InputSpec:
+    """What an encoder is given that was trained on this."""
+    (red, green, blue), (red_std, green_std, blue_std) = training_input.mean, training_input.std
+    return InputSpec(training_input.image_size, (red, green, blue), (red_std, green_std, blue_std))
+
+
+def trained(record: Record, training_input: TrainingInput, choices: Mapping[str, Choice[Any]], weights: Path) -> Method:
+    """The method with the weights of the file. Raises UserError where they cannot be read or do not fit."""
+    context = BuildContext(training_input.image_size, training_input.classes, record.seed, mask_ratio=record.mask_ratio)
     method = build_method(choices["method"], choices.get("backbone"), context)
     if choices["method"].spec.trains:
         try:
-            method.load_state_dict(load_tensors(files.weights)[0])
+            method.load_state_dict(load_tensors(weights)[0])
         except (OSError, SafetensorError) as error:
-            raise UserError(f"{titled(record)}: {files.weights} cannot be read: {error}") from None
+            raise UserError(f"{title_of(record)}: {weights} cannot be read: {error}") from None
         except RuntimeError:
             raise UserError(
-                f"{titled(record)}: the plugins are not those that trained it, and its weights do not fit;"
+                f"{title_of(record)}: the plugins are not those that trained it, and its weights do not fit;"
                 " run it again (--fresh)"
             ) from None
-    return method.eval(), given
-
-
-def configuration(
-    record: Record,
-    encoder: Backbone,
-    plain: TimmModel | None,
-    wanted: InputSpec,
-    registry: Registry,
-) -> dict[str, Any]:
-    """``config.json``: timm's keys, and what sslbench knows beside them."""
-    ours: dict[str, Any] = {
-        key: getattr(record, key) for key in ("method", "dataset", "augmentation", "masking", "seed")
-    }
-    ours |= {"params": record.params, "pretraining": key_of(record)}
-    config: dict[str, Any] = {"num_classes": 0, "num_features": encoder.feature_dim}
-    if plain:
-        config |= {"architecture": plain.architecture, "model_args": {**plain.arguments, "num_classes": 0}}
-    else:
-        spec = registry.get("backbone", record.backbone)
-        assert isinstance(spec, BackboneSpec)
-        params = record.params["backbone"]
-        ours["backbone"] = {"name": record.backbone, "params": params}
-        ours["image_size"] = wanted.size
-        ours["provides"] = sorted(spec.provided(spec.params(**params)))
-    fixed = plain is None or "img_size" in plain.arguments
-    return {**config, "pretrained_cfg": as_timm_has_it(wanted, fixed), "sslbench": ours}
-
-
-def as_timm_has_it(wanted: InputSpec, fixed: bool) -> dict[str, Any]:
-    """An input in the words of timm's ``PretrainedCfg``. A channel without spread is only centred."""
-    return {
-        "tag": "sslbench",
-        "input_size": [3, wanted.size, wanted.size],
-        "fixed_input_size": fixed,
-        "interpolation": wanted.interpolation,
-        "crop_pct": wanted.crop,
-        "crop_mode": "center",
-        "mean": list(wanted.mean),
-        "std": [value if value > 0 else 1.0 for value in wanted.std],
-        "num_classes": 0,
-        "pool_size": None,
-        "first_conv": None,
-        "classifier": None,
-    }
-
-
-def triple(values: Sequence[float]) -> tuple[float, float, float]:
-    red, green, blue = values
-    return red, green, blue
-
-
-def ways(out: Path, plain: TimmModel | None) -> tuple[str, ...]:
-    own = f"here: sslbench run -m pretrained:path={out}"
-    if plain is None:
-        return (own, "in timm: no, this network is not one of timm's")
-    return own, f"in timm: timm.create_model('local-dir:{out}', pretrained=True)"
+    return method.eval()

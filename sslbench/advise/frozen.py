@@ -1,32 +1,29 @@
-"""A model that takes no training step, with the features of a data set: what embedding, recipes and heads rest on."""
+"""A model that takes no training step, and the features that it gives for a data set."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from sslbench.contracts.dataset import Dataset
+from sslbench.advise.defaults import BACKBONE
+from sslbench.contracts.dataset import Dataset, DatasetSpec
 from sslbench.contracts.executor import Emit, PluginChoice, TrainingSettings
+from sslbench.contracts.method import InputSpec, Method
 from sslbench.contracts.plugin import BuildContext
 from sslbench.errors import UserError
 from sslbench.evaluate.features import Extraction
 from sslbench.execute.pretraining import PretrainingJob
 from sslbench.execute.work import work_of
 from sslbench.hooks.registry import Registry
+from sslbench.measure.machine import resolve_device, resolve_precision
 from sslbench.plan.cell import Choice
 from sslbench.plan.plan import Group
 from sslbench.plan.reference import Reference
 from sslbench.plan.single import chosen, single
 from sslbench.train.build import build_dataset, build_method
 from sslbench.train.data import Splits
-
-if TYPE_CHECKING:
-    from sslbench.contracts.method import InputSpec, Method
-
-BACKBONE = "convnet-small"
-"""of a method that needs one, where none is named"""
 
 
 @dataclass(frozen=True)
@@ -42,9 +39,7 @@ class Settings:
 
     @cached_property
     def training(self) -> TrainingSettings:
-        """The settings of a suite that matter where nothing is trained."""
-        from sslbench.measure.machine import resolve_device, resolve_precision
-
+        """Device and precision, resolved, as a suite has them. Raises UserError for a device that is not there."""
         device = resolve_device(self.device)
         return TrainingSettings(device=device, precision=resolve_precision(self.precision, device))
 
@@ -59,15 +54,8 @@ class Model:
     backbone: Choice[Any] | None
     registry: Registry
 
-    @property
-    def label(self) -> str:
-        """A name for a table: that of the preset or the path, where it was given by one."""
-        given = self.reference.given
-        short = next(iter(given.values())) if set(given) in ({"preset"}, {"path"}, {"name"}, {"hub"}) else None
-        return str(short or self.reference)
-
     @classmethod
-    def found(cls, reference: Reference, registry: Registry, backbone: Reference | None = None) -> Model:
+    def of(cls, reference: Reference, registry: Registry, backbone: Reference | None = None) -> Model:
         """Raises UserError for a method that is not there, or one that would have to be trained first."""
         method = chosen("method", reference, registry)
         if method.spec.trains:
@@ -75,18 +63,25 @@ class Model:
                 f"{reference.where}: {method.name} has to be trained first: sslbench run -m {method.name}, then"
                 f" sslbench export DIR --where method={method.name} -o FOLDER, and give FOLDER as the model"
             )
-        needs = "backbone" in method.spec.uses
-        network = chosen("backbone", backbone or Reference(BACKBONE), registry) if needs else None
+        needs_backbone = "backbone" in method.spec.uses
+        network = chosen("backbone", backbone or Reference(BACKBONE), registry) if needs_backbone else None
         return cls(reference, method, network, registry)
+
+    @property
+    def label(self) -> str:
+        """A name for a table: that of the preset or the path, where it was given by one."""
+        given = self.reference.given
+        short = next(iter(given.values())) if set(given) in ({"preset"}, {"path"}, {"name"}, {"hub"}) else None
+        return str(short or self.reference)
 
     @property
     def plugins(self) -> dict[str, PluginChoice]:
         """Method and backbone, in plain values."""
-        both = {"method": self.method, "backbone": self.backbone}
-        return {kind: choice.plain for kind, choice in both.items() if choice is not None}
+        choices = {"method": self.method, "backbone": self.backbone}
+        return {kind: choice.plain for kind, choice in choices.items() if choice is not None}
 
-    def built(self, image_size: int, settings: Settings) -> Method:
-        """Raises UserError where it cannot be had."""
+    def build(self, image_size: int, settings: Settings) -> Method:
+        """The method with its weights. Raises UserError where these are not on this machine."""
         context = BuildContext(
             image_size, seed=settings.seed, download=settings.download, device=settings.training.device
         )
@@ -94,11 +89,11 @@ class Model:
 
 
 @dataclass
-class Frozen:
-    """A model and a data set; what is asked for is made once, and kept below ``settings.out``."""
+class FrozenFeatures:
+    """A model and a data set; everything is computed when it is first used, and kept below ``settings.out``."""
 
     model: Model
-    dataset: Choice[Any]
+    dataset: Choice[DatasetSpec]
     settings: Settings
     emit: Emit = field(default=lambda event: None)
 
@@ -132,5 +127,5 @@ class Frozen:
     @cached_property
     def input_spec(self) -> InputSpec:
         """What the encoder is given."""
-        method = self.model.built(self.data.image_size, self.settings)
+        method = self.model.build(self.data.image_size, self.settings)
         return method.input_spec or self.data.input_spec

@@ -3,36 +3,40 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 from safetensors import SafetensorError
 
-from sslbench.advise.folder import UNLABELLED
-from sslbench.advise.frozen import Frozen, Settings
-from sslbench.contracts.dataset import Dataset
+from sslbench.advise.defaults import PROBE
+from sslbench.advise.frozen import FrozenFeatures
 from sslbench.contracts.evaluator import EvaluationData, FitsHead, LinearHead
 from sslbench.contracts.executor import PluginChoice
 from sslbench.contracts.method import InputSpec
 from sslbench.contracts.plugin import BuildContext
 from sslbench.errors import UserError
-from sslbench.evaluate.features import extract
-from sslbench.evaluate.view import EvaluationView
 from sslbench.hooks.registry import Registry
-from sslbench.plan.choose import sent
-from sslbench.plan.expand import fingerprint_of
 from sslbench.plan.reference import Reference
 from sslbench.plan.single import chosen
-from sslbench.train.build import build_method
-from sslbench.train.checkpoint import load_tensors, save_tensors, write_atomically
+from sslbench.store.atomic import write_atomically
+from sslbench.train.checkpoint import load_tensors, save_tensors
 
-PROBE = "linear-probe"
-"""the evaluator that fits it"""
 TENSORS, FACTS = "head.safetensors", "head.json"
-SCHEMA = 1
+SCHEMA = 2
+
+
+@dataclass(frozen=True)
+class HeadNumbers:
+    """How well a head did, and on what."""
+
+    linear_top1: float
+    """accuracy on the test images, 0..1"""
+    images: int
+    """test images"""
+    folder: str
+    """where they lie"""
 
 
 @dataclass(frozen=True)
@@ -47,49 +51,45 @@ class Head:
     weights: str
     """fingerprint of the model's files"""
     read_size: int
-    """side at which images are read"""
-    wanted: InputSpec
-    figures: Mapping[str, Any]
-    """how well it did, and on what"""
+    """side at which images are read, pixels"""
+    input_spec: InputSpec
+    numbers: HeadNumbers
 
 
-@dataclass(frozen=True)
-class Prediction:
-    """What the head says of one image."""
+def fit_head(frozen: FrozenFeatures, read_size: int, numbers: HeadNumbers, registry: Registry) -> Head:
+    """The layer that the linear probe evaluates, fitted on the training split.
 
-    path: str
-    probabilities: tuple[float, ...]
-    """of each class, in the order of the classes; they add up to 1"""
-
-
-def fit_head(frozen: Frozen, read_size: int, figures: Mapping[str, Any], registry: Registry) -> Head:
-    """The layer that the probe judges, fitted on the training split. Raises UserError where there is none to be had."""
-    evaluator = registry.get("evaluator", PROBE)
-    probe = evaluator.build(evaluator.params(), BuildContext())
+    Raises UserError where there is nothing to fit, or the probe that is installed returns no layer.
+    """
+    classes, seed = frozen.classes, frozen.settings.seed
+    context = BuildContext(classes=len(classes), seed=seed)
+    probe = chosen("evaluator", Reference(PROBE), registry).build(context)
     if not isinstance(probe, FitsHead):
-        raise UserError(f"evaluator {PROBE!r} of this installation hands over no head")
-    found = frozen.extraction
-    classes = frozen.classes
-    layer = probe.fit(EvaluationData(found.train, found.test, len(classes), frozen.settings.seed))
-    plugins = dict(frozen.model.plugins)
-    # The head is used from other folders than the one it was made in.
-    if given := plugins["method"].params.get("path"):
-        path = str(Path(given).expanduser().resolve())
-        plugins["method"] = PluginChoice(plugins["method"].name, {**plugins["method"].params, "path": path})
+        raise UserError(f"evaluator {PROBE!r} of this installation returns no head")
+    features = frozen.extraction
+    layer = probe.fit(EvaluationData(features.train, features.test, len(classes), seed))
     return Head(
         LinearHead(layer.weight.cpu(), layer.bias.cpu()),
         classes,
-        plugins,
-        frozen.settings.seed,
+        {kind: with_absolute_path(plugin) for kind, plugin in frozen.model.plugins.items()},
+        seed,
         frozen.pretraining.weights,
         read_size,
         frozen.input_spec,
-        figures,
+        numbers,
     )
 
 
+def with_absolute_path(plugin: PluginChoice) -> PluginChoice:
+    """The head is used from other folders than the one it was made in."""
+    path = plugin.params.get("path")
+    if not path:
+        return plugin
+    return PluginChoice(plugin.name, {**plugin.params, "path": str(Path(path).expanduser().resolve())})
+
+
 def write_head(head: Head, folder: Path) -> None:
-    """Two files, the facts last."""
+    """Two files, the facts last. Raises OSError or safetensors' error where they cannot be written."""
     save_tensors(folder / TENSORS, {"weight": head.layer.weight, "bias": head.layer.bias}, {})
     facts = {
         "schema": SCHEMA,
@@ -98,72 +98,38 @@ def write_head(head: Head, folder: Path) -> None:
         "seed": head.seed,
         "weights": head.weights,
         "read_size": head.read_size,
-        "input": asdict(head.wanted),
-        "figures": head.figures,
+        "input": asdict(head.input_spec),
+        "numbers": asdict(head.numbers),
     }
     write_atomically(folder / FACTS, json.dumps(facts, indent=1, allow_nan=False).encode())
 
 
 def read_head(folder: Path) -> Head:
-    """What ``write_head`` wrote. Raises UserError for anything else."""
+    """What ``write_head`` wrote, now or in schema 1. Raises UserError for anything else."""
     if folder.name == FACTS:
         folder = folder.parent
     try:
-        facts = json.loads((folder / FACTS).read_text(encoding="utf-8"))
+        facts = current_facts(json.loads((folder / FACTS).read_text(encoding="utf-8")))
         tensors, _ = load_tensors(folder / TENSORS)
         wanted = facts["input"] | {key: tuple(facts["input"][key]) for key in ("mean", "std")}
         return Head(
             LinearHead(tensors["weight"], tensors["bias"]),
             facts["classes"],
-            {kind: PluginChoice(plugin["name"], plugin["params"]) for kind, plugin in facts["model"].items()},
+            {kind: PluginChoice(**plugin) for kind, plugin in facts["model"].items()},
             facts["seed"],
             facts["weights"],
             facts["read_size"],
             InputSpec(**wanted),
-            facts["figures"],
+            HeadNumbers(**facts["numbers"]),
         )
     except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
         what = error.strerror if isinstance(error, OSError) and error.strerror else f"{type(error).__name__}: {error}"
         raise UserError(f"{folder}: holds no head that `sslbench recipe` wrote ({what})") from None
 
 
-def predict(
-    head: Head, images: Sequence[Path], settings: Settings, registry: Registry, batch: int = 64
-) -> tuple[list[Prediction], list[str]]:
-    """What the head says of files and of folders of images, in order; and the images that could not be read, in words.
-
-    Raises UserError where a path or the model is not there, or the model's weights are not those of the head.
-    """
-    choices = {kind: sent(kind, plain, registry) for kind, plain in head.plugins.items()}
-    method = choices["method"]
-    if fingerprint_of(method) != head.weights:
-        raise UserError("the model's weights have changed since the head was fitted; run sslbench recipe again")
-    device = torch.device(settings.training.device)
-    context = BuildContext(head.wanted.size, seed=head.seed, download=settings.download)
-    encoder = build_method(method, choices.get("backbone"), context).encoder.to(device).eval()
-    view = EvaluationView(head.wanted, device)
-    found: list[Prediction] = []
-    skipped: list[str] = []
-    for dataset, asked in read(images, head.read_size, registry):
-        split = dataset.split("train")
-        if len(split):
-            features = extract(encoder, split, view, batch, device, settings.training.precision)
-            shares = head.layer.logits(features.cpu()).softmax(dim=1).tolist()
-            found += [Prediction(path, tuple(row)) for path, row in zip(split.paths, shares, strict=True)]
-        skipped += sorted(asked - set(split.paths)) or ([f"{split.skipped} images"] if split.skipped else [])
-    return found, skipped
-
-
-def read(images: Sequence[Path], size: int, registry: Registry) -> Iterator[tuple[Dataset, set[str]]]:
-    """Each folder, and the files between them together: a data set, and the names that it was asked for."""
-    runs: list[tuple[bool, list[Path]]] = []
-    for path in images:
-        if not path.is_dir() and runs and not runs[-1][0]:
-            runs[-1][1].append(path)
-        else:
-            runs.append((path.is_dir(), [path]))
-    for is_folder, paths in runs:
-        given: dict[str, Any] = {"root": str(paths[0])} if is_folder else {"files": [str(path) for path in paths]}
-        reference = Reference(UNLABELLED, {**given, "size": size, "test_share": 0.0, "on_error": "skip"})
-        choice = chosen("dataset", reference, registry)
-        yield choice.build(BuildContext()), set(map(str, given.get("files", ())))
+def current_facts(facts: Mapping[str, Any]) -> dict[str, Any]:
+    """Facts of schema 1 or 2 in the words of schema 2. Raises ValueError for another schema."""
+    schema = facts["schema"]
+    if schema not in (1, SCHEMA):
+        raise ValueError(f"schema {schema!r}; this version reads 1 and {SCHEMA}")
+    return dict(facts) if schema == SCHEMA else {**facts, "numbers": facts["figures"]}

@@ -1,39 +1,43 @@
-"""What lies in a folder of labelled images, and what is odd about it."""
+"""What lies in a folder of labelled images, and what a user should know about it."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from hashlib import blake2b
 from pathlib import Path
 
-from sslbench.advise.frozen import Frozen
+from sslbench.advise.folder import file_digest
+from sslbench.advise.frozen import FrozenFeatures
 from sslbench.errors import UserError
+from sslbench.report.text import first_names, plural
 from sslbench.train.data import Splits
 
-DUPLICATES = 50_000
+MOST_COMPARED = 50_000
 """images up to which equal files are looked for"""
 
 
 @dataclass(frozen=True)
-class Folder:
+class LabelledFolder:
     """What lies in the folder."""
 
     root: Path
     labels: Path | None
+    """table of labels, or None for class folders"""
     classes: tuple[str, ...]
     train: int
+    """training images"""
     test: int
+    """images to evaluate on"""
     fewest: int
-    """images to learn from, of the class with the fewest"""
+    """training images of the class with the fewest"""
     held_out: bool
-    """whether the images to judge on are a part of the only ones there are"""
+    """whether the images to evaluate on are a part of the only ones there are"""
     notes: tuple[str, ...]
-    """what was left out, or looks odd"""
+    """what was left out, or looks wrong"""
 
 
-def look(root: Path, labels: Path | None, frozen: Frozen) -> Folder:
-    """Count what is there. Raises UserError where there is one class, or nothing to judge on."""
+def describe(root: Path, labels: Path | None, frozen: FrozenFeatures) -> LabelledFolder:
+    """Count what is there. Raises UserError where there is one class, or nothing to evaluate on."""
     classes = frozen.classes
     if len(classes) == 1:
         raise UserError(
@@ -42,46 +46,48 @@ def look(root: Path, labels: Path | None, frozen: Frozen) -> Folder:
         )
     if len(frozen.images.split("test")) == 0:
         raise UserError(
-            f"{root}: no class has a second image; at least 2 are needed, one to learn from and one to judge on"
+            f"{root}: no class has a second image; at least 2 are needed, one to train on and one to evaluate on"
         )
     data = frozen.data
     assert data.train.labels is not None
     assert data.test.labels is not None
-    return Folder(
+    test_counts = data.test.labels.bincount(minlength=len(classes)).tolist()
+    return LabelledFolder(
         root,
         labels,
         tuple(classes),
         len(data.train),
         len(data.test),
         int(data.train.labels.bincount(minlength=len(classes)).min()),
-        not own_test(root, labels),
-        tuple(notes_on(data, classes, data.test.labels.bincount(minlength=len(classes)).tolist(), root)),
+        not has_test_split(root, labels),
+        tuple(notes_on(data, classes, test_counts, root)),
     )
 
 
-def own_test(root: Path, labels: Path | None) -> bool:
-    """Whether the folder brings its own images to judge on."""
+def has_test_split(root: Path, labels: Path | None) -> bool:
+    """Whether the folder, or the table of labels, has images of its own to evaluate on."""
     if labels is not None:
-        first = labels.read_text(encoding="utf-8-sig").partition("\n")[0].lower()
-        return "split" in [word.strip() for word in first.split(",")]
+        header = labels.read_text(encoding="utf-8-sig").partition("\n")[0].lower()
+        return "split" in [word.strip() for word in header.split(",")]
     names = {item.name.lower() for item in root.iterdir() if item.is_dir()}
     return "train" in names and bool(names & {"test", "val", "valid", "validation"})
 
 
-def notes_on(data: Splits, classes: Sequence[str], judged: Sequence[int], root: Path) -> list[str]:
+def notes_on(data: Splits, classes: Sequence[str], test_counts: Sequence[int], root: Path) -> list[str]:
+    """One line for each thing that a user should know; ``test_counts``: test images of each class."""
     notes = []
     if data.skipped:
         notes.append(f"{plural(data.skipped, 'image')} left out: they cannot be read")
-    alone = [name for name, count in zip(classes, judged, strict=True) if count == 0]
-    if alone:
-        notes.append(f"no image to judge on of {listed(alone)}")
+    without_test = [name for name, count in zip(classes, test_counts, strict=True) if count == 0]
+    if without_test:
+        notes.append(f"no image to evaluate on of {first_names(without_test)}")
     others = other_files(root, {*data.train.paths, *data.test.paths}, data.skipped)
     if others:
         notes.append(f"{plural(others, 'other file')} in the folder, not looked at")
-    same = in_both(data)
+    same = equal_in_both(data)
     if same:
-        what = "lie among those to learn from as well, byte for byte: the figures are too good by up to so many"
-        notes.append(f"{plural(same, 'image')} to judge on {what}")
+        what = "are training images as well, byte for byte: accuracies are too high by up to as many images"
+        notes.append(f"{plural(same, 'image')} to evaluate on {what}")
     return notes
 
 
@@ -91,13 +97,9 @@ def other_files(root: Path, images: set[str], skipped: int) -> int:
     return max(0, files - len(images) - skipped)
 
 
-def in_both(data: Splits) -> int:
-    """Splits images whose file equals one of a training image."""
-    if len(data.train) + len(data.test) > DUPLICATES:
+def equal_in_both(data: Splits) -> int:
+    """Test images whose file equals that of a training image; 0 where there are too many to compare."""
+    if len(data.train) + len(data.test) > MOST_COMPARED:
         return 0
-    train = {digest(path) for path in data.train.paths}
-    return sum(digest(path) in train for path in data.test.paths)
-
-
-def digest(path: str) -> bytes:
-    return blake2b(Path(path).read_bytes(), digest_size=16).digest()
+    train = {file_digest(Path(path)) for path in data.train.paths}
+    return sum(file_digest(Path(path)) in train for path in data.test.paths)

@@ -1,46 +1,43 @@
-"""A folder of images without labels: how the features of a model spread, which images are alike, which are odd."""
+"""A folder of images without labels: how features spread, which images are duplicates, outliers and neighbours."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from hashlib import blake2b
 from pathlib import Path
-from typing import Any
 
 import torch
+from torch import Tensor
 
-from sslbench.advise.folder import folder_reference, reading_size
-from sslbench.advise.frozen import BACKBONE, Frozen, Model, Settings
-from sslbench.advise.models import available
+from sslbench.advise.available import Available, available
+from sslbench.advise.defaults import LABEL_FREE, UNTRAINED
+from sslbench.advise.folder import file_digest, folder_reference, reading_size
+from sslbench.advise.frozen import FrozenFeatures, Model, Settings
+from sslbench.advise.session import Session
 from sslbench.contracts.executor import Emit
 from sslbench.errors import UserError
-from sslbench.execute.request import Request
-from sslbench.execute.scheduler import run
 from sslbench.hooks.registry import Registry
-from sslbench.measure.similarity import near_pairs, neighbours, outliers, whitened
+from sslbench.measure.similarity import Neighbours, near_pairs, neighbours, outliers, whitened
 from sslbench.plan.reference import Reference
-from sslbench.plan.single import chosen
-from sslbench.plan.suite import RawSuite
+from sslbench.report.text import plural
 
-LABEL_FREE, ALONE = "label-free", {"views": 0}
-"""the evaluator, and what leaves out the views, which take as many passes through the model as thousands of images"""
-BASELINES = ("random-init",)
+WITHOUT_VIEWS = {"views": 0}
+"""parameters of the label-free evaluator: views take as many passes through the model as thousands of images"""
+FEWEST = 3
+"""images that can be compared"""
 NEIGHBOURS = 10
-"""of each image, among which duplicates are sought and whose mean distance says how odd it is"""
+"""of each image: duplicates are sought among them, and their mean distance says how far an outlier lies"""
 THRESHOLD = 0.85
 """cosine of whitened features; found 78 to 93% of planted copies and nothing else with three models (docs/log.md)"""
-EXAMPLES, EACH = 5, 4
+EXAMPLES, NEAREST = 5, 4
 """images whose neighbours are shown, and how many of each"""
-SHOWN = 10
-"""rows of a table"""
-ODD = 100
+OUTLIERS = 100
 """outliers that are kept"""
 
 
 @dataclass(frozen=True)
-class Surveyed:
-    """One model and what can be said of its features without labels."""
+class SurveyedModel:
+    """One model and what its features say without labels."""
 
     label: str
     dim: int
@@ -49,21 +46,29 @@ class Surveyed:
 
 
 @dataclass(frozen=True)
-class Pair:
+class SimilarPair:
+    """Two images whose whitened features are nearly parallel."""
+
     first: str
     second: str
     cosine: float
 
 
 @dataclass(frozen=True)
-class Odd:
+class OutlierImage:
+    """An image far from its neighbours."""
+
     path: str
     distance: float
+    """mean of 1 - cosine to its neighbours"""
     deviations: float
+    """how far that lies above the median image's, in (scaled) median absolute deviations"""
 
 
 @dataclass(frozen=True)
-class Near:
+class ImageNeighbours:
+    """An image and the most similar others."""
+
     path: str
     nearest: tuple[tuple[str, float], ...]
     """path and cosine"""
@@ -71,22 +76,22 @@ class Near:
 
 @dataclass(frozen=True)
 class Survey:
-    """The answer. Paths are below the root."""
+    """What was found out. Paths are below the root."""
 
     root: Path
     images: int
     notes: tuple[str, ...]
     note: str
-    """on the models, if something is to be said"""
-    models: tuple[Surveyed, ...]
-    by: str
+    """on the models, if there is one"""
+    models: tuple[SurveyedModel, ...]
+    features_of: str
     """the model whose features the rest rests on"""
     threshold: float
     equal_files: tuple[tuple[str, ...], ...]
-    near: tuple[Pair, ...]
-    outliers: tuple[Odd, ...]
-    neighbours: tuple[Near, ...]
-    shown: int = SHOWN
+    near_duplicates: tuple[SimilarPair, ...]
+    outliers: tuple[OutlierImage, ...]
+    neighbours: tuple[ImageNeighbours, ...]
+    """of some images"""
 
 
 def survey(
@@ -103,83 +108,80 @@ def survey(
     ``threshold``: cosine of whitened features from which on two images are near duplicates.
     Raises UserError for a folder with fewer than 3 images that can be read, and for a model that is not there.
     """
-    had = available(registry, settings.download) if not models else None
-    references = list(had.references if had else models) or [Reference(name) for name in BASELINES]
-    found = [Model.found(one, registry) for one in references]
-    frozen = []
-    for model in found:
-        size = reading_size(model, settings)
-        reference = folder_reference(root, size, labelled=False)
-        frozen.append(Frozen(model, chosen("dataset", reference, registry), settings, emit))
-    check_enough(frozen[0], root)
-    rows = tuple(surveyed(one, settings, registry, emit) for one in frozen)
-    paths, features = all_images(frozen[0], root)
+    session = Session(settings, registry, emit)
+    tried = Available(tuple(models)) if models else available(registry, settings.download)
+    all_features = [
+        session.features(model, folder_reference(root, reading_size(model, settings), labelled=False))
+        for model in [Model.of(reference, registry) for reference in tried.references or (Reference(UNTRAINED),)]
+    ]
+    frozen = all_features[0]
+    check_enough(frozen, root)
+    rows = tuple(survey_model(features, session) for features in all_features)
+    paths, features = all_images(frozen, root)
     near = neighbours(features, min(NEIGHBOURS, len(paths) - 1))
-    skipped = frozen[0].data.skipped
-    pairs = near_pairs(neighbours(whitened(features), min(NEIGHBOURS, len(paths) - 1)), threshold)
-    examples = torch.linspace(0, len(paths) - 1, min(EXAMPLES, len(paths))).long().tolist()
+    skipped = frozen.data.skipped
     return Survey(
         root,
         len(paths),
-        (f"{skipped} image{'s' if skipped > 1 else ''} left out: they cannot be read",) if skipped else (),
-        had.note if had else "",
+        (f"{plural(skipped, 'image')} left out: they cannot be read",) if skipped else (),
+        tried.note,
         rows,
         rows[0].label,
         threshold,
         equal_files(root, paths),
-        tuple(Pair(paths[i], paths[j], cosine) for i, j, cosine in pairs),
-        tuple(Odd(paths[one.index], one.distance, one.deviations) for one in outliers(near, ODD)),
-        tuple(
-            Near(
-                paths[i],
-                tuple(
-                    (paths[j], cosine)
-                    for j, cosine in zip(near.index[i, :EACH].tolist(), near.cosine[i, :EACH].tolist(), strict=True)
-                ),
-            )
-            for i in examples
-        ),
+        near_duplicates(paths, features, threshold),
+        tuple(OutlierImage(paths[far.index], far.distance, far.deviations) for far in outliers(near, OUTLIERS)),
+        examples(paths, near),
     )
 
 
-def check_enough(frozen: Frozen, root: Path) -> None:
+def check_enough(frozen: FrozenFeatures, root: Path) -> None:
+    """Raises UserError for fewer images than can be compared."""
     count = sum(len(frozen.images.split(name)) for name in ("train", "test"))
-    if count < 3:
-        raise UserError(f"{root}: {count} images can be read; at least 3 are needed to compare them")
+    if count < FEWEST:
+        raise UserError(f"{root}: {count} images can be read; at least {FEWEST} are needed to compare them")
 
 
-def surveyed(frozen: Frozen, settings: Settings, registry: Registry, emit: Emit) -> Surveyed:
-    """Label-free metrics by the evaluator of that name, where it is installed; the spread in any case."""
-    found = frozen.extraction
-    metrics: dict[str, float | None] = {"spread": found.spread}
-    if LABEL_FREE in registry.names("evaluator"):
-        axes = {
-            "method": [frozen.model.reference],
-            "dataset": [Reference(frozen.dataset.name, frozen.dataset.values)],
-            "backbone": [Reference(BACKBONE)],
-            "evaluator": [Reference(LABEL_FREE, ALONE)],
-        }
-        data: dict[str, Any] = {"axes": axes, "seeds": [settings.seed], "training": dict(settings.training)}
-        request = Request(RawSuite("recipe", "recipe", data), out=settings.out, download=settings.download)
-        for record in run(request, emit, registry).records:
-            metrics |= {name: metric["value"] for name, metric in record["metrics"].items()}
-    return Surveyed(frozen.model.label, found.dim, found.images_per_second, metrics)
+def survey_model(frozen: FrozenFeatures, session: Session) -> SurveyedModel:
+    """The spread of its features, and the metrics of the label-free evaluator where it is installed."""
+    extraction = frozen.extraction
+    metrics: dict[str, float | None] = {"spread": extraction.spread}
+    if LABEL_FREE in session.registry.names("evaluator"):
+        dataset = Reference(frozen.dataset.name, frozen.dataset.values)
+        for record in session.evaluate(frozen.model.reference, dataset, [Reference(LABEL_FREE, WITHOUT_VIEWS)]):
+            metrics |= {name: metric.value for name, metric in record.metrics.items()}
+    return SurveyedModel(frozen.model.label, extraction.dim, extraction.images_per_second, metrics)
 
 
-def all_images(frozen: Frozen, root: Path) -> tuple[list[str], torch.Tensor]:
-    """Names below the root, and features, of every image, in the order of the names."""
-    data, found = frozen.data, frozen.extraction
+def all_images(frozen: FrozenFeatures, root: Path) -> tuple[list[str], Tensor]:
+    """Names below the root, and features float32 ``[N, D]``, of every image, in the order of the names."""
+    data, extraction = frozen.data, frozen.extraction
     paths = [*data.train.paths, *data.test.paths]
     names = [str(Path(path).relative_to(root.expanduser())) for path in paths]
-    features = torch.cat([found.train.features, found.test.features])
+    features = torch.cat([extraction.train.features, extraction.test.features])
     order = sorted(range(len(names)), key=names.__getitem__)
-    return [names[place] for place in order], features[torch.tensor(order, device=features.device)]
+    return [names[index] for index in order], features[torch.tensor(order, device=features.device)]
 
 
 def equal_files(root: Path, names: Sequence[str]) -> tuple[tuple[str, ...], ...]:
     """Groups of images whose files are the same, byte for byte."""
-    groups: dict[tuple[int, bytes], list[str]] = {}
+    groups: dict[bytes, list[str]] = {}
     for name in names:
-        content = (root.expanduser() / name).read_bytes()
-        groups.setdefault((len(content), blake2b(content, digest_size=16).digest()), []).append(name)
+        groups.setdefault(file_digest(root.expanduser() / name), []).append(name)
     return tuple(tuple(group) for group in groups.values() if len(group) > 1)
+
+
+def near_duplicates(paths: Sequence[str], features: Tensor, threshold: float) -> tuple[SimilarPair, ...]:
+    """Pairs whose whitened features have a cosine of at least ``threshold``, the most similar first."""
+    near = neighbours(whitened(features), min(NEIGHBOURS, len(paths) - 1))
+    return tuple(SimilarPair(paths[i], paths[j], cosine) for i, j, cosine in near_pairs(near, threshold))
+
+
+def examples(paths: Sequence[str], near: Neighbours) -> tuple[ImageNeighbours, ...]:
+    """Images at equal distances in the order of the names, with their nearest neighbours."""
+    indices = torch.linspace(0, len(paths) - 1, min(EXAMPLES, len(paths))).long().tolist()
+    nearest = [zip(near.index[i, :NEAREST].tolist(), near.cosine[i, :NEAREST].tolist(), strict=True) for i in indices]
+    return tuple(
+        ImageNeighbours(paths[i], tuple((paths[j], cosine) for j, cosine in pairs))
+        for i, pairs in zip(indices, nearest, strict=True)
+    )

@@ -1,4 +1,4 @@
-"""What to do next with images that have labels: the decision rule, with the figures that it rests on.
+"""What to do next with images that have labels: the decision rule, with the numbers that it rests on.
 
 The rule of the tutorial: a linear probe at 90% or more: stop; near 70%: fine-tune with the small learning rate; the
 fewer the labels, the less fine-tuning; always beside training from scratch.
@@ -15,11 +15,11 @@ Verdict = Literal["stop", "another model", "more labels", "fine-tune", "undecide
 
 ENOUGH = 0.90
 """linear probe from which on there is little left to win"""
-NEAR = 0.70
-"""linear probe of which the rule says that fine-tuning with the small rate helps"""
-FAR = 0.15
-"""below ``NEAR`` by more than this is not near it"""
-FEW = 20
+TUNABLE = 0.70
+"""linear probe near which the rule says that fine-tuning with the small rate helps"""
+MARGIN = 0.15
+"""below ``TUNABLE`` by more than this is not near it"""
+FEW_LABELS = 20
 """labels a class below which fine-tuning mostly learns the training images by heart"""
 NORMAL = 1.959963984540054
 """97.5% quantile of the standard normal distribution"""
@@ -46,15 +46,15 @@ class Share:
 
 
 @dataclass(frozen=True)
-class Figures:
+class Evidence:
     """What the decision rests on."""
 
     model: str
     """the chosen model, in words"""
     linear: Share | None
-    """of its linear probe; None where there is no figure"""
+    """of its linear probe; None where it was not measured"""
     labels_a_class: int
-    """labels to learn from, of the class with the fewest"""
+    """training labels of the class with the fewest"""
     curve: Mapping[int, float]
     """labels a class -> share right with so many"""
     pixels: Share | None = None
@@ -64,7 +64,7 @@ class Figures:
     is_baseline: bool = False
     """whether no pretrained model was tried, so that the chosen one is a baseline itself"""
     reason: str = ""
-    """why there is no figure"""
+    """why ``linear`` is None"""
 
 
 @dataclass(frozen=True)
@@ -76,59 +76,68 @@ class Advice:
     reasons: tuple[str, ...]
 
 
-def decide(figures: Figures) -> Advice:
+def decide(evidence: Evidence) -> Advice:
     """The rule, from its first case to its last."""
-    if figures.linear is None:
-        return Advice("undecided", f"Nothing can be said: {figures.reason}.", ())
-    reasons = (f"The linear probe on {figures.model} gets {figures.linear} right.", *beside(figures), *slope(figures))
-    if figures.linear.value >= ENOUGH:
-        return Advice("stop", enough(figures.linear), reasons)
-    best = max(filter(None, (figures.pixels, figures.scratch)), key=lambda share: share.value, default=None)
-    if figures.is_baseline:
-        what = "No pretrained model was tried, and the baselines are not enough: get one before anything else."
-        return Advice("another model", what, reasons)
-    if best is not None and best.value >= figures.linear.value:
-        what = "This model gives these images nothing that they do not have without it: try another, or train on them."
-        return Advice("another model", what, reasons)
-    if figures.labels_a_class < FEW:
-        what = (
-            f"Keep the model frozen and label more images: with {figures.labels_a_class} labels a class, fine-tuning"
+    linear = evidence.linear
+    if linear is None:
+        return Advice("undecided", f"Nothing can be said: {evidence.reason}.", ())
+    reasons = (
+        f"The linear probe on {evidence.model} gets {linear} right.",
+        *without_model(evidence),
+        *value_of_labels(evidence),
+    )
+    if linear.value >= ENOUGH:
+        return Advice("stop", enough(linear), reasons)
+    if evidence.is_baseline:
+        headline = "No pretrained model was tried, and the baselines are not enough: get one before anything else."
+        return Advice("another model", headline, reasons)
+    best = max((share.value for share in (evidence.pixels, evidence.scratch) if share is not None), default=-1.0)
+    if best >= linear.value:
+        headline = (
+            "This model gives these images nothing that they do not have without it: try another, or train on them."
+        )
+        return Advice("another model", headline, reasons)
+    if evidence.labels_a_class < FEW_LABELS:
+        headline = (
+            f"Keep the model frozen and label more images: with {evidence.labels_a_class} labels a class, fine-tuning"
             " mostly learns them by heart."
         )
-        return Advice("more labels", what, reasons)
-    return Advice("fine-tune", worth_it(figures.linear), reasons)
+        return Advice("more labels", headline, reasons)
+    return Advice("fine-tune", worth_it(linear), reasons)
 
 
 def enough(linear: Share) -> str:
+    """The headline of ``stop``, with a doubt where the interval reaches below the limit."""
     low = linear.interval[0]
-    doubt = "" if low >= ENOUGH else f" (the interval begins at {low:.1%}: more images to judge on would settle it)"
+    doubt = "" if low >= ENOUGH else f" (the interval begins at {low:.1%}: more images to evaluate on would settle it)"
     return f"Stop here: a linear layer on the frozen model is enough{doubt}. Fine-tuning has little left to win."
 
 
 def worth_it(linear: Share) -> str:
-    if linear.value < NEAR - FAR:
+    """The headline of ``fine-tune``."""
+    if linear.value < TUNABLE - MARGIN:
         return (
             "Fine-tune with the small learning rate, and try another model as well: the probe is far from the"
-            f" {NEAR:.0%} at which fine-tuning is known to help."
+            f" {TUNABLE:.0%} at which fine-tuning is known to help."
         )
     return "Fine-tune with the small learning rate (backbone a hundredth of the head's), beside training from scratch."
 
 
-def beside(figures: Figures) -> tuple[str, ...]:
+def without_model(evidence: Evidence) -> tuple[str, ...]:
     """What the same labels give without the model."""
-    found = []
-    if figures.scratch is not None:
-        found.append(f"A small network trained from scratch on the same labels gets {figures.scratch.value:.1%}.")
-    if figures.pixels is not None:
-        found.append(f"The same probe on the pixels themselves gets {figures.pixels.value:.1%}.")
-    return tuple(found)
+    lines = []
+    if evidence.scratch is not None:
+        lines.append(f"A small network trained from scratch on the same labels gets {evidence.scratch.value:.1%}.")
+    if evidence.pixels is not None:
+        lines.append(f"The same probe on the pixels themselves gets {evidence.pixels.value:.1%}.")
+    return tuple(lines)
 
 
-def slope(figures: Figures) -> tuple[str, ...]:
+def value_of_labels(evidence: Evidence) -> tuple[str, ...]:
     """What the last step of the curve brought."""
-    if len(figures.curve) < 2:
+    if len(evidence.curve) < 2:
         return ()
-    before, last = sorted(figures.curve)[-2:]
-    gain = 100 * (figures.curve[last] - figures.curve[before])
-    what = f"From {before} to {last} labels a class the model gained {gain:.1f} points"
-    return (f"{what}: more labels will help." if gain >= 1 else f"{what}: more labels will hardly help.",)
+    before, last = sorted(evidence.curve)[-2:]
+    gain = 100 * (evidence.curve[last] - evidence.curve[before])
+    step = f"From {before} to {last} labels a class the model gained {gain:.1f} points"
+    return (f"{step}: more labels will help." if gain >= 1 else f"{step}: more labels will hardly help.",)

@@ -10,7 +10,7 @@ from typing import Any
 from sslbench.errors import UserError
 
 
-def check_drawing(folder: Path) -> None:
+def check_figures(folder: Path) -> None:
     """Raises UserError where figures could not be drawn or saved, before anything is computed."""
     if find_spec("matplotlib") is None:
         raise UserError("figures need matplotlib, which is not installed: pip install 'sslbench[plots]'")
@@ -20,20 +20,20 @@ def check_drawing(folder: Path) -> None:
         raise UserError(f"--figures {str(folder)!r}: cannot be made: {error.strerror}") from None
 
 
-def save_figures(name: str, figures: Mapping[str, Callable[[], Any]], folder: Path) -> list[Path]:
-    """Draw each as ``NAME-FIGURE.png`` and ``.svg`` in ``folder``; the same input gives the same bytes.
+def save_figures(simulator: str, figures: Mapping[str, Callable[[], Any]], folder: Path) -> list[Path]:
+    """Save each as ``SIMULATOR-NAME.png`` and ``.svg`` in ``folder``; the same input gives the same bytes.
 
-    Raises UserError where a file cannot be written.
+    ``figures``: name -> a function that returns a matplotlib figure. Raises UserError where a file cannot be written.
     """
     import matplotlib
 
     written = []
     # Element ids in SVG are random without a salt.
     with matplotlib.rc_context({"svg.hashsalt": "sslbench"}):
-        for which, draw in figures.items():
+        for name, draw in figures.items():
             figure = draw()
             for ending, metadata in (("png", {}), ("svg", {"Date": None})):
-                path = folder / f"{name}-{which}.{ending}"
+                path = folder / f"{simulator}-{name}.{ending}"
                 try:
                     figure.savefig(path, dpi=150, metadata=metadata)
                 except OSError as error:

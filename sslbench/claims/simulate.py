@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, cast
+from typing import Any
 
-from sslbench.contracts.params import Params
 from sslbench.contracts.plugin import BuildContext
 from sslbench.contracts.simulator import SimulationResult, SimulatorSpec
 from sslbench.errors import PluginError, UserError, did_you_mean
 from sslbench.hooks.params import resolve
 from sslbench.hooks.registry import Registry, default_registry
+from sslbench.plan.cell import Choice
 from sslbench.store.plain_values import plain
 
 SEED = 42
@@ -21,7 +21,7 @@ SEED = 42
 
 @dataclass(frozen=True)
 class Simulation:
-    """One simulator's answer, and what it was asked."""
+    """What one simulator returned, and what it was run with."""
 
     name: str
     summary: str
@@ -46,80 +46,94 @@ def simulate(
     stops none of the others where ``failed`` is given: a line about it is appended there.
     """
     registry = registry or default_registry()
-    wanted = registry.names("simulator") if names is None else names
-    told = failed if names is None else None
-    specs = list(found(wanted, registry, told))
-    ready = list(zip(specs, resolved(specs, given or {}), strict=True))
-    return each(ready, seed, told)
+    failures = failed if names is None else None
+    specs = load(registry.names("simulator") if names is None else names, registry, failures)
+    return run_each(resolve_all(specs, given or {}), seed, failures)
 
 
-def found(names: list[str], registry: Registry, failed: list[str] | None) -> Iterator[SimulatorSpec]:
+def load(names: Sequence[str], registry: Registry, failures: list[str] | None) -> list[SimulatorSpec]:
+    """The specs; one that is broken is a line of ``failures`` where those are collected, else raises PluginError."""
+    specs = []
     for name in names:
         try:
-            yield cast(SimulatorSpec, registry.get("simulator", name))
+            spec = registry.get("simulator", name)
         except PluginError as error:
-            if failed is None:
+            if failures is None:
                 raise
-            failed += error.messages
+            failures += error.messages
+            continue
+        assert isinstance(spec, SimulatorSpec)
+        specs.append(spec)
+    return specs
 
 
-def each(ready: list[tuple[SimulatorSpec, Params]], seed: int, failed: list[str] | None) -> Iterator[Simulation]:
-    for spec, params in ready:
+def run_each(
+    simulators: Sequence[Choice[SimulatorSpec]], seed: int, failures: list[str] | None
+) -> Iterator[Simulation]:
+    """Run them in order; what one raises is a line of ``failures`` where those are collected."""
+    for simulator in simulators:
         try:
-            one = run_one(spec, params, seed)
+            simulation = run_one(simulator, seed)
         except UserError:
             raise
         except Exception as error:
-            if failed is None:
+            if failures is None:
                 raise
             words = str(error).partition("\n")[0]
-            command = f"sslbench simulate {spec.name}"
-            failed.append(f"{spec.label} raised {type(error).__name__}: {words} (all of it: {command})")
+            command = f"sslbench simulate {simulator.name}"
+            failures.append(f"{simulator.spec.label} raised {type(error).__name__}: {words} (all of it: {command})")
             continue
-        yield one
+        yield simulation
 
 
-def resolved(specs: list[SimulatorSpec], given: Mapping[str, Any]) -> list[Params]:
-    """The parameters of each simulator. Raises UserError with one line per mistake."""
-    # A single simulator says itself which parameters it has.
-    if len(specs) != 1:
-        known = sorted({name for spec in specs for name in spec.params.model_fields})
-        where = "see: sslbench show simulator NAME"
-        stray = [key for key in given if key not in known]
-        if stray:
-            raise UserError(
-                *(f"no simulator has a parameter {key!r}{did_you_mean(key, known)} ({where})" for key in stray)
-            )
-    found, mistakes = [], []
+def resolve_all(specs: Sequence[SimulatorSpec], given: Mapping[str, Any]) -> list[Choice[SimulatorSpec]]:
+    """Each simulator with its parameters. Raises UserError with one line per mistake."""
+    several = len(specs) != 1
+    # The mistakes of a single simulator say themselves which parameters it has.
+    if several:
+        check_known(specs, given)
+    simulators, mistakes = [], []
     for spec in specs:
-        mine = given if len(specs) == 1 else {k: v for k, v in given.items() if k in spec.params.model_fields}
-        params, wrong = resolve(spec.label, spec.params, mine, spec.presets)
+        own = {key: value for key, value in given.items() if not several or key in spec.params.model_fields}
+        params, wrong = resolve(spec.label, spec.params, own, spec.presets)
         mistakes += wrong
         if params is not None:
-            found.append(params)
+            simulators.append(Choice(spec, params))
     if mistakes:
         raise UserError(*mistakes)
-    return found
+    return simulators
 
 
-def run_one(spec: SimulatorSpec, params: Params, seed: int) -> Simulation:
-    result = spec.build(params, BuildContext()).run(seed)
+def check_known(specs: Sequence[SimulatorSpec], given: Mapping[str, Any]) -> None:
+    """Raises UserError for parameters that none of the simulators has."""
+    known = sorted({name for spec in specs for name in spec.params.model_fields})
+    where = "see: sslbench show simulator NAME"
+    unknown = [key for key in given if key not in known]
+    if unknown:
+        raise UserError(
+            *(f"no simulator has a parameter {key!r}{did_you_mean(key, known)} ({where})" for key in unknown)
+        )
+
+
+def run_one(simulator: Choice[SimulatorSpec], seed: int) -> Simulation:
+    """Run one simulator. Raises whatever it raises."""
+    spec = simulator.spec
+    result: SimulationResult = simulator.build(BuildContext()).run(seed)
     tables = {
         name: [finite(row, f"{spec.label}, table {name}") for row in rows] for name, rows in result.tables.items()
     }
     return Simulation(
-        spec.name,
-        spec.summary,
-        seed,
-        plain(params.model_dump(mode="json"), spec.label),
-        replace(result, tables=tables),
+        spec.name, spec.summary, seed, plain(simulator.values, spec.label), replace(result, tables=tables)
     )
 
 
 def finite(row: Mapping[str, Any], where: str) -> dict[str, Any]:
-    """A row of plain values; what is not a finite number is None and, where the simulator forgot, gets a reason."""
+    """A row of plain values; what is not a finite number is None and, where the simulator gives none, gets a reason.
+
+    ``where`` names the row in the error for a value that JSON cannot hold.
+    """
     copy: dict[str, Any] = plain(dict(row), where)
-    lost = [key for key, value in row.items() if isinstance(value, float) and not math.isfinite(value)]
-    if lost and not copy.get("reason"):
-        copy["reason"] = f"not a finite number: {', '.join(lost)}"
+    undefined = [key for key, value in row.items() if isinstance(value, float) and not math.isfinite(value)]
+    if undefined and not copy.get("reason"):
+        copy["reason"] = f"not a finite number: {', '.join(undefined)}"
     return copy

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 
-@click.command("claims", short_help="Judge every claim.")
+@click.command("claims", short_help="Test every claim.")
 @click.option(
     "--seed",
     type=click.IntRange(0, 2**32 - 1001),
@@ -20,7 +20,7 @@ import click
     multiple=True,
     type=click.Path(path_type=Path),
     metavar="DIR",
-    help="A folder of finished runs that may judge claims; repeatable.  [default: those in sslbench-results]",
+    help="A folder of finished runs that claims are tested on; repeatable.  [default: those in sslbench-results]",
 )
 @click.option(
     "--format",
@@ -28,16 +28,16 @@ import click
     type=click.Choice(["table", "markdown", "json"]),
     default="table",
     show_default=True,
-    help="Of the answer.",
+    help="How the claims are printed.",
 )
 def command(seed: int, results: tuple[Path, ...], format_: str) -> int:
-    """Judge every claim: the simulators', and those that the harness and finished runs can tell.
+    """Test every claim: the simulators', and those that the harness and finished runs can test.
 
     Each has its verdict, the evidence and the command that gives it. What needs a run that is in no DIR is
     "not measured yet".
     """
+    from sslbench.claims.all_claims import all_claims
     from sslbench.claims.table import render_claims
-    from sslbench.claims.tested import all_claims
 
     failed: list[str] = []
     click.echo(render_claims(all_claims(seed, results, failed=failed), format_))

@@ -25,7 +25,7 @@ from sslbench.cli.options import FORMATS
     metavar="NAME",
     help="An axis or parameter in which a pair may differ, such as training.precision; repeatable.",
 )
-@click.option("--format", "format_", type=FORMATS, default="table", show_default=True, help="Of the result.")
+@click.option("--format", "format_", type=FORMATS, default="table", show_default=True, help="Format of the result.")
 def command(first: Path, second: Path, limits: tuple[str, ...], across: tuple[str, ...], format_: str) -> int:
     """Say what moved from A to B beyond the spread, in quality and speed.
 
@@ -36,8 +36,12 @@ def command(first: Path, second: Path, limits: tuple[str, ...], across: tuple[st
     from sslbench.report.compare.sides import load_side
     from sslbench.report.compare.table import render_comparison
 
-    found = compare(load_side(first), load_side(second), limits, across)
-    click.echo(render_comparison(found, format_))
-    for line in found.exceeded:
+    sides = load_side(first), load_side(second)
+    for side in sides:
+        for line in side.damaged:
+            click.echo(f"sslbench: warning: {line}; it is left out", err=True)
+    comparison = compare(*sides, limits, across)
+    click.echo(render_comparison(comparison, format_))
+    for line in comparison.exceeded:
         click.echo(f"sslbench: worse than allowed: {line}", err=True)
-    return 1 if found.exceeded else 0
+    return 1 if comparison.exceeded else 0

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 from importlib.util import find_spec
@@ -11,32 +10,27 @@ from typing import Any
 
 import click
 
+from sslbench.cli.output import format_option, print_json
 
-@click.command("doctor", short_help="Say what this machine has and what is missing.")
-@click.option(
-    "--format",
-    "format_",
-    type=click.Choice(["table", "json"]),
-    default="table",
-    show_default=True,
-    help="Of the answer.",
-)
+
+@click.command("doctor", short_help="Report what this machine has and what is missing.")
+@format_option(what="report")
 def command(format_: str) -> int:
-    """Say what this machine has, what is missing and how to get it. Exit code 1 if something is wrong."""
+    """Report what this machine has, what is missing and how to get it. Exit code 1 if something is wrong."""
     facts = machine() | limits()
     problems, hints = findings(facts)
     if format_ == "json":
-        click.echo(json.dumps({"schema": 1, **facts, "problems": problems, "hints": hints}, indent=1))
-    else:
-        width = max(map(len, facts))
-        for name, value in facts.items():
-            click.echo(f"{name:<{width}}  {'-' if value is None else value}")
-        for problem in problems:
-            click.echo(f"\nproblem: {problem}")
-        for hint in hints:
-            click.echo(f"\nhint: {hint}")
-        if not problems:
-            click.echo("\nready: sslbench run")
+        print_json({**facts, "problems": problems, "hints": hints})
+        return 1 if problems else 0
+    width = max(map(len, facts))
+    for name, value in facts.items():
+        click.echo(f"{name:<{width}}  {'-' if value is None else value}")
+    for problem in problems:
+        click.echo(f"\nproblem: {problem}")
+    for hint in hints:
+        click.echo(f"\nhint: {hint}")
+    if not problems:
+        click.echo("\nready: sslbench run")
     return 1 if problems else 0
 
 
@@ -46,7 +40,7 @@ def machine() -> dict[str, Any]:
     from sslbench.measure.machine import torch_hardware
     from sslbench.store.provenance import machine_facts
 
-    loaded = Registry().load_all()
+    plugins = Registry().load_all()
     facts = machine_facts()
     memory = facts.get("memory_bytes")
     return {
@@ -57,30 +51,32 @@ def machine() -> dict[str, Any]:
         "memory GiB": round(memory / 2**30, 1) if memory else None,
         "disk free GiB": round(shutil.disk_usage(Path.cwd()).free / 2**30, 1),
         **torch_hardware(),
-        "plugins": len(loaded),
+        "plugins": len(plugins),
         "broken plugins": [
-            f"{one.entry.name} ({one.entry.distribution}): {one.failure}" for one in loaded if one.failure
+            f"{plugin.entry.name} ({plugin.entry.distribution}): {plugin.failure}"
+            for plugin in plugins
+            if plugin.failure
         ],
     }
 
 
 def limits() -> dict[str, Any]:
-    """What the device in use can do at most, measured now or before; ``at most`` may rise where programs ran beside."""
+    """What the device in use can do at most, measured now or before; it may be more where other programs ran then."""
     from sslbench.measure.ceilings import ceilings
     from sslbench.measure.machine import resolve_device
+    from sslbench.report.text import plural
     from sslbench.store.provenance import machine_facts
 
     device = resolve_device("auto")
-    found = ceilings(device, machine_facts()["processor"], lambda text: click.echo(f"sslbench: {text}", err=True))
-    threads = "" if found.threads is None else f", {found.threads} thread{'s' if found.threads != 1 else ''}"
+    most = ceilings(device, machine_facts()["processor"], lambda text: click.echo(f"sslbench: {text}", err=True))
     facts: dict[str, Any] = {
-        f"{name} product GFLOP/s": None if rate is None else round(rate / 1e9, 1) for name, rate in found.flops.items()
+        f"{name} product GFLOP/s": None if rate is None else round(rate / 1e9, 1) for name, rate in most.flops.items()
     }
-    copied = found.copy_bytes_per_second
+    copied = most.copy_bytes_per_second
     facts["memory copy GB/s"] = None if copied is None else round(copied / 1e9, 1)
-    facts["measured on"] = f"{device}{threads}, {found.measured}" + (
-        ", beside other programs" if found.contended else ""
-    )
+    threads = "" if most.threads is None else f", {plural(most.threads, 'thread')}"
+    contended = ", beside other programs" if most.contended else ""
+    facts["measured on"] = f"{device}{threads}, {most.measured}{contended}"
     return facts
 
 

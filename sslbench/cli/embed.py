@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from sslbench.advise.defaults import BACKBONE
 from sslbench.cli.options import feature_options
 
 
@@ -20,7 +21,7 @@ from sslbench.cli.options import feature_options
     metavar="MODEL",
     help="An exported folder, or a method that takes no training step: NAME:key=value.",
 )
-@click.option("-b", "--backbone", metavar="NAME", help="Of a method that needs one.  [default: convnet-small]")
+@click.option("-b", "--backbone", metavar="NAME", help=f"Of a method that needs one.  [default: {BACKBONE}]")
 @click.option(
     "-o",
     "--out",
@@ -36,24 +37,24 @@ def command(dataset: str, model: str, backbone: str | None, out: Path, size: int
 
     What was extracted before is not extracted again (--cache).
     """
-    from sslbench.advise.embed import check_file, embedded, write
-    from sslbench.cli.options import read_settings_of_features
-
-    check_file(out)
-    settings = read_settings_of_features(options)
+    from sslbench.advise.embed import check_file, embed, write
     from sslbench.advise.folder import dataset_reference, reading_size
-    from sslbench.advise.frozen import Frozen, Model
+    from sslbench.advise.frozen import FrozenFeatures, Model
+    from sslbench.cli.options import read_settings_of_features
     from sslbench.cli.progress import Display
     from sslbench.hooks.registry import default_registry
     from sslbench.plan.reference import parse_reference
     from sslbench.plan.single import chosen, model_reference
 
+    check_file(out)
+    settings = read_settings_of_features(options)
     registry = default_registry()
-    found = Model.found(model_reference(model), registry, parse_reference(backbone, "--backbone") if backbone else None)
-    reference = dataset_reference(dataset, lambda: size or reading_size(found, settings))
+    network = parse_reference(backbone, "--backbone") if backbone else None
+    encoder = Model.of(model_reference(model), registry, network)
+    reference = dataset_reference(dataset, lambda: size or reading_size(encoder, settings))
     with Display() as display:
-        frozen = Frozen(found, chosen("dataset", reference, registry), settings, display.hear)
-        features = embedded(frozen)
-    write(features, out)
-    labelled = "without labels" if features.labels is None else f"{len(features.classes)} classes"
-    click.echo(f"{out}: {len(features):,} images, {features.features.shape[1]:,} features, {labelled}")
+        frozen = FrozenFeatures(encoder, chosen("dataset", reference, registry), settings, display.show)
+        embeddings = embed(frozen)
+    write(embeddings, out)
+    labels = "without labels" if embeddings.labels is None else f"{len(embeddings.classes)} classes"
+    click.echo(f"{out}: {len(embeddings):,} images, {embeddings.features.shape[1]:,} features, {labels}")

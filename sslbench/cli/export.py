@@ -24,7 +24,7 @@ def command(folder: Path, where: tuple[str, ...], out: Path) -> None:
 
     with ResultsStore.open_for_reading(folder) as store:
         records = filter_records(store.records(), list(where))
-    written = export(records, folder, out)
-    click.echo(f"{written.what}: {written.features} features, {written.parameters:,} parameters, in {out}")
-    for line in written.ways:
+    model = export(records, folder, out)
+    click.echo(f"{model.title}: {model.features} features, {model.parameters:,} parameters, in {out}")
+    for line in model.ways:
         click.echo(f"  {line}")

@@ -20,13 +20,13 @@ COMMANDS = {
     "export": "Write a trained encoder for others to load, timm among them.",
     "compare": "Say what moved between two sets of results, beyond the spread.",
     "speed": "Measure the speed of training steps: images/s, memory, arithmetic, and ratios with their intervals.",
-    "simulate": "Run small studies without training and judge the sentences of the literature by them.",
-    "claims": "Judge every claim and say by which command.",
+    "simulate": "Run small studies without training and test the claims of the literature with them.",
+    "claims": "Test every claim and print the command that shows it.",
     "suites": "List the built-in suites, or print the file of one.",
     "list": "List every plugin with its summary and distribution.",
     "show": "Show one plugin: parameters with defaults and units, presets, citation.",
-    "plugins": "Load every plugin and say ok or failed, and why.",
-    "doctor": "Say what this machine has, what is missing and how to get it.",
+    "plugins": "Load every plugin and report ok or failed, and why.",
+    "doctor": "Report what this machine has, what is missing and how to get it.",
 }
 
 
@@ -34,9 +34,11 @@ class LazyGroup(click.Group):
     """Knows the commands by name and help line; imports one only when it is called."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
+        """All commands, in the order of ``--help``."""
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command, imported now, or None."""
         if cmd_name not in COMMANDS:
             return None
         command: click.Command = import_module(f"sslbench.cli.{cmd_name}").command
@@ -45,17 +47,20 @@ class LazyGroup(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
+        """The command of the arguments; an unknown name is a usage error with a hint."""
         if args and args[0] not in COMMANDS:
             allowed = ", ".join(COMMANDS)
             ctx.fail(f"no such command {args[0]!r}{did_you_mean(args[0], list(COMMANDS))} (commands: {allowed})")
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The help lines of all commands, none of which is imported."""
         with formatter.section("Commands"):
             formatter.write_dl(list(COMMANDS.items()))
 
 
 def print_version(ctx: click.Context, _: click.Parameter, value: bool) -> None:
+    """The callback of ``--version``."""
     if value and not ctx.resilient_parsing:
         from importlib.metadata import version
 
@@ -68,7 +73,9 @@ def print_version(ctx: click.Context, _: click.Parameter, value: bool) -> None:
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog="Start with: sslbench run",
 )
-@click.option("--version", is_flag=True, is_eager=True, expose_value=False, callback=print_version, help="Version.")
+@click.option(
+    "--version", is_flag=True, is_eager=True, expose_value=False, callback=print_version, help="Print the version."
+)
 def cli() -> None:
     """Which self-supervised recipe serves your images best, and what it costs."""
 
@@ -108,4 +115,5 @@ def call(arguments: list[str]) -> int:
 
 
 def complain(message: str) -> None:
+    """One line on stderr."""
     click.echo(f"sslbench: error: {message}", err=True)

@@ -1,45 +1,84 @@
-"""Options that ``run`` and ``plan`` share, and the request they make."""
+"""Options that several commands share, and the requests they make."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+
+from sslbench.contracts.defaults import EXECUTOR
 
 if TYPE_CHECKING:
     from sslbench.advise.frozen import Settings
     from sslbench.execute.request import Request
 
 AXES = (
-    ("-m", "method", "SimCLR, MAE, baselines"),
-    ("-a", "augmentation", "how views are made"),
-    ("-k", "masking", "which patches are hidden"),
-    ("-e", "evaluator", "what judges the features"),
-    ("-d", "dataset", "the images"),
-    ("-b", "backbone", "the network"),
+    ("-m", "method", "How the encoder is trained"),
+    ("-a", "augmentation", "How views are made"),
+    ("-k", "masking", "Which patches are masked"),
+    ("-e", "evaluator", "How the features are evaluated"),
+    ("-d", "dataset", "The images"),
+    ("-b", "backbone", "The network"),
 )
+"""short option, axis, what it is"""
 FORMATS = click.Choice(["table", "markdown", "csv", "json"])
+PRECISIONS = click.Choice(["auto", "fp32", "bf16", "fp16"])
+DEVICES = "Device: auto, cpu, cuda or cuda:N."
+DOWNLOAD = "Allow data sets and models to be fetched."
+
+Function = Callable[..., Any]
 
 
-def suite_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Everything that says what is to be run; the same for ``run`` and ``plan``."""
-    decorators = [
-        click.argument("suite", default="quick"),
-        click.option("--size", metavar="NAME", help="A smaller form that the suite has, such as small."),
+def decorated(function: Function, decorators: Sequence[Callable[[Function], Function]]) -> Function:
+    """The function under the decorators, the first outermost, so that ``--help`` shows them in this order."""
+    for decorator in reversed(decorators):
+        function = decorator(function)
+    return function
+
+
+def suite_options(function: Function) -> Function:
+    """Everything that determines what is run; the same for ``run`` and ``plan``."""
+    argument = click.argument("suite", default="quick")
+    return decorated(function, [argument, *axis_options(), *training_options(), *running_options()])
+
+
+def axis_options() -> list[Callable[[Function], Function]]:
+    """Which cells are run."""
+    axes = [
+        click.option(
+            short,
+            f"--{axis}",
+            axis,
+            multiple=True,
+            metavar="NAME",
+            help=f"{what}: NAME or NAME:key=value,key=value; repeatable, replaces the suite's.",
+        )
+        for short, axis, what in AXES
     ]
-    for short, axis, what in AXES:
-        text = f"{what}: NAME or NAME:key=value,key=value; repeatable, replaces the suite's"
-        decorators.append(click.option(short, f"--{axis}", axis, multiple=True, metavar="NAME", help=text))
-    decorators += [
+    return [
+        click.option("--size", metavar="NAME", help="A smaller form that the suite has, such as small."),
+        *axes,
         click.option("--seeds", metavar="N,N", help="Seeds, such as 0,1,2."),
+    ]
+
+
+def training_options() -> list[Callable[[Function], Function]]:
+    """How each cell is trained."""
+    return [
         click.option("--epochs", type=int, metavar="N", help="Passes over the training images."),
         click.option("--batch-size", type=int, metavar="N", help="Source images per step."),
-        click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Any other key of [training]."),
-        click.option("--device", metavar="NAME", help="auto, cpu, cuda or cuda:N."),
-        click.option("--precision", type=click.Choice(["auto", "fp32", "bf16", "fp16"]), help="Of the training step."),
+        click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Set any other key of [training]."),
+        click.option("--device", metavar="NAME", help=DEVICES),
+        click.option("--precision", type=PRECISIONS, help="Precision of the training step."),
         click.option("--compile/--no-compile", "compile_", default=None, help="Use torch.compile."),
+    ]
+
+
+def running_options() -> list[Callable[[Function], Function]]:
+    """Where results go, and which cells are run again."""
+    return [
         click.option(
             "--out",
             type=click.Path(path_type=Path, file_okay=True),
@@ -48,19 +87,16 @@ def suite_options(function: Callable[..., Any]) -> Callable[..., Any]:
         ),
         click.option("--fresh", is_flag=True, help="Run everything again, whatever is done."),
         click.option("--keep-stale", is_flag=True, help="Reuse results of older code or data, knowingly."),
-        click.option("--executor", default="inline", show_default=True, metavar="NAME", help="Where the work runs."),
+        click.option("--executor", default=EXECUTOR, show_default=True, metavar="NAME", help="Where the work runs."),
         click.option("--max-cells", type=click.IntRange(0), metavar="N", help="Run at most N cells now."),
         click.option("--strict-plugins", is_flag=True, help="Refuse to start if any installed plugin is broken."),
-        click.option("--download", is_flag=True, help="Allow data sets and models to be fetched."),
+        click.option("--download", is_flag=True, help=DOWNLOAD),
     ]
-    for decorator in reversed(decorators):
-        function = decorator(function)
-    return function
 
 
 def feature_options(
     folder: str = "", flag: str = "--cache", what: str = "Folder that features are kept in."
-) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+) -> Callable[[Function], Function]:
     """Where and how features are made, and the folder that keeps ``what``; none without a default for it."""
     keep = click.option(
         flag,
@@ -72,56 +108,42 @@ def feature_options(
         help=what,
     )
     decorators = [
-        click.option("--device", default="auto", metavar="NAME", help="auto, cpu, cuda or cuda:N."),
-        click.option(
-            "--precision",
-            type=click.Choice(["auto", "fp32", "bf16", "fp16"]),
-            default="auto",
-            help="Of the features.",
-        ),
+        click.option("--device", default="auto", metavar="NAME", help=DEVICES),
+        click.option("--precision", type=PRECISIONS, default="auto", help="Precision in which features are computed."),
         *([keep] if folder else []),
-        click.option("--download", is_flag=True, help="Allow data sets and models to be fetched."),
+        click.option("--download", is_flag=True, help=DOWNLOAD),
     ]
-
-    def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
-        for decorator in reversed(decorators):
-            function = decorator(function)
-        return function
-
-    return decorate
+    return lambda function: decorated(function, decorators)
 
 
 def read_settings_of_features(options: dict[str, Any]) -> Settings:
-    """What ``feature_options`` say. Raises UserError for a device that is not there."""
+    """The settings behind ``feature_options``. Raises UserError for a device that is not there."""
     from sslbench.advise.frozen import Settings
 
-    place = {"out": options["cache"]} if "cache" in options else {}
-    settings = Settings(options["device"], options["precision"], download=options["download"], **place)
+    folder = {"out": options["cache"]} if "cache" in options else {}
+    settings = Settings(options["device"], options["precision"], download=options["download"], **folder)
     _ = settings.training
     return settings
 
 
 def read_request(options: dict[str, Any]) -> Request:
-    """The request behind the options. Raises UserError with one line per mistake."""
+    """The request behind ``suite_options``. Raises UserError with one line per mistake."""
     from sslbench.execute.request import Request
-    from sslbench.plan.expand import Overrides
+    from sslbench.plan.suite import Overrides
 
-    training = {
+    settings = {
         "epochs": options["epochs"],
         "batch_size": options["batch_size"],
         "device": options["device"],
         "precision": options["precision"],
         "compile": options["compile_"],
     }
-    training = {key: value for key, value in training.items() if value is not None}
-    training |= read_settings(options["settings"])
+    training = {key: value for key, value in settings.items() if value is not None}
+    axes = {axis: options[axis] for _, axis, _ in AXES if options[axis]}
+    seeds = read_seeds(options["seeds"])
     return Request(
         suite=options["suite"],
-        overrides=Overrides(
-            {axis: options[axis] for _, axis, _ in AXES if options[axis]},
-            read_seeds(options["seeds"]),
-            training,
-        ),
+        overrides=Overrides(axes, seeds, training | read_settings(options["settings"])),
         out=options["out"],
         fresh=options["fresh"],
         keep_stale=options["keep_stale"],

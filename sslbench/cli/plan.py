@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
-import json
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from sslbench.cli.options import read_request, suite_options, suites_line
+from sslbench.cli.output import format_option, print_json
 
 if TYPE_CHECKING:
     from sslbench.plan.plan import Plan
 
+COLUMNS = ("method", "augmentation", "masking", "backbone", "dataset", "seed", "evaluator")
+
 
 @click.command("plan", short_help="Print the cells of a suite.", epilog=suites_line())
 @suite_options
-@click.option(
-    "--format",
-    "format_",
-    type=click.Choice(["table", "json"]),
-    default="table",
-    show_default=True,
-    help="Of the plan.",
-)
+@format_option(what="plan")
 def command(format_: str, **options: Any) -> None:
     """Print the cells of SUITE (default: quick): which are done, would run, are stale or skipped, and why.
 
@@ -32,33 +28,32 @@ def command(format_: str, **options: Any) -> None:
     from sslbench.execute.scheduler import plan_only
 
     plan = plan_only(request)
-    click.echo(as_json(plan) if format_ == "json" else as_table(plan))
+    if format_ == "json":
+        print_json({"cells": cells(plan)})
+    else:
+        click.echo(as_table(plan))
 
 
-def as_json(plan: Plan) -> str:
-    cells = [
+def cells(plan: Plan) -> list[dict[str, Any]]:
+    """One JSON object for each cell of the plan."""
+    return [
         {"cell": item.cell.key, "status": item.state, "reason": item.reason or None, **item.cell.axes}
         for item in plan.planned
     ]
-    return json.dumps({"schema": 1, "cells": cells}, indent=1)
 
 
 def as_table(plan: Plan) -> str:
+    """One line for each cell, and how many there are of each state."""
     from tabulate import tabulate
 
-    names = ("method", "augmentation", "masking", "backbone", "dataset", "seed", "evaluator")
+    from sslbench.report.text import plural
+
+    axes = [item.cell.axes for item in plan.planned]
     rows = [
-        [
-            item.state,
-            *(item.cell.axes[name] if item.cell.axes[name] is not None else "-" for name in names),
-            item.reason,
-        ]
-        for item in plan.planned
+        [item.state, *("-" if names[column] is None else names[column] for column in COLUMNS), item.reason]
+        for item, names in zip(plan.planned, axes, strict=True)
     ]
-    counts: dict[str, int] = {}
-    for item in plan.planned:
-        counts[item.state] = counts.get(item.state, 0) + 1
-    trainings = len(plan.groups)
+    counts = Counter(item.state for item in plan.planned)
     text = ", ".join(f"{count} {state}" for state, count in counts.items()) or "no cell"
-    table = tabulate(rows, headers=["status", *names, "reason"], tablefmt="simple")
-    return f"{table}\n\n{plan.suite}: {text}; {trainings} pretraining{'s' if trainings != 1 else ''} to run"
+    table = tabulate(rows, headers=["status", *COLUMNS, "reason"], tablefmt="simple")
+    return f"{table}\n\n{plan.suite}: {text}; {plural(len(plan.groups), 'pretraining')} to run"

@@ -20,7 +20,7 @@ from sslbench.cli.options import feature_options
     type=click.Choice(["table", "csv", "json"]),
     default="table",
     show_default=True,
-    help="Of the answer.",
+    help="How predictions are printed.",
 )
 @feature_options()
 def command(head: Path, images: tuple[Path, ...], unsure_first: bool, format_: str, **options: Any) -> int:
@@ -28,16 +28,17 @@ def command(head: Path, images: tuple[Path, ...], unsure_first: bool, format_: s
 
     Exit code 1 if an image cannot be read; the others are labelled.
     """
-    from sslbench.advise.head import predict, read_head
-    from sslbench.advise.predictions import render_predictions
+    from sslbench.advise.head import read_head
+    from sslbench.advise.predict import predict
+    from sslbench.advise.predictions_text import render_predictions
     from sslbench.cli.options import read_settings_of_features
     from sslbench.hooks.registry import default_registry
 
-    found = read_head(head)
-    predictions, skipped = predict(found, images, read_settings_of_features(options), default_registry())
+    fitted = read_head(head)
+    predictions, unreadable = predict(fitted, images, read_settings_of_features(options), default_registry())
     if unsure_first:
-        predictions.sort(key=lambda one: max(one.probabilities))
-    click.echo(render_predictions(predictions, found.classes, format_))
-    for what in skipped:
+        predictions.sort(key=lambda prediction: max(prediction.probabilities))
+    click.echo(render_predictions(predictions, fitted.classes, format_))
+    for what in unreadable:
         click.echo(f"sslbench: {what}: cannot be read, not labelled", err=True)
-    return 1 if skipped else 0
+    return 1 if unreadable else 0

@@ -4,82 +4,96 @@ from __future__ import annotations
 
 import sys
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
+from sslbench.contracts.executor import Event
+from sslbench.execute.events import PretrainingStarted, RecordMade, StageStarted, Warned
+
 if TYPE_CHECKING:
-    from sslbench.contracts.executor import Event
+    from rich.progress import Progress
+
+    from sslbench.train.task import TrainingProgress
 
 
 class Display:
-    """Hears the events of a run and shows which pretraining, which epoch, images/s and time left."""
+    """Shows the events of a run: which pretraining, which epoch, images/s and time left."""
 
     def __init__(self) -> None:
-        self._live: Any = None
+        self._live = LiveLine() if sys.stderr.isatty() else None
         self._warned: set[str] = set()
-        if sys.stderr.isatty():
-            from rich.console import Console
-            from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
-
-            self._live = Progress(
-                TextColumn("{task.description}"),
-                BarColumn(bar_width=10),
-                TextColumn("{task.fields[note]}"),
-                TimeRemainingColumn(compact=True),
-                console=Console(stderr=True),
-                transient=True,
-            )
 
     def __enter__(self) -> Display:
         if self._live:
-            self._live.start()
-            self._all = self._live.add_task("suite", total=None, note="")
-            self._now = self._live.add_task("", total=None, note="", visible=False)
+            self._live.progress.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._live:
-            self._live.stop()
+            self._live.progress.stop()
 
-    def hear(self, event: Event) -> None:
-        """One event of the run."""
-        if event.kind == "warning":
-            self._warn(event.facts["text"])
+    def show(self, event: Event) -> None:
+        """Show one event of the run."""
+        if isinstance(event, Warned):
+            self._warn(event.text)
         elif self._live:
-            getattr(self, f"_{event.kind}")(event.facts)
+            self._live.show(event)
 
     def _warn(self, text: str) -> None:
-        """Each warning once, though every pretraining may say it."""
+        """Each warning once, though every pretraining may emit it."""
         if text in self._warned:
             return
         self._warned.add(text)
         if self._live:
-            self._live.console.print(f"sslbench: {text}", markup=False, highlight=False, soft_wrap=True)
+            self._live.progress.console.print(f"sslbench: {text}", markup=False, highlight=False, soft_wrap=True)
         else:
             click.echo(f"sslbench: {text}", err=True)
 
-    def _stage(self, facts: Any) -> None:
-        if "name" in facts:
-            if facts["place"] == 0:
-                self._live.update(self._all, total=facts["cells"])
-            self._live.update(self._all, description=f"{facts['place'] + 1} of {facts['groups']}", note=facts["name"])
-            self._live.reset(self._now, description="", total=None, note="", visible=True)
-        else:
-            word, _, rest = facts["text"].partition(" ")
-            self._live.update(self._now, description=word, note=rest)
 
-    def _sight(self, facts: Any) -> None:
-        note = (
-            f"epoch {facts['epoch']}/{facts['epochs']}  {facts['images_per_second']:,.0f} images/s"
-            f"  loss {facts['loss']:.3f}"
+class LiveLine:
+    """Two bars: the cells of the suite, and the steps of the pretraining that runs now."""
+
+    def __init__(self) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+        self.progress: Progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=10),
+            TextColumn("{task.fields[note]}"),
+            TimeRemainingColumn(compact=True),
+            console=Console(stderr=True),
+            transient=True,
         )
-        self._live.update(self._now, completed=facts["step"], total=facts["total_steps"], note=note)
+        self._suite = self.progress.add_task("suite", total=None, note="")
+        self._pretraining = self.progress.add_task("", total=None, note="", visible=False)
 
-    def _record(self, facts: Any) -> None:
-        self._live.advance(self._all)
+    def show(self, event: Event) -> None:
+        """Move the bars; events that are for the store alone change nothing."""
+        # Who emits this event has imported torch; before, nobody should wait for it.
+        from sslbench.train.task import TrainingProgress
 
-    def _steps(self, facts: Any) -> None:
-        """Raw step times are for the store."""
+        match event:
+            case PretrainingStarted():
+                self._start(event)
+            case StageStarted():
+                stage, _, rest = event.text.partition(" ")
+                self.progress.update(self._pretraining, description=stage, note=rest)
+            case TrainingProgress():
+                self._advance(event)
+            case RecordMade():
+                self.progress.advance(self._suite)
+
+    def _start(self, event: PretrainingStarted) -> None:
+        if event.number == 0:
+            self.progress.update(self._suite, total=event.cells)
+        count = f"{event.number + 1} of {event.pretrainings}"
+        self.progress.update(self._suite, description=count, note=event.name)
+        self.progress.reset(self._pretraining, description="", total=None, note="", visible=True)
+
+    def _advance(self, event: TrainingProgress) -> None:
+        note = f"epoch {event.epoch}/{event.epochs}  {event.images_per_second:,.0f} images/s  loss {event.loss:.3f}"
+        self.progress.update(self._pretraining, completed=event.step, total=event.total_steps, note=note)

@@ -44,52 +44,45 @@ from sslbench.cli.options import feature_options
     type=click.Choice(["table", "json"]),
     default="table",
     show_default=True,
-    help="Of the answer.",
+    help="How the answer is printed.",
 )
 def command(
-    folder: Path,
-    labels: Path | None,
-    unlabelled: bool,
-    models: tuple[str, ...],
-    scratch: bool,
-    threshold: float,
-    format_: str,
-    **options: Any,
+    folder: Path, labels: Path | None, unlabelled: bool, models: tuple[str, ...], format_: str, **options: Any
 ) -> int:
     """Say what to do with the images in FOLDER: features, k-NN, linear probe, few labels, and what next.
 
     FOLDER has one folder a class, or train/ and test/ with one folder a class in each, or --labels says them. Without
-    labels: how features spread, near duplicates, odd images, nearest neighbours. The fitted head is kept in --out for
+    labels: how features spread, near duplicates, outliers, nearest neighbours. The fitted head is kept in --out for
     `sslbench predict`.
     """
-    from sslbench.errors import UserError
-
-    if labels is not None and unlabelled:
-        raise UserError("--labels and --unlabelled: give one of them")
     from sslbench.advise.folder import has_folders
     from sslbench.advise.recipe import recipe
-    from sslbench.advise.recipe_text import render_recipe, render_survey
+    from sslbench.advise.recipe_text import render_recipe
     from sslbench.advise.survey import survey
+    from sslbench.advise.survey_text import render_survey
     from sslbench.cli.options import read_settings_of_features
     from sslbench.cli.progress import Display
+    from sslbench.errors import UserError
     from sslbench.hooks.registry import default_registry
     from sslbench.plan.single import model_reference
 
-    # Looked at before anything is loaded.
-    inside = has_folders(folder)
+    if labels is not None and unlabelled:
+        raise UserError("--labels and --unlabelled: give one of them")
+    has_classes = has_folders(folder)
     settings = read_settings_of_features(options)
     references = [model_reference(text) for text in models]
-    registry = default_registry()
+    registry, not_stored = default_registry(), ""
     with Display() as display:
-        if labels is None and (unlabelled or not inside):
-            lost = ""
-            seen = survey(folder, settings, registry, display.hear, models=references, threshold=threshold)
-            text = render_survey(seen, format_)
+        if labels is None and (unlabelled or not has_classes):
+            threshold = options["threshold"]
+            result = survey(folder, settings, registry, display.show, models=references, threshold=threshold)
+            text = render_survey(result, format_)
         else:
-            found = recipe(folder, settings, registry, display.hear, labels=labels, models=references, scratch=scratch)
-            lost = found.not_stored
-            text = render_recipe(found, format_)
+            scratch = options["scratch"]
+            advice = recipe(folder, settings, registry, display.show, labels=labels, models=references, scratch=scratch)
+            not_stored = advice.not_stored
+            text = render_recipe(advice, format_)
     click.echo(text)
-    if lost:
-        click.echo(f"sslbench: the head for sslbench predict is not stored: {lost}", err=True)
-    return 3 if lost else 0
+    if not_stored:
+        click.echo(f"sslbench: the head for sslbench predict is not stored: {not_stored}", err=True)
+    return 3 if not_stored else 0

@@ -6,12 +6,13 @@ from typing import Any
 
 import click
 
-from sslbench.cli.options import FORMATS, read_request, suite_options, suites_line
+from sslbench.cli.options import read_request, suite_options, suites_line
+from sslbench.cli.output import format_option
 
 
 @click.command("run", short_help="Run a suite.", epilog=suites_line())
 @suite_options
-@click.option("--format", "format_", type=FORMATS, default="table", show_default=True, help="Of the result on stdout.")
+@format_option("table", "markdown", "csv", "json", what="result on stdout")
 def command(format_: str, **options: Any) -> int:
     """Run SUITE, a built-in name or a TOML file (default: quick), and print one table with quality and speed in
     every row.
@@ -23,7 +24,7 @@ def command(format_: str, **options: Any) -> int:
     from sslbench.execute.scheduler import run
 
     with Display() as display:
-        outcome = run(request, display.hear)
+        outcome = run(request, display.show)
     from sslbench.report.tables import render
 
     click.echo(render(outcome.records, format_, outcome.suite))

@@ -7,21 +7,25 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from sslbench.cli.output import format_option, print_json
+
 if TYPE_CHECKING:
     from sslbench.contracts.plugin import Spec
+
+LIMITS = {
+    "exclusiveMinimum": ">",
+    "minimum": ">=",
+    "exclusiveMaximum": "<",
+    "maximum": "<=",
+    "multipleOf": "a multiple of",
+}
+"""JSON schema's word -> ours"""
 
 
 @click.command("show", short_help="Show one plugin.")
 @click.argument("kind")
 @click.argument("name")
-@click.option(
-    "--format",
-    "format_",
-    type=click.Choice(["table", "json"]),
-    default="table",
-    show_default=True,
-    help="Of the answer.",
-)
+@format_option(what="description")
 def command(kind: str, name: str, format_: str) -> None:
     """Show the plugin NAME of KIND: parameters with defaults, units and limits, presets, citation."""
     from sslbench.hooks.catalogue import check_kind
@@ -31,11 +35,14 @@ def command(kind: str, name: str, format_: str) -> None:
     kind = check_kind(kind)
     spec, entry = registry.get(kind, name), registry.entry_of(kind, name)
     facts = described(spec) | {"distribution": entry.distribution, "version": entry.version}
-    click.echo(json.dumps({"schema": 1, **facts}, indent=1) if format_ == "json" else as_text(facts))
+    if format_ == "json":
+        print_json(facts)
+    else:
+        click.echo(as_text(facts))
 
 
 def described(spec: Spec) -> dict[str, Any]:
-    """Everything a spec says of itself, JSON-able."""
+    """Everything that a spec states, JSON-able."""
     words = {}
     for key in ("uses", "needs", "provides"):
         value = getattr(spec, key, None)
@@ -57,46 +64,43 @@ def described(spec: Spec) -> dict[str, Any]:
 def parameters(spec: Spec) -> list[dict[str, Any]]:
     """Name, type, default, unit, limits and description of each parameter."""
     properties = spec.params.model_json_schema().get("properties", {})
-    found = []
+    rows = []
     for name, field in spec.params.model_fields.items():
         schema = properties.get(name, {})
-        limits = [f"{sign} {schema[key]}" for key, sign in SIGNS.items() if key in schema]
-        if "enum" in schema:
-            limits.append("one of " + ", ".join(map(str, schema["enum"])))
-        if "pattern" in schema:
-            limits.append("one of " + ", ".join(schema["pattern"].strip("^()$").split("|")))
-        if "names" in schema:
-            limits.append(f"NAME or NAME:key=value of sslbench list {schema['names']}")
-        found.append(
+        required = field.is_required()
+        rows.append(
             {
                 "name": name,
                 "type": str(schema.get("type", "")),
-                "required": field.is_required(),
-                "default": None if field.is_required() else json_safe(field.default),
+                "required": required,
+                "default": None if required else json_safe(field.default),
                 "unit": schema.get("unit", ""),
-                "allowed": ", ".join(limits),
+                "allowed": ", ".join(limits(schema)),
                 "description": field.description or "",
             }
         )
-    return found
+    return rows
 
 
-SIGNS = {
-    "exclusiveMinimum": ">",
-    "minimum": ">=",
-    "exclusiveMaximum": "<",
-    "maximum": "<=",
-    "multipleOf": "a multiple of",
-}
+def limits(schema: dict[str, Any]) -> list[str]:
+    """What the JSON schema of a parameter allows, in words."""
+    words = [f"{sign} {schema[key]}" for key, sign in LIMITS.items() if key in schema]
+    if "enum" in schema:
+        words.append("one of " + ", ".join(map(str, schema["enum"])))
+    if "pattern" in schema:
+        words.append("one of " + ", ".join(schema["pattern"].strip("^()$").split("|")))
+    if "names" in schema:
+        words.append(f"NAME or NAME:key=value of sslbench list {schema['names']}")
+    return words
 
 
 def json_safe(value: Any) -> Any:
+    """The value, a list where it is a tuple or a set."""
     return list(value) if isinstance(value, (tuple, set, frozenset)) else value
 
 
 def as_text(facts: dict[str, Any]) -> str:
-    from tabulate import tabulate
-
+    """For a terminal; ``facts`` as ``described`` returns them, with distribution and version."""
     lines = [
         f"{facts['kind']} {facts['name']}  [{facts['distribution']} {facts['version']}]",
         facts["summary"],
@@ -104,22 +108,26 @@ def as_text(facts: dict[str, Any]) -> str:
     if facts["citation"]:
         lines.append(f"after: {facts['citation']}")
     lines += [f"{key}: {', '.join(facts[key]) or '-'}" for key in ("uses", "needs", "provides") if key in facts]
-    if facts["parameters"]:
-        rows = [
-            [
-                item["name"],
-                "required" if item["required"] else json.dumps(item["default"]),
-                item["unit"] or "-",
-                item["allowed"] or "-",
-                item["description"],
-            ]
-            for item in facts["parameters"]
-        ]
-        headers = ["parameter", "default", "unit", "allowed", "what it is"]
-        lines += ["", tabulate(rows, headers=headers, tablefmt="simple", disable_numparse=True)]
-    else:
-        lines += ["", "no parameters"]
+    lines += ["", parameters_table(facts["parameters"]) if facts["parameters"] else "no parameters"]
     for name, values in facts["presets"].items():
         pairs = ", ".join(f"{key}={json.dumps(value)}" for key, value in values.items())
         lines += ["", f"preset {name} ({facts['name']}:preset={name}): {pairs}"]
     return "\n".join(lines)
+
+
+def parameters_table(rows: list[dict[str, Any]]) -> str:
+    """One line for each parameter."""
+    from tabulate import tabulate
+
+    cells = [
+        [
+            row["name"],
+            "required" if row["required"] else json.dumps(row["default"]),
+            row["unit"] or "-",
+            row["allowed"] or "-",
+            row["description"],
+        ]
+        for row in rows
+    ]
+    headers = ["parameter", "default", "unit", "allowed", "what it is"]
+    return tabulate(cells, headers=headers, tablefmt="simple", disable_numparse=True)

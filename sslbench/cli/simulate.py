@@ -9,7 +9,7 @@ import click
 FORMATS = click.Choice(["table", "markdown", "json"])
 
 
-@click.command("simulate", short_help="Run a simulator and judge its claims.")
+@click.command("simulate", short_help="Run a simulator and test its claims.")
 @click.argument("name", required=False)
 @click.option(
     "--seed",
@@ -26,36 +26,37 @@ FORMATS = click.Choice(["table", "markdown", "json"])
     help="A parameter (see: sslbench show simulator NAME); repeatable.",
 )
 @click.option("--claims-only", is_flag=True, help="Leave the tables out.")
-@click.option("--format", "format_", type=FORMATS, default="table", show_default=True, help="Of the answer.")
+@click.option("--format", "format_", type=FORMATS, default="table", show_default=True, help="How results are printed.")
 @click.option(
     "--figures",
     type=click.Path(path_type=Path, file_okay=False),
     metavar="DIR",
-    help="Draw the figures into DIR, as PNG and SVG.",
+    help="Save the figures in DIR, as PNG and SVG.",
 )
 def command(
     name: str | None, seed: int, settings: tuple[str, ...], claims_only: bool, format_: str, figures: Path | None
 ) -> int:
-    """Run the simulator NAME, or all of them: small studies without training, and the sentences they judge."""
-    from sslbench.claims.figures import check_drawing, save_figures
+    """Run the simulator NAME, or all of them: small studies without training, and the claims that they test."""
+    from sslbench.claims.figures import check_figures, save_figures
     from sslbench.claims.simulate import simulate
     from sslbench.claims.simulation_text import render_json, render_simulation
     from sslbench.cli.options import read_settings
 
     failed: list[str] = []
-    found = simulate([name] if name else None, seed=seed, given=read_settings(settings), failed=failed)
+    simulations = simulate([name] if name else None, seed=seed, given=read_settings(settings), failed=failed)
     if figures is not None:
-        check_drawing(figures)
-    done = []
-    for one in found:
+        check_figures(figures)
+    finished = []
+    for simulation in simulations:
         if format_ == "json":
-            done.append(one)
+            finished.append(simulation)
         else:
-            click.echo(render_simulation(one, format_, claims_only) + ("" if name else "\n\n"))
-        for path in save_figures(one.name, one.result.figures, figures) if figures is not None else ():
-            click.echo(f"sslbench: wrote {path}", err=True)
+            click.echo(render_simulation(simulation, format_, claims_only) + ("" if name else "\n\n"))
+        if figures is not None:
+            for path in save_figures(simulation.name, simulation.result.figures, figures):
+                click.echo(f"sslbench: wrote {path}", err=True)
     if format_ == "json":
-        click.echo(render_json(done, claims_only, single=name is not None))
+        click.echo(render_json(finished, claims_only, single=name is not None))
     for line in failed:
         click.echo(f"sslbench: error: {line}", err=True)
     return 1 if failed else 0

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import itertools
-import json
 import textwrap
 from typing import Any
 
 import click
+
+from sslbench.cli.output import format_option, print_json
 
 WIDTH = 100
 """characters of a terminal that a line should fit"""
@@ -15,50 +16,53 @@ WIDTH = 100
 
 @click.command("suites", short_help="List the built-in suites.")
 @click.argument("name", required=False)
-@click.option(
-    "--format",
-    "format_",
-    type=click.Choice(["table", "json"]),
-    default="table",
-    show_default=True,
-    help="Of the list.",
-)
+@format_option(what="list")
 def command(name: str | None, format_: str) -> None:
     """List the built-in suites with their sizes, or print the file of NAME, to be copied and changed.
 
     sslbench suites quick > mine.toml; sslbench run mine.toml
     """
-    from sslbench.plan.builtin import COMMANDS, builtin_suites
-    from sslbench.plan.suite import read_suite, text_of
+    from sslbench.plan.builtin import COMMANDS
+    from sslbench.plan.suite import text_of
 
     if name is not None:
         click.echo(text_of(name, *COMMANDS)[0], nl=False)
-        return
-    rows = [
+    elif format_ == "json":
+        print_json({"suites": builtin_rows()})
+    else:
+        click.echo(as_table(builtin_rows()))
+
+
+def builtin_rows() -> list[dict[str, Any]]:
+    """Name, command, summary and sizes of every built-in suite."""
+    from sslbench.plan.builtin import COMMANDS, builtin_suites
+    from sslbench.plan.suite import read_suite
+
+    return [
         {
             "name": raw.name,
             "command": command,
             "summary": raw.data["summary"],
-            "sizes": {size: given.get("summary", "") for size, given in raw.data.get("sizes", {}).items()},
+            "sizes": {size: changes.get("summary", "") for size, changes in raw.data.get("sizes", {}).items()},
         }
         for package, command in COMMANDS.items()
         for raw in (read_suite(suite, package=package) for suite in builtin_suites(package))
     ]
-    click.echo(json.dumps({"schema": 1, "suites": rows}, indent=1) if format_ == "json" else as_table(rows))
 
 
 def as_table(rows: list[dict[str, Any]]) -> str:
     """By command: the name, what it is for, and below it each size with what it makes smaller."""
     width = max(len(row["name"]) for row in rows)
     lines = []
-    for command, some in itertools.groupby(rows, lambda row: row["command"]):
+    for command, suites in itertools.groupby(rows, lambda row: row["command"]):
         lines += ["", f"sslbench {command} SUITE"]
-        for row in some:
-            lines.append(filled(f"  {row['name']:<{width}}  ", row["summary"], width + 4))
-            for size, summary in row["sizes"].items():
+        for suite in suites:
+            lines.append(filled(f"  {suite['name']:<{width}}  ", suite["summary"], width + 4))
+            for size, summary in suite["sizes"].items():
                 lines.append(filled(f"{'':<{width}}    --size {size}: ", summary, width + 4))
     return "\n".join(lines[1:])
 
 
 def filled(start: str, text: str, indent: int) -> str:
+    """``start`` and ``text`` in lines of at most ``WIDTH`` characters, all but the first indented."""
     return textwrap.fill(start + text, WIDTH, subsequent_indent=" " * indent)

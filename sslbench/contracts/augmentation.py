@@ -13,13 +13,15 @@ if TYPE_CHECKING:
 
 ViewKind = Literal["global", "local"]
 BatchTransform = Callable[["Tensor", "Generator"], "Tensor"]
+"""uint8 ``[B, 3, H, W]`` and a generator -> float32 ``[B, 3, size, size]`` in 0..1; see ``Augmentation.view``"""
 
 
 @dataclass(frozen=True)
 class ViewRequest:
-    """One view a method wants. Its place in the method's tuple is the index that the augmentation is asked for."""
+    """One view that a method wants. Its index in the method's tuple is the index that the augmentation is given."""
 
     kind: ViewKind
+    """``global`` shows most of the image, ``local`` a small part of it"""
     size: int
     """side of the square view, pixels"""
 
@@ -29,19 +31,20 @@ class Augmentation(Protocol):
     """A distribution over single views."""
 
     def view(self, index: int, kind: ViewKind, size: int) -> BatchTransform:
-        """The transform for view number ``index``.
+        """The transform for view number ``index``, from 0, of ``size`` pixels.
 
         It maps uint8 ``[B, 3, H, W]`` on any device, and a generator of that device, to float32
-        ``[B, 3, size, size]`` in 0..1 on the same device. Every sample gets its own random parameters, all of
-        them drawn from the generator; the input is not changed. Normalisation is not the augmentation's: the
-        harness subtracts the data set's mean and divides by its deviation afterwards, for training and judging alike.
+        ``[B, 3, size, size]`` in 0..1 on the same device. Every image gets its own random parameters, all of them
+        drawn from the generator; the input is not changed. The augmentation does not normalise: the harness
+        subtracts the data set's mean and divides by its deviation afterwards, in training and in evaluation alike.
         """
         ...
 
 
 @dataclass(frozen=True, kw_only=True)
 class AugmentationSpec(Spec):
-    """``build(params, context) -> Augmentation``."""
+    """The spec of an augmentation."""
 
     kind: ClassVar[str] = "augmentation"
     build: Callable[[Any, BuildContext], Augmentation]
+    """``build(params, context) -> Augmentation``"""

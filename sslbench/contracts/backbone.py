@@ -17,6 +17,7 @@ class TimmModel:
     """A network as plain timm builds it: ``timm.create_model(architecture, num_classes=0, **arguments)``."""
 
     architecture: str
+    """timm's name"""
     arguments: Mapping[str, Any]
     """JSON-able"""
     weights: Mapping[str, Tensor]
@@ -24,16 +25,17 @@ class TimmModel:
 
 
 class Backbone(nn.Module, ABC):
-    """A network that turns images into features: normalised float ``[B, 3, S, S]`` -> ``[B, feature_dim]``."""
+    """A network that turns images into features."""
 
     feature_dim: int
+    """D, the length of a feature vector"""
 
     @abstractmethod
-    def forward(self, images: Tensor) -> Tensor: ...
+    def forward(self, images: Tensor) -> Tensor:
+        """Normalised float ``[B, 3, S, S]`` -> ``[B, feature_dim]``."""
 
     def as_timm(self) -> TimmModel | None:
-        """The same network with the same weights and features as plain timm builds it, or None where timm has none
-        such."""
+        """The same network, with the same weights and features, as plain timm builds it; None where timm has none."""
         return None
 
 
@@ -44,6 +46,7 @@ class TokenBackbone(Backbone):
     """
 
     token_dim: int
+    """length of a token"""
     grid: tuple[int, int]
     """patches: rows, columns"""
     patch_size: int
@@ -65,13 +68,14 @@ class TokenBackbone(Backbone):
         raise NotImplementedError(f"{type(self).__name__} provides no attention")
 
     def stochastic_depth(self, rate: float) -> None:
-        """From now on leave residual branches out at random while training, per sample, with a probability that rises
-        from 0 in the first block to ``rate`` in the last. A backbone without such branches does nothing."""
+        """From now on drop residual branches at random in training mode, per sample, with a probability that rises
+        linearly from 0 in the first block to ``rate``, in [0, 1), in the last. A backbone without such branches does
+        nothing."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class BackboneSpec(ProvidingSpec):
-    """``build(params, context) -> Backbone`` (``sslbench.Backbone`` or ``sslbench.TokenBackbone``).
+    """The spec of a backbone.
 
     ``provides``: ``tokens``, and ``attention`` where it has a class token. Every backbone also provides ``encoder``,
     a network that can be trained on.
@@ -79,5 +83,7 @@ class BackboneSpec(ProvidingSpec):
 
     kind: ClassVar[str] = "backbone"
     build: Callable[[Any, BuildContext], Backbone]
+    """``build(params, context) -> Backbone`` (``sslbench.Backbone`` or ``sslbench.TokenBackbone``); uses
+    ``context.image_size``"""
     fetches: Callable[[Any], str] | None = None
     """for a backbone that may need the network: as in ``MethodSpec``"""

@@ -17,7 +17,9 @@ SplitName = Literal["train", "test"]
 class ImageReader(Protocol):
     """Images by index. A uint8 tensor ``[N, 3, H, W]`` is one; a reader that decodes on demand is another."""
 
-    def __len__(self) -> int: ...
+    def __len__(self) -> int:
+        """N, the number of images."""
+        ...
 
     def __getitem__(self, indices: Tensor) -> Tensor:
         """int64 ``[B]`` -> uint8 ``[B, 3, H, W]``, all of one size.
@@ -30,7 +32,9 @@ class ImageReader(Protocol):
 class MapReader(Protocol):
     """Maps by index, one for each image: a tensor ``[N, H, W]``, or a reader that makes them on demand."""
 
-    def __len__(self) -> int: ...
+    def __len__(self) -> int:
+        """N, the number of images."""
+        ...
 
     def __getitem__(self, indices: Tensor) -> Tensor:
         """int64 ``[B]`` -> ``[B, H, W]``, of the images' height and width, always of one dtype."""
@@ -42,6 +46,7 @@ class Split:
     """One split of a data set."""
 
     images: ImageReader | Tensor
+    """uint8 ``[N, 3, H, W]``, or a reader of such images"""
     labels: Tensor | None = None
     """int64 ``[N]``, 0..classes-1"""
     factors: Mapping[str, Tensor] = field(default_factory=dict)
@@ -50,39 +55,55 @@ class Split:
     paths: Sequence[str] = ()
     """where each image comes from, or empty"""
     skipped: int = 0
-    """images that could not be read and were left out, because the user said so"""
+    """images that could not be read and were left out, because the user allowed it"""
     maps: Mapping[str, MapReader | Tensor] = field(default_factory=dict)
     """what is known of each pixel, in the order of the images: ``mask``, uint8, 0 for the ground, 1, 2... for objects
-    (1 being the one that the label is about) or for classes of things, 255 where nobody knows; ``depth``, float32,
-    0..1, greater is farther, NaN where nobody knows"""
+    (1 being the one that the label is about) or for classes of things, 255 for unknown; ``depth``, float32, 0..1,
+    greater is farther, NaN for unknown"""
     unlabelled: ImageReader | Tensor | None = None
     """of a training split: other images, without labels, which methods are trained on in the place of these"""
 
     def __len__(self) -> int:
+        """N, the number of images, ``unlabelled`` ones not counted."""
         return len(self.images)
 
 
 @runtime_checkable
 class Dataset(Protocol):
-    """Splits of images with labels. Every data set has ``train`` and ``test``."""
+    """Splits of images. Every data set has ``train`` and ``test``. A frozen dataclass with these fields is one."""
 
-    classes: Sequence[str]
-    """names of the classes, in the order of the labels; empty without labels"""
-    image_size: int
-    """side of its images after reading, pixels"""
-    mean: tuple[float, float, float]
-    """per channel, of values in 0..1, over the training split"""
-    std: tuple[float, float, float]
+    @property
+    def classes(self) -> Sequence[str]:
+        """Names of the classes, in the order of the labels; empty without labels."""
+        ...
 
-    def split(self, name: Literal["train", "test"]) -> Split: ...
+    @property
+    def image_size(self) -> int:
+        """Side of its images after reading, pixels."""
+        ...
+
+    @property
+    def mean(self) -> tuple[float, float, float]:
+        """Mean of each channel over the training split, of values in 0..1."""
+        ...
+
+    @property
+    def std(self) -> tuple[float, float, float]:
+        """Standard deviation of each channel over the training split, of values in 0..1."""
+        ...
+
+    def split(self, name: SplitName) -> Split:
+        """The images of one split, with what is known of them."""
+        ...
 
 
 @dataclass(frozen=True, kw_only=True)
 class DatasetSpec(ProvidingSpec):
-    """``build(params, context) -> Dataset``; ``context.download`` says whether the user allowed fetching."""
+    """The spec of a data set."""
 
     kind: ClassVar[str] = "dataset"
     build: Callable[[Any, BuildContext], Dataset]
+    """``build(params, context) -> Dataset``; ``context.download`` is whether the user allowed fetching"""
     fingerprint: Callable[[Any], str]
     """parameters -> a short text that changes when the data does; must not read every image"""
     provides: Words | Callable[[Any], Words] = frozenset({"labels"})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
 
@@ -23,8 +24,9 @@ class FeatureSet:
     features: Tensor
     """float32 ``[N, D]``, not normalised"""
     labels: Tensor | None = None
-    """int64 ``[N]``"""
+    """int64 ``[N]``, 0..classes-1"""
     factors: Mapping[str, Tensor] = field(default_factory=dict)
+    """as in ``Split``, each ``[N]``"""
 
 
 @dataclass(frozen=True)
@@ -48,10 +50,20 @@ class EvaluatedModel(Protocol):
     model is shared by all evaluators, and the harness checks that it is as it was.
     """
 
-    device: device
-    mask_ratio: float | None
-    method: Method
-    """as trained, in eval mode"""
+    @property
+    def device(self) -> device:
+        """Where the model is."""
+        ...
+
+    @property
+    def mask_ratio(self) -> float | None:
+        """Share of the patches that were masked in training, in (0, 1); None without masking."""
+        ...
+
+    @property
+    def method(self) -> Method:
+        """As trained, in eval mode."""
+        ...
 
     @property
     def image_size(self) -> int:
@@ -72,31 +84,34 @@ class EvaluatedModel(Protocol):
         ...
 
     def normalise(self, images: Tensor) -> Tensor:
-        """float ``[B, 3, S, S]`` in 0..1, such as an augmentation answers -> what the encoder is given."""
+        """float ``[B, 3, S, S]`` in 0..1, such as an augmentation returns -> what the encoder is given."""
         ...
 
     def images(self, split: SplitName, indices: Tensor) -> Tensor:
-        """The view for judging, normalised float ``[B, 3, S, S]``; ``indices`` int64 ``[B]``."""
+        """The view for evaluation, normalised float ``[B, 3, S, S]``; ``indices`` int64 ``[B]``."""
         ...
 
     def maps(self, split: SplitName, name: str, indices: Tensor) -> Tensor:
         """``[B, S, S]`` of the data set's map ``name`` in the same view, by the nearest pixel, of the map's dtype."""
         ...
 
-    def autocast(self) -> Any:
+    def autocast(self) -> AbstractContextManager[Any]:
         """A context in which the encoder runs in the precision of the run."""
         ...
 
 
 @dataclass(frozen=True)
 class EvaluationData:
-    """What an evaluator judges. Fit on ``train``, report on ``test``; choose nothing by ``test``."""
+    """What an evaluator works on. Fit on ``train``, report on ``test``; choose nothing by ``test``."""
 
     train: FeatureSet
+    """of the training split"""
     test: FeatureSet
+    """of the test split, or of the validation split where the suite asks for it"""
     classes: int
     """above every label of both splits; 0 without labels"""
     seed: int
+    """of the run, for draws inside the evaluator"""
     model: EvaluatedModel | None = None
     """for an evaluator whose spec says ``uses_model``"""
 
@@ -106,8 +121,11 @@ class Metric:
     """One measured quantity. ``value`` is None where it could not be measured, never 0 or NaN instead."""
 
     name: str
+    """lower case, such as ``top1``"""
     value: float | None
+    """in ``unit``"""
     unit: str = ""
+    """such as ``nats``; empty for a share or a plain number"""
     higher_is_better: bool | None = True
     """None where neither is: no row is then the best one"""
     std: float | None = None
@@ -123,14 +141,16 @@ class Metric:
 
 @runtime_checkable
 class Evaluator(Protocol):
-    """Says what features are good for."""
+    """Measures what features are good for."""
 
-    def evaluate(self, data: EvaluationData) -> Iterable[Metric]: ...
+    def evaluate(self, data: EvaluationData) -> Iterable[Metric]:
+        """The metrics, each name once. What cannot be measured is a metric whose value is None, with the reason."""
+        ...
 
 
 @runtime_checkable
 class FitsHead(Protocol):
-    """An evaluator that can also hand over the linear layer that it judges."""
+    """An evaluator that can also hand over the linear layer that it evaluates."""
 
     def fit(self, data: EvaluationData) -> LinearHead:
         """Fitted on ``data.train`` alone. Raises UserError where there is nothing to fit."""
@@ -139,10 +159,11 @@ class FitsHead(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class EvaluatorSpec(Spec):
-    """``build(params, context) -> Evaluator``."""
+    """The spec of an evaluator."""
 
     kind: ClassVar[str] = "evaluator"
     build: Callable[[Any, BuildContext], Evaluator]
+    """``build(params, context) -> Evaluator``"""
     needs: Words = frozenset({"labels"})
     """what the data set, the backbone or the method must provide: ``labels``, ``factors``, ``mask``, ``depth``;
     ``encoder``, ``tokens``, ``attention``; ``reconstruction``"""
@@ -152,4 +173,5 @@ class EvaluatorSpec(Spec):
     """the metric to rank by; a function of the parameters where its name depends on them"""
 
     def ranked_by(self, params: Params) -> str:
+        """Name of the metric to rank by with these parameters; empty for none."""
         return self.headline(params) if callable(self.headline) else self.headline

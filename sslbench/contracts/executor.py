@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from sslbench.contracts.defaults import CURVE_EVALUATORS
 from sslbench.contracts.plugin import BuildContext, Spec
 
 
@@ -16,30 +17,36 @@ class TrainingSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    epochs: int = Field(20, ge=0, description="passes over the training images")
-    batch_size: int = Field(128, ge=2, description="source images per step")
-    image_size: int | None = Field(None, ge=2, description="side of the views, pixels; default: the data set's")
-    train_images: int | None = Field(None, ge=2, description="cap on the training images (a fixed random subset)")
+    epochs: int = Field(default=20, ge=0, description="passes over the training images")
+    batch_size: int = Field(default=128, ge=2, description="source images per step")
+    image_size: int | None = Field(default=None, ge=2, description="side of the views, pixels; default: the data set's")
+    train_images: int | None = Field(
+        default=None, ge=2, description="cap on the training images (a fixed random subset)"
+    )
     evaluate_on: Literal["test", "validation"] = Field(
-        "test",
+        default="test",
         description="`validation` holds out a fifth of the training split and leaves the test split alone",
     )
-    preset: str = Field("default", description="preset of every plugin that has one of this name")
-    device: str = Field("auto", description="auto, cpu, cuda or cuda:N")
-    precision: Literal["auto", "fp32", "bf16", "fp16"] = Field("auto", description="numbers of the training step")
-    accumulate: int = Field(1, ge=1, description="parts that a batch is worked on in before the optimizer steps")
-    compile: bool = Field(False, description="torch.compile the method")
-    time_limit: float | None = Field(None, gt=0, description="seconds one pretraining may take")
-    checkpoint_every: float = Field(15.0, gt=0, description="seconds between two checkpoints")
-    curve_every: int = Field(0, ge=0, description="epochs between two evaluations during training; 0: none")
+    preset: str = Field(default="default", description="preset of every plugin that has one of this name")
+    device: str = Field(default="auto", description="auto, cpu, cuda or cuda:N")
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = Field(
+        default="auto", description="numbers of the training step"
+    )
+    accumulate: int = Field(default=1, ge=1, description="parts that a batch is split into before the optimizer steps")
+    compile: bool = Field(default=False, description="torch.compile the method")
+    time_limit: float | None = Field(default=None, gt=0, description="seconds one pretraining may take")
+    checkpoint_every: float = Field(default=15.0, gt=0, description="seconds between two checkpoints")
+    curve_every: int = Field(default=0, ge=0, description="epochs between two evaluations during training; 0: none")
     curve: tuple[str | dict[str, Any], ...] = Field(
-        ("knn", "label-free"), min_length=1, description="evaluators that run during training, if curve_every > 0"
+        default=CURVE_EVALUATORS,
+        min_length=1,
+        description="evaluators that run during training, if curve_every > 0",
     )
 
     @field_validator("curve", mode="before")
     @classmethod
-    def _one_or_more(cls, given: Any) -> Any:
-        return (given,) if isinstance(given, str) else given
+    def _one_or_more(cls, evaluators: Any) -> Any:
+        return (evaluators,) if isinstance(evaluators, str) else evaluators
 
 
 @dataclass(frozen=True)
@@ -47,7 +54,9 @@ class PluginChoice:
     """A plugin by name with all its parameters, in plain values."""
 
     name: str
+    """of the plugin, within its kind"""
     params: Mapping[str, Any] = field(default_factory=dict)
+    """JSON-able"""
 
 
 @dataclass(frozen=True)
@@ -57,6 +66,7 @@ class Evaluation:
     cell: str
     """key of the cell"""
     evaluator: PluginChoice
+    """what evaluates the features"""
     params: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """the parameters of all the cell's plugins and of its training, by axis, as its record has them"""
 
@@ -68,8 +78,9 @@ class CurveRequest:
     every: int
     """epochs from one evaluation to the next, >= 1"""
     evaluators: tuple[PluginChoice, ...]
+    """what runs at each of them"""
     asked: Mapping[str, Any] = field(default_factory=dict)
-    """the same with the code of each evaluator, JSON-able: points that were asked for otherwise are not continued"""
+    """the same with the code of each evaluator, JSON-able: points of another request are not continued"""
 
 
 @dataclass(frozen=True)
@@ -77,21 +88,27 @@ class Work:
     """One pretraining and its evaluations, in plain values: it can be sent to any process that has the plugins."""
 
     key: str
+    """of the pretraining"""
     plugins: Mapping[str, PluginChoice]
     """by kind"""
     seed: int
+    """of the run, 0 or larger"""
     training: TrainingSettings
     """with device and precision resolved"""
     mask_ratio: float | None
+    """share of the patches that are masked, in (0, 1); None without masking"""
     evaluations: tuple[Evaluation, ...]
+    """its cells"""
     out: str
     """results folder; artifacts are kept below it"""
     distributions: Mapping[str, str] = field(default_factory=dict)
     """name -> version of what brings the plugins"""
     download: bool = False
+    """whether the user allowed fetching"""
     fresh: bool = False
     """forget what an earlier run left of this pretraining"""
     curve: CurveRequest | None = None
+    """what to evaluate during training; None for nothing"""
 
 
 @dataclass(frozen=True)
@@ -100,6 +117,7 @@ class Event:
 
 
 Emit = Callable[[Event], None]
+"""takes one event; may be called from any thread"""
 
 
 @runtime_checkable
@@ -131,7 +149,8 @@ class Executor(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class ExecutorSpec(Spec):
-    """``build(params, context) -> Executor``."""
+    """The spec of an executor."""
 
     kind: ClassVar[str] = "executor"
     build: Callable[[Any, BuildContext], Executor]
+    """``build(params, context) -> Executor``"""

@@ -1,4 +1,4 @@
-"""Maskings: which patches of an image a method does not see."""
+"""Maskings: which patches of an image a method does not get."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
 @runtime_checkable
 class Masking(Protocol):
-    """Which patches of a grid are hidden."""
+    """A distribution over masks on a grid of patches."""
 
     def sample(self, batch: int, grid: tuple[int, int], ratio: float, generator: Generator) -> Tensor:
-        """bool ``[batch, rows * cols]`` on the generator's device, row-major, True = hidden.
+        """bool ``[batch, rows * cols]`` on the generator's device, row-major, True = masked.
 
         Exactly ``masked_count(rows * cols, ratio)`` are True in every row, drawn from the generator.
         """
@@ -27,24 +27,25 @@ class Masking(Protocol):
 
 
 def masked_count(patches: int, ratio: float) -> int:
-    """How many of ``patches`` a ratio in (0, 1) hides: all but ``int(patches * (1 - ratio))``, MAE's rule.
+    """How many of ``patches`` a ratio in (0, 1) masks: all but ``int(patches * (1 - ratio))``, MAE's rule.
 
-    Raises UserError where that leaves no visible or no hidden patch.
+    Raises UserError where that leaves no visible or no masked patch.
     """
     # 1e-9 undoes binary rounding: 100 * (1 - 0.9) is 9.999999999999998.
     visible = int(patches * (1 - ratio) + 1e-9)
     if not 0 < visible < patches:
         raise UserError(
             f"mask ratio = {ratio:g} leaves {visible} of {patches} patches visible; at least one must be visible and"
-            f" one hidden: allowed is a ratio above 0 and up to {(patches - 1) * 1000 // patches / 1000:g}"
+            f" one masked: allowed is a ratio above 0 and up to {(patches - 1) * 1000 // patches / 1000:g}"
         )
     return patches - visible
 
 
 @dataclass(frozen=True, kw_only=True)
 class MaskingSpec(Spec):
-    """``build(params, context) -> Masking``. The ratio in ``params`` is passed to ``sample`` by the harness."""
+    """The spec of a masking. The harness passes the ratio in ``params`` to ``Masking.sample``."""
 
     kind: ClassVar[str] = "masking"
     build: Callable[[Any, BuildContext], Masking]
+    """``build(params, context) -> Masking``"""
     params: type[MaskingParams] = MaskingParams

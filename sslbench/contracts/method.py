@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Literal
 from torch import Tensor, nn
 
 from sslbench.contracts.augmentation import ViewRequest
+from sslbench.contracts.defaults import AUGMENTATION
 from sslbench.contracts.params import MethodParams, Params
 from sslbench.contracts.plugin import NOTHING, BuildContext, ProvidingSpec, Words
 from sslbench.errors import UserError
@@ -17,12 +18,16 @@ from sslbench.errors import UserError
 
 @dataclass(frozen=True)
 class Progress:
-    """Where training stands. ``step`` counts optimizer steps from 0, over all epochs."""
+    """Where training stands."""
 
     step: int
+    """optimizer steps done, from 0, over all epochs"""
     total_steps: int
+    """optimizer steps of the whole training"""
     epoch: int
+    """epochs done, from 0"""
     epochs: int
+    """epochs of the whole training"""
 
     @property
     def fraction(self) -> float:
@@ -37,11 +42,13 @@ class InputSpec:
     size: int
     """side of the images, pixels"""
     mean: tuple[float, float, float]
-    """per channel, of values in 0..1"""
+    """to be subtracted from each channel, of values in 0..1"""
     std: tuple[float, float, float]
+    """to divide each channel by, of values in 0..1"""
     crop: float = 1.0
     """share of the shorter side that the centre crop keeps, in (0, 1]"""
     interpolation: Literal["bilinear", "bicubic"] = "bilinear"
+    """of the resize before the crop"""
 
 
 class Method(nn.Module, ABC):
@@ -60,22 +67,22 @@ class Method(nn.Module, ABC):
     @property
     @abstractmethod
     def encoder(self) -> nn.Module:
-        """What is judged: normalised float ``[B, 3, S, S]`` -> features ``[B, D]``."""
+        """What is evaluated: normalised float ``[B, 3, S, S]`` -> features ``[B, D]``."""
 
     def untrained(self) -> nn.Module:
-        """Asked of a method that was just built: its encoder before any training. For a method that loads weights, the
-        same network initialised anew from torch's global generator."""
+        """The encoder before any training, of a method that was just built. For a method that loads weights, the same
+        network initialised anew from torch's global generator."""
         return self.encoder
 
     @property
     def input_spec(self) -> InputSpec | None:
-        """What the encoder wants to be given when it is judged, or None for the run's size and the data set's
+        """What the encoder wants to be given when it is evaluated, or None for the run's size and the data set's
         mean and deviation."""
         return None
 
     @property
     def mask_grid(self) -> tuple[int, int] | None:
-        """Rows and columns of the masks it wants, or None."""
+        """Rows and columns of the masks it wants, or None for a method without masking."""
         return None
 
     @abstractmethod
@@ -84,13 +91,13 @@ class Method(nn.Module, ABC):
     ) -> tuple[Tensor, Mapping[str, Tensor]]:
         """One step's loss (a scalar to minimise) and scalars worth logging, detached.
 
-        ``views``: as many as asked for, each normalised float ``[B, 3, size, size]``.
-        ``mask``: bool ``[B, rows * cols]``, True = hidden, or None for a method without masking.
+        ``views``: as many as ``self.views`` asks for, each normalised float ``[B, 3, size, size]``.
+        ``mask``: bool ``[B, rows * cols]``, True = masked, or None for a method without masking.
         """
 
     def reconstruct(self, images: Tensor, mask: Tensor) -> Tensor:
-        """Images with their hidden patches painted by the method and the visible ones as given, both normalised
-        float ``[B, 3, S, S]``; ``mask`` bool ``[B, rows * cols]``, True = hidden. For methods that provide
+        """Images whose masked patches the method predicts and whose visible ones are as given, both normalised
+        float ``[B, 3, S, S]``; ``mask`` bool ``[B, rows * cols]``, True = masked. For methods that provide
         ``reconstruction``."""
         raise NotImplementedError(f"{type(self).__name__} provides no reconstruction")
 
@@ -113,15 +120,15 @@ class Method(nn.Module, ABC):
         ]
 
     def after_backward(self, progress: Progress) -> None:
-        """Between backward and the optimizer step: clipping, frozen layers."""
+        """Called between backward and the optimizer step: clipping, frozen layers."""
 
     def after_step(self, progress: Progress) -> None:
-        """After the optimizer step: moving averages, queues."""
+        """Called after the optimizer step: EMA updates, queues."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class MethodSpec(ProvidingSpec):
-    """``build(params, context) -> Method`` (``sslbench.Method``).
+    """The spec of a method.
 
     ``provides``: what evaluators may need beyond what the backbone provides, such as ``reconstruction``; ``encoder``,
     ``tokens`` and ``attention`` where the method brings a network of its own.
@@ -129,21 +136,22 @@ class MethodSpec(ProvidingSpec):
 
     kind: ClassVar[str] = "method"
     build: Callable[[Any, BuildContext], Method]
+    """``build(params, context) -> Method`` (``sslbench.Method``); uses ``context.backbone``"""
     params: type[MethodParams] | type[Params] = MethodParams
     uses: Words = frozenset({"backbone", "augmentation"})
-    """which axes make a difference: of ``backbone``, ``augmentation``, ``masking``. It appears once, not once
-    for each point of an axis it does not use."""
+    """which axes make a difference: of ``backbone``, ``augmentation``, ``masking``. A method appears once, not once
+    for each point of an axis that it does not use."""
     needs: Words = NOTHING
     """what the backbone must provide, such as ``tokens``"""
     trains: bool = True
     """False for a method that takes no training step"""
     uses_labels: bool = False
-    """True: ``forward`` is also given the batch's ``labels``; ``context.classes`` says how many classes there are"""
-    augmentation: str = "none"
+    """True: ``forward`` is also given the batch's ``labels``; ``context.classes`` is the number of classes"""
+    augmentation: str = AUGMENTATION
     """the paper's augmentation: what ``auto`` means where the data set recommends none"""
     fingerprint: Callable[[Any], str] | None = None
     """for a method that reads files: parameters -> a short text that changes when their content does; empty where
-    the parameters say it all. Raises UserError where a file is missing"""
+    the parameters determine it all. Raises UserError where a file is missing"""
     fetches: Callable[[Any], str] | None = None
     """for a method that may need the network: parameters -> what would have to be fetched, in words; empty where
     everything is on this machine"""

@@ -10,11 +10,11 @@ from pydantic import BaseModel, ConfigDict, Field
 def param(default: Any, description: str, *, unit: str = "", names: str = "", **constraints: Any) -> Any:
     """One parameter of a plugin.
 
-    ``default`` is used when the user says nothing (``...`` makes the parameter required); ``unit`` is shown by
+    ``default`` is used where the user gives nothing (``...`` makes the parameter required); ``unit`` is shown by
     ``sslbench show``; ``constraints`` are pydantic's (``gt``, ``ge``, ``lt``, ``le``, ``min_length``, ``pattern``).
 
     ``names``: the kind of plugin that the value names, as ``NAME`` or ``NAME:key=value`` (``build_plugin`` builds it).
-    It is then looked up before anything runs, and what was measured with it is stale when its code changes.
+    That plugin is then looked up before anything runs, and results that depend on it are stale when its code changes.
     """
     extra: Any = {key: value for key, value in (("unit", unit), ("names", names)) if value} or None
     return Field(default, description=description, json_schema_extra=extra, **constraints)
@@ -29,15 +29,15 @@ class Params(BaseModel):
 
 
 class MaskingParams(Params):
-    """What every masking has: the share of patches it hides."""
+    """What every masking has: the share of patches that it masks."""
 
-    ratio: float = param(0.75, "share of the patches that are hidden", gt=0, lt=1)
+    ratio: float = param(0.75, "share of the patches that are masked", gt=0, lt=1)
 
 
 class SimulatorParams(Params):
-    """What every simulator has: how many seeds its verdicts rest on."""
+    """What every simulator has: the number of seeds that its verdicts rest on."""
 
-    claim_seeds: int = param(20, "seeds that the claims are judged on, from the one given upwards", ge=1, le=1000)
+    claim_seeds: int = param(20, "seeds that the claims are checked on, from the given one upwards", ge=1, le=1000)
 
 
 class MethodParams(Params):

@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 from sslbench.contracts.params import Params
 
 Words = frozenset[str]
+"""what plugins need of each other and provide, such as ``labels`` or ``tokens``"""
 NOTHING: Words = frozenset()
 
 
@@ -34,19 +35,23 @@ class BuildContext:
 
 
 Build = Callable[[Any, BuildContext], Any]
+"""parameters and context -> what the kind's protocol or base class describes"""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Spec:
-    """What every kind says of itself."""
+    """What every plugin states about itself."""
 
     kind: ClassVar[str]
+    """singular, such as ``method``"""
     name: str
+    """unique within its kind"""
     build: Build
     """``build(params, context)``"""
     summary: str = ""
     """one line; default: the first line of the docstring of the module that ``build`` is in"""
     params: type[Params] = Params
+    """its parameters: name, type, default, limits and description of each"""
     presets: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """named sets of parameters, chosen with ``NAME:preset=...`` or by a suite"""
     citation: str = ""
@@ -59,7 +64,7 @@ class Spec:
 
     @property
     def label(self) -> str:
-        """``kind 'name'``, as messages have it."""
+        """``kind 'name'``, as error messages write it."""
         return f"{self.kind} {self.name!r}"
 
 
@@ -68,8 +73,8 @@ class ProvidingSpec(Spec):
     """A spec of something that provides what others need."""
 
     provides: Words | Callable[[Any], Words] = NOTHING
-    """what there is; a function of the parameters where it depends on them"""
+    """what it provides; a function of the parameters where it depends on them"""
 
     def provided(self, params: Params) -> Words:
-        """What is there with these parameters."""
+        """What it provides with these parameters."""
         return self.provides(params) if callable(self.provides) else self.provides

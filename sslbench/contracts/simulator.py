@@ -14,30 +14,36 @@ Verdict = Literal["holds", "fails", "undecided"]
 
 @dataclass(frozen=True)
 class Claim:
-    """A sentence of the literature that a run confirms or refutes, with the measured figure.
+    """A sentence of the literature that a run confirms or refutes, with the measured number.
 
-    ``check_claim`` makes one from what each seed says.
+    ``check_claim`` makes one from the outcome of each seed.
     """
 
     statement: str
+    """the sentence"""
     source: str
+    """paper, section"""
     expected: str
+    """what was tested, as a condition on the measured numbers"""
     measured: str
+    """the measured numbers, and on how many seeds the condition was true"""
     verdict: Verdict
+    """``holds`` or ``fails`` where all seeds agree, else ``undecided``"""
     seeds: tuple[int, ...] = ()
     """the seeds that the verdict rests on"""
 
 
 @dataclass(frozen=True)
 class SimulationResult:
-    """What a simulator answers: named tables, claims, figures by name, and what follows."""
+    """What a simulator returns: named tables, claims, figures by name, and what follows."""
 
     tables: Mapping[str, list[dict[str, Any]]]
     """name -> rows, each with the same keys. A value that is undefined is None, never NaN, and the row's ``reason``
-    says why."""
+    holds why."""
     claims: Sequence[Claim] = ()
+    """what it tested"""
     figures: Mapping[str, Callable[[], Any]] = field(default_factory=dict)
-    """name -> a function that draws it and answers a matplotlib figure; only there is matplotlib imported"""
+    """name -> a function that draws it and returns a matplotlib figure; only there is matplotlib imported"""
     advice: str = ""
     """what follows for a practitioner, one sentence"""
 
@@ -54,31 +60,32 @@ class Simulator(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class SimulatorSpec(Spec):
-    """``build(params, context) -> Simulator``."""
+    """The spec of a simulator."""
 
     kind: ClassVar[str] = "simulator"
     build: Callable[[Any, BuildContext], Simulator]
+    """``build(params, context) -> Simulator``"""
     params: type[Params] = SimulatorParams
 
 
 def check_claim(
     statement: str, source: str, expected: str, outcomes: Mapping[int, bool | None], measured: str = ""
 ) -> Claim:
-    """The claim with its verdict: ``holds`` or ``fails`` where every seed says so, else ``undecided``.
+    """The claim with its verdict: ``holds`` or ``fails`` where every seed agrees, else ``undecided``.
 
-    ``outcomes``: seed -> whether the sentence was true there, None where it could not be told. ``expected`` says what
-    was tested, ``measured`` what was seen; the shares are added to it. Raises ValueError without a seed.
+    ``outcomes``: seed -> whether the sentence was true there, None where that is unknown. ``expected`` is the
+    condition that was tested, ``measured`` the numbers; the shares are added to it. Raises ValueError without a seed.
     """
     if not outcomes:
-        raise ValueError(f"no seed to judge by: {statement!r}")
-    told = [bool(outcome) for outcome in outcomes.values() if outcome is not None]
-    seeds, untold = len(outcomes), len(outcomes) - len(told)
+        raise ValueError(f"no seed to check the claim on: {statement!r}")
+    known = [bool(outcome) for outcome in outcomes.values() if outcome is not None]
+    seeds, unknown = len(outcomes), len(outcomes) - len(known)
     verdict: Verdict = "undecided"
-    if not untold and all(told):
+    if not unknown and all(known):
         verdict = "holds"
-    elif not untold and not any(told):
+    elif not unknown and not any(known):
         verdict = "fails"
-    shares = f"true on {sum(told)} of {seeds} seeds" + (f", cannot be told on {untold}" if untold else "")
+    shares = f"true on {sum(known)} of {seeds} seeds" + (f", unknown on {unknown}" if unknown else "")
     return Claim(statement, source, expected, "; ".join(filter(None, [measured, shares])), verdict, tuple(outcomes))
 
 

@@ -13,7 +13,7 @@ from functools import cached_property
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 
-from sslbench.errors import PluginError, UserError, did_you_mean
+from sslbench.errors import UserError, did_you_mean
 
 GROUP = "sslbench"
 KINDS = (
@@ -34,10 +34,13 @@ class Entry:
 
     point: EntryPoint
     distribution: str
+    """name of what brings it"""
     version: str
+    """of the distribution"""
 
     @property
     def name(self) -> str:
+        """Of the entry point: ``kind.name``, or anything else for a bundle."""
         return self.point.name
 
     @property
@@ -91,20 +94,26 @@ def first_doc_line(path: Path) -> str:
     return ""
 
 
-def limited(entries: Iterable[Entry]) -> list[Entry]:
-    """What ``SSLBENCH_PLUGINS`` leaves: comma-separated names of distributions or entry points, ``*`` allowed.
+def allowed(entries: Iterable[Entry]) -> list[Entry]:
+    """What ``SSLBENCH_PLUGINS`` allows: comma-separated names of distributions or entry points, ``*`` allowed.
 
     Built-ins have no privilege: their distribution is called ``sslbench`` and is named like any other.
     """
-    wanted = os.environ.get("SSLBENCH_PLUGINS")
-    if wanted is None:
+    text = os.environ.get("SSLBENCH_PLUGINS")
+    if text is None:
         return list(entries)
-    patterns = [word.strip() for word in wanted.split(",") if word.strip()]
+    patterns = [word.strip() for word in text.split(",") if word.strip()]
     return [
         entry
         for entry in entries
         if any(fnmatch(entry.name, pattern) or fnmatch(entry.distribution, pattern) for pattern in patterns)
     ]
+
+
+def order(entry: Entry) -> tuple[int, str, str]:
+    """Sort key: kind, name, distribution; bundles come last."""
+    kind, name = entry.promise or ("", entry.name)
+    return KINDS.index(kind) if kind else len(KINDS), name, entry.distribution
 
 
 @dataclass(frozen=True)
@@ -115,49 +124,42 @@ class Catalogue:
 
     @classmethod
     def installed(cls) -> Catalogue:
-        found = [
+        """Of everything that is installed and that ``SSLBENCH_PLUGINS`` allows."""
+        entries = [
             Entry(point, point.dist.name, point.dist.version)
             for point in entry_points(group=GROUP)
             if point.dist is not None
         ]
-        order = {kind: place for place, kind in enumerate(KINDS)}
-
-        def place(entry: Entry) -> tuple[int, str, str]:
-            kind, name = entry.promise or ("", entry.name)
-            return order.get(kind, len(order)), name, entry.distribution
-
-        return cls(tuple(sorted(limited(found), key=place)))
+        return cls(tuple(sorted(allowed(entries), key=order)))
 
     @property
     def bundles(self) -> list[Entry]:
-        """Entry points whose name promises nothing: they are loaded to see what they bring."""
+        """Entry points whose name promises nothing: they are loaded to find out what they bring."""
         return [entry for entry in self.entries if entry.promise is None]
 
     def names(self, kind: str) -> list[str]:
+        """Names of a kind that entry points promise, sorted."""
         return sorted({e.promise[1] for e in self.entries if e.promise and e.promise[0] == kind})
 
     def owners(self, kind: str, name: str) -> list[Entry]:
+        """The entry points called ``kind.name``; more than one is an error."""
         return [entry for entry in self.entries if entry.promise == (kind, name)]
 
-    def collisions(self) -> dict[str, list[str]]:
-        """``kind.name`` -> the distributions that claim it, where there are two or more claims."""
-        claims: dict[str, list[str]] = {}
-        for entry in self.entries:
-            if entry.promise:
-                claims.setdefault(entry.name, []).append(entry.distribution)
-        return {name: owners for name, owners in claims.items() if len(owners) > 1}
-
-    def owner(self, kind: str, name: str) -> Entry | None:
-        """The one entry point called ``kind.name``, or None. Raises PluginError where there are two."""
-        owners = self.owners(kind, name)
-        if len(owners) > 1:
-            raise PluginError(two_owners(f"{kind}.{name}", [entry.distribution for entry in owners]))
-        return owners[0] if owners else None
+    def collisions(self) -> dict[str, str]:
+        """``kind.name`` -> the error message, for every name that two or more entry points promise."""
+        return collisions((entry.name, entry) for entry in self.entries if entry.promise)
 
 
-def two_owners(name: str, distributions: list[str]) -> str:
-    """The message for a name that two distributions (or one, twice) bring."""
-    first, second = distributions[0], distributions[1]
+def collisions(owned: Iterable[tuple[str, Entry]]) -> dict[str, str]:
+    """``kind.name`` -> the error message, for every name that two or more entry points own."""
+    owners: dict[str, list[str]] = {}
+    for name, entry in owned:
+        owners.setdefault(name, []).append(entry.distribution)
+    return {name: two_owners(name, *both[:2]) for name, both in owners.items() if len(both) > 1}
+
+
+def two_owners(name: str, first: str, second: str) -> str:
+    """The message for a name that two distributions, or one of them twice, bring."""
     if first == second:
         return f"plugin {name}: distribution {first!r} brings it twice; a name has one owner"
     return (

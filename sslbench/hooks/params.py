@@ -28,24 +28,23 @@ def resolve(
     presets: Mapping[str, Mapping[str, Any]] | None = None,
     preset: str | None = None,
 ) -> tuple[Params | None, list[str]]:
-    """Defaults, then the preset, then what was given. Answers the parameters, or None and one line per mistake.
+    """The parameters, or None and one line per mistake: defaults, then the preset, then what was given.
 
-    ``preset`` is the suite's wish and ignored by a plugin that has none of that name; ``preset`` among ``given``
-    is the user's and must exist. ``label`` names the plugin in messages: ``method 'simclr'``.
+    ``preset`` is the suite's and ignored by a plugin that has none of that name; ``preset`` among ``given`` is the
+    user's and must exist. ``label`` names the plugin in messages: ``method 'simclr'``.
     """
     presets = presets or {}
-    values = dict(given)
-    mistakes: list[str] = []
-    chosen = values.pop("preset", None) if "preset" not in model.model_fields else None
-    if chosen is not None and chosen not in presets and chosen != "default":
-        allowed = ", ".join(["default", *presets])
-        mistakes.append(f"{label}: no preset {chosen!r}; allowed: {allowed}")
-    base = presets.get(preset or "", {}) if chosen is None else presets.get(str(chosen), {})
     names = list(model.model_fields)
-    for key in [key for key in values if key not in names]:
-        del values[key]
-        allowed = ", ".join(names) or "none, it has no parameters"
-        mistakes.append(f"{label}: unknown parameter {key!r}{did_you_mean(key, names)} (allowed: {allowed})")
+    values = {key: value for key, value in given.items() if key in names}
+    others = {key: value for key, value in given.items() if key not in names}
+    own_preset = others.pop("preset", None)
+    mistakes: list[str] = []
+    if own_preset is not None and own_preset not in presets and own_preset != "default":
+        allowed = ", ".join(["default", *presets])
+        mistakes.append(f"{label}: no preset {own_preset!r}; allowed: {allowed}")
+    base = presets.get(preset or "", {}) if own_preset is None else presets.get(str(own_preset), {})
+    allowed = ", ".join(names) or "none, it has no parameters"
+    mistakes += [f"{label}: unknown parameter {key!r}{did_you_mean(key, names)} (allowed: {allowed})" for key in others]
     try:
         resolved = model(**{**base, **values})
     except ValidationError as error:
@@ -62,10 +61,9 @@ def validation_lines(error: ValidationError) -> list[str]:
         if item["type"] == "missing":
             lines.append(f"{key} is required")
             continue
-        what = item["msg"].removeprefix("Value error, ")
-        if not key:  # about several parameters together
-            lines.append(what)
-            continue
-        what = what[:1].lower() + what[1:]
-        lines.append(f"{key} = {item['input']!r}: {what}")
+        message = item["msg"].removeprefix("Value error, ")
+        if key:
+            lines.append(f"{key} = {item['input']!r}: {message[:1].lower()}{message[1:]}")
+        else:  # about several parameters together
+            lines.append(message)
     return lines

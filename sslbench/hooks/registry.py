@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import warnings
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, TextIO
@@ -13,7 +14,7 @@ import pluggy
 from sslbench.contracts.plugin import Spec
 from sslbench.errors import PluginError
 from sslbench.hooks import specs
-from sslbench.hooks.catalogue import KINDS, Catalogue, Entry, two_owners, unknown
+from sslbench.hooks.catalogue import KINDS, Catalogue, Entry, collisions, unknown
 
 
 @dataclass(frozen=True)
@@ -22,44 +23,55 @@ class Loaded:
 
     entry: Entry
     specs: tuple[Spec, ...] = ()
+    """what it brings; of an entry point called ``kind.name`` that one spec alone"""
     failure: str = ""
     """why it is broken, one line; empty for a good one"""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """``kind.name`` of everything that it owns, be it promised by its entry point or brought by its bundle."""
+        if self.entry.promise:
+            return (self.entry.name,)
+        return tuple(f"{spec.kind}.{spec.name}" for spec in self.specs)
+
+    def spec(self, kind: str, name: str) -> Spec | None:
+        """The spec of this kind and name, or None."""
+        return next((spec for spec in self.specs if (spec.kind, spec.name) == (kind, name)), None)
 
 
 @dataclass
 class Registry:
-    """Specs by kind and name. Modules are imported when they are first asked for."""
+    """Specs by kind and name. Modules are imported when they are first needed."""
 
     catalogue: Catalogue = field(default_factory=Catalogue.installed)
     stderr: TextIO | None = None
+    """where broken plugins are reported, once each; default: ``sys.stderr``"""
 
     def __post_init__(self) -> None:
         self._manager = pluggy.PluginManager("sslbench")
         self._manager.add_hookspecs(specs)
-        self._loaded: dict[int, Loaded] = {}
-        self._announced: set[int] = set()
+        self._loaded: dict[Entry, Loaded] = {}
+        self._reported: set[Entry] = set()
 
     def get(self, kind: str, name: str) -> Spec:
-        """The spec called ``name``. Raises UserError if nobody brings it, PluginError if its plugin is broken."""
-        entry = self.catalogue.owner(kind, name)
-        bundled = self._bundled(kind, name)
-        if entry and bundled:
-            raise PluginError(two_owners(f"{kind}.{name}", [entry.distribution, bundled[0][0].distribution]))
-        if len(bundled) > 1:
-            raise PluginError(two_owners(f"{kind}.{name}", [one.distribution for one, _ in bundled]))
-        if bundled:
-            return bundled[0][1]
-        if entry is None:
-            raise unknown(kind, name, self.names(kind))
+        """The spec called ``name``. Raises UserError if nobody brings it, PluginError if its plugin is broken or if
+        two entry points bring it."""
+        entry = self.entry_of(kind, name)
         loaded = self.load(entry)
-        if loaded.failure:
+        spec = loaded.spec(kind, name)
+        if spec is None:
             raise PluginError(f"{kind} {name!r} from {entry.distribution} {entry.version} is broken: {loaded.failure}")
-        return next(spec for spec in loaded.specs if (spec.kind, spec.name) == (kind, name))
+        return spec
 
     def entry_of(self, kind: str, name: str) -> Entry:
-        """Which entry point brings ``kind.name``; raises as ``get`` does."""
-        self.get(kind, name)
-        return self.catalogue.owner(kind, name) or self._bundled(kind, name)[0][0]
+        """The entry point that brings ``kind.name``. Raises UserError if there is none, PluginError if there are
+        two."""
+        owners = [*self.catalogue.owners(kind, name), *self._bundles_with(kind, name)]
+        if not owners:
+            raise unknown(kind, name, self.names(kind))
+        for message in collisions((f"{kind}.{name}", entry) for entry in owners).values():
+            raise PluginError(message)
+        return owners[0]
 
     def names(self, kind: str) -> list[str]:
         """Names of a kind, bundles included."""
@@ -70,36 +82,28 @@ class Registry:
 
     def load_all(self) -> list[Loaded]:
         """Every plugin, loaded; a name with two owners fails for each of them."""
-        results = [self.load(entry, announce=False) for entry in self.catalogue.entries]
-        owners: dict[str, list[str]] = {}
-        for one in results:
-            promised = [".".join(one.entry.promise)] if one.entry.promise else []
-            brought = [f"{spec.kind}.{spec.name}" for spec in one.specs] if not promised else []
-            for name in promised + brought:
-                owners.setdefault(name, []).append(one.entry.distribution)
-        twice = {name: found for name, found in owners.items() if len(found) > 1}
-        return [self._with_collision(one, twice) for one in results]
+        plugins = [self.load(entry, report=False) for entry in self.catalogue.entries]
+        twice = collisions((name, plugin.entry) for plugin in plugins for name in plugin.names)
+        return [self._refused(plugin, twice) for plugin in plugins]
 
     @staticmethod
-    def _with_collision(one: Loaded, twice: dict[str, list[str]]) -> Loaded:
-        names = [one.entry.name] if one.entry.promise else [f"{s.kind}.{s.name}" for s in one.specs]
-        hit = next((name for name in names if name in twice), None)
-        if hit is None or one.failure:
-            return one
-        return Loaded(one.entry, (), two_owners(hit, twice[hit]))
+    def _refused(plugin: Loaded, twice: dict[str, str]) -> Loaded:
+        """The plugin, failed where a name of it has two owners."""
+        messages = [twice[name] for name in plugin.names if name in twice]
+        return Loaded(plugin.entry, (), messages[0]) if messages and not plugin.failure else plugin
 
     def load_observers(self) -> None:
-        """Load the bundles, so that observers among them hear of the run."""
+        """Load the bundles, so that observers among them are called during the run."""
         for entry in self.catalogue.bundles:
             self.load(entry)
 
-    def load(self, entry: Entry, *, announce: bool = True) -> Loaded:
-        """One plugin; a failure is remembered, and said once on stderr when ``announce``."""
-        if id(entry) not in self._loaded:
-            self._loaded[id(entry)] = self._load(entry)
-        loaded = self._loaded[id(entry)]
-        if loaded.failure and announce and id(entry) not in self._announced:
-            self._announced.add(id(entry))
+    def load(self, entry: Entry, *, report: bool = True) -> Loaded:
+        """One plugin; a failure is remembered, and printed once on stderr with ``report``."""
+        if entry not in self._loaded:
+            self._loaded[entry] = self._load(entry)
+        loaded = self._loaded[entry]
+        if loaded.failure and report and entry not in self._reported:
+            self._reported.add(entry)
             print(
                 f"sslbench: plugin {entry.name} of {entry.distribution} {entry.version} left out: {loaded.failure}",
                 file=self.stderr or sys.stderr,
@@ -107,68 +111,72 @@ class Registry:
         return loaded
 
     def _load(self, entry: Entry) -> Loaded:
-        name = f"{entry.distribution}:{entry.name}={entry.point.value}"
         try:
-            plugin = entry.point.load()
-            # Two entry points may name one module; pluggy wants each object once.
-            registered = None if self._manager.is_registered(plugin) else self._manager.register(plugin, name)
-            try:
-                self._manager.check_pending()
-                found = tuple(self._specs_of(plugin))
-                self._check_promise(entry, found)
-            except BaseException:
-                if registered:
-                    self._manager.unregister(plugin)
-                raise
+            brought = self._import(entry)
         except KeyboardInterrupt:
             raise
         except BaseException as error:
             return Loaded(entry, (), one_line(error))
-        if entry.promise:
-            found = tuple(spec for spec in found if (spec.kind, spec.name) == entry.promise)
-        return Loaded(entry, found)
+        kept = [spec for spec in brought if entry.promise in (None, (spec.kind, spec.name))]
+        return Loaded(entry, tuple(kept))
 
-    def _specs_of(self, plugin: Any) -> list[Spec]:
-        found: list[Spec] = []
+    def _import(self, entry: Entry) -> list[Spec]:
+        """Import the module, register its hooks, and return what it brings. It is not registered where it fails."""
+        plugin = entry.point.load()
+        # Two entry points may name one module; pluggy wants each object once.
+        new = not self._manager.is_registered(plugin)
+        if new:
+            self._manager.register(plugin, f"{entry.distribution}:{entry.name}={entry.point.value}")
+        try:
+            self._manager.check_pending()
+            brought = list(self._specs_of(plugin))
+            check_promise(entry, brought)
+        except BaseException:
+            if new:
+                self._manager.unregister(plugin)
+            raise
+        return brought
+
+    def _specs_of(self, plugin: object) -> Iterator[Spec]:
+        """What the hooks of one plugin return."""
         for kind in KINDS:
             hook = f"sslbench_{kind}s"
-            for impl in getattr(self._manager.hook, hook).get_hookimpls():
-                if impl.plugin is not plugin:
-                    continue
-                answer = impl.function()
-                for spec in answer if isinstance(answer, (list, tuple)) else [answer]:
-                    if not isinstance(spec, Spec) or spec.kind != kind:
-                        wanted = f"{kind.capitalize()}Spec"
-                        raise TypeError(f"{hook} must return a list of {wanted}, not {type(spec).__name__}")
-                    found.append(spec)
-        return found
+            for implementation in getattr(self._manager.hook, hook).get_hookimpls():
+                if implementation.plugin is plugin:
+                    returned = implementation.function()
+                    yield from checked_specs(returned if isinstance(returned, (list, tuple)) else [returned], kind)
 
-    @staticmethod
-    def _check_promise(entry: Entry, found: tuple[Spec, ...]) -> None:
-        promise = entry.promise
-        if promise and promise not in {(spec.kind, spec.name) for spec in found}:
-            brought = ", ".join(f"{spec.kind}.{spec.name}" for spec in found) or "nothing"
-            raise LookupError(f"the entry point promises {entry.name}, the module brings {brought}")
-
-    def _bundled(self, kind: str, name: str) -> list[tuple[Entry, Spec]]:
-        return [
-            (entry, spec)
-            for entry in self.catalogue.bundles
-            for spec in self.load(entry).specs
-            if (spec.kind, spec.name) == (kind, name)
-        ]
+    def _bundles_with(self, kind: str, name: str) -> list[Entry]:
+        """The bundles that bring ``kind.name``."""
+        return [entry for entry in self.catalogue.bundles if self.load(entry).spec(kind, name)]
 
     def notify(self, hook: str, **facts: Any) -> None:
-        """Tell the observers; one that raises is warned about and changes nothing else."""
-        for impl in getattr(self._manager.hook, hook).get_hookimpls():
+        """Call the observers; one that raises is warned about and changes nothing else."""
+        for implementation in getattr(self._manager.hook, hook).get_hookimpls():
             try:
-                impl.function(**{key: facts[key] for key in impl.argnames})
+                implementation.function(**{key: facts[key] for key in implementation.argnames})
             except Exception as error:
-                warnings.warn(f"observer {impl.plugin_name}: {hook} raised {one_line(error)}", stacklevel=2)
+                warnings.warn(f"observer {implementation.plugin_name}: {hook} raised {one_line(error)}", stacklevel=2)
+
+
+def checked_specs(returned: Sequence[object], kind: str) -> Iterator[Spec]:
+    """The specs that a hook returned. Raises TypeError for anything that is not a spec of its kind."""
+    for spec in returned:
+        if not isinstance(spec, Spec) or spec.kind != kind:
+            expected = f"{kind.capitalize()}Spec"
+            raise TypeError(f"sslbench_{kind}s must return a list of {expected}, not {type(spec).__name__}")
+        yield spec
+
+
+def check_promise(entry: Entry, brought: Sequence[Spec]) -> None:
+    """Raise LookupError where an entry point called ``kind.name`` does not bring that."""
+    if entry.promise and entry.promise not in {(spec.kind, spec.name) for spec in brought}:
+        names = ", ".join(f"{spec.kind}.{spec.name}" for spec in brought) or "nothing"
+        raise LookupError(f"the entry point promises {entry.name}, the module brings {names}")
 
 
 def one_line(error: BaseException) -> str:
-    """Type and first line of an error; all of pluggy's, whose first line does not say what is wrong."""
+    """Type and first line of an error; all of pluggy's, whose first line does not contain the mistake."""
     text = str(error).strip()
     text = " ".join(text.split()) if isinstance(error, pluggy.PluginValidationError) else text.partition("\n")[0]
     return f"{type(error).__name__}: {text}" if text else type(error).__name__

@@ -1,4 +1,4 @@
-"""The pluggy hooks: one per kind, and three for observers. Never called inside the training loop."""
+"""The pluggy hooks: one for each kind, and three for observers. None is called inside the training loop."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def sslbench_methods() -> list[MethodSpec]:  # type: ignore[empty-body]
 
 @hookspec
 def sslbench_maskings() -> list[MaskingSpec]:  # type: ignore[empty-body]
-    """Which patches of a grid are hidden."""
+    """Which patches of a grid are masked."""
 
 
 @hookspec
@@ -48,7 +48,7 @@ def sslbench_simulators() -> list[SimulatorSpec]:  # type: ignore[empty-body]
 
 @hookspec
 def sslbench_datasets() -> list[DatasetSpec]:  # type: ignore[empty-body]
-    """Splits of images with labels."""
+    """Splits of images, with what is known of them."""
 
 
 @hookspec

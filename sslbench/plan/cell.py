@@ -9,23 +9,22 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+from sslbench.contracts.augmentation import AugmentationSpec
+from sslbench.contracts.dataset import DatasetSpec
+from sslbench.contracts.evaluator import EvaluatorSpec
 from sslbench.contracts.executor import CurveRequest, PluginChoice, TrainingSettings
+from sslbench.contracts.masking import MaskingSpec
 from sslbench.contracts.params import Params
 from sslbench.contracts.plugin import BuildContext, Spec
 
 if TYPE_CHECKING:
-    from sslbench.contracts.augmentation import AugmentationSpec
     from sslbench.contracts.backbone import BackboneSpec
-    from sslbench.contracts.dataset import DatasetSpec
-    from sslbench.contracts.evaluator import EvaluatorSpec
-    from sslbench.contracts.masking import MaskingSpec
     from sslbench.contracts.method import MethodSpec
 
 SHAPING = ("epochs", "batch_size", "image_size", "train_images", "evaluate_on", "precision", "compile", "accumulate")
-"""Training settings that shape a result; the others only say where and how long it is made."""
+"""Training settings that shape a result; the others only determine where and how long it is made."""
 EVALUATING = ("image_size", "train_images", "evaluate_on", "precision")
 """Those that still matter where nothing is trained."""
-
 
 SpecT = TypeVar("SpecT", bound=Spec)
 
@@ -35,16 +34,21 @@ class Choice(Generic[SpecT]):
     """A plugin with its parameters resolved."""
 
     spec: SpecT
+    """what it is"""
     params: Params
+    """defaults, preset and what the user gave"""
     code: str = ""
-    """which code this is: distribution, version, digest; empty where nobody asks"""
+    """identity of its code: distribution, version, digest; empty where no key depends on it"""
     distribution: str = ""
+    """what brings it"""
     version: str = ""
+    """of the distribution"""
     named: Mapping[str, str] = field(default_factory=dict)
-    """code of the plugins that its parameters name: what they are -> which code"""
+    """label -> code of the plugins that its parameters name"""
 
     @property
     def name(self) -> str:
+        """Of the plugin."""
         return self.spec.name
 
     def build(self, context: BuildContext) -> Any:
@@ -53,7 +57,7 @@ class Choice(Generic[SpecT]):
 
     @property
     def plain(self) -> PluginChoice:
-        """In values that can be sent to another process."""
+        """Name and parameters, which can be sent to another process."""
         return PluginChoice(self.name, self.values)
 
     @cached_property
@@ -63,17 +67,18 @@ class Choice(Generic[SpecT]):
 
     @cached_property
     def description(self) -> dict[str, Any]:
+        """What a key depends on beside the code, JSON-able."""
         return {"name": self.name, "params": self.values}
 
     @cached_property
     def codes(self) -> dict[str, str]:
-        """All code that answers it, its own first, by what it is."""
+        """All code behind it, its own first: label -> code."""
         return {self.spec.label: self.code, **self.named}
 
 
 def codes_of(choices: Iterable[Choice[Any]]) -> dict[str, str]:
-    """All code that answers several choices."""
-    return {what: code for choice in choices for what, code in choice.codes.items()}
+    """All code behind several choices: label -> code."""
+    return {label: code for choice in choices for label, code in choice.codes.items()}
 
 
 def digest(value: Any) -> str:
@@ -84,36 +89,41 @@ def digest(value: Any) -> str:
 
 @dataclass(frozen=True)
 class Pretraining:
-    """What cells share that differ only in the evaluator. An axis the method does not use is None."""
+    """What cells share that differ only in the evaluator."""
 
     method: Choice[MethodSpec]
     dataset: Choice[DatasetSpec]
     backbone: Choice[BackboneSpec] | None
+    """None where the method uses none, as the next two"""
     augmentation: Choice[AugmentationSpec] | None
     masking: Choice[MaskingSpec] | None
     seed: int
+    """0 or larger"""
     training: TrainingSettings
+    """with device and precision resolved"""
     fingerprint: str
     """of the data"""
     harness: str
-    """code of the training loop"""
+    """identity of the code that trains and evaluates"""
     weights: str = ""
     """fingerprint of the files that the method reads, if any"""
     curve: tuple[Choice[EvaluatorSpec], ...] = ()
-    """evaluators that judge while it trains"""
+    """evaluators that run during training"""
 
     @cached_property
     def choices(self) -> dict[str, Choice[Any]]:
+        """Its plugins by kind; those that the method does not use are left out."""
         kinds = ("method", "augmentation", "masking", "dataset", "backbone")
         return {kind: getattr(self, kind) for kind in kinds if getattr(self, kind) is not None}
 
     @property
     def mask_ratio(self) -> float | None:
+        """Share of the patches that are masked, in (0, 1); None without masking."""
         return getattr(self.masking.params, "ratio", None) if self.masking else None
 
     @cached_property
     def description(self) -> dict[str, Any]:
-        """What was asked for, whatever code and data answer it."""
+        """The plugins, the seed and the settings, whatever the code and the data are."""
         keys = SHAPING if self.method.spec.trains else EVALUATING
         settings = {key: getattr(self.training, key) for key in keys}
         settings["device"] = self.training.device.partition(":")[0]
@@ -125,18 +135,19 @@ class Pretraining:
 
     @cached_property
     def description_digest(self) -> str:
+        """Hash of the description."""
         return digest(self.description)
 
     @cached_property
     def inputs(self) -> dict[str, Any]:
-        """The code and data that answer it."""
+        """The code and data that it is made from."""
         code = codes_of(self.choices.values())
         weights = {"weights": self.weights} if self.weights else {}
         return {"code": {"the harness": self.harness, **code}, "data": self.fingerprint, **weights}
 
     @cached_property
-    def curve_asked(self) -> dict[str, Any]:
-        """What is judged while it trains; empty for nothing. It changes no weight and is no part of the key."""
+    def curve_settings(self) -> dict[str, Any]:
+        """What is evaluated during training; empty for nothing. It changes no weight and is no part of the key."""
         if not self.curve or not self.method.spec.trains or not self.training.epochs:
             return {}
         evaluators = [{**choice.description, "code": choice.codes} for choice in self.curve]
@@ -145,70 +156,71 @@ class Pretraining:
     @property
     def curve_request(self) -> CurveRequest | None:
         """The same, as an executor takes it."""
-        if not self.curve_asked:
+        if not self.curve_settings:
             return None
-        return CurveRequest(self.training.curve_every, tuple(choice.plain for choice in self.curve), self.curve_asked)
+        evaluators = tuple(choice.plain for choice in self.curve)
+        return CurveRequest(self.training.curve_every, evaluators, self.curve_settings)
 
     @cached_property
     def key(self) -> str:
+        """Hash of the description, the code and the data."""
         return digest([self.description, self.inputs])
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One pretraining judged by one evaluator."""
+    """One pretraining evaluated by one evaluator: one row of the result."""
 
     pretraining: Pretraining
     evaluator: Choice[EvaluatorSpec]
     skip: str | None = None
-    """why this combination makes no sense, or None"""
+    """why these plugins do not work together, or None"""
 
     @cached_property
     def inputs(self) -> dict[str, Any]:
+        """The code, data and curve settings that its record is made from."""
         inputs = self.pretraining.inputs
-        curve = self.pretraining.curve_asked
-        asked = {"curve": curve} if curve else {}
-        return {**inputs, "code": {**inputs["code"], **self.evaluator.codes}, **asked}
+        curve = self.pretraining.curve_settings
+        return {**inputs, "code": {**inputs["code"], **self.evaluator.codes}, **({"curve": curve} if curve else {})}
 
     @cached_property
     def description(self) -> str:
-        """Hash of what was asked for, without code and data."""
+        """Hash of plugins, seed and settings, without code and data."""
         return digest([self.pretraining.description_digest, self.evaluator.description])
 
     @cached_property
     def key(self) -> str:
-        """Hash of what was asked for and of the code and data that answer it."""
+        """Hash of plugins, seed and settings, and of the code and data."""
         return digest([self.pretraining.key, self.evaluator.description, self.evaluator.codes])
 
     @property
     def axes(self) -> dict[str, Any]:
-        """The record's fields that say which cell it is."""
+        """The record's fields that identify the cell for a reader."""
         shared = self.pretraining
-        name = {kind: choice.name for kind, choice in shared.choices.items()}
+        names = {kind: choice.name for kind, choice in shared.choices.items()}
         return {
             "method": shared.method.name,
-            "augmentation": name.get("augmentation"),
-            "masking": name.get("masking"),
+            "augmentation": names.get("augmentation"),
+            "masking": names.get("masking"),
             "mask_ratio": shared.mask_ratio,
             "evaluator": self.evaluator.name,
             "dataset": shared.dataset.name,
-            "backbone": name.get("backbone"),
+            "backbone": names.get("backbone"),
             "seed": shared.seed,
         }
 
     @property
     def params(self) -> dict[str, Any]:
         """All resolved parameters, by axis."""
-        chosen = {kind: choice.values for kind, choice in self.pretraining.choices.items()}
         return {
-            **chosen,
+            **{kind: choice.values for kind, choice in self.pretraining.choices.items()},
             "evaluator": self.evaluator.values,
             "training": self.pretraining.description["training"],
         }
 
 
 def has_curve(before: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
-    """Whether a record with the inputs ``before`` has the curve that ``now`` asks for, if any."""
+    """Whether a record with the inputs ``before`` has the curve that the inputs ``now`` contain, if any."""
     return "curve" not in now or before.get("curve") == now["curve"]
 
 
@@ -216,7 +228,9 @@ def changed(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
     """Why a record of the same description is stale, in words."""
     old, new = before.get("code", {}), now.get("code", {})
     reasons = [
-        f"{who} changed ({old.get(who, 'absent')} -> {code})" for who, code in new.items() if old.get(who) != code
+        f"{label} changed ({old.get(label, 'absent')} -> {code})"
+        for label, code in new.items()
+        if old.get(label) != code
     ]
     if before.get("data") != now.get("data"):
         reasons.insert(0, "the data changed")

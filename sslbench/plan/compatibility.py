@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from sslbench.contracts.dataset import DatasetSpec
+from sslbench.contracts.evaluator import EvaluatorSpec
 from sslbench.plan.cell import Choice, Pretraining
 
 if TYPE_CHECKING:
     from sslbench.contracts.backbone import BackboneSpec
-    from sslbench.contracts.dataset import DatasetSpec
-    from sslbench.contracts.evaluator import EvaluatorSpec
     from sslbench.contracts.method import MethodSpec
 
-KNOWN_OF_DATA = frozenset({"labels", "factors", "mask", "depth"})
+OF_DATA = frozenset({"labels", "factors", "mask", "depth"})
 """What only a data set can provide."""
 
 
@@ -31,14 +31,14 @@ def incompatible(
 def incompatible_evaluator(evaluator: Choice[EvaluatorSpec], pretraining: Pretraining) -> str | None:
     """Why an evaluator cannot be run on a pretraining, or None."""
     dataset, method, backbone = pretraining.dataset, pretraining.method, pretraining.backbone
-    known = dataset.spec.provided(dataset.params)
-    of_data = evaluator.spec.needs & (KNOWN_OF_DATA | known)
-    if missing := of_data - known:
+    of_dataset = dataset.spec.provided(dataset.params)
+    needed_of_data = evaluator.spec.needs & (OF_DATA | of_dataset)
+    if missing := needed_of_data - of_dataset:
         return f"{evaluator.name} needs {', '.join(sorted(missing))}; data set {dataset.name} has none"
-    provided = method.spec.provided(method.params)
+    of_model = method.spec.provided(method.params)
     if backbone is not None:
-        provided |= {"encoder"} | backbone.spec.provided(backbone.params)
-    if missing := evaluator.spec.needs - of_data - provided:
-        who = f"{method.name} on {backbone.name}" if backbone else method.name
-        return f"{evaluator.name} needs {', '.join(sorted(missing))}; {who} has none"
+        of_model |= {"encoder"} | backbone.spec.provided(backbone.params)
+    if missing := evaluator.spec.needs - needed_of_data - of_model:
+        model = f"{method.name} on {backbone.name}" if backbone else method.name
+        return f"{evaluator.name} needs {', '.join(sorted(missing))}; {model} has none"
     return None

@@ -1,223 +1,131 @@
-"""From a suite to its cells: look every plugin up, cross the axes, merge what is equal, skip what makes no sense."""
+"""From a suite to its cells: cross the axes, merge what is equal, skip what does not work together."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import product
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from sslbench.contracts.augmentation import AugmentationSpec
+from sslbench.contracts.dataset import DatasetSpec
+from sslbench.contracts.evaluator import EvaluatorSpec
 from sslbench.contracts.executor import TrainingSettings
+from sslbench.contracts.masking import MaskingSpec
 from sslbench.errors import UserError
 from sslbench.hooks.registry import Registry
+from sslbench.plan.axes import Axes, auto_augmentations, empty_axes, long_warmups, read_axes, read_curve, recommended
 from sslbench.plan.cell import Cell, Choice, Pretraining
-from sslbench.plan.choose import look_up
 from sslbench.plan.compatibility import incompatible, incompatible_evaluator
 from sslbench.plan.identity import harness_identity
-from sslbench.plan.reference import Reference, parse_reference, read_reference
-from sslbench.plan.suite import AXES, RawSuite, check_layout
+from sslbench.plan.suite import Overrides, RawSuite, check_layout, overridden
 
-
-@dataclass(frozen=True)
-class Overrides:
-    """What the command line puts in the place of the suite's words."""
-
-    axes: Mapping[str, Sequence[str]] = field(default_factory=dict)
-    """axis -> references; replaces that axis"""
-    seeds: Sequence[int] | None = None
-    training: Mapping[str, Any] = field(default_factory=dict)
+if TYPE_CHECKING:
+    from sslbench.contracts.backbone import BackboneSpec
+    from sslbench.contracts.method import MethodSpec
 
 
 @dataclass(frozen=True)
 class Suite:
-    """A suite with every plugin found and every parameter checked."""
+    """A suite with every plugin looked up and every parameter checked."""
 
     name: str
-    axes: Mapping[str, tuple[Choice[Any] | None, ...]]
+    """of the file or of the built-in suite, with its size"""
+    axes: Axes
     """axis -> choices; None stands for ``auto``"""
     seeds: tuple[int, ...]
+    """each once"""
     training: TrainingSettings
-    registry: Registry
-    defaults: Mapping[str, Choice[Any]]
+    """the same for all cells"""
+    defaults: Mapping[str, Choice[AugmentationSpec]] = field(default_factory=dict)
     """augmentations that ``auto`` may mean, by name"""
-    curve: tuple[Choice[Any], ...] = ()
+    curve: tuple[Choice[EvaluatorSpec], ...] = ()
     """evaluators that run during training"""
+
+    @property
+    def methods(self) -> tuple[Choice[MethodSpec], ...]:
+        """The axis ``method``."""
+        return tuple(filter(None, self.axes["method"]))
+
+    @property
+    def datasets(self) -> tuple[Choice[DatasetSpec], ...]:
+        """The axis ``dataset``."""
+        return tuple(filter(None, self.axes["dataset"]))
+
+    @property
+    def evaluators(self) -> tuple[Choice[EvaluatorSpec], ...]:
+        """The axis ``evaluator``."""
+        return tuple(filter(None, self.axes["evaluator"]))
 
 
 def resolve_suite(raw: RawSuite, overrides: Overrides, registry: Registry) -> Suite:
     """Check everything at once. Raises UserError with one line for each mistake, and nothing has run."""
-    data = dict(raw.data)
-    if overrides.training:
-        data["training"] = {**dict(data.get("training") or {}), **overrides.training}
-    if overrides.seeds is not None:
-        data["seeds"] = list(overrides.seeds)
-    layout, mistakes = check_layout(RawSuite(raw.name, raw.source, data))
-    written = data.get("axes")
-    axes = dict(written) if isinstance(written, Mapping) else {}
-    mistakes += [
-        f"{raw.source}: unknown axis 'axes.{name}' (allowed: {', '.join(AXES)})" for name in axes if name not in AXES
-    ]
+    raw = overridden(raw, overrides)
+    layout, mistakes = check_layout(raw)
     training = layout.training if layout else TrainingSettings()
-    chosen: dict[str, tuple[Choice[Any] | None, ...]] = {}
-    for axis in AXES:
-        references, wrong = read_axis(raw, axes, axis, overrides)
-        mistakes += wrong
-        found, wrong = look_up(axis, references, registry, training.preset)
-        mistakes += wrong
-        mistakes += long_warmups(found, training.epochs) if layout and axis == "method" else []
-        chosen[axis] = found
-    defaults, wrong = auto_augmentations(chosen, registry, training.preset)
-    mistakes += wrong
-    curve, wrong = read_curve(raw, training, registry)
-    mistakes += wrong
-    if layout is not None and not mistakes:
-        mistakes += empty_axes(raw, chosen)
+    axes, unknown = read_axes(raw, overrides, registry, training.preset)
+    warmups = long_warmups(axes["method"], training.epochs) if layout else []
+    defaults, unknown_defaults = auto_augmentations(axes, registry, training.preset)
+    curve, unknown_curve = read_curve(raw, training, registry)
+    mistakes += [*unknown, *warmups, *unknown_defaults, *unknown_curve]
+    if not mistakes:
+        mistakes = empty_axes(raw, axes)
     if mistakes or layout is None:
         raise UserError(*dict.fromkeys(mistakes))
     seeds = tuple(dict.fromkeys(layout.seeds))
-    return Suite(layout.name or raw.name, chosen, seeds, training, registry, defaults, curve)
-
-
-def read_curve(
-    raw: RawSuite, training: TrainingSettings, registry: Registry
-) -> tuple[tuple[Choice[Any], ...], list[str]]:
-    """The evaluators that run during training, none without ``curve_every``; and one line per mistake."""
-    where = f"{raw.source}: training.curve"
-    if not training.curve_every:
-        unused = "curve" in training.model_fields_set
-        return (), [f"{where} is given, but curve_every = 0 asks for no curve; set curve_every"] if unused else []
-    references: list[Reference] = []
-    mistakes: list[str] = []
-    for place, item in enumerate(training.curve):
-        try:
-            references.append(read_reference(item, f"{where}[{place}]"))
-        except UserError as error:
-            mistakes += error.messages
-    names = [reference.name for reference in references]
-    mistakes += [f"{where} names evaluator {name!r} twice" for name in dict.fromkeys(names) if names.count(name) > 1]
-    found, wrong = look_up("evaluator", references, registry, training.preset)
-    return tuple(filter(None, found)), mistakes + wrong
-
-
-def long_warmups(methods: Sequence[Choice[Any] | None], epochs: int) -> list[str]:
-    """One line per warm-up that would not end within the training, be it asked for, a preset's or the paper's."""
-    return [
-        f"{method.spec.label}: {key} = {value:g} is longer than the training (epochs = {epochs}); allowed: 0 to"
-        f" {epochs}, as in -m {method.name}:{key}=0"
-        for method in methods
-        if method is not None
-        for key, value in method.params
-        if key.endswith("warmup_epochs") and isinstance(value, (int, float)) and value > epochs > 0
-    ]
-
-
-def read_axis(
-    raw: RawSuite, axes: Mapping[str, Any], axis: str, overrides: Overrides
-) -> tuple[list[Reference], list[str]]:
-    """The references of one axis, from the command line if it names any, else from the suite."""
-    given = overrides.axes.get(axis)
-    if given:
-        items: list[tuple[object, str]] = [(text, f"--{axis}") for text in given]
-    else:
-        written = axes.get(axis, [])
-        if not isinstance(written, list):
-            return [], []  # the layout check has said so
-        items = [(item, f"{raw.source}: axes.{axis}[{place}]") for place, item in enumerate(written)]
-    references: list[Reference] = []
-    mistakes: list[str] = []
-    for item, where in items:
-        try:
-            references.append(
-                parse_reference(item, where) if given and isinstance(item, str) else read_reference(item, where)
-            )
-        except UserError as error:
-            mistakes += error.messages
-    return references, mistakes
-
-
-def auto_augmentations(
-    chosen: Mapping[str, tuple[Choice[Any] | None, ...]], registry: Registry, preset: str
-) -> tuple[dict[str, Choice[Any]], list[str]]:
-    """The augmentations that ``auto`` stands for with these data sets and methods."""
-    if None not in chosen["augmentation"]:
-        return {}, []
-    names = [
-        recommended(dataset.spec, method.spec)
-        for dataset, method in product(chosen["dataset"], chosen["method"])
-        if dataset is not None and method is not None
-    ]
-    found, mistakes = look_up(
-        "augmentation", [Reference(n, {}, "auto") for n in dict.fromkeys(names)], registry, preset
-    )
-    return {choice.name: choice for choice in found if choice is not None}, mistakes
-
-
-def recommended(dataset: Any, method: Any) -> str:
-    """What ``auto`` means for one data set and method."""
-    return str(dataset.recommends.get("augmentation") or method.augmentation)
-
-
-def empty_axes(raw: RawSuite, chosen: Mapping[str, tuple[Choice[Any] | None, ...]]) -> list[str]:
-    """One line per axis that needs an entry and has none."""
-    needed = ["method", "dataset", "evaluator"]
-    used = {axis for choice in chosen["method"] if choice for axis in choice.spec.uses}
-    needed += [axis for axis in ("backbone", "augmentation", "masking") if axis in used]
-    return [
-        f"{raw.source}: axis {axis!r} is empty; name at least one (see: sslbench list {axis})"
-        for axis in needed
-        if not chosen[axis]
-    ]
+    return Suite(layout.name or raw.name, axes, seeds, training, defaults, curve)
 
 
 def expand(suite: Suite) -> list[Cell]:
     """All cells of a suite, cells of one pretraining next to each other, skipped ones with their reason."""
-    harness = harness_identity()
-    weights = {id(method): fingerprint_of(method) for method in filter(None, suite.axes["method"])}
+    unique: dict[str, Pretraining] = {}
+    for pretraining in pretrainings(suite):
+        unique.setdefault(pretraining.key, pretraining)
     cells: list[Cell] = []
-    seen: set[str] = set()
-    for dataset in filter(None, suite.axes["dataset"]):
-        fingerprint = dataset.spec.fingerprint(dataset.params)
-        for seed in suite.seeds:
-            for combination in combinations(suite, dataset):
-                method, backbone, augmentation, masking = combination
-                shared = Pretraining(
-                    method,
-                    dataset,
-                    backbone,
-                    augmentation,
-                    masking,
-                    seed,
-                    suite.training,
-                    fingerprint,
-                    harness,
-                    weights[id(method)],
-                    suite.curve,
-                )
-                if shared.key in seen:
-                    continue
-                seen.add(shared.key)
-                reason = incompatible(method, backbone, dataset)
-                for evaluator in filter(None, suite.axes["evaluator"]):
-                    cells.append(Cell(shared, evaluator, reason or incompatible_evaluator(evaluator, shared)))
+    for pretraining in unique.values():
+        reason = incompatible(pretraining.method, pretraining.backbone, pretraining.dataset)
+        for evaluator in suite.evaluators:
+            cells.append(Cell(pretraining, evaluator, reason or incompatible_evaluator(evaluator, pretraining)))
     return cells
 
 
-def fingerprint_of(method: Choice[Any]) -> str:
+def pretrainings(suite: Suite) -> Iterator[Pretraining]:
+    """Every combination of data set, seed, method and what the method uses, in the suite's order."""
+    harness = harness_identity()
+    weights = [fingerprint_of(method) for method in suite.methods]
+    for dataset in suite.datasets:
+        fingerprint = dataset.spec.fingerprint(dataset.params)
+        for seed, (method, method_weights) in product(suite.seeds, zip(suite.methods, weights, strict=True)):
+            for backbone, augmentation, masking in combinations(suite, method, dataset):
+                yield Pretraining(
+                    method=method,
+                    dataset=dataset,
+                    backbone=backbone,
+                    augmentation=augmentation,
+                    masking=masking,
+                    seed=seed,
+                    training=suite.training,
+                    fingerprint=fingerprint,
+                    harness=harness,
+                    weights=method_weights,
+                    curve=suite.curve,
+                )
+
+
+def fingerprint_of(method: Choice[MethodSpec]) -> str:
     """Of the files that a method reads; empty for most."""
     return method.spec.fingerprint(method.params) if method.spec.fingerprint else ""
 
 
-def combinations(
-    suite: Suite, dataset: Choice[Any]
-) -> Iterator[tuple[Choice[Any], Choice[Any] | None, Choice[Any] | None, Choice[Any] | None]]:
-    """(method, backbone, augmentation, masking); an axis that a method does not use is None, once."""
-    for method in filter(None, suite.axes["method"]):
-        uses = method.spec.uses
-        auto = suite.defaults.get(recommended(dataset.spec, method.spec))
-        augmentations = [choice or auto for choice in suite.axes["augmentation"]]
-        for backbone, augmentation, masking in product(
-            suite.axes["backbone"] if "backbone" in uses else [None],
-            augmentations if "augmentation" in uses else [None],
-            suite.axes["masking"] if "masking" in uses else [None],
-        ):
-            yield method, backbone, augmentation, masking
+Combination = tuple["Choice[BackboneSpec] | None", "Choice[AugmentationSpec] | None", "Choice[MaskingSpec] | None"]
+
+
+def combinations(suite: Suite, method: Choice[MethodSpec], dataset: Choice[DatasetSpec]) -> Iterator[Combination]:
+    """(backbone, augmentation, masking); an axis that the method does not use is None, once."""
+
+    def axis(name: str) -> Sequence[Choice[Any] | None]:
+        return suite.axes[name] if name in method.spec.uses else [None]
+
+    auto = suite.defaults.get(recommended(dataset.spec, method.spec)) if "augmentation" in method.spec.uses else None
+    augmentations = [choice or auto for choice in axis("augmentation")]
+    return product(axis("backbone"), augmentations, axis("masking"))

@@ -1,82 +1,128 @@
-"""What code made a result: distribution and version, and for an editable install a digest of the source."""
+"""Which code made a result: distribution, version, and a digest of the sources that are there.
+
+The digest is part of every identity, of an editable install and of a plain one alike, so that a reinstall under the
+same version is noticed.
+"""
 
 from __future__ import annotations
 
 import ast
 import hashlib
-import json
-from functools import lru_cache
-from importlib.metadata import PackageNotFoundError, distribution
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache, lru_cache
+from importlib.metadata import version
 from pathlib import Path
 
 from sslbench.hooks.catalogue import Entry, module_path
 
-HARNESS = ("sslbench.train", "sslbench.evaluate", "sslbench.execute.worker")
-"""What of the harness itself can change a result."""
+HARNESS = ("sslbench.contracts", "sslbench.train", "sslbench.evaluate", "sslbench.execute.worker")
+"""Where the code of the harness starts that computes results: training, features, evaluation."""
+COMPUTES_NOTHING = (
+    "sslbench.errors",
+    "sslbench.hooks",
+    "sslbench.plan",
+    "sslbench.store",
+    "sslbench.contracts.simulator",
+    "sslbench.execute.events",
+    "sslbench.measure.machine",
+    "sslbench.measure.memory",
+    "sslbench.measure.step_clock",
+)
+"""What that code imports to find, describe, time or store: no metric depends on it, and an edit makes nothing stale."""
 
 
 def plugin_identity(entry: Entry) -> str:
-    """``distribution version``, and ``+digest`` for an editable install."""
-    label = f"{entry.distribution} {entry.version}"
-    if not is_editable(entry.distribution):
-        return label
-    return f"{label}+{digest_of((entry.point.module,))}"
+    """``distribution version+digest`` of a plugin's module and what it imports; without digest where no source is."""
+    return labelled(entry.distribution, entry.version, digest_of((entry.point.module,)))
 
 
 def harness_identity() -> str:
-    """The same for the training loop, feature extraction and worker."""
-    label = f"sslbench {distribution('sslbench').version}"
-    return f"{label}+{digest_of(HARNESS)}" if is_editable("sslbench") else label
+    """The same for the training loop, feature extraction and evaluation."""
+    return labelled("sslbench", version("sslbench"), digest_of(HARNESS))
 
 
-@lru_cache
-def is_editable(name: str) -> bool:
-    """Whether a distribution is installed as a link to its source, which may change under the same version."""
-    try:
-        text = distribution(name).read_text("direct_url.json")
-    except PackageNotFoundError:
-        return False
-    return bool(text and json.loads(text).get("dir_info", {}).get("editable"))
+def labelled(distribution: str, number: str, digest: str) -> str:
+    """``distribution version+digest``."""
+    return f"{distribution} {number}" + (f"+{digest}" if digest else "")
 
 
 @lru_cache
 def digest_of(modules: tuple[str, ...]) -> str:
-    """Digest of the sources of ``modules`` and of what they import from their own top-level packages.
+    """48 bits, in hex, of the sources of ``modules`` and of what they import; empty where there is no source."""
+    sources = sources_of(modules)
+    digest = hashlib.blake2b(digest_size=6)
+    for module, source in sorted(sources.items()):
+        digest.update(module.encode() + b"\0" + source.content)
+    return digest.hexdigest() if sources else ""
 
-    The public door ``sslbench`` itself is a contract, not code that computes, and is left out.
+
+@dataclass(frozen=True)
+class Source:
+    """One module's source."""
+
+    path: Path
+    """its file"""
+    content: bytes
+    """of the file"""
+    imports: tuple[str, ...]
+    """absolute names of everything it imports; names that are no modules lead nowhere"""
+
+
+def sources_of(modules: tuple[str, ...]) -> dict[str, Source]:
+    """The sources of ``modules``, of the modules in them where they are packages, and of what Python imports with them
+    from their own top-level packages, directly or not.
+
+    The public door ``sslbench`` itself and what computes nothing are left out.
     """
-    seen: dict[str, Path] = {}
+    sources: dict[str, Source] = {}
     waiting = list(modules)
     while waiting:
         module = waiting.pop()
-        path = module_path(module)
-        if path is None or module in seen or module == "sslbench":
+        if module in sources or not computes(module):
             continue
-        seen[module] = path
-        if path.name == "__init__.py" and module in modules:
-            waiting += [f"{module}.{child.stem}" for child in path.parent.glob("*.py") if child.stem != "__init__"]
-        waiting += [name for name in imports_of(module, path) if name.split(".")[0] == module.split(".")[0]]
-    digest = hashlib.blake2b(digest_size=6)
-    for module, path in sorted(seen.items()):
-        digest.update(module.encode() + b"\0" + path.read_bytes())
-    return digest.hexdigest()
+        source = source_of(module)
+        if source is None:
+            continue
+        sources[module] = source
+        if module in modules and source.path.name == "__init__.py":
+            waiting += [f"{module}.{child.stem}" for child in source.path.parent.glob("[!_]*.py")]
+        top, dot, _ = module.partition(".")
+        waiting += [name for name in source.imports if name.partition(".")[0] == top]
+        waiting += [module.rpartition(".")[0]] if dot else []
+    return sources
 
 
-def imports_of(module: str, path: Path) -> list[str]:
-    """Absolute names of everything a module's source imports; names that are no modules lead nowhere."""
-    package = module if path.name == "__init__.py" else module.rpartition(".")[0]
-    names = []
+def computes(module: str) -> bool:
+    """Whether results may depend on the code of a module."""
+    return module != "sslbench" and not any(f"{module}.".startswith(f"{name}.") for name in COMPUTES_NOTHING)
+
+
+@cache
+def source_of(module: str) -> Source | None:
+    """A module's source as it was first read by this process, or None."""
+    path = module_path(module)
+    if path is None:
+        return None
+    content = path.read_bytes()
+    return Source(path, content, tuple(imports_of(module, path.name == "__init__.py", content)))
+
+
+def imports_of(module: str, is_package: bool, content: bytes) -> Iterator[str]:
+    """Absolute names of everything that a module's source imports; none where it does not parse."""
+    package = module if is_package else module.rpartition(".")[0]
     try:
-        tree = ast.parse(path.read_bytes())
+        tree = ast.parse(content)
     except SyntaxError:
-        return []
+        return
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
-            names += [alias.name for alias in node.names]
+            yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             base = node.module or ""
             if node.level:
-                parent = package.split(".")[: len(package.split(".")) - node.level + 1]
+                parents = package.split(".")
+                parent = parents[: len(parents) - node.level + 1]
                 base = ".".join([*parent, *([base] if base else [])])
-            names += [base, *(f"{base}.{alias.name}" for alias in node.names)]
-    return names
+            yield base
+            yield from (f"{base}.{alias.name}" for alias in node.names)

@@ -12,7 +12,7 @@ State = Literal["done", "to run", "stale", "skipped"]
 
 
 class Memory(Protocol):
-    """What the plan asks of the store."""
+    """What the plan needs of the store."""
 
     def find(self, description: str) -> Sequence[tuple[str, Mapping[str, Any], str]]:
         """(cell key, inputs, status) of each record with this description."""
@@ -24,8 +24,11 @@ class Planned:
     """One cell and what will happen to it."""
 
     cell: Cell
+    """of the suite"""
     state: State
+    """``stale`` cells will be run again"""
     reason: str = ""
+    """why it is stale or skipped, or why it is run although there is a record"""
     record: str | None = None
     """key of the record that stands for it: its own, or a stale one that is knowingly reused"""
 
@@ -35,7 +38,9 @@ class Group:
     """One pretraining and the cells of it that are to run."""
 
     pretraining: Pretraining
+    """shared by the cells"""
     cells: tuple[Cell, ...]
+    """at least one"""
 
 
 @dataclass(frozen=True)
@@ -43,42 +48,46 @@ class Plan:
     """All cells of a suite, in order."""
 
     suite: str
+    """its name"""
     planned: tuple[Planned, ...]
+    """one for each cell"""
 
     @property
     def groups(self) -> list[Group]:
         """What is to run, by shared pretraining."""
-        found: dict[str, list[Cell]] = {}
+        cells: dict[str, list[Cell]] = {}
         for item in self.planned:
             if item.state in ("to run", "stale"):
-                found.setdefault(item.cell.pretraining.key, []).append(item.cell)
-        return [Group(cells[0].pretraining, tuple(cells)) for cells in found.values()]
+                cells.setdefault(item.cell.pretraining.key, []).append(item.cell)
+        return [Group(shared[0].pretraining, tuple(shared)) for shared in cells.values()]
 
 
 def make_plan(
     suite: str, cells: Sequence[Cell], memory: Memory | None, *, fresh: bool = False, keep_stale: bool = False
 ) -> Plan:
-    """Hold the cells against the records.
+    """Compare the cells with the records; ``memory`` is None where there are none.
 
-    Only a ``done`` or ``collapsed`` record counts: what went wrong is tried again.
+    Only a ``done`` or ``collapsed`` record counts: what went wrong is tried again. ``fresh`` runs everything again,
+    ``keep_stale`` reuses records of older code or data.
     """
-    return Plan(suite, tuple(judge(cell, memory, fresh, keep_stale) for cell in cells))
+    return Plan(suite, tuple(state_of(cell, memory, fresh, keep_stale) for cell in cells))
 
 
-def judge(cell: Cell, memory: Memory | None, fresh: bool, keep_stale: bool) -> Planned:
+def state_of(cell: Cell, memory: Memory | None, fresh: bool, keep_stale: bool) -> Planned:
+    """What will happen to one cell; arguments as of ``make_plan``."""
     if cell.skip:
         return Planned(cell, "skipped", cell.skip)
-    known = [] if memory is None else memory.find(cell.description)
-    good = {key: inputs for key, inputs, status in known if status in ("done", "collapsed")}
+    records = [] if memory is None else memory.find(cell.description)
+    finished = {key: inputs for key, inputs, status in records if status in ("done", "collapsed")}
     if fresh:
-        return Planned(cell, "to run", "asked for afresh" if good else "")
-    if cell.key in good and has_curve(good[cell.key], cell.inputs):
+        return Planned(cell, "to run", "--fresh" if finished else "")
+    if cell.key in finished and has_curve(finished[cell.key], cell.inputs):
         return Planned(cell, "done", record=cell.key)
-    if good:
-        key, inputs = list(good.items())[-1]
-        why = changed(inputs, cell.inputs)
+    if finished:
+        key, inputs = list(finished.items())[-1]
+        reason = changed(inputs, cell.inputs)
         if keep_stale:
-            return Planned(cell, "done", f"stale, kept: {why}", record=key)
-        return Planned(cell, "stale", why)
-    failed = next((status for key, _, status in known if key == cell.key), None)
+            return Planned(cell, "done", f"stale, kept: {reason}", record=key)
+        return Planned(cell, "stale", reason)
+    failed = next((status for key, _, status in records if key == cell.key), None)
     return Planned(cell, "to run", f"{failed} before" if failed else "")

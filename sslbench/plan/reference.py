@@ -15,11 +15,14 @@ class Reference:
     """A plugin by name, the parameters that were given, and where that was written."""
 
     name: str
+    """of the plugin, within its kind"""
     given: Mapping[str, Any] = field(default_factory=dict)
+    """parameters, not checked"""
     where: str = ""
+    """such as ``--method`` or ``mine.toml: axes.method[0]``, for messages; or empty"""
 
     def __str__(self) -> str:
-        """As the command line takes it."""
+        """``NAME:key=value,...``, as the command line takes it."""
         pairs = (f"{key}={value if isinstance(value, str) else json.dumps(value)}" for key, value in self.given.items())
         return ":".join([self.name, *([",".join(pairs)] if self.given else [])])
 
@@ -67,7 +70,10 @@ def parse_value(text: str) -> Any:
 
 
 def read_reference(item: object, where: str) -> Reference:
-    """One entry of a suite's axis: a text as above, or a table with ``name`` and the parameters beside it."""
+    """One entry of a suite's axis: a text as above, or a table with ``name`` and the parameters beside it.
+
+    Raises UserError for anything else.
+    """
     if isinstance(item, Reference):
         return Reference(item.name, item.given, item.where or where)
     if isinstance(item, str):

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from sslbench.contracts.dataset import DatasetSpec
+from sslbench.contracts.defaults import PRETRAINED
 from sslbench.contracts.executor import TrainingSettings
 from sslbench.errors import UserError
 from sslbench.hooks.registry import Registry
@@ -15,8 +17,9 @@ from sslbench.plan.expand import fingerprint_of
 from sslbench.plan.identity import harness_identity
 from sslbench.plan.reference import Reference, parse_reference
 
-PRETRAINED = "pretrained"
-"""the method that a folder or file given as a model stands for"""
+if TYPE_CHECKING:
+    from sslbench.contracts.backbone import BackboneSpec
+    from sslbench.contracts.method import MethodSpec
 
 
 def model_reference(text: str, where: str = "--model") -> Reference:
@@ -27,7 +30,7 @@ def model_reference(text: str, where: str = "--model") -> Reference:
 
 
 def chosen(kind: str, reference: Reference, registry: Registry) -> Choice[Any]:
-    """The plugin and its parameters. Raises UserError with one line for each mistake."""
+    """The plugin with its parameters. Raises UserError with one line for each mistake."""
     try:
         choice, mistakes = choose(kind, reference, registry, "default")
     except UserError as error:
@@ -38,14 +41,14 @@ def chosen(kind: str, reference: Reference, registry: Registry) -> Choice[Any]:
 
 
 def single(
-    method: Choice[Any],
-    dataset: Choice[Any],
-    backbone: Choice[Any] | None,
+    method: Choice[MethodSpec],
+    dataset: Choice[DatasetSpec],
+    backbone: Choice[BackboneSpec] | None,
     training: TrainingSettings,
     seed: int,
 ) -> Pretraining:
-    """What is shared by all evaluations of this combination; ``training`` has device and
-    precision resolved. ``backbone`` is left out where the method uses none.
+    """What all evaluations of this combination share; ``training`` has device and precision resolved. ``backbone`` is
+    ignored where the method uses none.
 
     Raises UserError where the plugins do not work together.
     """
@@ -54,14 +57,14 @@ def single(
     if reason:
         raise UserError(reason)
     return Pretraining(
-        method,
-        dataset,
-        used,
-        None,
-        None,
-        seed,
-        training,
-        dataset.spec.fingerprint(dataset.params),
-        harness_identity(),
-        fingerprint_of(method),
+        method=method,
+        dataset=dataset,
+        backbone=used,
+        augmentation=None,
+        masking=None,
+        seed=seed,
+        training=training,
+        fingerprint=dataset.spec.fingerprint(dataset.params),
+        harness=harness_identity(),
+        weights=fingerprint_of(method),
     )

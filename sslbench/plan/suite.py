@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,13 +15,11 @@ from sslbench.errors import UserError, did_you_mean
 from sslbench.hooks.params import validation_lines
 from sslbench.plan.builtin import COMMANDS, builtin_suites
 
-__all__ = ["builtin_suites", "read_suite"]
-
 AXES = ("method", "augmentation", "masking", "dataset", "backbone", "evaluator")
 
 
 class Size(BaseModel):
-    """What a size puts in the place of the suite's own words: whole axes, the seeds, single training settings."""
+    """What a size puts in the place of the suite's own values: whole axes, the seeds, single training settings."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -49,9 +47,33 @@ class RawSuite:
     """A suite as it was written, before anything is checked."""
 
     name: str
+    """of the file without its ending, or of the built-in suite"""
     source: str
     """where it was written, for messages"""
     data: Mapping[str, Any] = field(default_factory=dict)
+    """as TOML has it"""
+
+
+@dataclass(frozen=True)
+class Overrides:
+    """What the command line puts in the place of the suite's own values."""
+
+    axes: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    """axis -> references; replaces that axis"""
+    seeds: Sequence[int] | None = None
+    """0 or larger; None: the suite's"""
+    training: Mapping[str, Any] = field(default_factory=dict)
+    """single settings of ``TrainingSettings``"""
+
+
+def overridden(raw: RawSuite, overrides: Overrides) -> RawSuite:
+    """The suite with the seeds and training settings of the command line."""
+    data = dict(raw.data)
+    if overrides.training:
+        data["training"] = {**dict(data.get("training") or {}), **overrides.training}
+    if overrides.seeds is not None:
+        data["seeds"] = list(overrides.seeds)
+    return RawSuite(raw.name, raw.source, data)
 
 
 def read_suite(name: str, size: str | None = None, package: str = "sslbench.plan") -> RawSuite:
@@ -70,40 +92,38 @@ def read_suite(name: str, size: str | None = None, package: str = "sslbench.plan
 
 
 def text_of(name: str, *packages: str) -> tuple[str, str]:
-    """A suite's TOML, built in in one of ``packages`` or a file, and where it was written."""
+    """A suite's TOML, of a built-in suite of ``packages`` or of a file, and where it was written."""
     builtin = {title: file for package in packages for title, file in builtin_suites(package).items()}
     path = Path(name)
     if name in builtin:
-        text, source = builtin[name].read_text(encoding="utf-8"), name
-    elif path.suffix == ".toml" or path.exists():
+        return builtin[name].read_text(encoding="utf-8"), name
+    if path.suffix == ".toml" or path.exists():
         try:
-            text, source = path.read_text(encoding="utf-8"), str(path)
+            return path.read_text(encoding="utf-8"), str(path)
         except (OSError, UnicodeDecodeError) as error:
             raise UserError(f"suite {name!r} cannot be read: {error}") from None
-    else:
-        hint = belongs_to(name) or did_you_mean(name, list(builtin))
-        raise UserError(
-            f"unknown suite {name!r}{hint} (built in: {', '.join(sorted(builtin))}; or the path of a .toml file)"
-        )
-    return text, source
+    hint = command_hint(name) or did_you_mean(name, list(builtin))
+    raise UserError(
+        f"unknown suite {name!r}{hint} (built in: {', '.join(sorted(builtin))}; or the path of a .toml file)"
+    )
 
 
-def belongs_to(name: str) -> str:
-    """A hint, where it is a built-in suite of another command."""
+def command_hint(name: str) -> str:
+    """A hint where ``name`` is a built-in suite of another command, else nothing."""
     command = next((command for package, command in COMMANDS.items() if name in builtin_suites(package)), None)
     return f", which is one of `sslbench {command}`" if command else ""
 
 
 def sized(raw: RawSuite, size: str) -> RawSuite:
-    """The suite with the words of its table ``[sizes.SIZE]`` in the place of its own. Raises UserError without one."""
+    """The suite with the values of its table ``[sizes.SIZE]`` in the place of its own. Raises UserError without one."""
     sizes = raw.data.get("sizes")
     known = dict(sizes) if isinstance(sizes, Mapping) else {}
     if size not in known:
-        allowed = f"sizes: {', '.join(known)}" if known else "it has none: a table [sizes.NAME] says what is different"
+        allowed = f"sizes: {', '.join(known)}" if known else "it has none: a table [sizes.NAME] holds what is different"
         raise UserError(f"{raw.source}: unknown size {size!r}{did_you_mean(size, list(known))} ({allowed})")
-    given = known[size] if isinstance(known[size], Mapping) else {}
+    changes = known[size] if isinstance(known[size], Mapping) else {}
     data = {**raw.data, "name": f"{raw.data.get('name') or raw.name}-{size}"}
-    for key, value in given.items():
+    for key, value in changes.items():
         own = data.get(key)
         both = isinstance(value, Mapping) and isinstance(own, Mapping)
         data[key] = {**(own or {}), **value} if both else value
@@ -113,11 +133,11 @@ def sized(raw: RawSuite, size: str) -> RawSuite:
 def check_layout(raw: RawSuite) -> tuple[SuiteFile | None, list[str]]:
     """The suite, or None, and one line per mistake, those of its sizes included. Plugins are not looked up here."""
     layout, mistakes = validated(raw)
-    for size, given in (layout.sizes if layout else {}).items():
+    for size, changes in (layout.sizes if layout else {}).items():
         wrong = validated(sized(raw, size))[1]
         wrong += [
             f"{raw.source}: unknown axis 'sizes.{size}.axes.{name}' (allowed: {', '.join(AXES)})"
-            for name in given.axes
+            for name in changes.axes
             if name not in AXES
         ]
         mistakes += [f"{line} (in size {size!r})" if "sizes." not in line else line for line in wrong]
@@ -125,6 +145,7 @@ def check_layout(raw: RawSuite) -> tuple[SuiteFile | None, list[str]]:
 
 
 def validated(raw: RawSuite) -> tuple[SuiteFile | None, list[str]]:
+    """The suite, or None, and one line per mistake; its sizes are not checked."""
     try:
         return SuiteFile.model_validate(dict(raw.data)), []
     except ValidationError as error:

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sslbench.report.aggregate import Problem, Quality
+from sslbench.report.metric_columns import MetricColumn
 from sslbench.report.numbers import listed
+from sslbench.report.problems import Problem
 from sslbench.report.sections.curves import best_of_curve
+from sslbench.report.text import plural
 from sslbench.report.view import View
 
 NOT_TOLD_APART = (
@@ -23,6 +25,7 @@ SPEEDS = (
     "train s: duration of one pretraining, seconds",
     "embed img/s: images per second of feature extraction",
 )
+"""what the columns of speed and cost mean"""
 
 
 @dataclass(frozen=True)
@@ -33,36 +36,39 @@ class Block:
     lines: Sequence[str]
 
 
-def below(view: View, best: str, tie: str) -> list[Block]:
+def blocks_below(view: View, best: str, tie: str) -> list[Block]:
     """All blocks that have something to say. ``best`` and ``tie`` say what values are marked with."""
-    found = view.found
+    aggregate = view.aggregate
+    curve = "best epoch of curve, chosen on the images that it is evaluated on (the table has the last epoch)"
+    unmeasured = [
+        f"{metric}, {plural(count, 'cell')}: {reason}" for (metric, reason), count in aggregate.unmeasured.items()
+    ]
     blocks = [
         Block("", legend(view, best, tie) if view.order else []),
-        Block("best epoch of curve, chosen on the judged images (the table has the last epoch)", best_of_curve(view)),
-        Block("not done", [told(view, problem) for problem in found.problems]),
-        Block(
-            "not measured",
-            [f"{metric}, {cells(count)}: {why}" for (metric, why), count in found.unmeasured.items()],
-        ),
-        Block("skipped", [f"{cells(count)}: {reason}" for reason, count in found.skipped.items()]),
+        Block(curve, best_of_curve(view)),
+        Block("not done", [problem_in_words(view, problem) for problem in aggregate.problems]),
+        Block("not measured", unmeasured),
+        Block("skipped", [f"{plural(count, 'cell')}: {reason}" for reason, count in aggregate.skipped.items()]),
         Block("left out", left_out(view)),
     ]
     return [block for block in blocks if block.lines]
 
 
 def legend(view: View, best: str, tie: str) -> list[str]:
+    """What the marks, the metrics and the other columns of the main table mean."""
+    ranking = view.ranking
     lines = []
     for better, words in ((True, "higher is better"), (False, "lower is better"), (None, "neither is better")):
-        names = [with_unit(q) for q in view.found.qualities if q.higher_is_better is better]
+        names = [with_unit(column) for column in view.aggregate.metrics if column.higher_is_better is better]
         if names:
             lines.append(f"{', '.join(names)}: {words}")
     lines += spreads(view)
-    if any(view.best.values()):
+    if any(ranking.best.values()):
         lines.append(f"{best}: best of its column on a data set")
-    if any(view.ties.values()):
-        few = "; two seeds tell hardly anything apart: run more" if view.seeds == 2 else ""
+    if any(ranking.ties.values()):
+        few = "; two seeds tell hardly anything apart: run more" if ranking.seeds == 2 else ""
         lines.append(f"{tie}: not told apart from the best ({NOT_TOLD_APART}{few})")
-    if view.seedless:
+    if ranking.seedless:
         lines.append(
             f"two values that are the same on every seed are not tested: no {tie}; --pairs does it over images"
         )
@@ -71,9 +77,9 @@ def legend(view: View, best: str, tie: str) -> list[str]:
 
 def spreads(view: View) -> list[str]:
     """What stands behind a ±."""
-    found = [view.spread(quality, row) for quality in view.found.qualities for row in view.order]
-    seeds = {spread[2] for spread in found if spread and spread[1] == "seeds"}
-    draws = {spread[2] for spread in found if spread and spread[1] == "draws"}
+    all_spreads = [view.ranking.spread(column, row) for column in view.aggregate.metrics for row in view.order]
+    seeds = {spread.n for spread in all_spreads if spread and spread.over == "seeds"}
+    draws = {spread.n for spread in all_spreads if spread and spread.over == "draws"}
     lines = []
     if seeds:
         lines.append(f"±: standard deviation over {listed(seeds)} seeds")
@@ -82,24 +88,22 @@ def spreads(view: View) -> list[str]:
     return lines
 
 
-def told(view: View, problem: Problem) -> str:
+def problem_in_words(view: View, problem: Problem) -> str:
     """Which cells, what, why."""
-    who = " ".join(filter(None, (view.names[kind][problem.row] for kind in view.kept)))
     seeds = f"seed{'s' if len(problem.seeds) > 1 else ''} {listed(problem.seeds)}"
-    judges = f", {', '.join(problem.evaluators)}" if problem.evaluators else ""
-    return f"{who}, {seeds}{judges}: {problem.status}: {problem.reason or 'no reason was given'}"
+    evaluators = f", {', '.join(problem.evaluators)}" if problem.evaluators else ""
+    reason = problem.reason or "no reason was given"
+    return f"{view.names.recipe(problem.row)}, {seeds}{evaluators}: {problem.status}: {reason}"
 
 
 def left_out(view: View) -> list[str]:
-    lines = [f"{count} unreadable images of {name}" for name, count in view.found.images_skipped.items()]
-    if view.found.older:
-        lines.append(f"{view.found.older} records of cells that were made again later (--format json has all)")
+    """Images that could not be read, and records of older code or data."""
+    lines = [f"{count} unreadable images of {name}" for name, count in view.aggregate.images_skipped.items()]
+    if view.aggregate.older:
+        lines.append(f"{view.aggregate.older} records of cells that were made again later (--format json has all)")
     return lines
 
 
-def with_unit(quality: Quality) -> str:
-    return f"{quality.label} [{quality.unit}]" if quality.unit else quality.label
-
-
-def cells(count: int) -> str:
-    return f"{count} cell{'s' if count != 1 else ''}"
+def with_unit(column: MetricColumn) -> str:
+    """A metric's label as the legend has it."""
+    return f"{column.label} [{column.unit}]" if column.unit else column.label

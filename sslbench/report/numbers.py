@@ -6,9 +6,11 @@ import math
 from collections.abc import Iterable
 
 NOTHING = "-"
+"""what stands where there is no number"""
 
 
 def missing(value: float | None) -> bool:
+    """Whether there is no number: None or NaN."""
     return value is None or math.isnan(value)
 
 

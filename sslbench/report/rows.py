@@ -7,14 +7,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from sslbench.store.record import Record
+
 AXES = ("dataset", "method", "augmentation", "masking", "mask_ratio", "backbone")
-"""Fields of a record that say which row it is on."""
+"""Attributes of a record that say which row it is on."""
 KINDS = ("method", "augmentation", "masking", "dataset", "backbone", "training")
 """Whose parameters say so as well."""
 IN_AN_AXIS = {("masking", "ratio")}
 """Parameters that are an axis of their own."""
-
-Record = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -31,66 +31,61 @@ class Row:
 
 
 def gather(records: Iterable[Record]) -> tuple[list[Row], int]:
-    """Rows in the order in which they first appear, skipped cells left out.
+    """Rows in the order in which they first appear, skipped cells left out, and how many older records are left out.
 
-    A cell that was made again by newer code or data has a record for each; the newest counts. Answers also how
-    many older ones were left out.
+    A cell that was made again by newer code or data has a record for each; the newest counts.
     """
     rows: dict[str, Row] = {}
     newest: dict[str, dict[tuple[str, int], Record]] = {}
     older = 0
     for record in records:
-        if record["status"] == "skipped":
+        if record.status == "skipped":
             continue
-        params = {kind: (record.get("params") or {}).get(kind) or {} for kind in KINDS}
-        axes = {axis: record.get(axis) for axis in AXES}
+        params = {kind: record.params.get(kind, {}) for kind in KINDS}
+        axes = {axis: getattr(record, axis) for axis in AXES}
         key = as_text([axes, params])
         rows.setdefault(key, Row(axes, params))
         cells = newest.setdefault(key, {})
-        cell = (as_text(evaluator_of(record)), record["seed"])
+        cell = (evaluator_key(record), record.seed)
         older += cell in cells
-        if cell not in cells or made(record) >= made(cells[cell]):
+        if cell not in cells or record.made >= cells[cell].made:
             cells[cell] = record
     for key, row in rows.items():
         row.records.extend(newest[key].values())
     return list(rows.values()), older
 
 
-def evaluator_of(record: Record) -> tuple[str, Mapping[str, Any]]:
-    """Name and parameters."""
-    return record["evaluator"], (record.get("params") or {}).get("evaluator") or {}
-
-
-def made(record: Record) -> str:
-    """When: UTC, ISO 8601."""
-    return (record.get("provenance") or {}).get("time") or ""
+def evaluator_key(record: Record) -> str:
+    """An evaluator with its parameters: the same text for the same ones."""
+    return as_text([record.evaluator, record.params.get("evaluator", {})])
 
 
 def as_text(value: Any) -> str:
+    """JSON in which equal values have equal texts."""
     return json.dumps(value, sort_keys=True)
 
 
-def differing(given: Sequence[Mapping[str, Any]], everywhere: bool = True) -> list[str]:
+def differing(settings: Sequence[Mapping[str, Any]], everywhere: bool = True) -> list[str]:
     """Parameters that do not have one value; with ``everywhere``, one that is not always there differs as well."""
-    names = dict.fromkeys(name for params in given for name in params)
-    found = []
+    names = dict.fromkeys(name for params in settings for name in params)
+    different = []
     for name in names:
-        values = [as_text(params[name]) for params in given if name in params]
-        if len(set(values)) > 1 or (everywhere and len(values) < len(given)):
-            found.append(name)
-    return found
+        values = [as_text(params[name]) for params in settings if name in params]
+        if len(set(values)) > 1 or (everywhere and len(values) < len(settings)):
+            different.append(name)
+    return different
 
 
-def telling(rows: Sequence[Row]) -> dict[tuple[str, str], list[str]]:
+def distinguishing(rows: Sequence[Row]) -> dict[tuple[str, str], list[str]]:
     """(kind, plugin name) -> the parameters that tell rows of that name apart."""
-    found = {}
+    parameters = {}
     for kind in KINDS:
         for name in dict.fromkeys(row.name(kind) for row in rows):
-            given = [row.params[kind] for row in rows if row.name(kind) == name]
+            settings = [row.params[kind] for row in rows if row.name(kind) == name]
             # Untrained baselines have fewer training settings, which does not tell them apart.
-            names = differing(given, everywhere=kind != "training")
-            found[kind, name] = [param for param in names if (kind, param) not in IN_AN_AXIS]
-    return found
+            names = differing(settings, everywhere=kind != "training")
+            parameters[kind, name] = [param for param in names if (kind, param) not in IN_AN_AXIS]
+    return parameters
 
 
 def assigned(params: Mapping[str, Any], names: Iterable[str]) -> str:
@@ -99,6 +94,7 @@ def assigned(params: Mapping[str, Any], names: Iterable[str]) -> str:
 
 
 def shown(value: Any) -> str:
+    """A parameter's value as a user would write it."""
     if isinstance(value, float):
         return f"{value:g}"
     return value if isinstance(value, str) else json.dumps(value)

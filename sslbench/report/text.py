@@ -35,16 +35,16 @@ def terminal(columns: Sequence[Column], gap: int, broken_headers: bool) -> str:
     height = max(map(len, heads))
     text = [aligned([[""] * (height - len(lines)) + lines for lines in heads], columns, widths, blank)]
     text.append(blank.join("-" * width for width in widths))
-    for place in range(len(columns[0].cells)):
-        text.append(aligned([column.cells[place].split("\n") for column in columns], columns, widths, blank))
+    for row in range(len(columns[0].cells)):
+        text.append(aligned([column.cells[row].split("\n") for column in columns], columns, widths, blank))
     return "\n".join(text)
 
 
 def aligned(cells: Sequence[Sequence[str]], columns: Sequence[Column], widths: Sequence[int], blank: str) -> str:
     """One row, of as many lines as its tallest cell."""
     text = []
-    for place in range(max(map(len, cells))):
-        words = [lines[place] if place < len(lines) else "" for lines in cells]
+    for index in range(max(map(len, cells))):
+        words = [lines[index] if index < len(lines) else "" for lines in cells]
         padded = [
             word.rjust(width) if column.number else word.ljust(width)
             for word, width, column in zip(words, widths, columns, strict=True)
@@ -56,9 +56,9 @@ def aligned(cells: Sequence[Sequence[str]], columns: Sequence[Column], widths: S
 def split_header(header: str) -> list[str]:
     """Two lines, as even as they can be: ``few_label`` and ``top1@2``; one line where two save no room."""
     splits = [
-        [header[: found.start()], header[found.end() :]] if found[0] in " _" else [header[: found.end()], rest]
-        for found in re.finditer(r"[ _/-]", header)
-        if found.start() > 0 and (rest := header[found.end() :])
+        [header[: mark.start()], rest] if mark[0] in " _" else [header[: mark.end()], rest]
+        for mark in re.finditer(r"[ _/-]", header)
+        if mark.start() > 0 and (rest := header[mark.end() :])
     ]
     best = min(splits, key=lambda lines: max(map(len, lines)), default=[header])
     return best if max(map(len, best)) < len(header) - 1 else [header]
@@ -69,12 +69,13 @@ def markdown(columns: Sequence[Column]) -> str:
     lines = [
         [escaped(column.header) for column in columns],
         ["---:" if column.number else ":---" for column in columns],
-        *([escaped(column.cells[place]) for column in columns] for place in range(len(columns[0].cells))),
+        *([escaped(column.cells[row]) for column in columns] for row in range(len(columns[0].cells))),
     ]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def escaped(text: str) -> str:
+    """A cell of Markdown: nothing in it ends the cell."""
     return text.replace("|", "\\|").replace("\n", " ")
 
 
@@ -85,9 +86,9 @@ def wrapped(text: str, first: str = "", rest: str = "") -> str:
     )
 
 
-def broken(text: str, width: int) -> str:
-    """In lines of at most ``width`` characters where blanks allow it; as it is where ``width`` is 0."""
-    lines = textwrap.wrap(text, width, break_long_words=False, break_on_hyphens=False) if width else [text]
+def broken(text: str, width: int, at_hyphens: bool = False) -> str:
+    """In lines of at most ``width`` characters where blanks (or hyphens) allow it; as it is where ``width`` is 0."""
+    lines = textwrap.wrap(text, width, break_long_words=False, break_on_hyphens=at_hyphens) if width else [text]
     return "\n".join(lines)
 
 

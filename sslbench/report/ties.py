@@ -8,6 +8,7 @@ from statistics import fmean
 from sslbench.statistics.student import Difference, holm, paired_t
 
 SIGNIFICANT = 0.05
+"""p below which two recipes differ"""
 Seeds = Mapping[int, float]
 """seed -> value"""
 
@@ -24,13 +25,13 @@ def not_told_apart(best: Seeds, others: Sequence[Seeds], margin: float) -> list[
     Where they share two seeds or more, and the seed makes a difference: by the paired t-test, with Holm's correction
     for the number of them. Elsewhere: whether the means lie within ``margin``.
     """
-    tested = {place: p for place, other in enumerate(others) if (p := p_over_seeds(best, other)) is not None}
+    tested = {index: p for index, other in enumerate(others) if (p := p_over_seeds(best, other)) is not None}
     corrected = dict(zip(tested, holm(list(tested.values())), strict=True))
     return [
-        corrected[place] >= SIGNIFICANT
-        if place in corrected
+        corrected[index] >= SIGNIFICANT
+        if index in corrected
         else abs(fmean(best.values()) - fmean(other.values())) <= margin
-        for place, other in enumerate(others)
+        for index, other in enumerate(others)
     ]
 
 
@@ -40,12 +41,12 @@ def p_over_seeds(first: Seeds, second: Seeds) -> float | None:
     Values that vary and differ by the same on every seed leave the t-test without a spread. Shares of a few hundred
     images do so by chance, so that the signs alone are believed (Fisher, The Design of Experiments, section 21).
     """
-    found = over_seeds(first, second)
-    if found is None or found.n < 2 or seedless(first, second):
+    difference = over_seeds(first, second)
+    if difference is None or difference.n < 2 or seedless(first, second):
         return None
-    return 2.0 ** (1 - found.n) if found.p is None else found.p
+    return 2.0 ** (1 - difference.n) if difference.p is None else difference.p
 
 
 def seedless(first: Seeds, second: Seeds) -> bool:
-    """Whether two seeds and more change neither: models that somebody else trained, judged without randomness."""
+    """Whether two seeds and more change neither: models that somebody else trained, evaluated without randomness."""
     return all(len(values) > 1 and len(set(values.values())) == 1 for values in (first, second))

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from sslbench.errors import UserError, did_you_mean
-from sslbench.report.rows import Record, shown
+from sslbench.report.rows import shown
+from sslbench.store.record import Record
 
 FIELDS = (
     "cell",
@@ -20,6 +21,7 @@ FIELDS = (
     "backbone",
     "seed",
 )
+"""attributes of a record that can be asked for"""
 NOTHING = "-"
 """How a table shows what a record does not have."""
 
@@ -34,10 +36,7 @@ def filter_records(records: Sequence[Record], conditions: Iterable[str]) -> list
     if not conditions:
         return list(records)
     parameters = dict.fromkeys(
-        f"{kind}.{name}"
-        for record in records
-        for kind, params in (record.get("params") or {}).items()
-        for name in params or {}
+        f"{kind}.{name}" for record in records for kind, params in record.params.items() for name in params
     )
     wanted: dict[str, list[str]] = {}
     mistakes = []
@@ -46,35 +45,37 @@ def filter_records(records: Sequence[Record], conditions: Iterable[str]) -> list
         if not equals:
             mistakes.append(f"--where {condition!r} is not FIELD=VALUE, such as method=simclr")
         elif field not in FIELDS and field not in parameters:
-            near = did_you_mean(field, [*FIELDS, *parameters])
+            hint = did_you_mean(field, [*FIELDS, *parameters])
             allowed = f"allowed: {', '.join(FIELDS)}, and parameters such as method.lr"
-            mistakes.append(f"--where {condition!r}: unknown field {field!r}{near} ({allowed})")
+            mistakes.append(f"--where {condition!r}: unknown field {field!r}{hint} ({allowed})")
         else:
             wanted.setdefault(field, []).append(value)
     if mistakes:
         raise UserError(*mistakes)
-    return [r for r in records if all(matches(value_of(r, field), given) for field, given in wanted.items())]
+    return [
+        record for record in records if all(matches(value_of(record, field), texts) for field, texts in wanted.items())
+    ]
 
 
 def value_of(record: Record, field: str) -> Any:
+    """Of one of ``FIELDS``, or of a parameter; None where the record has none."""
     kind, dot, name = field.partition(".")
-    if not dot:
-        return record.get(field)
-    return ((record.get("params") or {}).get(kind) or {}).get(name)
+    return record.params.get(kind, {}).get(name) if dot else getattr(record, field)
 
 
-def matches(value: Any, given: Sequence[str]) -> bool:
+def matches(value: Any, texts: Sequence[str]) -> bool:
     """Whether a value is one of those, as a user writes them: 0.75 is .75."""
     if value is None:
-        return NOTHING in given
+        return NOTHING in texts
     if isinstance(value, bool):
-        return shown(value) in [text.lower() for text in given]
+        return shown(value) in [text.lower() for text in texts]
     if isinstance(value, (int, float)):
-        return any(value == number(text) for text in given)
-    return shown(value) in given
+        return any(value == number(text) for text in texts)
+    return shown(value) in texts
 
 
 def number(text: str) -> float | None:
+    """None for what is no number."""
     try:
         return float(text)
     except ValueError:

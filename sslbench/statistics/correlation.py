@@ -39,30 +39,32 @@ def spearman(first: Sequence[float], second: Sequence[float]) -> Coefficient:
 
 
 def coefficient(first: Sequence[float], second: Sequence[float]) -> float | None:
+    """Pearson's correlation in -1..1; None where it is not defined."""
     if len(first) != len(second):
         raise ValueError(f"correlation of {len(first)} values with {len(second)}")
     if len(first) < FEWEST or len(set(first)) < 2 or len(set(second)) < 2:
         return None
-    one, other = (centred(values) for values in (first, second))
-    size = math.sqrt(math.fsum(a * a for a in one)) * math.sqrt(math.fsum(b * b for b in other))
+    left, right = (centred(values) for values in (first, second))
+    size = math.sqrt(math.fsum(a * a for a in left)) * math.sqrt(math.fsum(b * b for b in right))
     if size == 0:
         return None
-    value = math.fsum(a * b for a, b in zip(one, other, strict=True)) / size
+    value = math.fsum(a * b for a, b in zip(left, right, strict=True)) / size
     # Rounding must not make a line less or more than one.
     return math.copysign(1.0, value) if abs(abs(value) - 1) < 1e-12 else value
 
 
 def centred(values: Sequence[float]) -> list[float]:
+    """Without their mean."""
     mean = math.fsum(values) / len(values)
     return [value - mean for value in values]
 
 
 def ranks(values: Sequence[float]) -> list[float]:
     """From 1; equal values have the mean of their ranks."""
-    places: dict[float, list[int]] = {}
+    by_value: dict[float, list[int]] = {}
     for rank, value in enumerate(sorted(values), 1):
-        places.setdefault(value, []).append(rank)
-    return [(places[value][0] + places[value][-1]) / 2 for value in values]
+        by_value.setdefault(value, []).append(rank)
+    return [(by_value[value][0] + by_value[value][-1]) / 2 for value in values]
 
 
 def with_interval(value: float | None, n: int, variance: float) -> Coefficient:

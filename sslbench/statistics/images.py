@@ -15,7 +15,7 @@ MOST_COUNTS = 1 << 22
 
 
 def compare_images(first: ArrayLike, second: ArrayLike) -> tuple[Difference, str]:
-    """``first - second`` over images that both were judged on, and the name of the test that gave its p.
+    """``first - second`` over images that both were evaluated on, and the name of the test that gave its p.
 
     Both ``[N]``, float, in the same order. Where both are right or wrong on each image, McNemar's exact test;
     elsewhere the bootstrap. The interval is the bootstrap's. It says how sure these two models differ on images like
@@ -23,25 +23,27 @@ def compare_images(first: ArrayLike, second: ArrayLike) -> tuple[Difference, str
     """
     import numpy
 
-    one, other = numpy.asarray(first, dtype=numpy.float64), numpy.asarray(second, dtype=numpy.float64)
-    if one.shape != other.shape or one.ndim != 1 or one.size == 0:
-        raise ValueError(f"metrics of images of shapes {one.shape} and {other.shape}; they must be equal, not empty")
-    differences = one - other
+    left, right = (numpy.asarray(values, dtype=numpy.float64) for values in (first, second))
+    if left.shape != right.shape or left.ndim != 1 or left.size == 0:
+        raise ValueError(f"metrics of images of shapes {left.shape} and {right.shape}; they must be equal, not empty")
+    differences = left - right
     low, high, p = bootstrap(differences)
     test = "bootstrap over images"
-    if is_binary(one) and is_binary(other):
+    if is_binary(left) and is_binary(right):
         p = mcnemar_exact(int((differences > 0).sum()), int((differences < 0).sum()))
         test = "McNemar over images"
     return Difference(float(differences.mean()), low, high, p, len(differences)), test
 
 
 def all_finite(values: NDArray[Any]) -> bool:
+    """Whether none is NaN or infinite."""
     import numpy
 
     return bool(numpy.isfinite(values).all())
 
 
 def is_binary(values: NDArray[Any]) -> bool:
+    """Whether each is 0 or 1: wrong or right."""
     return bool(((values == 0) | (values == 1)).all())
 
 

@@ -78,6 +78,6 @@ def resampled(series: Sequence[float], statistic: str, generator: Any) -> NDArra
     count = len(values)
     length = math.isqrt(count)
     starts = generator.integers(0, count, (RESAMPLES, math.ceil(count / length)))
-    places = (starts[:, :, None] + numpy.arange(length)).reshape(RESAMPLES, -1)[:, :count] % count
+    indices = (starts[:, :, None] + numpy.arange(length)).reshape(RESAMPLES, -1)[:, :count] % count
     middle = numpy.median if statistic == "median" else numpy.mean
-    return numpy.asarray(middle(values[places], axis=1))
+    return numpy.asarray(middle(values[indices], axis=1))

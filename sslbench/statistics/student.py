@@ -58,10 +58,10 @@ def paired_t(differences: Sequence[float]) -> Difference:
 
 def holm(values: Sequence[float]) -> list[float]:
     """p-values corrected for their number, in the order given (Holm, Scandinavian Journal of Statistics 6, 1979)."""
-    order = sorted(range(len(values)), key=lambda place: values[place])
+    order = sorted(range(len(values)), key=values.__getitem__)
     corrected = [0.0] * len(values)
     largest = 0.0
-    for rank, place in enumerate(order):
-        largest = max(largest, min(1.0, (len(values) - rank) * values[place]))
-        corrected[place] = largest
+    for rank, index in enumerate(order):
+        largest = max(largest, min(1.0, (len(values) - rank) * values[index]))
+        corrected[index] = largest
     return corrected

@@ -30,10 +30,12 @@ class PretrainingFiles:
 
     @property
     def weights(self) -> Path:
+        """Of the trained method."""
         return self.folder / "weights.safetensors"
 
     @property
     def features(self) -> Path:
+        """Of the data set's images, frozen."""
         return self.folder / "features.safetensors"
 
     def per_image(self, cell: str) -> Path:
@@ -53,9 +55,11 @@ class PretrainingFiles:
             return None
 
     def write_facts(self, facts: TrainingFacts) -> None:
+        """Say that the training is finished. Raises OSError."""
         write_atomically(self.facts, canonical(facts.to_json()).encode())
 
     def remove(self) -> None:
+        """Delete the folder with all that is in it."""
         shutil.rmtree(self.folder, ignore_errors=True)
 
 

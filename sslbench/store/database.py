@@ -18,7 +18,7 @@ PATIENCE = 30.0
 
 
 @contextmanager
-def explained(path: Path | str, what: str) -> Iterator[None]:
+def as_store_error(path: Path | str, what: str) -> Iterator[None]:
     """Turn what SQLite or the system refuse into a StoreError: where, what, why."""
     try:
         yield
@@ -31,6 +31,7 @@ def explained(path: Path | str, what: str) -> Iterator[None]:
 
 
 def open_writable(path: Path) -> sqlite3.Connection:
+    """The database, made where it is missing; one of an older version is marked as of this one."""
     # Autocommit: each statement is its own transaction.
     db = sqlite3.connect(path, timeout=PATIENCE, isolation_level=None)
     try:
@@ -48,17 +49,19 @@ def open_writable(path: Path) -> sqlite3.Connection:
 
 
 def create(db: sqlite3.Connection) -> None:
+    """Make the tables of an empty database."""
     schema = Path(__file__).with_name("schema.sql").read_text(encoding="utf-8")
     marks = f"PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {SCHEMA_VERSION};"
     db.executescript(f"BEGIN IMMEDIATE; {schema} {marks} COMMIT;")
 
 
 def open_readable(path: Path) -> sqlite3.Connection:
+    """A database of this version or an older one, for reading alone, on media that cannot be written too."""
     address = f"file:{quote(str(path.absolute()))}"
     log = Path(f"{path}-wal")
     unread = log.exists() and log.stat().st_size > 0
     try:
-        return checked(f"{address}?mode=ro", path)
+        return connect_for_reading(f"{address}?mode=ro", path)
     except sqlite3.OperationalError as error:
         if not error.sqlite_errorname.startswith(("SQLITE_READONLY", "SQLITE_CANTOPEN")):
             raise
@@ -69,10 +72,11 @@ def open_readable(path: Path) -> sqlite3.Connection:
                 f"{path}: cannot read the results: {error}; records are still in {log.name}: copy both files"
                 " to a folder that can be written, and read them there"
             ) from error
-        return checked(f"{address}?mode=ro&immutable=1", path)
+        return connect_for_reading(f"{address}?mode=ro&immutable=1", path)
 
 
-def checked(address: str, path: Path) -> sqlite3.Connection:
+def connect_for_reading(address: str, path: Path) -> sqlite3.Connection:
+    """The database at a URI. Raises UserError where nothing has been made of it yet."""
     db = sqlite3.connect(address, uri=True, timeout=PATIENCE, isolation_level=None)
     try:
         if is_empty(db, path):

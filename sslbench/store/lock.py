@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from sslbench.errors import StoreLocked
+from sslbench.store.atomic import write_atomically
 
 
 class WriterLock:
@@ -44,6 +45,7 @@ class WriterLock:
             raise
 
     def release(self) -> None:
+        """Let others write."""
         with suppress(OSError):
             self._note.unlink(missing_ok=True)
         self._lock.release()
@@ -55,9 +57,7 @@ class WriterLock:
             "since": datetime.now(UTC).isoformat(timespec="seconds"),
             "command": " ".join([program(), *sys.argv[1:]]),
         }
-        partial = self._note.with_suffix(".partial")
-        partial.write_text(json.dumps(holder), encoding="utf-8")
-        os.replace(partial, self._note)
+        write_atomically(self._note, json.dumps(holder).encode())
 
     def _holder(self) -> str:
         """Who holds the lock, in words. The note may be missing, or left by a process that was killed."""

@@ -15,9 +15,9 @@ def plain(value: Any, where: str) -> Any:
     if value is None or isinstance(value, (str, bool)):
         return value
     if isinstance(value, Mapping):
-        return {str(key): plain(item, f"{where}.{key}") for key, item in value.items()}
+        return {str(key): plain(item, f"{where}.{key}" if where else str(key)) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [plain(item, f"{where}[{place}]") for place, item in enumerate(value)]
+        return [plain(item, f"{where}[{index}]") for index, item in enumerate(value)]
     if isinstance(value, int):
         return int(value)
     if hasattr(value, "tolist"):
@@ -29,4 +29,4 @@ def plain(value: Any, where: str) -> Any:
 
 def canonical(value: Mapping[str, Any]) -> str:
     """The text of plain values: keys sorted, no blanks, ASCII. Equal values have equal texts."""
-    return json.dumps(plain(value, "record"), sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return json.dumps(plain(value, ""), sort_keys=True, separators=(",", ":"), allow_nan=False)

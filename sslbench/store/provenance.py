@@ -15,7 +15,7 @@ from typing import Any
 
 CPUINFO = Path("/proc/cpuinfo")
 ASK_SECONDS = 2.0
-"""how long another program may take to answer"""
+"""how long another program may take"""
 
 
 def provenance(torch_facts: Mapping[str, Any], distributions: Mapping[str, str]) -> dict[str, Any]:
@@ -27,7 +27,7 @@ def machine_facts() -> dict[str, Any]:
     """``time`` (UTC, ISO 8601) and what does not change while the process runs; unknown facts are None.
 
     ``cores`` and ``physical_cores`` count those this process may use. ``git_commit`` and ``git_dirty`` speak of the
-    repository around the current directory, as it was when first asked; files git does not track are not counted.
+    repository around the current directory, as it was at the first call; files that git does not track are not counted.
     """
     now = datetime.now(UTC).isoformat(timespec="seconds")
     return {"time": now, **lasting_facts(), **git_facts(os.getcwd())}
@@ -35,6 +35,7 @@ def machine_facts() -> dict[str, Any]:
 
 @cache
 def lasting_facts() -> dict[str, Any]:
+    """What does not change while the process runs."""
     return {
         "sslbench": installed_version(),
         "python": platform.python_version(),
@@ -47,6 +48,7 @@ def lasting_facts() -> dict[str, Any]:
 
 
 def installed_version() -> str | None:
+    """Of this distribution."""
     try:
         return version("sslbench")
     except PackageNotFoundError:
@@ -55,15 +57,16 @@ def installed_version() -> str | None:
 
 def processor() -> str | None:
     """The processor's model name."""
-    found = re.search(r"^(?:model name|Model|cpu model)\s*:\s*(.+)$", cpuinfo(), re.MULTILINE)
-    if found:
-        return found[1].strip()
+    name = re.search(r"^(?:model name|Model|cpu model)\s*:\s*(.+)$", cpuinfo(), re.MULTILINE)
+    if name:
+        return name[1].strip()
     if platform.system() == "Darwin":
-        return answer("sysctl", "-n", "machdep.cpu.brand_string") or platform.processor() or None
+        return output_of("sysctl", "-n", "machdep.cpu.brand_string") or platform.processor() or None
     return platform.processor() or platform.machine() or None
 
 
 def usable_cores() -> set[int]:
+    """The logical cores that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return os.sched_getaffinity(0)
     return set(range(os.cpu_count() or 1))
@@ -77,13 +80,14 @@ def physical_cores() -> int | None:
         if facts.keys() == {"processor", "physical id", "core id"} and int(facts["processor"]) in usable_cores():
             pairs.add((facts["physical id"], facts["core id"]))
     if not pairs and platform.system() == "Darwin":
-        count = answer("sysctl", "-n", "hw.physicalcpu") or ""
+        count = output_of("sysctl", "-n", "hw.physicalcpu") or ""
         return int(count) if count.isdigit() else None
     return len(pairs) or None
 
 
 @cache
 def cpuinfo() -> str:
+    """What Linux tells of the processors; empty elsewhere."""
     try:
         return CPUINFO.read_text(encoding="utf-8", errors="replace")
     except OSError:
@@ -91,6 +95,7 @@ def cpuinfo() -> str:
 
 
 def memory_bytes() -> int | None:
+    """Of the whole machine."""
     try:
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (AttributeError, ValueError, OSError):
@@ -100,14 +105,14 @@ def memory_bytes() -> int | None:
 @cache
 def git_facts(folder: str) -> dict[str, Any]:
     """The commit checked out around ``folder`` and whether tracked files differ from it; None without git."""
-    commit = answer("git", "-C", folder, "rev-parse", "--verify", "HEAD")
+    commit = output_of("git", "-C", folder, "rev-parse", "--verify", "HEAD")
     if not commit:
         return {"git_commit": None, "git_dirty": None}
-    changes = answer("git", "-C", folder, "status", "--porcelain", "--untracked-files=no")
+    changes = output_of("git", "-C", folder, "status", "--porcelain", "--untracked-files=no")
     return {"git_commit": commit, "git_dirty": None if changes is None else bool(changes)}
 
 
-def answer(*command: str) -> str | None:
+def output_of(*command: str) -> str | None:
     """What a program prints, or None if it is missing, fails or takes too long."""
     try:
         done = subprocess.run(

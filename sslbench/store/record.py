@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, Self, get_args
+from typing import Any, Literal, Self
 
-from sslbench.store.json_parts import READERS, DamagedRecord, Part, by_name, each, one_of, optional
+from sslbench.store.json_parts import DamagedRecord, Part
 
 SCHEMA = 2
 Kind = Literal["run", "speed"]
@@ -140,14 +140,14 @@ class Record(Part):
         """A record of this schema or of schema 1. Raises DamagedRecord for anything else."""
         if isinstance(data, Mapping):
             schema = data.get("schema", 1)
-            if schema == 1:
-                data = from_schema_1(data)
-            elif schema != SCHEMA:
+            if schema not in (1, SCHEMA):
                 raise DamagedRecord(f"{where}: has schema {schema!r}; this version reads 1 and {SCHEMA}")
-            data = {key: value for key, value in data.items() if key != "schema"}
+            current = data if schema == SCHEMA else from_schema_1(data)
+            data = {key: value for key, value in current.items() if key != "schema"}
         return super().from_json(data, where)
 
     def to_json(self) -> dict[str, Any]:
+        """As ``results --format json`` prints it and the store keeps it: a copy."""
         return {"schema": SCHEMA, **super().to_json()}
 
     @property
@@ -161,23 +161,11 @@ class Record(Part):
         return str((self.provenance or {}).get("time") or "")
 
 
-def from_schema_1(data: Mapping[str, Any]) -> dict[str, Any]:
-    """A record of schema 1 (before 2026-12) in the words of schema 2."""
+def from_schema_1(data: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A record of schema 1 (before December 2026) in the words of schema 2."""
     params = data.get("params")
     if not isinstance(params, Mapping) or not isinstance(params.get("training"), Mapping):
-        return dict(data)
-    training = dict(params["training"])
-    if "evaluate_on" in training:
-        training["evaluate_on"] = training.pop("evaluate_on")
+        return data
+    # The one setting that ended in ``_on`` had another verb: which split evaluators report on.
+    training = {"evaluate_on" if name.endswith("_on") else name: value for name, value in params["training"].items()}
     return {**data, "params": {**params, "training": training}}
-
-
-READERS |= {
-    "Kind": one_of(*get_args(Kind)),
-    "Status": one_of(*get_args(Status)),
-    "Mapping[str, MetricValue]": by_name(MetricValue.from_json),
-    "tuple[CurvePoint, ...] | None": optional(each(CurvePoint.from_json)),
-    "TrainingInput | None": optional(TrainingInput.from_json),
-    "TrainingFacts | None": optional(TrainingFacts.from_json),
-    "FeatureFacts | None": optional(FeatureFacts.from_json),
-}

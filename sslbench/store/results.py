@@ -8,18 +8,29 @@ import sys
 from array import array
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 from sslbench.errors import UserError
-from sslbench.store.database import create, explained, open_readable, open_writable
+from sslbench.store.database import as_store_error, create, open_readable, open_writable
 from sslbench.store.json_parts import DamagedRecord
 from sslbench.store.lock import WriterLock
 from sslbench.store.plain_values import canonical
 from sslbench.store.record import Record
 
 FILE = "results.sqlite"
+
+
+@dataclass(frozen=True)
+class StoredRecords:
+    """All records of a folder, and what is known of those that cannot be read."""
+
+    records: list[Record]
+    """in the order in which their cells were first stored"""
+    damaged: list[str]
+    """a line for each record that is left out: which, where, why"""
 
 
 class ResultsStore:
@@ -48,7 +59,7 @@ class ResultsStore:
     def open_for_writing(cls, folder: Path) -> Self:
         """The folder is made where it is missing. Raises StoreLocked if another process writes to it."""
         path = folder / FILE
-        with explained(path, "open the results for writing"):
+        with as_store_error(path, "open the results for writing"):
             folder.mkdir(parents=True, exist_ok=True)
             lock = WriterLock(path)
             lock.acquire()
@@ -63,18 +74,18 @@ class ResultsStore:
         """Works beside a writer and on read-only media. Raises UserError where there are no results."""
         path = folder / FILE
         if not cls.exists(folder):
-            raise UserError(nothing_there(folder))
-        with explained(path, "read the results"):
+            raise UserError(why_no_results(folder))
+        with as_store_error(path, "read the results"):
             return cls(path, open_readable(path))
 
     def put(self, record: Record, *, suite: str, description: str, inputs: Mapping[str, Any]) -> None:
         """Store a record, in the place of an older one of its cell if there is one.
 
-        ``description`` is the hash of what was asked for, ``inputs`` the code and data that answered it.
+        ``description`` is the hash of what was asked for, ``inputs`` the code and data that made it.
         """
         text = canonical(record.to_json())
         row = (record.cell, suite, description, json.dumps(inputs, sort_keys=True), record.status, text)
-        with explained(self.path, f"store the record of cell {record.cell}"):
+        with as_store_error(self.path, f"store the record of cell {record.cell}"):
             self._db.execute(
                 "INSERT INTO record (cell, suite, description, inputs, status, text) VALUES (?, ?, ?, ?, ?, ?)"
                 " ON CONFLICT (cell) DO UPDATE SET suite = excluded.suite, description = excluded.description,"
@@ -84,7 +95,7 @@ class ResultsStore:
 
     def raw(self, cell: str) -> str | None:
         """The text of a cell's record, byte for byte as it was stored, or None."""
-        rows = self._ask("SELECT text FROM record WHERE cell = ?", cell)
+        rows = self._query("SELECT text FROM record WHERE cell = ?", cell)
         return rows[0][0] if rows else None
 
     def record(self, cell: str) -> Record | None:
@@ -92,34 +103,29 @@ class ResultsStore:
         text = self.raw(cell)
         return None if text is None else self._read(cell, text)
 
-    def records(self, where: Mapping[str, Any] | None = None, suite: str | None = None) -> list[Record]:
-        """Records in the order in which their cells were first stored; damaged ones are left out (``damaged``).
-
-        ``where`` asks for values of the record's fields, such as ``{"method": "simclr", "seed": 0}``.
-        """
-        wanted = dict(where or {})
-        records = []
+    def read(self, suite: str | None = None) -> StoredRecords:
+        """The records of a suite, or all; one that is damaged hides no other."""
+        stored = StoredRecords([], [])
         for cell, text in self._texts(suite):
-            with suppress(DamagedRecord):
-                record = self._read(cell, text)
-                if all(getattr(record, field, None) == value for field, value in wanted.items()):
-                    records.append(record)
-        return records
+            try:
+                stored.records.append(self._read(cell, text))
+            except DamagedRecord as error:
+                stored.damaged.append(str(error))
+        return stored
+
+    def records(self, where: Mapping[str, Any] | None = None, suite: str | None = None) -> list[Record]:
+        """The records that can be read; ``where``: values of attributes, as ``{"method": "simclr", "seed": 0}``."""
+        wanted = (where or {}).items()
+        return [r for r in self.read(suite).records if all(getattr(r, name) == value for name, value in wanted)]
 
     def damaged(self, suite: str | None = None) -> list[str]:
         """One line for each record that cannot be read: which, where, why."""
-        lines = []
-        for cell, text in self._texts(suite):
-            try:
-                self._read(cell, text)
-            except DamagedRecord as error:
-                lines.append(str(error))
-        return lines
+        return self.read(suite).damaged
 
     def _texts(self, suite: str | None) -> list[tuple[str, str]]:
         if suite is None:
-            return self._ask("SELECT cell, text FROM record ORDER BY position")
-        return self._ask("SELECT cell, text FROM record WHERE suite = ? ORDER BY position", suite)
+            return self._query("SELECT cell, text FROM record ORDER BY position")
+        return self._query("SELECT cell, text FROM record WHERE suite = ? ORDER BY position", suite)
 
     def _read(self, cell: str, text: str) -> Record:
         where = f"{self.path}: record of cell {cell}"
@@ -131,35 +137,35 @@ class ResultsStore:
 
     def suites(self) -> list[str]:
         """Names of the suites that asked for these records, the first one first."""
-        return [name for (name,) in self._ask("SELECT suite FROM record GROUP BY suite ORDER BY min(position)")]
+        return [name for (name,) in self._query("SELECT suite FROM record GROUP BY suite ORDER BY min(position)")]
 
     def find(self, description: str) -> list[tuple[str, dict[str, Any], str]]:
-        """(cell, inputs, status) of each record that answers this description, whatever code and data made it."""
-        found = self._ask(
-            "SELECT cell, inputs, status FROM record WHERE description = ? ORDER BY position", description
-        )
-        return [(cell, json.loads(inputs), status) for cell, inputs, status in found]
+        """(cell, inputs, status) of each record of this description, whatever code and data made it."""
+        statement = "SELECT cell, inputs, status FROM record WHERE description = ? ORDER BY position"
+        rows = self._query(statement, description)
+        return [(cell, json.loads(inputs), status) for cell, inputs, status in rows]
 
     def put_steps(self, pretraining: str, step_ms: Iterable[float]) -> None:
         """Store the time of every step of a pretraining, milliseconds; kept as float32."""
         samples = little_endian(array("f", [float(ms) for ms in step_ms]))
-        with explained(self.path, f"store the step times of pretraining {pretraining}"):
+        with as_store_error(self.path, f"store the step times of pretraining {pretraining}"):
             self._db.execute("INSERT OR REPLACE INTO steps VALUES (?, ?)", (pretraining, samples.tobytes()))
 
     def steps(self, pretraining: str) -> array[float] | None:
         """float32 milliseconds in the order of the steps (``numpy.asarray`` takes it), or None."""
-        found = self._ask("SELECT ms FROM steps WHERE pretraining = ?", pretraining)
-        if not found:
+        rows = self._query("SELECT ms FROM steps WHERE pretraining = ?", pretraining)
+        if not rows:
             return None
         samples = array("f")
-        samples.frombytes(found[0][0])
+        samples.frombytes(rows[0][0])
         return little_endian(samples)
 
-    def _ask(self, question: str, *values: str) -> list[tuple[Any, ...]]:
-        with explained(self.path, "read the results"):
-            return self._db.execute(question, values).fetchall()
+    def _query(self, statement: str, *values: str) -> list[tuple[Any, ...]]:
+        with as_store_error(self.path, "read the results"):
+            return self._db.execute(statement, values).fetchall()
 
     def close(self) -> None:
+        """Fold the log into the file and let others write."""
         if self._lock is not None:
             with suppress(sqlite3.Error):  # a reader holds it open: the log stays beside the file, which does no harm
                 self._db.execute("PRAGMA journal_mode = DELETE")
@@ -190,25 +196,26 @@ class MemoryStore(ResultsStore):
             self._db.close()
 
 
-def nothing_there(folder: Path) -> str:
-    """Why a folder has no results, and what was found instead."""
+def why_no_results(folder: Path) -> str:
+    """Why a folder has no results, and what is there instead."""
     if not folder.exists():
         return f"{folder}: no such folder; name the folder that `sslbench run` wrote to (--out)"
     if not folder.is_dir():
         return f"{folder}: a file; name the folder that `sslbench run` wrote to (--out)"
     try:
-        found = sorted(f"{item.name}/" if item.is_dir() else item.name for item in folder.iterdir())
+        names = sorted(f"{item.name}/" if item.is_dir() else item.name for item in folder.iterdir())
     except OSError as error:
         return f"{folder}: cannot be listed: {error.strerror}"
-    inside = [name for name in found if name.endswith("/") and ResultsStore.exists(folder / name)]
+    inside = [str(folder / name) for name in names if name.endswith("/") and ResultsStore.exists(folder / name)]
     if inside:
-        return f"{folder}: holds no results itself, but these do: {', '.join(str(folder / name) for name in inside)}"
-    more = f" and {len(found) - 5} more" if len(found) > 5 else ""
-    what = f"found: {', '.join(found[:5])}{more}" if found else "it is empty"
+        return f"{folder}: holds no results itself, but these do: {', '.join(inside)}"
+    more = f" and {len(names) - 5} more" if len(names) > 5 else ""
+    what = f"found: {', '.join(names[:5])}{more}" if names else "it is empty"
     return f"{folder}: holds no results (no {FILE}; {what})"
 
 
 def little_endian(samples: array[float]) -> array[float]:
+    """The samples with their bytes turned round where this machine is of the other kind."""
     if sys.byteorder == "big":
         samples.byteswap()
     return samples

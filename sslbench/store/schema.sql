@@ -6,7 +6,7 @@ CREATE TABLE record (
     cell        TEXT NOT NULL UNIQUE,   -- key of the cell, hex
     suite       TEXT NOT NULL,          -- the suite that asked for it
     description TEXT NOT NULL,          -- hash of what was asked for, without code and data
-    inputs      TEXT NOT NULL,          -- JSON: the code and data that answered it
+    inputs      TEXT NOT NULL,          -- JSON: the code and data that made it
     status      TEXT NOT NULL,          -- as in the record
     text        TEXT NOT NULL           -- the record: canonical JSON, ASCII
 );

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from sslbench.errors import StoreError, UserError
+from sslbench.store.atomic import write_atomically
 
 PATIENCE = 60.0
 """seconds to wait for another writer, who needs milliseconds"""
@@ -40,7 +40,7 @@ def add_speed(path: Path, name: str, speed: Mapping[str, Any]) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(f"{path}.lock", timeout=PATIENCE):
             speeds = read_speeds(path) if path.exists() else {}
-            replace(path, one_line_each({**speeds, name: dict(speed)}))
+            write_atomically(path, one_line_each({**speeds, name: dict(speed)}).encode())
     except Timeout:
         raise StoreError(f"{path}: another process has held {path.name}.lock for {PATIENCE:.0f} s") from None
     except OSError as error:
@@ -51,13 +51,3 @@ def one_line_each(speeds: Mapping[str, Any]) -> str:
     """JSON in which a measurement is one line: raw samples on lines of their own would be thousands."""
     lines = [f"{json.dumps(name)}: {json.dumps(speed, allow_nan=False)}" for name, speed in speeds.items()]
     return '{"schema": 1, "speeds": {\n' + ",\n".join(lines) + "\n}}\n"
-
-
-def replace(path: Path, text: str) -> None:
-    """The whole file or the old one, whatever happens. Only for who holds the lock."""
-    partial = path.with_name(f"{path.name}.partial")
-    with partial.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(partial, path)

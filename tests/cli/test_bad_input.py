@@ -1,4 +1,4 @@
-"""What cannot work is said in one line that names the parameter, before the first step."""
+"""What cannot work is reported in one line that names the parameter, before the first step."""
 
 from __future__ import annotations
 
@@ -63,8 +63,8 @@ SMALL_VIT = "vit-tiny-small-image:dim=8,depth=1,heads=1"
         ),
     ],
 )
-def test_what_only_the_data_can_tell_fails_its_cell_before_the_first_step(capsys, monkeypatch, arguments, words):
-    monkeypatch.setattr("sslbench.train.trainer.Pretraining._train_step", no_step)
+def test_what_shows_only_with_the_data_fails_its_cell_before_the_first_step(capsys, monkeypatch, arguments, words):
+    monkeypatch.setattr("sslbench.train.trainer.Trainer._train_step", no_step)
     code = call([*DIGITS, *arguments])
     (record,) = json.loads(capsys.readouterr().out)["records"]
     assert (code, record["status"]) == (1, "failed")

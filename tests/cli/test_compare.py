@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 
 import pytest
 
 from sslbench.cli.main import call
+from sslbench.store.record import MetricValue, Record, TrainingFacts
 from sslbench.store.results import ResultsStore
 
 
@@ -14,17 +16,16 @@ def make_folder(path, *values):
     """One recipe over as many seeds as there are values of ``knn_top1``."""
     with ResultsStore.open_for_writing(path) as store:
         for seed, value in enumerate(values):
-            record = {
-                "cell": f"{value}-{seed}",
-                "status": "done",
-                "method": "simclr",
-                "evaluator": "knn",
-                "dataset": "digits",
-                "seed": seed,
-                "params": {},
-                "metrics": {"knn_top1": {"value": value, "unit": "", "higher_is_better": True}},
-                "pretraining": {"key": f"p{seed}"},
-            }
+            record = Record(
+                cell=f"{value}-{seed}",
+                status="done",
+                method="simclr",
+                seed=seed,
+                evaluator="knn",
+                dataset="digits",
+                metrics={"knn_top1": MetricValue(value)},
+                pretraining=TrainingFacts(key=f"p{seed}"),
+            )
             store.put(record, suite="quick", description="d", inputs={})
     return str(path)
 
@@ -53,9 +54,9 @@ def test_a_crossed_limit_is_exit_code_1_and_a_line_on_stderr(pair, capsys):
 def test_a_limit_that_holds_is_exit_code_0_unless_nothing_could_be_compared(pair, capsys, limits):
     arguments = [word for limit in limits for word in ("--fail-on", limit)]
     assert call(["compare", *pair, *arguments]) == len(limits) - 1
-    said = capsys.readouterr().err
-    assert said.count("\n") == len(limits) - 1
-    assert "knn_top1" not in said
+    err = capsys.readouterr().err
+    assert err.count("\n") == len(limits) - 1
+    assert "knn_top1" not in err
 
 
 @pytest.mark.parametrize(
@@ -77,3 +78,16 @@ def test_a_mistake_is_one_line_and_exit_code_2(pair, capsys, arguments, words):
 def test_a_folder_that_is_not_there(pair, capsys, tmp_path):
     assert call(["compare", pair[0], str(tmp_path / "nowhere")]) == 2
     assert "nowhere: no such folder" in capsys.readouterr().err
+
+
+def test_a_damaged_record_is_named_and_the_others_are_compared(pair, capsys, tmp_path):
+    db = sqlite3.connect(tmp_path / "b" / "results.sqlite")
+    db.execute("UPDATE record SET text = '{' WHERE cell = '0.81-1'")
+    db.commit()
+    db.close()
+    assert call(["compare", *pair]) == 0
+    out, err = capsys.readouterr()
+    assert "2 seeds" in out
+    assert err.startswith(f"sslbench: warning: {tmp_path}/b/results.sqlite: record of cell 0.81-1: not JSON: ")
+    assert err.endswith("; it is left out\n")
+    assert len(err.splitlines()) == 1

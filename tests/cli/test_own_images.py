@@ -14,7 +14,7 @@ import torch
 from PIL import Image
 from safetensors.torch import save_file
 
-from sslbench.advise import recipe
+from sslbench.advise import recipe, recipe_run
 from sslbench.cli.main import call
 
 
@@ -22,23 +22,23 @@ from sslbench.cli.main import call
 def elsewhere(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
-    monkeypatch.setattr(recipe, "SCRATCH_EPOCHS", (1, 1))
+    monkeypatch.setattr(recipe_run, "SCRATCH_EPOCHS", (1, 1))
 
 
 @pytest.fixture
 def photos(tmp_path):
-    for place, name in enumerate(("cat", "dog")):
+    for index, name in enumerate(("cat", "dog")):
         (tmp_path / "photos" / name).mkdir(parents=True)
         for number in range(8):
-            noise = np.random.default_rng(10 * place + number).integers(0, 90, (16, 16, 3))
-            noise[..., place] += 150
+            noise = np.random.default_rng(10 * index + number).integers(0, 90, (16, 16, 3))
+            noise[..., index] += 150
             Image.fromarray(noise.astype(np.uint8)).save(tmp_path / f"photos/{name}/{number}.png")
     return tmp_path / "photos"
 
 
 @pytest.fixture
 def model(tmp_path):
-    """Below the current folder, where it is found unasked."""
+    """Below the current folder, where it is looked for by default."""
     arguments = {"img_size": 16, "patch_size": 8, "embed_dim": 24, "depth": 1, "num_heads": 2}
     (tmp_path / "mine").mkdir()
     torch.manual_seed(0)
@@ -50,17 +50,17 @@ def model(tmp_path):
     return tmp_path / "mine"
 
 
-def said(capsys, *arguments):
-    code = call([str(one) for one in arguments])
+def call_with(capsys, *arguments):
+    code = call([str(argument) for argument in arguments])
     out, err = capsys.readouterr()
     return code, out, err
 
 
 def test_a_recipe_then_predictions(capsys, photos, model):
-    code, out, _ = said(capsys, "recipe", "photos")
+    code, out, _ = call_with(capsys, "recipe", "photos")
     assert code == 0
     lines = out.splitlines()
-    assert lines[0] == ("photos: 2 classes, 12 images to learn from, 4 to judge on (a held-out fifth of each class)")
+    assert lines[0] == ("photos: 2 classes, 12 training images, 4 to evaluate on (a held-out fifth of each class)")
     (row,) = [line for line in lines if line.startswith("*")]
     assert row.split()[:3] == ["*mine", "100.0", "100.0"]
     assert any(line.startswith(" from scratch (convnet-small, 1 epoch)") for line in lines)
@@ -69,33 +69,33 @@ def test_a_recipe_then_predictions(capsys, photos, model):
     assert max(map(len, lines)) <= 120
 
     head = "sslbench-results/recipe/head"
-    code, out, _ = said(capsys, "predict", head, "photos/cat", "photos/dog/0.png", "--format", "json")
+    code, out, _ = call_with(capsys, "predict", head, "photos/cat", "photos/dog/0.png", "--format", "json")
     data = json.loads(out)
-    assert (code, data["schema"]) == (0, 1)
+    assert (code, data["schema"]) == (0, 2)
     assert [row["label"] for row in data["predictions"]] == ["cat"] * 8 + ["dog"]
     assert all(sum(row["probabilities"].values()) == pytest.approx(1) for row in data["predictions"])
-    code, out, _ = said(capsys, "predict", head, "photos/dog", "--format", "csv", "--unsure-first")
+    code, out, _ = call_with(capsys, "predict", head, "photos/dog", "--format", "csv", "--unsure-first")
     rows = list(csv.DictReader(io.StringIO(out)))
     assert [*rows[0]] == ["path", "label", "probability", "p(cat)", "p(dog)"]
     assert {row["label"] for row in rows} == {"dog"}
     shares = [float(row["probability"]) for row in rows]
     assert shares == sorted(shares)
-    code, out, _ = said(capsys, "predict", head, "photos/dog/0.png")
+    code, out, _ = call_with(capsys, "predict", head, "photos/dog/0.png")
     assert out.splitlines()[0].split() == ["image", "label", "%", "next", "%"]
 
     (photos / "dog/bad.png").write_text("")
-    code, out, err = said(capsys, "predict", head, "photos/dog/0.png", "photos/dog/bad.png")
+    code, out, err = call_with(capsys, "predict", head, "photos/dog/0.png", "photos/dog/bad.png")
     assert code == 1
     assert "photos/dog/0.png" in out
     assert "sslbench: photos/dog/bad.png: cannot be read, not labelled" in err
 
 
-def test_an_answer_whose_head_cannot_be_written_is_printed_and_ends_in_3(capsys, photos, model, monkeypatch):
+def test_advice_whose_head_cannot_be_written_is_printed_and_ends_in_3(capsys, photos, model, monkeypatch):
     def full(head, folder):
         raise OSError(28, "No space left on device", str(folder))
 
     monkeypatch.setattr(recipe, "write_head", full)
-    code, out, err = said(capsys, "recipe", "photos", "-m", "mine", "--no-scratch")
+    code, out, err = call_with(capsys, "recipe", "photos", "-m", "mine", "--no-scratch")
     assert code == 3
     assert "Next:" in out
     (line,) = [line for line in err.splitlines() if "not stored" in line]
@@ -103,9 +103,9 @@ def test_an_answer_whose_head_cannot_be_written_is_printed_and_ends_in_3(capsys,
 
 
 def test_a_recipe_as_json(capsys, photos, model):
-    code, out, _ = said(capsys, "recipe", "photos", "-m", "mine", "--no-scratch", "--format", "json")
+    code, out, _ = call_with(capsys, "recipe", "photos", "-m", "mine", "--no-scratch", "--format", "json")
     data = json.loads(out)
-    assert (code, data["schema"], data["chosen"]) == (0, 1, 0)
+    assert (code, data["schema"], data["chosen"]) == (0, 2, 0)
     assert data["folder"]["classes"] == ["cat", "dog"]
     assert data["models"][0]["linear"] == 1.0
     assert data["advice"]["verdict"] == "stop"
@@ -114,7 +114,7 @@ def test_a_recipe_as_json(capsys, photos, model):
 
 def test_images_without_labels(capsys, photos, model):
     shutil.copy(photos / "cat/0.png", photos / "dog/same.png")
-    code, out, _ = said(capsys, "recipe", "photos", "--unlabelled")
+    code, out, _ = call_with(capsys, "recipe", "photos", "--unlabelled")
     assert code == 0
     for words in (
         "photos: 17 images without labels",
@@ -125,29 +125,29 @@ def test_images_without_labels(capsys, photos, model):
         "What follows is by the features of mine.",
     ):
         assert words in out
-    code, out, _ = said(capsys, "recipe", "photos/cat", "--format", "json")
+    code, out, _ = call_with(capsys, "recipe", "photos/cat", "--format", "json")
     data = json.loads(out)
     assert (code, data["images"], data["equal_files"]) == (0, 8, [])
     assert set(data["models"][0]["metrics"]) >= {"spread"}
 
 
 def test_features_in_a_file(capsys, photos, model, tmp_path):
-    code, out, _ = said(capsys, "embed", "photos", "-m", "mine", "-o", "features.npz")
+    code, out, _ = call_with(capsys, "embed", "photos", "-m", "mine", "-o", "features.npz")
     assert (code, out) == (0, "features.npz: 16 images, 24 features, 2 classes\n")
-    with np.load(tmp_path / "features.npz") as found:
-        assert found["features"].shape == (16, 24)
-    code, out, _ = said(capsys, "embed", "digits", "-m", "raw-pixels", "-o", "digits.parquet")
+    with np.load(tmp_path / "features.npz") as arrays:
+        assert arrays["features"].shape == (16, 24)
+    code, out, _ = call_with(capsys, "embed", "digits", "-m", "raw-pixels", "-o", "digits.parquet")
     assert (code, out) == (0, "digits.parquet: 1,797 images, 192 features, 10 classes\n")
 
 
 def test_a_trained_encoder_is_exported_and_run_again(capsys, tmp_path):
     small = ("-b", "convnet-small:width=4", "-e", "knn", "--epochs", "1", "--set", "train_images=64", "--out", "runs")
-    assert said(capsys, "run", "-m", "simclr", *small)[0] == 0
-    code, out, _ = said(capsys, "export", "runs", "--where", "method=simclr", "-o", "model")
+    assert call_with(capsys, "run", "-m", "simclr", *small)[0] == 0
+    code, out, _ = call_with(capsys, "export", "runs", "--where", "method=simclr", "-o", "model")
     assert code == 0
     assert out.splitlines()[0].startswith("simclr affine convnet-small digits seed 0: 16 features, ")
     assert "sslbench run -m pretrained:path=model" in out
-    code, out, _ = said(capsys, "run", "-m", "pretrained:path=model", *small, "--format", "json")
+    code, out, _ = call_with(capsys, "run", "-m", "pretrained:path=model", *small, "--format", "json")
     assert (code, json.loads(out)["records"][0]["features"]["dim"]) == (0, 16)
 
 
@@ -172,7 +172,7 @@ def test_a_trained_encoder_is_exported_and_run_again(capsys, tmp_path):
 def test_a_mistake_is_one_line_and_exit_code_2(capsys, tmp_path, arguments, words):
     (tmp_path / "empty").mkdir()
     (tmp_path / "file.txt").write_text("")
-    code, out, err = said(capsys, *arguments)
+    code, out, err = call_with(capsys, *arguments)
     assert (code, out) == (2, "")
     assert words in err
     assert len(err.splitlines()) == 1
@@ -184,17 +184,19 @@ def test_the_command_that_comes_next_is_one_that_can_be_run(capsys, photos, mode
     from pathlib import Path
 
     from sslbench.advise.frozen import Model, Settings
+    from sslbench.advise.next_command import next_command
+    from sslbench.advise.session import Session
     from sslbench.advise.verdict import Advice
     from sslbench.hooks.registry import default_registry
     from sslbench.plan.single import model_reference
 
     registry = default_registry()
     settings = Settings("cpu", "fp32", Path("out"), download=True)
-    kitchen = recipe.RecipeRun(Path("photos"), None, settings, registry, lambda event: None)
-    found = Model.found(model_reference("mine"), registry)
-    name, command, *arguments = recipe.next_command(kitchen, Advice(verdict, "", ()), found, 20)
+    run = recipe_run.RecipeRun(Path("photos"), None, Session(settings, registry, lambda event: None))
+    candidate = recipe_run.Candidate(Model.of(model_reference("mine"), registry), 20, "model")
+    name, command, *arguments = next_command(run, Advice(verdict, "", ()), candidate)
     assert (name, command) == ("sslbench", "run")
-    code, out, _ = said(capsys, "plan", *arguments, "--format", "json")
+    code, out, _ = call_with(capsys, "plan", *arguments, "--format", "json")
     cells = json.loads(out)["cells"]
     assert code == 0
     assert {cell["status"] for cell in cells} == {"to run"}
@@ -204,7 +206,7 @@ def test_the_command_that_comes_next_is_one_that_can_be_run(capsys, photos, mode
     if verdict == "fine-tune":
         assert {cell["evaluator"] for cell in cells} == {"fine-tune", "linear-probe"}
     else:
-        settings = Settings("cpu", "fp32", Path("out"))
-        kitchen = recipe.RecipeRun(Path("photos"), Path("labels.csv"), settings, registry, lambda event: None)
-        again = recipe.next_command(kitchen, Advice(verdict, "", ()), None, 20)
+        session = Session(Settings("cpu", "fp32", Path("out")), registry, lambda event: None)
+        run = recipe_run.RecipeRun(Path("photos"), Path("labels.csv"), session)
+        again = next_command(run, Advice(verdict, "", ()), None)
         assert again == ("sslbench", "recipe", "photos", "--labels", "labels.csv", "--download")

@@ -7,18 +7,19 @@ import sys
 import pytest
 
 from sslbench.cli.progress import Display
-from sslbench.contracts.executor import Event
+from sslbench.execute.events import PretrainingStarted, RecordMade, StageStarted, StepsTimed, Warned
+from sslbench.store.record import Record
+from sslbench.train.task import TrainingProgress
 
 NAME = "simclr affine digits convnet-small seed 0"
-SIGHT = {"epoch": 3, "epochs": 15, "step": 90, "total_steps": 660, "loss": 1.25, "images_per_second": 2081.0}
-STORY = [
-    Event("stage", {"text": "", "name": NAME, "place": 1, "groups": 8, "cells": 24}),
-    Event("stage", {"text": "reading images"}),
-    Event("warning", {"text": "digits: something was left out"}),
-    Event("warning", {"text": "digits: something was left out"}),
-    Event("sight", SIGHT),
-    Event("steps", {"key": "k", "step_ms": [1.0]}),
-    Event("record", {"cell": "c"}),
+EVENTS = [
+    PretrainingStarted(NAME, number=1, pretrainings=8, cells=24),
+    StageStarted("reading images"),
+    Warned("digits: something was left out"),
+    Warned("digits: something was left out"),
+    TrainingProgress(epoch=3, epochs=15, step=90, total_steps=660, loss=1.25, images_per_second=2081.0),
+    StepsTimed("k", (1.0,)),
+    RecordMade(Record("c", "done", "simclr", 0)),
 ]
 
 
@@ -30,10 +31,10 @@ class Terminal(io.StringIO):
 def shown(monkeypatch, stream):
     monkeypatch.setattr(sys, "stderr", stream)
     with Display() as display:
-        for event in STORY:
-            display.hear(event)
+        for event in EVENTS:
+            display.show(event)
             if display._live:
-                display._live.refresh()
+                display._live.progress.refresh()
     return re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", stream.getvalue())
 
 

@@ -16,14 +16,14 @@ def elsewhere(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
 
-def said(capsys, *arguments):
+def call_with(capsys, *arguments):
     code = call(list(arguments))
     out, err = capsys.readouterr()
     return code, out, err
 
 
 def test_one_simulator_as_a_person_reads_it(capsys):
-    code, out, err = said(capsys, "simulate", "label-bottleneck")
+    code, out, err = call_with(capsys, "simulate", "label-bottleneck")
     assert (code, err) == (0, "")
     assert out.startswith("label-bottleneck, seed 42\n")
     assert "✗ fails" in out
@@ -31,23 +31,23 @@ def test_one_simulator_as_a_person_reads_it(capsys):
 
 
 def test_json_of_one_is_the_object_itself(capsys):
-    code, out, _ = said(capsys, "simulate", "augmentation-validator", "--seed", "3", "--format", "json", *FEW)
+    code, out, _ = call_with(capsys, "simulate", "augmentation-validator", "--seed", "3", "--format", "json", *FEW)
     document = json.loads(out)
     assert code == 0
     assert list(document) == ["schema", "simulator", "seed", "parameters", "tables", "claims"]
-    assert (document["schema"], document["simulator"], document["seed"]) == (1, "augmentation-validator", 3)
+    assert (document["schema"], document["simulator"], document["seed"]) == (2, "augmentation-validator", 3)
     assert document["parameters"]["claim_seeds"] == 1
-    assert said(capsys, "simulate", "augmentation-validator", "--seed", "3", "--format", "json", *FEW)[1] == out
+    assert call_with(capsys, "simulate", "augmentation-validator", "--seed", "3", "--format", "json", *FEW)[1] == out
 
 
 def test_all_of_them(capsys):
-    code, out, _ = said(capsys, "simulate", "--format", "json", "--claims-only", *FEWEST)
+    code, out, _ = call_with(capsys, "simulate", "--format", "json", "--claims-only", *FEWEST)
     document = json.loads(out)
     assert code == 0
     assert list(document) == ["schema", "simulations"]
     assert len(document["simulations"]) >= 7
     assert all(one["claims"] and not one["tables"] for one in document["simulations"])
-    code, out, _ = said(capsys, "simulate", "--claims-only", "--format", "markdown", *FEWEST)
+    code, out, _ = call_with(capsys, "simulate", "--claims-only", "--format", "markdown", *FEWEST)
     assert code == 0
     assert [line for line in out.split("\n") if line.startswith("## ")] == [
         f"## {one['simulator']}" for one in document["simulations"]
@@ -55,14 +55,14 @@ def test_all_of_them(capsys):
 
 
 def test_figures(capsys, tmp_path):
-    code, out, err = said(capsys, "simulate", "label-bottleneck", "--figures", "drawn", "--format", "json")
+    code, out, err = call_with(capsys, "simulate", "label-bottleneck", "--figures", "saved", "--format", "json")
     assert code == 0
     assert json.loads(out)
-    assert sorted(path.name for path in (tmp_path / "drawn").iterdir()) == [
+    assert sorted(path.name for path in (tmp_path / "saved").iterdir()) == [
         "label-bottleneck-costs.png",
         "label-bottleneck-costs.svg",
     ]
-    assert err.count("sslbench: wrote drawn/") == 2
+    assert err.count("sslbench: wrote saved/") == 2
 
 
 @pytest.mark.parametrize(
@@ -94,7 +94,7 @@ def test_figures(capsys, tmp_path):
 )
 def test_a_mistake_is_one_line_and_exit_code_2(capsys, arguments, words):
     np.save("flat.npy", np.zeros((4, 4)))
-    code, out, err = said(capsys, "simulate", *arguments)
+    code, out, err = call_with(capsys, "simulate", *arguments)
     assert (code, out) == (2, "")
     assert words in err
     assert len(err.splitlines()) == 1
@@ -108,13 +108,13 @@ def test_nothing_undefined_is_called_nan(capsys):
         ("masking-comparator", "--set", "grid=4x4", "--set", "ratios=0.99+0.95"),
         ("momentum-dynamics", "--set", "steps=1", "--set", "m=0"),
     ):
-        code, out, err = said(capsys, "simulate", *arguments, "--format", "json", *FEW)
+        code, out, err = call_with(capsys, "simulate", *arguments, "--format", "json", *FEW)
         assert (code, err) == (0, "")
         document = json.loads(out, parse_constant=lambda word: pytest.fail(f"{word} in JSON"))
         undefined = [row for rows in document["tables"].values() for row in rows if None in row.values()]
         assert undefined
         assert all(row["reason"] for row in undefined)
-        code, out, err = said(capsys, "simulate", *arguments, *FEW)
+        code, out, err = call_with(capsys, "simulate", *arguments, *FEW)
         assert (code, err) == (0, "")
         assert "nan" not in out.lower().split()
 
@@ -125,12 +125,12 @@ def test_claims(capsys, monkeypatch):
 
     registry.default_registry.cache_clear()
     try:
-        code, out, _ = said(capsys, "claims", "--format", "json")
+        code, out, _ = call_with(capsys, "claims", "--format", "json")
         assert code == 0
         rows = json.loads(out)["claims"]
         assert len(rows) == 7
         assert {row["verdict"] for row in rows} == {"fails", "not measured yet"}
-        code, out, _ = said(capsys, "claims")
+        code, out, _ = call_with(capsys, "claims")
         assert code == 0
         assert "sslbench simulate" in out
         assert out.rstrip().endswith("7 claims: 2 fail, 5 not measured yet")
@@ -151,7 +151,7 @@ BAD = """
 
     @hookimpl
     def sslbench_simulators():
-        return [SimulatorSpec(name="bad", summary=__doc__, params=SimulatorParams, build=lambda params, context: Bad(params))]
+        return [SimulatorSpec(name="bad", params=SimulatorParams, build=lambda params, context: Bad(params))]
 """
 
 
@@ -168,11 +168,11 @@ def test_other_peoples_simulators_that_fail_cost_only_themselves(capsys, distrib
     ]
     try:
         for command, words in (("simulate", "label-bottleneck, seed 42\n"), ("claims", "7 claims: 2 fail")):
-            code, out, err = said(capsys, command)
+            code, out, err = call_with(capsys, command)
             assert code == 1
             assert words in out
             assert err.splitlines()[-2:] == lines
-        code, out, _ = said(capsys, "simulate", "ill")
+        code, out, _ = call_with(capsys, "simulate", "ill")
         assert (code, out) == (2, "")
         with pytest.raises(ZeroDivisionError, match="oops"):
             call(["simulate", "bad"])
@@ -181,7 +181,7 @@ def test_other_peoples_simulators_that_fail_cost_only_themselves(capsys, distrib
 
 
 def test_claims_of_a_folder_that_is_not_there(capsys):
-    code, out, err = said(capsys, "claims", "--results", "nowhere")
+    code, out, err = call_with(capsys, "claims", "--results", "nowhere")
     assert (code, out) == (2, "")
     assert "nowhere" in err
     assert len(err.splitlines()) == 1

@@ -8,6 +8,8 @@ import sys
 
 import pytest
 
+from sslbench.cli.main import COMMANDS
+
 
 def imported(*arguments):
     """Modules in a fresh interpreter after one command."""
@@ -30,10 +32,19 @@ def test_help_and_list_import_neither_torch_nor_pandas_nor_pydantic(arguments):
     assert modules.isdisjoint({"torch", "pandas", "numpy", "pydantic", "rich", "pluggy", "sslbench_plugins"})
 
 
-@pytest.mark.parametrize(
-    "command",
-    ["run", "plan", "results", "compare", "show", "plugins", "doctor", "recipe", "predict", "embed", "export", "speed"],
-)
+def test_suites_import_no_torch():
+    code, modules = imported("suites")
+    assert code == 0
+    assert modules.isdisjoint({"torch", "pandas", "numpy", "rich", "sslbench_plugins"})
+
+
+def test_registry_and_plan_are_imported_without_torch():
+    code = "import sys, sslbench.hooks.registry, sslbench.plan.build, sslbench.plan.single; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert {"torch", "pandas", "numpy", "rich", "sslbench_plugins"}.isdisjoint(done.stdout.split())
+
+
+@pytest.mark.parametrize("command", COMMANDS)
 def test_the_help_of_a_command_is_light_too(command):
     code, modules = imported(command, "--help")
     assert code == 0
@@ -51,10 +62,11 @@ def test_results_never_imports_torch(tmp_path):
 
 
 def test_compare_never_imports_torch_or_pandas(tmp_path):
+    from sslbench.store.record import Record, TrainingFacts
     from sslbench.store.results import ResultsStore
 
-    record = {"cell": "c", "status": "done", "evaluator": "knn", "seed": 0, "metrics": {}, "pretraining": {"key": "p"}}
-    record["pretraining"] |= {"images_per_second": 10.0, "step_ms_median": 1.0}
+    training = TrainingFacts("p", images_per_second=10.0, step_ms_median=1.0)
+    record = Record("c", "done", "simclr", 0, evaluator="knn", pretraining=training)
     with ResultsStore.open_for_writing(tmp_path) as store:
         store.put(record, suite="quick", description="d", inputs={})
         store.put_steps("p", [1.0, 1.1] * 50)

@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from sslbench.errors import PluginError, UserError
 from sslbench.hooks.catalogue import Catalogue, check_kind, first_doc_line, module_path
+from sslbench.hooks.registry import Registry
 
 
 def test_builtins_are_listed_with_summaries_and_without_importing_anything(distribution):
@@ -14,7 +17,7 @@ def test_builtins_are_listed_with_summaries_and_without_importing_anything(distr
     )
     catalogue = Catalogue.installed()
     assert {"simclr", "mae", "loud"} <= set(catalogue.names("method"))
-    entry = catalogue.owner("method", "loud")
+    (entry,) = catalogue.owners("method", "loud")
     assert (entry.summary, entry.distribution, entry.version) == ("A loud one.", "loud", "1.0")
 
 
@@ -24,7 +27,7 @@ def test_a_summary_inside_a_package_is_read_without_importing_the_package(distri
         {"method.deep": "deep_pkg.inner.mod"},
         {"deep_pkg.__init__": "raise RuntimeError", "deep_pkg.inner.mod": "# comment\n'''Deep.'''\n"},
     )
-    assert Catalogue.installed().owner("method", "deep").summary == "Deep."
+    assert Catalogue.installed().owners("method", "deep")[0].summary == "Deep."
 
 
 @pytest.mark.parametrize("source", ["", "x = 1\n", "def f(:\n", "b'bytes'\n"])
@@ -44,8 +47,10 @@ def test_two_owners_of_one_name_are_an_error_that_names_both(distribution):
     distribution("two", {"masking.mine": "m_two"}, {"m_two": ""})
     catalogue = Catalogue.installed()
     assert set(catalogue.collisions()) == {"masking.mine"}
-    with pytest.raises(PluginError, match=r"masking\.mine: brought by both '(one|two)' and '(one|two)'"):
-        catalogue.owner("masking", "mine")
+    words = r"masking\.mine: brought by both '(one|two)' and '(one|two)'"
+    assert re.search(words, catalogue.collisions()["masking.mine"])
+    with pytest.raises(PluginError, match=words):
+        Registry(catalogue).entry_of("masking", "mine")
 
 
 def test_a_name_used_twice_by_one_distribution_is_an_error(distribution):
@@ -53,7 +58,7 @@ def test_a_name_used_twice_by_one_distribution_is_an_error(distribution):
     points = next(folder.glob("*.dist-info")) / "entry_points.txt"
     points.write_text("[sslbench]\nmasking.mine = m_one\nmasking.mine = m_two\n")
     with pytest.raises(PluginError, match="distribution 'twice' brings it twice"):
-        Catalogue.installed().owner("masking", "mine")
+        Registry().entry_of("masking", "mine")
 
 
 @pytest.mark.parametrize(

@@ -38,19 +38,19 @@ def test_a_third_party_plugin_is_found_like_a_builtin(distribution):
         (GOOD.replace("sslbench_maskings", "sslbench_masking"), "unknown hook 'sslbench_masking'"),
         (
             GOOD.replace("return [MaskingSpec", "return [dict").replace(", build", ", b"),
-            "must answer a list of MaskingSpec, not dict",
+            "must return a list of MaskingSpec, not dict",
         ),
         (GOOD.replace("maskings()", "maskings(extra)"), "Argument"),
     ],
 )
 def test_a_broken_plugin_says_why_and_hurts_nobody_else(distribution, source, reason):
     distribution("bad", {"masking.mine": "bad_plugin"}, {"bad_plugin": source})
-    said = io.StringIO()
-    registry = Registry(stderr=said)
+    stderr = io.StringIO()
+    registry = Registry(stderr=stderr)
     with pytest.raises(PluginError, match="masking 'mine' from bad 1.0 is broken: "):
         registry.get("masking", "mine")
     assert registry.get("masking", "random").name == "random"
-    lines = said.getvalue().splitlines()
+    lines = stderr.getvalue().splitlines()
     assert len(lines) == 1
     assert lines[0].startswith("sslbench: plugin masking.mine of bad 1.0 left out: ")
     assert reason in lines[0]
@@ -58,12 +58,12 @@ def test_a_broken_plugin_says_why_and_hurts_nobody_else(distribution, source, re
 
 def test_plugins_loads_each_and_says_ok_or_failed(distribution):
     distribution("bad", {"masking.bad": "bad_plugin2"}, {"bad_plugin2": "1 / 0\n"})
-    results = {one.entry.name: one.failure for one in Registry().load_all()}
+    results = {plugin.entry.name: plugin.failure for plugin in Registry().load_all()}
     assert results["masking.bad"] == "ZeroDivisionError: division by zero"
     assert results["method.simclr"] == ""
 
 
-def test_a_bundle_brings_what_its_hooks_answer(distribution):
+def test_a_bundle_brings_what_its_hooks_return(distribution):
     distribution("sack", {"sack": "sack_plugin1"}, {"sack_plugin1": GOOD.replace("mine", "sacked")})
     registry = Registry()
     assert "sacked" in registry.names("masking")
@@ -75,9 +75,24 @@ def test_a_bundle_may_not_take_a_name_that_has_an_owner(distribution):
     registry = Registry()
     with pytest.raises(PluginError, match="brought by both 'sslbench' and 'sack'"):
         registry.get("masking", "random")
-    failures = {one.entry.name: one.failure for one in registry.load_all()}
+    failures = {plugin.entry.name: plugin.failure for plugin in registry.load_all()}
     assert "brought by both" in failures["sack"]
     assert "brought by both" in failures["masking.random"]
+
+
+def test_two_bundles_may_not_bring_one_name(distribution):
+    distribution("sack", {"sack": "sack_plugin3"}, {"sack_plugin3": GOOD.replace("mine", "sacked")})
+    distribution("bag", {"bag": "bag_plugin"}, {"bag_plugin": GOOD.replace("mine", "sacked")})
+    with pytest.raises(PluginError, match="brought by both 'bag' and 'sack'"):
+        Registry().get("masking", "sacked")
+
+
+def test_one_entry_point_that_is_written_twice_is_loaded_once_and_named(distribution):
+    folder = distribution("double", {"masking.mine": "double_plugin"}, {"double_plugin": GOOD})
+    points = next(folder.glob("*.dist-info")) / "entry_points.txt"
+    points.write_text("[sslbench]\nmasking.mine = double_plugin\nmasking.mine=double_plugin\n")
+    failures = [plugin.failure for plugin in Registry().load_all() if plugin.entry.distribution == "double"]
+    assert failures == ["plugin masking.mine: distribution 'double' brings it twice; a name has one owner"] * 2
 
 
 def test_an_unknown_name_gets_a_hint():
@@ -95,11 +110,11 @@ def test_an_unknown_name_says_when_the_environment_hides_everything(monkeypatch)
 
 OBSERVER = """
 from sslbench import hookimpl
-heard = []
+records = []
 
 @hookimpl
 def sslbench_record_written(record):
-    heard.append(record)
+    records.append(record)
 
 @hookimpl
 def sslbench_run_finished(suite):
@@ -107,13 +122,13 @@ def sslbench_run_finished(suite):
 """
 
 
-def test_an_observer_hears_and_one_that_raises_is_warned_about(distribution):
+def test_an_observer_is_called_and_one_that_raises_is_warned_about(distribution):
     distribution("ear", {"ear": "ear_plugin"}, {"ear_plugin": OBSERVER})
     registry = Registry()
     registry.load_observers()
     registry.notify("sslbench_record_written", record={"cell": "x"})
     import ear_plugin
 
-    assert ear_plugin.heard == [{"cell": "x"}]
+    assert ear_plugin.records == [{"cell": "x"}]
     with pytest.warns(UserWarning, match="sslbench_run_finished raised RuntimeError: no tracker today"):
         registry.notify("sslbench_run_finished", suite="s", statuses={})

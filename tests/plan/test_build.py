@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import pytest
+import torch
 
 from sslbench import PluginError, UserError, build_installed, build_plugin
+from sslbench.hooks.catalogue import KINDS
 from sslbench.hooks.registry import Registry
 from sslbench.plan import build
 
@@ -14,7 +16,7 @@ MASKING = """
 
     @hookimpl
     def sslbench_maskings():
-        def build(params):
+        def build(params, context):
             return "slanted", params.angle
 
         return [MaskingSpec(name="slanted", summary="s", params=Wanting, build=build)]
@@ -25,11 +27,11 @@ MASKING = """
 def fresh(monkeypatch):
     """Let the module see distributions that a test has just written."""
 
-    def look():
+    def refresh():
         registry = Registry()
         monkeypatch.setattr(build, "default_registry", lambda: registry)
 
-    return look
+    return refresh
 
 
 def test_a_plugin_is_built_with_its_parameters():
@@ -54,22 +56,44 @@ def test_a_mistake_names_its_place(reference, words):
     assert len(caught.value.messages) == 1
 
 
+def test_every_kind_can_be_built_from_the_public_door():
+    dataset = build_plugin("dataset", "digits")
+    assert (dataset.image_size, len(dataset.classes)) == (8, 10)
+    backbone = build_plugin("backbone", "vit-tiny-small-image", image_size=8)
+    method = build_plugin("method", "mae", backbone=backbone, image_size=8, mask_ratio=0.75)
+    assert method.views[0].size == 8
+
+
+def test_what_is_installed_can_be_built_for_every_kind(capsys):
+    built = {kind: set(build_installed(kind)) for kind in KINDS}
+    assert all(built.values())
+    assert {"digits", "shapes"} <= built["dataset"]
+    assert "imagefolder" not in built["dataset"]
+    assert "dataset 'imagefolder' is left out: dataset 'imagefolder': root is required" in capsys.readouterr().err
+
+
+def test_building_seeds_nothing():
+    state = torch.get_rng_state()
+    build_plugin("augmentation", "simclr")
+    assert torch.equal(torch.get_rng_state(), state)
+
+
 def test_all_that_are_installed_are_built(distribution, fresh):
     distribution("slanted-masks", {"masking.slanted": "slanted"}, {"slanted": MASKING.replace("...", "45.0")})
     fresh()
-    found = build_installed("masking")
-    assert found["slanted"] == ("slanted", 45.0)
-    assert {"random", "block", "grid"} <= set(found)
+    built = build_installed("masking")
+    assert built["slanted"] == ("slanted", 45.0)
+    assert {"random", "block", "grid"} <= set(built)
 
 
 def test_what_cannot_be_built_is_left_out_with_a_line(distribution, fresh, capsys):
     distribution("slanted-masks", {"masking.slanted": "slanted"}, {"slanted": MASKING})
     distribution("broken-masks", {"masking.broken": "broken_masks"}, {"broken_masks": "raise RuntimeError('ouch')"})
     fresh()
-    found = build_installed("masking")
-    assert "slanted" not in found
-    assert "broken" not in found
-    assert {"random", "block", "grid"} <= set(found)
+    built = build_installed("masking")
+    assert "slanted" not in built
+    assert "broken" not in built
+    assert {"random", "block", "grid"} <= set(built)
     err = capsys.readouterr().err
     assert "masking 'slanted' is left out: masking 'slanted': angle is required" in err
     assert "ouch" in err

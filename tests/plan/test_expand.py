@@ -8,9 +8,10 @@ import pytest
 from sslbench.contracts.evaluator import EvaluatorSpec
 from sslbench.errors import UserError
 from sslbench.hooks.registry import Registry
-from sslbench.plan.expand import Overrides, expand, incompatible, incompatible_evaluator, resolve_suite
+from sslbench.plan.compatibility import incompatible, incompatible_evaluator
+from sslbench.plan.expand import expand, resolve_suite
 from sslbench.plan.plan import make_plan
-from sslbench.plan.suite import RawSuite, read_suite
+from sslbench.plan.suite import Overrides, RawSuite, read_suite
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +57,7 @@ def test_the_cross_product_holds_each_combination_once(registry):
     assert len({c.key for c in cells}) == len(cells)
 
 
-def test_what_makes_no_sense_is_skipped_with_its_reason(registry):
+def test_what_does_not_work_together_is_skipped_with_its_reason(registry):
     skipped = [c for c in cells_of(registry) if c.skip]
     assert {(c.axes["method"], c.axes["backbone"]) for c in skipped} == {("mae", "convnet-small")}
     assert skipped[0].skip == "mae needs a backbone with tokens; convnet-small has none"
@@ -171,6 +172,7 @@ def test_what_is_done_is_not_run_again_and_what_failed_is(registry):
     assert states(cells, Remembers(cells)) == ["done", "done"]
     assert states(cells, Remembers(cells, "failed")) == ["to run", "to run"]
     assert states(cells, Remembers(cells), fresh=True) == ["to run", "to run"]
+    assert make_plan("s", cells, Remembers(cells), fresh=True).planned[0].reason == "--fresh"
 
 
 def test_changed_code_or_data_makes_a_record_stale_with_the_reason(registry):
@@ -211,7 +213,7 @@ def test_a_plugin_that_a_parameter_names_counts_as_code_of_the_cell(registry):
         ("few-label-scratch:augmentation=", "'' names no plugin; expected NAME"),
     ],
 )
-def test_a_plugin_that_a_parameter_names_wrongly_is_said_before_the_run(registry, evaluator, words):
+def test_a_plugin_that_a_parameter_names_wrongly_is_reported_before_the_run(registry, evaluator, words):
     name, _, rest = evaluator.partition(":")
     parameter = rest.partition("=")[0]
     with pytest.raises(UserError, match=re.escape(f"evaluator {name!r}: {parameter}: {words}")) as caught:
@@ -243,19 +245,19 @@ def test_a_curve_is_part_of_no_key_and_a_record_without_it_is_made_again(registr
         assert reasons == {"its curve is of other settings or older code"}
 
 
-def test_a_curve_says_which_evaluators_with_which_parameters(registry):
-    asked = with_curve(registry, curve=[{"name": "knn", "k": 5}, "linear-probe"])[0].pretraining.curve_asked
-    assert asked["every"] == 2
-    assert [(one["name"], one["params"].get("k")) for one in asked["evaluators"]] == [
+def test_a_curve_names_its_evaluators_with_their_parameters(registry):
+    settings = with_curve(registry, curve=[{"name": "knn", "k": 5}, "linear-probe"])[0].pretraining.curve_settings
+    assert settings["every"] == 2
+    assert [(evaluator["name"], evaluator["params"].get("k")) for evaluator in settings["evaluators"]] == [
         ("knn", 5),
         ("linear-probe", None),
     ]
-    assert all(one["code"] for one in asked["evaluators"])
+    assert all(evaluator["code"] for evaluator in settings["evaluators"])
 
 
 @pytest.mark.parametrize("untrained", [{"method": "random-init"}, {"epochs": 0}])
 def test_what_is_not_trained_has_no_curve(registry, untrained):
-    assert {c.pretraining.curve_asked == {} for c in with_curve(registry, **untrained)} == {True}
+    assert {c.pretraining.curve_settings == {} for c in with_curve(registry, **untrained)} == {True}
 
 
 @pytest.mark.parametrize(
@@ -270,7 +272,7 @@ def test_what_is_not_trained_has_no_curve(registry, untrained):
         ({"curve_every": 1, "curve": []}, "training.curve = []: tuple should have at least 1 item"),
     ],
 )
-def test_mistakes_in_a_curve_are_told(registry, training, words):
+def test_mistakes_in_a_curve_are_named(registry, training, words):
     with pytest.raises(UserError, match=re.escape(words)):
         suite_of(registry, **training)
 
@@ -284,7 +286,7 @@ def test_mistakes_in_a_curve_are_told(registry, training, words):
         ("mae", "warmup_epochs", 40),
     ],
 )
-def test_a_warmup_longer_than_the_training_is_refused_whoever_asked_for_it(registry, method, key, value):
+def test_a_warmup_longer_than_the_training_is_refused_wherever_it_is_from(registry, method, key, value):
     name = method.partition(":")[0]
     words = (
         f"method '{name}': {key} = {value} is longer than the training (epochs = 10); allowed: 0 to 10, as in -m {name}"
@@ -313,9 +315,9 @@ NEEDY = {
     "needs-map": ({"mask", "tokens"}, "needs-map needs mask; data set digits has none"),
     "needs-more": ({"depth", "factors"}, "needs-more needs depth, factors; data set digits has none"),
     "needs-tokens": ({"tokens"}, "needs-tokens needs tokens; random-init on convnet-small has none"),
-    "needs-painter": (
+    "needs-reconstruction": (
         {"encoder", "reconstruction"},
-        "needs-painter needs reconstruction; random-init on convnet-small has none",
+        "needs-reconstruction needs reconstruction; random-init on convnet-small has none",
     ),
     "needs-little": ({"labels", "encoder"}, None),
 }
@@ -344,7 +346,7 @@ def test_an_evaluator_that_needs_what_is_not_there_is_skipped_with_the_reason(ne
 def test_what_the_data_set_the_backbone_or_the_method_provides_is_enough(needy):
     assert reason_for(needy, "needs-map", dataset="shapes", backbone="vit-tiny-small-image") is None
     assert reason_for(needy, "needs-more", dataset="shapes") is None
-    assert reason_for(needy, "needs-painter", "mae", backbone="vit-tiny-small-image") is None
+    assert reason_for(needy, "needs-reconstruction", "mae", backbone="vit-tiny-small-image") is None
 
 
 def test_a_method_without_a_backbone_has_no_encoder_to_train(needy):
@@ -354,14 +356,14 @@ def test_a_method_without_a_backbone_has_no_encoder_to_train(needy):
 
 def test_what_a_data_set_provides_may_depend_on_its_parameters(needy):
     shared = cells_of(needy, {**AXES, "method": ["random-init"], "evaluator": ["needs-map"]})[0].pretraining
-    asked = []
+    calls = []
 
     def provides(params):
-        asked.append(params)
+        calls.append(params)
         return frozenset({"mask"})
 
     spec = replace(shared.dataset.spec, provides=provides)
     other = replace(shared, dataset=replace(shared.dataset, spec=spec))
-    (judge,) = suite_of(needy, {**AXES, "evaluator": ["needs-map"]}).axes["evaluator"]
-    assert incompatible_evaluator(judge, other) == "needs-map needs tokens; random-init on convnet-small has none"
-    assert asked == [shared.dataset.params]
+    (evaluator,) = suite_of(needy, {**AXES, "evaluator": ["needs-map"]}).axes["evaluator"]
+    assert incompatible_evaluator(evaluator, other) == "needs-map needs tokens; random-init on convnet-small has none"
+    assert calls == [shared.dataset.params]

@@ -1,9 +1,27 @@
 from __future__ import annotations
 
-import json
+import shutil
+from pathlib import Path
 
+import pytest
+
+import sslbench
 from sslbench.hooks.catalogue import Catalogue
-from sslbench.plan.identity import digest_of, imports_of, is_editable, plugin_identity
+from sslbench.plan import identity
+from sslbench.plan.identity import HARNESS, digest_of, harness_identity, imports_of, plugin_identity, sources_of
+
+
+@pytest.fixture(autouse=True)
+def unread():
+    """Sources are read once a process; tests change them."""
+    forget()
+    yield
+    forget()
+
+
+def forget():
+    identity.digest_of.cache_clear()
+    identity.source_of.cache_clear()
 
 
 def write(folder, **modules):
@@ -14,7 +32,7 @@ def write(folder, **modules):
 
 
 def digest(module):
-    digest_of.cache_clear()
+    forget()
     return digest_of((module,))
 
 
@@ -37,24 +55,97 @@ def test_a_digest_follows_the_imports_of_the_own_package_and_no_others(tmp_path,
     assert digest("idpkg.plugin") not in (before, after_third)
 
 
-def test_relative_imports_are_resolved(tmp_path):
-    path = tmp_path / "m.py"
-    path.write_text("from ..b import c\nfrom . import d\nimport e.f\n")
-    assert imports_of("top.a.m", path) == ["top.b", "top.b.c", "top.a", "top.a.d", "e.f"]
+def test_the_init_of_a_package_is_code_of_its_modules(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(str(tmp_path))
+    (tmp_path / "idinit").mkdir()
+    (tmp_path / "idinit/__init__.py").write_text("")
+    write(tmp_path, idinit__plugin="x = 1\n")
+    before = digest("idinit.plugin")
+    (tmp_path / "idinit/__init__.py").write_text("import torch\n")
+    assert digest("idinit.plugin") != before
 
 
-def test_an_installed_distribution_is_known_by_version_an_editable_one_by_source(distribution):
+def test_relative_imports_are_resolved():
+    source = b"from ..b import c\nfrom . import d\nimport e.f\n"
+    assert list(imports_of("top.a.m", False, source)) == ["top.b", "top.b.c", "top.a", "top.a.d", "e.f"]
+    assert list(imports_of("top.a", True, b"from .b import c\n")) == ["top.a.b", "top.a.b.c"]
+    assert list(imports_of("top.a", False, b"def f(:\n")) == []
+
+
+def test_a_distribution_is_known_by_version_and_sources_however_it_is_installed(distribution):
     folder = distribution("idone", {"masking.idone": "idone_plugin"}, {"idone_plugin": "x = 1\n"}, version="2.5")
-    is_editable.cache_clear()
-    entry = Catalogue.installed().owner("masking", "idone")
-    assert plugin_identity(entry) == "idone 2.5"
+    (entry,) = Catalogue.installed().owners("masking", "idone")
+    before = plugin_identity(entry)
+    assert before.startswith("idone 2.5+")
     info = next(folder.glob("*.dist-info"))
-    (info / "direct_url.json").write_text(json.dumps({"url": "file:///x", "dir_info": {"editable": True}}))
-    is_editable.cache_clear()
-    digest_of.cache_clear()
-    first = plugin_identity(entry)
-    assert first.startswith("idone 2.5+")
+    (info / "direct_url.json").write_text('{"url": "file:///x", "dir_info": {"editable": true}}')
+    forget()
+    assert plugin_identity(entry) == before
     (folder / "idone_plugin.py").write_text("x = 2\n")
-    digest_of.cache_clear()
-    assert plugin_identity(entry) != first
-    is_editable.cache_clear()
+    forget()
+    assert plugin_identity(entry) != before
+    (folder / "idone_plugin.py").unlink()
+    forget()
+    assert plugin_identity(entry) == "idone 2.5"
+
+
+@pytest.fixture
+def copied(tmp_path, monkeypatch):
+    """A copy of sslbench that a test may edit, read in the place of sslbench itself."""
+    root, copy = Path(sslbench.__file__).parent, tmp_path / "sslbench"
+    shutil.copytree(root, copy, ignore=shutil.ignore_patterns("__pycache__"))
+    original = identity.module_path
+
+    def module_path(module):
+        path = original(module)
+        return copy / path.relative_to(root) if path and path.is_relative_to(root) else path
+
+    monkeypatch.setattr(identity, "module_path", module_path)
+    return copy
+
+
+COMPUTING = (
+    "contracts/backbone.py",
+    "contracts/masking.py",
+    "contracts/method.py",
+    "contracts/params.py",
+    "evaluate/features.py",
+    "evaluate/run.py",
+    "execute/pretraining.py",
+    "execute/worker.py",
+    "measure/flops.py",
+    "train/data.py",
+    "train/optimizers.py",
+    "train/step.py",
+    "train/trainer.py",
+)
+
+
+@pytest.mark.parametrize("name", COMPUTING)
+def test_an_edit_of_code_that_computes_changes_the_harness(copied, name):
+    before = harness_identity()
+    with (copied / name).open("a") as file:
+        file.write("# edited\n")
+    forget()
+    assert harness_identity() != before
+
+
+def test_an_edit_of_code_that_only_times_describes_stores_or_shows_does_not(copied):
+    before = harness_identity()
+    rooms = ("advise", "claims", "cli", "hooks", "measure", "plan", "report", "speed", "statistics", "store", "testing")
+    computing = {copied / "measure/flops.py", copied / "measure/__init__.py"}
+    others = {path for room in rooms for path in (copied / room).rglob("*.py")} - computing
+    others |= {copied / name for name in ("contracts/simulator.py", "errors.py", "execute/scheduler.py")}
+    assert len(others) > 100
+    for path in others:
+        with path.open("a") as file:
+            file.write("# edited\n")
+    forget()
+    assert harness_identity() == before
+
+
+def test_what_the_harness_computes_with_is_all_of_training_and_evaluation():
+    root = Path(sslbench.__file__).parent
+    modules = set(sources_of(HARNESS))
+    for room in ("train", "evaluate"):
+        assert {f"sslbench.{room}.{path.stem}" for path in (root / room).glob("[a-z]*.py")} <= modules

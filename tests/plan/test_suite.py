@@ -4,8 +4,9 @@ import pytest
 
 from sslbench.errors import UserError
 from sslbench.hooks.registry import Registry
-from sslbench.plan.expand import Overrides, resolve_suite
-from sslbench.plan.suite import RawSuite, builtin_suites, check_layout, read_suite
+from sslbench.plan.builtin import builtin_suites
+from sslbench.plan.expand import resolve_suite
+from sslbench.plan.suite import Overrides, RawSuite, check_layout, read_suite
 
 
 def test_every_builtin_suite_is_well_formed():
@@ -33,7 +34,7 @@ def test_a_missing_file_and_broken_toml_are_one_line(tmp_path):
         read_suite(str(path))
 
 
-def test_all_mistakes_of_the_layout_are_told_at_once():
+def test_all_mistakes_of_the_layout_are_named_at_once():
     data = {"seed": [0], "seeds": [], "training": {"epoch": 3, "batch_size": 1, "precision": "fp8"}}
     layout, mistakes = check_layout(RawSuite("s", "s.toml", data))
     assert layout is None
@@ -90,21 +91,24 @@ def test_an_unknown_size_names_those_that_there_are(sized_file):
     words = r"mine.toml: unknown size 'smal'; did you mean 'small'\? \(sizes: small, middle\)"
     with pytest.raises(UserError, match=words):
         read_suite(sized_file, "smal")
-    with pytest.raises(UserError, match=r"quick: unknown size 'small' \(it has none: a table \[sizes.NAME\] says what"):
+    with pytest.raises(
+        UserError, match=r"quick: unknown size 'small' \(it has none: a table \[sizes.NAME\] holds what"
+    ):
         read_suite("quick", "small")
 
 
-def test_mistakes_in_a_size_are_told_whether_it_is_wanted_or_not():
+def test_mistakes_in_a_size_are_named_whether_it_is_run_or_not():
     sizes = {
         "small": {"training": {"epoch": 3, "batch_size": 1}, "axes": {"methods": []}},
-        "odd": {"seed": [1]},
+        "wrong": {"seed": [1]},
         "fine": {"training": {"epochs": 3}},
     }
     text = "\n".join(check_layout(RawSuite("s", "s.toml", {"sizes": sizes}))[1])
     assert (
-        "s.toml: unknown key 'sizes.odd.seed'; did you mean 'seeds'? (allowed: summary, axes, seeds, training)" in text
+        "s.toml: unknown key 'sizes.wrong.seed'; did you mean 'seeds'? (allowed: summary, axes, seeds, training)"
+        in text
     )
-    del sizes["odd"]
+    del sizes["wrong"]
     layout, mistakes = check_layout(RawSuite("s", "s.toml", {"sizes": sizes}))
     assert layout is None
     text = "\n".join(mistakes)
@@ -115,10 +119,10 @@ def test_mistakes_in_a_size_are_told_whether_it_is_wanted_or_not():
 
 
 @pytest.mark.parametrize("name", builtin_suites())
-def test_every_size_of_a_builtin_suite_says_what_it_is_and_resolves(name):
+def test_every_size_of_a_builtin_suite_has_a_summary_and_resolves(name):
     sizes = read_suite(name).data.get("sizes", {})
-    for size, given in sizes.items():
-        assert given["summary"]
+    for size, changes in sizes.items():
+        assert changes["summary"]
         suite = resolve_suite(read_suite(name, size), Overrides(), Registry())
         assert suite.name == f"{name}-{size}"
 

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 
 import pytest
+
+from sslbench.store.record import MetricValue, Record
 
 TRAINING = {"epochs": 20, "batch_size": 128, "image_size": None, "train_images": 10000, "evaluate_on": "test"}
 TRAINING |= {"precision": "fp32", "compile": False, "device": "cpu"}
@@ -14,7 +17,7 @@ SPEED += ("flops_per_image", "final_loss")
 
 
 def make_metric(value, unit="", higher=True, std=None, n=None, reason=None):
-    return {"value": value, "unit": unit, "higher_is_better": higher, "std": std, "n": n, "reason": reason}
+    return MetricValue(value, unit, higher, std, n, reason)
 
 
 def make_record(
@@ -44,7 +47,7 @@ def make_record(
     chosen |= {"evaluator": {}, "training": TRAINING if augmentation else UNTRAINED}
     if masking:
         chosen["masking"] = {"ratio": mask_ratio}
-    return {
+    data = {
         "cell": f"{key}-{evaluator}-{(params or {}).get('evaluator')}",
         "status": status,
         "reason": reason,
@@ -53,12 +56,13 @@ def make_record(
         "evaluator": evaluator,
         "seed": seed,
         "params": {**chosen, **(params or {})},
-        "metrics": {k: v if isinstance(v, dict) else make_metric(v) for k, v in metrics.items()},
         "pretraining": {"key": key, "epochs": 20, "steps": 220, **speed, **(pretraining or {})},
         "features": {"dim": 64, "images_per_second": None, "seconds": 1.0, "spread": 0.5, **(features or {})},
         "traceback": None,
         "provenance": {"time": time},
     }
+    values = {k: v if isinstance(v, MetricValue) else make_metric(v) for k, v in metrics.items()}
+    return replace(Record.from_json(data), metrics=values)
 
 
 RECIPES = [
@@ -74,7 +78,7 @@ RECIPES = [
 
 
 def make_suite(seeds=(0,)):
-    """What the default suite leaves, with figures as large as they come."""
+    """What the default suite leaves, with numbers as large as they come."""
     source = random.Random(0)
     records = []
     for seed in seeds:
@@ -88,7 +92,7 @@ def make_suite(seeds=(0,)):
                     "step_ms_median": source.uniform(100, 400),
                     "step_ms_iqr": source.uniform(10, 40),
                     "data_wait_share": source.uniform(0, 0.3),
-                    "peak_memory_bytes": source.uniform(4e8, 5e9),
+                    "peak_memory_bytes": round(source.uniform(4e8, 5e9)),
                     "flops_per_image": source.uniform(1e7, 2e9),
                 }
             else:

@@ -5,12 +5,14 @@ import statistics
 
 import pytest
 
-from sslbench.report.aggregate import SPEED, aggregate
+from sslbench.report.aggregate import aggregate
+from sslbench.report.frame import data_frame
+from sslbench.report.recipes import SPEEDS, speed
 
 
-def row(found, **wanted):
+def row(summary, **wanted):
     """The only row with these values."""
-    table = found.table
+    table = data_frame(summary)
     for name, value in wanted.items():
         table = table[table[name].isna() if value is None else table[name] == value]
     assert len(table) == 1
@@ -19,8 +21,8 @@ def row(found, **wanted):
 
 def test_mean_deviation_and_count_over_seeds(record):
     values = {0: 0.90, 1: 0.93, 5: 0.96}
-    found = aggregate([record(seed=seed, metrics={"knn_top1": value}) for seed, value in values.items()])
-    line = row(found, method="simclr")
+    summary = aggregate([record(seed=seed, metrics={"knn_top1": value}) for seed, value in values.items()])
+    line = row(summary, method="simclr")
     assert line["knn_top1_mean"] == pytest.approx(0.93)
     assert line["knn_top1_std"] == pytest.approx(0.03)  # ((-.03)^2 + 0 + .03^2) / (3 - 1), square root
     assert (line["knn_top1_n"], line["seeds"], line["status"]) == (3, 3, "3 done")
@@ -33,16 +35,21 @@ def test_one_seed_has_no_deviation(record):
 
 
 def test_the_evaluators_of_one_pretraining_are_columns_of_one_row(record):
-    found = aggregate(
+    summary = aggregate(
         [
             record(evaluator="linear-probe", metrics={"linear_top1": 0.8}),
             record(evaluator="knn", metrics={"knn_top1": 0.9}),
             record(evaluator="few-label", metrics={"few_label_top1@13": 0.6, "few_label_top1@2": 0.4}),
         ]
     )
-    line = row(found)
-    assert [q.label for q in found.qualities] == ["linear_top1", "knn_top1", "few_label_top1@2", "few_label_top1@13"]
-    assert [line[f"{q.label}_mean"] for q in found.qualities] == [0.8, 0.9, 0.4, 0.6]
+    line = row(summary)
+    assert [column.label for column in summary.metrics] == [
+        "linear_top1",
+        "knn_top1",
+        "few_label_top1@2",
+        "few_label_top1@13",
+    ]
+    assert [line[f"{column.label}_mean"] for column in summary.metrics] == [0.8, 0.9, 0.4, 0.6]
     assert line["status"] == "1 done"
 
 
@@ -57,29 +64,29 @@ def test_what_differs_in_any_axis_is_a_row_of_its_own(record):
         record("mae", masking="random", mask_ratio=0.5),
         record("mae", masking="grid", mask_ratio=0.5),
     ]
-    assert len(aggregate(records).table) == len(records)
+    assert len(data_frame(aggregate(records))) == len(records)
 
 
-def test_rows_of_one_name_are_told_apart_by_the_parameters_that_differ(record):
+def test_rows_of_one_name_are_distinguished_by_the_parameters_that_differ(record):
     def with_temperature(value, seed):
         return record(seed=seed, params={"method": {"temperature": value, "width": 64}}, metrics={"knn_top1": value})
 
-    found = aggregate(
+    summary = aggregate(
         [with_temperature(t, s) for t in (0.1, 0.5) for s in (0, 1)] + [record("byol", params={"method": {"m": 1}})]
     )
-    assert found.tells["method", "simclr"] == ["temperature"]
-    assert found.tells["method", "byol"] == []
-    assert "method.width" not in found.table
+    assert summary.distinguishing["method", "simclr"] == ["temperature"]
+    assert summary.distinguishing["method", "byol"] == []
+    assert "method.width" not in data_frame(summary)
     for value in (0.1, 0.5):
-        line = row(found, **{"method.temperature": value})
+        line = row(summary, **{"method.temperature": value})
         assert (line["knn_top1_mean"], line["seeds"]) == (value, 2)
 
 
 def test_training_settings_that_differ_make_rows_and_those_a_baseline_lacks_do_not(record):
-    longer = {**record()["params"]["training"], "epochs": 40}
-    found = aggregate([record(), record(params={"training": longer}), record("raw-pixels", augmentation=None)])
-    assert found.tells["training", ""] == ["epochs"]
-    assert found.table["training.epochs"].tolist() == [20, 40, None]
+    longer = {**record().params["training"], "epochs": 40}
+    summary = aggregate([record(), record(params={"training": longer}), record("raw-pixels", augmentation=None)])
+    assert summary.distinguishing["training", ""] == ["epochs"]
+    assert data_frame(summary)["training.epochs"].tolist() == [20, 40, None]
 
 
 def test_evaluators_of_one_name_with_other_parameters_keep_apart(record, metric):
@@ -90,9 +97,9 @@ def test_evaluators_of_one_name_with_other_parameters_keep_apart(record, metric)
     def knn(k, value):
         return record(params={"evaluator": {"k": k, "temperature": 0.1}}, metrics={"knn_top1": value})
 
-    found = aggregate([few([1], 0.3), few([1, 2], 0.4), few([13], 0.6), knn(20, 0.9), knn(5, 0.8)])
-    line = row(found)
-    means = {q.label: line[f"{q.label}_mean"] for q in found.qualities}
+    summary = aggregate([few([1], 0.3), few([1, 2], 0.4), few([13], 0.6), knn(20, 0.9), knn(5, 0.8)])
+    line = row(summary)
+    means = {column.label: line[f"{column.label}_mean"] for column in summary.metrics}
     assert means == {
         "few_label_top1@1 (labels=[1])": 0.3,
         "few_label_top1@1 (labels=[1, 2])": 0.4,
@@ -104,8 +111,11 @@ def test_evaluators_of_one_name_with_other_parameters_keep_apart(record, metric)
 
 
 def test_two_evaluators_with_one_metric_name_keep_apart(record):
-    found = aggregate([record(evaluator=name, metrics={"top1": value}) for name, value in (("a", 0.1), ("b", 0.2))])
-    assert {q.label: row(found)[f"{q.label}_mean"] for q in found.qualities} == {"top1 (a)": 0.1, "top1 (b)": 0.2}
+    summary = aggregate([record(evaluator=name, metrics={"top1": value}) for name, value in (("a", 0.1), ("b", 0.2))])
+    assert {column.label: row(summary)[f"{column.label}_mean"] for column in summary.metrics} == {
+        "top1 (a)": 0.1,
+        "top1 (b)": 0.2,
+    }
 
 
 def test_draws_inside_the_evaluator_are_not_a_spread_over_seeds(record, metric):
@@ -117,7 +127,7 @@ def test_draws_inside_the_evaluator_are_not_a_spread_over_seeds(record, metric):
     assert row(two)["m_draws_std"] == pytest.approx(math.sqrt((9 + 16) / 2))
 
 
-def test_each_pretraining_counts_once_however_many_evaluators_judged_it(record):
+def test_each_pretraining_counts_once_however_many_evaluators_measured_it(record):
     def cell(seed, evaluator, speed, features):
         return record(
             seed=seed,
@@ -127,9 +137,9 @@ def test_each_pretraining_counts_once_however_many_evaluators_judged_it(record):
             features={"images_per_second": features},
         )
 
-    judged_thrice = [cell(0, name, 100.0, 7.0) for name in "abc"]
-    found = aggregate([*judged_thrice, cell(1, "a", 400.0, 9.0)])
-    line = row(found)
+    three_evaluators = [cell(0, name, 100.0, 7.0) for name in "abc"]
+    summary = aggregate([*three_evaluators, cell(1, "a", 400.0, 9.0)])
+    line = row(summary)
     assert line["images_per_second_mean"] == 250.0
     assert line["images_per_second_std"] == pytest.approx(statistics.stdev([100, 400]))
     assert line["images_per_second_n"] == 2
@@ -141,110 +151,110 @@ def test_each_pretraining_counts_once_however_many_evaluators_judged_it(record):
 
 def test_a_record_that_failed_does_not_hide_what_its_pretraining_measured(record):
     speed = {"images_per_second": 100.0}
-    found = aggregate(
+    summary = aggregate(
         [
             record(evaluator="a", status="failed", reason="x", metrics={}, features={"images_per_second": None}),
             record(evaluator="b", metrics={"b": 0.5}, pretraining=speed, features={"images_per_second": 5.0}),
         ]
     )
-    line = row(found)
+    line = row(summary)
     assert (line["images_per_second_mean"], line["images_per_second_n"]) == (100.0, 1)
     assert line["embed_images_per_second_mean"] == 5.0
 
 
 def test_a_row_says_how_many_seeds_are_done_and_what_went_wrong_with_the_others(record, metric):
     gone = {"status": "diverged", "reason": "loss is nan at step 3\nTraceback", "metrics": {"knn_top1": metric(None)}}
-    found = aggregate([record(seed=0), record(seed=1), record(seed=2, **gone), record("mae", **gone)])
-    line = row(found, method="simclr")
+    summary = aggregate([record(seed=0), record(seed=1), record(seed=2, **gone), record("mae", **gone)])
+    line = row(summary, method="simclr")
     assert (line["status"], line["seeds"], line["knn_top1_n"]) == ("2 done, 1 diverged", 3, 2)
-    assert row(found, method="mae")["status"] == "1 diverged"
-    assert math.isnan(row(found, method="mae")["knn_top1_mean"])
-    assert row(found, method="mae")["knn_top1_n"] == 0
-    problems = [(p.row, p.seeds, p.evaluators) for p in found.problems]
+    assert row(summary, method="mae")["status"] == "1 diverged"
+    assert math.isnan(row(summary, method="mae")["knn_top1_mean"])
+    assert row(summary, method="mae")["knn_top1_n"] == 0
+    problems = [(p.row, p.seeds, p.evaluators) for p in summary.problems]
     assert problems == [(0, (2,), ()), (1, (0,), ())]
-    assert {(p.status, p.reason) for p in found.problems} == {("diverged", "loss is nan at step 3")}
+    assert {(p.status, p.reason) for p in summary.problems} == {("diverged", "loss is nan at step 3")}
 
 
 def test_one_failed_evaluator_is_named_and_its_seed_is_not_done(record):
     failed = {"status": "failed", "reason": "singular", "metrics": {"linear_top1": 0.99}}
-    found = aggregate([record(), record(evaluator="linear-probe", **failed)])
-    assert row(found)["status"] == "1 failed"
-    assert [(p.evaluators, p.reason) for p in found.problems] == [(("linear-probe",), "singular")]
-    assert math.isnan(row(found)["linear_top1_mean"]), "what a failed cell answers is no measurement"
+    summary = aggregate([record(), record(evaluator="linear-probe", **failed)])
+    assert row(summary)["status"] == "1 failed"
+    assert [(p.evaluators, p.reason) for p in summary.problems] == [(("linear-probe",), "singular")]
+    assert math.isnan(row(summary)["linear_top1_mean"]), "what a failed cell has is no measurement"
 
 
 def test_a_collapsed_encoder_has_been_measured(record):
-    found = aggregate([record(status="collapsed", reason="no spread", metrics={"knn_top1": 0.1})])
-    assert (row(found)["knn_top1_mean"], row(found)["status"]) == (0.1, "1 collapsed")
+    summary = aggregate([record(status="collapsed", reason="no spread", metrics={"knn_top1": 0.1})])
+    assert (row(summary)["knn_top1_mean"], row(summary)["status"]) == (0.1, "1 collapsed")
 
 
 def test_a_metric_nobody_measured_has_no_column_beside_others_of_its_evaluator(record, metric):
     failed = {"status": "oom", "reason": "x", "metrics": {"few_label_top1": metric(None, reason="oom")}}
     good = {"metrics": {"few_label_top1@2": 0.5}}
-    found = aggregate([record(evaluator="few-label", **good), record("mae", evaluator="few-label", **failed)])
-    assert [q.label for q in found.qualities] == ["few_label_top1@2"]
+    summary = aggregate([record(evaluator="few-label", **good), record("mae", evaluator="few-label", **failed)])
+    assert [column.label for column in summary.metrics] == ["few_label_top1@2"]
     alone = aggregate([record("mae", evaluator="few-label", **failed)])
-    assert [q.label for q in alone.qualities] == ["few_label_top1"]
+    assert [column.label for column in alone.metrics] == ["few_label_top1"]
 
 
 def test_metrics_that_were_not_measured_are_listed_with_their_reason(record, metric):
     why = "fewer than 13 images of a class"
     metrics = {"few_label_top1@2": metric(0.5), "few_label_top1@13": metric(None, reason=why)}
-    found = aggregate([record(seed=seed, metrics=metrics) for seed in (0, 1)])
-    assert found.unmeasured == {("few_label_top1@13", why): 2}
+    summary = aggregate([record(seed=seed, metrics=metrics) for seed in (0, 1)])
+    assert summary.unmeasured == {("few_label_top1@13", why): 2}
 
 
 def test_skipped_cells_are_counted_by_reason_and_not_in_the_table(record):
     skipped = [record("mae", seed=s, status="skipped", reason="no tokens", metrics={}) for s in range(3)]
-    found = aggregate([*skipped, record(), record("x", status="skipped", reason="no labels", metrics={})])
-    assert found.skipped == {"no tokens": 3, "no labels": 1}
-    assert found.table["method"].tolist() == ["simclr"]
+    summary = aggregate([*skipped, record(), record("x", status="skipped", reason="no labels", metrics={})])
+    assert summary.skipped == {"no tokens": 3, "no labels": 1}
+    assert data_frame(summary)["method"].tolist() == ["simclr"]
 
 
 def test_a_cell_made_again_by_newer_code_counts_once(record):
     old = record(metrics={"knn_top1": 0.1}, time="2026-01-01T00:00:00+00:00")
     new = record(metrics={"knn_top1": 0.9}, time="2026-01-02T00:00:00+00:00")
     for records in ([old, new], [new, old]):
-        found = aggregate(records)
-        assert (row(found)["knn_top1_mean"], row(found)["knn_top1_n"], found.older) == (0.9, 1, 1)
+        summary = aggregate(records)
+        assert (row(summary)["knn_top1_mean"], row(summary)["knn_top1_n"], summary.older) == (0.9, 1, 1)
 
 
 def test_images_that_were_left_out_are_counted_once_a_data_set(record):
     def cell(dataset, count, seed=0):
         return record(dataset=dataset, seed=seed, pretraining={"images_skipped": count})
 
-    found = aggregate([cell("mine", 3), cell("mine", 3, seed=1), cell("digits", 0)])
-    assert found.images_skipped == {"mine": 3}
+    summary = aggregate([cell("mine", 3), cell("mine", 3, seed=1), cell("digits", 0)])
+    assert summary.images_skipped == {"mine": 3}
 
 
 def test_nothing_makes_an_empty_table(record):
     for records in ([], [record(status="skipped", reason="x", metrics={})]):
-        found = aggregate(records)
-        assert len(found.table) == 0
-        assert found.qualities == ()
+        summary = aggregate(records)
+        assert len(data_frame(summary)) == 0
+        assert summary.metrics == ()
 
 
 def test_all_of_it_agrees_with_plain_arithmetic(default_suite):
     records = default_suite(seeds=(0, 1, 2))
-    found = aggregate(records)
-    assert len(found.table) == 8
-    for _, line in found.table.iterrows():
+    summary = aggregate(records)
+    assert len(data_frame(summary)) == 8
+    for _, line in data_frame(summary).iterrows():
         axes = ("method", "masking", "backbone")
-        mine = [r for r in records if r["status"] == "done" and all(r[a] == line[a] for a in axes)]
-        for quality in found.qualities:
-            values = [r["metrics"][quality.name]["value"] for r in mine if quality.name in r["metrics"]]
-            assert line[f"{quality.label}_mean"] == pytest.approx(statistics.mean(values))
-            assert line[f"{quality.label}_std"] == pytest.approx(statistics.stdev(values))
-        for column, (part, name) in SPEED.items():
-            values = {r["seed"]: r[part][name] for r in mine}.values()
+        mine = [r for r in records if r.status == "done" and all(getattr(r, a) == line[a] for a in axes)]
+        for column in summary.metrics:
+            values = [r.metrics[column.name].value for r in mine if column.name in r.metrics]
+            assert line[f"{column.label}_mean"] == pytest.approx(statistics.mean(values))
+            assert line[f"{column.label}_std"] == pytest.approx(statistics.stdev(values))
+        for quantity in SPEEDS:
+            values = {r.seed: speed(r, quantity) for r in mine}.values()
             if None in values:
-                assert math.isnan(line[f"{column}_mean"])
+                assert math.isnan(line[f"{quantity}_mean"])
             else:
-                assert line[f"{column}_mean"] == pytest.approx(statistics.mean(values))
-                assert line[f"{column}_std"] == pytest.approx(statistics.stdev(values))
+                assert line[f"{quantity}_mean"] == pytest.approx(statistics.mean(values))
+                assert line[f"{quantity}_std"] == pytest.approx(statistics.stdev(values))
 
 
 def test_metrics_at_ratios_are_in_the_order_of_the_ratios(record):
     names = [f"psnr@{ratio}" for ratio in ("0.9", "0.25", "0.75", "0.5")]
-    found = aggregate([record(evaluator="reconstruction", metrics=dict.fromkeys(names, 0.5))])
-    assert [q.label for q in found.qualities] == ["psnr@0.25", "psnr@0.5", "psnr@0.75", "psnr@0.9"]
+    summary = aggregate([record(evaluator="reconstruction", metrics=dict.fromkeys(names, 0.5))])
+    assert [column.label for column in summary.metrics] == ["psnr@0.25", "psnr@0.5", "psnr@0.75", "psnr@0.9"]

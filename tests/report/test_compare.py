@@ -3,6 +3,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,19 +11,20 @@ import pytest
 from sslbench.errors import UserError
 from sslbench.report.compare.comparison import compare
 from sslbench.report.compare.sides import Side, load_side
-from sslbench.report.compare.table import WIDTH, render_comparison
+from sslbench.report.compare.table import render_comparison
+from sslbench.report.text import WIDTH
 from sslbench.store.results import ResultsStore
 
 NOISE = np.random.default_rng(0).normal(0, 0.3, (2, 200))
 
 
-def change(found, quantity):
-    (one,) = [change for change in found.changes if change.quantity == quantity]
-    return one
+def change_of(comparison, quantity):
+    (change,) = [change for change in comparison.changes if change.quantity == quantity]
+    return change
 
 
-def verdicts(found):
-    return {one.quantity: one.verdict for one in found.changes}
+def verdicts(comparison):
+    return {change.quantity: change.verdict for change in comparison.changes}
 
 
 def over_seeds(record, *values, **facts):
@@ -39,10 +41,10 @@ def over_seeds(record, *values, **facts):
     ],
 )
 def test_what_moved_beyond_the_spread_over_seeds(record, after, verdict):
-    found = compare(Side("a", over_seeds(record, 0.90, 0.91, 0.92)), Side("b", over_seeds(record, *after)))
-    one = change(found, "knn_top1")
-    assert (one.verdict, one.over, one.seeds) == (verdict, "seeds", (0, 1, 2))
-    assert one.relative == pytest.approx(sum(after) / 2.73 - 1)
+    comparison = compare(Side("a", over_seeds(record, 0.90, 0.91, 0.92)), Side("b", over_seeds(record, *after)))
+    change = change_of(comparison, "knn_top1")
+    assert (change.verdict, change.over, change.seeds) == (verdict, "seeds", (0, 1, 2))
+    assert change.relative == pytest.approx(sum(after) / 2.73 - 1)
 
 
 def test_a_metric_where_less_is_better_gets_better_by_falling(record, metric):
@@ -74,7 +76,7 @@ def test_of_one_seed_the_draws_are_the_spread_and_without_them_nothing_is_claime
     assert verdicts(near) == {"few@2": "tie", "knn_top1": "unsure"}
     far = compare(Side("a", side(0.50)), Side("b", side(0.40)))
     assert verdicts(far) == {"few@2": "worse", "knn_top1": "unsure"}
-    assert (change(far, "few@2").over, change(far, "knn_top1").over) == ("draws", None)
+    assert (change_of(far, "few@2").over, change_of(far, "knn_top1").over) == ("draws", None)
     assert verdicts(compare(Side("a", side(0.5)), Side("b", side(0.5)))) == {"few@2": "tie", "knn_top1": "tie"}
 
 
@@ -86,51 +88,51 @@ def speed_side(record, ms, noise, name):
         "step_ms_median": float(np.median(steps[10:])),
         "step_ms_iqr": 0.4,
         "images_per_second": 32_000 / float(np.mean(steps[10:])),
-        "peak_memory_bytes": 5e8,
+        "peak_memory_bytes": 500_000_000,
         "flops_per_image": 1e7,
     }
-    one = record(pretraining=facts, features={"images_per_second": 9000.0})
-    return Side(name, [one], {one["pretraining"]["key"]: steps})
+    made = record(pretraining=facts, features={"images_per_second": 9000.0})
+    return Side(name, [made], {made.pretraining.key: steps})
 
 
 def test_of_one_seed_raw_steps_are_the_spread_of_a_speed(record):
     same = compare(speed_side(record, 20, NOISE[0], "a"), speed_side(record, 20, NOISE[1], "b"))
     speeds = ("images_per_second", "step_ms_median")
-    assert [change(same, quantity).verdict for quantity in speeds] == ["tie", "tie"]
+    assert [change_of(same, quantity).verdict for quantity in speeds] == ["tie", "tie"]
     slower = compare(speed_side(record, 20, NOISE[0], "a"), speed_side(record, 21, NOISE[1], "b"))
     for quantity, moved in zip(speeds, (1 / 1.05 - 1, 0.05), strict=True):
-        one = change(slower, quantity)
-        assert (one.verdict, one.over) == ("worse", "steps")
-        assert one.relative == pytest.approx(moved, abs=0.004)
-        assert one.interval.low < one.relative < one.interval.high
-        assert one.interval.high - one.interval.low < 0.02
-    assert change(slower, "peak_memory_bytes").verdict == "tie"
-    assert change(slower, "flops_per_image").over == "exact"
+        change = change_of(slower, quantity)
+        assert (change.verdict, change.over) == ("worse", "steps")
+        assert change.relative == pytest.approx(moved, abs=0.004)
+        assert change.interval.low < change.relative < change.interval.high
+        assert change.interval.high - change.interval.low < 0.02
+    assert change_of(slower, "peak_memory_bytes").verdict == "tie"
+    assert change_of(slower, "flops_per_image").over == "exact"
 
 
 def test_without_raw_steps_their_iqr_serves(record):
     a, b = (Side("x", speed_side(record, ms, NOISE[0], "x").records) for ms in (20, 21))
-    one = change(compare(a, b), "step_ms_median")
+    change = change_of(compare(a, b), "step_ms_median")
     # 0.4 / 20 * 1.25 / 1.35 / sqrt(210) on each side, 1.96 of both together
-    assert one.over == "IQR"
-    assert one.interval.high - one.relative == pytest.approx(
+    assert change.over == "IQR"
+    assert change.interval.high - change.relative == pytest.approx(
         1.96 * 0.92593 * 0.4 / 14.4914 * np.hypot(1 / 20, 1 / 21), rel=2e-3
     )
-    assert one.verdict == "worse"
+    assert change.verdict == "worse"
 
 
 def test_what_is_counted_moves_without_a_spread(record):
     sides = [Side("x", [record(pretraining={"flops_per_image": flops})]) for flops in (1e7, 1.01e7)]
-    assert change(compare(*sides), "flops_per_image").verdict == "worse"
+    assert change_of(compare(*sides), "flops_per_image").verdict == "worse"
 
 
 def test_cells_are_paired_by_axes_parameters_and_seed(record):
     a = [record(seed=0), record(seed=1), record("byol"), record(params={"method": {"temperature": 0.1}})]
     b = [record(seed=1), record(seed=2), record("byol", backbone="resnet18-cifar")]
-    found = compare(Side("a", a), Side("b", b))
-    assert [(one.recipe, one.seeds) for one in found.changes] == [("simclr · convnet-small", (1,))]
-    lone = {(one.side, one.recipe): (one.seeds, one.reason) for one in found.lone}
-    assert lone == {
+    comparison = compare(Side("a", a), Side("b", b))
+    assert [(change.recipe, change.seeds) for change in comparison.changes] == [("simclr · convnet-small", (1,))]
+    one_sided = {(change.side, change.recipe): (change.seeds, change.reason) for change in comparison.one_sided}
+    assert one_sided == {
         ("A", "simclr · convnet-small"): ((0,), None),
         ("B", "simclr · convnet-small"): ((2,), None),
         ("A", "byol · convnet-small"): ((0,), None),
@@ -142,14 +144,19 @@ def test_cells_are_paired_by_axes_parameters_and_seed(record):
 def test_a_cell_that_failed_on_one_side_says_so(record):
     a = [record(seed=0), record(seed=1)]
     b = [record(seed=0), record(seed=1, status="diverged", reason="loss was nan\nmore", metrics={})]
-    (lone,) = compare(Side("a", a), Side("b", b)).lone
-    assert (lone.side, lone.quantities, lone.seeds, lone.reason) == ("A", ("knn_top1",), (1,), "diverged: loss was nan")
+    (one_sided,) = compare(Side("a", a), Side("b", b)).one_sided
+    assert (one_sided.side, one_sided.quantities, one_sided.seeds, one_sided.reason) == (
+        "A",
+        ("knn_top1",),
+        (1,),
+        "diverged: loss was nan",
+    )
 
 
 def test_records_of_older_code_do_not_count(record):
     old = record(metrics={"knn_top1": 0.1}, time="2025-01-01T00:00:00+00:00")
-    found = compare(Side("a", [record(), old]), Side("b", [record()]))
-    assert change(found, "knn_top1").before == 0.9
+    comparison = compare(Side("a", [record(), old]), Side("b", [record()]))
+    assert change_of(comparison, "knn_top1").before == 0.9
 
 
 @pytest.mark.parametrize(
@@ -157,17 +164,17 @@ def test_records_of_older_code_do_not_count(record):
 )
 def test_across_lets_a_pair_differ(record, across, pairs):
     fast = {"training": {"precision": "bf16"}}
-    found = compare(
+    comparison = compare(
         Side("a", [record(params={"training": {"precision": "fp32"}})]), Side("b", [record(params=fast)]), across=across
     )
-    assert len(found.changes) == pairs
-    assert {one.recipe for one in found.changes} <= {"simclr"}
+    assert len(comparison.changes) == pairs
+    assert {change.recipe for change in comparison.changes} <= {"simclr"}
 
 
 def test_across_the_mask_ratio(record):
     a, b = (record("mae", masking="random", mask_ratio=ratio) for ratio in (0.5, 0.75))
-    found = compare(Side("a", [a]), Side("b", [b]), across=["mask_ratio"])
-    assert [one.recipe for one in found.changes] == ["mae"]
+    comparison = compare(Side("a", [a]), Side("b", [b]), across=["mask_ratio"])
+    assert [change.recipe for change in comparison.changes] == ["mae"]
 
 
 @pytest.mark.parametrize(
@@ -203,8 +210,8 @@ def slower_rate(record, share, seeds=3):
     ],
 )
 def test_a_limit_is_crossed_beyond_it_and_beyond_the_spread(record, share, limit, crossed):
-    found = compare(Side("a", slower_rate(record, 1.0)), Side("b", slower_rate(record, share)), [limit])
-    assert bool(found.exceeded) == crossed
+    comparison = compare(Side("a", slower_rate(record, 1.0)), Side("b", slower_rate(record, share)), [limit])
+    assert bool(comparison.exceeded) == crossed
 
 
 def test_within_the_spread_no_limit_is_crossed(record):
@@ -236,11 +243,11 @@ def test_a_limit_on_a_name_holds_for_each_evaluator_that_has_it(record):
     def side(value):
         return [record(evaluator="knn", metrics={"top1": value}, params={"evaluator": {"k": k}}) for k in (5, 20)]
 
-    found = compare(Side("a", side(0.9)), Side("b", side(0.8)), ["top1:1%"])
-    assert [line.split(" 0.9")[0] for line in found.exceeded] == ["simclr: top1 (k=5)", "simclr: top1 (k=20)"]
+    comparison = compare(Side("a", side(0.9)), Side("b", side(0.8)), ["top1:1%"])
+    assert [line.split(" 0.9")[0] for line in comparison.exceeded] == ["simclr: top1 (k=5)", "simclr: top1 (k=20)"]
 
 
-def test_unknown_quantities_are_told_with_the_allowed_ones(record):
+def test_unknown_quantities_are_named_with_the_allowed_ones(record):
     side = Side("x", [record()])
     words = (
         r"--fail-on 'knn_top:1%': unknown quantity 'knn_top'; did you mean 'knn_top1'\? \(allowed: images_per_second,"
@@ -250,21 +257,26 @@ def test_unknown_quantities_are_told_with_the_allowed_ones(record):
 
 
 def test_a_value_of_nothing_has_no_share_but_a_direction(record):
-    found = compare(Side("a", over_seeds(record, 0.0, 0.0)), Side("b", over_seeds(record, 0.5, 0.51)))
-    one = change(found, "knn_top1")
-    assert (one.verdict, one.relative) == ("better", None)
-    assert json.loads(render_comparison(found, "json"))["changes"][0]["high"] is None
+    comparison = compare(Side("a", over_seeds(record, 0.0, 0.0)), Side("b", over_seeds(record, 0.5, 0.51)))
+    change = change_of(comparison, "knn_top1")
+    assert (change.verdict, change.relative) == ("better", None)
+    assert json.loads(render_comparison(comparison, "json"))["changes"][0]["high"] is None
 
 
 @pytest.fixture
 def mixed(record):
     """Something worse, a tie, something of one side only, and another machine."""
-    facts = {"images_per_second": 1000.0, "step_ms_median": 32.0, "peak_memory_bytes": 5e8, "flops_per_image": 1e7}
+    facts = {
+        "images_per_second": 1000.0,
+        "step_ms_median": 32.0,
+        "peak_memory_bytes": 500_000_000,
+        "flops_per_image": 1e7,
+    }
     a = [*over_seeds(record, 0.90, 0.91, 0.92, pretraining=facts), record("byol")]
     b = over_seeds(record, 0.80, 0.81, 0.82, pretraining=facts)
     for side, processor in ((a, "Abacus 1"), (b, "Abacus 2")):
-        for one in side:
-            one["provenance"] |= {"processor": processor, "gpu": None, "torch": "2.14.1"}
+        machine = {"processor": processor, "gpu": None, "torch": "2.14.1"}
+        side[:] = [replace(made, provenance={**made.provenance, **machine}) for made in side]
     return compare(Side("old", a), Side("new", b), ["knn_top1:1%"])
 
 
@@ -296,57 +308,60 @@ def test_csv_is_unrounded(mixed):
 
 
 def test_json_has_everything(mixed):
-    found = json.loads(render_comparison(mixed, "json"))
-    assert {"schema", "a", "b", "changes", "only", "machines", "limits", "exceeded"} == set(found)
-    assert found["only"] == [{"side": "A", "recipe": "byol", "quantities": ["knn_top1"], "seeds": [0], "reason": None}]
-    assert found["limits"] == ["knn_top1:1%"]
-    assert len(found["exceeded"]) == 1
-    assert found["changes"][0]["method"] == "simclr"
+    comparison = json.loads(render_comparison(mixed, "json"))
+    assert {"schema", "a", "b", "changes", "only", "machines", "limits", "exceeded"} == set(comparison)
+    assert comparison["only"] == [
+        {"side": "A", "recipe": "byol", "quantities": ["knn_top1"], "seeds": [0], "reason": None}
+    ]
+    assert comparison["limits"] == ["knn_top1:1%"]
+    assert len(comparison["exceeded"]) == 1
+    assert comparison["changes"][0]["method"] == "simclr"
 
 
-def test_nothing_in_common_is_said(record):
-    found = compare(Side("a", [record()]), Side("b", [record("byol")]))
-    assert render_comparison(found, "table").startswith("A a · B b · nothing is measured in both\n")
+def test_nothing_in_common_is_reported(record):
+    comparison = compare(Side("a", [record()]), Side("b", [record("byol")]))
+    assert render_comparison(comparison, "table").startswith("A a · B b · nothing is measured in both\n")
 
 
 def test_a_folder_its_json_and_saved_speeds_are_sides(record, tmp_path):
     from sslbench.report.tables import render
 
-    one = record(pretraining={"images_per_second": 10.0})
+    item = record(pretraining={"images_per_second": 10.0})
     with ResultsStore.open_for_writing(tmp_path / "run") as store:
-        store.put(one, suite="quick", description="d", inputs={})
-        store.put_steps(one["pretraining"]["key"], [1.0, 2.0])
+        store.put(item, suite="quick", description="d", inputs={})
+        store.put_steps(item.pretraining.key, [1.0, 2.0])
     folder = load_side(tmp_path / "run")
-    assert (folder.records, folder.steps) == ([one], {one["pretraining"]["key"]: [1.0, 2.0]})
-    (tmp_path / "run.json").write_text(render([one], "json", "quick"))
-    assert load_side(tmp_path / "run.json").records == [one]
+    assert (folder.records, folder.steps) == ([item], {item.pretraining.key: [1.0, 2.0]})
+    (tmp_path / "run.json").write_text(render([item], "json", "quick"))
+    assert load_side(tmp_path / "run.json").records == [item]
 
 
 def speed_row(record, ms, ratio):
     """As ``sslbench speed`` keeps it."""
-    one = record("mae", evaluator=None, metrics={}, pretraining={"images_per_second": 8000 / ms, "step_ms_median": ms})
-    del one["pretraining"]["key"], one["params"]["training"]
-    one["params"]["speed"] = {"batch_size": 8, "precision": "fp32"}
+    item = record("mae", evaluator=None, metrics={}, pretraining={"images_per_second": 8000 / ms, "step_ms_median": ms})
+    params = {kind: given for kind, given in item.params.items() if kind != "training"}
+    params["speed"] = {"batch_size": 8, "precision": "fp32"}
     against = {"baselines": ["full", "deep"], "ratio": ratio, "low": ratio * 0.98, "high": ratio * 1.02}
-    return {**one, "kind": "speed", "features": None, "speed": {"against": [against]}}
+    training = replace(item.pretraining, key=None)
+    return replace(item, params=params, pretraining=training, kind="speed", features=None, speed={"against": [against]})
 
 
 def test_folders_of_a_speed_suite_are_compared_with_their_ratios(record, tmp_path):
     for name, ms, ratio in (("a", 10.0, 2.0), ("b", 12.0, 2.01)):
         with ResultsStore.open_for_writing(tmp_path / name) as store:
-            one = speed_row(record, ms, ratio)
-            other = {**one, "cell": "large", "params": {**one["params"], "speed": {"batch_size": 16}}}
-            for row in (one, other):
+            item = speed_row(record, ms, ratio)
+            other = replace(item, cell="large", params={**item.params, "speed": {"batch_size": 16}})
+            for row in (item, other):
                 store.put(row, suite="speed", description="d", inputs={})
-                store.put_steps(row["cell"], ms + NOISE[0] / 10)
-    found = compare(load_side(tmp_path / "a"), load_side(tmp_path / "b"), across=["training.precision"])
-    told = {(one.recipe, one.quantity): (one.verdict, one.over) for one in found.changes}
+                store.put_steps(row.cell, ms + NOISE[0] / 10)
+    comparison = compare(load_side(tmp_path / "a"), load_side(tmp_path / "b"), across=["training.precision"])
+    outcomes = {(change.recipe, change.quantity): (change.verdict, change.over) for change in comparison.changes}
     for recipe in ("mae · batch_size=8", "mae · batch_size=16"):
-        assert told[recipe, "step_ms_median"] == ("worse", "steps")
-        assert told[recipe, "images_per_second"] == ("worse", "steps")
-        assert told[recipe, "speed_up/full=deep"] == ("tie", "rounds")
-    assert len(told) == 6
-    ratio = next(one for one in found.changes if one.over == "rounds")
+        assert outcomes[recipe, "step_ms_median"] == ("worse", "steps")
+        assert outcomes[recipe, "images_per_second"] == ("worse", "steps")
+        assert outcomes[recipe, "speed_up/full=deep"] == ("tie", "rounds")
+    assert len(outcomes) == 6
+    ratio = next(change for change in comparison.changes if change.over == "rounds")
     # 95% of each ratio is 2% to either side, of both together sqrt(2) times that
     assert ratio.interval.high == pytest.approx(0.005 + np.sqrt(2) * np.log(1.02 / 0.98) / 2, rel=1e-3)
 
@@ -368,12 +383,35 @@ def test_saved_speeds_are_compared_by_name(tmp_path):
         (tmp_path / name).write_text(json.dumps({"schema": 1, "speeds": {"test_a": speed, "test_b": alone}}))
         return load_side(tmp_path / name)
 
-    found = compare(side("a.json", 10.0, 2.0), side("b.json", 11.0, 1.9), ["speed_up:3%"])
-    told = {(one.recipe, one.quantity): one.verdict for one in found.changes}
+    comparison = compare(side("a.json", 10.0, 2.0), side("b.json", 11.0, 1.9), ["speed_up:3%"])
+    outcomes = {(change.recipe, change.quantity): change.verdict for change in comparison.changes}
     names = ("speed_up", "images_per_second", "step_ms_median")
-    assert told == {
+    assert outcomes == {
         **{("test_a", name): "worse" for name in names},
         **{("test_b", name): "worse" for name in names[1:]},
     }
-    (line,) = found.exceeded
+    (line,) = comparison.exceeded
     assert line.startswith("test_a: speed_up 2 x -> 1.9 x, 5.0% worse")
+
+
+def test_a_damaged_record_of_a_file_is_named_and_the_others_are_compared(record, tmp_path):
+    good, bad = record().to_json(), {**record(seed=1).to_json(), "seed": "one"}
+    (tmp_path / "x.json").write_text(json.dumps({"schema": 2, "records": [good, bad, {**good, "schema": 3}]}))
+    side = load_side(tmp_path / "x.json")
+    assert side.records == [record()]
+    assert side.damaged == [
+        f"{tmp_path}/x.json: record 2: damaged: seed is 'one'; allowed: a whole number",
+        f"{tmp_path}/x.json: record 3: has schema 3; this version reads 1 and 2",
+    ]
+
+
+def test_a_speed_row_without_its_ratio_is_named(record, tmp_path):
+    rows = [speed_row(record, 10.0, 2.0).to_json() for _ in range(2)]
+    del rows[1]["speed"]["against"][0]["low"]
+    rows[1]["cell"] = "broken"
+    (tmp_path / "x.json").write_text(json.dumps({"schema": 2, "records": rows}))
+    side = load_side(tmp_path / "x.json")
+    assert len(side.records) == 1
+    assert side.damaged == [
+        f"{tmp_path}/x.json: record of cell broken: damaged: speed.against has no ratio and interval"
+    ]

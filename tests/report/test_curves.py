@@ -64,12 +64,12 @@ def test_only_epochs_that_every_seed_has_are_averaged(record):
 
 def test_without_a_curve_it_says_how_to_get_one(record):
     section = section_of([record()])
-    assert (section.rows, section.title) == ([], section.title)
+    assert (list(section.rows), section.title) == ([], section.title)
     assert "run with --set curve_every=1" in section.title
 
 
 def test_the_main_table_has_the_last_epoch_and_names_the_best_as_what_it_is(record):
     text = render([curved(record, 0, (0.2, 0.6, 0.4)), record("byol")], "table", "s")
-    assert "best epoch of curve, chosen on the judged images (the table has the last epoch):" in text
+    assert "best epoch of curve, chosen on the images that it is evaluated on (the table has the last epoch):" in text
     assert "  simclr: knn_top1 0.600 at epoch 4 of 6, last 0.400" in text
     assert "best epoch" not in render([record(), record("byol")], "table", "s")

@@ -4,11 +4,9 @@ import re
 
 from sslbench.hooks.registry import Registry
 from sslbench.report.aggregate import aggregate
-from sslbench.report.sections.published import published, published_figures
+from sslbench.report.sections.literature import published_numbers
+from sslbench.report.sections.published import published
 from sslbench.report.view import View
-
-KEYS = {"cite", "dataset", "evaluator", "protocol", "epoch", "method", "network", "top1"}
-OPTIONAL = {"evaluator_params", "note", "models", "params", "epochs", "batch_size"}
 
 
 def section_of(records):
@@ -16,30 +14,31 @@ def section_of(records):
 
 
 def cifar(record, name="simclr", **given):
-    training = {**record()["params"]["training"], "epochs": 200, "batch_size": 512}
+    training = {**record().params["training"], "epochs": 200, "batch_size": 512}
     params = {"training": training, "evaluator": {"k": 200, "temperature": 0.1}, **given}
     return record(name, dataset="cifar10", backbone="resnet18-cifar", metrics={"knn_top1": 0.84}, params=params)
 
 
-def test_every_figure_says_where_it_is_from_and_how_it_was_judged():
+def test_every_number_says_where_it_is_from_and_how_it_was_evaluated():
     registry = Registry()
-    assert len(published_figures()) >= 30
-    for figure in published_figures():
-        assert KEYS <= figure.keys() <= KEYS | OPTIONAL, figure
-        assert 0 < figure["top1"] < 100
-        assert figure["epoch"] in ("last", "best")
-        assert figure["evaluator"] in registry.names("evaluator")
-        params = registry.get("evaluator", figure["evaluator"]).params.model_fields
-        assert set(figure.get("evaluator_params", {})) <= set(params)
-        if figure["method"] in registry.names("method"):
-            assert set(figure.get("params", {})) <= set(registry.get("method", figure["method"]).params.model_fields)
+    assert len(published_numbers()) >= 30
+    for number in published_numbers():
+        assert number.cite
+        assert number.protocol
+        assert 0 < number.top1 < 100
+        assert number.epoch in ("last", "best")
+        assert number.evaluator in registry.names("evaluator")
+        params = registry.get("evaluator", number.evaluator).params.model_fields
+        assert set(number.evaluator_params or {}) <= set(params)
+        if number.method in registry.names("method"):
+            assert set(number.params) <= set(registry.get("method", number.method).params.model_fields)
 
 
 def test_the_reference_table_is_in_it():
     linear = {
-        (f["method"], f["network"]): f["top1"]
-        for f in published_figures()
-        if f["dataset"] == "imagenet" and f["evaluator"] == "linear-probe"
+        (number.method, number.network): number.top1
+        for number in published_numbers()
+        if number.dataset == "imagenet" and number.evaluator == "linear-probe"
     }
     assert linear["supervised", "ResNet-50"] == 76.5
     assert linear["simclr", "ResNet-50"] == 69.3
@@ -48,12 +47,12 @@ def test_the_reference_table_is_in_it():
     assert linear["dino", "ViT-S/16"] == 77.0
     assert linear["mae", "ViT-L/16"] == 75.8
     assert linear["pretrained", "DINOv2 ViT-g/14"] == 86.5
-    (knn,) = [f for f in published_figures() if f["network"] == "DINOv2 ViT-g/14" and f["evaluator"] == "knn"]
-    assert knn["top1"] == 83.5
-    assert "its authors give 83.5 for k-NN and 86.5 for a linear layer" in knn["note"]
+    (knn,) = (n for n in published_numbers() if n.network == "DINOv2 ViT-g/14" and n.evaluator == "knn")
+    assert knn.top1 == 83.5
+    assert "its authors give 83.5 for k-NN and 86.5 for a linear layer" in knn.note
 
 
-def test_published_figures_stand_beside_measured_ones_with_what_differs(record):
+def test_published_numbers_stand_beside_measured_ones_with_what_differs(record):
     section = section_of([cifar(record)])
     measured, *rest = section.rows
     assert (measured["origin"], measured["top1"], measured["epoch"]) == ("measured", 84.0, "last")
@@ -83,7 +82,7 @@ def test_a_pretrained_model_is_known_by_its_name(record):
     assert names("resnet50.a1_in1k") == set()
 
 
-def test_methods_without_a_published_figure_have_none(record):
+def test_methods_without_a_published_number_have_none(record):
     section = section_of([record("random-init")])
-    assert section.rows == []
-    assert section.title.startswith("published figures: none for these methods (there are some for simclr, moco")
+    assert not section.rows
+    assert section.title.startswith("published numbers: none for these methods (there are some for simclr, moco")

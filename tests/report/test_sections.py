@@ -9,7 +9,7 @@ import pytest
 from sslbench.cli.results import SECTIONS
 from sslbench.errors import UserError
 from sslbench.report.sections.render import render_sections
-from sslbench.report.tables import WIDTH
+from sslbench.report.text import WIDTH
 
 
 @pytest.fixture

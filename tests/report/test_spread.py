@@ -29,7 +29,7 @@ def test_every_metric_has_mean_deviation_number_and_interval(record):
     assert cells["95% interval"][0] == "0.855 to 1.005"
 
 
-def test_one_seed_has_no_interval_and_is_told_how_to_get_one(record):
+def test_one_seed_has_no_interval_and_says_how_to_get_one(record):
     section = section_of([record(), record("byol", metrics={"knn_top1": 0.8})])
     assert [(row["std"], row["low"], row["high"]) for row in section.rows] == [(None, None, None)] * 2
     cells = {column.header: list(column.cells) for column in section.columns}
@@ -37,6 +37,6 @@ def test_one_seed_has_no_interval_and_is_told_how_to_get_one(record):
     assert any("--seeds 0,1,2" in note for note in section.notes)
 
 
-def test_nothing_measured_is_said(record):
+def test_nothing_measured_is_reported(record):
     section = section_of([record(status="failed", reason="x", metrics={})])
-    assert (section.rows, section.title) == ([], "statistics over seeds: nothing was measured")
+    assert (list(section.rows), section.title) == ([], "statistics over seeds: nothing was measured")

@@ -13,15 +13,15 @@ from sslbench.statistics.correlation import pearson, ranks, spearman
 def test_correlations_are_scipys(n):
     one, other = np.random.default_rng(n).normal(size=(2, n))
     other = np.round(one + other, 1)  # with values that are equal
-    found = pearson(one.tolist(), other.tolist()), spearman(one.tolist(), other.tolist())
+    result = pearson(one.tolist(), other.tolist()), spearman(one.tolist(), other.tolist())
     expected = stats.pearsonr(one, other), stats.spearmanr(one, other)
-    assert [c.value for c in found] == pytest.approx([e.statistic for e in expected])
+    assert [c.value for c in result] == pytest.approx([e.statistic for e in expected])
     if n >= 4:
         low, high = expected[0].confidence_interval(0.95)
-        assert (found[0].low, found[0].high) == pytest.approx((low, high))
-        half = 1.959964 * math.sqrt((1 + found[1].value ** 2 / 2) / (n - 3))
-        middle = math.atanh(found[1].value)
-        assert (found[1].low, found[1].high) == pytest.approx((math.tanh(middle - half), math.tanh(middle + half)))
+        assert (result[0].low, result[0].high) == pytest.approx((low, high))
+        half = 1.959964 * math.sqrt((1 + result[1].value ** 2 / 2) / (n - 3))
+        middle = math.atanh(result[1].value)
+        assert (result[1].low, result[1].high) == pytest.approx((math.tanh(middle - half), math.tanh(middle + half)))
 
 
 @pytest.mark.parametrize("of", [pearson, spearman])
@@ -35,9 +35,9 @@ def test_correlations_are_scipys(n):
     ],
 )
 def test_no_interval_where_none_is_defined(of, first, second, value):
-    found = of(first, second)
-    assert found.value == (value if value is None else pytest.approx(value))
-    assert (found.low, found.high) == (None, None)
+    result = of(first, second)
+    assert result.value == (value if value is None else pytest.approx(value))
+    assert (result.low, result.high) == (None, None)
 
 
 def test_equal_values_share_their_ranks():

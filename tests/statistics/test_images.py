@@ -15,37 +15,37 @@ def test_mcnemar_is_the_binomial_test_of_the_images_that_only_one_has_right(firs
 
 def test_models_that_agree_on_every_image_do_not_differ():
     right = np.array([1, 0, 1, 1])
-    found, test = compare_images(right, right)
-    assert (found.mean, found.low, found.high, found.p, found.n) == (0, 0, 0, 1, 4)
+    difference, test = compare_images(right, right)
+    assert (difference.mean, difference.low, difference.high, difference.p, difference.n) == (0, 0, 0, 1, 4)
     assert test == "McNemar over images"
 
 
 def test_the_interval_is_that_of_resampled_images():
     generator = np.random.default_rng(0)
     one, other = (generator.random(400) < 0.9).astype(float), (generator.random(400) < 0.8).astype(float)
-    found, _ = compare_images(one, other)
+    difference, _ = compare_images(one, other)
     draws = np.random.default_rng(1).integers(0, 400, (RESAMPLES, 400))
     low, high = np.quantile((one - other)[draws].mean(axis=1), [0.025, 0.975])
-    assert found.mean == pytest.approx((one - other).mean())
-    assert (found.low, found.high) == pytest.approx((low, high), abs=0.004)
-    assert found.low > 0
-    assert found.p == pytest.approx(stats.binomtest(int((one > other).sum()), int((one != other).sum())).pvalue)
+    assert difference.mean == pytest.approx((one - other).mean())
+    assert (difference.low, difference.high) == pytest.approx((low, high), abs=0.004)
+    assert difference.low > 0
+    assert difference.p == pytest.approx(stats.binomtest(int((one > other).sum()), int((one != other).sum())).pvalue)
 
 
 def test_shares_are_compared_by_the_bootstrap():
     generator = np.random.default_rng(0)
     one = generator.random(300).astype(np.float16)
-    found, test = compare_images(one, one - np.float16(0.25))
+    difference, test = compare_images(one, one - np.float16(0.25))
     assert test == "bootstrap over images"
-    assert found.mean == pytest.approx(0.25, abs=1e-3)
-    assert found.p == pytest.approx(2 / (RESAMPLES + 1))
+    assert difference.mean == pytest.approx(0.25, abs=1e-3)
+    assert difference.p == pytest.approx(2 / (RESAMPLES + 1))
     noise = generator.normal(size=300)
     tie, _ = compare_images(one, one + noise - noise.mean())
     assert tie.low < 0 < tie.high
     assert tie.p > 0.5
 
 
-def test_the_same_images_give_the_same_answer():
+def test_the_same_images_give_the_same_result():
     one, other = np.random.default_rng(3).random((2, 50))
     assert compare_images(one, other) == compare_images(one, other)
 

@@ -12,9 +12,9 @@ from sslbench.statistics.intervals import Interval, Moments, difference_of_means
 @pytest.mark.parametrize("level", [0.95, 0.99])
 def test_the_difference_of_means_is_welchs(level):
     first, second = [0.91, 0.93, 0.92], [0.95, 0.99, 0.90, 0.97]
-    found = difference_of_means(Moments.of(first), Moments.of(second), level)
+    interval = difference_of_means(Moments.of(first), Moments.of(second), level)
     expected = stats.ttest_ind(second, first, equal_var=False).confidence_interval(level)
-    assert (found.low, found.high) == pytest.approx((expected.low, expected.high), rel=1e-9)
+    assert (interval.low, interval.high) == pytest.approx((expected.low, expected.high), rel=1e-9)
 
 
 def test_without_any_spread_a_difference_is_a_point():
@@ -51,7 +51,7 @@ def test_a_machine_that_is_slow_for_a_while_widens_the_interval():
 def test_the_same_series_have_the_same_interval_and_a_long_one_is_thinned():
     generator = np.random.default_rng(0)
     first, second = list(generator.normal(10, 1, 50_000)), list(generator.normal(12, 1, 20))
-    found = ratio_of_series(first, second)
-    assert found == ratio_of_series(first, second)
-    assert found.low < 1.2 < found.high
-    assert math.isfinite(found.high)
+    interval = ratio_of_series(first, second)
+    assert interval == ratio_of_series(first, second)
+    assert interval.low < 1.2 < interval.high
+    assert math.isfinite(interval.high)

@@ -19,22 +19,22 @@ def test_the_interval_of_a_mean_is_scipys(n):
 @pytest.mark.parametrize("n", [2, 3, 10])
 def test_the_paired_test_is_scipys(n):
     one, other = np.random.default_rng(n).normal(size=(2, n))
-    found = paired_t((one - other).tolist())
+    difference = paired_t((one - other).tolist())
     expected = stats.ttest_rel(one, other)
     low, high = expected.confidence_interval(0.95)
-    assert (found.mean, found.n) == (pytest.approx((one - other).mean()), n)
-    assert (found.low, found.high, found.p) == pytest.approx((low, high, expected.pvalue))
+    assert (difference.mean, difference.n) == (pytest.approx((one - other).mean()), n)
+    assert (difference.low, difference.high, difference.p) == pytest.approx((low, high, expected.pvalue))
 
 
 def test_one_difference_has_neither_interval_nor_p():
-    found = paired_t([0.25])
-    assert (found.mean, found.low, found.high, found.p, found.n) == (0.25, None, None, None, 1)
+    difference = paired_t([0.25])
+    assert (difference.mean, difference.low, difference.high, difference.p, difference.n) == (0.25, None, None, None, 1)
 
 
 @pytest.mark.parametrize(("same", "p"), [(0.1, None), (-0.3, None), (0.0, 1.0)])
 def test_equal_differences_have_no_spread_to_be_compared_with(same, p):
-    found = paired_t([same] * 3)
-    assert (found.low, found.high, found.p) == (None, None, p)
+    difference = paired_t([same] * 3)
+    assert (difference.low, difference.high, difference.p) == (None, None, p)
     # 0.9 - 0.8 and 0.8 - 0.7 are 0.1 but for rounding.
     assert paired_t([0.9 - 0.8, 0.8 - 0.7]).p is None
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -11,13 +12,15 @@ from pathlib import Path
 
 import pytest
 
+from sslbench.store.record import Record
+
 
 @pytest.fixture
 def record():
     """Make a record, small but with every field."""
 
     def make(cell="c0", **changes):
-        return {
+        data = {
             "cell": cell,
             "status": "done",
             "reason": None,
@@ -37,8 +40,20 @@ def record():
             "provenance": {"time": "2026-01-01T00:00:00+00:00"},
             **changes,
         }
+        return Record.from_json(data)
 
     return make
+
+
+@pytest.fixture
+def old_store(tmp_path) -> Path:
+    """A folder as the code of schema 1 left it."""
+    folder = tmp_path / "old"
+    folder.mkdir()
+    db = sqlite3.connect(folder / "results.sqlite")
+    db.executescript(Path(__file__).with_name("schema_1.sql").read_text(encoding="utf-8"))
+    db.close()
+    return folder
 
 
 @pytest.fixture
@@ -55,16 +70,21 @@ def keep(record):
 WRITER = """
 import os, sys
 from pathlib import Path
+from sslbench.store.record import Record
 from sslbench.store.results import ResultsStore
+
+def put(store, number):
+    record = Record(f"c{number}", "done", "simclr", 0, traceback="x" * 2000)
+    store.put(record, suite="quick", description="d", inputs={})
+
 with ResultsStore.open_for_writing(Path(sys.argv[1])) as store:
-    for place in range(int(sys.argv[2])):
-        record = {"cell": f"c{place}", "status": "done", "text": "x" * 2000}
-        store.put(record, suite="quick", description="d", inputs={})
+    for number in range(int(sys.argv[2])):
+        put(store, number)
     print("written", flush=True)
     sys.stdin.read()
     while sys.argv[3] == "on":
-        place += 1
-        store.put({**record, "cell": f"c{place}"}, suite="quick", description="d", inputs={})
+        number += 1
+        put(store, number)
 """
 
 

@@ -20,7 +20,7 @@ def refusal(folder):
     return message
 
 
-def test_a_second_process_is_told_who_writes(tmp_path, writer):
+def test_a_second_process_learns_who_writes(tmp_path, writer):
     process = writer(tmp_path)
     message = refusal(tmp_path)
     who = f"pid {process.pid} on {socket.gethostname()} since 20"
@@ -60,8 +60,8 @@ def test_a_writer_killed_while_writing_leaves_whole_records_and_no_lock(tmp_path
     with ResultsStore.open_for_reading(tmp_path) as store:
         left = store.records()
     assert len(left) >= 40
-    assert [r["cell"] for r in left] == [f"c{place}" for place in range(len(left))]
-    assert all(r["text"] == "x" * 2000 for r in left)
+    assert [r.cell for r in left] == [f"c{number}" for number in range(len(left))]
+    assert all(r.traceback == "x" * 2000 for r in left)
     with ResultsStore.open_for_writing(tmp_path) as store:
         keep(store, "later")
         assert len(store.records()) == len(left) + 1

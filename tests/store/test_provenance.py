@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 import pytest
 
 from sslbench.store import provenance as module
-from sslbench.store.provenance import answer, machine_facts, physical_cores, processor, provenance
+from sslbench.store.provenance import machine_facts, output_of, physical_cores, processor, provenance
 
 TWO_SOCKETS = """\
 processor\t: 0
@@ -106,7 +106,7 @@ def test_a_mac_is_asked_by_sysctl(monkeypatch, tmp_path, no_memory):
     monkeypatch.setattr(module, "CPUINFO", tmp_path / "none")
     monkeypatch.setattr(platform, "system", lambda: "Darwin")
     known = {"machdep.cpu.brand_string": "Apple M9", "hw.physicalcpu": "8"}
-    monkeypatch.setattr(module, "answer", lambda *words: known[words[-1]])
+    monkeypatch.setattr(module, "output_of", lambda *words: known[words[-1]])
     assert (processor(), physical_cores()) == ("Apple M9", 8)
 
 
@@ -142,11 +142,11 @@ def test_without_git_there_is_no_commit(monkeypatch, repository):
     assert (facts["git_commit"], facts["git_dirty"]) == (None, None)
 
 
-def test_a_program_that_does_not_answer_is_not_waited_for(monkeypatch):
+def test_a_program_that_does_not_end_is_not_waited_for(monkeypatch):
     monkeypatch.setattr(module, "ASK_SECONDS", 0.2)
-    assert answer(sys.executable, "-c", "import time; time.sleep(30)") is None
-    assert answer(sys.executable, "-c", "raise SystemExit(1)") is None
-    assert answer("no-such-program-anywhere") is None
+    assert output_of(sys.executable, "-c", "import time; time.sleep(30)") is None
+    assert output_of(sys.executable, "-c", "raise SystemExit(1)") is None
+    assert output_of("no-such-program-anywhere") is None
 
 
 def test_the_store_imports_neither_torch_nor_the_plugin_machinery():

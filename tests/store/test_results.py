@@ -3,12 +3,15 @@ from __future__ import annotations
 import math
 import sqlite3
 import struct
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from sslbench.errors import StoreError, UserError
-from sslbench.store.record import canonical, clean
+from sslbench.store.json_parts import DamagedRecord
+from sslbench.store.plain_values import canonical
+from sslbench.store.record import MetricValue
 from sslbench.store.results import MemoryStore, ResultsStore
 
 
@@ -28,11 +31,11 @@ def put(store, record, suite="quick", description="d", inputs=None):
 def test_a_record_comes_back_as_it_went_in_byte_for_byte(store, record):
     given = record()
     put(store, given)
-    assert store.raw("c0") == canonical(given)
+    assert store.raw("c0") == canonical(given.to_json())
     assert store.record("c0") == given
     assert store.records() == [given]
     put(store, store.record("c0"))
-    assert store.raw("c0") == canonical(given)
+    assert store.raw("c0") == canonical(given.to_json())
 
 
 def test_a_finished_record_is_untouched_when_others_are_written_and_the_store_is_opened_again(tmp_path, record, keep):
@@ -42,13 +45,13 @@ def test_a_finished_record_is_untouched_when_others_are_written_and_the_store_is
     with ResultsStore.open_for_writing(tmp_path) as store:
         keep(store, "c1", "c2")
     with ResultsStore.open_for_reading(tmp_path) as store:
-        assert store.raw("c0") == before == canonical(record())
-        assert [r["cell"] for r in store.records()] == ["c0", "c1", "c2"]
+        assert store.raw("c0") == before == canonical(record().to_json())
+        assert [r.cell for r in store.records()] == ["c0", "c1", "c2"]
 
 
-def test_a_metric_that_is_no_number_is_stored_as_null(store, record):
-    put(store, record(metrics={"m": {"value": math.nan, "std": math.inf, "reason": None}}))
-    assert store.record("c0")["metrics"]["m"] == {"value": None, "std": None, "reason": "not a finite number (nan)"}
+def test_a_number_that_is_not_finite_is_stored_as_null(store, record):
+    put(store, replace(record(), metrics={"m": MetricValue(math.nan, std=math.inf)}))
+    assert store.record("c0").metrics["m"] == MetricValue(None)
     assert "NaN" not in store.raw("c0")
     assert "Infinity" not in store.raw("c0")
 
@@ -56,12 +59,12 @@ def test_a_metric_that_is_no_number_is_stored_as_null(store, record):
 def test_a_new_record_replaces_the_older_one_of_its_cell_and_keeps_its_place(store, record, keep):
     keep(store, "c0", "c1", "c2")
     put(store, record("c1", status="failed", reason="no room"), suite="other", description="new", inputs={"data": "x"})
-    assert [(r["cell"], r["status"]) for r in store.records()] == [("c0", "done"), ("c1", "failed"), ("c2", "done")]
+    assert [(r.cell, r.status) for r in store.records()] == [("c0", "done"), ("c1", "failed"), ("c2", "done")]
     assert store.find("new") == [("c1", {"data": "x"}, "failed")]
     assert store.find("what-c1") == []
 
 
-def test_find_answers_every_record_of_a_description_in_order(store, record):
+def test_find_returns_every_record_of_a_description_in_order(store, record):
     put(store, record("c1"), description="same", inputs={"code": {"a": "1"}, "data": "x"})
     put(store, record("c0", status="collapsed"), description="same", inputs={"code": {"a": "2"}, "data": "x"})
     put(store, record("c2"), description="other")
@@ -76,10 +79,10 @@ def test_records_are_chosen_by_field_and_suite(store, record):
     put(store, record("c0", method="mae", seed=0), suite="quick")
     put(store, record("c1", method="mae", seed=1), suite="full")
     put(store, record("c2", method="simclr", seed=1), suite="full")
-    assert [r["cell"] for r in store.records({"method": "mae"})] == ["c0", "c1"]
-    assert [r["cell"] for r in store.records({"method": "mae", "seed": 1})] == ["c1"]
-    assert [r["cell"] for r in store.records(suite="full")] == ["c1", "c2"]
-    assert [r["cell"] for r in store.records({"masking": None}, suite="quick")] == ["c0"]
+    assert [r.cell for r in store.records({"method": "mae"})] == ["c0", "c1"]
+    assert [r.cell for r in store.records({"method": "mae", "seed": 1})] == ["c1"]
+    assert [r.cell for r in store.records(suite="full")] == ["c1", "c2"]
+    assert [r.cell for r in store.records({"masking": None}, suite="quick")] == ["c0"]
     assert store.suites() == ["quick", "full"]
 
 
@@ -129,8 +132,8 @@ def test_a_full_disk_is_one_line_and_loses_nothing_that_was_stored(tmp_path, rec
         store._db.execute("PRAGMA max_page_count = 100000")
         keep(store, "c2")
     with ResultsStore.open_for_reading(tmp_path) as store:
-        assert [r["cell"] for r in store.records()] == ["c0", "c2"]
-        assert store.raw("c0") == canonical(record("c0"))
+        assert [r.cell for r in store.records()] == ["c0", "c2"]
+        assert store.raw("c0") == canonical(record("c0").to_json())
 
 
 def test_a_folder_that_cannot_be_made_is_one_line(tmp_path):
@@ -187,7 +190,7 @@ def test_results_of_a_newer_version_are_refused_in_words(tmp_path, keep):
         keep(store, "c0")
         store._db.execute("PRAGMA user_version = 7")
     for opened in (ResultsStore.open_for_reading, ResultsStore.open_for_writing):
-        with pytest.raises(StoreError, match=r"written by a newer sslbench \(schema 7; this one knows 1\); upgrade"):
+        with pytest.raises(StoreError, match=r"written by a newer sslbench \(schema 7; this one knows 2\); upgrade"):
             opened(tmp_path)
 
 
@@ -249,7 +252,7 @@ def test_a_read_only_folder_can_be_read(as_reader, keep):
         keep(store, "c0", "c1")
     seal()
     with ResultsStore.open_for_reading(folder) as store:
-        assert [r["cell"] for r in store.records()] == ["c0", "c1"]
+        assert [r.cell for r in store.records()] == ["c0", "c1"]
 
 
 def test_a_read_only_folder_that_was_left_in_wal_mode_can_be_read(as_reader, keep):
@@ -261,7 +264,7 @@ def test_a_read_only_folder_that_was_left_in_wal_mode_can_be_read(as_reader, kee
     db.close()
     seal()
     with ResultsStore.open_for_reading(folder) as store:
-        assert [r["cell"] for r in store.records()] == ["c0"]
+        assert [r.cell for r in store.records()] == ["c0"]
 
 
 def test_a_killed_writers_folder_can_be_read_when_it_is_read_only(as_reader, writer):
@@ -308,7 +311,86 @@ def test_a_writer_closes_at_once_beside_a_reader_that_stays(tmp_path, keep):
     assert not (tmp_path / "results.sqlite-wal").exists()
 
 
-def test_cleaned_and_stored_records_are_the_same(store, record):
-    given = record(metrics={"m": {"value": math.nan, "std": None}})
-    put(store, given)
-    assert store.record("c0") == clean(given)
+def damage(folder, cell, text):
+    db = sqlite3.connect(folder / "results.sqlite")
+    db.execute("UPDATE record SET text = ? WHERE cell = ?", (text, cell))
+    db.commit()
+    db.close()
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ('{"cell": "c1", "sta', "not JSON: Unterminated string"),
+        ("[]", "damaged: is []; allowed: an object"),
+        ('{"schema": 2, "cell": "c1"}', "damaged: status is missing"),
+        ('{"schema": 3, "cell": "c1"}', "has schema 3; this version reads 1 and 2"),
+    ],
+)
+def test_a_damaged_record_names_itself_and_hides_no_other(tmp_path, keep, text, words):
+    with ResultsStore.open_for_writing(tmp_path) as store:
+        keep(store, "c0", "c1", "c2")
+    damage(tmp_path, "c1", text)
+    with ResultsStore.open_for_reading(tmp_path) as store:
+        assert [r.cell for r in store.records()] == ["c0", "c2"]
+        assert [r.cell for r in store.read(suite="quick").records] == ["c0", "c2"]
+        (line,) = store.damaged()
+        assert line.startswith(f"{tmp_path}/results.sqlite: record of cell c1: {words}")
+        assert "\n" not in line
+        with pytest.raises(DamagedRecord, match="record of cell c1: "):
+            store.record("c1")
+        assert store.record("c2").cell == "c2"
+
+
+def test_a_store_of_schema_1_is_read_as_it_is_and_left_alone(old_store):
+    before = (old_store / "results.sqlite").read_bytes()
+    with ResultsStore.open_for_reading(old_store) as store:
+        stored = store.read()
+    assert stored.damaged == []
+    statuses = [(r.method, r.evaluator, r.masking, r.kind, r.status) for r in stored.records]
+    assert statuses == [
+        ("simclr", "knn", None, "run", "done"),
+        ("simclr", "few-label", None, "run", "done"),
+        ("mae", "knn", "random", "run", "done"),
+        ("simclr", "knn", None, "run", "failed"),
+        ("simclr", "knn", None, "run", "diverged"),
+        ("byol", None, None, "speed", "done"),
+    ]
+    assert (old_store / "results.sqlite").read_bytes() == before
+
+
+def test_the_fields_of_schema_1_arrive_where_they_belong(old_store):
+    with ResultsStore.open_for_reading(old_store) as store:
+        knn, few, mae, failed, diverged, speed = store.records()
+        assert list(store.steps(knn.pretraining.key)) == pytest.approx([150.51, 73.46], abs=0.01)
+        assert store.steps(speed.cell) is not None
+    assert all(r.params["training"]["evaluate_on"] == "test" for r in (knn, few, mae, failed, diverged))
+    assert not any("judge_on" in r.params.get("training", {}) for r in (knn, few, mae, failed, diverged, speed))
+    assert [point.epoch for point in knn.pretraining.curve] == [1, 2]
+    assert knn.pretraining.curve[1].metrics["knn_top1"].evaluator == "knn"
+    assert knn.pretraining.input.mean == (0.305, 0.305, 0.305)
+    assert (few.metrics["few_label_top1@2"].std, few.metrics["few_label_top1@2"].n) == (0.06642510247401302, 10)
+    assert (mae.mask_ratio, mae.params["masking"]["ratio"]) == (0.75, 0.75)
+    assert failed.metrics["knn_top1"].reason == "256 of 256 training feature vectors hold NaN or infinity"
+    assert diverged.traceback.startswith("Traceback (most recent call last):")
+    assert speed.speed["against"][0]["baselines"] == ["method=simclr"]
+    assert knn.made == "2026-11-26T13:06:04+00:00"
+    assert [r.finished for r in (knn, failed)] == [True, False]
+    assert not any(r.extra or r.pretraining.extra for r in (knn, few, mae, failed, diverged))
+
+
+def test_writing_to_a_store_of_schema_1_makes_it_one_of_schema_2(old_store, record):
+    with ResultsStore.open_for_writing(old_store) as store:
+        assert store._db.execute("PRAGMA user_version").fetchone() == (2,)
+        old = store.records()
+        put(store, record("new"))
+    with ResultsStore.open_for_reading(old_store) as store:
+        assert store.records() == [*old, record("new")]
+        assert store.damaged() == []
+        assert store.find("15d36f566ab76148") == [
+            (
+                "c22f31bf2e1efd82",
+                {"code": {"the harness": "sslbench 0.1.0+6e2ca1156180"}, "data": "4d0aa04d1b65f02a"},
+                "done",
+            )
+        ]

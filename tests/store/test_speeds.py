@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from sslbench.errors import StoreError, UserError
-from sslbench.store import speeds
+from sslbench.store import atomic, speeds
 from sslbench.store.speeds import add_speed, read_speeds
 
 WRITER = """
@@ -42,7 +42,7 @@ def test_a_write_that_fails_leaves_the_old_file(tmp_path, monkeypatch):
     def full(_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(speeds.os, "fsync", full)
+    monkeypatch.setattr(atomic.os, "fsync", full)
     with pytest.raises(StoreError, match=r"speeds\.json: cannot store the speed of b: No space left on device"):
         add_speed(path, "b", {"images": 2})
     assert set(read_speeds(path)) == {"a"}

@@ -1,1 +1,1 @@
-"""Built-in augmentations."""
+"""Built-in augmentations: random views of images."""

@@ -21,7 +21,7 @@ class AffineParams(Params):
 
 
 class AffineView:
-    """uint8 ``[B, 3, H, W]`` -> float32 ``[B, 3, size, size]`` in 0..1; bilinear, and black where nothing was."""
+    """uint8 ``[B, 3, H, W]`` -> float32 ``[B, 3, size, size]`` in 0..1; bilinear, and black outside the image."""
 
     def __init__(self, params: AffineParams, size: int) -> None:
         self.params = params
@@ -44,11 +44,11 @@ def warp(images: Tensor, angle: Tensor, scale: Tensor, down: Tensor, across: Ten
     ``[B]`` as shares of the side. Equal to torchvision's ``affine`` with bilinear interpolation and a black fill.
     """
     cos, sin = angle.cos() / scale, angle.sin() / scale
-    # From the place in the view to the place in the image; coordinates run from -1 to 1, so a side is 2.
+    # From a position in the view to one in the image; coordinates run from -1 to 1, so a side is 2.
     x, y = -2 * across, -2 * down
     rows = torch.stack([cos, sin, cos * x + sin * y, -sin, cos, cos * y - sin * x], dim=1).view(-1, 2, 3)
-    places = functional.affine_grid(rows, list(images.shape), align_corners=False)
-    return functional.grid_sample(images, places, mode="bilinear", padding_mode="zeros", align_corners=False)
+    positions = functional.affine_grid(rows, list(images.shape), align_corners=False)
+    return functional.grid_sample(images, positions, mode="bilinear", padding_mode="zeros", align_corners=False)
 
 
 class AffineViews:
@@ -58,6 +58,7 @@ class AffineViews:
         self.params = params
 
     def view(self, index: int, kind: str, size: int) -> AffineView:
+        """The same distribution for every index and kind."""
         return AffineView(self.params, size)
 
 
@@ -66,7 +67,6 @@ def sslbench_augmentations() -> list[AugmentationSpec]:
     return [
         AugmentationSpec(
             name="affine",
-            summary=__doc__.partition("\n")[0],
             params=AffineParams,
             build=lambda params, context: AffineViews(params),
         )

@@ -36,6 +36,7 @@ class BYOLViews:
         self.pipelines = (first, second)
 
     def view(self, index: int, kind: str, size: int) -> PhotographicView:
+        """The view of an index; every kind is drawn alike."""
         return PhotographicView(self.pipelines[index % 2], size)
 
 
@@ -48,7 +49,6 @@ def sslbench_augmentations() -> list[AugmentationSpec]:
     return [
         AugmentationSpec(
             name="byol",
-            summary=__doc__.partition("\n")[0],
             params=BYOLViewParams,
             build=lambda params, context: BYOLViews(params),
             presets={"cifar": SMALL_IMAGES, "quick": {**SMALL_IMAGES, "crop_scale_min": 0.2}},

@@ -41,6 +41,7 @@ class DINOViews:
         self.local = replace(self.first, crop_scale=(params.local_scale_min, largest), blur=params.blur_local)
 
     def view(self, index: int, kind: str, size: int) -> PhotographicView:
+        """The view of an index and kind."""
         if kind == "local":
             return PhotographicView(self.local, size)
         return PhotographicView(self.first if index == 0 else self.second, size)
@@ -55,7 +56,6 @@ def sslbench_augmentations() -> list[AugmentationSpec]:
     return [
         AugmentationSpec(
             name="dino",
-            summary=__doc__.partition("\n")[0],
             params=DINOViewParams,
             build=lambda params, context: DINOViews(params),
             # `resnet`: the authors' crops for ResNet-50.

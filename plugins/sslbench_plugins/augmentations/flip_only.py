@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from sslbench import AugmentationSpec, Params, hookimpl, param
-from sslbench_plugins.blocks.views.photographic_view import PhotographicView, Pipeline
+from sslbench import AugmentationSpec, BuildContext, Params, hookimpl, param
+from sslbench_plugins.blocks.views.photographic_view import PhotographicViews, Pipeline
 
 
 class FlipOnlyParams(Params):
+    """How often."""
+
     probability: float = param(0.5, "of the flip", ge=0, le=1)
 
 
-class FlipOnly:
-    """The same distribution for every view."""
-
-    def __init__(self, params: FlipOnlyParams) -> None:
-        self.pipeline = Pipeline(whole=True, flip=params.probability)
-
-    def view(self, index: int, kind: str, size: int) -> PhotographicView:
-        return PhotographicView(self.pipeline, size)
+def build(params: FlipOnlyParams, context: BuildContext) -> PhotographicViews:
+    """The same pipeline for every view."""
+    return PhotographicViews(Pipeline(whole=True, flip=params.probability))
 
 
 @hookimpl
@@ -25,9 +22,8 @@ def sslbench_augmentations() -> list[AugmentationSpec]:
     return [
         AugmentationSpec(
             name="flip-only",
-            summary=__doc__.partition("\n")[0],
             params=FlipOnlyParams,
-            build=lambda params, context: FlipOnly(params),
+            build=build,
             citation="single transforms: Chen et al. 2020, section 3.1 and figure 5",
         )
     ]

@@ -1,23 +1,20 @@
-"""Colours dropped and nothing else."""
+"""Colours dropped (greyscale) and nothing else."""
 
 from __future__ import annotations
 
-from sslbench import AugmentationSpec, Params, hookimpl, param
-from sslbench_plugins.blocks.views.photographic_view import PhotographicView, Pipeline
+from sslbench import AugmentationSpec, BuildContext, Params, hookimpl, param
+from sslbench_plugins.blocks.views.photographic_view import PhotographicViews, Pipeline
 
 
 class GreyOnlyParams(Params):
+    """How often."""
+
     probability: float = param(0.5, "of dropping the colours", ge=0, le=1)
 
 
-class GreyOnly:
-    """The same distribution for every view."""
-
-    def __init__(self, params: GreyOnlyParams) -> None:
-        self.pipeline = Pipeline(whole=True, grey=params.probability)
-
-    def view(self, index: int, kind: str, size: int) -> PhotographicView:
-        return PhotographicView(self.pipeline, size)
+def build(params: GreyOnlyParams, context: BuildContext) -> PhotographicViews:
+    """The same pipeline for every view."""
+    return PhotographicViews(Pipeline(whole=True, grey=params.probability))
 
 
 @hookimpl
@@ -25,9 +22,8 @@ def sslbench_augmentations() -> list[AugmentationSpec]:
     return [
         AugmentationSpec(
             name="grey-only",
-            summary=__doc__.partition("\n")[0],
             params=GreyOnlyParams,
-            build=lambda params, context: GreyOnly(params),
+            build=build,
             citation="single transforms: Chen et al. 2020, section 3.1 and figure 5",
         )
     ]

@@ -2,27 +2,21 @@
 
 from __future__ import annotations
 
-from sslbench import AugmentationSpec, Params, hookimpl, param
-from sslbench_plugins.blocks.views.photographic_view import PhotographicView, Pipeline
+from sslbench import AugmentationSpec, BuildContext, Params, hookimpl, param
+from sslbench_plugins.blocks.views.photographic_view import PhotographicViews, Pipeline
 
 
 class JitterOnlyParams(Params):
+    """How often, and how strong."""
+
     probability: float = param(0.8, "of the jitter", ge=0, le=1)
     strength: float = param(1.0, "brightness, contrast and saturation 0.8 times it, hue 0.2", ge=0, le=2)
 
 
-class JitterOnly:
-    """The same distribution for every view."""
-
-    def __init__(self, params: JitterOnlyParams) -> None:
-        self.pipeline = Pipeline(
-            whole=True,
-            jitter=params.probability,
-            strengths=(*(0.8 * params.strength,) * 3, min(0.5, 0.2 * params.strength)),
-        )
-
-    def view(self, index: int, kind: str, size: int) -> PhotographicView:
-        return PhotographicView(self.pipeline, size)
+def build(params: JitterOnlyParams, context: BuildContext) -> PhotographicViews:
+    """The same pipeline for every view."""
+    strengths = (*(0.8 * params.strength,) * 3, min(0.5, 0.2 * params.strength))
+    return PhotographicViews(Pipeline(whole=True, jitter=params.probability, strengths=strengths))
 
 
 @hookimpl
@@ -30,9 +24,8 @@ def sslbench_augmentations() -> list[AugmentationSpec]:
     return [
         AugmentationSpec(
             name="jitter-only",
-            summary=__doc__.partition("\n")[0],
             params=JitterOnlyParams,
-            build=lambda params, context: JitterOnly(params),
+            build=build,
             citation="single transforms: Chen et al. 2020, section 3.1 and figure 5",
         )
     ]

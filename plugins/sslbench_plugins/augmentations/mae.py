@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from sslbench import AugmentationSpec, Params, hookimpl, param
-from sslbench_plugins.blocks.views.photographic_view import PhotographicView, Pipeline
+from sslbench import AugmentationSpec, BuildContext, Params, hookimpl, param
+from sslbench_plugins.blocks.views.photographic_view import PhotographicViews, Pipeline
 
 
 class MAEViewParams(Params):
@@ -13,14 +13,9 @@ class MAEViewParams(Params):
     flip: float = param(0.5, "probability of a horizontal flip", ge=0, le=1)
 
 
-class MAEViews:
-    """The same distribution for every view."""
-
-    def __init__(self, params: MAEViewParams) -> None:
-        self.pipeline = Pipeline(crop_scale=(params.crop_scale_min, 1.0), flip=params.flip)
-
-    def view(self, index: int, kind: str, size: int) -> PhotographicView:
-        return PhotographicView(self.pipeline, size)
+def build(params: MAEViewParams, context: BuildContext) -> PhotographicViews:
+    """The same pipeline for every view."""
+    return PhotographicViews(Pipeline(crop_scale=(params.crop_scale_min, 1.0), flip=params.flip))
 
 
 @hookimpl
@@ -28,9 +23,8 @@ def sslbench_augmentations() -> list[AugmentationSpec]:
     return [
         AugmentationSpec(
             name="mae",
-            summary=__doc__.partition("\n")[0],
             params=MAEViewParams,
-            build=lambda params, context: MAEViews(params),
+            build=build,
             citation="He et al.: Masked Autoencoders Are Scalable Vision Learners, CVPR 2022, appendix A.1",
         )
     ]

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from sslbench import AugmentationSpec, Params, hookimpl, param
-from sslbench_plugins.blocks.views.photographic_view import PhotographicView, Pipeline
+from sslbench import AugmentationSpec, BuildContext, Params, hookimpl, param
+from sslbench_plugins.blocks.views.photographic_view import PhotographicViews, Pipeline
 
 
 class MoCoV2ViewParams(Params):
@@ -16,11 +16,10 @@ class MoCoV2ViewParams(Params):
     blur: float = param(0.5, "probability of a Gaussian blur, sigma 0.1 to 2 px", ge=0, le=1)
 
 
-class MoCoV2Views:
-    """The same distribution for every view."""
-
-    def __init__(self, params: MoCoV2ViewParams) -> None:
-        self.pipeline = Pipeline(
+def build(params: MoCoV2ViewParams, context: BuildContext) -> PhotographicViews:
+    """The same pipeline for every view."""
+    return PhotographicViews(
+        Pipeline(
             crop_scale=(params.crop_scale_min, 1.0),
             flip=params.flip,
             jitter=params.jitter,
@@ -28,9 +27,7 @@ class MoCoV2Views:
             grey=params.grey,
             blur=params.blur,
         )
-
-    def view(self, index: int, kind: str, size: int) -> PhotographicView:
-        return PhotographicView(self.pipeline, size)
+    )
 
 
 @hookimpl
@@ -38,9 +35,8 @@ def sslbench_augmentations() -> list[AugmentationSpec]:
     return [
         AugmentationSpec(
             name="moco-v2",
-            summary=__doc__.partition("\n")[0],
             params=MoCoV2ViewParams,
-            build=lambda params, context: MoCoV2Views(params),
+            build=build,
             # The authors' CIFAR-10 notebook: no blur, torchvision's default crop.
             presets={"cifar": {"blur": 0.0, "crop_scale_min": 0.08}, "quick": {"blur": 0.0}},
             citation="Chen, Fan, Girshick, He: Improved Baselines with Momentum Contrastive Learning, arXiv 2003.04297",

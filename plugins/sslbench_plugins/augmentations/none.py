@@ -4,17 +4,7 @@ from __future__ import annotations
 
 from torch import Generator, Tensor
 
-from sslbench import AugmentationSpec, Params, centre_view, hookimpl
-
-
-class Plain:
-    """The view that features are extracted from."""
-
-    def __init__(self, params: Params) -> None:
-        """There is nothing to set."""
-
-    def view(self, index: int, kind: str, size: int) -> CentreView:
-        return CentreView(size)
+from sslbench import AugmentationSpec, centre_view, hookimpl
 
 
 class CentreView:
@@ -27,8 +17,14 @@ class CentreView:
         return centre_view(images, self.size)
 
 
+class CentreViews:
+    """The view that features are extracted from, for every index and kind."""
+
+    def view(self, index: int, kind: str, size: int) -> CentreView:
+        """The same view for every index and kind."""
+        return CentreView(size)
+
+
 @hookimpl
 def sslbench_augmentations() -> list[AugmentationSpec]:
-    return [
-        AugmentationSpec(name="none", summary=__doc__.partition("\n")[0], build=lambda params, context: Plain(params))
-    ]
+    return [AugmentationSpec(name="none", build=lambda params, context: CentreViews())]

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from sslbench import AugmentationSpec, Params, hookimpl, param
-from sslbench_plugins.blocks.views.photographic_view import PhotographicView, Pipeline
+from sslbench import AugmentationSpec, BuildContext, Params, hookimpl, param
+from sslbench_plugins.blocks.views.photographic_view import PhotographicViews, Pipeline
 
 
 class SimCLRViewParams(Params):
@@ -19,12 +19,11 @@ class SimCLRViewParams(Params):
     blur_sigma_max: float = param(2.0, "largest deviation of the blur", gt=0, unit="px")
 
 
-class SimCLRViews:
-    """The same distribution for every view."""
-
-    def __init__(self, params: SimCLRViewParams) -> None:
-        strength = params.strength
-        self.pipeline = Pipeline(
+def build(params: SimCLRViewParams, context: BuildContext) -> PhotographicViews:
+    """The same pipeline for every view."""
+    strength = params.strength
+    return PhotographicViews(
+        Pipeline(
             crop_scale=(params.crop_scale_min, 1.0),
             flip=params.flip,
             jitter=params.jitter,
@@ -33,9 +32,7 @@ class SimCLRViews:
             blur=params.blur,
             blur_sigma=(params.blur_sigma_min, max(params.blur_sigma_min, params.blur_sigma_max)),
         )
-
-    def view(self, index: int, kind: str, size: int) -> PhotographicView:
-        return PhotographicView(self.pipeline, size)
+    )
 
 
 # Without blur and at half the strength: appendix B.9, for CIFAR-10.
@@ -47,9 +44,8 @@ def sslbench_augmentations() -> list[AugmentationSpec]:
     return [
         AugmentationSpec(
             name="simclr",
-            summary=__doc__.partition("\n")[0],
             params=SimCLRViewParams,
-            build=lambda params, context: SimCLRViews(params),
+            build=build,
             presets={"cifar": SMALL_IMAGES, "quick": {**SMALL_IMAGES, "crop_scale_min": 0.2}},
             citation="Chen et al. 2020, appendix A (views) and B.9 (small images)",
         )

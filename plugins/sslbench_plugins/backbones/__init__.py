@@ -1,1 +1,1 @@
-"""Built-in backbones."""
+"""Built-in backbones: networks that turn images into features."""

@@ -1,4 +1,4 @@
-"""Small residual network for small images: seconds on a CPU."""
+"""Small residual network (ResNet) for small images: seconds on a CPU."""
 
 from __future__ import annotations
 
@@ -7,13 +7,15 @@ from math import ceil
 from torch import Tensor, nn
 from torch.nn import functional
 
-from sslbench import Backbone, BackboneSpec, BuildContext, Params, hookimpl, param
+from sslbench import Backbone, BackboneSpec, Params, hookimpl, param
 
 LARGEST = 16
-"""pixels on a side that the first stage sees at most"""
+"""side of the largest maps in the first stage, pixels"""
 
 
 class ConvNetParams(Params):
+    """The network's one size."""
+
     width: int = param(32, "channels of the first stage; the features have four times as many", ge=1)
 
 
@@ -34,6 +36,7 @@ class Residual(nn.Module):
             self.shortcut = nn.Sequential(nn.Conv2d(dim_in, dim_out, 1, stride, bias=False), nn.BatchNorm2d(dim_out))
 
     def forward(self, x: Tensor) -> Tensor:
+        """``[B, C, H, W]`` -> ``[B, C', H/s, W/s]``."""
         out = functional.relu(self.norm1(self.conv1(x)))
         return functional.relu(self.norm2(self.conv2(out)) + self.shortcut(x))
 
@@ -57,11 +60,8 @@ class ConvNetSmall(Backbone):
         )
 
     def forward(self, images: Tensor) -> Tensor:
-        return self.stages(self.stem(images)).mean(dim=(2, 3))
-
-
-def build(params: ConvNetParams, context: BuildContext) -> ConvNetSmall:
-    return ConvNetSmall(params.width, context.image_size)
+        maps: Tensor = self.stages(self.stem(images))
+        return maps.mean(dim=(2, 3))
 
 
 @hookimpl
@@ -69,9 +69,8 @@ def sslbench_backbones() -> list[BackboneSpec]:
     return [
         BackboneSpec(
             name="convnet-small",
-            summary=__doc__.partition("\n")[0],
             params=ConvNetParams,
-            build=build,
+            build=lambda params, context: ConvNetSmall(params.width, context.image_size),
             citation="blocks of He, Zhang, Ren, Sun: Deep Residual Learning for Image Recognition, CVPR 2016",
         )
     ]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from torch import Tensor, nn
 
 from sslbench import Backbone, BackboneSpec, BuildContext, Params, TimmModel, UserError, hookimpl, param
@@ -10,11 +12,11 @@ DEPTHS = (18, 34, 50)
 
 
 class ResNetParams(Params):
+    """Depth and stem of the network, and how its blocks start."""
+
     depth: int = param(50, "layers: 18, 34 or 50", ge=18, le=50)
-    stem: str = param(
-        "imagenet",
-        "imagenet: 7x7 at stride 2 and max-pooling; cifar: 3x3 at stride 1 and none",
-        pattern="^(imagenet|cifar)$",
+    stem: Literal["imagenet", "cifar"] = param(
+        "imagenet", "imagenet: 7x7 at stride 2 and max-pooling; cifar: 3x3 at stride 1 and none"
     )
     zero_init_residual: bool = param(False, "start each block as the identity (MoCo v3)")
 
@@ -38,7 +40,8 @@ class ResNet(Backbone):
         self.params = params
 
     def forward(self, images: Tensor) -> Tensor:
-        return self.net(images)
+        features: Tensor = self.net(images)
+        return features
 
     def as_timm(self) -> TimmModel | None:
         """timm's has the same names; it has no stem for small images without a pooling layer."""
@@ -48,6 +51,7 @@ class ResNet(Backbone):
 
 
 def build(params: ResNetParams, context: BuildContext) -> ResNet:
+    """Raises UserError for a depth that torchvision's ResNet does not have."""
     if params.depth not in DEPTHS:
         raise UserError(f"backbone 'resnet': depth = {params.depth}; allowed: 18, 34, 50")
     return ResNet(params)
@@ -58,7 +62,6 @@ def sslbench_backbones() -> list[BackboneSpec]:
     return [
         BackboneSpec(
             name="resnet",
-            summary=__doc__.partition("\n")[0],
             params=ResNetParams,
             build=build,
             citation="He, Zhang, Ren, Sun: Deep Residual Learning for Image Recognition, CVPR 2016; small stem: Chen"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from sslbench import Backbone, BackboneSpec, BuildContext, Params, hookimpl
+from sslbench import Backbone, BackboneSpec, hookimpl
 
 
 class ResNet18Cifar(Backbone):
@@ -24,11 +24,8 @@ class ResNet18Cifar(Backbone):
         self.net = net
 
     def forward(self, images: Tensor) -> Tensor:
-        return self.net(images)
-
-
-def build(params: Params, context: BuildContext) -> ResNet18Cifar:
-    return ResNet18Cifar()
+        features: Tensor = self.net(images)
+        return features
 
 
 @hookimpl
@@ -36,8 +33,7 @@ def sslbench_backbones() -> list[BackboneSpec]:
     return [
         BackboneSpec(
             name="resnet18-cifar",
-            summary=__doc__.partition("\n")[0],
-            build=build,
+            build=lambda params, context: ResNet18Cifar(),
             citation="He et al. 2016; stem: Chen et al. 2020, appendix B.9",
         )
     ]

@@ -12,15 +12,17 @@ from sslbench_plugins.blocks.networks.timm_tokens import (
     Recipe,
     TimmBackbone,
     TimmTokenBackbone,
+    as_backbone,
     gives_tokens,
-    words_of,
-    wrapped,
+    provided_by,
 )
 
 WHERE = "backbone 'timm'"
 
 
 class TimmParams(Params):
+    """Which of timm's models, and its initial weights."""
+
     name: str = param(..., "a name of timm.list_models(), such as resnet18 or vit_small_patch16_224", min_length=1)
     pretrained: bool = param(
         False, "start from the weights that timm publishes under this name; --download fetches them once"
@@ -36,10 +38,12 @@ def create(params: TimmParams, **options: Any) -> Any:
 
 
 def provides(params: TimmParams) -> frozenset[str]:
-    return words_of(lambda: create(params))
+    """Of ``tokens`` and ``attention``, what the model gives."""
+    return provided_by(lambda: create(params))
 
 
 def build(params: TimmParams, context: BuildContext) -> TimmBackbone | TimmTokenBackbone:
+    """Raises UserError where patches do not divide the image, and for weights that cannot be had."""
     try:
         net, recipe = create(params, img_size=context.image_size), Recipe(params.name, {"img_size": context.image_size})
     except TypeError:
@@ -53,7 +57,7 @@ def build(params: TimmParams, context: BuildContext) -> TimmBackbone | TimmToken
     if params.pretrained:
         weights = weights_of(params, context.download)
         fit(net, tensors_of(weights), f"{WHERE}: {weights}")
-    return wrapped(net, recipe)
+    return as_backbone(net, recipe)
 
 
 def weights_of(params: TimmParams, download: bool) -> Path:
@@ -63,6 +67,7 @@ def weights_of(params: TimmParams, download: bool) -> Path:
 
 
 def fetches(params: TimmParams) -> str:
+    """Weights that are not on this machine, in words; empty where nothing is missing."""
     if not params.pretrained:
         return ""
     repository = repository_of(params.name, WHERE)
@@ -74,7 +79,6 @@ def sslbench_backbones() -> list[BackboneSpec]:
     return [
         BackboneSpec(
             name="timm",
-            summary=__doc__.partition("\n")[0],
             params=TimmParams,
             build=build,
             provides=provides,

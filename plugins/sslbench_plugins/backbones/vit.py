@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import torch
 
@@ -10,7 +10,8 @@ from sslbench import BackboneSpec, BuildContext, Params, UserError, hookimpl, pa
 from sslbench_plugins.blocks.networks.timm_tokens import Recipe, TimmTokenBackbone
 from sslbench_plugins.blocks.networks.transformer import init_transformer, sincos_positions
 
-SIZES: dict[str, tuple[int, int, int, int]] = {
+Size = Literal["tiny", "small", "base", "large", "huge"]
+SIZES: dict[Size, tuple[int, int, int, int]] = {
     "tiny": (192, 12, 3, 16),
     "small": (384, 12, 6, 16),
     "base": (768, 12, 12, 16),
@@ -21,19 +22,20 @@ SIZES: dict[str, tuple[int, int, int, int]] = {
 
 
 class ViTParams(Params):
-    size: str = param("base", "width, blocks and heads of ViT-Ti, S, B, L or H", pattern=f"^({'|'.join(SIZES)})$")
+    """Size, patches, pooling and positions of the network."""
+
+    size: Size = param("base", "width, blocks and heads of ViT-Ti, S, B, L or H")
     patch_size: int = param(0, "side of a patch; 0: 16, for huge 14", ge=0, unit="px")
     heads: int = param(0, "attention heads; 0: the size's own (MoCo v3 gives small 12)", ge=0)
-    pool: str = param("class", "features: the class token, or the mean of the patch tokens", pattern="^(class|mean)$")
-    positions: str = param(
+    pool: Literal["class", "mean"] = param("class", "features: the class token, or the mean of the patch tokens")
+    positions: Literal["sincos", "learned"] = param(
         "sincos",
         "fixed sines and cosines, with weights by Xavier (MAE, MoCo v3); or learned, with small normal weights (DINO)",
-        pattern="^(sincos|learned)$",
     )
 
 
 def arguments_of(params: ViTParams, image_size: int) -> dict[str, Any]:
-    """What tells this network from timm's of the same size."""
+    """The arguments in which this network differs from timm's of the same size."""
     _, _, heads, patch = SIZES[params.size]
     return {
         "img_size": image_size,
@@ -59,7 +61,7 @@ def create(params: ViTParams, image_size: int) -> Any:
     if params.positions == "sincos":
         xavier(net)
         fixed = sincos_positions(image_size // patch, image_size // patch, dim)
-        # The class token has no place: its position is zero.
+        # The class token has no position in the image: zero.
         net.pos_embed = torch.nn.Parameter(torch.cat([torch.zeros(1, dim), fixed])[None], requires_grad=False)
     return net
 
@@ -73,6 +75,7 @@ def xavier(net: Any) -> None:
 
 
 def build(params: ViTParams, context: BuildContext) -> TimmTokenBackbone:
+    """Raises UserError where patches do not divide the image, or heads the width."""
     architecture = f"vit_{params.size}_patch{SIZES[params.size][3]}_224"
     return TimmTokenBackbone(
         create(params, context.image_size), Recipe(architecture, arguments_of(params, context.image_size))
@@ -84,7 +87,6 @@ def sslbench_backbones() -> list[BackboneSpec]:
     return [
         BackboneSpec(
             name="vit",
-            summary=__doc__.partition("\n")[0],
             params=ViTParams,
             build=build,
             provides=frozenset({"tokens", "attention"}),

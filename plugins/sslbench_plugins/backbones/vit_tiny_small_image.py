@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
+from typing import Literal, cast
 
 import torch
 from torch import Tensor, nn
 
-from sslbench import BackboneSpec, BuildContext, Params, TimmModel, TokenBackbone, UserError, hookimpl, param
+from sslbench import BackboneSpec, Params, TimmModel, TokenBackbone, UserError, hookimpl, param
 from sslbench_plugins.blocks.networks.patches import to_patches
 from sslbench_plugins.blocks.networks.stochastic_depth import depth_rates
 from sslbench_plugins.blocks.networks.transformer import TransformerBlock, init_transformer, resized, sincos_positions
@@ -23,17 +24,20 @@ TIMM_NAMES = {
 
 
 class ViTParams(Params):
+    """Size, patches and pooling of the network."""
+
     dim: int = param(192, "width of the tokens", ge=4, multiple_of=4)
     depth: int = param(12, "transformer blocks", ge=1)
     heads: int = param(3, "attention heads", ge=1)
     patch_size: int = param(0, "side of a patch; 0: an eighth of the image, or a divisor below", ge=0, unit="px")
-    pool: str = param("mean", "features: mean of the patch tokens, or the class token", pattern="^(mean|class)$")
+    pool: Literal["mean", "class"] = param("mean", "features: mean of the patch tokens, or the class token")
 
 
 class ViTSmallImage(TokenBackbone):
     """Patches -> linear embedding + fixed 2-D positions -> class token in front -> blocks -> norm."""
 
     prefix_tokens = 1
+    positions: Tensor
 
     def __init__(self, params: ViTParams, image_size: int) -> None:
         super().__init__()
@@ -61,23 +65,30 @@ class ViTSmallImage(TokenBackbone):
     def embed(self, images: Tensor) -> Tensor:
         rows, cols = images.shape[2] // self.patch_size, images.shape[3] // self.patch_size
         positions = self.positions if (rows, cols) == self.grid else resized(self.positions, self.grid, (rows, cols))
-        return self.patch_embed(to_patches(images, self.patch_size)) + positions
+        tokens: Tensor = self.patch_embed(to_patches(images, self.patch_size)) + positions
+        return tokens
 
     def encode(self, tokens: Tensor) -> Tensor:
         tokens = self._with_class_token(tokens)
         for block in self.blocks:
             tokens = block(tokens)
-        return self.norm(tokens)
+        encoded: Tensor = self.norm(tokens)
+        return encoded
 
     def attention(self, images: Tensor) -> Tensor:
         tokens = self._with_class_token(self.embed(images))
-        for block in self.blocks[:-1]:
+        *before, last = self._transformer_blocks
+        for block in before:
             tokens = block(tokens)
-        return self.blocks[-1].attention(tokens, slice(1))[:, :, 0, self.prefix_tokens :]
+        return last.attention(tokens, slice(1))[:, :, 0, self.prefix_tokens :]
 
     def stochastic_depth(self, rate: float) -> None:
-        for block, own in zip(self.blocks, depth_rates(rate, len(self.blocks)), strict=True):
-            block.stochastic_depth(own)
+        for block, block_rate in zip(self._transformer_blocks, depth_rates(rate, len(self.blocks)), strict=True):
+            block.stochastic_depth(block_rate)
+
+    @property
+    def _transformer_blocks(self) -> list[TransformerBlock]:
+        return cast(list[TransformerBlock], list(self.blocks))
 
     def _with_class_token(self, tokens: Tensor) -> Tensor:
         return torch.cat([self.class_token.expand(len(tokens), -1, -1).to(tokens.dtype), tokens], dim=1)
@@ -91,8 +102,8 @@ class ViTSmallImage(TokenBackbone):
         params, patch, dim = self.params, self.patch_size, self.token_dim
         weights = {}
         for name, value in self.state_dict().items():
-            for ours, theirs in TIMM_NAMES.items():
-                name = re.sub(ours, theirs, name)
+            for own, timms in TIMM_NAMES.items():
+                name = re.sub(own, timms, name)
             weights[name] = value
         embedding = weights["patch_embed.proj.weight"].view(dim, patch, patch, 3)
         weights["patch_embed.proj.weight"] = embedding.permute(0, 3, 1, 2).contiguous()
@@ -114,18 +125,13 @@ def default_patch(image_size: int) -> int:
     return next(size for size in range(max(1, image_size // 8), 0, -1) if image_size % size == 0)
 
 
-def build(params: ViTParams, context: BuildContext) -> ViTSmallImage:
-    return ViTSmallImage(params, context.image_size)
-
-
 @hookimpl
 def sslbench_backbones() -> list[BackboneSpec]:
     return [
         BackboneSpec(
             name="vit-tiny-small-image",
-            summary=__doc__.partition("\n")[0],
             params=ViTParams,
-            build=build,
+            build=lambda params, context: ViTSmallImage(params, context.image_size),
             provides=frozenset({"tokens", "attention"}),
             presets={"quick": {"dim": 48, "depth": 2, "heads": 3}},
             citation="Dosovitskiy et al. 2021; width of ViT-Tiny: Touvron et al. 2021; positions: He et al. 2022",

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import torch
-
 from sslbench import BuildContext, DatasetSpec, hookimpl
-from sslbench_plugins.blocks.images_on_disk.torchvision_files import Files, Part, RootParams
+from sslbench_plugins.blocks.images_on_disk.torchvision_files import Files, Part, RootParams, channels_last_part
 from sslbench_plugins.blocks.images_on_disk.two_splits import TwoSplits
 
 FILES = Files("cifar10", "cifar-10-batches-py", "170 MB")
@@ -16,27 +14,27 @@ ARCHIVE_MD5 = "c58f30108f718f92721af3b95e74349a"
 
 
 def build(params: RootParams, context: BuildContext) -> TwoSplits:
+    """Both splits as published."""
     # torchvision takes seconds to import; only a run on this data set pays for it.
     from torchvision.datasets import CIFAR10
 
     def part(root: Path, train: bool) -> Part:
-        files = CIFAR10(root, train=train, download=context.download)
-        images = torch.from_numpy(files.data).permute(0, 3, 1, 2).contiguous()
-        return images, torch.tensor(files.targets), list(files.classes)
+        return channels_last_part(CIFAR10(root, train=train, download=context.download))
 
     return FILES.build(params, part)
 
 
 def fingerprint(params: RootParams) -> str:
+    """The checksum of the published files."""
     return ARCHIVE_MD5
 
 
 @hookimpl
 def sslbench_datasets() -> list[DatasetSpec]:
+    """The data set."""
     return [
         DatasetSpec(
             name="cifar10",
-            summary=__doc__.partition("\n")[0],
             params=RootParams,
             build=build,
             fingerprint=fingerprint,

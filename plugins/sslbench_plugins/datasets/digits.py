@@ -14,7 +14,7 @@ SPLIT_SEED = 0
 
 
 def build(params: Params, context: BuildContext) -> TwoSplits:
-    """A fixed stratified split: 1,437 images to train on, 360 to judge on; grey in three equal channels."""
+    """A fixed stratified split: 1,437 training and 360 test images; grey in three equal channels."""
     from sklearn.datasets import load_digits
     from sklearn.model_selection import train_test_split
 
@@ -23,16 +23,17 @@ def build(params: Params, context: BuildContext) -> TwoSplits:
     grey = torch.from_numpy(digits.images).mul(255 / 16).round().to(torch.uint8)
     images = grey.unsqueeze(1).repeat(1, 3, 1, 1)
     labels = torch.from_numpy(digits.target).long()
-    places = list(range(len(labels)))
-    train, test = train_test_split(places, test_size=TEST_SHARE, random_state=SPLIT_SEED, stratify=digits.target)
+    indices = list(range(len(labels)))
+    train, test = train_test_split(indices, test_size=TEST_SHARE, random_state=SPLIT_SEED, stratify=digits.target)
 
     def split(chosen: list[int]) -> Split:
-        return Split(images[chosen], labels[chosen], paths=[f"digits/{place}" for place in chosen])
+        return Split(images[chosen], labels[chosen], paths=[f"digits/{index}" for index in chosen])
 
     return TwoSplits(split(sorted(train)), lambda: split(sorted(test)), [str(digit) for digit in range(10)])
 
 
 def fingerprint(params: Params) -> str:
+    """Digest of the images and labels that scikit-learn brings."""
     from sklearn.datasets import load_digits
 
     digits = load_digits()
@@ -41,10 +42,10 @@ def fingerprint(params: Params) -> str:
 
 @hookimpl
 def sslbench_datasets() -> list[DatasetSpec]:
+    """The data set."""
     return [
         DatasetSpec(
             name="digits",
-            summary=__doc__.partition("\n")[0],
             build=build,
             fingerprint=fingerprint,
             recommends={"augmentation": "affine"},

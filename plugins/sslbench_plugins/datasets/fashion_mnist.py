@@ -14,7 +14,7 @@ IMAGES_MD5 = "8d4fb7e6c68d591d4c3dfef9ec88bf0d"
 
 
 def build(params: RootParams, context: BuildContext) -> TwoSplits:
-    """Grey in three equal channels."""
+    """Both splits as published; grey in three equal channels."""
     from torchvision.datasets import FashionMNIST
 
     def part(root: Path, train: bool) -> Part:
@@ -25,15 +25,16 @@ def build(params: RootParams, context: BuildContext) -> TwoSplits:
 
 
 def fingerprint(params: RootParams) -> str:
+    """The checksum of the published files."""
     return IMAGES_MD5
 
 
 @hookimpl
 def sslbench_datasets() -> list[DatasetSpec]:
+    """The data set."""
     return [
         DatasetSpec(
             name="fashion-mnist",
-            summary=__doc__.partition("\n")[0],
             params=RootParams,
             build=build,
             fingerprint=fingerprint,

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 from sslbench import BuildContext, DatasetSpec, UserError, hookimpl, param
-from sslbench_plugins.blocks.images_on_disk.class_folders import FolderParams, Found, classes_of, visible
+from sslbench_plugins.blocks.images_on_disk.class_folders import FolderParams, LabelledFiles, class_files
+from sslbench_plugins.blocks.images_on_disk.folders import visible
 from sslbench_plugins.blocks.images_on_disk.torchvision_files import Files, RootParams
 from sslbench_plugins.blocks.images_on_disk.two_splits import TwoSplits
 
@@ -37,12 +39,14 @@ LAYOUT = "delete the folder and fetch it with --download"
 
 
 class ImagenetteParams(FolderParams, RootParams):
-    version: str = param("160px", "shorter side of the files' images", pattern="^(full|320px|160px)$")
+    """Which of the published sizes, and how it is read."""
+
+    version: Literal["full", "320px", "160px"] = param("160px", "shorter side of the files' images")
     size: int = param(128, "side to which images are resized and centre-cropped when read", ge=4, unit="px")
 
 
-def find(params: ImagenetteParams) -> tuple[Path, Found, Found]:
-    """The folder, and the files of its two splits."""
+def split_files(params: ImagenetteParams) -> tuple[Path, LabelledFiles, LabelledFiles]:
+    """The folder, the training files and the test files. Raises UserError where they are missing or incomplete."""
     files = FILES[params.version]
     folder = files.root(params) / files.folder
     if not folder.is_dir():
@@ -51,37 +55,40 @@ def find(params: ImagenetteParams) -> tuple[Path, Found, Found]:
     for part in parts:
         if not part.is_dir() or {item.name for item in visible(part)} != set(CLASSES):
             raise UserError(f"imagenette: {part} has not the ten folders {min(CLASSES)} to {max(CLASSES)}; {LAYOUT}")
-    train, test = (classes_of(part, "imagenette", LAYOUT) for part in parts)
+    train, test = (class_files(part, "imagenette", LAYOUT) for part in parts)
     return folder, train, test
 
 
 def fetch(params: ImagenetteParams) -> None:
+    """Have torchvision fetch, check and unpack the archive. Raises UserError where that fails."""
     from torchvision.datasets import Imagenette
 
     FILES[params.version].opened(params, lambda root: Imagenette(root, size=params.version, download=True))
 
 
 def build(params: ImagenetteParams, context: BuildContext) -> TwoSplits:
+    """Both splits as published; classes have words for names."""
     files = FILES[params.version]
     if context.download and not (files.root(params) / files.folder).is_dir():
         fetch(params)
-    folder, train, test = find(params)
+    folder, train_files, test_files = split_files(params)
     where = f"imagenette {folder}"
-    split, sums = train.split(folder, list(CLASSES), params, where)
+    train, sums = train_files.read(folder, list(CLASSES), params, where)
     names = list(CLASSES.values())
-    return TwoSplits(split, lambda: test.split(folder, list(CLASSES), params, where)[0], names, sums)
+    return TwoSplits(train, lambda: test_files.read(folder, list(CLASSES), params, where)[0], names, sums)
 
 
 def fingerprint(params: ImagenetteParams) -> str:
+    """The checksum of the published archive."""
     return ARCHIVE_MD5[params.version]
 
 
 @hookimpl
 def sslbench_datasets() -> list[DatasetSpec]:
+    """The data set."""
     return [
         DatasetSpec(
             name="imagenette",
-            summary=__doc__.partition("\n")[0],
             params=ImagenetteParams,
             build=build,
             fingerprint=fingerprint,

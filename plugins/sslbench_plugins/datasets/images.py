@@ -1,31 +1,27 @@
-"""A folder of images without labels, at any depth: for features, and for what can be judged without labels."""
+"""A folder of images without labels, at any depth: for features, and for evaluators that need no labels."""
 
 from __future__ import annotations
 
-from hashlib import blake2b
 from pathlib import Path
 
+from torch import Tensor
+
 from sslbench import BuildContext, DatasetSpec, Split, UserError, hookimpl, param
-from sslbench_plugins.blocks.images_on_disk.class_folders import (
-    SUFFIXES,
-    FolderParams,
-    is_image,
-    name_below,
-    read_files,
-    stamps,
-    walk,
-)
+from sslbench_plugins.blocks.images_on_disk.class_folders import FolderParams, read_files
+from sslbench_plugins.blocks.images_on_disk.folders import SUFFIXES, digest_of, is_image, name_below, stamps, walk
 from sslbench_plugins.blocks.images_on_disk.held_out import held_out
 from sslbench_plugins.blocks.images_on_disk.two_splits import TwoSplits
 
 
 class ImagesParams(FolderParams):
+    """Which images, and how many of them are the test split."""
+
     root: str = param("", "the folder")
     files: tuple[str, ...] = param((), "images by name, in the place of a folder's")
-    test_share: float = param(0.2, "part of the images to judge on; 0: all are in the training split", ge=0, lt=1)
+    test_share: float = param(0.2, "part of the images to evaluate on; 0: all are in the training split", ge=0, lt=1)
 
 
-def find(params: ImagesParams) -> tuple[Path, list[Path]]:
+def image_files(params: ImagesParams) -> tuple[Path, list[Path]]:
     """The root and every image below it, or those named, in their order. Raises UserError where there is none."""
     if params.files:
         paths = [Path(name).expanduser() for name in params.files]
@@ -44,38 +40,30 @@ def find(params: ImagesParams) -> tuple[Path, list[Path]]:
 
 
 def build(params: ImagesParams, context: BuildContext) -> TwoSplits:
-    root, paths = find(params)
-    aside = held_out([name_below(path, root) for path in paths], [0] * len(paths), params.test_share)
-    parts = [[path for path, out in zip(paths, aside, strict=True) if out is side] for side in (False, True)]
+    """A fixed share of the images, by a hash of the name, is the test split."""
+    root, paths = image_files(params)
+    train_indices, test_indices = held_out(
+        [name_below(path, root) for path in paths], [0] * len(paths), params.test_share
+    )
     where = f"images {root}" if params.root else "images"
 
-    def split(chosen: list[Path]) -> tuple[Split, object]:
-        done = read_files(chosen, root, params, where)
-        kept = [str(chosen[place]) for place in done.kept]
-        return Split(done.images, paths=kept, skipped=len(chosen) - len(kept)), done.sums
+    def split(indices: list[int]) -> tuple[Split, Tensor]:
+        chosen = [paths[index] for index in indices]
+        result = read_files(chosen, root, params, where)
+        kept = [str(chosen[index]) for index in result.kept]
+        return Split(result.images, paths=kept, skipped=len(chosen) - len(kept)), result.sums
 
-    train, sums = split(parts[0])
-    return TwoSplits(train, lambda: split(parts[1])[0], (), sums)
+    train, sums = split(train_indices)
+    return TwoSplits(train, lambda: split(test_indices)[0], (), sums)
 
 
 def fingerprint(params: ImagesParams) -> str:
     """Digest of names, sizes and times of change; no image is read."""
-    root, paths = find(params)
-    digest = blake2b(digest_size=8)
-    for line in stamps(paths, root):
-        digest.update(f"{line}\n".encode("utf-8", "surrogateescape"))
-    return digest.hexdigest()
+    root, paths = image_files(params)
+    return digest_of(stamps(paths, root))
 
 
 @hookimpl
 def sslbench_datasets() -> list[DatasetSpec]:
-    return [
-        DatasetSpec(
-            name="images",
-            summary=__doc__.partition("\n")[0],
-            params=ImagesParams,
-            build=build,
-            fingerprint=fingerprint,
-            provides=frozenset(),
-        )
-    ]
+    """The data set."""
+    return [DatasetSpec(name="images", params=ImagesParams, build=build, fingerprint=fingerprint, provides=frozenset())]

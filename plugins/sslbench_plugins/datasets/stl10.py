@@ -21,7 +21,11 @@ CLASSES = ("airplane", "bird", "car", "cat", "deer", "dog", "horse", "monkey", "
 
 
 class Stl10Params(RootParams):
-    unlabelled: bool = param(False, "train methods on the 100,000 images without labels; the labelled 5,000 are judged")
+    """Where the files lie, and which images methods are trained on."""
+
+    unlabelled: bool = param(
+        False, "train methods on the 100,000 images without labels; probes are fitted on the labelled 5,000"
+    )
 
 
 class Columns:
@@ -31,14 +35,16 @@ class Columns:
         self._images = np.memmap(path, np.uint8, "r").reshape(-1, 3, SIDE, SIDE)
 
     def __len__(self) -> int:
+        """N, the number of images."""
         return len(self._images)
 
     def __getitem__(self, indices: Tensor) -> Tensor:
-        """int64 ``[B]`` -> uint8 ``[B, 3, 96, 96]``"""
+        """int64 ``[B]`` -> uint8 ``[B, 3, 96, 96]``."""
         return torch.from_numpy(self._images[indices.numpy()]).transpose(2, 3).contiguous()
 
 
 def build(params: Stl10Params, context: BuildContext) -> TwoSplits:
+    """Both splits as published, and the images without labels where they are wanted."""
     from torchvision.datasets import STL10
 
     def part(root: Path, train: bool) -> Part:
@@ -54,15 +60,16 @@ def build(params: Stl10Params, context: BuildContext) -> TwoSplits:
 
 
 def fingerprint(params: Stl10Params) -> str:
+    """The checksum of the published files."""
     return ARCHIVE_MD5
 
 
 @hookimpl
 def sslbench_datasets() -> list[DatasetSpec]:
+    """The data set."""
     return [
         DatasetSpec(
             name="stl10",
-            summary=__doc__.partition("\n")[0],
             params=Stl10Params,
             build=build,
             fingerprint=fingerprint,

@@ -2,42 +2,49 @@
 
 The head starts as the linear layer that fits the frozen features of the labelled images, so that training goes on
 where a probe ends; with ``head=random`` the head's rate is too small to catch up within few steps (docs/log.md).
-Batch norm keeps the statistics of the pretraining: they would follow the labelled images within a few steps, whatever
-the learning rate, and the features would no longer be those that the head was fitted to.
+Batch norm keeps the statistics of the pretraining: they would become those of the labelled images within a few steps,
+whatever the learning rate, and the features would no longer be those that the head was fitted to.
 
 From scratch means the same architecture as the run's seed initialises it, head and batch norm included, all of it at
-the head's rate. Both see the same labelled images in the same order and views, for as many steps. The network after
-the last step is judged, and test images are looked at once: the rates fall along a cosine, and nothing is chosen.
+the head's rate. Both are trained on the same labelled images in the same order and views, for as many steps. The
+network after the last step is evaluated, and test images are used once: the rates fall along a cosine, and nothing is
+chosen.
 """
 
 from __future__ import annotations
 
-from typing import Any, Literal, Self
+from typing import Literal, Self
 
 import torch
 from pydantic import model_validator
 from torch import Tensor
 
 from sslbench import EvaluationData, EvaluatorSpec, Metric, hookimpl, param
-from sslbench_plugins.blocks.probes.evaluable import features_and_labels, why_not_evaluable
+from sslbench_plugins.blocks.probes.evaluable import features_and_labels, labels_of, model_of, why_not_evaluable
+from sslbench_plugins.blocks.probes.label_amounts import why_too_few
 from sslbench_plugins.blocks.probes.label_training import (
+    NOT_FINITE,
+    SAME_FOR_EVERY_SEED,
     Classifier,
     LabelTraining,
     LabelTrainingParams,
-    Pace,
-    starts_anew,
+    LearningRates,
+    scratch_depends_on_seed,
 )
-from sslbench_plugins.blocks.probes.logistic import fit_logistic
+from sslbench_plugins.blocks.probes.logistic import fit_logistic, why_no_optimum
+from sslbench_plugins.blocks.probes.metrics import accuracy, unmeasured
 from sslbench_plugins.blocks.probes.standardise import Standardiser
 from sslbench_plugins.blocks.probes.stratified import class_counts, draw_ranks, share_of_each
 
 TOP1, SCRATCH = "fine_tune_top1", "from_scratch_top1"
+FROZEN, TRAINABLE, RATIO = "frozen_parameters", "trainable_parameters", "trainable_ratio"
 L2 = 1e-4
 """regularisation of the head at the start: with few labels as good as more, with all of them better (docs/log.md)"""
-COUNTS = ("frozen_parameters", "trainable_parameters", "trainable_ratio")
 
 
 class FineTuneParams(LabelTrainingParams):
+    """What learns how fast, from which labels."""
+
     head_lr: float = param(1e-3, "learning rate of the head at the start", gt=0)
     backbone_lr: float = param(1e-5, "learning rate of the network at the start", gt=0)
     head: Literal["fitted", "random"] = param(
@@ -58,6 +65,17 @@ class FineTuneParams(LabelTrainingParams):
             raise ValueError("give share or per_class, not both")
         return self
 
+    @property
+    def rates(self) -> LearningRates:
+        """Of the pretrained network and its head."""
+        backbone_lr = 0.0 if self.frozen else self.backbone_lr
+        return LearningRates(self.head_lr, backbone_lr, update_batch_norm=self.batch_norm == "follows")
+
+    @property
+    def scratch_rates(self) -> LearningRates:
+        """Of the untrained network and its head."""
+        return LearningRates(self.head_lr, self.head_lr)
+
 
 class FineTune:
     """Trains a copy of the model, and an untrained one, on the labels of the training split."""
@@ -67,87 +85,75 @@ class FineTune:
         self.training = LabelTraining(params, "fine-tune")
 
     def evaluate(self, data: EvaluationData) -> list[Metric]:
-        reason = why_not_evaluable(data) or self._too_few(data)
+        reason = why_not_evaluable(data) or self._why_too_few(data)
         if reason:
-            return self._unmeasured(reason)
-        model = data.model
-        assert model is not None
-        images = self.labelled(data)
-        network = self.training.classifier(model.encoder(), data, data.seed)
+            return unmeasured(self._metric_names(), reason)
+        images = self._labelled_images(data)
+        network = self.training.classifier(model_of(data).encoder(), data, data.seed)
         reason = fit_head(network, data, images) if self.params.head == "fitted" else ""
         if reason:
-            return self._unmeasured(reason)
-        backbone_lr = 0.0 if self.params.frozen else self.params.backbone_lr
-        pace = Pace(self.params.head_lr, backbone_lr, self.params.batch_norm == "follows")
-        tuned = self._accuracy(TOP1, network, data, images, pace)
-        metrics = [tuned, *counts(network)]
+            return unmeasured(self._metric_names(), reason)
+        fine_tuned = self._trained_accuracy(TOP1, network, data, images, self.params.rates)
+        metrics = [fine_tuned, *parameter_counts(network)]
         if self.params.scratch:
-            metrics.append(self._from_scratch(data, images))
+            metrics.append(self._accuracy_from_scratch(data, images))
         return metrics
 
-    def labelled(self, data: EvaluationData) -> Tensor:
+    def _metric_names(self) -> list[str]:
+        return [TOP1, FROZEN, TRAINABLE, RATIO, *([SCRATCH] if self.params.scratch else [])]
+
+    def _why_too_few(self, data: EvaluationData) -> str:
+        return why_too_few(self.params.per_class, class_counts(labels_of(data.train), data.classes))
+
+    def _labelled_images(self, data: EvaluationData) -> Tensor:
         """int64 ``[n]``: the training images whose labels may be used, the first draw of evaluator ``few-label``."""
-        assert data.train.labels is not None
-        labels = data.train.labels.cpu()
+        labels = labels_of(data.train).cpu()
         (ranks,) = draw_ranks(labels, data.classes, 1, data.seed)
-        held = class_counts(labels, data.classes)
-        wanted = (
-            torch.full_like(held, self.params.per_class)
-            if self.params.per_class
-            else share_of_each(held, self.params.share)
-        )
-        return (ranks < wanted[labels]).nonzero()[:, 0]
+        available = class_counts(labels, data.classes)
+        if self.params.per_class:
+            per_class = torch.full_like(available, self.params.per_class)
+        else:
+            per_class = share_of_each(available, self.params.share)
+        return torch.nonzero(ranks < per_class[labels])[:, 0]
 
-    def _from_scratch(self, data: EvaluationData, images: Tensor) -> Metric:
-        model = data.model
-        assert model is not None
-        if not starts_anew(model, data.seed):
-            return Metric(
-                SCRATCH, None, reason="the untrained network is the same for every seed: its weights are given"
-            )
+    def _accuracy_from_scratch(self, data: EvaluationData, images: Tensor) -> Metric:
+        model = model_of(data)
+        if not scratch_depends_on_seed(model, data.seed):
+            return Metric(SCRATCH, None, reason=SAME_FOR_EVERY_SEED)
         network = self.training.classifier(model.scratch(data.seed), data, data.seed)
-        return self._accuracy(SCRATCH, network, data, images, Pace(self.params.head_lr, self.params.head_lr))
+        return self._trained_accuracy(SCRATCH, network, data, images, self.params.scratch_rates)
 
-    def _accuracy(self, name: str, network: Classifier, data: EvaluationData, images: Tensor, pace: Pace) -> Metric:
-        self.training.train(network, data, images, pace, data.seed)
-        right = self.training.right(network, data)
-        if right is None:
-            return Metric(name, None, reason="after training, the network's answers hold NaN or infinity")
-        return Metric(name, float(right.mean()), per_image=right.cpu())
-
-    def _too_few(self, data: EvaluationData) -> str:
-        assert data.train.labels is not None
-        held = class_counts(data.train.labels, data.classes)
-        fewest = int(held.argmin())
-        if int(held[fewest]) >= self.params.per_class:
-            return ""
-        return f"class {fewest} has only {int(held[fewest])} of {self.params.per_class} labels"
-
-    def _unmeasured(self, reason: str) -> list[Metric]:
-        names = [TOP1, *COUNTS, *([SCRATCH] if self.params.scratch else [])]
-        return [Metric(name, None, reason=reason) for name in names]
+    def _trained_accuracy(
+        self, name: str, network: Classifier, data: EvaluationData, images: Tensor, rates: LearningRates
+    ) -> Metric:
+        self.training.train(network, data, images, rates, data.seed)
+        correct = self.training.correct(network, data)
+        return Metric(name, None, reason=NOT_FINITE) if correct is None else accuracy(name, correct.cpu())
 
 
 @torch.no_grad()
 def fit_head(network: Classifier, data: EvaluationData, images: Tensor) -> str:
-    """Put the logistic regression on the frozen features of ``images``, int64 ``[n]``, in the place of the head; or
-    say why not."""
+    """Put the logistic regression on the frozen features of ``images``, int64 ``[n]``, in the place of the head.
+    Returns a line where there is none, else an empty text."""
     features, labels = features_and_labels(data.train)
-    standardise, chosen = Standardiser.fitted(features), images.to(features.device)
-    fit = fit_logistic(standardise(features)[chosen], labels[chosen], data.classes, L2)
+    standardise, indices = Standardiser.fitted(features), images.to(features.device)
+    fit = fit_logistic(standardise(features)[indices], labels[indices], data.classes, L2)
     if not fit.converged:
-        return f"the head has no optimum within {fit.steps} steps at l2 = {L2:g}"
+        return f"the head has {why_no_optimum(fit, L2)}"
     weight, bias = standardise.undone(fit.weight[0], fit.bias[0, :, 0])
     network.head.weight.copy_(weight)
     network.head.bias.copy_(bias)
     return ""
 
 
-def counts(network: Classifier) -> list[Metric]:
+def parameter_counts(network: Classifier) -> list[Metric]:
     """Parameters that stay as they were, that learn, and the share of these, head included."""
     frozen, trainable = network.frozen, network.trainable
-    facts: dict[str, Any] = dict(zip(COUNTS, (frozen, trainable, trainable / (frozen + trainable)), strict=True))
-    return [Metric(name, float(value), higher_is_better=name == COUNTS[0]) for name, value in facts.items()]
+    return [
+        Metric(FROZEN, float(frozen), higher_is_better=True),
+        Metric(TRAINABLE, float(trainable), higher_is_better=False),
+        Metric(RATIO, trainable / (frozen + trainable), higher_is_better=False),
+    ]
 
 
 @hookimpl
@@ -155,7 +161,6 @@ def sslbench_evaluators() -> list[EvaluatorSpec]:
     return [
         EvaluatorSpec(
             name="fine-tune",
-            summary=__doc__.partition("\n")[0],
             params=FineTuneParams,
             presets={"quick": {"epochs": 3}},
             build=lambda params, context: FineTune(params),

@@ -1,1 +1,1 @@
-"""Built-in executors."""
+"""Built-in executors: where work runs."""

@@ -4,35 +4,34 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from sslbench import BuildContext, Event, ExecutorSpec, Params, Work, hookimpl, run_work
+from sslbench import Event, ExecutorSpec, Work, hookimpl, run_work
 
 
 class Finished:
-    """Work that ended before ``submit`` returned."""
+    """The handle of work that ended before ``submit`` returned."""
 
     def wait(self) -> None:
+        """Returns at once."""
         return
 
 
 class Inline:
-    """This process, this thread."""
+    """Runs work in this process, in this thread."""
 
     slots = 1
 
     def devices(self) -> tuple[str, ...]:
+        """The CPU and every GPU of this machine."""
         import torch
 
         return ("cpu", *(f"cuda:{index}" for index in range(torch.cuda.device_count())))
 
     def submit(self, work: Work, emit: Callable[[Event], None]) -> Finished:
+        """Runs the work and returns when it has ended."""
         run_work(work, emit)
         return Finished()
 
 
-def build(params: Params, context: BuildContext) -> Inline:
-    return Inline()
-
-
 @hookimpl
 def sslbench_executors() -> list[ExecutorSpec]:
-    return [ExecutorSpec(name="inline", summary=__doc__.partition("\n")[0], build=build)]
+    return [ExecutorSpec(name="inline", build=lambda params, context: Inline())]

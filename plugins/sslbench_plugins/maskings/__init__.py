@@ -1,1 +1,1 @@
-"""Built-in maskings."""
+"""Built-in maskings: which patches of an image are masked."""

@@ -1,4 +1,4 @@
-"""Visible patches on a regular lattice, all others hidden."""
+"""Grid masking: visible patches on a regular lattice, all others masked."""
 
 from __future__ import annotations
 
@@ -8,7 +8,28 @@ from math import log
 import torch
 from torch import Generator, Tensor
 
-from sslbench import BuildContext, MaskingParams, MaskingSpec, hookimpl, masked_count
+from sslbench import MaskingSpec, hookimpl, masked_count
+
+
+class GridMasking:
+    """Evenly spaced rows and columns are visible where they cross, shifted by a random offset per sample (around the
+    edge). Where crossings are too many or too few, an evenly spaced part of the patches is masked or shown as well."""
+
+    def sample(self, batch: int, grid: tuple[int, int], ratio: float, generator: Generator) -> Tensor:
+        """bool ``[batch, rows * cols]``, True = masked."""
+        rows, cols = grid
+        patches = rows * cols
+        wanted = patches - masked_count(patches, ratio)
+        visible_rows, visible_cols = lattice(rows, cols, wanted)
+        crossings = visible_rows * visible_cols
+        u = torch.rand(3, batch, 1, generator=generator, device=generator.device)
+        down, across = lines(rows, visible_rows, u[0]), lines(cols, visible_cols, u[1])
+        visible = (down.unsqueeze(2) & across.unsqueeze(1)).flatten(1)
+        if crossings > wanted:
+            visible = visible & ~evenly(visible, crossings, crossings - wanted, u[2])
+        elif crossings < wanted:
+            visible = visible | evenly(~visible, patches - crossings, wanted - crossings, u[2])
+        return ~visible
 
 
 @lru_cache
@@ -23,46 +44,24 @@ def lattice(rows: int, cols: int, visible: int) -> tuple[int, int]:
         return abs(log(rows / size[0]) - log(cols / size[1]))
 
     bound = max(log(2) + 1e-9, min(map(stretch, sizes)))
-    near = [size for size in sizes if stretch(size) <= bound]
-    return min(near, key=lambda size: (abs(size[0] * size[1] - visible), stretch(size), size))
-
-
-class GridMasking:
-    """Evenly spaced rows and columns, shifted by a random offset per sample (around the edge); where their
-    crossings are too many or too few, an evenly spaced part of the patches is hidden or shown as well."""
-
-    def sample(self, batch: int, grid: tuple[int, int], ratio: float, generator: Generator) -> Tensor:
-        rows, cols = grid
-        patches = rows * cols
-        visible = patches - masked_count(patches, ratio)
-        across, along = lattice(rows, cols, visible)
-        u = torch.rand(3, batch, 1, generator=generator, device=generator.device)
-        shown = (lines(rows, across, u[0]).unsqueeze(2) & lines(cols, along, u[1]).unsqueeze(1)).flatten(1)
-        wrong = across * along - visible
-        if wrong > 0:
-            shown = shown & ~evenly(shown, across * along, wrong, u[2])
-        elif wrong < 0:
-            shown = shown | evenly(~shown, patches - across * along, -wrong, u[2])
-        return ~shown
+    allowed = [size for size in sizes if stretch(size) <= bound]
+    return min(allowed, key=lambda size: (abs(size[0] * size[1] - visible), stretch(size), size))
 
 
 def lines(length: int, count: int, u: Tensor) -> Tensor:
-    """bool ``[B, length]``: ``count`` evenly spaced places, shifted by ``u`` (``[B, 1]`` in 0..1) of the length."""
-    place = torch.arange(length, device=u.device)
-    regular = (place + 1) * count // length > place * count // length
+    """bool ``[B, length]``: ``count`` evenly spaced indices, shifted by ``u`` (``[B, 1]`` in 0..1) of the length."""
+    index = torch.arange(length, device=u.device)
+    regular = (index + 1) * count // length > index * count // length
     shift = (u * length).long().clamp_(max=length - 1)
-    return regular[(place + shift) % length]
+    return regular[(index + shift) % length]
 
 
 def evenly(among: Tensor, size: int, count: int, u: Tensor) -> Tensor:
-    """bool ``[B, N]``: ``count`` of the ``size`` True places of each row of ``among``, evenly spaced in their order."""
+    """bool ``[B, N]``: ``count`` of the ``size`` True entries of each row of ``among``, evenly spaced in their order;
+    ``u``, ``[B, 1]`` in 0..1, shifts them."""
     rank = among.long().cumsum(dim=1) - 1
     start = (u * size).long().clamp_(max=size - 1)
     return among & (((rank + 1) * count + start) // size > (rank * count + start) // size)
-
-
-def build(params: MaskingParams, context: BuildContext) -> GridMasking:
-    return GridMasking()
 
 
 @hookimpl
@@ -70,8 +69,7 @@ def sslbench_maskings() -> list[MaskingSpec]:
     return [
         MaskingSpec(
             name="grid",
-            summary=__doc__.partition("\n")[0],
-            build=build,
+            build=lambda params, context: GridMasking(),
             citation="after the grid-wise sampling of He et al.: Masked Autoencoders, CVPR 2022, figure 6",
         )
     ]

@@ -1,1 +1,1 @@
-"""Built-in methods."""
+"""Built-in methods: ways to train an encoder without labels, and baselines."""

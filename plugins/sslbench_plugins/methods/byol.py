@@ -1,37 +1,27 @@
-"""BYOL: predict what a slowly following copy of the network says of another view; no negatives."""
+"""BYOL: self-distillation; predict the projection of another view by a momentum encoder (EMA target); no negatives."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from sslbench import (
-    Backbone,
-    BuildContext,
-    Method,
-    MethodParams,
-    MethodSpec,
-    Progress,
-    ViewRequest,
-    cosine,
-    hookimpl,
-    param,
-)
+from sslbench import Backbone, Method, MethodParams, MethodSpec, Progress, ViewRequest, cosine, hookimpl, param
 from sslbench_plugins.blocks.networks.per_view import per_view
 from sslbench_plugins.blocks.networks.projector import projector
 from sslbench_plugins.blocks.objectives.embedding_spread import embedding_spread
-from sslbench_plugins.blocks.objectives.moving_average import follow, follower
+from sslbench_plugins.blocks.objectives.moving_average import ema_copy, ema_update
 
 
 class BYOLParams(MethodParams):
     """Defaults: Grill et al. 2020, section 3.3, for 300 epochs (the authors' `configs/byol.py`).
 
-    What keeps it from collapse can be taken away: ``predictor=false``, ``stop_gradient=false`` (the network is its
-    own target, gradients on both sides), ``target_momentum=0,target_momentum_end=0`` (the target is the online
-    network of the last step).
+    Ablations take away what prevents collapse: ``predictor=false``, ``stop_gradient=false`` (the network is its own
+    target, gradients on both sides), ``target_momentum=0,target_momentum_end=0`` (the target is the online network of
+    the last step).
     """
 
     predictor: bool = param(True, "predict the target's projection; false: compare projections directly")
@@ -40,19 +30,17 @@ class BYOLParams(MethodParams):
     target_momentum_end: float = param(1.0, "the same at the end of a cosine", ge=0, le=1)
     hidden_dim: int = param(4096, "hidden width of projector and predictor", ge=1)
     dim: int = param(256, "width of the projection", ge=1)
-    optimizer: str = param("lars", "update rule", pattern="^(adamw|sgd|lars)$")
+    optimizer: Literal["adamw", "sgd", "lars"] = param("lars", "update rule")
     lr: float = param(0.3, "base learning rate", gt=0)
     weight_decay: float = param(1e-6, "weight decay", ge=0)
     warmup_epochs: float = param(10, "linear warm-up before the cosine decay", ge=0, unit="epochs")
-    lars_momentum: str = param(
-        "outside",
-        "lars: learning rate inside the momentum buffer (SimCLR) or outside (BYOL, MoCo v3)",
-        pattern="^(inside|outside)$",
+    lars_momentum: Literal["inside", "outside"] = param(
+        "outside", "lars: learning rate inside the momentum buffer (SimCLR) or outside (BYOL, MoCo v3)"
     )
 
 
 class BYOL(Method):
-    """Online encoder f, projector g, predictor q; target f', g' follow. Views v1, v2:
+    """Online encoder f, projector g, predictor q; the target f', g' is their moving average. Views v1, v2:
     ``loss = 4 - 2 cos(q(g(f(v1))), g'(f'(v2))) - 2 cos(q(g(f(v2))), g'(f'(v1)))``.
 
     The target starts as a copy of the online network (the authors' code draws another initialisation).
@@ -68,7 +56,7 @@ class BYOL(Method):
         if params.predictor:
             self.predictor = projector(params.dim, params.hidden_dim, params.dim, 2, "bare")
         if params.stop_gradient:
-            self.target_backbone, self.target_projector = follower(self.backbone), follower(self.projector)
+            self.target_backbone, self.target_projector = ema_copy(self.backbone), ema_copy(self.projector)
 
     @property
     def views(self) -> tuple[ViewRequest, ...]:
@@ -81,6 +69,7 @@ class BYOL(Method):
     def forward(
         self, views: Sequence[Tensor], *, mask: Tensor | None, progress: Progress
     ) -> tuple[Tensor, Mapping[str, Tensor]]:
+        """Two views ``[B, 3, S, S]`` -> the loss, and how far apart the projections point."""
         online = per_view(self.projector, per_view(self.backbone, views))
         if self.params.stop_gradient:
             with torch.no_grad():
@@ -92,19 +81,16 @@ class BYOL(Method):
         return loss, {"embedding_spread": embedding_spread(online[0])}
 
     def after_step(self, progress: Progress) -> None:
+        """EMA update of the target, with a momentum that rises on a cosine."""
         if self.params.stop_gradient:
             momentum = cosine(self.params.target_momentum, self.params.target_momentum_end, progress.fraction)
-            follow(self.target_backbone, self.backbone, momentum)
-            follow(self.target_projector, self.projector, momentum)
+            ema_update(self.target_backbone, self.backbone, momentum)
+            ema_update(self.target_projector, self.projector, momentum)
 
 
 def regression(predicted: Tensor, target: Tensor) -> Tensor:
     """Mean over the batch of the squared distance of unit vectors, ``2 - 2 cos``: two ``[B, D]`` -> a scalar."""
     return (2 - 2 * functional.cosine_similarity(predicted.float(), target.float(), dim=1)).mean()
-
-
-def build(params: BYOLParams, context: BuildContext) -> BYOL:
-    return BYOL(params, context.backbone, context.image_size)
 
 
 # lightly's CIFAR-10 benchmark: constant momentum, SGD. Its loss is half the sum of negative cosines, a quarter of this
@@ -139,9 +125,8 @@ def sslbench_methods() -> list[MethodSpec]:
     return [
         MethodSpec(
             name="byol",
-            summary=__doc__.partition("\n")[0],
             params=BYOLParams,
-            build=build,
+            build=lambda params, context: BYOL(params, context.backbone, context.image_size),
             augmentation="byol",
             presets={"cifar": CIFAR, "quick": QUICK},
             citation="Grill et al.: Bootstrap Your Own Latent, NeurIPS 2020",

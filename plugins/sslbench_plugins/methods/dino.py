@@ -1,4 +1,4 @@
-"""DINO: a student matches a following teacher's distribution over prototypes, across crops of different sizes."""
+"""DINO: self-distillation; a student matches its momentum encoder (EMA teacher) over prototypes, across crops."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from torch.nn import functional
 
 from sslbench import (
     Backbone,
-    BuildContext,
     Method,
     MethodParams,
     MethodSpec,
@@ -25,7 +24,7 @@ from sslbench import (
 from sslbench_plugins.blocks.distributed.ranks import mean_over_ranks
 from sslbench_plugins.blocks.objectives.embedding_spread import embedding_spread
 from sslbench_plugins.blocks.objectives.full_precision import full_precision
-from sslbench_plugins.blocks.objectives.moving_average import follow, follower
+from sslbench_plugins.blocks.objectives.moving_average import ema_copy, ema_update
 from sslbench_plugins.blocks.objectives.self_distillation import by_size, self_distillation, targets_of
 
 
@@ -81,13 +80,14 @@ class Head(nn.Module):
         nn.init.kaiming_uniform_(self.prototypes, a=5**0.5)
 
     def forward(self, features: Tensor) -> Tensor:
+        """``[B, D]`` -> cosines with the prototypes, ``[B, prototypes]``."""
         embedding = functional.normalize(self.mlp(features), dim=1)
         return functional.linear(embedding, functional.normalize(self.prototypes, dim=1))
 
 
 class DINO(Method):
     """Student on all crops, teacher on the two large ones: cross-entropy from each teacher crop to each other student
-    crop. Judged is the teacher, as in the paper (section 4.2)."""
+    crop. The teacher is evaluated, as in the paper (section 4.2)."""
 
     centre: Tensor
 
@@ -98,9 +98,9 @@ class DINO(Method):
         self.local_size = local_size(params, backbone, image_size)
         self.backbone = backbone
         self.head = Head(params, backbone.feature_dim)
-        self.teacher_backbone, self.teacher_head = follower(self.backbone), follower(self.head)
+        self.teacher_backbone, self.teacher_head = ema_copy(self.backbone), ema_copy(self.head)
         if params.drop_path and isinstance(self.backbone, TokenBackbone):
-            # After the teacher was copied: only the student loses branches.
+            # After the teacher was copied: only the student leaves branches out.
             self.backbone.stochastic_depth(params.drop_path)
         self.register_buffer("centre", torch.zeros(params.prototypes))
 
@@ -116,7 +116,9 @@ class DINO(Method):
     def forward(
         self, views: Sequence[Tensor], *, mask: Tensor | None, progress: Progress
     ) -> tuple[Tensor, Mapping[str, Tensor]]:
-        # One pass for all crops of a size; batch norm sees them together, as in the authors' code.
+        """Crops, the two large ones first -> the loss; the teacher's entropy in nats, and how far apart its
+        distributions are."""
+        # One pass for all crops of a size, which share batch statistics, as in the authors' code.
         features = torch.cat([self.backbone(torch.cat(group)) for group in by_size(views)])
         students = self.head(features).float().unflatten(0, (len(views), -1))
         with torch.no_grad():
@@ -128,16 +130,17 @@ class DINO(Method):
             entropy = torch.special.entr(targets).sum(dim=-1).mean()
         with full_precision(students):
             loss = self_distillation(students, targets, self.params.student_temperature)
-        # The teacher's distributions are what the loss compares: all images on one prototype, or on all alike.
+        # Of the teacher's distributions, in which collapse shows: all images on one prototype, or on all alike.
         return loss, {"teacher_entropy": entropy, "embedding_spread": embedding_spread(targets[0])}
 
     def teacher_temperature(self, epoch: int) -> float:
-        """Per epoch, in equal steps over the warm-up; a single epoch of warm-up is the start itself."""
+        """Rises per epoch, in equal steps over the warm-up; a single epoch of warm-up is the start itself."""
         p = self.params
-        done = min(1.0, epoch / max(1.0, p.teacher_warmup_epochs - 1)) if epoch < p.teacher_warmup_epochs else 1.0
-        return p.teacher_temperature_start + done * (p.teacher_temperature - p.teacher_temperature_start)
+        share = min(1.0, epoch / max(1.0, p.teacher_warmup_epochs - 1)) if epoch < p.teacher_warmup_epochs else 1.0
+        return p.teacher_temperature_start + share * (p.teacher_temperature - p.teacher_temperature_start)
 
     def after_backward(self, progress: Progress) -> None:
+        """Clip gradients; freeze the prototypes in the first epochs."""
         if self.params.clip:
             clip_each([p for p in self.parameters() if p.grad is not None], self.params.clip)
         if progress.epoch < self.params.freeze_prototypes:
@@ -145,13 +148,14 @@ class DINO(Method):
             self.head.prototypes.grad = None
 
     def after_step(self, progress: Progress) -> None:
+        """EMA update of the teacher, with a momentum that rises on a cosine."""
         momentum = cosine(self.params.teacher_momentum, self.params.teacher_momentum_end, progress.fraction)
-        follow(self.teacher_backbone, self.backbone, momentum)
-        follow(self.teacher_head, self.head, momentum)
+        ema_update(self.teacher_backbone, self.backbone, momentum)
+        ema_update(self.teacher_head, self.head, momentum)
 
 
 def clip_each(parameters: Sequence[nn.Parameter], largest: float) -> None:
-    """Scale each parameter's gradient down to a norm of ``largest``, each on its own."""
+    """Scale each parameter's gradient down to a norm of ``largest``, each by itself."""
     gradients = [p.grad for p in parameters if p.grad is not None]
     factors = [(largest / (norm + 1e-6)).clamp(max=1) for norm in torch._foreach_norm(gradients)]
     torch._foreach_mul_(gradients, factors)
@@ -167,10 +171,6 @@ def local_size(params: DINOParams, backbone: Backbone, image_size: int) -> int:
             f" allowed: a multiple of {patch}"
         )
     return size
-
-
-def build(params: DINOParams, context: BuildContext) -> DINO:
-    return DINO(params, context.backbone, context.image_size)
 
 
 # The authors' ResNet-50: SGD. Use it with the augmentation's preset of the same name.
@@ -219,9 +219,8 @@ def sslbench_methods() -> list[MethodSpec]:
     return [
         MethodSpec(
             name="dino",
-            summary=__doc__.partition("\n")[0],
             params=DINOParams,
-            build=build,
+            build=lambda params, context: DINO(params, context.backbone, context.image_size),
             augmentation="dino",
             presets={
                 "boosted": {"teacher_temperature": 0.07, "teacher_warmup_epochs": 30},

@@ -1,4 +1,4 @@
-"""MAE: hide most patches, encode the rest, and paint the hidden ones back."""
+"""MAE, masked autoencoder: masked image modelling that encodes visible patches only and reconstructs masked ones."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class MAEParams(MethodParams):
     decoder_depth: int = param(8, "blocks of the decoder", ge=1)
     decoder_heads: int = param(16, "attention heads of the decoder", ge=1)
     mask_tokens_in_encoder: bool = param(
-        False, "for comparison: the encoder sees a learned token in the place of each hidden patch"
+        False, "ablation: the encoder gets all patches, with a learned mask token in the place of each masked one"
     )
     norm_pix: bool = param(True, "normalise each target patch by its own mean and deviation")
     lr: float = param(1.5e-4, "base learning rate", gt=0)
@@ -41,17 +41,18 @@ class MAEParams(MethodParams):
 
 
 class MAE(Method):
-    """N patches, n of them visible. The encoder sees the visible tokens only; the decoder sees all N, with a
-    learned token in the place of each hidden one, and predicts pixels."""
+    """N patches of p x p pixels, n of them visible. The encoder gets the visible patches only; the decoder gets all N,
+    with a learned mask token in the place of each masked one, and reconstructs pixels."""
+
+    decoder_positions: Tensor
 
     def __init__(self, params: MAEParams, backbone: TokenBackbone, image_size: int, mask_ratio: float) -> None:
         super().__init__()
         self.image_size = image_size
         self.norm_pix = params.norm_pix
-        self.mask_tokens_in_encoder = params.mask_tokens_in_encoder
         self.backbone = backbone
         self.patches = backbone.grid[0] * backbone.grid[1]
-        self.hidden = masked_count(self.patches, mask_ratio)
+        self.masked_patches = masked_count(self.patches, mask_ratio)
         if params.decoder_dim % params.decoder_heads:
             raise UserError(
                 f"method 'mae': decoder_dim = {params.decoder_dim} is not divisible by"
@@ -68,9 +69,6 @@ class MAE(Method):
         for part in (self.decoder_embed, self.decoder_blocks, self.decoder_pred):
             part.apply(init_transformer)
         nn.init.normal_(self.mask_token, std=0.02)
-        if params.mask_tokens_in_encoder:
-            self.encoder_mask_token = nn.Parameter(torch.empty(1, 1, backbone.token_dim))
-            nn.init.normal_(self.encoder_mask_token, std=0.02)
         self.register_buffer("decoder_positions", sincos_positions(*backbone.grid, dim), persistent=False)
 
     @property
@@ -85,84 +83,75 @@ class MAE(Method):
     def mask_grid(self) -> tuple[int, int]:
         return self.backbone.grid
 
-    def forward(
-        self, views: Sequence[Tensor], *, mask: Tensor | None, progress: Progress
-    ) -> tuple[Tensor, Mapping[str, Tensor]]:
-        assert mask is not None
-        prediction, hidden = self.predict(views[0], mask, self.hidden)
-        target = gather(self.target(views[0]), hidden)
-        return (prediction - target).square().mean(), {}
-
-    def predict(self, images: Tensor, mask: Tensor, count: int) -> tuple[Tensor, Tensor]:
-        """What the decoder paints, float32 ``[B, count, patch * patch * 3]``, and where, int64 ``[B, count]``; ``mask``
-        hides ``count`` patches of each image."""
-        # Visible patches first, each part in its own order; the count per row is fixed, so no size is read back.
+    def split(self, mask: Tensor, masked_patches: int) -> tuple[Tensor, Tensor]:
+        """bool ``[B, N]``, as many True in each row -> indices of visible patches, int64 ``[B, n]``, and of masked
+        ones, int64 ``[B, N - n]``, ascending."""
+        # The number per row is given: reading it from the mask would wait for the device.
         order = mask.to(torch.uint8).argsort(dim=1, stable=True)
-        visible, hidden = order.split([self.patches - count, count], dim=1)
-        if self.mask_tokens_in_encoder:
-            encoded = self.backbone.encode(self.masked(self.backbone.embed(images), mask))
-            prediction = self.decode_all(encoded, hidden)
-        else:
-            encoded = self.backbone.encode(gather(self.backbone.embed(images), visible))
-            prediction = self.decode(encoded, visible, hidden)
-        return prediction.float(), hidden
+        visible, masked = torch.split(order, [self.patches - masked_patches, masked_patches], dim=1)
+        return visible, masked
 
-    def reconstruct(self, images: Tensor, mask: Tensor) -> Tensor:
-        """As ``Method.reconstruct``, for masks of any ratio.
+    def encode(self, images: Tensor, visible: Tensor) -> Tensor:
+        """``[B, 3, S, S]``, visible ``[B, n]`` -> encoded visible patches ``[B, prefix + n, D]``."""
+        return self.backbone.encode(gather(self.backbone.embed(images), visible))
 
-        With ``norm_pix`` the decoder paints patches of mean 0 and deviation 1. Each is then given the mean and the
-        deviation of the patch that it stands for, which the visible patches do not tell.
-        """
-        prediction, hidden = self.predict(images, mask, int(mask[0].sum()))
-        patches = to_patches(images, self.backbone.patch_size).float()
-        if self.norm_pix:
-            mean, deviation = patch_statistics(gather(patches, hidden))
-            prediction = prediction * deviation + mean
-        whole = patches.scatter(1, hidden.unsqueeze(-1).expand_as(prediction), prediction)
-        return from_patches(whole, self.backbone.patch_size, self.backbone.grid)
+    def decode(self, encoded: Tensor, visible: Tensor, masked: Tensor) -> Tensor:
+        """Encoded ``[B, prefix + n, D]`` -> predicted masked patches ``[B, N - n, p * p * 3]``.
 
-    def masked(self, tokens: Tensor, mask: Tensor) -> Tensor:
-        """Embedded patches ``[B, N, D]`` with the hidden ones replaced by the encoder's mask token at their place.
-
-        The embedding of black is a bias and the position; the learned token takes the bias up.
-        """
-        side = self.image_size
-        places = self.backbone.embed(tokens.new_zeros(1, 3, side, side))
-        return torch.where(mask.unsqueeze(-1), (self.encoder_mask_token + places).to(tokens.dtype), tokens)
-
-    def decode_all(self, encoded: Tensor, hidden: Tensor) -> Tensor:
-        """Encoded ``[B, prefix + N, D]`` of all patches -> predicted hidden patches, as ``decode``."""
-        tokens = self.decoder_embed(encoded)
-        prefix = self.backbone.prefix_tokens
-        places = self.decoder_positions.to(tokens.dtype)
-        tokens = torch.cat([tokens[:, :prefix], tokens[:, prefix:] + places], dim=1)
-        for block in self.decoder_blocks:
-            tokens = block(tokens)
-        return self.decoder_pred(self.decoder_norm(gather(tokens[:, prefix:], hidden)))
-
-    def decode(self, encoded: Tensor, visible: Tensor, hidden: Tensor) -> Tensor:
-        """Encoded ``[B, prefix + n, D]`` -> predicted hidden patches ``[B, N - n, patch * patch * 3]``.
-
-        Attention does not care for order, so tokens stay in (prefix, visible, hidden) order and only their
-        positions are looked up.
+        Attention does not depend on order, so tokens stay in (prefix, visible, masked) order and only their positions
+        are looked up.
         """
         tokens = self.decoder_embed(encoded)
         prefix = self.backbone.prefix_tokens
         at_visible = self.decoder_positions[visible].to(tokens.dtype)
-        at_hidden = self.decoder_positions[hidden].to(tokens.dtype) + self.mask_token.to(tokens.dtype)
-        tokens = torch.cat([tokens[:, :prefix], tokens[:, prefix:] + at_visible, at_hidden], dim=1)
+        at_masked = self.decoder_positions[masked].to(tokens.dtype) + self.mask_token.to(tokens.dtype)
+        tokens = torch.cat([tokens[:, :prefix], tokens[:, prefix:] + at_visible, at_masked], dim=1)
         for block in self.decoder_blocks:
             tokens = block(tokens)
-        return self.decoder_pred(self.decoder_norm(tokens[:, -hidden.shape[1] :]))
+        pixels: Tensor = self.decoder_pred(self.decoder_norm(tokens[:, -masked.shape[1] :]))
+        return pixels
+
+    def loss(self, images: Tensor, prediction: Tensor, masked: Tensor) -> Tensor:
+        """Mean squared error of the predicted masked patches, a scalar."""
+        return (prediction - gather(self.target(images), masked)).square().mean()
 
     def target(self, images: Tensor) -> Tensor:
-        """What the decoder should paint: the pixels of each patch ``[B, N, patch * patch * 3]``, normalised within
-        the patch where ``norm_pix`` says so (unbiased variance, as the authors' code)."""
+        """What the decoder should predict: the pixels of each patch ``[B, N, p * p * 3]``, normalised within the patch
+        where ``norm_pix`` says so (unbiased variance, as in the authors' code)."""
         patches = to_patches(images, self.backbone.patch_size).float()
         if self.norm_pix:
             mean, deviation = patch_statistics(patches)
             patches = (patches - mean) / deviation
         return patches
+
+    def predict(self, images: Tensor, mask: Tensor, masked_patches: int) -> tuple[Tensor, Tensor]:
+        """The decoder's prediction, float32 ``[B, N - n, p * p * 3]``, and the patches that it is of, int64
+        ``[B, N - n]``. Every row of ``mask`` masks ``masked_patches``."""
+        visible, masked = self.split(mask, masked_patches)
+        return self.decode(self.encode(images, visible), visible, masked).float(), masked
+
+    def forward(
+        self, views: Sequence[Tensor], *, mask: Tensor | None, progress: Progress
+    ) -> tuple[Tensor, Mapping[str, Tensor]]:
+        """One view ``[B, 3, S, S]`` and its mask ``[B, N]`` -> the loss."""
+        assert mask is not None
+        (images,) = views
+        prediction, masked = self.predict(images, mask, self.masked_patches)
+        return self.loss(images, prediction, masked), {}
+
+    def reconstruct(self, images: Tensor, mask: Tensor) -> Tensor:
+        """As ``Method.reconstruct``, for masks of any ratio.
+
+        With ``norm_pix`` the decoder predicts patches of mean 0 and deviation 1. Each then gets the mean and the
+        deviation of the true patch, which are not known from the visible patches.
+        """
+        prediction, masked = self.predict(images, mask, int(mask[0].sum()))
+        patches = to_patches(images, self.backbone.patch_size).float()
+        if self.norm_pix:
+            mean, deviation = patch_statistics(gather(patches, masked))
+            prediction = prediction * deviation + mean
+        whole = patches.scatter(1, masked.unsqueeze(-1).expand_as(prediction), prediction)
+        return from_patches(whole, self.backbone.patch_size, self.backbone.grid)
 
 
 def patch_statistics(patches: Tensor) -> tuple[Tensor, Tensor]:
@@ -175,8 +164,47 @@ def gather(tokens: Tensor, indices: Tensor) -> Tensor:
     return tokens.gather(1, indices.unsqueeze(-1).expand(-1, -1, tokens.shape[-1]))
 
 
+class MAEWithMaskTokensInEncoder(MAE):
+    """The paper's ablation "encoder w/ [M]" (table 1c): the encoder gets all N patches, mask tokens included."""
+
+    def __init__(self, params: MAEParams, backbone: TokenBackbone, image_size: int, mask_ratio: float) -> None:
+        super().__init__(params, backbone, image_size, mask_ratio)
+        self.encoder_mask_token = nn.Parameter(torch.empty(1, 1, backbone.token_dim))
+        nn.init.normal_(self.encoder_mask_token, std=0.02)
+
+    def predict(self, images: Tensor, mask: Tensor, masked_patches: int) -> tuple[Tensor, Tensor]:
+        """As in ``MAE``."""
+        _, masked = self.split(mask, masked_patches)
+        encoded = self.backbone.encode(self.embed_masked(images, mask))
+        return self.decode_all(encoded, masked).float(), masked
+
+    def embed_masked(self, images: Tensor, mask: Tensor) -> Tensor:
+        """Embedded patches ``[B, N, D]``, with the mask token at the position of each masked one.
+
+        The embedding of black is a bias and the position; the learned token takes the bias up.
+        """
+        tokens = self.backbone.embed(images)
+        black = tokens.new_zeros(1, 3, self.image_size, self.image_size)
+        mask_tokens = self.encoder_mask_token + self.backbone.embed(black)
+        return torch.where(mask.unsqueeze(-1), mask_tokens.to(tokens.dtype), tokens)
+
+    def decode_all(self, encoded: Tensor, masked: Tensor) -> Tensor:
+        """Encoded ``[B, prefix + N, D]`` of all patches -> predicted masked patches ``[B, N - n, p * p * 3]``."""
+        tokens = self.decoder_embed(encoded)
+        prefix = self.backbone.prefix_tokens
+        positions = self.decoder_positions.to(tokens.dtype)
+        tokens = torch.cat([tokens[:, :prefix], tokens[:, prefix:] + positions], dim=1)
+        for block in self.decoder_blocks:
+            tokens = block(tokens)
+        pixels: Tensor = self.decoder_pred(self.decoder_norm(gather(tokens[:, prefix:], masked)))
+        return pixels
+
+
 def build(params: MAEParams, context: BuildContext) -> MAE:
-    return MAE(params, context.backbone, context.image_size, context.mask_ratio)
+    """MAE or its ablation. Raises UserError where heads do not divide the decoder, or a ratio masks all or nothing."""
+    assert context.mask_ratio is not None
+    variant = MAEWithMaskTokensInEncoder if params.mask_tokens_in_encoder else MAE
+    return variant(params, context.backbone, context.image_size, context.mask_ratio)
 
 
 # Not published: a decoder for a backbone of ViT-Tiny's width, the authors' other base rate and a short warm-up.
@@ -197,7 +225,6 @@ def sslbench_methods() -> list[MethodSpec]:
     return [
         MethodSpec(
             name="mae",
-            summary=__doc__.partition("\n")[0],
             params=MAEParams,
             build=build,
             uses=frozenset({"backbone", "augmentation", "masking"}),

@@ -1,4 +1,4 @@
-"""MoCo v3: contrast with the other images of the batch, a predictor on the queries, a following key encoder."""
+"""MoCo v3: contrastive learning with a momentum encoder and a predictor; the batch's other images are negatives."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from torch.nn import functional
 
 from sslbench import (
     Backbone,
-    BuildContext,
     Method,
     MethodParams,
     MethodSpec,
@@ -27,7 +26,7 @@ from sslbench_plugins.blocks.networks.per_view import per_view
 from sslbench_plugins.blocks.networks.projector import projector
 from sslbench_plugins.blocks.objectives.contrast import contrast
 from sslbench_plugins.blocks.objectives.full_precision import full_precision
-from sslbench_plugins.blocks.objectives.moving_average import follow, follower
+from sslbench_plugins.blocks.objectives.moving_average import ema_copy, ema_update
 
 
 class MoCoV3Params(MethodParams):
@@ -38,22 +37,21 @@ class MoCoV3Params(MethodParams):
     key_momentum_end: float = param(1.0, "the same at the end of a cosine", ge=0, le=1)
     projector_layers: int = param(2, "layers of the projector", ge=1)
     hidden_dim: int = param(4096, "hidden width of projector and predictor", ge=1)
-    dim: int = param(256, "width of the embedding the loss sees", ge=1)
+    dim: int = param(256, "width of the embedding that the loss compares", ge=1)
     predictor_norm: bool = param(False, "batch norm after the predictor's last layer")
     freeze_patch_embedding: bool = param(True, "leave a transformer's patch projection as it is initialised")
-    optimizer: str = param("lars", "update rule", pattern="^(adamw|sgd|lars)$")
+    optimizer: Literal["adamw", "sgd", "lars"] = param("lars", "update rule")
     lr: float = param(0.3, "base learning rate", gt=0)
     weight_decay: float = param(1e-6, "weight decay", ge=0)
     warmup_epochs: float = param(10, "linear warm-up before the cosine decay", ge=0, unit="epochs")
-    lars_momentum: str = param(
-        "outside",
-        "lars: learning rate inside the momentum buffer (SimCLR) or outside (BYOL, MoCo v3)",
-        pattern="^(inside|outside)$",
+    lars_momentum: Literal["inside", "outside"] = param(
+        "outside", "lars: learning rate inside the momentum buffer (SimCLR) or outside (BYOL, MoCo v3)"
     )
 
 
 class MoCoV3(Method):
-    """``loss = ctr(q1, k2) + ctr(q2, k1)``, ``ctr = 2 T * cross-entropy`` of the positive among the batch's keys."""
+    """Query encoder with predictor: q1, q2; momentum encoder: k1, k2.
+    ``loss = ctr(q1, k2) + ctr(q2, k1)``, ``ctr = 2 T * cross-entropy`` of the positive among the batch's keys."""
 
     def __init__(self, params: MoCoV3Params, backbone: Backbone, image_size: int) -> None:
         super().__init__()
@@ -68,7 +66,7 @@ class MoCoV3(Method):
         )
         last: Literal["plain", "bare"] = "plain" if params.predictor_norm else "bare"
         self.predictor = projector(params.dim, params.hidden_dim, params.dim, 2, last)
-        self.key_backbone, self.key_projector = follower(self.backbone), follower(self.projector)
+        self.key_backbone, self.key_projector = ema_copy(self.backbone), ema_copy(self.projector)
 
     @property
     def views(self) -> tuple[ViewRequest, ...]:
@@ -81,13 +79,14 @@ class MoCoV3(Method):
     def forward(
         self, views: Sequence[Tensor], *, mask: Tensor | None, progress: Progress
     ) -> tuple[Tensor, Mapping[str, Tensor]]:
+        """Two views ``[B, 3, S, S]`` -> the loss."""
         q1, q2 = per_view(self.predictor, per_view(self.projector, per_view(self.backbone, views)))
         with torch.no_grad():
             k1, k2 = per_view(self.key_projector, per_view(self.key_backbone, views))
-        return self.one_way(q1, k2) + self.one_way(q2, k1), {}
+        return self.contrastive_loss(q1, k2) + self.contrastive_loss(q2, k1), {}
 
-    def one_way(self, queries: Tensor, keys: Tensor) -> Tensor:
-        """``queries``, ``keys``: ``[B, dim]``, row i of one is the positive of row i of the other."""
+    def contrastive_loss(self, queries: Tensor, keys: Tensor) -> Tensor:
+        """Queries and keys ``[B, dim]``, row i of one the positive of row i of the other -> ``ctr``, a scalar."""
         queries, keys = (functional.normalize(x.float(), dim=1) for x in (queries, keys))
         positives = torch.arange(len(queries), device=queries.device) + len(queries) * rank()
         with full_precision(queries):
@@ -95,13 +94,10 @@ class MoCoV3(Method):
         return 2 * self.params.temperature * loss
 
     def after_step(self, progress: Progress) -> None:
+        """EMA update of the key encoder, with a momentum that rises on a cosine."""
         momentum = cosine(self.params.key_momentum, self.params.key_momentum_end, progress.fraction)
-        follow(self.key_backbone, self.backbone, momentum)
-        follow(self.key_projector, self.projector, momentum)
-
-
-def build(params: MoCoV3Params, context: BuildContext) -> MoCoV3:
-    return MoCoV3(params, context.backbone, context.image_size)
+        ema_update(self.key_backbone, self.backbone, momentum)
+        ema_update(self.key_projector, self.projector, momentum)
 
 
 VIT = {
@@ -141,9 +137,8 @@ def sslbench_methods() -> list[MethodSpec]:
     return [
         MethodSpec(
             name="moco-v3",
-            summary=__doc__.partition("\n")[0],
             params=MoCoV3Params,
-            build=build,
+            build=lambda params, context: MoCoV3(params, context.backbone, context.image_size),
             augmentation="byol",
             presets={"vit": VIT, "cifar": CIFAR, "quick": QUICK},
             citation="Chen, Xie, He: An Empirical Study of Training Self-Supervised Vision Transformers, ICCV 2021",

@@ -1,13 +1,9 @@
-"""Baseline: the backbone as it was initialised, without training."""
+"""Baseline: the backbone with its random initial weights, not trained."""
 
 from __future__ import annotations
 
-from sslbench import BuildContext, MethodSpec, Params, hookimpl
+from sslbench import MethodSpec, Params, hookimpl
 from sslbench_plugins.blocks.networks.untrained import Untrained
-
-
-def build(params: Params, context: BuildContext) -> Untrained:
-    return Untrained(context.backbone)
 
 
 @hookimpl
@@ -15,9 +11,8 @@ def sslbench_methods() -> list[MethodSpec]:
     return [
         MethodSpec(
             name="random-init",
-            summary=__doc__.partition("\n")[0],
             params=Params,
-            build=build,
+            build=lambda params, context: Untrained(context.backbone),
             uses=frozenset({"backbone"}),
             trains=False,
         )

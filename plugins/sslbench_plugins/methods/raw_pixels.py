@@ -4,12 +4,8 @@ from __future__ import annotations
 
 from torch import nn
 
-from sslbench import BuildContext, MethodSpec, Params, hookimpl
+from sslbench import MethodSpec, Params, hookimpl
 from sslbench_plugins.blocks.networks.untrained import Untrained
-
-
-def build(params: Params, context: BuildContext) -> Untrained:
-    return Untrained(nn.Flatten())
 
 
 @hookimpl
@@ -17,9 +13,8 @@ def sslbench_methods() -> list[MethodSpec]:
     return [
         MethodSpec(
             name="raw-pixels",
-            summary=__doc__.partition("\n")[0],
             params=Params,
-            build=build,
+            build=lambda params, context: Untrained(nn.Flatten()),
             uses=frozenset(),
             trains=False,
         )

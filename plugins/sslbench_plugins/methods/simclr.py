@@ -1,12 +1,13 @@
-"""SimCLR: agree on two views of an image, disagree with all other images of the batch."""
+"""SimCLR: contrastive learning; two views of an image attract, all other images of the batch are negatives."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Literal
 
 from torch import Tensor, cat, nn
 
-from sslbench import Backbone, BuildContext, Method, MethodParams, MethodSpec, Progress, ViewRequest, hookimpl, param
+from sslbench import Backbone, Method, MethodParams, MethodSpec, Progress, ViewRequest, hookimpl, param
 from sslbench_plugins.blocks.networks.projector import projector
 from sslbench_plugins.blocks.objectives.nt_xent import nt_xent
 
@@ -16,8 +17,8 @@ class SimCLRParams(MethodParams):
 
     temperature: float = param(0.1, "temperature of NT-Xent", gt=0)
     projector_layers: int = param(2, "layers of the projection head", ge=1)
-    projector_dim: int = param(128, "width of the embedding the loss sees", ge=1)
-    optimizer: str = param("lars", "update rule", pattern="^(adamw|sgd|lars)$")
+    projector_dim: int = param(128, "width of the embedding that the loss compares", ge=1)
+    optimizer: Literal["adamw", "sgd", "lars"] = param("lars", "update rule")
     lr: float = param(0.3, "base learning rate", gt=0)
     weight_decay: float = param(1e-6, "weight decay", ge=0)
     warmup_epochs: float = param(10, "linear warm-up before the cosine decay", ge=0, unit="epochs")
@@ -45,7 +46,8 @@ class SimCLR(Method):
     def forward(
         self, views: Sequence[Tensor], *, mask: Tensor | None, progress: Progress
     ) -> tuple[Tensor, Mapping[str, Tensor]]:
-        # One forward over both views: batch norm sees 2N images, as the authors' code.
+        """Two views ``[N, 3, S, S]`` -> the loss."""
+        # One forward over both views: batch statistics are of 2N images, as in the authors' code.
         first, second = self.projector(self.backbone(cat(list(views)))).chunk(2)
         return nt_xent(first, second, self.temperature), {}
 
@@ -71,18 +73,13 @@ QUICK = {
 }
 
 
-def build(params: SimCLRParams, context: BuildContext) -> SimCLR:
-    return SimCLR(params, context.backbone, context.image_size)
-
-
 @hookimpl
 def sslbench_methods() -> list[MethodSpec]:
     return [
         MethodSpec(
             name="simclr",
-            summary=__doc__.partition("\n")[0],
             params=SimCLRParams,
-            build=build,
+            build=lambda params, context: SimCLR(params, context.backbone, context.image_size),
             augmentation="simclr",
             presets={"cifar": CIFAR, "quick": QUICK},
             citation="Chen, Kornblith, Norouzi, Hinton: A Simple Framework for Contrastive Learning of Visual"

@@ -1,14 +1,14 @@
-"""SimSiam: predict the other view's projection behind a stop-gradient; no negatives, no second network."""
+"""SimSiam: a siamese network predicts its projection of the other view, with stop-gradient; no negatives, no EMA."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 from torch import Tensor, nn
 from torch.nn import functional
 
-from sslbench import Backbone, BuildContext, Method, MethodParams, MethodSpec, Progress, ViewRequest, hookimpl, param
+from sslbench import Backbone, Method, MethodParams, MethodSpec, Progress, ViewRequest, hookimpl, param
 from sslbench_plugins.blocks.networks.per_view import per_view
 from sslbench_plugins.blocks.networks.projector import projector
 from sslbench_plugins.blocks.objectives.embedding_spread import embedding_spread
@@ -23,11 +23,11 @@ class SimSiamParams(MethodParams):
     projector_dim: int = param(2048, "width of the projection", ge=1)
     predictor_dim: int = param(512, "hidden width of the predictor", ge=1)
     constant_predictor_lr: bool = param(True, "leave the predictor's learning rate at its base")
-    optimizer: str = param("sgd", "update rule", pattern="^(adamw|sgd|lars)$")
+    optimizer: Literal["adamw", "sgd", "lars"] = param("sgd", "update rule")
     lr: float = param(0.05, "base learning rate", gt=0)
     weight_decay: float = param(1e-4, "weight decay", ge=0)
     decay_all: bool = param(True, "decay biases and norms as well")
-    schedule: str = param("epoch", "how often the learning rate changes", pattern="^(step|epoch)$")
+    schedule: Literal["step", "epoch"] = param("epoch", "how often the learning rate changes")
 
 
 class SimSiam(Method):
@@ -56,6 +56,7 @@ class SimSiam(Method):
     def forward(
         self, views: Sequence[Tensor], *, mask: Tensor | None, progress: Progress
     ) -> tuple[Tensor, Mapping[str, Tensor]]:
+        """Two views ``[B, 3, S, S]`` -> the loss, and how far apart the projections point."""
         z1, z2 = per_view(self.projector, per_view(self.backbone, views))
         p1, p2 = per_view(self.predictor, [z1, z2])
         if self.params.stop_gradient:
@@ -63,27 +64,23 @@ class SimSiam(Method):
         return (distance(p1, z2) + distance(p2, z1)) / 2, {"embedding_spread": embedding_spread(z1)}
 
     def param_groups(self, weight_decay: float) -> list[dict[str, Any]]:
+        """The default groups, each split in two: the predictor's learning rate may stay constant."""
         groups = super().param_groups(weight_decay)
         if not self.params.constant_predictor_lr:
             return groups
-        own = {id(p) for p in self.predictor.parameters()}
-        apart = []
+        predictor = {id(p) for p in self.predictor.parameters()}
+        split = []
         for group in groups:
-            rest = [p for p in group["params"] if id(p) not in own]
-            apart += [
-                {**group, "params": rest},
-                {**group, "params": [p for p in group["params"] if id(p) in own], "constant_lr": True},
+            split += [
+                {**group, "params": [p for p in group["params"] if id(p) not in predictor]},
+                {**group, "params": [p for p in group["params"] if id(p) in predictor], "constant_lr": True},
             ]
-        return apart
+        return split
 
 
 def distance(predicted: Tensor, target: Tensor) -> Tensor:
     """Mean over the batch of the negative cosine: two ``[B, D]`` -> a scalar from -1 to 1."""
     return -functional.cosine_similarity(predicted.float(), target.float(), dim=1).mean()
-
-
-def build(params: SimSiamParams, context: BuildContext) -> SimSiam:
-    return SimSiam(params, context.backbone, context.image_size)
 
 
 QUICK = {
@@ -103,9 +100,8 @@ def sslbench_methods() -> list[MethodSpec]:
     return [
         MethodSpec(
             name="simsiam",
-            summary=__doc__.partition("\n")[0],
             params=SimSiamParams,
-            build=build,
+            build=lambda params, context: SimSiam(params, context.backbone, context.image_size),
             augmentation="moco-v2",
             presets={
                 # Appendix D of the paper: a shallower projector, a smaller rate, more decay.

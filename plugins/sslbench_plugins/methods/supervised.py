@@ -1,26 +1,27 @@
-"""Supervised training from scratch on the labels of the training split: the baseline that uses what others do not."""
+"""Baseline: supervised training from scratch, on the labels of the training split that other methods do not use."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Literal
 
 from torch import Tensor, nn
 from torch.nn import functional
 
-from sslbench import Backbone, BuildContext, Method, MethodParams, MethodSpec, Progress, ViewRequest, hookimpl, param
+from sslbench import Backbone, Method, MethodParams, MethodSpec, Progress, ViewRequest, hookimpl, param
 
 
 class SupervisedParams(MethodParams):
     """Defaults: He et al. 2016, section 3.4, with a cosine in the place of steps."""
 
     label_smoothing: float = param(0.0, "share of the target spread over all classes", ge=0, lt=1)
-    optimizer: str = param("sgd", "update rule", pattern="^(adamw|sgd|lars)$")
+    optimizer: Literal["adamw", "sgd", "lars"] = param("sgd", "update rule")
     lr: float = param(0.1, "base learning rate", gt=0)
     weight_decay: float = param(1e-4, "weight decay", ge=0)
 
 
 class Supervised(Method):
-    """One linear layer on the backbone, cross-entropy with the label. Judged is the backbone."""
+    """One linear layer on the backbone, cross-entropy with the label. The backbone is evaluated."""
 
     def __init__(self, params: SupervisedParams, backbone: Backbone, image_size: int, classes: int) -> None:
         super().__init__()
@@ -40,13 +41,10 @@ class Supervised(Method):
     def forward(
         self, views: Sequence[Tensor], *, mask: Tensor | None, progress: Progress, labels: Tensor | None = None
     ) -> tuple[Tensor, Mapping[str, Tensor]]:
+        """One view ``[B, 3, S, S]`` and labels, int64 ``[B]`` -> the loss."""
         assert labels is not None
         logits = self.head(self.backbone(views[0])).float()
         return functional.cross_entropy(logits, labels, label_smoothing=self.label_smoothing), {}
-
-
-def build(params: SupervisedParams, context: BuildContext) -> Supervised:
-    return Supervised(params, context.backbone, context.image_size, context.classes)
 
 
 @hookimpl
@@ -54,9 +52,8 @@ def sslbench_methods() -> list[MethodSpec]:
     return [
         MethodSpec(
             name="supervised",
-            summary=__doc__.partition("\n")[0],
             params=SupervisedParams,
-            build=build,
+            build=lambda params, context: Supervised(params, context.backbone, context.image_size, context.classes),
             uses_labels=True,
             augmentation="crop-only",
             presets={

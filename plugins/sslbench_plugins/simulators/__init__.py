@@ -1,1 +1,1 @@
-"""Built-in simulators: small studies without training, and the sentences they judge."""
+"""Built-in simulators: small studies without training, and the claims that they test."""

@@ -3,49 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from statistics import fmean
 from typing import Any
 
 from sslbench.measure.limits import Limit
-from sslbench.report.numbers import three_digits
-from sslbench.statistics.intervals import Interval, Moments, difference_of_means, ratio_of_series
-
-LEAST_STEPS = 10
-"""Raw step times of which an interval can be told."""
-MEDIAN_ERROR = 1.25 / 1.35
-"""Standard error of a median in units of IQR / sqrt(n) (McGill, Tukey, Larsen, The American Statistician 32, 1978)."""
-NORMAL_95 = 1.96
-RATE = "images/s"
-WORDS = {
-    "seeds": "seeds",
-    "draws": "draws",
-    "steps": "steps",
-    "IQR": "IQR",
-    "rounds": "rounds",
-    "exact": "exact",
-    None: "-",
-}
-"""What an interval comes from, in words."""
-
-
-@dataclass(frozen=True)
-class Measured:
-    """One value of one seed, and what tells its spread."""
-
-    value: float
-    std: float | None = None
-    """over draws within the evaluator"""
-    n: int | None = None
-    steps: Sequence[float] = ()
-    """raw step times, milliseconds, warm-up left out"""
-    statistic: str = "median"
-    """of the steps, which the value rests on: ``median`` or ``mean``"""
-    relative_error: float | None = None
-    """standard error as a share of the value, where that is known instead"""
-    error_from: str = "IQR"
-    """a key of ``WORDS``"""
+from sslbench.report.compare.uncertainty import Source
+from sslbench.report.compare.words import RATE, in_unit, percents
+from sslbench.report.numbers import NOTHING
+from sslbench.statistics.intervals import Interval
 
 
 @dataclass(frozen=True)
@@ -64,8 +30,8 @@ class Change:
     """measured in both"""
     interval: Interval | None
     """of the change, 95%, as a share of the size of the value in A"""
-    over: str | None
-    """a key of ``WORDS``"""
+    over: Source | None
+    """what the interval comes from"""
 
     @property
     def relative(self) -> float | None:
@@ -88,13 +54,8 @@ class Change:
 
     @property
     def is_worse(self) -> bool:
+        """Whether it went the wrong way, by however little."""
         return (self.after < self.before) is self.higher_is_better and self.after != self.before
-
-    def in_words(self) -> str:
-        """One line: what, from what to what, by how much, how sure."""
-        values = " -> ".join(in_unit(value, self.unit) for value in (self.before, self.after))
-        share = f"{self.worse_by:.1%} worse, " if self.is_worse and self.worse_by is not None else ""
-        return f"{self.recipe}: {self.quantity} {values}, {share}{self.spread_in_words()}"
 
     @property
     def worse_by(self) -> float | None:
@@ -104,89 +65,25 @@ class Change:
             return self.before / self.after - 1 if self.after else math.inf
         return None if self.relative is None else abs(self.relative)
 
-    def spread_in_words(self) -> str:
-        """``95%: -3.1 to +0.2%, 3 seeds``."""
-        if self.interval is None or self.over == "exact":
-            return "no spread known" if self.interval is None else "exact"
-        over = f"{len(self.seeds)} seeds" if self.over == "seeds" else WORDS[self.over]
-        return f"95%: {percents(self.interval)}, {over}"
-
     def exceeds(self, limit: Limit) -> bool:
         """Whether it is worse beyond the limit and beyond the spread; where no spread is known, the limit decides."""
         if not self.is_worse or self.verdict == "tie":
             return False
         return self.worse_by is None or 100 * self.worse_by > limit.percent
 
+    @property
+    def over_in_words(self) -> str:
+        """``3 seeds``, ``steps``."""
+        return f"{len(self.seeds)} seeds" if self.over == "seeds" else self.over or NOTHING
 
-def moved(
-    first: Mapping[int, Measured], second: Mapping[int, Measured], quantity: str, exact: bool = False
-) -> tuple[float, float, Interval | None, str | None]:
-    """Means before and after over the same seeds, and the interval of their difference as a share of the first.
+    def spread_in_words(self) -> str:
+        """``95%: -3.1 to +0.2%, 3 seeds``."""
+        if self.interval is None or self.over == "exact":
+            return "no spread known" if self.interval is None else "exact"
+        return f"95%: {percents(self.interval)}, {self.over_in_words}"
 
-    Over the seeds where there are several, else over the draws or the raw steps of the one.
-    """
-    before = fmean(one.value for one in first.values())
-    after = fmean(one.value for one in second.values())
-    if exact:
-        change = (after - before) / abs(before) if before else math.copysign(math.inf, after - before)
-        return before, after, Interval(change, change), "exact"
-    interval: Interval | None
-    over: str | None
-    if len(first) > 1:
-        one, other = (Moments.of([value.value for value in side.values()]) for side in (first, second))
-        interval, over = as_share(difference_of_means(one, other), before), "seeds"
-    else:
-        (single,), (rival,) = first.values(), second.values()
-        interval, over = within(single, rival, quantity)
-    return before, after, interval, over
-
-
-def within(first: Measured, second: Measured, quantity: str) -> tuple[Interval | None, str | None]:
-    """The interval between two single values, from what is known inside each."""
-    if min(len(first.steps), len(second.steps)) >= LEAST_STEPS:
-        # A rate is images by a step: the ratio of rates is that of the steps turned over.
-        pair = (second.steps, first.steps) if quantity == "images_per_second" else (first.steps, second.steps)
-        ratio = ratio_of_series(*pair, first.statistic)
-        return Interval(ratio.low - 1, ratio.high - 1), "steps"
-    if first.relative_error is not None and second.relative_error is not None:
-        half = NORMAL_95 * math.hypot(first.relative_error, second.relative_error)
-        change = second.value / first.value - 1
-        return Interval(change - half, change + half), first.error_from
-    if first.std is not None and second.std is not None and min(first.n or 0, second.n or 0) > 1:
-        one, other = (Moments(side.value, side.std or 0.0, side.n or 0) for side in (first, second))
-        return as_share(difference_of_means(one, other), first.value), "draws"
-    return None, None
-
-
-def as_share(interval: Interval, of: float) -> Interval:
-    """Of a value's size; where that is 0, only the signs can be told."""
-    if of == 0:
-        return Interval(*(math.copysign(math.inf, end) if end else 0.0 for end in (interval.low, interval.high)))
-    return Interval(interval.low / abs(of), interval.high / abs(of))
-
-
-def error_of_median(median: float | None, iqr: float | None, steps: int | None) -> float | None:
-    """Standard error of a median step as a share of it."""
-    if not median or iqr is None or not steps or steps < LEAST_STEPS:
-        return None
-    return MEDIAN_ERROR * iqr / median / math.sqrt(steps)
-
-
-def in_unit(value: float, unit: str) -> str:
-    """``4321 images/s``, ``512 MB``, ``0.953``."""
-    if unit in ("bytes", "FLOP"):
-        return f"{three_digits(value / 1e6)} M{'B' if unit == 'bytes' else unit}"
-    if unit in (RATE, "ms"):
-        return f"{three_digits(value)} {unit}"
-    text = f"{value:.4g}" if abs(value) < 1000 else three_digits(value)
-    return f"{text} {unit}" if unit else text
-
-
-def percents(interval: Interval) -> str:
-    """``-3.1 to +0.2%``."""
-    return f"{signed(100 * interval.low)} to {signed(100 * interval.high)}%"
-
-
-def signed(number: float) -> str:
-    """``+0.2``; what rounds to nothing has no sign of its own."""
-    return f"{number:+.1f}".replace("-0.0", "+0.0") if abs(number) < 1 else f"{number:+.1f}"
+    def in_words(self) -> str:
+        """One line: what, from what to what, by how much, how sure."""
+        values = " -> ".join(in_unit(value, self.unit) for value in (self.before, self.after))
+        share = f"{self.worse_by:.1%} worse, " if self.is_worse and self.worse_by is not None else ""
+        return f"{self.recipe}: {self.quantity} {values}, {share}{self.spread_in_words()}"

@@ -3,28 +3,31 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from sslbench.errors import UserError
-from sslbench.report.rows import Record
+from sslbench.report.compare.speed_records import record_of_test, with_ratios
+from sslbench.store.json_parts import DamagedRecord
+from sslbench.store.record import Record
 from sslbench.store.results import ResultsStore
 
 MACHINE = ("processor", "cores", "gpu", "threads", "torch", "cuda")
-"""Facts of a record's provenance on which times depend."""
-NORMAL_95, NORMAL_99 = 1.960, 2.576
+"""facts of a record's provenance on which times depend"""
 
 
 @dataclass(frozen=True)
 class Side:
-    """``steps``: raw step times in milliseconds by key of the pretraining, where they are at hand."""
+    """Records to compare."""
 
     name: str
     records: Sequence[Record]
     steps: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    """key of a pretraining -> raw step times in milliseconds, where they are at hand"""
+    damaged: Sequence[str] = ()
+    """a line for each record that could not be read"""
 
 
 def load_side(path: Path) -> Side:
@@ -33,69 +36,53 @@ def load_side(path: Path) -> Side:
     Raises UserError for anything else.
     """
     if path.is_file():
-        return from_json(path)
+        return from_file(path)
     with ResultsStore.open_for_reading(path) as store:
-        records = [row_of_a_speed_suite(r) if r.get("kind") == "speed" else r for r in store.records()]
-        keys = {str((record.get("pretraining") or {}).get("key")) for record in records}
-        steps = {key: list(found) for key in keys if (found := store.steps(key)) is not None}
-    return Side(str(path), records, steps)
+        stored = store.read()
+        side = side_of(str(path), stored.records, stored.damaged)
+        keys = {record.pretraining.key for record in side.records if record.pretraining and record.pretraining.key}
+        steps = {key: list(samples) for key in keys if (samples := store.steps(key)) is not None}
+    return replace(side, steps=steps)
 
 
-def from_json(path: Path) -> Side:
+def from_file(path: Path) -> Side:
+    """A side from a file of JSON."""
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
         if "speeds" in document:
             speeds = document["speeds"]
-            records = [measurement_of_a_test(name, speed) for name, speed in speeds.items()]
-            return Side(str(path), records, {name: speed["step_ms"] for name, speed in speeds.items()})
-        records = [row_of_a_speed_suite(r) if r.get("kind") == "speed" else r for r in document["records"]]
-        if all(isinstance(record["metrics"], dict) and "seed" in record for record in records):
-            return Side(str(path), records)
+            steps = {name: speed["step_ms"] for name, speed in speeds.items()}
+            return Side(str(path), [record_of_test(name, speed) for name, speed in speeds.items()], steps)
+        return from_records(path, [dict(data) for data in document["records"]])
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        pass
-    raise UserError(
-        f"{path}: neither a results folder, nor what `sslbench results DIR --format json` prints,"
-        " nor what `pytest --sslbench-save` writes"
-    )
+        raise UserError(
+            f"{path}: neither a results folder, nor what `sslbench results DIR --format json` prints,"
+            " nor what `pytest --sslbench-save` writes"
+        ) from None
 
 
-def row_of_a_speed_suite(record: Mapping[str, Any]) -> dict[str, Any]:
-    """What was asked of it beside its plugins is among the training settings, its ratios to baselines are metrics."""
-    params = {kind: given for kind, given in record["params"].items() if kind != "speed"}
-    ratios = {
-        f"speed_up/{'='.join(one['baselines'])}": ratio(one["ratio"], one["low"], one["high"], NORMAL_95)
-        for one in record["speed"].get("against", ())
-    }
-    return {
-        **record,
-        "evaluator": "speed",
-        "params": {**params, "training": record["params"]["speed"]},
-        "metrics": ratios,
-        "pretraining": {**(record["pretraining"] or {}), "key": record["cell"]},
-    }
+def from_records(path: Path, texts: Sequence[Mapping[str, Any]]) -> Side:
+    """A side from records as ``results --format json`` prints them, of this schema or an older one."""
+    records: list[Record] = []
+    damaged: list[str] = []
+    for number, data in enumerate(texts, 1):
+        try:
+            records.append(Record.from_json(data, f"{path}: record {number}"))
+        except DamagedRecord as error:
+            damaged.append(str(error))
+    return side_of(str(path), records, damaged)
 
 
-def measurement_of_a_test(name: str, speed: Mapping[str, Any]) -> dict[str, Any]:
-    """Its name is the recipe."""
-    known = speed["speed_up"] is not None
-    figures = {key: speed[key] for key in ("images_per_second", "step_ms_median", "step_ms_iqr")}
-    return {
-        "cell": name,
-        "kind": "speed",
-        "status": "done",
-        "method": name,
-        "evaluator": "pytest",
-        "seed": 0,
-        "metrics": {"speed_up": ratio(speed["speed_up"], speed["low"], speed["high"], NORMAL_99)} if known else {},
-        "pretraining": {"key": name, "steps": len(speed["step_ms"]), **figures},
-        "provenance": speed["machine"],
-    }
-
-
-def ratio(value: float, low: float, high: float, normal: float) -> dict[str, Any]:
-    """A metric whose error comes from the ends of its interval."""
-    error = math.log(high / low) / 2 / normal
-    return {"value": value, "unit": "x", "higher_is_better": True, "relative_error": error}
+def side_of(name: str, records: Sequence[Record], damaged: Sequence[str]) -> Side:
+    """A side without step times. Rows of speed suites whose ratios cannot be read are damaged as well."""
+    comparable: list[Record] = []
+    lines = list(damaged)
+    for record in records:
+        try:
+            comparable.append(with_ratios(record))
+        except DamagedRecord as error:
+            lines.append(f"{name}: {error}")
+    return Side(name, comparable, damaged=lines)
 
 
 def machine_differences(first: Side, second: Side) -> list[str]:
@@ -111,5 +98,5 @@ def machine_differences(first: Side, second: Side) -> list[str]:
 
 def known(records: Sequence[Record], fact: str) -> set[str]:
     """The values of one fact of the machine; ``none`` is a value where the records know of the fact."""
-    provenances = [record.get("provenance") or {} for record in records]
-    return {str(one[fact] or "none") for one in provenances if fact in one}
+    provenances = [record.provenance or {} for record in records]
+    return {str(provenance[fact] or "none") for provenance in provenances if fact in provenance}

@@ -2,70 +2,78 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import math
 import textwrap
 from collections import Counter
 from typing import Any
 
-from sslbench.report.compare.change import WORDS, Change, in_unit, percents, signed
+from sslbench.report.compare.change import Change
 from sslbench.report.compare.comparison import Comparison, OneSided
-from sslbench.report.text import Column, markdown, terminal
+from sslbench.report.compare.words import in_unit, percents, signed
 from sslbench.report.numbers import NOTHING, listed
 from sslbench.report.rows import AXES
+from sslbench.report.text import Column, markdown, plural, terminal, wrapped
+from sslbench.report.text import as_csv as csv_of
+from sslbench.store.record import SCHEMA
 
-WIDTH = 120
 RECIPE = 30
 """characters of a line of a recipe's name in a terminal"""
 VERDICTS = {"worse": "worse", "better": "better", "moved": "moved", "tie": "ties", "unsure": "unsure"}
+"""verdict of a change -> of several"""
+CSV_COLUMNS = ("recipe", *AXES, "quantity", "unit", "higher_is_better", "a", "b", "change", "low", "high")
 
 
-def render_comparison(found: Comparison, fmt: str) -> str:
+def render_comparison(comparison: Comparison, fmt: str) -> str:
     """As text without a newline at the end; ``fmt``: ``table``, ``markdown``, ``csv`` or ``json``."""
-    return {"table": as_table, "markdown": as_markdown, "csv": as_csv, "json": as_json}[fmt](found)
+    return {"table": as_table, "markdown": as_markdown, "csv": as_csv, "json": as_json}[fmt](comparison)
 
 
-def as_table(found: Comparison) -> str:
-    parts = [wrapped(title(found))]
-    if found.changes:
-        parts.append(terminal(columns(found, RECIPE), gap=2, broken_headers=False))
-    for heading, lines in below(found):
-        parts.append("\n".join([f"{heading}:", *(wrapped(line, "  ") for line in lines)]))
+def as_table(comparison: Comparison) -> str:
+    """For a terminal."""
+    parts = [wrapped(title(comparison), rest="    ")]
+    if comparison.changes:
+        parts.append(terminal(columns(comparison, RECIPE), gap=2, broken_headers=False))
+    for heading, lines in blocks_below(comparison):
+        parts.append("\n".join([f"{heading}:", *(wrapped(line, "  ", "      ") for line in lines)]))
     return "\n\n".join(parts)
 
 
-def as_markdown(found: Comparison) -> str:
-    parts = [title(found)]
-    if found.changes:
-        parts.append(markdown(columns(found, 0)))
-    for heading, lines in below(found):
+def as_markdown(comparison: Comparison) -> str:
+    """As GitHub shows it."""
+    parts = [title(comparison)]
+    if comparison.changes:
+        parts.append(markdown(columns(comparison, 0)))
+    for heading, lines in blocks_below(comparison):
         parts.append("\n".join([f"**{heading}**", "", *(f"- {line}" for line in lines)]))
     return "\n\n".join(parts)
 
 
-def title(found: Comparison) -> str:
-    counts = Counter(change.verdict for change in found.changes)
-    told = ", ".join(f"{counts[verdict]} {word}" for verdict, word in VERDICTS.items() if counts[verdict])
-    return f"A {found.first} · B {found.second} · {told or 'nothing is measured in both'}"
+def title(comparison: Comparison) -> str:
+    """The two sides and how many changes there are of each verdict."""
+    counts = Counter(change.verdict for change in comparison.changes)
+    words = ", ".join(f"{counts[verdict]} {word}" for verdict, word in VERDICTS.items() if counts[verdict])
+    return f"A {comparison.first} · B {comparison.second} · {words or 'nothing is measured in both'}"
 
 
-def columns(found: Comparison, wrap: int) -> list[Column]:
+def columns(comparison: Comparison, wrap: int) -> list[Column]:
     """A row a change, what moved first in each recipe. ``wrap``: width at which recipes are broken; 0: never."""
-    rows, shown = [], []
-    for recipe in dict.fromkeys(change.recipe for change in found.changes):
-        mine = sorted(of(found, recipe), key=lambda one: one.verdict == "tie")
-        rows += mine
-        shown += spread_over(textwrap.wrap(recipe, wrap), len(mine)) if wrap else [recipe] * len(mine)
+    by_recipe: dict[str, list[Change]] = {}
+    for change in comparison.changes:
+        by_recipe.setdefault(change.recipe, []).append(change)
+    rows: list[Change] = []
+    names: list[str] = []
+    for recipe, changes in by_recipe.items():
+        rows += sorted(changes, key=lambda change: change.verdict == "tie")
+        names += spread_over(textwrap.wrap(recipe, wrap), len(changes)) if wrap else [recipe] * len(changes)
     return [
-        Column("recipe", shown),
+        Column("recipe", names),
         Column("quantity", [change.quantity for change in rows]),
         Column("A", [in_unit(change.before, change.unit) for change in rows], number=True),
         Column("B", [in_unit(change.after, change.unit) for change in rows], number=True),
         Column("change %", [change_in_percent(change) for change in rows], number=True),
         Column("95% interval", [interval(change) for change in rows], number=True),
-        Column("over", [over(change) for change in rows]),
+        Column("over", [change.over_in_words for change in rows]),
         Column("", [change.verdict for change in rows]),
     ]
 
@@ -76,49 +84,45 @@ def spread_over(lines: list[str], rows: int) -> list[str]:
     return cells + [""] * (rows - len(cells))
 
 
-def of(found: Comparison, recipe: str) -> list[Change]:
-    return [change for change in found.changes if change.recipe == recipe]
-
-
 def change_in_percent(change: Change) -> str:
+    """Of the value in A."""
     return NOTHING if change.relative is None else signed(100 * change.relative)
 
 
 def interval(change: Change) -> str:
+    """A dash where none is known and where none is needed."""
     return NOTHING if change.interval is None or change.over == "exact" else percents(change.interval)
 
 
-def over(change: Change) -> str:
-    return f"{len(change.seeds)} seeds" if change.over == "seeds" else WORDS[change.over]
-
-
-def below(found: Comparison) -> list[tuple[str, list[str]]]:
+def blocks_below(comparison: Comparison) -> list[tuple[str, list[str]]]:
     """What is said below the table: headings with their lines."""
     blocks = []
     for side, other in (("A", "B"), ("B", "A")):
-        lines = [lone_in_words(one, other) for one in found.lone if one.side == side]
+        lines = [one_sided_in_words(item, other) for item in comparison.one_sided if item.side == side]
         blocks.append((f"Measured in {side} only", lines))
-    blocks.append(("Different machines, so speeds compare them as well", list(found.machines)))
-    blocks.append(("How to read it", notes(found)))
-    blocks.append(("Beyond the limits", list(found.exceeded)))
+    blocks.append(("Different machines, so speeds compare them as well", list(comparison.machines)))
+    blocks.append(("How to read it", notes(comparison)))
+    blocks.append(("Beyond the limits", list(comparison.exceeded)))
     return [(heading, lines) for heading, lines in blocks if lines]
 
 
-def lone_in_words(one: OneSided, other: str) -> str:
-    seeds = f"seed{'s' if len(one.seeds) > 1 else ''} {listed(one.seeds)}"
-    return f"{one.recipe}, {seeds}: {', '.join(one.quantities)} (in {other}: {one.reason or 'no such cell'})"
+def one_sided_in_words(item: OneSided, other: str) -> str:
+    """What, and what became of it on the other side."""
+    seeds = f"seed{'s' if len(item.seeds) > 1 else ''} {listed(item.seeds)}"
+    return f"{item.recipe}, {seeds}: {', '.join(item.quantities)} (in {other}: {item.reason or 'no such cell'})"
 
 
-def notes(found: Comparison) -> list[str]:
-    used = {change.over for change in found.changes}
+def notes(comparison: Comparison) -> list[str]:
+    """What the verdicts mean, of those that are there."""
+    sources = {change.over for change in comparison.changes}
+    tested = [change for change in comparison.changes if change.interval is not None and change.over != "exact"]
     lines = []
-    judged = [change for change in found.changes if change.interval is not None and change.over != "exact"]
-    if judged:
-        count = f"{len(judged)} comparison{'s' if len(judged) > 1 else ''}"
+    if tested:
+        count = plural(len(tested), "comparison")
         lines.append(f"better, worse: the 95% interval of the change excludes 0, by chance once in 20; here {count}")
-    if "unsure" in {change.verdict for change in found.changes}:
-        lines.append("unsure: one value on each side and no spread to judge by; more seeds give one")
-    if used & {"steps", "IQR"}:
+    if "unsure" in {change.verdict for change in comparison.changes}:
+        lines.append("unsure: one value on each side and no spread to tell by; more seeds give one")
+    if sources & {"steps", "IQR"}:
         lines.append(
             "over steps: within one run of each; what differs from run to run on a shared machine is not in it."
             " A ratio measured within one run is surer (the fixture sslbench_speed)"
@@ -127,7 +131,9 @@ def notes(found: Comparison) -> list[str]:
 
 
 def as_object(change: Change) -> dict[str, Any]:
-    known = change.interval is not None and math.isfinite(change.interval.low) and math.isfinite(change.interval.high)
+    """One change, unrounded."""
+    ends = (change.interval.low, change.interval.high) if change.interval else (math.nan, math.nan)
+    low, high = ends if all(map(math.isfinite, ends)) else (None, None)
     return {
         "recipe": change.recipe,
         **{axis: change.axes.get(axis) for axis in AXES},
@@ -137,38 +143,30 @@ def as_object(change: Change) -> dict[str, Any]:
         "a": change.before,
         "b": change.after,
         "change": change.relative,
-        "low": change.interval.low if known and change.interval else None,
-        "high": change.interval.high if known and change.interval else None,
+        "low": low,
+        "high": high,
         "over": change.over,
         "seeds": list(change.seeds),
         "verdict": change.verdict,
     }
 
 
-def as_csv(found: Comparison) -> str:
+def as_csv(comparison: Comparison) -> str:
     """The changes alone, unrounded."""
-    rows = [{**as_object(change), "seeds": " ".join(map(str, change.seeds))} for change in found.changes]
-    text = io.StringIO()
-    names = ["recipe", *AXES, "quantity", "unit", "higher_is_better", "a", "b", "change", "low", "high", "over"]
-    writer = csv.DictWriter(text, [*names, "seeds", "verdict"], lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue().rstrip("\n")
+    rows = [{**as_object(change), "seeds": " ".join(map(str, change.seeds))} for change in comparison.changes]
+    return csv_of(rows, [*CSV_COLUMNS, "over", "seeds", "verdict"])
 
 
-def as_json(found: Comparison) -> str:
-    lone = [
-        {"side": one.side, "recipe": one.recipe, "quantities": one.quantities, "seeds": one.seeds, "reason": one.reason}
-        for one in found.lone
-    ]
+def as_json(comparison: Comparison) -> str:
+    """Everything, for programs."""
     document = {
-        "schema": 1,
-        "a": found.first,
-        "b": found.second,
-        "changes": [as_object(change) for change in found.changes],
-        "only": lone,
-        "machines": found.machines,
-        "limits": [str(limit) for limit in found.limits],
-        "exceeded": found.exceeded,
+        "schema": SCHEMA,
+        "a": comparison.first,
+        "b": comparison.second,
+        "changes": [as_object(change) for change in comparison.changes],
+        "only": [vars(item) for item in comparison.one_sided],
+        "machines": comparison.machines,
+        "limits": [str(limit) for limit in comparison.limits],
+        "exceeded": comparison.exceeded,
     }
     return json.dumps(document, indent=1, allow_nan=False)

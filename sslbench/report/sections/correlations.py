@@ -2,175 +2,83 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from statistics import fmean
+from collections.abc import Sequence
 from typing import Any
 
-from sslbench.report.text import Column
+from sslbench.report.defaults import PROBES
 from sslbench.report.numbers import NOTHING
-from sslbench.report.sections.curves import LABEL_FREE, curves_of
-from sslbench.report.sections.render import Section
+from sslbench.report.sections.correlated import LOSS, Line, over_epochs, over_points, trainings
+from sslbench.report.sections.section import Section
+from sslbench.report.text import Column
 from sslbench.report.view import View
-from sslbench.statistics.correlation import FEWEST, FEWEST_FOR_INTERVAL, Coefficient, pearson, spearman
+from sslbench.statistics.correlation import FEWEST, FEWEST_FOR_INTERVAL, Coefficient
 
-PROBES = ("knn", "linear-probe")
-"""evaluators whose metrics the others are held against"""
-LOSS, SPREAD = "pretext loss", "spread of features"
-Values = dict[str, float]
-
-
-@dataclass(frozen=True)
-class Point:
-    """What one pretraining, or one epoch of it, measured."""
-
-    quantities: Values
-    probes: Values
-
-
-@dataclass(frozen=True)
-class Line:
-    """One quantity against one probe over some points."""
-
-    dataset: str
-    over: str
-    """which points"""
-    quantity: str
-    probe: str
-    n: int
-    """points; of curves the epochs of one"""
-    curves: int
-    """curves that it is the mean of; 0 where the points are trainings"""
-    spearman: Coefficient
-    pearson: Coefficient
+TITLE = "correlations with the probes"
 
 
 def correlations(view: View) -> Section:
     """A line for each quantity, probe and group of trainings; then the same over the epochs of each recipe's curves."""
-    lines, few = [], 0
-    for dataset in dict.fromkeys(view.names["dataset"]):
-        rows = [row for row in view.order if view.names["dataset"][row] == dataset]
-        by_row = {row: list(trainings(view, row)) for row in rows}
-        methods = dict.fromkeys(view.found.rows[row].name("method") for row in rows)
-        groups = {"all trainings": rows}
-        if len(methods) > 1:
-            groups |= {name: [row for row in rows if view.found.rows[row].name("method") == name] for name in methods}
-        for over, members in groups.items():
-            points = [point for row in members for point in by_row[row]]
-            # What three points say is noise: told only where there is nothing better.
-            found, lacking = over_points(dataset, over, points, FEWEST if members == rows else FEWEST_FOR_INTERVAL)
-            lines += found
-            few += lacking
+    lines: list[Line] = []
+    too_few = 0
+    datasets = view.names.of_kind["dataset"]
+    for dataset in dict.fromkeys(datasets):
+        rows = [row for row in view.order if datasets[row] == dataset]
+        for over, members in groups_of(view, rows).items():
+            points = [point for row in members for point in trainings(view.aggregate.recipes[row])]
+            # What three points say is noise: shown only where there is nothing better.
+            fewest = FEWEST if members == rows else FEWEST_FOR_INTERVAL
+            correlated, lacking = over_points(dataset, over, points, fewest)
+            lines += correlated
+            too_few += lacking
         for row in rows:
-            lines += over_epochs(view, dataset, row)
-    title = "correlations with the probes"
+            over = f"epochs of {view.names.recipe(row)}"
+            lines += over_epochs(dataset, over, view.aggregate.recipes[row].row)
     if not lines:
-        return Section(f"{title}: {why_none(view)}", [], [], [])
-    return Section(title, [as_row(line) for line in lines], columns_of(lines), notes(lines, few))
+        return Section(f"{TITLE}: {why_none(view)}")
+    return Section(TITLE, [as_row(line) for line in lines], columns_of(lines), notes(lines, too_few))
 
 
-def trainings(view: View, row: int) -> Iterator[Point]:
-    """One point for each seed of a recipe."""
-    quantities: dict[int, Values] = {}
-    probes: dict[int, Values] = {}
-    for record in view.found.rows[row].records:
-        here = quantities.setdefault(record["seed"], {})
-        for name, part, key in ((LOSS, "pretraining", "final_loss"), (SPREAD, "features", "spread")):
-            value = (record.get(part) or {}).get(key)
-            if value is not None:
-                here[name] = float(value)
-    for quality in view.found.qualities:
-        for seed, record in view.found.sources.get((row, quality.label), {}).items():
-            for evaluators, into in ((LABEL_FREE, quantities), (PROBES, probes)):
-                if record["evaluator"] in evaluators:
-                    into.setdefault(seed, {})[quality.label] = view.found.values[row, quality.label][seed]
-    for seed, values in quantities.items():
-        yield Point(values, probes.get(seed, {}))
-
-
-def over_points(dataset: str, over: str, points: Sequence[Point], fewest: int) -> tuple[list[Line], int]:
-    """A line for each quantity and probe with enough points that vary; and how many have not."""
-    lines, few = [], 0
-    for quantity in dict.fromkeys(name for point in points for name in point.quantities):
-        for probe in dict.fromkeys(name for point in points for name in point.probes):
-            both = [
-                (point.quantities[quantity], point.probes[probe])
-                for point in points
-                if quantity in point.quantities and probe in point.probes
-            ]
-            if len(both) < fewest or any(len(set(values)) < 2 for values in zip(*both, strict=True)):
-                few += bool(both)
-                continue
-            first, second = [list(values) for values in zip(*both, strict=True)]
-            line = Line(dataset, over, quantity, probe, len(both), 0, spearman(first, second), pearson(first, second))
-            lines.append(line)
-    return lines, few
-
-
-def over_epochs(view: View, dataset: str, row: int) -> list[Line]:
-    """The mean over a recipe's curves of the correlation over epochs."""
-    by_pair: dict[tuple[str, str], list[Line]] = {}
-    over = f"epochs of {view.recipe(row)}"
-    for points in curves_of(view.found.rows[row]).values():
-        for line in over_points(dataset, over, list(map(epoch_point, points)), FEWEST)[0]:
-            by_pair.setdefault((line.quantity, line.probe), []).append(line)
-    lines = []
-    for (quantity, probe), same in by_pair.items():
-        means = [mean_of([getattr(line, name).value for line in same]) for name in ("spearman", "pearson")]
-        n = min(line.n for line in same)
-        lines.append(Line(dataset, over, quantity, probe, n, len(same), *means))
-    return lines
-
-
-def epoch_point(point: Mapping[str, Any]) -> Point:
-    values = {
-        name: (float(facts["value"]), facts.get("evaluator"))
-        for name, facts in point["metrics"].items()
-        if facts.get("value") is not None
-    }
-    quantities = {name: value for name, (value, evaluator) in values.items() if evaluator in LABEL_FREE}
-    probes = {name: value for name, (value, evaluator) in values.items() if evaluator in PROBES}
-    return Point({LOSS: float(point["loss"]), **quantities}, probes)
-
-
-def mean_of(values: Sequence[float | None]) -> Coefficient:
-    """Without an interval: the epochs of one training depend on each other."""
-    known = [value for value in values if value is not None]
-    return Coefficient(fmean(known) if known else None)
+def groups_of(view: View, rows: Sequence[int]) -> dict[str, list[int]]:
+    """All rows of a data set; where there are several methods, those of each as well."""
+    methods: dict[str, list[int]] = {}
+    for row in rows:
+        methods.setdefault(view.aggregate.recipes[row].row.name("method"), []).append(row)
+    return {"all trainings": list(rows), **(methods if len(methods) > 1 else {})}
 
 
 def why_none(view: View) -> str:
-    judges = {record["evaluator"] for row in view.found.rows for record in row.records}
-    if not judges & set(PROBES):
+    """What is missing where there is no line."""
+    evaluators = {record.evaluator for recipe in view.aggregate.recipes for record in recipe.row.records}
+    if not evaluators & set(PROBES):
         return f"no probe among the evaluators ({', '.join(PROBES)})"
     return f"fewer than {FEWEST} trainings, and no curve (--set curve_every=1)"
 
 
 def columns_of(lines: Sequence[Line]) -> list[Column]:
+    """The lines as a person reads them."""
     columns = [
         Column("over", [line.over for line in lines]),
         Column("of", [line.quantity for line in lines]),
         Column("with", [line.probe for line in lines]),
         Column("n", [str(line.n) for line in lines], number=True),
-        *(
-            Column(name.capitalize(), [in_words(getattr(line, name)) for line in lines], number=True)
-            for name in ("spearman", "pearson")
-        ),
+        Column("Spearman", [in_words(line.spearman) for line in lines], number=True),
+        Column("Pearson", [in_words(line.pearson) for line in lines], number=True),
     ]
     if len({line.dataset for line in lines}) > 1:
         columns.insert(0, Column("dataset", [line.dataset for line in lines]))
     return columns
 
 
-def in_words(found: Coefficient) -> str:
+def in_words(coefficient: Coefficient) -> str:
     """``0.83 (0.41 to 0.96)``."""
-    if found.value is None:
+    if coefficient.value is None:
         return NOTHING
-    text = f"{found.value:.2f}"
-    return text if found.low is None else f"{text} ({found.low:.2f} to {found.high:.2f})"
+    text = f"{coefficient.value:.2f}"
+    return text if coefficient.low is None else f"{text} ({coefficient.low:.2f} to {coefficient.high:.2f})"
 
 
-def notes(lines: Sequence[Line], few: int) -> list[str]:
+def notes(lines: Sequence[Line], too_few: int) -> list[str]:
+    """What to know about these lines. ``too_few``: pairs of quantity and probe without a line."""
     text = [
         "Spearman: of the ranks; Pearson: of the values; in brackets the 95% interval, where there are 4 points or more"
         " that are not on a line; n: trainings, one for each recipe and seed; seeds of one recipe resemble each other,"
@@ -186,15 +94,16 @@ def notes(lines: Sequence[Line], few: int) -> list[str]:
             "epochs of: n epochs of one training, mean over its seeds; they depend on each other, so there is no"
             " interval"
         )
-    if few:
+    if too_few:
         text.append(
-            f"{few} pairs of quantity and probe are left out: fewer than {FEWEST_FOR_INTERVAL} trainings of a method"
-            f" (of all: {FEWEST}), or nothing varies"
+            f"{too_few} pairs of quantity and probe are left out: fewer than {FEWEST_FOR_INTERVAL} trainings of a"
+            f" method (of all: {FEWEST}), or nothing varies"
         )
     return text
 
 
 def as_row(line: Line) -> dict[str, Any]:
+    """One line, unrounded."""
     return {
         "dataset": line.dataset,
         "over": line.over,
@@ -202,9 +111,11 @@ def as_row(line: Line) -> dict[str, Any]:
         "probe": line.probe,
         "n": line.n,
         "curves": line.curves,
-        **{
-            f"{name}{end}": getattr(getattr(line, name), part)
-            for name in ("spearman", "pearson")
-            for end, part in (("", "value"), ("_low", "low"), ("_high", "high"))
-        },
+        **coefficient_columns("spearman", line.spearman),
+        **coefficient_columns("pearson", line.pearson),
     }
+
+
+def coefficient_columns(name: str, coefficient: Coefficient) -> dict[str, float | None]:
+    """Value and ends of the interval."""
+    return {name: coefficient.value, f"{name}_low": coefficient.low, f"{name}_high": coefficient.high}

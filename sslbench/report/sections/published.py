@@ -1,167 +1,180 @@
-"""Figures of the literature beside those measured: clearly apart, each with its protocol and what differs."""
+"""Numbers of the literature beside those measured: clearly apart, each with its protocol and what differs."""
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Iterator, Mapping, Sequence
-from functools import cache
-from importlib import resources
+from dataclasses import dataclass, field
 from typing import Any
 
+from sslbench.report.defaults import PROBES
+from sslbench.report.numbers import NOTHING
+from sslbench.report.rows import assigned
+from sslbench.report.sections.literature import Published, published_numbers
+from sslbench.report.sections.section import Section
 from sslbench.report.text import Column
-from sslbench.report.numbers import NOTHING, missing
-from sslbench.report.rows import Row, assigned
-from sslbench.report.sections.render import Section
 from sslbench.report.view import View
 
-COMMON = "imagenet"
-"""The data set of the literature, shown beside whatever was measured."""
-EVALUATORS = ("knn", "linear-probe")
-FIELDS = ("dataset", "network", "evaluator", "epochs", "batch_size", "epoch")
-IN_WORDS = {"dataset": "data set", "batch_size": "batch", "epoch": "which epoch"}
+IN_WORDS = {
+    "dataset": "data set",
+    "network": "network",
+    "evaluator": "evaluator",
+    "epochs": "epochs",
+    "batch_size": "batch",
+    "epoch": "which epoch",
+}
+"""what is held against the source, in words"""
 
 
-@cache
-def published_figures() -> tuple[Mapping[str, Any], ...]:
-    """Every figure of ``published.toml`` with what its source says of all of them."""
-    text = resources.files("sslbench.report").joinpath("published.toml").read_text(encoding="utf-8")
-    found = []
-    for source in tomllib.loads(text)["source"]:
-        shared = {key: value for key, value in source.items() if key != "figures"}
-        found += [{**shared, **figure} for figure in source["figures"]]
-    return tuple(found)
+@dataclass(frozen=True)
+class Line:
+    """One measured or published number."""
+
+    origin: str
+    """``measured`` or ``published``"""
+    method: str
+    dataset: str
+    network: str | None
+    evaluator: str
+    evaluator_params: Mapping[str, Any] | None
+    protocol: str
+    epochs: int | None
+    batch_size: int | None
+    epoch: str
+    top1: float
+    """percent"""
+    std: float | None = None
+    seeds: int | None = None
+    differs: list[str] = field(default_factory=list)
+    source: str | None = None
+    note: str | None = None
+    params: Mapping[str, Any] = field(default_factory=dict)
+    """of the method"""
+
+    def as_row(self) -> dict[str, Any]:
+        """All but the parameters of the method, which are in its name."""
+        return {name: value for name, value in vars(self).items() if name != "params"}
 
 
 def published(view: View) -> Section:
-    """For each method with a published figure: what was measured here, then what was published."""
-    rows: list[dict[str, Any]] = []
-    methods = dict.fromkeys(view.found.rows[row].name("method") for row in view.order)
-    for method in methods:
-        mine = [row for row in view.order if view.found.rows[row].name("method") == method]
-        figures = [figure for figure in published_figures() if applies(figure, [view.found.rows[row] for row in mine])]
-        if figures:
-            measured = [line for row in mine for line in measured_of(view, row)]
-            rows += measured
-            rows += [published_line(figure, mine, measured, view) for figure in figures]
-    title = "published figures beside measured ones: not the same experiment, and not to be ranked together"
-    if not rows:
-        known = ", ".join(dict.fromkeys(figure["method"] for figure in published_figures()))
-        return Section(f"published figures: none for these methods (there are some for {known})", [], [], [])
-    return Section(
-        title, [{k: v for k, v in row.items() if k != "params"} for row in rows], columns_of(rows), notes(rows)
+    """For each method with a published number: what was measured here, then what was published."""
+    by_method: dict[str, list[int]] = {}
+    for row in view.order:
+        by_method.setdefault(view.aggregate.recipes[row].row.name("method"), []).append(row)
+    lines: list[Line] = []
+    for rows in by_method.values():
+        recipes = [view.aggregate.recipes[row].row for row in rows]
+        numbers = [number for number in published_numbers() if number.applies(recipes)]
+        if numbers:
+            measured = [line for row in rows for line in measured_lines(view, row)]
+            lines += measured
+            lines += [published_line(number, measured) for number in numbers]
+    if not lines:
+        known = ", ".join(dict.fromkeys(number.method for number in published_numbers()))
+        return Section(f"published numbers: none for these methods (there are some for {known})")
+    title = "published numbers beside measured ones: not the same experiment, and not to be ranked together"
+    return Section(title, [line.as_row() for line in lines], columns_of(lines), notes(lines))
+
+
+def measured_lines(view: View, row: int) -> Iterator[Line]:
+    """A line for each metric of a probe of a recipe."""
+    recipe = view.aggregate.recipes[row]
+    training = recipe.row.params["training"]
+    for metric in view.aggregate.metrics:
+        sample = next(iter(recipe.samples.get(metric.label, {}).values()), None)
+        estimate = recipe.metrics[metric.label]
+        if sample is None or estimate.mean is None or sample.evaluator_name not in PROBES:
+            continue
+        yield Line(
+            origin="measured",
+            method=view.names.of_kind["method"][row],
+            dataset=recipe.row.name("dataset"),
+            network=recipe.row.name("backbone") or None,
+            evaluator=sample.evaluator_name,
+            evaluator_params=dict(sample.evaluator_params),
+            protocol=assigned(sample.evaluator_params, sample.evaluator_params),
+            epochs=training.get("epochs"),
+            batch_size=training.get("batch_size"),
+            epoch="last",
+            top1=100 * estimate.mean,
+            std=None if estimate.std is None else 100 * estimate.std,
+            seeds=estimate.n,
+            params=recipe.row.params["method"],
+        )
+
+
+def published_line(number: Published, measured: Sequence[Line]) -> Line:
+    """With what differs from the measured line of the same evaluator that is nearest."""
+    differences = [differing(number, line) for line in measured if line.evaluator == number.evaluator]
+    settings = assigned(number.params, number.params)
+    return Line(
+        origin="published",
+        method=f"{number.method} ({settings})" if settings else number.method,
+        dataset=number.dataset,
+        network=number.network,
+        evaluator=number.evaluator,
+        evaluator_params=number.evaluator_params,
+        protocol=number.protocol,
+        epochs=number.epochs,
+        batch_size=number.batch_size,
+        epoch=number.epoch,
+        top1=number.top1,
+        differs=min(differences, key=len, default=["not measured here"]),
+        source=number.cite,
+        note=number.note,
+        params=number.params,
     )
 
 
-def applies(figure: Mapping[str, Any], rows: Sequence[Row]) -> bool:
-    """Whether a figure is of the method of these rows, and of one of their data sets or the common one."""
-    same = [row for row in rows if row.name("method") == figure["method"]]
-    if "models" in figure:
-        words = [str(value) for row in same for value in row.params["method"].values()]
-        return any(model in word for model in figure["models"] for word in words)
-    return bool(same) and figure["dataset"] in {COMMON, *(row.name("dataset") for row in same)}
+def differing(number: Published, line: Line) -> list[str]:
+    """In what a published number differs from a measured one, as far as its source says."""
+    known = {name: getattr(number, name) for name in IN_WORDS if getattr(number, name) is not None}
+    names = [IN_WORDS[name] for name, value in known.items() if value != getattr(line, name)]
+    for published_params, params in ((number.evaluator_params, line.evaluator_params), (number.params, line.params)):
+        names += [key for key, value in (published_params or {}).items() if (params or {}).get(key) != value]
+    return names
 
 
-def measured_of(view: View, row: int) -> Iterator[dict[str, Any]]:
-    """A line for each k-NN and linear metric of a recipe."""
-    recipe = view.found.rows[row]
-    for quality in view.found.qualities:
-        records = view.found.sources.get((row, quality.label), {})
-        evaluators = {record["evaluator"] for record in records.values()}
-        if not evaluators & set(EVALUATORS):
-            continue
-        line = view.found.lines[row]
-        params = next(iter(records.values()))["params"].get("evaluator") or {}
-        training = recipe.params["training"]
-        yield {
-            "origin": "measured",
-            "method": view.names["method"][row],
-            "dataset": recipe.name("dataset"),
-            "network": recipe.name("backbone") or None,
-            "evaluator": evaluators.pop(),
-            "evaluator_params": dict(params),
-            "protocol": assigned(params, params),
-            "epochs": training.get("epochs"),
-            "batch_size": training.get("batch_size"),
-            "epoch": "last",
-            "top1": 100 * line[f"{quality.label}_mean"],
-            "std": None if missing(line[f"{quality.label}_std"]) else 100 * line[f"{quality.label}_std"],
-            "seeds": line[f"{quality.label}_n"],
-            "differs": [],
-            "source": None,
-            "note": None,
-            "params": recipe.params["method"],
-        }
+def columns_of(lines: Sequence[Line]) -> list[Column]:
+    """The lines as a person reads them."""
+    sources = sources_of(lines)
 
+    def origin(line: Line) -> str:
+        return line.origin if line.source is None else f"{line.origin} [{sources.index((line.source, line.note)) + 1}]"
 
-def published_line(
-    figure: Mapping[str, Any], rows: Sequence[int], measured: Sequence[Mapping[str, Any]], view: View
-) -> dict[str, Any]:
-    differences = [differing(figure, line) for line in measured if line["evaluator"] == figure["evaluator"]]
-    settings = assigned(figure.get("params", {}), figure.get("params", {}))
-    return {
-        "origin": "published",
-        "method": f"{figure['method']} ({settings})" if settings else figure["method"],
-        "dataset": figure["dataset"],
-        "network": figure["network"],
-        "evaluator": figure["evaluator"],
-        "evaluator_params": figure.get("evaluator_params"),
-        "protocol": figure["protocol"],
-        "epochs": figure.get("epochs"),
-        "batch_size": figure.get("batch_size"),
-        "epoch": figure["epoch"],
-        "top1": figure["top1"],
-        "std": None,
-        "seeds": None,
-        "differs": min(differences, key=len, default=["not measured here"]),
-        "source": figure["cite"],
-        "note": figure.get("note"),
-        "params": figure.get("params", {}),
-    }
+    def top1(line: Line) -> str:
+        return f"{line.top1:.1f}" if line.std is None else f"{line.top1:.1f} ± {line.std:.1f}"
 
-
-def differing(figure: Mapping[str, Any], line: Mapping[str, Any]) -> list[str]:
-    """In what a published figure differs from a measured one, as far as its source says."""
-    found = [IN_WORDS.get(name, name) for name in FIELDS if name in figure and figure[name] != line[name]]
-    for part, name in ((figure.get("evaluator_params", {}), "evaluator_params"), (figure.get("params", {}), "params")):
-        found += [key for key, value in part.items() if line[name].get(key) != value]
-    return found
-
-
-def columns_of(rows: Sequence[Mapping[str, Any]]) -> list[Column]:
-    sources = sources_of(rows)
-
-    def words(name: str) -> list[str]:
-        return [NOTHING if row[name] is None else str(row[name]) for row in rows]
-
-    def figure(row: Mapping[str, Any]) -> str:
-        spread = "" if row["std"] is None else f" ± {row['std']:.1f}"
-        return f"{row['top1']:.1f}{spread}"
-
-    marks = ["" if row["source"] is None else f" [{sources.index((row['source'], row['note'])) + 1}]" for row in rows]
     return [
-        Column("method", words("method")),
-        Column("origin", [row["origin"] + mark for row, mark in zip(rows, marks, strict=True)]),
-        Column("data set", words("dataset")),
-        Column("network", words("network")),
-        Column("evaluator", words("evaluator")),
-        Column("epochs", words("epochs"), number=True),
-        Column("batch", words("batch_size"), number=True),
-        Column("epoch", words("epoch")),
-        Column("top-1 %", [figure(row) for row in rows], number=True),
-        Column("differs in", [", ".join(row["differs"]) for row in rows]),
+        Column("method", [line.method for line in lines]),
+        Column("origin", [origin(line) for line in lines]),
+        Column("data set", [line.dataset for line in lines]),
+        Column("network", [line.network or NOTHING for line in lines]),
+        Column("evaluator", [line.evaluator for line in lines]),
+        Column("epochs", [count(line.epochs) for line in lines], number=True),
+        Column("batch", [count(line.batch_size) for line in lines], number=True),
+        Column("epoch", [line.epoch for line in lines]),
+        Column("top-1 %", [top1(line) for line in lines], number=True),
+        Column("differs in", [", ".join(line.differs) for line in lines]),
     ]
 
 
-def sources_of(rows: Sequence[Mapping[str, Any]]) -> list[tuple[str, str | None]]:
-    return list(dict.fromkeys((row["source"], row["note"]) for row in rows if row["source"]))
+def count(value: int | None) -> str:
+    """A dash where a source does not say it."""
+    return NOTHING if value is None else str(value)
 
 
-def notes(rows: Sequence[Mapping[str, Any]]) -> list[str]:
-    lines = [
-        "measured: this folder; epoch: which one was judged; differs in: of what a source says, against the measured"
+def sources_of(lines: Sequence[Line]) -> list[tuple[str, str | None]]:
+    """Source and note, in the order in which they are numbered."""
+    return list(dict.fromkeys((line.source, line.note) for line in lines if line.source))
+
+
+def notes(lines: Sequence[Line]) -> list[str]:
+    """How to read it, then a line for each source."""
+    text = [
+        "measured: this folder; epoch: which one was evaluated; differs in: of what a source says, against the measured"
         " line of the same evaluator that is nearest",
     ]
-    for place, (source, note) in enumerate(sources_of(rows), 1):
-        protocols = dict.fromkeys(row["protocol"] for row in rows if (row["source"], row["note"]) == (source, note))
-        lines.append(f"[{place}] {source}: {'; '.join(protocols)}{f'. {note}' if note else ''}")
-    return lines
+    for number, (source, note) in enumerate(sources_of(lines), 1):
+        protocols = dict.fromkeys(line.protocol for line in lines if (line.source, line.note) == (source, note))
+        text.append(f"[{number}] {source}: {'; '.join(protocols)}{f'. {note}' if note else ''}")
+    return text

@@ -4,62 +4,80 @@ from __future__ import annotations
 
 from typing import Any
 
-from sslbench.report.aggregate import Quality
+from sslbench.report.metric_columns import MetricColumn
+from sslbench.report.names import KINDS
+from sslbench.report.numbers import NOTHING, fixed
+from sslbench.report.sections.section import Section
+from sslbench.report.styles import Style
 from sslbench.report.text import Column
-from sslbench.report.numbers import NOTHING, decimals, fixed, missing
-from sslbench.report.sections.render import Section
-from sslbench.report.view import NAMES, Style, View
+from sslbench.report.view import View
+from sslbench.statistics.estimate import Estimate
 
 
 def statistics(view: View) -> Section:
     """A line for each metric and recipe, best first."""
     lines = [
-        (quality, row)
-        for quality in view.found.qualities
-        for rivals in view.rivals(quality)
-        for row in rivals
-        if not missing(view.found.lines[row][f"{quality.label}_mean"])
+        (metric, row) for metric in view.aggregate.metrics for rivals in view.ranking.rivals(metric) for row in rivals
     ]
-    places = {quality.label: decimals(view.means(quality)) for quality, _ in lines}
-
-    def text(quality: Quality, row: int, *columns: str) -> list[str]:
-        values = [view.found.lines[row][f"{quality.label}_{column}"] for column in columns]
-        return [NOTHING if missing(value) else fixed(value, places[quality.label]) for value in values]
-
-    intervals = [" to ".join(dict.fromkeys(text(*line, "low", "high"))) for line in lines]
-    means = [f"{mark_of(view, *line)}{text(*line, 'mean')[0]}" for line in lines]
-    columns = [
-        Column("metric", [quality.label for quality, _ in lines]),
-        *view.words(Style(), [row for _, row in lines]),
-        Column("mean", means, number=True),
-        Column("deviation", [text(*line, "std")[0] for line in lines], number=True),
-        Column("seeds", [str(view.found.lines[row][f"{quality.label}_n"]) for quality, row in lines], number=True),
-        Column("95% interval", intervals, number=True),
-    ]
+    if not lines:
+        return Section("statistics over seeds: nothing was measured")
     notes = [
         "deviation: standard deviation over seeds (n - 1); 95% interval: of the mean over seeds (Student's t)",
-        "*: best; =: not told apart from it (paired t-test over seeds, Holm's correction; --pairs has the figures)",
+        "*: best; =: not told apart from it (paired t-test over seeds, Holm's correction; --pairs has the numbers)",
     ]
-    if lines and all(view.found.lines[row][f"{quality.label}_n"] < 2 for quality, row in lines):
+    if all(estimate_of(view, *line).n < 2 for line in lines):
         notes.append("one seed has neither deviation nor interval: run more with --seeds 0,1,2")
-    title = "statistics over seeds" if lines else "statistics over seeds: nothing was measured"
-    return Section(title, [as_row(view, *line) for line in lines], columns, notes if lines else [])
+    return Section("statistics over seeds", [as_row(view, *line) for line in lines], columns_of(view, lines), notes)
 
 
-def mark_of(view: View, quality: Quality, row: int) -> str:
-    if row in view.best[quality.label]:
+def estimate_of(view: View, metric: MetricColumn, row: int) -> Estimate:
+    """Of one metric of one recipe."""
+    return view.aggregate.recipes[row].metrics[metric.label]
+
+
+def columns_of(view: View, lines: list[tuple[MetricColumn, int]]) -> list[Column]:
+    """The lines as a person reads them."""
+    places = {metric.label: view.ranking.decimals(metric) for metric, _ in lines}
+    marks = [mark_of(view, metric, row) for metric, row in lines]
+    estimates = [(metric.label, estimate_of(view, metric, row)) for metric, row in lines]
+
+    def text(label: str, value: float | None) -> str:
+        return NOTHING if value is None else fixed(value, places[label])
+
+    def interval(label: str, estimate: Estimate) -> str:
+        return " to ".join(dict.fromkeys([text(label, estimate.low), text(label, estimate.high)]))
+
+    means = [text(label, estimate.mean) for label, estimate in estimates]
+    return [
+        Column("metric", [label for label, _ in estimates]),
+        *view.words(Style(), [row for _, row in lines]),
+        Column("mean", [mark + mean for mark, mean in zip(marks, means, strict=True)], number=True),
+        Column("deviation", [text(label, estimate.std) for label, estimate in estimates], number=True),
+        Column("seeds", [str(estimate.n) for _, estimate in estimates], number=True),
+        Column("95% interval", [interval(label, estimate) for label, estimate in estimates], number=True),
+    ]
+
+
+def mark_of(view: View, metric: MetricColumn, row: int) -> str:
+    """``*`` for the best, ``=`` for a tie with it."""
+    if row in view.ranking.best[metric.label]:
         return "*"
-    return "=" if row in view.ties[quality.label] else ""
+    return "=" if row in view.ranking.ties[metric.label] else ""
 
 
-def as_row(view: View, quality: Quality, row: int) -> dict[str, Any]:
-    line = view.found.lines[row]
+def as_row(view: View, metric: MetricColumn, row: int) -> dict[str, Any]:
+    """One line, unrounded."""
+    estimate = estimate_of(view, metric, row)
     return {
-        "metric": quality.label,
-        "unit": quality.unit,
-        "higher_is_better": quality.higher_is_better,
-        **{kind: view.names[kind][row] or None for kind in NAMES},
-        **{column: line[f"{quality.label}_{column}"] for column in ("mean", "std", "n", "low", "high")},
-        "best": row in view.best[quality.label],
-        "tie": row in view.ties[quality.label],
+        "metric": metric.label,
+        "unit": metric.unit,
+        "higher_is_better": metric.higher_is_better,
+        **{kind: view.names.of_kind[kind][row] or None for kind in KINDS},
+        "mean": estimate.mean,
+        "std": estimate.std,
+        "n": estimate.n,
+        "low": estimate.low,
+        "high": estimate.high,
+        "best": row in view.ranking.best[metric.label],
+        "tie": row in view.ranking.ties[metric.label],
     }

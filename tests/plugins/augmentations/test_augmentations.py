@@ -15,9 +15,9 @@ REGISTRY = Registry()
 NAMES = REGISTRY.catalogue.names("augmentation")
 
 
-def view(name, size=16, **given):
+def view(name, size=16, **overrides):
     spec = REGISTRY.get("augmentation", name)
-    return spec.build(spec.params(**given), BuildContext()).view(0, "global", size)
+    return spec.build(spec.params(**overrides), BuildContext()).view(0, "global", size)
 
 
 def photographs(count=8, size=24):
@@ -51,9 +51,9 @@ def test_none_is_the_image_itself():
 def test_flips_come_as_often_as_asked(name):
     """A ramp from left to right tells whether a view is mirrored, whatever its crop."""
     ramp = torch.linspace(0, 255, 32).to(torch.uint8).expand(2000, 3, 32, 32)
-    given = {"jitter": 0, "grey": 0, "blur": 0} if name == "simclr" else {}
+    overrides = {"jitter": 0, "grey": 0, "blur": 0} if name == "simclr" else {}
     for wanted in (0.0, 0.3, 1.0):
-        out = view(name, flip=wanted, **given)(ramp, seeded())
+        out = view(name, flip=wanted, **overrides)(ramp, seeded())
         mirrored = (out[..., -1] < out[..., 0]).float().mean().item()
         assert mirrored == pytest.approx(wanted, abs=0.04)
 
@@ -89,16 +89,16 @@ def test_warp_is_torchvisions_affine(size):
     scale = torch.tensor([1.0, 0.7, 1.0, 0.85, 1.0, 0.9])
     down, across = torch.tensor([[0.0, 1, -2, 1, 0, 2], [0.0, 2, 1, -1, 0, 3]]) / size
     ours = warp(images, degrees * math.pi / 180, scale, down, across)
-    for place in range(6):
+    for index in range(6):
         theirs = reference.affine(
-            images[place],
-            angle=degrees[place].item(),
-            translate=[across[place].item() * size, down[place].item() * size],
-            scale=scale[place].item(),
+            images[index],
+            angle=degrees[index].item(),
+            translate=[across[index].item() * size, down[index].item() * size],
+            scale=scale[index].item(),
             shear=[0.0, 0.0],
             interpolation=InterpolationMode.BILINEAR,
         )
-        assert torch.allclose(ours[place], theirs, atol=2e-5)
+        assert torch.allclose(ours[index], theirs, atol=2e-5)
 
 
 def test_affine_makes_views_of_eight_pixels_that_keep_what_is_there():
@@ -160,7 +160,7 @@ def test_dinos_small_crops_show_less_of_the_image():
 
 
 @pytest.mark.parametrize(
-    ("name", "given"),
+    ("name", "overrides"),
     [
         ("flip-only", {"probability": 0}),
         ("grey-only", {"probability": 0}),
@@ -169,9 +169,9 @@ def test_dinos_small_crops_show_less_of_the_image():
         ("crop-only", {"scale_min": 1.0}),
     ],
 )
-def test_a_single_transform_that_is_off_leaves_the_image(name, given):
+def test_a_single_transform_that_is_off_leaves_the_image(name, overrides):
     images = photographs(size=16)
-    assert torch.allclose(view(name, **given)(images, seeded()), images / 255, atol=1e-5)
+    assert torch.allclose(view(name, **overrides)(images, seeded()), images / 255, atol=1e-5)
 
 
 @pytest.mark.parametrize(

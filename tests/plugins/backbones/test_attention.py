@@ -1,4 +1,4 @@
-"""The attention that a backbone tells is the one that its last block mixes the tokens by."""
+"""The attention of a backbone is the one with which its last block mixes the tokens."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ CASES = {
 
 
 def build(case: str) -> tuple[TokenBackbone, int, int]:
-    name, size, given, prefix = CASES[case]
+    name, size, overrides, prefix = CASES[case]
     spec = REGISTRY.get("backbone", name)
-    params = spec.params(**given)
+    params = spec.params(**overrides)
     assert "attention" in spec.provided(params)
     torch.manual_seed(0)
     return spec.build(params, BuildContext(image_size=size)).eval(), size, prefix
@@ -31,15 +31,15 @@ def build(case: str) -> tuple[TokenBackbone, int, int]:
 @pytest.fixture
 def mixed(monkeypatch):
     """Queries and keys of every call of torch's attention."""
-    seen = []
+    products = []
     attend = functional.scaled_dot_product_attention
 
     def spy(q, k, v, **options):
-        seen.append((q, k))
+        products.append((q, k))
         return attend(q, k, v, **options)
 
     monkeypatch.setattr(functional, "scaled_dot_product_attention", spy)
-    return seen
+    return products
 
 
 @pytest.mark.parametrize("larger", [0, 1])
@@ -51,14 +51,14 @@ def test_it_is_the_softmax_of_the_last_blocks_products_from_the_class_token(case
     with torch.no_grad():
         backbone(images)
         queries, keys = mixed[-1]
-        found = backbone.attention(images)
+        attention = backbone.attention(images)
     patches = (size // backbone.patch_size) ** 2
-    assert found.shape == (2, queries.shape[1], patches)
+    assert attention.shape == (2, queries.shape[1], patches)
     scores = torch.einsum("bhqd,bhkd->bhqk", queries.double(), keys.double()) / queries.shape[-1] ** 0.5
     weights = scores.exp() / scores.exp().sum(dim=-1, keepdim=True)
-    assert torch.allclose(found, weights[:, :, 0, prefix:].float(), atol=1e-5)
-    assert found.dtype == torch.float32
-    assert (found.sum(dim=-1) < 1).all()
+    assert torch.allclose(attention, weights[:, :, 0, prefix:].float(), atol=1e-5)
+    assert attention.dtype == torch.float32
+    assert (attention.sum(dim=-1) < 1).all()
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -76,10 +76,10 @@ def test_it_is_float32_under_autocast():
     backbone, size, _ = build("small")
     images = torch.randn(2, 3, size, size)
     with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
-        found = backbone.attention(images)
-    assert found.dtype == torch.float32
+        attention = backbone.attention(images)
+    assert attention.dtype == torch.float32
     with torch.no_grad():
-        assert torch.allclose(found, backbone.attention(images), atol=0.02)
+        assert torch.allclose(attention, backbone.attention(images), atol=0.02)
 
 
 @pytest.mark.parametrize(

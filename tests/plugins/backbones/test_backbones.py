@@ -13,10 +13,10 @@ from sslbench.hooks.registry import Registry
 REGISTRY = Registry()
 
 
-def build(plugin, image_size, **given):
+def build(plugin, image_size, **overrides):
     spec = REGISTRY.get("backbone", plugin)
     torch.manual_seed(0)
-    return spec.build(spec.params(**given), BuildContext(image_size=image_size)).eval()
+    return spec.build(spec.params(**overrides), BuildContext(image_size=image_size)).eval()
 
 
 @pytest.mark.parametrize("size", [8, 28, 32, 64])
@@ -26,9 +26,9 @@ def test_convolutional_backbones_take_any_size(name, size):
     assert backbone(torch.randn(2, 3, size, size)).shape == (2, backbone.feature_dim)
 
 
-@pytest.mark.parametrize(("size", "seen"), [(8, 8), (16, 16), (32, 16), (33, 11), (64, 16), (224, 16)])
-def test_the_small_network_brings_large_images_down_in_its_stem(size, seen):
-    assert build("convnet-small", size).stem(torch.randn(1, 3, size, size)).shape == (1, 32, seen, seen)
+@pytest.mark.parametrize(("size", "side"), [(8, 8), (16, 16), (32, 16), (33, 11), (64, 16), (224, 16)])
+def test_the_small_network_brings_large_images_down_in_its_stem(size, side):
+    assert build("convnet-small", size).stem(torch.randn(1, 3, size, size)).shape == (1, 32, side, side)
 
 
 def test_the_cifar_stem_keeps_the_resolution():
@@ -55,15 +55,15 @@ def test_vit_tiny_is_vit_tiny():
 
 
 @pytest.mark.parametrize(
-    ("given", "words"),
+    ("overrides", "words"),
     [
         ({"patch_size": 5}, r"image size 32 is not divisible by patch_size = 5"),
         ({"dim": 16, "heads": 3}, r"dim = 16 is not divisible by heads = 3"),
     ],
 )
-def test_sizes_that_do_not_fit_are_named(given, words):
+def test_sizes_that_do_not_fit_are_named(overrides, words):
     with pytest.raises(UserError, match="backbone 'vit-tiny-small-image': " + words):
-        build("vit-tiny-small-image", 32, **given)
+        build("vit-tiny-small-image", 32, **overrides)
 
 
 @pytest.mark.parametrize("model", ["vit_tiny_patch16_224", "vit_small_patch14_reg4_dinov2"])
@@ -121,7 +121,7 @@ def test_published_weights_are_those_of_the_cache_and_fit_another_size(cache, na
     images = torch.randn(2, 3, size, size)
     with torch.no_grad():
         assert torch.allclose(ours(images), theirs(images), atol=1e-5)
-    assert cache.asked == []
+    assert cache.requests == []
 
 
 def test_published_weights_are_fetched_with_consent_only(cache):
@@ -130,11 +130,11 @@ def test_published_weights_are_fetched_with_consent_only(cache):
     words = f"timm/{name} is not on this machine; --download fetches it from https://huggingface.co/timm/{name}; or"
     with pytest.raises(UserError, match=re.escape(words)):
         spec.build(params, BuildContext(image_size=64))
-    assert (cache.asked, spec.fetches(spec.params(name=name))) == ([], "")
+    assert (cache.requests, spec.fetches(spec.params(name=name))) == ([], "")
     assert spec.fetches(params) == f"{name} from https://huggingface.co/timm/{name}"
     with pytest.raises(UserError, match="the hub cannot be reached; fetch it elsewhere and copy the cache"):
         spec.build(params, BuildContext(image_size=64, download=True))
-    assert cache.asked == [(f"timm/{name}", "model.safetensors")]
+    assert cache.requests == [(f"timm/{name}", "model.safetensors")]
 
 
 def test_a_timm_network_without_published_weights_says_so():
@@ -166,47 +166,47 @@ def test_a_depth_that_does_not_exist_is_refused():
 
 
 @pytest.mark.parametrize(
-    ("size", "given", "grid", "features", "parameters"),
+    ("size", "overrides", "grid", "features", "parameters"),
     [
         (224, {"size": "small"}, 14, 384, 21_665_664),
         (32, {"size": "tiny", "patch_size": 4}, 8, 192, None),
         (48, {"size": "tiny", "positions": "learned", "pool": "mean"}, 3, 192, None),
     ],
 )
-def test_transformers_give_tokens_at_any_image_and_patch_size(size, given, grid, features, parameters):
-    backbone = build("vit", size, **given)
+def test_transformers_give_tokens_at_any_image_and_patch_size(size, overrides, grid, features, parameters):
+    backbone = build("vit", size, **overrides)
     assert (backbone.grid, backbone.feature_dim) == ((grid, grid), features)
     images = torch.randn(2, 3, size, size)
     tokens = backbone.encode(backbone.embed(images))
     assert tokens.shape == (2, grid * grid + 1, features)
-    pooled = tokens[:, 1:].mean(1) if given.get("pool") == "mean" else tokens[:, 0]
+    pooled = tokens[:, 1:].mean(1) if overrides.get("pool") == "mean" else tokens[:, 0]
     assert torch.allclose(backbone(images), pooled, atol=1e-5)
     if parameters is not None:
         assert sum(p.numel() for p in backbone.parameters()) == parameters
 
 
 @pytest.mark.parametrize(
-    ("given", "words"),
+    ("overrides", "words"),
     [
         ({"patch_size": 5}, "image size 32 is not divisible by patch_size = 5"),
         ({"heads": 5}, "the width of base, 768, is not divisible by heads = 5"),
     ],
 )
-def test_a_transformer_that_cannot_be_is_refused(given, words):
+def test_a_transformer_that_cannot_be_built_is_refused(overrides, words):
     with pytest.raises(UserError, match=words):
-        build("vit", 32, **given)
+        build("vit", 32, **overrides)
 
 
 @pytest.mark.parametrize(
-    ("plugin", "given"), [("vit", {"size": "tiny", "patch_size": 8}), ("vit-tiny-small-image", {})]
+    ("plugin", "overrides"), [("vit", {"size": "tiny", "patch_size": 8}), ("vit-tiny-small-image", {})]
 )
-def test_smaller_crops_get_resized_positions(plugin, given):
-    backbone = build(plugin, 64, **given)
+def test_smaller_crops_get_resized_positions(plugin, overrides):
+    backbone = build(plugin, 64, **overrides)
     assert backbone(torch.randn(2, 3, 24, 24)).shape == (2, 192)
     black = torch.zeros(1, 3, 24, 24)
-    places = backbone.embed(black) - backbone.embed(torch.zeros(1, 3, 64, 64))[:, :1]
-    assert places.shape == (1, 9, 192)
-    assert not torch.allclose(places[0, 0], places[0, 8])
+    positions = backbone.embed(black) - backbone.embed(torch.zeros(1, 3, 64, 64))[:, :1]
+    assert positions.shape == (1, 9, 192)
+    assert not torch.allclose(positions[0, 0], positions[0, 8])
 
 
 TRANSFORMERS = [
@@ -217,10 +217,10 @@ TRANSFORMERS = [
 ]
 
 
-@pytest.mark.parametrize(("plugin", "given"), TRANSFORMERS)
-def test_stochastic_depth_leaves_branches_out_while_training_only(plugin, given):
-    size = 56 if "patch14" in str(given) else 32
-    backbone = build(plugin, size, **given)
+@pytest.mark.parametrize(("plugin", "overrides"), TRANSFORMERS)
+def test_stochastic_depth_leaves_branches_out_while_training_only(plugin, overrides):
+    size = 56 if "patch14" in str(overrides) else 32
+    backbone = build(plugin, size, **overrides)
     images = torch.randn(2, 3, size, size)
     names = list(backbone.state_dict())
     with torch.no_grad():

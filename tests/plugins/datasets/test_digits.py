@@ -17,16 +17,16 @@ def digits():
 
 def test_the_splits_are_scikit_learns_images_each_once(digits):
     whole = load_digits()
-    places = [int(path.removeprefix("digits/")) for name in ("train", "test") for path in digits.split(name).paths]
-    assert sorted(places) == list(range(1797))
+    indices = [int(path.removeprefix("digits/")) for name in ("train", "test") for path in digits.split(name).paths]
+    assert sorted(indices) == list(range(1797))
     images = torch.cat([digits.split(name).images for name in ("train", "test")])
     labels = torch.cat([digits.split(name).labels for name in ("train", "test")])
-    assert np.array_equal(images[:, 0].numpy(), np.rint(whole.images[places] * 255 / 16).astype(np.uint8))
-    assert np.array_equal(labels.numpy(), whole.target[places])
+    assert np.array_equal(images[:, 0].numpy(), np.rint(whole.images[indices] * 255 / 16).astype(np.uint8))
+    assert np.array_equal(labels.numpy(), whole.target[indices])
     assert torch.equal(images[:, 0], images[:, 2])
 
 
-def test_a_fifth_of_each_class_is_for_judging(digits):
+def test_a_fifth_of_each_class_is_for_testing(digits):
     assert (len(digits.split("train")), len(digits.split("test"))) == (1437, 360)
     share = (
         digits.split("test").labels.bincount()

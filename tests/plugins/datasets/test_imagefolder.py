@@ -64,7 +64,7 @@ def test_train_and_test_folders_are_used_as_they_are(tmp_path):
     assert (len(data.split("train")), len(data.split("test"))) == (8, 4)
 
 
-def test_a_class_that_is_only_judged_is_an_error(tmp_path):
+def test_a_class_of_the_test_split_alone_is_an_error(tmp_path):
     picture(tmp_path / "train" / "a" / "1.png")
     picture(tmp_path / "test" / "b" / "1.png")
     with pytest.raises(UserError, match=r"test has class 'b', which .*train does not have"):
@@ -91,7 +91,7 @@ def test_classes_called_train_and_test_are_folders_of_images_like_any(tmp_path):
         ),
     ],
 )
-def test_a_folder_that_is_laid_out_otherwise_is_told_what_is_expected(tmp_path, make, words):
+def test_a_folder_that_is_laid_out_otherwise_is_an_error_with_what_is_expected(tmp_path, make, words):
     root = tmp_path / "root"
     make(root)
     for call in (build, lambda root: SPEC.fingerprint(SPEC.params(root=str(root)))):
@@ -200,7 +200,7 @@ def test_an_image_with_absurdly_many_pixels_is_refused(folder, monkeypatch):
     assert any("so many pixels that it may be a decompression bomb" in line for line in caught.value.messages)
 
 
-def test_the_fingerprint_follows_the_files(folder):
+def test_the_fingerprint_changes_with_the_files(folder):
     params = SPEC.params(root=str(folder))
     before = SPEC.fingerprint(params)
     assert SPEC.fingerprint(params) == before
@@ -225,7 +225,7 @@ def test_test_folders_without_a_train_folder_are_no_classes(tmp_path):
         build(tmp_path)
 
 
-def test_linked_folders_are_followed_once_even_in_a_circle(folder, tmp_path):
+def test_linked_folders_are_entered_once_even_in_a_circle(folder, tmp_path):
     for number in range(3):
         picture(tmp_path / "elsewhere" / f"{number}.png")
     (folder / "cat" / "more").symlink_to(tmp_path / "elsewhere")
@@ -299,7 +299,7 @@ def test_a_table_may_say_the_split_and_paths_may_be_relative_to_it(table):
     assert (data.classes, len(data.split("train")), len(data.split("test"))) == (["red"], 7, 3)
 
 
-def test_the_fingerprint_follows_the_labels(table):
+def test_the_fingerprint_changes_with_the_labels(table):
     params = SPEC.params(root=str(table / "flat"), labels=str(table / "labels.csv"))
     before = SPEC.fingerprint(params)
     text = (table / "labels.csv").read_text()
@@ -319,7 +319,7 @@ def test_the_fingerprint_follows_the_labels(table):
         ("path,label,split\n0.png,a,train\n1.png,b,test\n", r"has class 'b' in its test split alone"),
     ],
 )
-def test_a_table_that_does_not_fit_the_folder_is_told(table, text, words):
+def test_a_table_that_does_not_fit_the_folder_is_an_error(table, text, words):
     (table / "labels.csv").write_text(text)
     with pytest.raises(UserError, match=words):
         build(table / "flat", labels=str(table / "labels.csv"))
@@ -332,9 +332,9 @@ def test_a_link_that_leads_nowhere_is_an_image_that_cannot_be_read(folder):
     with pytest.raises(UserError, match=r"gone\.png"):
         build(folder).split("train")
     data = build(folder, on_error="skip")
-    found = [data.split(name) for name in ("train", "test")]
-    assert sum(map(len, found)) == 20
-    assert sum(split.skipped for split in found) == 1
+    splits = [data.split(name) for name in ("train", "test")]
+    assert sum(map(len, splits)) == 20
+    assert sum(split.skipped for split in splits) == 1
     assert len(SPEC.fingerprint(SPEC.params(root=str(folder)))) == 16
 
 
@@ -343,10 +343,10 @@ def test_a_link_up_to_the_root_brings_no_images_of_other_classes(folder):
     assert sum(len(build(folder).split(name)) for name in ("train", "test")) == 20
 
 
-@pytest.mark.parametrize("place", [".", "cat", "cat/more"])
-def test_a_folder_that_cannot_be_read_is_told_and_nothing_left_out(folder, monkeypatch, place):
+@pytest.mark.parametrize("below", [".", "cat", "cat/more"])
+def test_a_folder_that_cannot_be_read_is_an_error_and_nothing_is_left_out(folder, monkeypatch, below):
     picture(folder / "cat" / "more" / "a.png")
-    closed = str((folder / place).resolve())
+    closed = str((folder / below).resolve())
     scan, listed = os.scandir, os.listdir
 
     def refused(original):

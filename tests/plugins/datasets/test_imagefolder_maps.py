@@ -89,8 +89,8 @@ def test_what_is_provided_is_what_lies_there(tmp_path):
     for name, options in (("a", {"depth": False}), ("b", {"masks": False}), ("c", {})):
         for number in range(3):
             scene(tmp_path / name, str(number), **options)
-    found = {name: SPEC.provided(SPEC.params(root=str(tmp_path / name))) for name in "abc"}
-    assert found == {"a": {"mask"}, "b": {"depth"}, "c": {"mask", "depth"}}
+    provided = {name: SPEC.provided(SPEC.params(root=str(tmp_path / name))) for name in "abc"}
+    assert provided == {"a": {"mask"}, "b": {"depth"}, "c": {"mask", "depth"}}
     assert set(build(tmp_path / "b").split("train").maps) == {"depth"}
 
 
@@ -145,13 +145,13 @@ def test_masks_of_any_one_channel_mode_hold_numbers_of_classes(root, mode):
     else:
         edit(root, "masks/0.png", values.astype(np.uint16) if mode == "I;16" else values)
     split = build(root, test_share=0.05).split("train")
-    place = next(n for n, path in enumerate(split.paths) if path.endswith("/0.png"))
-    mask = split.maps["mask"][torch.tensor([place])][0]
+    index = next(n for n, path in enumerate(split.paths) if path.endswith("/0.png"))
+    mask = split.maps["mask"][torch.tensor([index])][0]
     assert mask[:, :8].unique().tolist() == [0]
     assert mask[:, 8:].unique().tolist() == [1]
 
 
-def test_another_value_may_mean_that_nobody_knows(root):
+def test_another_value_may_mean_unknown(root):
     for number in range(10):
         values = np.zeros((20 + number, 30), dtype=np.uint8)
         values[:5], values[-5:] = 7, 255
@@ -166,7 +166,7 @@ def test_another_value_may_mean_that_nobody_knows(root):
     assert none[rows].unique().tolist() == [0, 7, 254]
 
 
-def test_black_and_white_masks_are_told_what_white_means(root):
+def test_black_and_white_masks_are_an_error_that_names_both_meanings(root):
     for number in range(10):
         values = np.zeros((20 + number, 30), dtype=np.uint8)
         values[:, :9] = 255
@@ -187,8 +187,8 @@ def test_depth_of_8_and_16_bits_and_floats(root):
     save(root / "depth/2.tif", floats)
     split = build(root, size=20, test_share=0.05).split("train")
     for name, width, values, white in (("0", 20, eight, 255), ("1", 21, sixteen, 65535), ("2", 22, floats, 1)):
-        place = next(n for n, path in enumerate(split.paths) if path.endswith(f"/{name}.png"))
-        depth = split.maps["depth"][torch.tensor([place])][0]
+        index = next(n for n, path in enumerate(split.paths) if path.endswith(f"/{name}.png"))
+        depth = split.maps["depth"][torch.tensor([index])][0]
         left = (30 - width) / 2
         columns = ((torch.arange(20) + 0.5) * width / 20 + left).floor().long()
         expected = torch.from_numpy(values[10].astype(np.float32))[columns] / white
@@ -202,9 +202,9 @@ def test_zero_of_whole_numbers_is_not_measured_and_zero_of_floats_is_near(root):
     (root / "depth/1.png").unlink()
     save(root / "depth/1.tif", np.zeros((21, 30), dtype=np.float32))
     split = build(root, test_share=0.05).split("train")
-    found = {path.rpartition("/")[2]: split.maps["depth"][torch.tensor([n])] for n, path in enumerate(split.paths)}
-    assert found["0.png"].isnan().all()
-    assert (found["1.png"] == 0).all()
+    depths = {path.rpartition("/")[2]: split.maps["depth"][torch.tensor([n])] for n, path in enumerate(split.paths)}
+    assert depths["0.png"].isnan().all()
+    assert (depths["1.png"] == 0).all()
 
 
 def test_an_image_that_lies_on_its_side_fits_its_upright_map(tmp_path):
@@ -244,13 +244,13 @@ def test_maps_without_an_image_are_left_alone(root):
     assert len(build(root).split("train")) == 8
 
 
-def test_two_maps_of_one_image_are_told(root):
+def test_two_maps_of_one_image_are_an_error(root):
     save(root / "masks/4.tif", np.zeros((24, 30), dtype=np.uint8))
     with pytest.raises(UserError, match=r"masks/4.png and 4.tif are maps of one image; keep one"):
         build(root)
 
 
-def test_maps_of_another_size_are_told_with_both_sizes(root):
+def test_maps_of_another_size_are_an_error_with_both_sizes(root):
     edit(root, "masks/1.png", np.zeros((30, 21), dtype=np.uint8))
     with pytest.raises(UserError) as caught:
         build(root, test_share=0.05)
@@ -258,7 +258,7 @@ def test_maps_of_another_size_are_told_with_both_sizes(root):
     assert f"{root}/masks/1.png is 21 x 30 pixels, its image 30 x 21" in caught.value.messages[1]
 
 
-def test_maps_that_are_no_images_are_told(root):
+def test_maps_that_are_no_images_are_an_error(root):
     (root / "depth/1.png").write_bytes(b"nothing")
     with pytest.raises(UserError, match=r"depth/1.png: not an image that Pillow can read"):
         build(root, test_share=0.05)
@@ -276,7 +276,7 @@ def test_maps_that_are_no_images_are_told(root):
         ),
     ],
 )
-def test_maps_with_wrong_values_are_told_when_they_are_read(root, path, values, words):
+def test_maps_with_wrong_values_are_an_error_when_they_are_read(root, path, values, words):
     edit(root, path, values)
 
     def read():
@@ -287,7 +287,7 @@ def test_maps_with_wrong_values_are_told_when_they_are_read(root, path, values, 
         read()
 
 
-def test_depths_beyond_one_are_told(root):
+def test_depths_beyond_one_are_an_error(root):
     (root / "depth/1.png").unlink()
     save(root / "depth/1.tif", np.full((21, 30), 3.5, np.float32))
     split = build(root, test_share=0.05).split("train")
@@ -295,7 +295,7 @@ def test_depths_beyond_one_are_told(root):
         split.maps["depth"][torch.arange(len(split))]
 
 
-def test_classes_without_room_are_told(root):
+def test_classes_without_room_are_an_error(root):
     values = np.zeros((21, 30), dtype=np.uint8)
     values[0, 0], values[0, 1] = 254, 255
     edit(root, "masks/1.png", values)
@@ -303,7 +303,7 @@ def test_classes_without_room_are_told(root):
         build(root, test_share=0.05, unknown=-1)
 
 
-def test_wrong_layouts_are_told_what_is_expected(tmp_path):
+def test_wrong_layouts_are_an_error_with_what_is_expected(tmp_path):
     with pytest.raises(UserError, match="does not exist; expected ROOT/images, and ROOT/masks or ROOT/depth"):
         build(tmp_path / "none")
     (tmp_path / "file").write_text("x")
@@ -335,7 +335,7 @@ def test_splits_must_have_the_same_maps_and_classes(tmp_path):
         build(tmp_path / "classes")
 
 
-def test_the_fingerprint_follows_images_and_maps(root):
+def test_the_fingerprint_changes_with_images_and_maps(root):
     params = SPEC.params(root=str(root))
     prints = [SPEC.fingerprint(params)]
     os.utime(root / "masks/0.png", (1, 1))

@@ -23,10 +23,10 @@ def build(root, download=False, **given):
 def make(folder):
     """As it is unpacked: folders named by WordNet, in each split, with JPEGs of any size."""
     for split, count in (("train", 2), ("val", 1)):
-        for place, name in enumerate(CLASSES):
+        for index, name in enumerate(CLASSES):
             (folder / split / name).mkdir(parents=True)
             for number in range(count):
-                grey = np.full((30 + place, 24), 20 * place + number, dtype=np.uint8)
+                grey = np.full((30 + index, 24), 20 * index + number, dtype=np.uint8)
                 Image.fromarray(grey).save(folder / split / name / f"{name}_{number}.JPEG", quality=95)
 
 
@@ -82,14 +82,14 @@ def test_a_broken_image_is_named_or_left_out(root):
 
 @pytest.mark.parametrize("there", [False, True])
 def test_it_is_fetched_only_when_that_was_allowed_and_not_twice(tmp_path, monkeypatch, there):
-    asked = []
+    fetches = []
 
     def fetch(root, size, download):
-        asked.append((root, size, download))
+        fetches.append((root, size, download))
         make(root / "imagenette2-320")
 
     if there:
         make(tmp_path / "imagenette2-320")
     monkeypatch.setattr(published, "Imagenette", fetch)
     build(tmp_path, download=True, version="320px")
-    assert asked == ([] if there else [(tmp_path, "320px", True)])
+    assert fetches == ([] if there else [(tmp_path, "320px", True)])

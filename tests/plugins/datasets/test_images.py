@@ -16,8 +16,8 @@ def build(**given):
 
 @pytest.fixture
 def folder(tmp_path):
-    for number, place in enumerate(("a.png", "b/c.jpg", "b/d/e.PNG", "f.bmp", "g.png")):
-        path = tmp_path / "root" / place
+    for number, name in enumerate(("a.png", "b/c.jpg", "b/d/e.PNG", "f.bmp", "g.png")):
+        path = tmp_path / "root" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.new("RGB", (10 + number, 8), (number, 0, 0)).save(path)
     (tmp_path / "root/notes.txt").write_text("")
@@ -43,7 +43,7 @@ def test_all_in_one_split_and_files_by_name_in_their_order(folder):
     assert named.split("train").images[:, 0, 0, 0].tolist() == [4, 0]
 
 
-def test_the_fingerprint_follows_the_files(folder):
+def test_the_fingerprint_changes_with_the_files(folder):
     params = SPEC.params(root=str(folder))
     before = SPEC.fingerprint(params)
     assert SPEC.fingerprint(params) == before
@@ -69,7 +69,7 @@ def test_images_that_cannot_be_read_are_counted_where_asked(folder):
         ({"root": "{f}/empty"}, "empty holds no image .endings: "),
     ],
 )
-def test_what_holds_no_image_is_told(folder, given, words):
+def test_what_holds_no_image_is_an_error(folder, given, words):
     (folder / "empty").mkdir()
     filled = {
         key: value.format(f=folder) if isinstance(value, str) else tuple(one.format(f=folder) for one in value)

@@ -88,7 +88,7 @@ def test_images_of_several_sizes_need_one(tmp_path):
         build(tmp_path)
     assert build(tmp_path, size=12).image_size == 12
     write(tmp_path / "train-0.parquet", [1], [0], size=(9, 9))
-    words = r"images to judge on measure 6 px, those to train on 9 px; size=N makes them N x N"
+    words = r"test images measure 6 px, training images 9 px; size=N makes them N x N"
     with pytest.raises(UserError, match=words):
         build(tmp_path).split("test")
     assert build(tmp_path, size=12).split("test").images.shape[-1] == 12
@@ -122,7 +122,7 @@ def test_what_is_not_as_expected_is_one_line(tmp_path, make, words):
     assert all("\n" not in line for line in caught.value.messages)
 
 
-def test_the_fingerprint_follows_the_content(folder):
+def test_the_fingerprint_changes_with_the_content(folder):
     params = SPEC.params(path=str(folder))
     before = SPEC.fingerprint(params)
     assert SPEC.fingerprint(params) == before
@@ -138,7 +138,7 @@ def test_photographs_are_decoded_as_pillow_does(tmp_path):
     assert torch.equal(build(tmp_path).split("train").images[0], torch.from_numpy(pixels).permute(2, 0, 1))
 
 
-def test_a_test_set_without_labels_is_not_judged_on(tmp_path):
+def test_a_test_set_without_labels_is_not_evaluated_on(tmp_path):
     names = ["cat", "dog"]
     write(tmp_path / "train-0.parquet", [1, 2, 3, 4], [0, 1, 0, 1], names)
     write(tmp_path / "test-0.parquet", [5, 6], [-1, -1], names)

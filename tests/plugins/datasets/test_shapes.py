@@ -32,13 +32,13 @@ def train():
     return build().split("train")
 
 
-def centre(place, size):
-    return (place + 0.5) / size
+def centre(pixel, size):
+    return (pixel + 0.5) / size
 
 
 def test_the_mask_is_the_figure_that_the_factors_describe(train):
     """Pixel by pixel, from the factors alone: turn back, scale back, ask the figure."""
-    masks, near = train.maps["mask"][torch.arange(8)], 0
+    masks, borderline = train.maps["mask"][torch.arange(8)], 0
     for image in range(8):
         x, y, scale, degrees = (train.factors[name][image].item() for name in ("x", "y", "scale", "rotation"))
         figure = list(FIGURES.values())[train.labels[image]][0]
@@ -48,10 +48,10 @@ def test_the_mask_is_the_figure_that_the_factors_describe(train):
                 point = complex(centre(column, 48) - x, centre(row, 48) - y) / turn / scale
                 distance = figure(*(torch.tensor([[[part]]], dtype=torch.float64) for part in (point.real, point.imag)))
                 if abs(distance.item()) < 1e-4:
-                    near += 1
+                    borderline += 1
                 else:
                     assert (masks[image, row, column] == 1) == (distance.item() < 0), (image, row, column)
-    assert near < 8
+    assert borderline < 8
 
 
 def test_depth_is_the_objects_and_a_plane_behind_them(train):
@@ -75,12 +75,12 @@ def test_depth_is_the_objects_and_a_plane_behind_them(train):
 def test_the_colour_inside_is_the_hue_behind_haze(train):
     every = torch.arange(len(train))
     images, masks = train.images[every], train.maps["mask"][every]
-    seen = 0
+    checked = 0
     for image in range(len(train)):
         inner = torch.nn.functional.avg_pool2d((masks[image] == 1).float()[None], 3, 1, 1)[0] > 0.99
         if not inner.any():
             continue
-        seen += 1
+        checked += 1
         pixels = images[image][:, inner].double()
         assert (pixels.max(dim=1).values - pixels.min(dim=1).values).max() == 0
         share = FADING * train.factors["depth"][image].item()
@@ -91,7 +91,7 @@ def test_the_colour_inside_is_the_hue_behind_haze(train):
         assert hue == pytest.approx(train.factors["hue"][image].item(), abs=0.006)
         assert 0.84 < saturation < 1.01
         assert value == pytest.approx(1, abs=0.005)
-    assert seen > 50
+    assert checked > 50
 
 
 def test_the_ground_is_dull_and_its_texture_is_the_factor(train):
@@ -111,8 +111,8 @@ def test_the_colour_of_a_plain_ground_is_the_factor_behind_haze(train):
     for image in plain:
         ground = torch.nn.functional.max_pool2d((masks[image] > 0).float()[None], 3, 1, 1)[0] == 0
         share = FADING * depths[image][ground].double()
-        seen, haze = images[image][:, ground].double() / 255, torch.tensor(HAZE, dtype=torch.double)[:, None]
-        red, green, blue = ((seen - haze * share) / (1 - share)).mean(dim=1).tolist()
+        pixels, haze = images[image][:, ground].double() / 255, torch.tensor(HAZE, dtype=torch.double)[:, None]
+        red, green, blue = ((pixels - haze * share) / (1 - share)).mean(dim=1).tolist()
         known = [train.factors[f"background_{name}"][image].item() for name in ("red_green", "blue_yellow")]
         light = red + green + blue
         assert known == pytest.approx([(red - green) / light, (blue - (red + green) / 2) / light], abs=0.004)
@@ -170,7 +170,7 @@ def test_the_main_object_is_whole_near_and_the_largest():
     area = torch.stack([(masks == rank).sum(dim=(1, 2)) for rank in (1, 2, 3)], dim=1)
     assert bool((area[:, 0] > area[:, 1]).all())
     assert bool((area[:, 0] > area[:, 2]).all())
-    # It never touches the border, and the others are seldom out of sight.
+    # It never touches the border, and the others are seldom covered.
     border = torch.cat([masks[:, 0], masks[:, -1], masks[:, :, 0], masks[:, :, -1]], dim=1)
     assert not bool((border == 1).any())
     objects = split.factors["objects"]
@@ -199,8 +199,8 @@ def test_an_image_does_not_depend_on_its_batch_nor_on_the_number_of_images(train
     for given in (train, build(reading="streaming").split("train"), build(train_images=61).split("train")):
         for all_of_it, some in zip(whole, everything(given, indices), strict=True):
             assert torch.equal(all_of_it[indices], some)
-        for place in indices:
-            assert torch.equal(whole[0][place], given.images[torch.tensor([place])][0])
+        for index in indices:
+            assert torch.equal(whole[0][index], given.images[torch.tensor([index])][0])
 
 
 def test_nor_on_the_number_of_threads():
@@ -220,7 +220,7 @@ def test_nor_on_the_number_of_threads():
 
 def test_another_process_makes_the_same(train):
     code = (
-        "import hashlib, torch; from sslbench.hooks.registry import Registry;"
+        "import hashlib, torch; from sslbench import BuildContext; from sslbench.hooks.registry import Registry;"
         "spec = Registry().get('dataset', 'shapes');"
         "params = spec.params(train_images=60, test_images=20, image_size=48, reading='streaming');"
         "split = spec.build(params, BuildContext()).split('train');"
@@ -270,8 +270,8 @@ def test_large_sets_are_rendered_on_demand():
         ({"test_images": 10**9}, "test_images = 1000000000: input should be less than or equal to 100000000"),
         ({"objects": 4}, "objects = 4: input should be less than or equal to 3"),
         ({"objects": 0}, "objects = 0: input should be greater than or equal to 1"),
-        ({"reading": "mapped"}, r"reading = 'mapped': string should match pattern '^(auto|resident|streaming)$'"),
+        ({"reading": "mapped"}, r"reading = 'mapped': input should be 'auto', 'resident' or 'streaming'"),
     ],
 )
-def test_impossible_parameters_are_told_what_is_possible(given, words):
+def test_impossible_parameters_are_an_error_with_what_is_possible(given, words):
     assert resolve(SPEC.label, SPEC.params, given)[1] == [f"dataset 'shapes': {words}"]

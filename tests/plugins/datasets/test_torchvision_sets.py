@@ -31,7 +31,7 @@ def pixels(split, shape):
 
 
 def labels(split):
-    return [place % 10 for place in range(SPLITS[split])]
+    return [index % 10 for index in range(SPLITS[split])]
 
 
 def keep(folder, name, content):
@@ -99,11 +99,11 @@ def test_images_and_labels_are_those_of_the_files(name, tmp_path, monkeypatch):
     assert len(data.classes) == 10
     assert data.image_size == SIDE[name]
     for split in SPLITS:
-        found = data.split(split)
+        part = data.split(split)
         channels = () if name == "fashion-mnist" else (3,)
         expected = torch.from_numpy(pixels(split, (*channels, SIDE[name], SIDE[name])))
-        assert torch.equal(found.images, expected if channels else expected[:, None].expand(-1, 3, -1, -1))
-        assert found.labels.tolist() == labels(split)
+        assert torch.equal(part.images, expected if channels else expected[:, None].expand(-1, 3, -1, -1))
+        assert part.labels.tolist() == labels(split)
     assert problems(REGISTRY.get("dataset", name), root=str(tmp_path)) == []
 
 
@@ -146,17 +146,17 @@ def test_methods_are_trained_on_the_images_without_labels_where_one_says_so(tmp_
     stl10(tmp_path, monkeypatch)
     spec = REGISTRY.get("dataset", "stl10")
     data = spec.build(spec.params(root=str(tmp_path), unlabelled=True), BuildContext())
-    found = make_splits(data, evaluate_on="test", train_images=None, image_size=None)
-    assert (len(found.train), len(found.test), len(found.pretraining)) == (20, 10, UNLABELLED)
+    splits = make_splits(data, evaluate_on="test", train_images=None, image_size=None)
+    assert (len(splits.train), len(splits.test), len(splits.pretraining)) == (20, 10, UNLABELLED)
     expected = torch.from_numpy(pixels("unlabelled", (3, 96, 96)))
-    assert torch.equal(found.pretraining.images[torch.arange(UNLABELLED)], expected)
+    assert torch.equal(splits.pretraining.images[torch.arange(UNLABELLED)], expected)
     assert (
         make_splits(build("stl10", tmp_path), evaluate_on="test", train_images=None, image_size=None).unlabelled is None
     )
     assert problems(spec, root=str(tmp_path), unlabelled=True) == []
 
 
-class Asked:
+class Opener:
     """A published data set that is there, or cannot be fetched."""
 
     def __init__(self, error=None):
@@ -174,14 +174,14 @@ class Asked:
 
 @pytest.mark.parametrize("download", [False, True])
 def test_files_are_fetched_only_when_that_was_allowed(monkeypatch, download):
-    asked = Asked()
-    monkeypatch.setattr(published, "CIFAR10", asked)
+    opener = Opener()
+    monkeypatch.setattr(published, "CIFAR10", opener)
     build("cifar10", "", download).split("test")
-    assert asked.downloads == [download, download]
+    assert opener.downloads == [download, download]
 
 
-def test_a_failed_download_is_told_in_one_line(monkeypatch, tmp_path):
-    monkeypatch.setattr(published, "CIFAR10", Asked(OSError("no route to host")))
+def test_a_failed_download_is_an_error_of_one_line(monkeypatch, tmp_path):
+    monkeypatch.setattr(published, "CIFAR10", Opener(OSError("no route to host")))
     with pytest.raises(UserError, match=rf"^cifar10: cannot be read in or fetched to {tmp_path}: no route to host$"):
         build("cifar10", tmp_path, True)
 

@@ -45,17 +45,17 @@ def make_scenes(
     device: str = "cpu",
 ) -> EvaluationData:
     """A data set and a method as evaluators with ``uses_model`` get them; a ``TinyDataset`` of 16 px and an untrained
-    ``TinyReconstructor`` unless others are given. ``make`` answers the method as a seed initialises it."""
+    ``TinyReconstructor`` unless others are given. ``make`` returns the method as a seed initialises it."""
 
-    def painter(seed: int) -> Method:
+    def reconstructor(seed: int) -> Method:
         torch.manual_seed(seed)
         return TinyReconstructor(16)
 
-    make = make or painter
+    make = make or reconstructor
     data = make_splits(dataset or TinyDataset(image_size=16), evaluate_on="test", train_images=None, image_size=None)
     model = TrainedModel(make(seed), make, data, torch.device(device), precision, mask_ratio=0.75)
-    found = extract_all(model.method.encoder, data, model.device, precision)
-    return EvaluationData(found.train, found.test, data.classes, seed, model)
+    features = extract_all(model.method.encoder, data, model.device, precision)
+    return EvaluationData(features.train, features.test, data.classes, seed, model)
 
 
 @pytest.fixture
@@ -65,7 +65,7 @@ def scenes() -> Callable[..., EvaluationData]:
 
 @dataclass
 class Changed(TinyDataset):
-    """A ``TinyDataset`` of 16 px whose splits went through a function."""
+    """A ``TinyDataset`` of 16 px whose splits are changed by a function."""
 
     change: Callable[[Split], Split] = lambda split: split
     image_size: int = 16
@@ -76,5 +76,5 @@ class Changed(TinyDataset):
 
 @pytest.fixture
 def changed() -> Callable[..., Changed]:
-    """``changed(function)``: the data set whose splits went through it."""
+    """``changed(function)``: the data set whose splits it changes."""
     return lambda change, **sizes: Changed(change=change, **sizes)

@@ -25,12 +25,12 @@ def evaluate(data, **given):
 
 def plain_kept(attention, mass):
     """The authors' rule: sort upwards, and keep a patch once those so far hold more than 1 - mass."""
-    order = sorted(range(len(attention)), key=lambda place: attention[place])
+    order = sorted(range(len(attention)), key=lambda patch: attention[patch])
     total, so_far, kept = sum(attention), 0.0, set()
-    for place in order:
-        so_far += attention[place] / total
+    for patch in order:
+        so_far += attention[patch] / total
         if so_far > 1 - mass:
-            kept.add(place)
+            kept.add(patch)
     return kept
 
 
@@ -68,22 +68,22 @@ def test_the_index_is_scikit_learns_on_pixels():
     maps[:, 0, :3], maps[3][maps[3] == 2] = 255, 0
     kept = torch.rand(4, 2, 9, generator=generator) < 0.5
     known = maps != 255
-    found = jaccard(kept, object_masks(maps, "each"), known)
-    assert found.shape == (4, 2, 2)
+    overlaps = jaccard(kept, object_masks(maps, "each"), known)
+    assert overlaps.shape == (4, 2, 2)
     pixels = kept.view(4, 2, 3, 3).repeat_interleave(4, 2).repeat_interleave(4, 3)
     for image in range(4):
         for head in range(2):
-            for place in range(2):
-                true = maps[image] == place + 1
+            for number in range(2):
+                true = maps[image] == number + 1
                 if not true.any():
-                    assert found[image, head, place].isnan()
+                    assert overlaps[image, head, number].isnan()
                     continue
-                seen = known[image]
-                expected = jaccard_score(true[seen], pixels[image, head][seen])
-                assert float(found[image, head, place]) == pytest.approx(expected)
+                counted = known[image]
+                expected = jaccard_score(true[counted], pixels[image, head][counted])
+                assert float(overlaps[image, head, number]) == pytest.approx(expected)
 
 
-class Staring(TinyReconstructor):
+class AttentiveReconstructor(TinyReconstructor):
     """Head 1 attends to bright patches, head 2 to dark ones, head 3 to the first patch."""
 
     def __init__(self):
@@ -99,9 +99,9 @@ class Staring(TinyReconstructor):
         self.backbone.attention = attention
 
 
-def staring(seed):
+def attentive(seed):
     torch.manual_seed(seed)
-    return Staring()
+    return AttentiveReconstructor()
 
 
 def quadrants(split):
@@ -111,17 +111,17 @@ def quadrants(split):
     return replace(split, maps={"mask": masks})
 
 
-def test_a_head_that_looks_at_the_object_is_found_and_used(scenes, changed):
-    found = evaluate(scenes(None, staring))
-    heads = [found[f"attention_jaccard@{head}"].value for head in (1, 2, 3)]
+def test_a_head_that_attends_to_the_object_is_chosen(scenes, changed):
+    metrics = evaluate(scenes(None, attentive))
+    heads = [metrics[f"attention_jaccard@{head}"].value for head in (1, 2, 3)]
     assert heads[0] > 0.7
     assert heads[1] < 0.2
-    assert found["attention_jaccard"].value == heads[0]
-    assert found["attention_jaccard_mean"].value == pytest.approx(sum(heads) / 3)
-    assert found["attention_jaccard_oracle"].value >= heads[0]
+    assert metrics["attention_jaccard"].value == heads[0]
+    assert metrics["attention_jaccard_mean"].value == pytest.approx(sum(heads) / 3)
+    assert metrics["attention_jaccard_oracle"].value >= heads[0]
 
 
-def test_figures_follow_the_definition(scenes, changed):
+def test_values_are_those_of_the_definition(scenes, changed):
     data = scenes(changed(quadrants))
     model, rows = data.model, torch.arange(32)
     maps = model.maps("test", "mask", rows)
@@ -132,31 +132,31 @@ def test_figures_follow_the_definition(scenes, changed):
             kept = torch.zeros(16, dtype=torch.bool)
             kept[list(plain_kept(attention[image, head].double().tolist(), 0.6))] = True
             pixels = kept.view(4, 4).repeat_interleave(4, 0).repeat_interleave(4, 1)
-            for place in range(2):
-                scores[image, head, place] = jaccard_score((maps[image] == place + 1).flatten(), pixels.flatten())
-    found = evaluate(data)
+            for number in range(2):
+                scores[image, head, number] = jaccard_score((maps[image] == number + 1).flatten(), pixels.flatten())
+    metrics = evaluate(data)
     for head in range(2):
-        assert found[f"attention_jaccard@{head + 1}"].value == pytest.approx(float(scores[:, head].mean()), abs=1e-6)
+        assert metrics[f"attention_jaccard@{head + 1}"].value == pytest.approx(float(scores[:, head].mean()), abs=1e-6)
     oracle = scores.amax(dim=1).mean(dim=1)
-    assert found["attention_jaccard_oracle"].per_image.tolist() == pytest.approx(oracle.tolist(), abs=1e-6)
-    assert found["attention_jaccard_oracle"].value == pytest.approx(float(oracle.mean()), abs=1e-6)
+    assert metrics["attention_jaccard_oracle"].per_image.tolist() == pytest.approx(oracle.tolist(), abs=1e-6)
+    assert metrics["attention_jaccard_oracle"].value == pytest.approx(float(oracle.mean()), abs=1e-6)
 
 
 def test_the_head_is_chosen_on_training_images(scenes, changed):
     """Where the test maps are those of the dark half, another head would be the best."""
     turned = changed(lambda split: replace(split, maps={"mask": 1 - split.maps["mask"]}) if len(split) == 32 else split)
-    found = evaluate(scenes(turned, staring))
-    assert found["attention_jaccard@2"].value > 0.5
-    assert found["attention_jaccard"].value == found["attention_jaccard@1"].value < 0.2
+    metrics = evaluate(scenes(turned, attentive))
+    assert metrics["attention_jaccard@2"].value > 0.5
+    assert metrics["attention_jaccard"].value == metrics["attention_jaccard@1"].value < 0.2
 
 
 def test_two_objects_are_two_tasks_or_one(scenes, changed):
-    data = scenes(changed(quadrants), staring)
+    data = scenes(changed(quadrants), attentive)
     each, one = evaluate(data)["attention_jaccard"].value, evaluate(data, objects="all")["attention_jaccard"].value
     main = evaluate(data, objects="main")["attention_jaccard"].value
     assert one > each + 0.2
     assert one > main + 0.2
-    assert one == evaluate(scenes(None, staring), objects="all")["attention_jaccard"].value
+    assert one == evaluate(scenes(None, attentive), objects="all")["attention_jaccard"].value
 
 
 def test_images_without_an_object_are_left_out(scenes, changed):
@@ -165,10 +165,10 @@ def test_images_without_an_object_are_left_out(scenes, changed):
         masks[:10] = 0
         return replace(split, maps={"mask": masks})
 
-    found, whole = evaluate(scenes(changed(some), staring)), evaluate(scenes(None, staring))
+    metrics, whole = evaluate(scenes(changed(some), attentive)), evaluate(scenes(None, attentive))
     rest = whole["attention_jaccard"].per_image[10:]
-    assert found["attention_jaccard"].value == pytest.approx(float(rest.mean()))
-    assert found["attention_jaccard"].per_image is None
+    assert metrics["attention_jaccard"].value == pytest.approx(float(rest.mean()))
+    assert metrics["attention_jaccard"].per_image is None
     assert whole["attention_jaccard"].per_image.shape == (32,)
 
 
@@ -176,26 +176,26 @@ def test_images_without_an_object_are_left_out(scenes, changed):
 @pytest.mark.parametrize("objects", ["each", "all", "main"])
 def test_without_any_object_nothing_is_measured(scenes, changed, value, objects):
     none = changed(lambda split: replace(split, maps={"mask": torch.full_like(split.maps["mask"], value)}))
-    found = evaluate(scenes(none, staring), objects=objects)
-    assert {(m.value, m.reason) for m in found.values()} == {(None, "no train image has an object")}
+    metrics = evaluate(scenes(none, attentive), objects=objects)
+    assert {(m.value, m.reason) for m in metrics.values()} == {(None, "no train image has an object")}
 
 
 def test_attention_that_is_the_same_everywhere_is_no_mask(scenes, changed):
     blank = changed(lambda split: replace(split, images=torch.full_like(split.images, 90)))
-    found = evaluate(scenes(blank))
-    reason = "attention to train images is the same for every patch: no mask follows from it"
-    assert {(m.value, m.reason) for m in found.values()} == {(None, reason)}
+    metrics = evaluate(scenes(blank))
+    reason = "attention to train images is the same for every patch: no mask can be made of it"
+    assert {(m.value, m.reason) for m in metrics.values()} == {(None, reason)}
 
 
-def test_heads_are_told_or_not(scenes):
+def test_heads_are_reported_or_not(scenes):
     assert set(evaluate(scenes())) - set(evaluate(scenes(), per_head=False)) == {
         "attention_jaccard@1",
         "attention_jaccard@2",
     }
 
 
-def test_few_training_images_choose_if_so_asked(scenes):
-    assert evaluate(scenes(None, staring), train_images=2)["attention_jaccard"].value > 0.7
+def test_a_few_training_images_are_enough_to_choose(scenes):
+    assert evaluate(scenes(None, attentive), train_images=2)["attention_jaccard"].value > 0.7
 
 
 @pytest.mark.parametrize("mass", [0, 1])

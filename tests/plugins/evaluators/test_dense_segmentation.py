@@ -12,14 +12,14 @@ from sklearn.metrics import accuracy_score, jaccard_score
 from torch.nn import functional
 
 from sslbench import FeatureSet
-from sslbench_plugins.blocks.probes.frozen_tokens import LinearHead, draw_pixels, patch_tokens
+from sslbench_plugins.blocks.probes.frozen_tokens import TokenHead, patch_tokens, sample_pixels
 from sslbench_plugins.blocks.probes.standardise import Standardiser
 from sslbench_plugins.evaluators import dense_segmentation
 from sslbench_plugins.evaluators.dense_segmentation import (
     DenseSegmentation,
     DenseSegmentationParams,
-    fit_exactly,
-    targets,
+    fit_with_best_miou,
+    pixel_classes,
 )
 
 MAPS = torch.tensor([[[0, 1], [2, 255]], [[0, 1], [1, 3]]], dtype=torch.uint8)
@@ -38,41 +38,41 @@ def thirds(split):
 
 def test_targets_by_value_by_object_and_by_label():
     labels = torch.tensor([4, 0])
-    assert targets(MAPS, "values", None).tolist() == [[[0, 1], [2, -1]], [[0, 1], [1, 3]]]
-    assert targets(MAPS, "objects", None).tolist() == [[[0, 1], [1, -1]], [[0, 1], [1, 1]]]
-    assert targets(MAPS, "label", labels).tolist() == [[[0, 5], [-1, -1]], [[0, 1], [1, -1]]]
+    assert pixel_classes(MAPS, "values", None).tolist() == [[[0, 1], [2, -1]], [[0, 1], [1, 3]]]
+    assert pixel_classes(MAPS, "objects", None).tolist() == [[[0, 1], [1, -1]], [[0, 1], [1, 1]]]
+    assert pixel_classes(MAPS, "label", labels).tolist() == [[[0, 5], [-1, -1]], [[0, 1], [1, -1]]]
     unknown = torch.tensor([4, -1])
-    assert targets(MAPS, "label", unknown).tolist()[1] == [[0, -1], [-1, -1]], "an image of no known class"
+    assert pixel_classes(MAPS, "label", unknown).tolist()[1] == [[0, -1], [-1, -1]], "an image of no known class"
 
 
 @pytest.mark.parametrize("target", ["values", "objects", "label"])
 def test_scores_are_those_of_scikit_learns_fit_and_measure(scenes, changed, target):
-    """The same drawn pixels, fitted by scikit-learn at the l2 that was chosen, its answers interpolated by torch."""
+    """The same sampled pixels, fitted by scikit-learn at the l2 that was chosen, its logits interpolated by torch."""
     data = scenes(changed(thirds))
     model, labels = data.model, {"train": data.train.labels, "test": data.test.labels}
 
     def true(split, indices):
-        return targets(model.maps(split, "mask", indices), target, labels[split][indices])
+        return pixel_classes(model.maps(split, "mask", indices), target, labels[split][indices])
 
-    drawn = draw_pixels(model, lambda i: true("train", i), lambda t: t >= 0, torch.arange(64), 2000, data.seed)
-    standardise = Standardiser.fitted(drawn.features)
-    classes, compact = drawn.values.unique(return_inverse=True)
-    l2, _ = fit_exactly(standardise(drawn.features), compact, drawn.held)
-    theirs = LogisticRegression(C=1 / (len(drawn.values) * l2), tol=1e-8, max_iter=5000)
-    theirs.fit(standardise(drawn.features).double().numpy(), compact.numpy())
+    pixels = sample_pixels(model, lambda i: true("train", i), lambda t: t >= 0, torch.arange(64), 2000, data.seed)
+    standardise = Standardiser.fitted(pixels.features)
+    classes, compact = pixels.values.unique(return_inverse=True)
+    l2, _ = fit_with_best_miou(standardise(pixels.features), compact, pixels.held_out)
+    theirs = LogisticRegression(C=1 / (len(pixels.values) * l2), tol=1e-8, max_iter=5000)
+    theirs.fit(standardise(pixels.features).double().numpy(), compact.numpy())
     weight, bias = (torch.from_numpy(part) for part in (theirs.coef_, theirs.intercept_))
     if len(classes) == 2:
         weight, bias = torch.cat([-weight, weight]) / 2, torch.cat([-bias, bias]) / 2
     tokens = patch_tokens(model, "test", torch.arange(32))
-    head = LinearHead(*standardise.undone(weight.float(), bias.float()))
+    head = TokenHead(*standardise.undone(weight.float(), bias.float()))
     logits = torch.einsum("bdrc,kd->bkrc", tokens, head.weight) + head.bias[:, None, None]
-    answers = functional.interpolate(logits, (16, 16), mode="bilinear", align_corners=False).argmax(dim=1)
-    y, p = true("test", torch.arange(32)), classes[answers]
+    predictions = functional.interpolate(logits, (16, 16), mode="bilinear", align_corners=False).argmax(dim=1)
+    y, p = true("test", torch.arange(32)), classes[predictions]
     y, p = y[y >= 0], p[y >= 0]
-    found = evaluate(data, target=target, pixels=2000)
+    metrics = evaluate(data, target=target, pixels=2000)
     expected = jaccard_score(y, p, labels=y.unique().tolist(), average="macro")
-    assert found["segmentation_miou"].value == pytest.approx(expected, abs=0.004)
-    assert found["segmentation_accuracy"].value == pytest.approx(accuracy_score(y, p), abs=0.002)
+    assert metrics["segmentation_miou"].value == pytest.approx(expected, abs=0.004)
+    assert metrics["segmentation_accuracy"].value == pytest.approx(accuracy_score(y, p), abs=0.002)
     assert 0.4 < expected < 0.999
 
 
@@ -112,36 +112,36 @@ def test_the_test_maps_do_not_reach_the_fit(scenes, changed, monkeypatch):
     assert torch.equal(fits[count - 1].weight, fits[-1].weight)
 
 
-def test_the_strength_is_chosen_on_held_out_images(monkeypatch):
+def test_the_l2_is_chosen_on_held_out_images(monkeypatch):
     """Noise that only training images share: the strongest regularisation is the best on others."""
     generator = torch.Generator().manual_seed(0)
-    held = torch.arange(400) >= 300
+    held_out = torch.arange(400) >= 300
     labels = torch.randint(0, 2, (400,), generator=generator)
     features = torch.randn(400, 80, generator=generator)
     features[:, 0] += 1.5 * labels
-    l2, fit = fit_exactly(features, labels, held)
-    assert l2 == dense_segmentation.STRENGTHS[0]
+    l2, fit = fit_with_best_miou(features, labels, held_out)
+    assert l2 == dense_segmentation.L2_VALUES[0]
     assert fit.converged
     sharp = torch.nn.functional.one_hot(labels, 2).float() * 8 + 0.1 * torch.randn(400, 2, generator=generator)
-    assert fit_exactly(sharp - sharp.mean(0), labels, held)[0] == dense_segmentation.STRENGTHS[0]
+    assert fit_with_best_miou(sharp - sharp.mean(0), labels, held_out)[0] == dense_segmentation.L2_VALUES[0]
     crossed = torch.stack([features[:, 1] * 0.03 + labels * 0.01, features[:, 1] * 0.03], dim=1)
-    assert fit_exactly(crossed, labels, held)[0] < dense_segmentation.STRENGTHS[0]
+    assert fit_with_best_miou(crossed, labels, held_out)[0] < dense_segmentation.L2_VALUES[0]
 
 
 def test_a_class_that_training_maps_do_not_have_counts_as_missed(scenes, changed):
     new = changed(lambda split: replace(split, maps={"mask": split.maps["mask"] * 2}) if len(split) == 32 else split)
-    found, usual = evaluate(scenes(new)), evaluate(scenes())
-    ground = 2 * found["segmentation_miou"].value
-    assert found["segmentation_miou"].value < 0.51
+    metrics, usual = evaluate(scenes(new)), evaluate(scenes())
+    ground = 2 * metrics["segmentation_miou"].value
+    assert metrics["segmentation_miou"].value < 0.51
     assert ground == pytest.approx(usual["segmentation_miou"].value, abs=0.02)
 
 
 def test_a_label_that_training_images_do_not_have_counts_as_missed(scenes, changed):
     """Also where it is the highest one."""
     data = scenes(changed(lambda split: split if len(split) == 64 else relabelled(split)))
-    found = evaluate(replace(data, classes=3), target="label")
+    metrics = evaluate(replace(data, classes=3), target="label")
     usual = evaluate(scenes(), target="label")
-    assert 0 < found["segmentation_miou"].value < usual["segmentation_miou"].value
+    assert 0 < metrics["segmentation_miou"].value < usual["segmentation_miou"].value
 
 
 def relabelled(split):
@@ -149,7 +149,7 @@ def relabelled(split):
     return replace(split, labels=split.labels * 2)
 
 
-def test_constant_tokens_tell_the_most_frequent_class(scenes, changed):
+def test_constant_tokens_predict_the_most_frequent_class(scenes, changed):
     quarter = torch.zeros(16, 16, dtype=torch.uint8)
     quarter[:8, :8] = 1
 
@@ -158,9 +158,9 @@ def test_constant_tokens_tell_the_most_frequent_class(scenes, changed):
             split, images=torch.full_like(split.images, 90), maps={"mask": quarter.expand(len(split), -1, -1)}
         )
 
-    found = evaluate(scenes(changed(blank)))
-    assert found["segmentation_accuracy"].value == pytest.approx(0.75)
-    assert found["segmentation_miou"].value == pytest.approx(0.375)
+    metrics = evaluate(scenes(changed(blank)))
+    assert metrics["segmentation_accuracy"].value == pytest.approx(0.75)
+    assert metrics["segmentation_miou"].value == pytest.approx(0.375)
 
 
 @pytest.mark.parametrize(
@@ -202,7 +202,7 @@ def test_labels_are_needed_for_the_target_label_only(scenes):
     assert evaluate(bare) == evaluate(data)
 
 
-def test_fits_without_an_optimum_are_no_number(scenes, monkeypatch):
+def test_fits_without_an_optimum_have_no_value(scenes, monkeypatch):
     fit = dense_segmentation.fit_logistic
     monkeypatch.setattr(dense_segmentation, "fit_logistic", lambda *args, **options: fit(*args, **options, max_steps=1))
     (miou, accuracy) = evaluate(scenes()).values()

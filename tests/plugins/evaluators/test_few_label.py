@@ -12,8 +12,8 @@ from pydantic import ValidationError
 from sklearn.linear_model import LogisticRegression
 
 from sslbench import EvaluationData, FeatureSet, Metric
-from sslbench_plugins.blocks.probes import labelled_draws
-from sslbench_plugins.blocks.probes.chosen_strength import fit_chosen
+from sslbench_plugins.blocks.probes import linear_task
+from sslbench_plugins.blocks.probes.chosen_l2 import fit_with_chosen_l2
 from sslbench_plugins.blocks.probes.logistic import LogisticFit, fit_logistic
 from sslbench_plugins.blocks.probes.stratified import draw_ranks
 from sslbench_plugins.evaluators import few_label
@@ -63,7 +63,7 @@ def test_every_image_of_a_class_is_drawn_equally_often() -> None:
     assert (times - 400).abs().max() < 90  # five standard deviations
 
 
-def test_draws_differ_from_each_other_and_follow_the_seed() -> None:
+def test_draws_differ_from_each_other_and_depend_on_the_seed() -> None:
     labels = torch.arange(3).repeat(20)
     ranks = draw_ranks(labels, 3, 4, seed=0)
     assert len({tuple(row) for row in ranks.tolist()}) == 4
@@ -85,7 +85,7 @@ def test_the_test_labels_do_not_reach_the_fits(clusters: Clusters, monkeypatch: 
         weights.append(fit.weight)
         return fit
 
-    monkeypatch.setattr(labelled_draws, "fit_logistic", spy)
+    monkeypatch.setattr(linear_task, "fit_logistic", spy)
     data = clusters(spread=4.0)
     evaluate(data, labels=[2])
     evaluate(replace(data, test=FeatureSet(data.test.features, data.test.labels.flip(0))), labels=[2])
@@ -96,14 +96,14 @@ def test_labels_that_were_not_drawn_do_not_matter(clusters: Clusters) -> None:
     """All else that is taken from the training split is the mean and deviation of its features."""
     data = clusters(spread=4.0)
     drawn = (draw_ranks(data.train.labels, 3, 1, 0) < 2)[0]
-    fit_on_drawn = labelled_draws.fit_logistic
+    fit_on_drawn = linear_task.fit_logistic
 
     def forget_which(features: torch.Tensor, labels: torch.Tensor, *rest: object) -> LogisticFit:
         assert labels[0].tolist() == data.train.labels[drawn].tolist()
         return fit_on_drawn(features, labels, *rest)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(labelled_draws, "fit_logistic", forget_which)
+        patch.setattr(linear_task, "fit_logistic", forget_which)
         evaluate(data, labels=[2], draws=1)
 
 
@@ -131,8 +131,8 @@ def test_a_class_with_too_few_labels_is_named_and_other_numbers_are_measured(clu
     assert evaluate(replace(data, classes=4), labels=[2])[0].reason == "class 3 has only 0 of 2 labels"
 
 
-def test_fits_without_an_optimum_are_no_number(clusters: Clusters, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(labelled_draws, "fit_logistic", lambda *args: fit_logistic(*args, max_steps=1))
+def test_fits_without_an_optimum_have_no_value(clusters: Clusters, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(linear_task, "fit_logistic", lambda *args: fit_logistic(*args, max_steps=1))
     (metric,) = evaluate(clusters(spread=3.0), labels=[5], l2=1e-4)
     assert (metric.value, metric.n) == (None, None)
     assert metric.reason == "no optimum within 1 steps at l2 = 0.0001"
@@ -159,7 +159,7 @@ def test_wrong_numbers_of_labels_are_refused(labels: list[int], message: str) ->
 
 @pytest.mark.parametrize(
     ("shares", "message"),
-    [([0.0], "greater than 0"), ([1.5], "less than or equal to 1"), ([0.1, 0.1], "name each number of labels once")],
+    [([0.0], "greater than 0"), ([1.5], "less than or equal to 1"), ([0.1, 0.1], "name each share of labels once")],
 )
 def test_wrong_shares_are_refused(shares: list[float], message: str) -> None:
     with pytest.raises(ValidationError, match=message):
@@ -180,17 +180,17 @@ def test_a_share_keeps_the_classes_in_proportion_and_none_without_a_label(
     clusters: Clusters, monkeypatch: pytest.MonkeyPatch, share: float, expected: list[int]
 ) -> None:
     data = uneven(clusters)
-    seen = []
+    labels_fitted = []
 
     def spy(features: torch.Tensor, labels: torch.Tensor, *rest: object) -> LogisticFit:
-        seen.append(labels)
+        labels_fitted.append(labels)
         return fit_logistic(features, labels, *rest)
 
-    monkeypatch.setattr(labelled_draws, "fit_logistic", spy)
+    monkeypatch.setattr(linear_task, "fit_logistic", spy)
     (metric,) = evaluate(data, labels=[], shares=[share], draws=4)
     assert metric.name == f"few_label_top1@{100 * share:g}%"
     assert metric.n == 4
-    drawn = torch.cat(seen)
+    drawn = torch.cat(labels_fitted)
     assert len(drawn) == 4
     for row in drawn:
         assert torch.bincount(row, minlength=3).tolist() == expected
@@ -198,13 +198,13 @@ def test_a_share_keeps_the_classes_in_proportion_and_none_without_a_label(
 
 def test_draws_are_fitted_in_parts_with_the_same_result(clusters: Clusters, monkeypatch: pytest.MonkeyPatch) -> None:
     (whole,) = evaluate(clusters(spread=4.0), labels=[3], draws=5)
-    monkeypatch.setattr(labelled_draws, "NUMBERS", 2 * 9 * 6)  # two draws of 9 labels in 6 dimensions
+    monkeypatch.setattr(linear_task, "NUMBERS", 2 * 9 * 6)  # two draws of 9 labels in 6 dimensions
     (parts,) = evaluate(clusters(spread=4.0), labels=[3], draws=5)
     assert parts.n == 5
     assert parts.value == pytest.approx(whole.value, abs=0.005)
 
 
-def test_all_labels_are_one_draw_and_the_figure_of_the_linear_probe(clusters: Clusters) -> None:
+def test_all_labels_are_one_draw_and_the_value_of_the_linear_probe(clusters: Clusters) -> None:
     data = clusters(per_class=60, spread=4.0)
     (metric,) = evaluate(data, labels=[], shares=[1], draws=7)
     (probe,) = LinearProbe(LinearProbeParams()).evaluate(data)
@@ -217,19 +217,19 @@ def test_a_draw_with_labels_enough_chooses_its_regularisation_and_sees_no_other_
     data = clusters(per_class=60, spread=4.0)
     drawn = (draw_ranks(data.train.labels, 3, 1, data.seed) < 30)[0]
     wrong = torch.where(drawn, data.train.labels, (data.train.labels + 1) % 3)
-    seen = []
+    labels_fitted = []
 
     def spy(features: torch.Tensor, labels: torch.Tensor, classes: int, seed: int) -> object:
-        seen.append(labels)
-        return fit_chosen(features, labels, classes, seed)
+        labels_fitted.append(labels)
+        return fit_with_chosen_l2(features, labels, classes, seed)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(labelled_draws, "fit_chosen", spy)
+        patch.setattr(linear_task, "fit_with_chosen_l2", spy)
         patch.setattr(few_label, "draw_ranks", lambda *args: draw_ranks(data.train.labels, *args[1:]))
         for labels in (data.train.labels, wrong):
             evaluate(replace(data, train=FeatureSet(data.train.features, labels)), labels=[], shares=[0.5], draws=1)
-    assert torch.equal(seen[0], data.train.labels[drawn])
-    assert torch.equal(seen[0], seen[1])
+    assert torch.equal(labels_fitted[0], data.train.labels[drawn])
+    assert torch.equal(labels_fitted[0], labels_fitted[1])
 
 
 def test_more_labels_help_in_shares_as_well(clusters: Clusters) -> None:
@@ -238,7 +238,7 @@ def test_more_labels_help_in_shares_as_well(clusters: Clusters) -> None:
     assert few.std > some.std
 
 
-def test_the_right_answers_are_a_mean_over_draws(clusters: Clusters) -> None:
+def test_the_value_of_each_image_is_a_mean_over_draws(clusters: Clusters) -> None:
     for metric in evaluate(clusters(spread=4.0), labels=[2], shares=[0.2], draws=4):
         assert metric.per_image.shape == (90,)
         assert metric.value == pytest.approx(float(metric.per_image.double().mean()))

@@ -14,13 +14,12 @@ from sslbench import FeatureSet
 from sslbench.testing.fakes import TinyBackbone, TinyDataset
 from sslbench.train.checkpoint import weights_digest
 from sslbench_plugins.blocks.networks.untrained import Untrained
-from sslbench_plugins.blocks.probes import labelled_draws
+from sslbench_plugins.blocks.probes import linear_task
 from sslbench_plugins.blocks.probes.label_training import LabelTraining
 from sslbench_plugins.evaluators.few_label import FewLabel, FewLabelParams
 from sslbench_plugins.evaluators.few_label_scratch import (
     FewLabelScratch,
     FewLabelScratchParams,
-    percent,
     sslbench_evaluators,
 )
 
@@ -52,51 +51,51 @@ def evaluate(data, **given):
 
 @pytest.fixture
 def trainings(monkeypatch):
-    """What is trained: digest of the start, images, accuracy in the end."""
-    seen = []
-    train, right = LabelTraining.train, LabelTraining.right
+    """One list a training: digest of the initial weights, images, final accuracy."""
+    calls = []
+    train, correct = LabelTraining.train, LabelTraining.correct
 
-    def spy(self, network, data, images, pace, seed):
-        seen.append([weights_digest(network.backbone), images])
-        train(self, network, data, images, pace, seed)
+    def spy(self, network, data, images, rates, seed):
+        calls.append([weights_digest(network.backbone), images])
+        train(self, network, data, images, rates, seed)
 
     def score(self, network, data):
-        found = right(self, network, data)
-        seen[-1].append(None if found is None else float(found.mean()))
-        return found
+        outcome = correct(self, network, data)
+        calls[-1].append(None if outcome is None else float(outcome.mean()))
+        return outcome
 
     monkeypatch.setattr(LabelTraining, "train", spy)
-    monkeypatch.setattr(LabelTraining, "right", score)
-    return seen
+    monkeypatch.setattr(LabelTraining, "correct", score)
+    return calls
 
 
 def test_draws_are_the_first_of_few_labels(data, trainings, monkeypatch):
     fitted = []
-    fit = labelled_draws.fit_logistic
-    monkeypatch.setattr(labelled_draws, "fit_logistic", lambda *args: fitted.append(args[0]) or fit(*args))
+    fit = linear_task.fit_logistic
+    monkeypatch.setattr(linear_task, "fit_logistic", lambda *args: fitted.append(args[0]) or fit(*args))
     FewLabel(FewLabelParams(labels=[3], draws=10)).evaluate(data)
     evaluate(data, labels=[3], draws=2)
-    standardised = labelled_draws.Standardiser.fitted(data.train.features)(data.train.features)
+    standardised = linear_task.Standardiser.fitted(data.train.features)(data.train.features)
     assert len(trainings) == 2
     for (_, images, _), row in zip(trainings, fitted[0], strict=False):
         assert torch.equal(standardised[images], row)
 
 
-def test_figures_are_mean_and_spread_over_the_draws(data, trainings):
-    found = evaluate(data, labels=[4], draws=3)
+def test_values_are_mean_and_deviation_over_the_draws(data, trainings):
+    metrics = evaluate(data, labels=[4], draws=3)
     scores = [accuracy for _, _, accuracy in trainings]
-    metric = found["scratch_top1@4"]
+    metric = metrics["scratch_top1@4"]
     assert metric.value == pytest.approx(statistics.mean(scores))
     assert metric.std == pytest.approx(statistics.stdev(scores))
     assert metric.n == 3
 
 
-def test_the_gain_is_paired_with_few_labels_own_figure(data, trainings):
+def test_the_gain_is_paired_with_few_labels_own_value(data, trainings):
     """With as many draws as few-label has, the mean gain is the difference of the two means."""
-    found = evaluate(data, labels=[4], draws=3)
+    metrics = evaluate(data, labels=[4], draws=3)
     (linear,) = FewLabel(FewLabelParams(labels=[4], draws=3)).evaluate(data)
-    gain = found["features_gain@4"]
-    assert gain.value == pytest.approx(linear.value - found["scratch_top1@4"].value)
+    gain = metrics["features_gain@4"]
+    assert gain.value == pytest.approx(linear.value - metrics["scratch_top1@4"].value)
     assert gain.n == 3
     assert gain.std is not None
 
@@ -107,17 +106,17 @@ def test_with_shares_too_the_linear_layer_is_few_labels_own(data, trainings, mon
     data = replace(data, train=replace(data.train, features=noise))
     linear = FewLabel(FewLabelParams(labels=[], shares=[0.05, 0.5, 1.0], draws=3)).evaluate(data)
     chosen = []
-    fit = labelled_draws.fit_chosen
-    monkeypatch.setattr(labelled_draws, "fit_chosen", lambda *args: chosen.append(len(args[0])) or fit(*args))
-    found = evaluate(data, labels=[], shares=[0.05, 0.5, 1.0], draws=3)
+    fit = linear_task.fit_with_chosen_l2
+    monkeypatch.setattr(linear_task, "fit_with_chosen_l2", lambda *args: chosen.append(len(args[0])) or fit(*args))
+    metrics = evaluate(data, labels=[], shares=[0.05, 0.5, 1.0], draws=3)
     assert chosen == [32, 32, 32, 64]
     for name, metric in zip(("5%", "50%", "100%"), linear, strict=True):
-        gain = found[f"features_gain@{name}"]
-        assert gain.value == pytest.approx(metric.value - found[f"scratch_top1@{name}"].value)
+        gain = metrics[f"features_gain@{name}"]
+        assert gain.value == pytest.approx(metric.value - metrics[f"scratch_top1@{name}"].value)
         assert gain.n == 3
 
 
-def test_every_draw_starts_from_weights_of_its_own_that_follow_the_seed(data, trainings):
+def test_every_draw_starts_from_weights_of_its_own_that_depend_on_the_seed(data, trainings):
     evaluate(data, labels=[2], draws=3)
     evaluate(data, labels=[2], draws=2)
     evaluate(replace(data, seed=1), labels=[2], draws=2)
@@ -128,10 +127,10 @@ def test_every_draw_starts_from_weights_of_its_own_that_follow_the_seed(data, tr
 
 
 def test_shares_take_their_part_of_each_class(data, trainings):
-    found = evaluate(data, labels=(), shares=[0.001, 0.25, 1.0], draws=1)
+    metrics = evaluate(data, labels=(), shares=[0.001, 0.25, 1.0], draws=1)
     assert [len(images) for _, images, _ in trainings] == [2, 16, 64]
-    assert {name.partition("@")[2] for name in found} == {"0.1%", "25%", "100%"}
-    assert found["scratch_top1@25%"].std is None
+    assert {name.partition("@")[2] for name in metrics} == {"0.1%", "25%", "100%"}
+    assert metrics["scratch_top1@25%"].std is None
 
 
 def test_a_network_that_trains_learns_and_one_that_does_not_is_at_chance(data):
@@ -139,33 +138,33 @@ def test_a_network_that_trains_learns_and_one_that_does_not_is_at_chance(data):
     assert evaluate(data, labels=[30], epochs=6, lr=1e-9)["scratch_top1@30"].value < 0.8
 
 
-def test_too_few_labels_are_told_and_other_amounts_measured(data):
-    found = evaluate(data, labels=[2, 40], draws=1)
-    assert found["scratch_top1@2"].value is not None
+def test_too_few_labels_are_reported_and_other_amounts_measured(data):
+    metrics = evaluate(data, labels=[2, 40], draws=1)
+    assert metrics["scratch_top1@2"].value is not None
     for name in ("scratch_top1@40", "features_gain@40"):
-        assert (found[name].value, found[name].reason) == (None, "class 0 has only 32 of 40 labels")
+        assert (metrics[name].value, metrics[name].reason) == (None, "class 0 has only 32 of 40 labels")
 
 
-def test_an_architecture_that_cannot_start_anew_is_not_trained(scenes, trainings):
-    found = evaluate(scenes(TinyDataset(), lambda seed: convolutional(7)), shares=[0.5])
+def test_an_architecture_whose_weights_are_given_is_not_trained(scenes, trainings):
+    metrics = evaluate(scenes(TinyDataset(), lambda seed: convolutional(7)), shares=[0.5])
     reason = "the untrained network is the same for every seed: its weights are given"
-    assert {(m.value, m.reason) for m in found.values()} == {(None, reason)}
-    assert len(found) == 6
+    assert {(m.value, m.reason) for m in metrics.values()} == {(None, reason)}
+    assert len(metrics) == 6
     assert trainings == []
 
 
-def test_a_training_that_runs_away_is_no_number(data):
-    found = evaluate(data, labels=[2], lr=1e30)
-    reason = "after training, the network's answers hold NaN or infinity"
-    assert {(m.value, m.reason) for m in found.values()} == {(None, reason)}
+def test_a_training_that_diverges_has_no_value(data):
+    metrics = evaluate(data, labels=[2], lr=1e30)
+    reason = "after training, the network's outputs hold NaN or infinity"
+    assert {(m.value, m.reason) for m in metrics.values()} == {(None, reason)}
 
 
 def test_a_linear_layer_without_an_optimum_spoils_the_gain_alone(data, monkeypatch):
-    fit = labelled_draws.fit_logistic
-    monkeypatch.setattr(labelled_draws, "fit_logistic", lambda *args: fit(*args, max_steps=1))
-    found = evaluate(data, labels=[5])
-    assert found["scratch_top1@5"].value is not None
-    assert found["features_gain@5"].reason == "no optimum within 1 steps at l2 = 0.01"
+    fit = linear_task.fit_logistic
+    monkeypatch.setattr(linear_task, "fit_logistic", lambda *args: fit(*args, max_steps=1))
+    metrics = evaluate(data, labels=[5])
+    assert metrics["scratch_top1@5"].value is not None
+    assert metrics["features_gain@5"].reason == "no optimum within 1 steps at l2 = 0.01"
 
 
 def test_the_test_labels_do_not_reach_the_training(data, trainings):
@@ -182,17 +181,12 @@ def test_the_headline_is_the_first_amount():
     assert spec.params(**spec.presets["shares"]).shares == (0.01, 0.1, 1.0)
 
 
-@pytest.mark.parametrize(("share", "text"), [(1.0, "100%"), (0.01, "1%"), (0.125, "12.5%"), (0.001, "0.1%")])
-def test_shares_are_named_in_percent(share, text):
-    assert percent(share) == text
-
-
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"labels": ()}, "name at least one number or share of labels"),
-        ({"labels": (2, 2)}, "and each once"),
-        ({"shares": (0.5, 0.5)}, "and each once"),
+        ({"labels": ()}, "name at least one number of labels, or one share of them"),
+        ({"labels": (2, 2)}, "name each number of labels once"),
+        ({"shares": (0.5, 0.5)}, "name each share of labels once"),
         ({"shares": (1.5,)}, "less than or equal to 1"),
         ({"labels": (0,)}, "greater than or equal to 1"),
     ],

@@ -1,4 +1,4 @@
-"""Which labels, which parts, from where: and what is told of it."""
+"""Which labels, which parts of the network, from which initial weights: and what is reported."""
 
 from __future__ import annotations
 
@@ -47,16 +47,16 @@ def evaluate(data, **given):
 
 @pytest.fixture
 def trainings(monkeypatch):
-    """What is trained: digest of the start, images, pace, seed."""
-    seen = []
+    """One tuple a training: digest of the initial weights, images, learning rates, seed, initial head."""
+    calls = []
     train = LabelTraining.train
 
-    def spy(self, network, data, images, pace, seed):
-        seen.append((weights_digest(network.backbone), images, pace, seed, network.head.weight.detach().clone()))
-        train(self, network, data, images, pace, seed)
+    def spy(self, network, data, images, rates, seed):
+        calls.append((weights_digest(network.backbone), images, rates, seed, network.head.weight.detach().clone()))
+        train(self, network, data, images, rates, seed)
 
     monkeypatch.setattr(LabelTraining, "train", spy)
-    return seen
+    return calls
 
 
 def test_the_trained_network_and_an_untrained_one_learn_from_the_same(data, trainings):
@@ -66,17 +66,17 @@ def test_the_trained_network_and_an_untrained_one_learn_from_the_same(data, trai
     assert scratch[0] == weights_digest(convolutional(data.seed).encoder)
     assert torch.equal(tuned[1], scratch[1])
     assert tuned[3] == scratch[3] == data.seed
-    assert (tuned[2].head, tuned[2].backbone, tuned[2].statistics) == (1e-3, 1e-5, False)
-    assert (scratch[2].head, scratch[2].backbone, scratch[2].statistics) == (1e-3, 1e-3, True)
+    assert (tuned[2].head, tuned[2].backbone, tuned[2].update_batch_norm) == (1e-3, 1e-5, False)
+    assert (scratch[2].head, scratch[2].backbone, scratch[2].update_batch_norm) == (1e-3, 1e-3, True)
 
 
 def test_a_task_that_can_be_learnt_is_learnt_by_both(data):
-    found = evaluate(data, epochs=40, backbone_lr=1e-3)
-    assert found["fine_tune_top1"].value > 0.95
-    assert found["from_scratch_top1"].value > 0.9
+    metrics = evaluate(data, epochs=40, backbone_lr=1e-3)
+    assert metrics["fine_tune_top1"].value > 0.95
+    assert metrics["from_scratch_top1"].value > 0.9
     for name in ("fine_tune_top1", "from_scratch_top1"):
-        assert found[name].per_image.shape == (32,)
-        assert float(found[name].per_image.mean()) == found[name].value
+        assert metrics[name].per_image.shape == (32,)
+        assert float(metrics[name].per_image.mean()) == metrics[name].value
 
 
 def test_parameters_are_counted_head_included(data):
@@ -92,9 +92,9 @@ def test_parameters_are_counted_head_included(data):
 
 def test_frozen_trains_the_head_alone(data, monkeypatch):
     networks = []
-    right = LabelTraining.right
+    correct = LabelTraining.correct
     monkeypatch.setattr(
-        LabelTraining, "right", lambda self, network, data: networks.append(network) or right(self, network, data)
+        LabelTraining, "correct", lambda self, network, data: networks.append(network) or correct(self, network, data)
     )
     evaluate(data, frozen=True)
     tuned, scratch = networks
@@ -128,11 +128,11 @@ def test_so_many_labels_of_each_class_are_used(data, trainings, given, each):
     assert torch.equal(images, (ranks < each).nonzero()[:, 0])
 
 
-def test_too_few_labels_are_told_with_the_class(data):
+def test_too_few_labels_are_reported_with_the_class(data):
     reason = "class 0 has only 32 of 33 labels"
-    found = evaluate(data, per_class=33)
-    assert {(m.value, m.reason) for m in found.values()} == {(None, reason)}
-    assert set(found) == set(evaluate(data))
+    metrics = evaluate(data, per_class=33)
+    assert {(m.value, m.reason) for m in metrics.values()} == {(None, reason)}
+    assert set(metrics) == set(evaluate(data))
 
 
 def test_a_class_without_training_images_can_be_missed_and_nothing_else(data):
@@ -141,23 +141,23 @@ def test_a_class_without_training_images_can_be_missed_and_nothing_else(data):
     assert evaluate(more, per_class=1)["fine_tune_top1"].reason == "class 2 has only 0 of 1 labels"
 
 
-def test_an_architecture_that_cannot_start_anew_is_not_called_from_scratch(scenes):
+def test_an_architecture_whose_weights_are_given_is_not_called_from_scratch(scenes):
     data = scenes(TinyDataset(), lambda seed: convolutional(7))
-    found = evaluate(data)
-    assert found["fine_tune_top1"].value is not None
-    assert found["from_scratch_top1"].value is None
+    metrics = evaluate(data)
+    assert metrics["fine_tune_top1"].value is not None
+    assert metrics["from_scratch_top1"].value is None
     reason = "the untrained network is the same for every seed: its weights are given"
-    assert found["from_scratch_top1"].reason == reason
+    assert metrics["from_scratch_top1"].reason == reason
 
 
-def test_a_training_that_runs_away_is_no_number(data):
-    found = evaluate(data, head_lr=1e30)
-    reason = "after training, the network's answers hold NaN or infinity"
-    assert (found["fine_tune_top1"].value, found["fine_tune_top1"].reason) == (None, reason)
-    assert found["trainable_ratio"].value == 1
+def test_a_training_that_diverges_has_no_value(data):
+    metrics = evaluate(data, head_lr=1e30)
+    reason = "after training, the network's outputs hold NaN or infinity"
+    assert (metrics["fine_tune_top1"].value, metrics["fine_tune_top1"].reason) == (None, reason)
+    assert metrics["trainable_ratio"].value == 1
 
 
-def test_a_head_without_an_optimum_is_no_number(data, monkeypatch):
+def test_a_head_without_an_optimum_has_no_value(data, monkeypatch):
     from sslbench_plugins.evaluators import fine_tune
 
     fit = fine_tune.fit_logistic
@@ -166,12 +166,12 @@ def test_a_head_without_an_optimum_is_no_number(data, monkeypatch):
     assert evaluate(data, head="random")["fine_tune_top1"].value is not None
 
 
-def test_the_test_split_is_looked_at_once_for_each_network(data):
-    asked = []
+def test_the_test_split_is_read_once_for_each_network(data):
+    splits = []
     images = data.model.images
-    data.model.images = lambda split, indices: asked.append(split) or images(split, indices)
+    data.model.images = lambda split, indices: splits.append(split) or images(split, indices)
     evaluate(data)
-    assert asked == ["test", "test"]
+    assert splits == ["test", "test"]
 
 
 def test_labels_of_the_test_split_do_not_reach_the_training(data, trainings):
@@ -185,7 +185,7 @@ def test_both_amounts_at_once_are_refused():
         FineTuneParams(share=0.5, per_class=2)
 
 
-def test_an_unknown_augmentation_is_named_with_its_place():
+def test_an_unknown_augmentation_is_named_with_its_parameter():
     with pytest.raises(UserError, match="fine-tune: augmentation: unknown augmentation 'x'"):
         FineTune(FineTuneParams(augmentation="x"))
 
@@ -200,13 +200,13 @@ def test_dinos_teacher_learns_as_well(scenes, trainings):
 
     data = scenes(TinyDataset(), dino)
     before = weights_digest(data.model.method)
-    found = evaluate(data, backbone_lr=1e-2)
-    assert found["frozen_parameters"].value == 0
+    metrics = evaluate(data, backbone_lr=1e-2)
+    assert metrics["frozen_parameters"].value == 0
     assert weights_digest(data.model.method) == before
     assert all(not p.requires_grad for p in data.model.method.encoder.parameters())
 
 
-def test_the_headline_is_told_and_presets_are_valid():
+def test_the_headline_is_top1_and_presets_are_valid():
     (spec,) = sslbench_evaluators()
     assert spec.ranked_by(spec.params()) == "fine_tune_top1"
     assert spec.needs == {"labels", "encoder"}

@@ -1,4 +1,4 @@
-"""The vote against a loop over neighbours, and what cannot be judged."""
+"""The vote against a loop over neighbours, and what cannot be evaluated."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def evaluate(data: EvaluationData, **params: object) -> Metric:
 
 def predicted_by_loop(data: EvaluationData, k: int, temperature: float) -> list[int]:
     """Wu et al. 2018, section 3.4, one query and one neighbour at a time."""
-    bank, answers = data.train.features.tolist(), []
+    bank, predictions = data.train.features.tolist(), []
     for query in data.test.features.tolist():
         cosines = []
         for row, label in zip(bank, data.train.labels.tolist(), strict=True):
@@ -36,8 +36,8 @@ def predicted_by_loop(data: EvaluationData, k: int, temperature: float) -> list[
         votes: dict[int, float] = defaultdict(float)
         for cosine, label in sorted(cosines, reverse=True)[:k]:
             votes[label] += math.exp(cosine / temperature)
-        answers.append(max(votes, key=lambda label: votes[label]))
-    return answers
+        predictions.append(max(votes, key=lambda label: votes[label]))
+    return predictions
 
 
 def share_right(predicted: list[int], labels: Tensor) -> float:
@@ -62,30 +62,30 @@ def test_it_agrees_with_scikit_learn_query_by_query(clusters: Clusters, k: int) 
         k, algorithm="brute", weights=lambda d: torch.tensor((2 - d**2) / 2 / 0.07).exp().numpy()
     )
     expected = model.fit(bank.numpy(), data.train.labels.numpy()).predict(queries.numpy()).tolist()
-    found = list(nearest(bank, queries, k))
-    got = torch.cat([vote(s, data.train.labels[i], data.classes, 0.07) for s, i in found]).tolist()
-    assert got == expected
+    neighbours = list(nearest(bank, queries, k))
+    predicted = torch.cat([vote(s, data.train.labels[i], data.classes, 0.07) for s, i in neighbours]).tolist()
+    assert predicted == expected
 
 
 @pytest.mark.parametrize("k", [1, 3, 20])
 @pytest.mark.parametrize("columns", [20, 47, 160, 1000, 5003])
 def test_largest_finds_what_topk_finds(columns: int, k: int) -> None:
     values = torch.randn(9, columns, generator=torch.Generator().manual_seed(columns))
-    found, places = largest(values, k)
-    assert torch.equal(found.sort(dim=1, descending=True).values, values.topk(k, dim=1).values)
-    assert torch.equal(values.gather(1, places), found)
-    assert all(len(set(row)) == k for row in places.tolist())
+    top, indices = largest(values, k)
+    assert torch.equal(top.sort(dim=1, descending=True).values, values.topk(k, dim=1).values)
+    assert torch.equal(values.gather(1, indices), top)
+    assert all(len(set(row)) == k for row in indices.tolist())
 
 
 def test_largest_handles_columns_that_are_all_equal() -> None:
-    found, places = largest(torch.zeros(2, 4000), 5)
-    assert found.abs().max() == 0
-    assert all(len(set(row)) == 5 for row in places.tolist())
+    top, indices = largest(torch.zeros(2, 4000), 5)
+    assert top.abs().max() == 0
+    assert all(len(set(row)) == 5 for row in indices.tolist())
 
 
 @pytest.mark.parametrize(("similarities", "queries"), [(1, 1), (500, 7), (500, 50), (1 << 23, 128)])
 @pytest.mark.parametrize("k", [3, 20])
-def test_chunks_of_queries_and_shelves_of_the_bank_do_not_change_the_answer(
+def test_chunks_of_queries_and_parts_of_the_bank_do_not_change_the_predictions(
     clusters: Clusters, monkeypatch: pytest.MonkeyPatch, similarities: int, queries: int, k: int
 ) -> None:
     data = clusters(spread=2.0)
@@ -97,12 +97,12 @@ def test_chunks_of_queries_and_shelves_of_the_bank_do_not_change_the_answer(
     assert torch.equal(parts.per_image, whole.per_image)
 
 
-def test_rows_of_later_shelves_are_counted_from_the_first(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rows_of_later_parts_are_counted_from_the_first(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(knn, "SIMILARITIES", 10)
     monkeypatch.setattr(knn, "FEWEST_QUERIES", 2)
     bank = torch.eye(17)
-    found = torch.cat([rows for _, rows in nearest(bank, bank, 1)])
-    assert found[:, 0].tolist() == list(range(17))
+    rows = torch.cat([rows for _, rows in nearest(bank, bank, 1)])
+    assert rows[:, 0].tolist() == list(range(17))
 
 
 def test_each_test_image_is_right_or_wrong(clusters: Clusters) -> None:

@@ -8,7 +8,7 @@ import torch
 from sslbench import FeatureSet, UserError
 from sslbench.hooks.params import resolve
 from sslbench.testing.fakes import TinyReconstructor, evaluated_scenes
-from sslbench_plugins.evaluators.label_free import LabelFree, LabelFreeParams, some
+from sslbench_plugins.evaluators.label_free import LabelFree, LabelFreeParams, random_subset
 from sslbench_plugins.evaluators.label_free.spectrum import rankme
 from sslbench_plugins.evaluators.label_free.view_geometry import alignment
 
@@ -19,10 +19,10 @@ def measure(data, params=QUICK):
     return {metric.name: metric for metric in LabelFree(params).evaluate(data)}
 
 
-def test_every_figure_is_there_with_its_direction():
-    found = measure(evaluated_scenes())
-    assert all(metric.value is not None for metric in found.values())
-    assert {name: metric.higher_is_better for name, metric in found.items()} == {
+def test_every_metric_is_there_with_its_direction():
+    metrics = measure(evaluated_scenes())
+    assert all(metric.value is not None for metric in metrics.values())
+    assert {name: metric.higher_is_better for name, metric in metrics.items()} == {
         "rankme": True,
         "effective_rank": True,
         "alpha_req": None,
@@ -31,10 +31,10 @@ def test_every_figure_is_there_with_its_direction():
         "alignment": False,
         "lidar": True,
     }
-    assert found["alpha_req_off_1"].value == pytest.approx(abs(found["alpha_req"].value - 1))
+    assert metrics["alpha_req_off_1"].value == pytest.approx(abs(metrics["alpha_req"].value - 1))
 
 
-def test_no_label_and_no_test_image_is_looked_at():
+def test_no_label_and_no_test_image_is_used():
     data = evaluated_scenes()
     blind = replace(
         data, train=FeatureSet(data.train.features), test=FeatureSet(torch.full((1, 1), torch.nan)), classes=0
@@ -42,11 +42,11 @@ def test_no_label_and_no_test_image_is_looked_at():
     assert measure(blind)["rankme"] == measure(data)["rankme"]
 
 
-def test_only_the_part_that_was_asked_for_is_measured():
+def test_only_so_many_images_are_measured():
     data = evaluated_scenes()
-    found = measure(data, LabelFreeParams(images=30, views=0))
-    assert "lidar" not in found
-    assert found["rankme"].value == rankme(data.train.features[some(64, 30)])
+    metrics = measure(data, LabelFreeParams(images=30, views=0))
+    assert "lidar" not in metrics
+    assert metrics["rankme"].value == rankme(data.train.features[random_subset(64, 30)])
 
 
 def test_views_go_through_the_frozen_encoder():
@@ -57,10 +57,10 @@ def test_views_go_through_the_frozen_encoder():
     method = TinyReconstructor()
     method.backbone = Bright()
     data = evaluated_scenes(method)
-    found = measure(data, LabelFreeParams(view_images=20, views=2, augmentation="none"))
+    metrics = measure(data, LabelFreeParams(view_images=20, views=2, augmentation="none"))
     # Without augmentation both views of an image are one.
-    assert found["alignment"].value == pytest.approx(0, abs=1e-9)
-    assert found["rankme"].value < 2
+    assert metrics["alignment"].value == pytest.approx(0, abs=1e-9)
+    assert metrics["rankme"].value < 2
     assert alignment(data.train.features[:20].reshape(10, 2, 2)) > 1e-4
 
 
@@ -78,17 +78,17 @@ def test_what_cannot_be_measured_is_none_with_a_reason(change, words):
         assert metric.reason.startswith(words)
 
 
-def test_equal_features_have_the_figures_that_are_defined():
+def test_equal_features_have_the_metrics_that_are_defined():
     data = evaluated_scenes()
-    found = measure(replace(data, train=FeatureSet(torch.ones(64, 8))), LabelFreeParams(views=0))
-    assert found["rankme"].value == pytest.approx(1, rel=1e-4)
-    assert found["uniformity"].value == pytest.approx(0, abs=1e-9)
-    assert (found["effective_rank"].value, found["effective_rank"].reason) == (None, "all singular values are zero")
-    assert found["alpha_req"].value is None
+    metrics = measure(replace(data, train=FeatureSet(torch.ones(64, 8))), LabelFreeParams(views=0))
+    assert metrics["rankme"].value == pytest.approx(1, rel=1e-4)
+    assert metrics["uniformity"].value == pytest.approx(0, abs=1e-9)
+    assert (metrics["effective_rank"].value, metrics["effective_rank"].reason) == (None, "all singular values are zero")
+    assert metrics["alpha_req"].value is None
 
 
-def test_parameters_that_make_no_sense_are_told():
+def test_wrong_parameters_are_refused():
     _, mistakes = resolve("evaluator 'label-free'", LabelFreeParams, {"views": 1}, {})
-    assert "one view has no other to be held against; allowed: 0, or 2 and more" in mistakes[0]
+    assert "one view has no other to be compared with; allowed: 0, or 2 and more" in mistakes[0]
     with pytest.raises(UserError, match="evaluator 'label-free': unknown augmentation 'simclrr'"):
         LabelFree(LabelFreeParams(augmentation="simclrr"))

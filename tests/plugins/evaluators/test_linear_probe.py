@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from sslbench import EvaluationData, FeatureSet, FitsHead, Metric, UserError
-from sslbench_plugins.blocks.probes import chosen_strength
-from sslbench_plugins.blocks.probes.chosen_strength import STRENGTHS, parts
+from sslbench_plugins.blocks.probes import chosen_l2
+from sslbench_plugins.blocks.probes.chosen_l2 import L2_VALUES, split_to_choose
 from sslbench_plugins.blocks.probes.logistic import LogisticFit, fit_logistic
 from sslbench_plugins.evaluators import linear_probe
 from sslbench_plugins.evaluators.linear_probe import LinearProbe, LinearProbeParams, train_adam
@@ -42,22 +42,23 @@ def test_the_whole_protocol_is_that_of_scikit_learn(clusters: Clusters) -> None:
     scaler = StandardScaler().fit(data.train.features.double().numpy())
     train, test = (torch.from_numpy(scaler.transform(p.features.double().numpy())) for p in (data.train, data.test))
     labels = data.train.labels
-    held, fitted = parts(labels, 4, data.seed)
-    assert torch.equal(fitted, ~held)
-    on_held = [
-        accuracy(fit_by_scikit_learn(train[~held], labels[~held], l2), train[held], labels[held]) for l2 in STRENGTHS
+    held_out, fitted = split_to_choose(labels, 4, data.seed)
+    assert torch.equal(fitted, ~held_out)
+    on_held_out = [
+        accuracy(fit_by_scikit_learn(train[~held_out], labels[~held_out], l2), train[held_out], labels[held_out])
+        for l2 in L2_VALUES
     ]
-    best = STRENGTHS[on_held.index(max(on_held))] * 0.8  # the same C for all samples as for four fifths of them
+    best = L2_VALUES[on_held_out.index(max(on_held_out))] * 0.8  # the same C for all samples as for four fifths of them
     expected = accuracy(fit_by_scikit_learn(train, labels, best), test, data.test.labels)
     assert 0.5 < expected < 0.95
     assert evaluate(data).value == pytest.approx(expected, abs=1.5 / len(data.test.labels))
 
 
-def test_a_fit_without_an_optimum_is_no_number(monkeypatch: pytest.MonkeyPatch, clusters: Clusters) -> None:
+def test_a_fit_without_an_optimum_has_no_value(monkeypatch: pytest.MonkeyPatch, clusters: Clusters) -> None:
     def never(*args: object, **kwargs: object) -> LogisticFit:
         return fit_logistic(*args, **kwargs)._replace(converged=False, steps=1000)
 
-    monkeypatch.setattr(chosen_strength, "fit_logistic", never)
+    monkeypatch.setattr(chosen_l2, "fit_logistic", never)
     metric = evaluate(clusters())
     assert (metric.value, metric.reason) == (None, "no optimum within 1000 steps at l2 = 0.8")
     assert metric.per_image is None
@@ -82,15 +83,15 @@ def test_nothing_is_chosen_by_the_test_split(
     """The final weights are the same whatever the test split holds."""
     weights = []
     for module, name, of in (
-        (chosen_strength, "fit_logistic", lambda fit: fit.weight),
-        (linear_probe, "train_adam", lambda answer: answer[0]),
+        (chosen_l2, "fit_logistic", lambda fit: fit.weight),
+        (linear_probe, "train_adam", lambda layer: layer[0]),
     ):
         original = getattr(module, name)
 
         def spy(*args: object, original: Callable[..., object] = original, of: Callable = of, **kw: object) -> object:
-            answer = original(*args, **kw)
-            weights[-1].append(of(answer))
-            return answer
+            result = original(*args, **kw)
+            weights[-1].append(of(result))
+            return result
 
         monkeypatch.setattr(module, name, spy)
     data = clusters(spread=4.0)
@@ -170,7 +171,7 @@ def test_adam_100_is_the_tutorials_loop(clusters: Clusters) -> None:
     assert evaluate(replace(data, seed=4), "adam-100").value == pytest.approx(float(expected), abs=1e-2)
 
 
-def test_adam_100_follows_its_seed(clusters: Clusters) -> None:
+def test_adam_100_depends_on_its_seed(clusters: Clusters) -> None:
     data = clusters()
     first, again, other = (train_adam(data.train.features, data.train.labels, 3, seed)[0] for seed in (0, 0, 1))
     assert torch.equal(first, again)
@@ -178,7 +179,7 @@ def test_adam_100_follows_its_seed(clusters: Clusters) -> None:
 
 
 @pytest.mark.parametrize("protocol", ["exact", "adam-100"])
-def test_the_head_that_is_handed_over_is_the_one_that_is_judged(clusters: Clusters, protocol: str) -> None:
+def test_the_head_that_fit_returns_is_the_one_that_is_evaluated(clusters: Clusters, protocol: str) -> None:
     data = clusters(per_class=60, spread=1.0)
     shifted = replace(data, train=moved(data.train), test=moved(data.test))
     head = LinearProbe(LinearProbeParams(protocol=protocol)).fit(shifted)
@@ -196,7 +197,7 @@ def moved(part: FeatureSet) -> FeatureSet:
     return FeatureSet(torch.cat([scaled, torch.full((len(scaled), 1), 7.0)], dim=1), part.labels)
 
 
-def test_where_nothing_can_be_fitted_no_head_is_handed_over(clusters: Clusters) -> None:
+def test_where_nothing_can_be_fitted_no_head_is_returned(clusters: Clusters) -> None:
     data = clusters()
     one = replace(data, train=FeatureSet(data.train.features, torch.ones_like(data.train.labels)))
     for protocol in ("exact", "adam-100"):

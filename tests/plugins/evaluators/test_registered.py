@@ -1,4 +1,4 @@
-"""What every evaluator must do with features that cannot be judged, and with those that can."""
+"""What every evaluator must do with features that cannot be evaluated, and with those that can."""
 
 from __future__ import annotations
 
@@ -7,10 +7,12 @@ from dataclasses import replace
 
 import pytest
 import torch
+from pydantic import ValidationError
 from torch import Tensor
 
-from sslbench import BuildContext, EvaluationData, EvaluatorSpec, FeatureSet, Metric
-from sslbench_plugins.evaluators import few_label, knn, linear_probe, retrieval
+from sslbench import BuildContext, EvaluationData, EvaluatorSpec, FeatureSet, Metric, Params
+from sslbench_plugins.evaluators import few_label, fine_tune, knn, linear_probe, retrieval
+from sslbench_plugins.evaluators.attention_segmentation import AttentionSegmentationParams
 
 CASES = {
     "knn": (knn, {}),
@@ -235,3 +237,20 @@ def test_cuda_agrees_with_the_cpu(evaluate: Evaluate, clusters: Clusters) -> Non
     for here, other in zip(evaluate(data), evaluate(there), strict=True):
         assert other.value == pytest.approx(here.value, abs=0.01)
     assert evaluate(there) == evaluate(there)
+
+
+@pytest.mark.parametrize(
+    ("params", "given", "message"),
+    [
+        (knn.KnnParams, {"precision": "fp16"}, "'fp32' or 'bf16'"),
+        (linear_probe.LinearProbeParams, {"protocol": "adam"}, "'exact' or 'adam-100'"),
+        (retrieval.RetrievalParams, {"among": "validation"}, "'train' or 'test'"),
+        (retrieval.RetrievalParams, {"precision": "fp16"}, "'fp32' or 'bf16'"),
+        (fine_tune.FineTuneParams, {"head": "zero"}, "'fitted' or 'random'"),
+        (fine_tune.FineTuneParams, {"batch_norm": "frozen"}, "'kept' or 'follows'"),
+        (AttentionSegmentationParams, {"objects": "any"}, "'each', 'all' or 'main'"),
+    ],
+)
+def test_an_unknown_choice_is_refused_with_those_there_are(params: type[Params], given: dict, message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
+        params(**given)

@@ -1,4 +1,4 @@
-"""Average precision against scikit-learn, precision at k against a loop, and what cannot be asked."""
+"""Average precision against scikit-learn, precision at k against a loop, and what cannot be searched for."""
 
 from __future__ import annotations
 
@@ -16,7 +16,14 @@ from torch.nn.functional import normalize
 
 from sslbench import EvaluationData, FeatureSet, Metric
 from sslbench_plugins.evaluators import retrieval
-from sslbench_plugins.evaluators.retrieval import Retrieval, RetrievalParams, by_class, first_of_equals, lower, ranked
+from sslbench_plugins.evaluators.retrieval import (
+    Retrieval,
+    RetrievalParams,
+    by_class,
+    count_lower,
+    first_of_equals,
+    ranked,
+)
 
 Clusters = Callable[..., EvaluationData]
 
@@ -25,8 +32,8 @@ def evaluate(data: EvaluationData, **params: object) -> list[Metric]:
     return Retrieval(RetrievalParams(**params)).evaluate(data)
 
 
-def cosines(asking: Tensor, searched: Tensor) -> Tensor:
-    return normalize(asking.double(), dim=1) @ normalize(searched.double(), dim=1).T
+def cosines(queries: Tensor, searched: Tensor) -> Tensor:
+    return normalize(queries.double(), dim=1) @ normalize(searched.double(), dim=1).T
 
 
 def uneven(clusters: Clusters) -> EvaluationData:
@@ -55,10 +62,10 @@ def test_among_test_images_none_finds_itself(clusters: Clusters) -> None:
     similarity, labels = cosines(data.test.features, data.test.features), data.test.labels
     others = ~torch.eye(len(labels), dtype=torch.bool)
     expected, first = [], []
-    for place, row in enumerate(similarity):
-        relevant = (labels == labels[place])[others[place]]
-        expected.append(average_precision_score(relevant.numpy(), row[others[place]].numpy()))
-        first.append(float(relevant[row[others[place]].argmax()]))
+    for query, row in enumerate(similarity):
+        relevant = (labels == labels[query])[others[query]]
+        expected.append(average_precision_score(relevant.numpy(), row[others[query]].numpy()))
+        first.append(float(relevant[row[others[query]].argmax()]))
     mean, nearest = evaluate(data, among="test", k=[1])
     assert mean.per_image.tolist() == pytest.approx(expected, abs=1e-6)
     assert nearest.per_image.tolist() == first
@@ -79,10 +86,10 @@ def test_precision_at_k_is_the_share_of_the_nearest_that_is_right(clusters: Clus
 def test_equal_similarities_share_their_ranks() -> None:
     similarity = torch.tensor([[0.9, 0.5, 0.5, 0.5, 0.1, 0.1]])
     relevant = torch.tensor([False, True, True, False, True, False])
-    found = ranked(similarity, relevant, (1, 2, 3, 4, 6))[:, 0].tolist()
-    assert found[0] == pytest.approx(average_precision_score(relevant.numpy(), similarity[0].numpy()))
+    scores = ranked(similarity, relevant, (1, 2, 3, 4, 6))[:, 0].tolist()
+    assert scores[0] == pytest.approx(average_precision_score(relevant.numpy(), similarity[0].numpy()))
     orders = [[0, *middle, *last] for middle in permutations((1, 2, 3)) for last in permutations((4, 5))]
-    for k, value in zip((1, 2, 3, 4, 6), found[1:], strict=True):
+    for k, value in zip((1, 2, 3, 4, 6), scores[1:], strict=True):
         assert value == pytest.approx(fmean(fmean(float(relevant[i]) for i in order[:k]) for order in orders))
 
 
@@ -97,7 +104,7 @@ def test_all_similarities_equal_is_the_share_of_relevant_images(skip: int) -> No
 
 @pytest.mark.parametrize("similarities", [1, 400, 1 << 23])
 @pytest.mark.parametrize("among", ["train", "test"])
-def test_the_chunks_do_not_change_the_answer(
+def test_the_chunks_do_not_change_the_values(
     clusters: Clusters, monkeypatch: pytest.MonkeyPatch, similarities: int, among: str
 ) -> None:
     data = clusters(spread=2.0)
@@ -109,20 +116,20 @@ def test_the_chunks_do_not_change_the_answer(
         torch.testing.assert_close(after.per_image, before.per_image)
 
 
-def test_a_chunk_is_of_one_class_and_every_image_asks_once() -> None:
+def test_a_chunk_is_of_one_class_and_every_image_is_a_query_once() -> None:
     labels = torch.tensor([4, 0, 4, 4, 2, 0, 4])
     chunks = list(by_class(labels, 6, most=2))
-    assert [(label, len(places)) for label, places in chunks] == [(0, 2), (2, 1), (4, 2), (4, 2)]
-    assert all(bool((labels[places] == label).all()) for label, places in chunks)
-    assert sorted(torch.cat([places for _, places in chunks]).tolist()) == list(range(7))
+    assert [(label, len(rows)) for label, rows in chunks] == [(0, 2), (2, 1), (4, 2), (4, 2)]
+    assert all(bool((labels[rows] == label).all()) for label, rows in chunks)
+    assert sorted(torch.cat([rows for _, rows in chunks]).tolist()) == list(range(7))
 
 
-def test_places_among_sorted_values_are_those_of_searchsorted() -> None:
+def test_counts_of_lower_values_are_those_of_searchsorted() -> None:
     generator = torch.Generator().manual_seed(0)
-    every = torch.randint(0, 30, (5, 200), generator=generator).float().sort(dim=1).values
-    hits = every[:, torch.rand(200, generator=generator) < 0.2].contiguous()
-    assert torch.equal(lower(every, hits), torch.searchsorted(every, hits))
-    assert torch.equal(first_of_equals(hits), torch.searchsorted(hits, hits))
+    values = torch.randint(0, 30, (5, 200), generator=generator).float().sort(dim=1).values
+    keys = values[:, torch.rand(200, generator=generator) < 0.2].contiguous()
+    assert torch.equal(count_lower(values, keys), torch.searchsorted(values, keys))
+    assert torch.equal(first_of_equals(keys), torch.searchsorted(keys, keys))
 
 
 def test_the_order_of_the_images_does_not_matter(clusters: Clusters) -> None:
@@ -148,13 +155,13 @@ def test_a_class_without_an_image_to_find_is_named(clusters: Clusters) -> None:
     lacking = replace(data, train=FeatureSet(data.train.features[kept], data.train.labels[kept]))
     for metric in evaluate(lacking):
         assert metric.value is None
-        assert metric.reason == "class 2 is asked for and has no training image"
+        assert metric.reason == "class 2 is searched for and has no training image"
     one = (data.test.labels != 1) | (torch.arange(90) == int((data.test.labels == 1).nonzero()[0]))
     single = replace(data, test=FeatureSet(data.test.features[one], data.test.labels[one]))
     assert evaluate(single)[0].value is not None
-    assert evaluate(single, among="test")[0].reason == "class 1 is asked for and has no other test image"
+    assert evaluate(single, among="test")[0].reason == "class 1 is searched for and has no other test image"
     both = replace(data, classes=5, test=FeatureSet(data.test.features, data.test.labels + 2))
-    assert evaluate(both)[0].reason == "class 3 (and 1 more classes) is asked for and has no training image"
+    assert evaluate(both)[0].reason == "class 3 (and 1 more classes) is searched for and has no training image"
 
 
 def test_equal_features_find_nothing(clusters: Clusters) -> None:

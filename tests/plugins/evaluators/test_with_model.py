@@ -48,8 +48,8 @@ def evaluate(case: str, data: EvaluationData) -> list[Metric]:
 
 
 class Normed(TinyReconstructor):
-    """With batch norm and dropout in the encoder, whose mode and statistics can be looked at; its paint depends on
-    what the encoder answers."""
+    """With batch norm and dropout in the encoder, whose mode and statistics can be checked; its reconstruction depends
+    on what the encoder returns."""
 
     def __init__(self) -> None:
         super().__init__(16)
@@ -126,7 +126,7 @@ def test_frozen_means_frozen(case, scenes):
     assert any(metric.value is not None for metric in metrics)
 
 
-def test_the_network_is_in_eval_mode_whenever_it_is_asked(case, scenes):
+def test_the_network_is_in_eval_mode_whenever_it_is_called(case, scenes):
     data = scenes(None, normed)
     modes = []
     # A copy to be trained on carries the hook of what it was copied from along.

@@ -6,7 +6,7 @@ from scipy import ndimage
 
 from sslbench import BuildContext, UserError, masked_count
 from sslbench.hooks.registry import Registry
-from sslbench_plugins.maskings.block import shapes
+from sslbench_plugins.maskings.block import boxes
 from sslbench_plugins.maskings.grid import lattice
 
 GRIDS = [(4, 4), (8, 8), (14, 14), (3, 7), (1, 9), (16, 5)]
@@ -22,7 +22,7 @@ def sample(name, grid=(8, 8), ratio=0.75, batch=64, seed=0):
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("grid", GRIDS)
 @pytest.mark.parametrize("ratio", RATIOS)
-def test_every_sample_hides_exactly_the_same_number(name, grid, ratio):
+def test_every_sample_masks_exactly_the_same_number(name, grid, ratio):
     mask = sample(name, grid, ratio)
     assert mask.dtype == torch.bool
     assert mask.sum(dim=1).unique().tolist() == [masked_count(grid[0] * grid[1], ratio)]
@@ -44,7 +44,7 @@ def test_a_ratio_that_leaves_nothing_is_an_error(name):
 
 
 @pytest.mark.parametrize("name", ["random", "grid"])
-def test_every_patch_is_hidden_equally_often(name):
+def test_every_patch_is_masked_equally_often(name):
     share = sample(name, batch=20_000).float().mean(dim=0)
     assert (share - 0.75).abs().max() < 0.02
 
@@ -62,19 +62,19 @@ def test_a_block_is_one_piece_that_fills_its_bounding_box_but_for_one_edge(grid,
 
 
 @pytest.mark.parametrize(
-    ("grid", "hidden", "boxes"),
+    ("grid", "masked", "sizes"),
     [
         ((14, 14), 147, {(13, 12), (12, 13)}),  # 12 x 12 and 3 more
         ((8, 8), 48, {(6, 8), (8, 6)}),
         ((8, 8), 16, {(4, 4)}),
     ],
 )
-def test_a_block_is_the_rectangle_nearest_to_the_wanted_area(grid, hidden, boxes):
-    assert {shape[:2] for shape in shapes(*grid, hidden)} == boxes
+def test_a_block_is_the_rectangle_nearest_to_the_wanted_area(grid, masked, sizes):
+    assert {box[:2] for box in boxes(*grid, masked)} == sizes
 
 
 def test_a_block_that_only_fits_lengthwise_is_as_square_as_it_can_be():
-    assert {shape[:2] for shape in shapes(2, 20, 24)} == {(2, 12)}
+    assert {box[:2] for box in boxes(2, 20, 24)} == {(2, 12)}
 
 
 def test_blocks_reach_every_position():

@@ -13,9 +13,9 @@ from sslbench_plugins.methods.simsiam import SimSiam, SimSiamParams
 PROGRESS = Progress(0, 10, 0, 1)
 
 
-def build(**given):
+def build(**overrides):
     torch.manual_seed(0)
-    return BYOL(BYOLParams(**{"hidden_dim": 16, "dim": 8, **given}), TinyBackbone(), 8)
+    return BYOL(BYOLParams(**{"hidden_dim": 16, "dim": 8, **overrides}), TinyBackbone(), 8)
 
 
 def pair(batch=6):
@@ -27,7 +27,7 @@ def squared_distance(p, z):
     return torch.stack([(a / a.norm() - b / b.norm()).square().sum() for a, b in zip(p, z, strict=True)]).mean()
 
 
-def test_the_loss_follows_the_plain_formula():
+def test_the_loss_equals_the_plain_formula():
     method = build()
     with torch.no_grad():
         for p in method.target_backbone.parameters():
@@ -42,14 +42,14 @@ def test_the_loss_follows_the_plain_formula():
 def test_each_view_has_batch_statistics_of_its_own():
     method = build()
     a, b = pair()
-    seen = []
-    method.backbone.net[1].register_forward_hook(lambda module, args, out: seen.append(len(args[0])))
+    batches = []
+    method.backbone.net[1].register_forward_hook(lambda module, args, out: batches.append(len(args[0])))
     method([a, b], mask=None, progress=PROGRESS)
-    assert seen == [6, 6]
+    assert batches == [6, 6]
 
 
 @pytest.mark.parametrize("step", [0, 3, 9])
-def test_the_target_follows_on_the_papers_cosine(step):
+def test_the_targets_momentum_rises_on_the_papers_cosine(step):
     method = build(target_momentum=0.9)
     before = [p.clone() for p in method.target_backbone.parameters()]
     with torch.no_grad():
@@ -88,7 +88,7 @@ def test_nothing_is_learnt_through_the_target():
 
 
 @pytest.mark.parametrize("stop", [True, False])
-def test_simsiam_follows_the_papers_pseudocode(stop):
+def test_simsiam_equals_the_papers_pseudocode(stop):
     torch.manual_seed(0)
     params = SimSiamParams(projector_dim=8, predictor_dim=4, stop_gradient=stop)
     method = SimSiam(params, TinyBackbone(), 8)
@@ -104,9 +104,9 @@ def test_simsiam_follows_the_papers_pseudocode(stop):
     loss, _ = method([a, b], mask=None, progress=PROGRESS)
     assert torch.allclose(loss, expected, rtol=1e-5)
     weight = method.backbone.net[0].weight
-    (wanted,) = torch.autograd.grad(expected, weight)
-    (found,) = torch.autograd.grad(loss, weight)
-    assert torch.allclose(found, wanted, atol=1e-6)
+    (expected_gradient,) = torch.autograd.grad(expected, weight)
+    (gradient,) = torch.autograd.grad(loss, weight)
+    assert torch.allclose(gradient, expected_gradient, atol=1e-6)
 
 
 def test_simsiams_predictor_keeps_its_rate():

@@ -223,14 +223,14 @@ def resolved(kind, name, preset):
 
 @pytest.mark.parametrize(("name", "preset"), PUBLISHED)
 def test_a_method_is_set_as_it_was_published(name, preset):
-    found, wanted = resolved("method", name, preset), PUBLISHED[name, preset]
-    assert {key: found[key] for key in wanted} == wanted
+    values, published = resolved("method", name, preset), PUBLISHED[name, preset]
+    assert {key: values[key] for key in published} == published
 
 
 @pytest.mark.parametrize(("name", "preset"), VIEWS)
 def test_views_are_set_as_they_were_published(name, preset):
-    found, wanted = resolved("augmentation", name, preset), VIEWS[name, preset]
-    assert {key: found[key] for key in wanted} == wanted
+    values, published = resolved("augmentation", name, preset), VIEWS[name, preset]
+    assert {key: values[key] for key in published} == published
 
 
 @pytest.mark.parametrize("name", [name for name in REGISTRY.names("method") if REGISTRY.get("method", name).trains])

@@ -14,9 +14,9 @@ from sslbench_plugins.methods.dino import DINO, DINOParams, clip_each
 SMALL = {"prototypes": 12, "hidden_dim": 16, "bottleneck_dim": 8, "local_crops": 3}
 
 
-def build(backbone=None, size=16, **given):
+def build(backbone=None, size=16, **overrides):
     torch.manual_seed(0)
-    return DINO(DINOParams(**{**SMALL, **given}), backbone or TinyBackbone(), size)
+    return DINO(DINOParams(**{**SMALL, **overrides}), backbone or TinyBackbone(), size)
 
 
 def crops(method, batch=4):
@@ -37,16 +37,16 @@ def plain_loss(students, targets, temperature):
 
 @pytest.mark.parametrize(("views", "teachers"), [(2, 2), (5, 2), (3, 1)])
 @pytest.mark.parametrize("temperature", [0.01, 0.1, 1.0])
-def test_the_loss_and_its_gradient_follow_the_plain_formula(views, teachers, temperature):
+def test_the_loss_and_its_gradient_equal_the_plain_formula(views, teachers, temperature):
     generator = torch.Generator().manual_seed(0)
     students = torch.randn(views, 4, 7, generator=generator, requires_grad=True)
     targets = torch.randn(teachers, 4, 7, generator=generator).softmax(-1)
     expected = plain_loss(students, targets, temperature)
-    (wanted,) = torch.autograd.grad(expected, students)
+    (expected_gradient,) = torch.autograd.grad(expected, students)
     loss = self_distillation(students, targets, temperature)
-    (found,) = torch.autograd.grad(loss, students)
+    (gradient,) = torch.autograd.grad(loss, students)
     assert torch.allclose(loss, expected, rtol=1e-5)
-    assert torch.allclose(found, wanted, atol=1e-6)
+    assert torch.allclose(gradient, expected_gradient, atol=1e-6)
 
 
 def test_the_method_centres_sharpens_and_moves_its_centre():
@@ -97,8 +97,8 @@ def test_a_small_crop_that_holds_no_whole_patch_is_refused(size):
 
 def test_the_teachers_temperature_rises_in_equal_steps_per_epoch():
     method = build(teacher_temperature_start=0.04, teacher_temperature=0.07, teacher_warmup_epochs=4)
-    found = [method.teacher_temperature(epoch) for epoch in range(6)]
-    assert found == pytest.approx([0.04, 0.05, 0.06, 0.07, 0.07, 0.07])
+    temperatures = [method.teacher_temperature(epoch) for epoch in range(6)]
+    assert temperatures == pytest.approx([0.04, 0.05, 0.06, 0.07, 0.07, 0.07])
 
 
 def test_gradients_are_clipped_tensor_by_tensor():
@@ -144,7 +144,7 @@ def test_the_head_has_as_many_layers_as_asked():
         assert widths == [16] * (layers - 1) + [8]
 
 
-def test_the_teacher_is_judged():
+def test_the_teacher_is_evaluated():
     method = build()
     assert method.encoder is method.teacher_backbone
 

@@ -13,58 +13,58 @@ PROGRESS = Progress(0, 1, 0, 1)
 SMALL = {"decoder_dim": 16, "decoder_depth": 2, "decoder_heads": 2}
 
 
-def build(ratio=0.75, image_size=16, **given):
+def build(ratio=0.75, image_size=16, **overrides):
     torch.manual_seed(0)
     backbone = ViTSmallImage(ViTParams(dim=24, depth=2, heads=2, patch_size=4), image_size)
-    return MAE(MAEParams(**{**SMALL, **given}), backbone, image_size, ratio)
+    return MAE(MAEParams(**{**SMALL, **overrides}), backbone, image_size, ratio)
 
 
-def masks(batch, patches, hidden, seed=0):
+def masks(batch, patches, masked, seed=0):
     order = torch.rand(batch, patches, generator=torch.Generator().manual_seed(seed)).argsort(1)
-    return order < hidden
+    return order < masked
 
 
 def plain_loss(method, images, mask):
-    """The authors' forward, image by image: encode what is visible, put mask tokens in place, paint, compare."""
+    """The authors' forward, image by image: encode what is visible, put mask tokens in place, predict, compare."""
     backbone, patch = method.backbone, method.backbone.patch_size
     losses = []
-    for image, hidden in zip(images, mask, strict=True):
+    for image, masked in zip(images, mask, strict=True):
         tokens = backbone.embed(image[None])[0]
-        encoded = backbone.encode(tokens[~hidden][None])[0]
+        encoded = backbone.encode(tokens[~masked][None])[0]
         small = method.decoder_embed(encoded)
         full = method.mask_token[0].repeat(len(tokens), 1)
-        full[~hidden] = small[1:]
+        full[~masked] = small[1:]
         full = torch.cat([small[:1], full + method.decoder_positions])[None]
         for block in method.decoder_blocks:
             full = block(full)
-        painted = method.decoder_pred(method.decoder_norm(full))[0, 1:]
+        prediction = method.decoder_pred(method.decoder_norm(full))[0, 1:]
         target = to_patches(image[None], patch)[0]
         if method.norm_pix:
             target = (target - target.mean(-1, keepdim=True)) / (target.var(-1, keepdim=True) + 1e-6) ** 0.5
-        losses.append(((painted - target) ** 2).mean(-1)[hidden])
+        losses.append(((prediction - target) ** 2).mean(-1)[masked])
     return torch.cat(losses).mean()
 
 
 @pytest.mark.parametrize("norm_pix", [True, False])
 @pytest.mark.parametrize("ratio", [0.25, 0.75])
-def test_the_loss_follows_the_plain_forward(norm_pix, ratio):
+def test_the_loss_equals_the_plain_forward(norm_pix, ratio):
     method = build(ratio, norm_pix=norm_pix)
     images = torch.randn(3, 3, 16, 16)
-    mask = masks(3, 16, method.hidden)
+    mask = masks(3, 16, method.masked_patches)
     loss, _ = method([images], mask=mask, progress=PROGRESS)
     assert torch.allclose(loss, plain_loss(method, images, mask), rtol=1e-5)
 
 
-def test_the_encoder_sees_only_visible_patches():
+def test_the_encoder_gets_only_visible_patches():
     method = build()
-    seen = []
+    shapes = []
     encode = method.backbone.encode
-    method.backbone.encode = lambda tokens: seen.append(tuple(tokens.shape)) or encode(tokens)
+    method.backbone.encode = lambda tokens: shapes.append(tuple(tokens.shape)) or encode(tokens)
     method([torch.randn(3, 3, 16, 16)], mask=masks(3, 16, 12), progress=PROGRESS)
-    assert seen == [(3, 4, 24)]
+    assert shapes == [(3, 4, 24)]
 
 
-def test_what_is_hidden_does_not_reach_the_prediction():
+def test_what_is_masked_does_not_reach_the_prediction():
     method = build(norm_pix=False).eval()
     mask = masks(1, 16, 12)
     images = torch.randn(1, 3, 16, 16)
@@ -86,7 +86,7 @@ def test_patches_go_back_to_the_image():
     assert torch.equal(to_patches(images, 4)[0, 1].view(4, 4, 3), images[0, :, :4, 4:8].permute(1, 2, 0))
 
 
-def test_a_ratio_that_hides_everything_names_the_numbers():
+def test_a_ratio_that_masks_everything_names_the_numbers():
     with pytest.raises(UserError, match=r"mask ratio = 0\.97 leaves 0 of 16 patches visible"):
         build(0.97)
 

@@ -15,9 +15,9 @@ from sslbench_plugins.methods.moco_v3 import MoCoV3, MoCoV3Params
 PROGRESS = Progress(0, 10, 0, 1)
 
 
-def build(**given):
+def build(**overrides):
     torch.manual_seed(0)
-    return MoCo(MoCoParams(**{"queue_size": 32, "dim": 8, **given}), TinyBackbone(), 8)
+    return MoCo(MoCoParams(**{"queue_size": 32, "dim": 8, **overrides}), TinyBackbone(), 8)
 
 
 def pair(batch=6, seed=1):
@@ -34,7 +34,7 @@ def plain_loss(query, key, negatives, temperature):
 
 
 @pytest.mark.parametrize("symmetric", [False, True])
-def test_the_loss_follows_the_plain_formula_and_no_half_sees_the_others_keys(symmetric):
+def test_the_loss_equals_the_plain_formula_and_neither_half_uses_the_others_keys(symmetric):
     method = build(symmetric=symmetric)
     views = pair()
     queries = [functional.normalize(method.head(method.backbone(view)), dim=1) for view in views]
@@ -54,18 +54,18 @@ def test_the_loss_follows_the_plain_formula_and_no_half_sees_the_others_keys(sym
 @pytest.mark.parametrize(("size", "batch"), [(10, 4), (7, 7), (5, 3), (8, 20), (1000, 256)])
 def test_the_queue_wraps_at_any_batch_size(size, batch):
     queue = FeatureQueue(size, 2)
-    ring, place = queue.keys.clone(), 0
+    ring, oldest = queue.keys.clone(), 0
     for step in range(6):
         keys = torch.arange(batch * 2.0).view(batch, 2) + 100 * step
         for key in keys:
-            ring[place] = key
-            place = (place + 1) % size
+            ring[oldest] = key
+            oldest = (oldest + 1) % size
         queue.put(keys)
         assert torch.equal(queue.keys, ring)
-        assert int(queue.place) == place
+        assert int(queue.place) == oldest
 
 
-def test_the_key_encoder_follows_and_is_not_trained():
+def test_the_key_encoder_is_a_moving_average_and_is_not_trained():
     method = build(key_momentum=0.9)
     before = [p.clone() for p in method.key_backbone.parameters()]
     with torch.no_grad():
@@ -112,7 +112,7 @@ def test_with_split_batch_norm_keys_share_no_statistics_with_their_queries_and_c
 
 
 @pytest.mark.parametrize(
-    ("given", "batch", "words"),
+    ("overrides", "batch", "words"),
     [
         ({"queue_size": 15}, 16, "queue_size = 15 is shorter than the 16 keys of a batch of 16; allowed: 16 or more"),
         ({"queue_size": 31, "symmetric": True}, 16, "queue_size = 31 is shorter than the 32 keys"),
@@ -121,16 +121,16 @@ def test_with_split_batch_norm_keys_share_no_statistics_with_their_queries_and_c
         ({}, 1, "batch of 1: batch norm needs at least 2 images at once"),
     ],
 )
-def test_a_batch_that_does_not_fit_is_refused_before_the_first_step(given, batch, words):
+def test_a_batch_that_does_not_fit_is_refused_before_the_first_step(overrides, batch, words):
     with pytest.raises(UserError, match=words):
-        build(**given).check_batch(batch)
+        build(**overrides).check_batch(batch)
 
 
 def test_any_batch_that_the_queue_can_hold_is_fine():
     build(queue_size=1000).check_batch(256)
 
 
-def test_version_3_follows_the_plain_formula_of_the_authors():
+def test_version_3_equals_the_plain_formula_of_the_authors():
     torch.manual_seed(0)
     method = MoCoV3(MoCoV3Params(hidden_dim=16, dim=8, temperature=0.3), TinyBackbone(), 8)
     views = pair()

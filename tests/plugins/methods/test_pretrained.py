@@ -1,4 +1,4 @@
-"""Models of others: what they are given, what is read of their files, and that nothing is fetched without consent."""
+"""Models of others: their input, what is read of their files, and that nothing is fetched without consent."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from sslbench import BuildContext, TokenBackbone, UserError
+from sslbench.contracts.executor import TrainingSettings
 from sslbench.hooks.params import resolve
 from sslbench.hooks.registry import Registry
 from sslbench.plan.cell import changed
@@ -46,8 +47,8 @@ def small_vit(seed=0, **arguments):
     return net.eval()
 
 
-def build(download=False, **given):
-    params, mistakes = resolve(SPEC.label, SPEC.params, given, SPEC.presets)
+def build(download=False, **overrides):
+    params, mistakes = resolve(SPEC.label, SPEC.params, overrides, SPEC.presets)
     assert mistakes == []
     return SPEC.build(params, BuildContext(image_size=8, download=download)).eval()
 
@@ -136,8 +137,8 @@ def test_the_layout_of_another_project_is_converted_as_timm_does(tmp_path):
     net = timm.create_model(name, num_classes=0, **arguments).eval()
     theirs = {key.replace("reg_token", "register_tokens"): value for key, value in net.state_dict().items()}
     # DINOv2's own position of the class token is the first of pos_embed; timm adds it to the token.
-    place = torch.zeros(1, 1, 384)
-    theirs["pos_embed"] = torch.cat([place, theirs["pos_embed"]], dim=1)
+    position = torch.zeros(1, 1, 384)
+    theirs["pos_embed"] = torch.cat([position, theirs["pos_embed"]], dim=1)
     (tmp_path / "config.json").write_text(json.dumps({"architecture": name, "model_args": arguments}))
     torch.save(theirs | {"mask_token": torch.zeros(1, 384)}, tmp_path / "model.pth")
     assert torch.allclose(features(build(path=str(tmp_path / "model.pth")).encoder, 28), features(net, 28), atol=1e-6)
@@ -172,7 +173,7 @@ class Evil:
 
 
 @pytest.mark.parametrize(
-    ("make", "given", "words"),
+    ("make", "overrides", "words"),
     [
         (lambda f: None, {"path": "{f}/nowhere"}, r"path=.*/nowhere does not exist"),
         (lambda f: (f / "config.json").unlink(), {"path": "{f}"}, r"model has no config\.json; expected a folder that"),
@@ -207,18 +208,18 @@ class Evil:
         (lambda f: None, {"hub": "facebookresearch"}, r"hub = 'facebookresearch' is not OWNER/REPO:ENTRY"),
     ],
 )
-def test_what_cannot_be_loaded_is_told_in_one_line(folder, capfd, make, given, words):
+def test_what_cannot_be_loaded_is_one_line(folder, capfd, make, overrides, words):
     make(folder)
-    given = {key: value.format(f=folder) if isinstance(value, str) else value for key, value in given.items()}
+    overrides = {key: value.format(f=folder) if isinstance(value, str) else value for key, value in overrides.items()}
     with pytest.raises(UserError, match=words) as caught:
-        build(**given)
+        build(**overrides)
     assert len(caught.value.messages) == 1
     assert "\n" not in caught.value.messages[0]
     assert "code ran" not in capfd.readouterr().out
 
 
 @pytest.mark.parametrize(
-    ("given", "words"),
+    ("overrides", "words"),
     [
         ({}, "method 'pretrained': no model is named; give name= "),
         ({"name": "resnet18", "hub": "a/b:c"}, "name and hub are given together; give one of name="),
@@ -226,14 +227,14 @@ def test_what_cannot_be_loaded_is_told_in_one_line(folder, capfd, make, given, w
         ({"preset": "dinov3"}, "no preset 'dinov3'; allowed: default, dinov2-vits14"),
     ],
 )
-def test_sources_that_exclude_each_other_are_told_before_anything_runs(given, words):
-    _, mistakes = resolve(SPEC.label, SPEC.params, given, SPEC.presets)
+def test_sources_that_exclude_each_other_are_refused_before_anything_runs(overrides, words):
+    _, mistakes = resolve(SPEC.label, SPEC.params, overrides, SPEC.presets)
     assert words in mistakes[0]
 
 
-def test_the_key_follows_the_content_of_the_file(folder):
+def test_the_key_changes_with_the_content_of_the_file(folder):
     def pretraining():
-        settings = {"device": "cpu", "precision": "fp32"}
+        settings = TrainingSettings(device="cpu", precision="fp32")
         method = chosen("method", Reference("pretrained", {"path": str(folder)}), REGISTRY)
         return single(method, chosen("dataset", Reference("digits"), REGISTRY), None, settings, 0)
 
@@ -260,7 +261,7 @@ def test_nothing_is_fetched_without_consent(cache):
     ) as caught:
         build(name=name)
     assert f"path=FILE,name={name}" in str(caught.value)
-    assert cache.asked == []
+    assert cache.requests == []
     assert SPEC.fetches(SPEC.params(name=name)) == f"{name} from https://huggingface.co/timm/{name}"
     assert "tokens" in SPEC.provided(SPEC.params(name=name))
 
@@ -270,17 +271,17 @@ def test_a_hub_that_cannot_be_reached_is_one_line_with_the_way_out(cache):
         UserError, match="cannot be fetched from .*: the hub cannot be reached; fetch model.safetensors"
     ):
         build(download=True, name="resnet18.a1_in1k")
-    assert cache.asked == [("timm/resnet18.a1_in1k", "model.safetensors")]
+    assert cache.requests == [("timm/resnet18.a1_in1k", "model.safetensors")]
 
 
-def test_what_was_fetched_before_is_used_without_asking(cache):
+def test_what_was_fetched_before_is_used_without_a_request(cache):
     torch.manual_seed(0)
     net = timm.create_model("resnet18.a1_in1k", num_classes=1000).eval()
     cache.put("timm/resnet18.a1_in1k", model__safetensors=lambda to: save_file(net.state_dict(), to))
     net.reset_classifier(0)
     assert SPEC.fetches(SPEC.params(name="resnet18.a1_in1k")) == ""
     assert torch.equal(features(build(name="resnet18.a1_in1k").encoder, 64), features(net, 64))
-    assert cache.asked == []
+    assert cache.requests == []
 
 
 def test_a_model_of_anybody_on_the_hub(cache, vit):
@@ -320,13 +321,13 @@ def fixed():
     return Net(10)
 
 
-class Odd(nn.Module):
+class Dictionary(nn.Module):
     def forward(self, x):
         return {"features": x}
 
 
-def odd():
-    return Odd()
+def dictionary():
+    return Dictionary()
 
 
 def fetching():
@@ -342,7 +343,7 @@ def hub(tmp_path, monkeypatch):
     return tmp_path / "repo"
 
 
-def test_a_model_of_torch_hub_is_judged_before_its_classifier(hub):
+def test_features_of_a_model_of_torch_hub_are_those_before_its_classifier(hub):
     method = build(hub=f"{hub}:small", size=16)
     torch.manual_seed(3)
     body = nn.Linear(3, 6)
@@ -353,7 +354,7 @@ def test_a_model_of_torch_hub_is_judged_before_its_classifier(hub):
     assert not torch.equal(method.untrained()(images), method.encoder(images))
 
 
-def test_the_fingerprint_of_a_local_repository_follows_its_code(hub):
+def test_the_fingerprint_of_a_local_repository_changes_with_its_code(hub):
     params = SPEC.params(hub=f"{hub}:small")
     before = SPEC.fingerprint(params)
     (hub / "hubconf.py").write_text(HUBCONF + "# another line\n")
@@ -370,18 +371,18 @@ def test_a_repository_that_torch_hub_fetched_before_is_used(hub, tmp_path):
 @pytest.mark.parametrize(
     ("entry", "words"),
     [
-        ("odd", r"repo:odd answers a dict, not features \[B, D\]"),
+        ("dictionary", r"repo:dictionary returns a dict, not features \[B, D\]"),
         ("fetching", r"wants to fetch https://example.org/weights.pth; --download allows it"),
         ("nothing", r"repo:nothing cannot be built: Cannot find callable nothing"),
     ],
 )
-def test_what_torch_hub_cannot_give_is_told_in_one_line(hub, entry, words):
+def test_what_torch_hub_cannot_give_is_one_line(hub, entry, words):
     with pytest.raises(UserError, match=words):
         build(hub=f"{hub}:{entry}", size=16)
 
 
 def test_a_repository_that_is_not_here_is_not_fetched_without_consent(hub, monkeypatch):
-    monkeypatch.setattr(torch.hub, "load", lambda *a, **k: pytest.fail("torch.hub was asked"))
+    monkeypatch.setattr(torch.hub, "load", lambda *a, **k: pytest.fail("torch.hub was called"))
     with pytest.raises(UserError, match="owner/repo is not on this machine; --download fetches it from https://github"):
         build(hub="owner/repo:small")
     assert SPEC.fetches(SPEC.params(hub="owner/repo:small")) == "owner/repo:small from github.com"

@@ -37,13 +37,13 @@ def steps(tmp_path_factory):
     return [load_file(folder / f"{ranks}-{rank}.safetensors") for rank, ranks in calls]
 
 
-def of(method, found):
-    return {key.removeprefix(f"{method}:"): value for key, value in found.items() if key.startswith(f"{method}:")}
+def of(method, tensors):
+    return {key.removeprefix(f"{method}:"): value for key, value in tensors.items() if key.startswith(f"{method}:")}
 
 
 @pytest.mark.parametrize("method", TRAINED)
 def test_loss_and_gradients_are_those_of_one_process(method, steps):
-    alone, first, second = (of(method, found) for found in steps)
+    alone, first, second = (of(method, step) for step in steps)
     assert alone.keys() == first.keys() == second.keys()
     assert any(key.startswith("grad/") for key in alone)
     for key, expected in alone.items():
@@ -53,6 +53,6 @@ def test_loss_and_gradients_are_those_of_one_process(method, steps):
 
 @pytest.mark.parametrize("method", TRAINED)
 def test_queue_centre_and_statistics_agree_on_all_ranks(method, steps):
-    _, first, second = (of(method, found) for found in steps)
+    _, first, second = (of(method, step) for step in steps)
     for key in first:
         assert torch.equal(first[key], second[key]), key

@@ -24,7 +24,7 @@ def plain_nt_xent(first, second, temperature):
 
 
 @pytest.mark.parametrize("temperature", [0.1, 0.5, 1.0])
-def test_nt_xent_follows_the_plain_formula(temperature):
+def test_nt_xent_equals_the_plain_formula(temperature):
     generator = torch.Generator().manual_seed(0)
     first, second = torch.randn(2, 6, 5, generator=generator)
     assert nt_xent(first, second, temperature).item() == pytest.approx(
@@ -53,7 +53,7 @@ def test_nt_xent_does_not_depend_on_the_length_of_embeddings_or_the_order_of_vie
     assert torch.allclose(loss, nt_xent(second, first, 0.2))
 
 
-def test_the_head_is_the_papers_and_is_not_judged():
+def test_the_head_is_the_papers_and_is_not_evaluated():
     method = SimCLR(SimCLRParams(), TinyBackbone(16), 8)
     shapes = [tuple(p.shape) for p in method.projector.parameters()]
     assert shapes == [(16, 16), (16,), (16,), (128, 16), (128,), (128,)]
@@ -64,7 +64,7 @@ def test_the_head_is_the_papers_and_is_not_judged():
 def test_both_views_go_through_the_network_in_one_batch():
     torch.manual_seed(0)
     method = SimCLR(SimCLRParams(), TinyBackbone(4), 8)
-    seen = []
-    method.backbone.register_forward_hook(lambda module, args, out: seen.append(len(args[0])))
+    batches = []
+    method.backbone.register_forward_hook(lambda module, args, out: batches.append(len(args[0])))
     method([torch.randn(5, 3, 8, 8), torch.randn(5, 3, 8, 8)], mask=None, progress=Progress(0, 1, 0, 1))
-    assert seen == [10]
+    assert batches == [10]

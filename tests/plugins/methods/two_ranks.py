@@ -46,10 +46,10 @@ def step(name: str, rank: int, ranks: int) -> dict[str, torch.Tensor]:
     mask = None
     if ratio is not None:
         patches = method.mask_grid[0] * method.mask_grid[1]
-        mask = (torch.rand(BATCH, patches, generator=generator).argsort(1) < method.hidden)[share]
-    given = {"labels": (torch.arange(BATCH) % 3)[share]} if spec.uses_labels else {}
+        mask = (torch.rand(BATCH, patches, generator=generator).argsort(1) < method.masked_patches)[share]
+    labels = {"labels": (torch.arange(BATCH) % 3)[share]} if spec.uses_labels else {}
     progress = Progress(3, 10, 1, 2)
-    loss, _ = method([view[share] for view in views], mask=mask, progress=progress, **given)
+    loss, _ = method([view[share] for view in views], mask=mask, progress=progress, **labels)
     loss.backward()
     out = {"loss": loss.detach().clone()}
     for parameter_name, parameter in method.named_parameters():
@@ -70,8 +70,8 @@ def main() -> None:
     if ranks > 1:
         store = distributed.FileStore(str(folder / "store"), ranks)
         distributed.init_process_group("gloo", store=store, rank=rank, world_size=ranks)
-    found = {f"{name}:{key}": value for name in names for key, value in step(name, rank, ranks).items()}
-    save_file({key: value.contiguous() for key, value in found.items()}, folder / f"{ranks}-{rank}.safetensors")
+    tensors = {f"{name}:{key}": value for name in names for key, value in step(name, rank, ranks).items()}
+    save_file({key: value.contiguous() for key, value in tensors.items()}, folder / f"{ranks}-{rank}.safetensors")
     if ranks > 1:
         distributed.destroy_process_group()
 

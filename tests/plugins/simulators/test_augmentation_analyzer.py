@@ -7,15 +7,16 @@ from PIL import Image
 from scipy.ndimage import gaussian_filter
 
 from sslbench.claims.simulate import simulate
-from sslbench_plugins.simulators.augmentation_analyzer import drawn_image, overlaps
+from sslbench_plugins.simulators.augmentation_analyzer import overlap
+from sslbench_plugins.simulators.augmentation_analyzer.overlap import drawn_image, overlaps
 from sslbench_plugins.simulators.augmentation_analyzer.simple_views import VIEWS
 
 FIVE = ["crop", "flip", "brightness", "blur", "greyscale"]
 
 
 def run(seed=42, **given):
-    (found,) = simulate(["augmentation-analyzer"], seed=seed, given={"claim_seeds": 1, "draws": 20, **given})
-    return found.result
+    (simulation,) = simulate(["augmentation-analyzer"], seed=seed, given={"claim_seeds": 1, "draws": 20, **given})
+    return simulation.result
 
 
 def test_the_image_pixel_by_pixel():
@@ -76,10 +77,10 @@ def test_pairs_with_chance_are_the_mean_over_independent_draws():
             else:
                 one, other = view(second, view(first, image)), view(second, view(first, image))
             plain.append(np.corrcoef(one.ravel(), other.ravel())[0, 1])
-        found = overlaps(image, VIEWS[first], VIEWS[second], reading, draws, RandomState(1))
-        error = np.hypot(np.std(plain), found.std()) / np.sqrt(draws)
-        assert abs(found.mean() - np.mean(plain)) < 4 * error + 1e-9
-        assert found.std() == pytest.approx(np.std(plain), rel=0.25)
+        values = overlaps(image, VIEWS[first], VIEWS[second], reading, draws, RandomState(1))
+        error = np.hypot(np.std(plain), values.std()) / np.sqrt(draws)
+        assert abs(values.mean() - np.mean(plain)) < 4 * error + 1e-9
+        assert values.std() == pytest.approx(np.std(plain), rel=0.25)
 
 
 def test_brightness_overlaps_in_closed_form():
@@ -117,11 +118,9 @@ def test_a_pair_has_the_same_draws_beside_whichever_others():
 
 def test_many_draws_are_made_in_parts(monkeypatch):
     """The first part is what fewer draws are, and the parts after it are drawn on from the same generator."""
-    from sslbench_plugins.simulators import augmentation_analyzer as module
-
     image = drawn_image()
     few = overlaps(image, VIEWS["crop"], VIEWS["brightness"], "pair", 4, RandomState(0))
-    monkeypatch.setattr(module, "PART", 4 * image.size)
+    monkeypatch.setattr(overlap, "PART", 4 * image.size)
     many = overlaps(image, VIEWS["crop"], VIEWS["brightness"], "pair", 10, RandomState(0))
     assert many.shape == (10,)
     assert (many[:4] == few).all()

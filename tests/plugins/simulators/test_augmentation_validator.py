@@ -7,13 +7,21 @@ from PIL import Image
 from scipy import ndimage
 
 from sslbench.claims.simulate import simulate
-from sslbench_plugins.simulators.augmentation_validator import anatomy_kept, claims, larger_half, signal_kept
+from sslbench_plugins.simulators.augmentation_validator.claims import claims
 from sslbench_plugins.simulators.augmentation_validator.grey_views import VIEWS, brightness, scene
+from sslbench_plugins.simulators.augmentation_validator.tables import (
+    BrightnessRow,
+    Measured,
+    ViewRow,
+    anatomy_kept,
+    larger_half,
+    signal_kept,
+)
 
 
 def run(seed=42, **given):
-    (found,) = simulate(["augmentation-validator"], seed=seed, given={"claim_seeds": 1, **given})
-    return found.result
+    (simulation,) = simulate(["augmentation-validator"], seed=seed, given={"claim_seeds": 1, **given})
+    return simulation.result
 
 
 def plain(seed):
@@ -31,8 +39,8 @@ def plain(seed):
     dx = ndimage.gaussian_filter(rng.randn(64, 64), 4) * 30
     dy = ndimage.gaussian_filter(rng.randn(64, 64), 4) * 30
     x, y = np.meshgrid(np.arange(64), np.arange(64))
-    places = np.array([np.clip(y + dy, 0, 63), np.clip(x + dx, 0, 63)])
-    views["elastic"] = ndimage.map_coordinates(image, places, order=1)
+    positions = np.array([np.clip(y + dy, 0, 63), np.clip(x + dx, 0, 63)])
+    views["elastic"] = ndimage.map_coordinates(image, positions, order=1)
     views["brightness"] = np.clip(image * 1.2, 0, 255)
     views["noise"] = np.clip(image + rng.randn(64, 64) * 0.05 * 255, 0, 255)
     return image, views
@@ -89,10 +97,8 @@ def test_claims_are_computed_from_the_seeds():
 
 
 def test_a_claim_turns_with_what_is_measured(monkeypatch):
-    from sslbench_plugins.simulators import augmentation_validator as module
-
-    monkeypatch.setitem(module.VIEWS, "flip", lambda image, rng: image)
-    monkeypatch.setitem(module.VIEWS, "brightness", lambda image, rng: image[::-1])
+    monkeypatch.setitem(VIEWS, "flip", lambda image, rng: image)
+    monkeypatch.setitem(VIEWS, "brightness", lambda image, rng: image[::-1])
     verdicts = {claim.statement: claim.verdict for claim in run(claim_seeds=2).claims}
     assert verdicts["horizontal flipping is the only one of the five that breaks the anatomy"] == "fails"
     assert verdicts["brightness keeps the signal best"] == "fails"
@@ -104,10 +110,20 @@ def test_the_best_of_equals_is_the_best(tmp_path):
     Image.fromarray(np.hstack([half, half[:, ::-1]])).save(tmp_path / "x.png")
     result = run(image=str(tmp_path / "x.png"), size=16, augmentations="flip+brightness")
     assert [row["signal_kept"] for row in result.tables["augmentations"]] == [1, 1]
-    # The halves are equal, so that no seed can tell of the anatomy; where they can be told, brightness is still best.
-    measured = {42: {name: {"signal_kept": 1.0, "anatomy_kept": True} for name in VIEWS} | {"factors": {"1.0": 1.0}}}
-    verdicts = {claim.statement: claim.verdict for claim in claims(measured)}
+    # The halves are equal, so that the anatomy is undefined on every seed; where it is not, brightness is still best.
+    verdicts = {claim.statement: claim.verdict for claim in claims({42: all_kept(BrightnessRow(1.0, 0.0, 1.0, ""))})}
     assert verdicts["brightness keeps the signal best"] == "holds"
+
+
+def all_kept(*factors):
+    return Measured({name: ViewRow(name, True, 1.0, "") for name in VIEWS}, list(factors))
+
+
+@pytest.mark.parametrize(("signal", "verdict"), [(1.0, "undecided"), (0.9, "fails")])
+def test_a_factor_that_leaves_a_constant_image_decides_nothing(signal, verdict):
+    measured = {42: all_kept(BrightnessRow(1.0, 0.0, signal, ""), BrightnessRow(2.0, 1.0, None, "constant"))}
+    (claim,) = [claim for claim in claims(measured) if "at every factor" in claim.statement]
+    assert claim.verdict == verdict
 
 
 def test_own_image_and_registered_augmentations(tmp_path):

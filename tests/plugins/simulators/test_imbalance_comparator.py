@@ -12,8 +12,8 @@ from sslbench.claims.simulate import simulate
 
 
 def run(seed=42, **given):
-    (found,) = simulate(["imbalance-comparator"], seed=seed, given={"claim_seeds": 1, **given})
-    return found.result
+    (simulation,) = simulate(["imbalance-comparator"], seed=seed, given={"claim_seeds": 1, **given})
+    return simulation.result
 
 
 def plain(seed):

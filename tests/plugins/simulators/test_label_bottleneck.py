@@ -4,12 +4,13 @@ import pytest
 
 from sslbench import UserError
 from sslbench.claims.simulate import simulate
-from sslbench_plugins.simulators.label_bottleneck import labelling_cost, share_of
+from sslbench_plugins.simulators.label_bottleneck import fifty_million
+from sslbench_plugins.simulators.label_bottleneck.costs import labelling_cost, share_of
 
 
 def run(**given):
-    (found,) = simulate(["label-bottleneck"], given={"claim_seeds": 1, **given})
-    return found.result
+    (simulation,) = simulate(["label-bottleneck"], given={"claim_seeds": 1, **given})
+    return simulation.result
 
 
 def test_the_costs_by_hand():
@@ -26,13 +27,11 @@ def test_the_costs_by_hand():
     assert half["cost_usd"] == 25_000_000
 
 
-def test_fifty_million_labels_are_not_fifty_million_dollars(monkeypatch):
+def test_fifty_million_labels_are_not_fifty_million_dollars():
     (claim,) = run().claims
     assert claim.verdict == "fails"
     assert "50,000,000 labels cost $500,000, which is 0.01 of what is said" in claim.measured
-    monkeypatch.setattr("sslbench_plugins.simulators.label_bottleneck.PRICE", 1.0)
-    (claim,) = run().claims
-    assert claim.verdict == "holds"
+    assert fifty_million([42], price=1.0).verdict == "holds"
 
 
 def test_own_rows_are_added(tmp_path):

@@ -30,8 +30,8 @@ STRIPES = """
 
 
 def run(seed=42, **given):
-    (found,) = simulate(["masking-comparator"], seed=seed, given={"claim_seeds": 1, **given})
-    return found.result
+    (simulation,) = simulate(["masking-comparator"], seed=seed, given={"claim_seeds": 1, **given})
+    return simulation.result
 
 
 def plain(name, ratio, seed, grid=(8, 8), draws=100):
@@ -39,21 +39,21 @@ def plain(name, ratio, seed, grid=(8, 8), draws=100):
     generator = torch.Generator().manual_seed(seed)
     masks = build_plugin("masking", name).sample(draws, grid, ratio, generator).numpy()
     cells = [divmod(i, grid[1]) for i in range(grid[0] * grid[1])]
-    found = []
+    means = []
     for mask in masks:
-        shown = [c for c, hidden in zip(cells, mask, strict=True) if not hidden]
-        hidden = [c for c, hidden in zip(cells, mask, strict=True) if hidden]
+        shown = [c for c, is_masked in zip(cells, mask, strict=True) if not is_masked]
+        masked = [c for c, is_masked in zip(cells, mask, strict=True) if is_masked]
         quadrants = [0] * 4
         for row, col in shown:
             quadrants[2 * (row >= grid[0] // 2) + (col >= grid[1] // 2)] += 1
-        found.append(
+        means.append(
             (
                 np.mean([math.dist(a, b) for a, b in itertools.combinations(shown, 2)]),
                 np.std(quadrants),
-                np.mean([min(math.dist(h, s) for s in shown) for h in hidden]),
+                np.mean([min(math.dist(m, s) for s in shown) for m in masked]),
             )
         )
-    return len(shown), np.mean(found, axis=0)
+    return len(shown), np.mean(means, axis=0)
 
 
 @pytest.mark.parametrize("seed", [42, 3])
@@ -109,7 +109,7 @@ def test_what_cannot_be_measured_has_a_reason():
     ("body", "reason"),
     [
         ("mask[:, : masked_count(mask.shape[1], ratio)] = True", ""),
-        ("pass", "masking 'stripes' hides 0 of 64 patches, not 48 in every mask"),
+        ("pass", "masking 'stripes' masks 0 of 64 patches, not 48 in every mask"),
         ("raise RuntimeError('ouch')", "masking 'stripes' raised RuntimeError: ouch"),
     ],
 )

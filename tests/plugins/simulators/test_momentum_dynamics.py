@@ -6,7 +6,8 @@ from numpy.random import RandomState
 
 from sslbench import UserError
 from sslbench.claims.simulate import simulate
-from sslbench_plugins.simulators.momentum_dynamics import (
+from sslbench_plugins.simulators.momentum_dynamics import encoders
+from sslbench_plugins.simulators.momentum_dynamics.encoders import (
     lag,
     moving_average,
     online_path,
@@ -16,8 +17,8 @@ from sslbench_plugins.simulators.momentum_dynamics import (
 
 
 def run(seed=42, **given):
-    (found,) = simulate(["momentum-dynamics"], seed=seed, given={"claim_seeds": 1, **given})
-    return found.result
+    (simulation,) = simulate(["momentum-dynamics"], seed=seed, given={"claim_seeds": 1, **given})
+    return simulation.result
 
 
 def plain(seed, m, start, steps):
@@ -50,12 +51,12 @@ def test_the_steps_are_the_definition(seed):
     for start, value in (("as written", 1.0), ("copied", 0.0)):
         for m in (0.9, 0.99, 0.999, 0.9999):
             expected = plain(seed, m, value, steps)
-            found = [row for row in tables["steps"] if (row["start"], row["momentum"]) == (start, m)]
-            assert [row["step"] for row in found] == list(range(1, steps + 1))
+            rows = [row for row in tables["steps"] if (row["start"], row["momentum"]) == (start, m)]
+            assert [row["step"] for row in rows] == list(range(1, steps + 1))
             (compared,) = [r for r in tables["comparison"] if (r["start"], r["momentum"]) == (start, m)]
             for name in expected[0]:
                 values = [row[name] for row in expected]
-                assert [row[name] for row in found] == pytest.approx(values, rel=1e-9, abs=1e-13), (start, m, name)
+                assert [row[name] for row in rows] == pytest.approx(values, rel=1e-9, abs=1e-13), (start, m, name)
                 assert compared[f"mean_{name}"] == pytest.approx(np.mean(values))
                 assert compared[f"final_{name}"] == pytest.approx(values[-1])
 
@@ -82,7 +83,7 @@ def test_without_momentum_there_is_neither_lag_nor_staleness():
 
 
 def test_staleness_on_a_straight_path():
-    """An encoder that moves one unit a step is followed m / (1 - m) steps behind."""
+    """An encoder that moves one unit a step has its EMA m / (1 - m) steps behind."""
     online = np.arange(0.0, 401.0)[:, None]
     target = moving_average(online, 0.9, 0.0)
     assert staleness(online, target)[-1] == 9
@@ -95,12 +96,10 @@ def test_variance_over_a_window():
 
 
 def test_staleness_is_the_same_in_parts(monkeypatch):
-    from sslbench_plugins.simulators import momentum_dynamics as module
-
     online = online_path(0, 60, 10, 0.1)
     target = moving_average(online, 0.95, 1.0)
     whole = staleness(online, target)
-    monkeypatch.setattr(module, "PART", 61 * 7)
+    monkeypatch.setattr(encoders, "PART", 61 * 7)
     assert staleness(online, target).tolist() == whole.tolist()
 
 

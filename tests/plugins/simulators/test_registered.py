@@ -33,9 +33,9 @@ def quick(name):
     return {key: value for key, value in {"claim_seeds": 1, "draws": 5, "steps": 50}.items() if key in fields}
 
 
-def one(name, seed=42, **given):
-    (found,) = simulate([name], seed=seed, given={**quick(name), **given})
-    return found
+def run(name, seed=42, **given):
+    (simulation,) = simulate([name], seed=seed, given={**quick(name), **given})
+    return simulation
 
 
 def test_the_seven_are_there():
@@ -49,15 +49,15 @@ def test_it_keeps_its_contract(name):
 
 @pytest.mark.parametrize("name", sorted(SEVEN - {"label-bottleneck", "masking-comparator"}))
 def test_seeds_differ(name):
-    assert one(name).result.tables != one(name, seed=43).result.tables
+    assert run(name).result.tables != run(name, seed=43).result.tables
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_claims_rest_on_the_seed_and_those_after_it(name):
-    found = one(name, seed=7, claim_seeds=2)
-    assert found.result.claims
-    assert {claim.seeds for claim in found.result.claims} == {(7, 8)}
-    assert len({claim.statement for claim in found.result.claims}) == len(found.result.claims)
+    simulation = run(name, seed=7, claim_seeds=2)
+    assert simulation.result.claims
+    assert {claim.seeds for claim in simulation.result.claims} == {(7, 8)}
+    assert len({claim.statement for claim in simulation.result.claims}) == len(simulation.result.claims)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -66,20 +66,20 @@ def test_it_rests_on_twenty_seeds_by_default(name):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_it_is_json_and_speaks_to_a_practitioner(name):
-    found = one(name)
-    document = json.loads(render_json([found], single=True))
+def test_it_is_json_and_advises_a_practitioner(name):
+    simulation = run(name)
+    document = json.loads(render_json([simulation], single=True))
     assert list(document) == ["schema", "simulator", "seed", "parameters", "tables", "claims"]
     assert all(document["tables"].values())
-    assert found.result.advice.endswith(".")
-    assert found.result.advice.count(". ") == 0
+    assert simulation.result.advice.endswith(".")
+    assert simulation.result.advice.count(". ") == 0
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_its_figures_are_drawn(name):
     from matplotlib.figure import Figure
 
-    figures = one(name).result.figures
+    figures = run(name).result.figures
     assert figures
     for draw in figures.values():
         assert isinstance(draw(), Figure)

@@ -12,8 +12,8 @@ RANGES = [(20, 235)] * 3 + [(500, 3000)] * 2 + [(250, 320)] + [(-25, 5)] * 2
 
 
 def run(seed=42, **given):
-    (found,) = simulate(["scientific-image-analyzer"], seed=seed, given={"claim_seeds": 1, **given})
-    return found.result
+    (simulation,) = simulate(["scientific-image-analyzer"], seed=seed, given={"claim_seeds": 1, **given})
+    return simulation.result
 
 
 def plain(seed):
@@ -31,13 +31,13 @@ def plain(seed):
 def test_the_tables_are_the_definition(seed):
     versions = plain(seed)
     tables = run(seed).tables
-    for place, row in enumerate(tables["channels"]):
-        assert row["raw_mean"] == pytest.approx(versions["raw"][place].mean())
-        assert row["raw_standard_deviation"] == pytest.approx(versions["raw"][place].std())
+    for index, row in enumerate(tables["channels"]):
+        assert row["raw_mean"] == pytest.approx(versions["raw"][index].mean())
+        assert row["raw_standard_deviation"] == pytest.approx(versions["raw"][index].std())
         assert row["z_scored_mean"] == pytest.approx(0, abs=1e-12)
         assert row["z_scored_standard_deviation"] == pytest.approx(1)
-        assert row["clipped_mean"] == pytest.approx(versions["clipped"][place].mean())
-        assert row["percentile_98"] == pytest.approx(np.percentile(versions["raw"][place], 98))
+        assert row["clipped_mean"] == pytest.approx(versions["clipped"][index].mean())
+        assert row["percentile_98"] == pytest.approx(np.percentile(versions["raw"][index], 98))
     assert [row["channel"] for row in tables["channels"]][3:6] == ["NIR-1", "NIR-2", "Thermal"]
     indices = {name: (c[3] - c[0]) / (c[3] + c[0] + 1e-8) for name, c in versions.items()}
     assert [row["version"] for row in tables["ndvi"]] == list(indices)

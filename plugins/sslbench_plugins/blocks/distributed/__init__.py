@@ -1,1 +1,1 @@
-"""What spans several processes."""
+"""Training in several processes: what the ranks exchange."""

@@ -1,7 +1,7 @@
-"""What the ranks of a distributed training tell each other; without a process group, one rank that is alone.
+"""What the ranks of a distributed training exchange; without a process group there is one rank.
 
 ``DistributedDataParallel`` averages gradients over the ranks. So where every rank's loss is the mean over its own
-images, N ranks of B images follow the gradient of one rank of N * B.
+images, N ranks of B images take the gradient of one rank of N * B.
 """
 
 from __future__ import annotations
@@ -13,44 +13,44 @@ from torch import Tensor, distributed
 
 
 def ranks() -> int:
-    """How many ranks train together; 1 without a process group."""
+    """Number of ranks that train together; 1 without a process group."""
     return distributed.get_world_size() if distributed.is_available() and distributed.is_initialized() else 1
 
 
 def rank() -> int:
-    """The number of this one, from 0."""
+    """The number of this rank, from 0."""
     return distributed.get_rank() if ranks() > 1 else 0
 
 
 class _Gather(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, local: Tensor) -> Tensor:  # type: ignore[override]
+    def forward(ctx: Any, local: Tensor) -> Tensor:
         parts = [torch.empty_like(local) for _ in range(ranks())]
         distributed.all_gather(parts, local.contiguous())
         return torch.cat(parts)
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> Tensor:  # type: ignore[override]
-        # Every rank's loss saw this rank's rows.
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        # Every rank's loss depends on this rank's rows.
         gradient = gradient.contiguous()
         distributed.all_reduce(gradient)
         return gradient.chunk(ranks())[rank()]
 
 
 def gathered(local: Tensor) -> Tensor:
-    """``[B, ...]`` -> ``[ranks * B, ...]`` in the order of the ranks; gradients flow back to where they belong."""
+    """``[B, ...]`` -> ``[ranks * B, ...]`` in the order of the ranks; each rank's gradient flows back to it."""
     return local if ranks() == 1 else _Gather.apply(local)
 
 
 class _Sum(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, local: Tensor) -> Tensor:  # type: ignore[override]
+    def forward(ctx: Any, local: Tensor) -> Tensor:
         total = local.clone()
         distributed.all_reduce(total)
         return total
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> Tensor:  # type: ignore[override]
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
         gradient = gradient.contiguous().clone()
         distributed.all_reduce(gradient)
         return gradient

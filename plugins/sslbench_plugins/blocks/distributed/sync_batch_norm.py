@@ -16,6 +16,10 @@ class SyncBatchNorm(nn.Module):
     torch's own ``SyncBatchNorm`` knows no CPU. Every rank has the same number of images.
     """
 
+    running_mean: Tensor
+    running_var: Tensor
+    num_batches_tracked: Tensor
+
     def __init__(self, norm: BatchNorm) -> None:
         super().__init__()
         self.eps, self.momentum = norm.eps, norm.momentum if norm.momentum is not None else 0.1
@@ -24,9 +28,10 @@ class SyncBatchNorm(nn.Module):
             self.register_buffer(name, getattr(norm, name))
 
     def forward(self, values: Tensor) -> Tensor:
+        """``[B, C, ...]`` -> the same shape and dtype; arithmetic in float32."""
         shape = [1, -1, *[1] * (values.ndim - 2)]
         if not self.training:
-            return self.scaled(values.float(), self.running_mean, self.running_var, shape).to(values.dtype)
+            return self._normalised(values.float(), self.running_mean, self.running_var, shape).to(values.dtype)
         axes = [axis for axis in range(values.ndim) if axis != 1]
         x = values.float()
         mean = mean_over_ranks(x.mean(dim=axes))
@@ -37,17 +42,18 @@ class SyncBatchNorm(nn.Module):
             self.running_mean.lerp_(mean, self.momentum)
             self.running_var.lerp_(variance * (count / max(1, count - 1)), self.momentum)
             self.num_batches_tracked.add_(1)
-        return self.scaled(x, mean, variance, shape).to(values.dtype)
+        return self._normalised(x, mean, variance, shape).to(values.dtype)
 
-    def scaled(self, x: Tensor, mean: Tensor, variance: Tensor, shape: list[int]) -> Tensor:
+    def _normalised(self, x: Tensor, mean: Tensor, variance: Tensor, shape: list[int]) -> Tensor:
+        """Of mean 0 and variance 1, then scaled and shifted where the norm has weights."""
         out = (x - mean.view(shape)) * (variance + self.eps).rsqrt().view(shape)
         return out if self.weight is None else out * self.weight.view(shape) + self.bias.view(shape)
 
 
 def sync_batch_norms(network: nn.Module) -> nn.Module:
-    """Every plain batch norm of ``network`` replaced in place, parameters shared; answers the network."""
+    """Replace every plain batch norm of ``network`` in place, parameters shared; returns the network."""
     for name, child in network.named_children():
-        if type(child) in (nn.BatchNorm1d, nn.BatchNorm2d):
+        if isinstance(child, BatchNorm) and type(child) in (nn.BatchNorm1d, nn.BatchNorm2d):
             setattr(network, name, SyncBatchNorm(child))
         else:
             sync_batch_norms(child)

@@ -7,15 +7,17 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps
+from numpy.typing import NDArray
+from PIL import Image, ImageOps, UnidentifiedImageError
 
+Pixels = NDArray[np.uint8]
 SMALLEST = 2
 """pixels on a side; less is a tracking pixel, not an image"""
 REFUSED = frozenset({"BUFR", "EPS", "GRIB", "HDF5", "MPEG", "WMF"})
 """formats of Pillow that start another program or hold no pixels that it can read"""
 
 
-def decode(source: Path | bytes, size: int | None) -> np.ndarray:
+def decode(source: Path | bytes, size: int | None) -> Pixels:
     """One image: uint8 ``[S, S, 3]``. Raises whatever Pillow raises, or ValueError."""
     raw = source if isinstance(source, bytes) else source.read_bytes()
     if not raw:
@@ -48,7 +50,7 @@ def to_rgb(image: Image.Image) -> Image.Image:
     return image.convert("RGB")
 
 
-def eight_bits(values: np.ndarray, mode: str) -> np.ndarray:
+def eight_bits(values: NDArray[np.float64], mode: str) -> Pixels:
     """Deep grey by a scale that does not depend on the image: integers are 16-bit, 0..65535 (Pillow opens a 16-bit
     PNG as ``I`` or ``I;16``, by its version); floats are 0..1, or 0..255 where one exceeds 1. Raises ValueError beyond.
     """
@@ -69,7 +71,7 @@ def resized(image: Image.Image, size: int | None) -> Image.Image:
 
 def reason(error: Exception) -> str:
     """Why, in one line and without the address of a buffer."""
-    if isinstance(error, Image.UnidentifiedImageError):
+    if isinstance(error, UnidentifiedImageError):
         return "not an image that Pillow can read"
     if isinstance(error, (Image.DecompressionBombError, Image.DecompressionBombWarning)):
         return "so many pixels that it may be a decompression bomb"

@@ -1,4 +1,4 @@
-"""Images that lie encoded in files or in memory, decoded when they are asked for, on several threads."""
+"""Images that lie encoded in files or in memory, decoded when they are needed, on several threads."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from PIL import Image
 from torch import Tensor
 
 from sslbench import UserError, ahead
-from sslbench_plugins.blocks.images_on_disk.decode import decode, reason
+from sslbench_plugins.blocks.images_on_disk.decode import Pixels, decode, reason
 
 CHUNK = 256
-"""images that ``chunks`` answers at a time"""
+"""images that ``chunks`` yields at a time"""
 LARGE = 16 * 1024
 """bytes from which on an image is decoded faster by several threads"""
 LARGE_PART = 8
@@ -32,7 +32,7 @@ Source = Path | bytes
 
 @dataclass(frozen=True)
 class Encoded:
-    """Images by index, decoded anew each time. Broken ones are told by name."""
+    """Images by index, decoded anew each time. Errors name the images that cannot be read."""
 
     sources: Sequence[Source]
     names: Sequence[str]
@@ -43,50 +43,54 @@ class Encoded:
     """names the data set in messages"""
 
     def __len__(self) -> int:
+        """N, the number of images."""
         return len(self.sources)
 
-    def only(self, kept: Sequence[int]) -> Encoded:
+    def only(self, indices: Sequence[int]) -> Encoded:
         """Some of the images."""
-        return replace(self, sources=[self.sources[i] for i in kept], names=[self.names[i] for i in kept])
+        return replace(self, sources=[self.sources[i] for i in indices], names=[self.names[i] for i in indices])
 
     @cached_property
     def side(self) -> int:
-        """pixels, after reading; 1 where no image can be read"""
+        """Of the images after reading, pixels; 1 where no image can be read."""
         if self.size is not None:
             return self.size
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            places = ([place] for place in range(len(self)))
-            first = (answer for place in places for answer in self._decoded(place) if not isinstance(answer, str))
-            return max(next(first, np.empty((1, 1))).shape[:2])
+            results = (result for index in range(len(self)) for result in self._decoded([index]))
+            first = next((pixels for pixels in results if not isinstance(pixels, str)), None)
+        return 1 if first is None else max(first.shape[:2])
 
     def __getitem__(self, indices: Tensor) -> Tensor:
         """int64 ``[B]`` -> uint8 ``[B, 3, S, S]``. Raises UserError naming an image that cannot be read."""
         quiet_pillow()
-        decoded = list(self._decoded(indices.tolist()))
-        bad = [answer for answer in decoded if isinstance(answer, str)]
+        results = list(self._decoded(indices.tolist()))
+        bad = [result for result in results if isinstance(result, str)]
         if bad:
             raise UserError(f"{self.where}: {bad[0]} (it could be read at first)")
-        return stacked([answer for answer in decoded if not isinstance(answer, str)], self.size)
+        return stacked([result for result in results if not isinstance(result, str)], self.size)
 
     def chunks(self, bad: dict[int, str]) -> Iterator[Tensor]:
-        """All images that can be read, in order, uint8 ``[n, 3, S, S]`` with n at most CHUNK; the places of the others
-        go to ``bad``, with the name and the reason of each. Raises UserError where sizes differ."""
-        waiting: list[np.ndarray] = []
+        """All images that can be read, in order, uint8 ``[n, 3, S, S]`` with n at most CHUNK.
+
+        The indices of the others go to ``bad``, with the name and the reason of each. Raises UserError where sizes
+        differ.
+        """
+        waiting: list[Pixels] = []
         sizes: set[tuple[int, int]] = set()
         # Filters are the process's, so they are set here and not by each thread.
         with warnings.catch_warnings():
             # Damaged metadata is no reason to refuse the pixels; an image that is too large to be true is.
             warnings.simplefilter("ignore")
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            for place, answer in enumerate(self._decoded(range(len(self)))):
-                if isinstance(answer, str):
-                    bad[place] = answer
+            for index, result in enumerate(self._decoded(range(len(self)))):
+                if isinstance(result, str):
+                    bad[index] = result
                     continue
-                sizes.add(answer.shape[:2])
-                if len(sizes) > 1 or answer.shape[0] != answer.shape[1]:
+                sizes.add((result.shape[0], result.shape[1]))
+                if len(sizes) > 1 or result.shape[0] != result.shape[1]:
                     continue
-                waiting.append(answer)
+                waiting.append(result)
                 if len(waiting) == CHUNK:
                     yield stacked(waiting, self.size)
                     waiting.clear()
@@ -94,8 +98,8 @@ class Encoded:
         if waiting:
             yield stacked(waiting, self.size)
 
-    def complain(self, bad: dict[int, str]) -> UserError:
-        """What to say of images that cannot be read."""
+    def unreadable(self, bad: dict[int, str]) -> UserError:
+        """What to raise for images that cannot be read: index -> name and reason."""
         more = [f"{self.where}: and {len(bad) - NAMED} more"] if len(bad) > NAMED else []
         return UserError(
             f"{self.where}: {len(bad)} of {len(self)} images cannot be read; on_error=skip leaves them out",
@@ -103,22 +107,21 @@ class Encoded:
             *more,
         )
 
-    def _decoded(self, places: Sequence[int]) -> Iterator[np.ndarray | str]:
+    def _decoded(self, indices: Sequence[int]) -> Iterator[Pixels | str]:
         """Each image, uint8 ``[S, S, 3]``, or its name and why it cannot be read."""
-
-        def attempt(place: int) -> np.ndarray | str:
-            try:
-                return decode(self.sources[place], self.size)
-            except MemoryError:
-                raise
-            except Exception as error:
-                return f"{self.names[place]}: {reason(error)}"
-
         if self._threads == 1:
-            return map(attempt, places)
-        parts = [places[start : start + LARGE_PART] for start in range(0, len(places), LARGE_PART)]
+            return map(self._attempt, indices)
+        parts = [indices[start : start + LARGE_PART] for start in range(0, len(indices), LARGE_PART)]
         threads = max(1, min(self._threads, len(parts)))
-        return chain.from_iterable(ahead(lambda part: [attempt(place) for place in part], parts, threads, threads))
+        return chain.from_iterable(ahead(lambda part: [self._attempt(i) for i in part], parts, threads, threads))
+
+    def _attempt(self, index: int) -> Pixels | str:
+        try:
+            return decode(self.sources[index], self.size)
+        except MemoryError:
+            raise
+        except Exception as error:
+            return f"{self.names[index]}: {reason(error)}"
 
     @cached_property
     def _threads(self) -> int:
@@ -131,14 +134,14 @@ class Encoded:
 
 
 def size_of(file: Path) -> int:
-    """Bytes; none of a file that is not there, which is told when it is read."""
+    """Bytes; 0 for a file that is missing, which is named when it is read."""
     try:
         return file.stat().st_size
     except OSError:
         return 0
 
 
-def stacked(images: list[np.ndarray], size: int | None) -> Tensor:
+def stacked(images: list[Pixels], size: int | None) -> Tensor:
     """uint8 ``[S, S, 3]`` each -> ``[n, 3, S, S]``."""
     side = images[0].shape[0] if images else size or 1
     out = np.empty((len(images), 3, side, side), dtype=np.uint8)
@@ -148,6 +151,7 @@ def stacked(images: list[np.ndarray], size: int | None) -> Tensor:
 
 
 def check_one_size(sizes: set[tuple[int, int]], where: str) -> None:
+    """Raises UserError unless all images are squares of one size; ``sizes`` are (height, width)."""
     if len(sizes) > 1 or any(height != width for height, width in sizes):
         shown = ", ".join(f"{width} x {height}" for height, width in sorted(sizes)[:4])
         shown += ", ..." if len(sizes) > 4 else ""

@@ -1,4 +1,4 @@
-"""Mean and deviation of images, channel by channel."""
+"""Mean and standard deviation of images, channel by channel."""
 
 from __future__ import annotations
 
@@ -27,5 +27,6 @@ def mean_and_deviation(sums: Tensor) -> tuple[Triple, Triple]:
 
 
 def triple(values: Tensor) -> Triple:
+    """``[3]`` -> three numbers."""
     red, green, blue = values.tolist()
     return red, green, blue

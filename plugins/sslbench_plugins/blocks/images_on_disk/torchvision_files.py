@@ -6,19 +6,22 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
+import torch
 from torch import Tensor
 
 from sslbench import Params, Split, UserError, param
 from sslbench_plugins.blocks.images_on_disk.two_splits import TwoSplits
 
-Answer = TypeVar("Answer")
+Result = TypeVar("Result")
 Part = tuple[Tensor, Tensor, Sequence[str]]
 """uint8 ``[N, 3, S, S]``, int64 ``[N]``, names of the classes"""
 
 
 class RootParams(Params):
+    """Where the files lie."""
+
     root: str = param("", "folder that holds the data set's; empty: $SSLBENCH_DATA or ~/.cache/sslbench/datasets")
 
 
@@ -33,10 +36,11 @@ class Files:
     """how much is fetched, in words"""
 
     def root(self, params: RootParams) -> Path:
+        """The folder that the user named, or the default one."""
         default = os.environ.get("SSLBENCH_DATA") or "~/.cache/sslbench/datasets"
         return Path(params.root or default).expanduser()
 
-    def opened(self, params: RootParams, open_: Callable[[Path], Answer]) -> Answer:
+    def opened(self, params: RootParams, open_: Callable[[Path], Result]) -> Result:
         """What ``open_`` makes of the root. Raises UserError where the files are missing or damaged, or cannot be
         fetched."""
         root = self.root(params)
@@ -53,6 +57,7 @@ class Files:
             ) from None
 
     def missing(self, root: Path) -> UserError:
+        """What to raise where the folder is not below the root."""
         return UserError(
             f"{self.dataset}: folder {self.folder} not found in {root}; --download fetches it ({self.download}),"
             f" or give the folder that has it: {self.dataset}:root=FOLDER"
@@ -66,3 +71,9 @@ class Files:
             return Split(*self.opened(params, lambda root: part(root, False))[:2])
 
         return TwoSplits(Split(images, labels), test, classes)
+
+
+def channels_last_part(files: Any) -> Part:
+    """A data set of torchvision that holds ``data``, uint8 ``[N, H, W, 3]``, ``targets`` and ``classes``."""
+    images = torch.from_numpy(files.data).permute(0, 3, 1, 2).contiguous()
+    return images, torch.tensor(files.targets), list(files.classes)

@@ -1,4 +1,4 @@
-"""A data set of two splits, of which the one to judge on is read when it is first asked for."""
+"""A data set of two splits, of which the test split is read when it is first used."""
 
 from __future__ import annotations
 
@@ -23,12 +23,14 @@ class TwoSplits:
 
     train: Split
     read_test: Callable[[], Split]
-    """called once; not at all by a run that judges on a part of the training split"""
+    """called once; not at all by a run that evaluates on a part of the training split"""
     classes: Sequence[str]
+    """names, in the order of the labels"""
     sums: Tensor | None = None
     """``channel_sums`` of the training images, where they are known already"""
 
     def split(self, name: Literal["train", "test"]) -> Split:
+        """One of the two. Raises UserError, each time, where the test split cannot be read."""
         if name == "train":
             return self.train
         if isinstance(self._test, UserError):
@@ -37,7 +39,7 @@ class TwoSplits:
 
     @cached_property
     def _test(self) -> Split | UserError:
-        # A mistake is kept as well, so that images that cannot be read are decoded once and not for each method.
+        # An error is kept as well, so that images that cannot be read are decoded once and not for each method.
         try:
             return self.read_test()
         except UserError as error:
@@ -45,14 +47,17 @@ class TwoSplits:
 
     @cached_property
     def image_size(self) -> int:
-        return int(self.train.images[torch.arange(min(1, len(self.train)))].shape[-1])
+        """Side of the images, pixels."""
+        return side_of(self.train)
 
     @property
     def mean(self) -> Triple:
+        """Of each channel over the training split, of values in 0..1."""
         return self._statistics[0]
 
     @property
     def std(self) -> Triple:
+        """Of each channel over the training split, of values in 0..1."""
         return self._statistics[1]
 
     @cached_property
@@ -60,6 +65,11 @@ class TwoSplits:
         sums = self.sums
         if sums is None:
             sums = torch.zeros(3, 3, dtype=torch.int64)
-            for part in torch.arange(len(self.train)).split(CHUNK):
-                sums += channel_sums(self.train.images[part])
+            for indices in torch.split(torch.arange(len(self.train)), CHUNK):
+                sums += channel_sums(self.train.images[indices])
         return mean_and_deviation(sums)
+
+
+def side_of(split: Split) -> int:
+    """Side of the images of a split, pixels."""
+    return int(split.images[torch.arange(min(1, len(split)))].shape[-1])

@@ -1,1 +1,1 @@
-"""Parts of networks, and networks that others trained."""
+"""Parts of networks, and networks that others trained: their files, and timm's models."""

@@ -15,11 +15,12 @@ from torch import Tensor, nn
 
 from sslbench import UserError
 
+Tensors = Mapping[str, Tensor]
 SUFFIXES = (".safetensors", ".pth", ".pt", ".bin", ".ckpt", ".tar")
 SECOND_CHOICE = ("student", "encoder_k", "momentum", "target", "optimizer")
-"""words in the prefix of weights that are not the ones to judge, where another prefix fits as well: of DINO the
-teacher is judged, of MoCo the query encoder, of BYOL the online network"""
-NAMED = 3
+"""words in the prefix of weights that are not the ones to evaluate, where another prefix fits as well: DINO's teacher,
+MoCo's query encoder and BYOL's online network are evaluated"""
+EXAMPLES = 3
 """names that a message gives as examples"""
 
 
@@ -37,26 +38,33 @@ def tensors_of(path: Path) -> dict[str, Tensor]:
         with torch.serialization.safe_globals([argparse.Namespace]):
             content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
-        code = code_in(path) if isinstance(error, pickle.UnpicklingError) else []
-        if code:
-            raise UserError(
-                f"{path} holds more than weights ({', '.join(code[:NAMED])}), and reading that could run code;"
-                " save its state dict alone, best as safetensors"
-            ) from None
-        what = "" if isinstance(error, pickle.UnpicklingError) else f": {str(error).partition(chr(10))[0]}"
-        raise UserError(f"{path} cannot be read as weights{what}; allowed: {' '.join(SUFFIXES)}") from None
+        raise UserError(why_unreadable(path, error)) from None
     return dict(flattened(content))
 
 
+def why_unreadable(path: Path, error: Exception) -> str:
+    """One line on a file that could not be read as weights."""
+    unpickling = isinstance(error, pickle.UnpicklingError)
+    code = code_in(path) if unpickling else []
+    if code:
+        return (
+            f"{path} holds more than weights ({', '.join(code[:EXAMPLES])}), and reading that could run code;"
+            " save its state dict alone, best as safetensors"
+        )
+    detail = "" if unpickling else f": {str(error).partition(chr(10))[0]}"
+    return f"{path} cannot be read as weights{detail}; allowed: {' '.join(SUFFIXES)}"
+
+
 def code_in(path: Path) -> list[str]:
-    """What else than tensors and plain values a torch file asks for, by name."""
+    """Names of the classes and functions that a torch file uses beside tensors and plain values."""
     try:
         return torch.serialization.get_unsafe_globals_in_checkpoint(path)
-    except Exception:  # no file of torch's
+    except Exception:  # not a file of torch's
         return []
 
 
 def flattened(content: Any, name: str = "") -> Iterator[tuple[str, Tensor]]:
+    """The tensors of nested mappings, each with its keys joined by dots."""
     if isinstance(content, Tensor):
         yield name, content
     elif isinstance(content, Mapping):
@@ -64,56 +72,62 @@ def flattened(content: Any, name: str = "") -> Iterator[tuple[str, Tensor]]:
             yield from flattened(value, f"{name}.{key}" if name else str(key))
 
 
-def fit(net: nn.Module, tensors: Mapping[str, Tensor], where: str) -> None:
+def fit(net: nn.Module, tensors: Tensors, where: str) -> None:
     """Load the tensors into ``net``, all of it. Prefixes such as ``module.``, ``backbone.`` or ``teacher.`` are found
     by what fits, timm's own conversions of other layouts are tried, and what the network does not have is left out.
 
     Raises UserError, with the number of tensors that fit, where one of the network's is missing or of another shape.
     """
     wanted = {name: value for name, value in net.state_dict().items() if not name.endswith("num_batches_tracked")}
-    candidates = list(layouts(net, tensors, wanted))
-    best = max(candidates, key=lambda found: fitting(found, wanted))
+    best = max(layouts(net, tensors, wanted), key=lambda layout: fitting(layout, wanted))
     if fitting(best, wanted) < len(wanted):
         raise UserError(misfit(best, wanted, where))
     net.load_state_dict({name: best[name] for name in net.state_dict() if name in best}, strict=False)
 
 
-def layouts(
-    net: nn.Module, tensors: Mapping[str, Tensor], wanted: Mapping[str, Tensor]
-) -> Iterator[Mapping[str, Tensor]]:
+def layouts(net: nn.Module, tensors: Tensors, wanted: Tensors) -> Iterator[Tensors]:
     """The tensors by names that may be the network's."""
     prefix = prefix_of(tensors, wanted)
     plain = {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
     yield plain
     convert = getattr(sys.modules[type(net).__module__], "checkpoint_filter_fn", None)
-    for given in (plain, dict(tensors)) if convert else ():
+    if convert is None:
+        return
+    for layout in (plain, dict(tensors)):
         try:
-            yield convert(dict(given), net)
+            yield convert(dict(layout), net)
         except Exception:  # whatever a conversion trips over, the file has another layout
             continue
 
 
-def prefix_of(tensors: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> str:
+def prefix_of(tensors: Tensors, wanted: Tensors) -> str:
     """What stands before the network's names in most of the tensors' names."""
     counts: Counter[str] = Counter()
     for name in tensors:
-        starts = [0, *(place + 1 for place, letter in enumerate(name) if letter == ".")]
+        starts = [0, *(index + 1 for index, letter in enumerate(name) if letter == ".")]
         counts.update(name[:start] for start in starts if name[start:] in wanted)
     return max(counts, key=lambda p: (counts[p], not any(word in p for word in SECOND_CHOICE)), default="")
 
 
-def fitting(found: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> int:
-    return sum(name in found and found[name].shape == value.shape for name, value in wanted.items())
+def fitting(tensors: Tensors, wanted: Tensors) -> int:
+    """How many of the wanted tensors there are, in the wanted shape."""
+    return sum(name in tensors and tensors[name].shape == value.shape for name, value in wanted.items())
 
 
-def misfit(found: Mapping[str, Tensor], wanted: Mapping[str, Tensor], where: str) -> str:
-    missing = [name for name in wanted if name not in found]
-    wrong = [name for name in wanted if name in found and found[name].shape != wanted[name].shape]
-    parts = [f"{where}: {fitting(found, wanted)} of the network's {len(wanted)} tensors are in the file"]
+def misfit(tensors: Tensors, wanted: Tensors, where: str) -> str:
+    """One line on tensors that do not fit a network, with examples."""
+    missing = [name for name in wanted if name not in tensors]
+    wrong = [name for name in wanted if name in tensors and tensors[name].shape != wanted[name].shape]
+    parts = [f"{where}: {fitting(tensors, wanted)} of the network's {len(wanted)} tensors are in the file"]
     if missing:
-        parts.append(f"missing: {', '.join(missing[:NAMED])}{', ...' if len(missing) > NAMED else ''}")
+        parts.append(f"missing: {examples(missing)}")
     if wrong:
-        shapes = [f"{name} {list(found[name].shape)} instead of {list(wanted[name].shape)}" for name in wrong[:NAMED]]
-        parts.append(f"of another shape: {', '.join(shapes)}")
-    parts.append(f"the file has {', '.join(list(found)[:NAMED]) or 'no tensor'}{', ...' if len(found) > NAMED else ''}")
+        shapes = [f"{name} {list(tensors[name].shape)} instead of {list(wanted[name].shape)}" for name in wrong]
+        parts.append(f"of another shape: {', '.join(shapes[:EXAMPLES])}")
+    parts.append(f"the file has {examples(list(tensors)) or 'no tensor'}")
     return "; ".join(parts)
+
+
+def examples(names: list[str]) -> str:
+    """The first names, with dots where there are more."""
+    return ", ".join(names[:EXAMPLES]) + (", ..." if len(names) > EXAMPLES else "")

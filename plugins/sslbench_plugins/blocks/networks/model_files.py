@@ -1,10 +1,11 @@
-"""Where the files of a published model lie: a folder, the cache of the Hugging Face hub, or out there."""
+"""The files of a published model: in a folder, in the cache of the Hugging Face hub, or fetched from there."""
 
 from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -15,14 +16,14 @@ from sslbench import UserError
 METHOD = "method 'pretrained'"
 CONFIG = "config.json"
 WEIGHTS = ("model.safetensors", "open_clip_model.safetensors", "pytorch_model.bin", "open_clip_pytorch_model.bin")
-"""the first that is there is taken"""
+"""names of files of weights; the first that exists is taken"""
 HUB = "hf-hub:"
 """stands before the name of a model on the Hugging Face hub, as in timm"""
 
 
 @dataclass(frozen=True)
 class ModelFiles:
-    """What a model is, and its weights."""
+    """A model's configuration and its weights."""
 
     config: Mapping[str, Any]
     """as timm writes it: ``architecture``, ``model_args``, ``pretrained_cfg``; or ``sslbench``"""
@@ -39,6 +40,7 @@ def in_folder(folder: Path) -> ModelFiles:
 
 
 def read_config(path: Path) -> dict[str, Any]:
+    """A model's configuration. Raises UserError where it cannot be read or names no architecture."""
     try:
         config = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
@@ -66,24 +68,25 @@ class Repository:
 
     @property
     def address(self) -> str:
+        """Of its page on the web."""
         return f"https://huggingface.co/{self.name}"
 
     def cached(self, *filenames: str) -> Path | None:
-        """The first of the files that was fetched before. Looks at the disk alone."""
+        """The first of the files (none named: the weights) that was fetched before. Reads the disk alone."""
         from huggingface_hub import try_to_load_from_cache
 
         for name in filenames or self._weights:
-            found = try_to_load_from_cache(self.name, name, revision=self.revision)
-            if isinstance(found, str):
-                return Path(found)
+            path = try_to_load_from_cache(self.name, name, revision=self.revision)
+            if isinstance(path, str):
+                return Path(path)
         return None
 
     def file(self, *filenames: str, download: bool, way_out: str) -> Path:
-        """The first of the files that there is (none: the weights), fetched if that is allowed. Raises UserError, which
-        ends in ``way_out``, where it cannot be had."""
-        found = self.cached(*filenames)
-        if found:
-            return found
+        """The first of the files (none named: the weights) that exists, fetched if that is allowed. Raises UserError,
+        which ends in ``way_out``, where it cannot be had."""
+        path = self.cached(*filenames)
+        if path:
+            return path
         if not download:
             raise UserError(
                 f"{self.name} is not on this machine; --download fetches it from {self.address}; or {way_out}"
@@ -96,54 +99,63 @@ class Repository:
 
     def _fetched(self, filenames: tuple[str, ...], way_out: str) -> Path:
         from huggingface_hub import hf_hub_download
-        from huggingface_hub.utils import EntryNotFoundError, LocalEntryNotFoundError
+        from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
 
-        # It says every retry; the line below says it once.
-        logger = logging.getLogger("huggingface_hub")
-        before, why = logger.level, ""
-        logger.setLevel(logging.ERROR)
+        reason = f"it has none of {', '.join(filenames)}"
         try:
-            for name in filenames:
-                try:
-                    return Path(hf_hub_download(self.name, name, revision=self.revision))
-                except LocalEntryNotFoundError:
-                    why = "the hub cannot be reached"
-                    break
-                except EntryNotFoundError:
-                    why = f"it has none of {', '.join(filenames)}"
+            with no_retry_messages():
+                for name in filenames:
+                    try:
+                        return Path(hf_hub_download(self.name, name, revision=self.revision))
+                    except LocalEntryNotFoundError:
+                        reason = "the hub cannot be reached"
+                        break
+                    except EntryNotFoundError:
+                        continue
         except Exception as error:
-            why = str(error).strip().partition("\n")[0] or type(error).__name__
-        finally:
-            logger.setLevel(before)
-        raise UserError(f"{self.name} cannot be fetched from {self.address}: {why}; {way_out}")
+            reason = str(error).strip().partition("\n")[0] or type(error).__name__
+        raise UserError(f"{self.name} cannot be fetched from {self.address}: {reason}; {way_out}")
+
+
+@contextmanager
+def no_retry_messages() -> Iterator[None]:
+    """Inside, the hub's client does not log each retry: the error says it once."""
+    logger = logging.getLogger("huggingface_hub")
+    before = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
 
 
 def on_disk(path: Path, name: str = "") -> ModelFiles:
-    """A folder, or a file whose architecture is timm's ``name``, or is said by the configuration beside it. Raises
+    """A folder, or a file whose architecture is timm's ``name``, or is in the configuration beside it. Raises
     UserError for anything else."""
     if path.is_dir():
         return in_folder(path)
     if not path.is_file():
-        raise UserError(f"method 'pretrained': path={path} does not exist")
+        raise UserError(f"{METHOD}: path={path} does not exist")
     if name:
         check_known(name)
         return ModelFiles({"architecture": name}, path)
     if not (path.parent / CONFIG).is_file():
-        raise UserError(f"method 'pretrained': {path} says nothing of its architecture; give timm's name of it, name=")
+        raise UserError(f"{METHOD}: {path} says nothing of its architecture; give timm's name of it, name=")
     return ModelFiles(read_config(path.parent / CONFIG), path)
 
 
 def repository_of(name: str, where: str = METHOD) -> Repository:
-    """Where timm, or the name itself, says that the weights are. Raises UserError where timm publishes none."""
+    """The repository that timm, or the name itself, gives for a model. Raises UserError, which begins with ``where``,
+    where timm publishes none."""
     if name.startswith(HUB):
         return Repository.named(name.removeprefix(HUB))
     import timm
 
     check_known(name, where)
-    found = timm.models.get_pretrained_cfg(name)
-    if found is None or not found.hf_hub_id:
+    config = timm.models.get_pretrained_cfg(name)
+    if config is None or not config.hf_hub_id:
         raise UserError(f"{where}: timm publishes no weights name = {name!r}; {tags_of(name)}")
-    return Repository.named(found.hf_hub_id, found.hf_hub_filename)
+    return Repository.named(config.hf_hub_id, config.hf_hub_filename)
 
 
 def published(name: str, download: bool) -> ModelFiles:
@@ -161,19 +173,24 @@ def check_known(name: str, where: str = METHOD) -> None:
     """Raises UserError, which begins with ``where``, for an architecture, or a tag of one, that timm does not have."""
     import timm
 
+    architecture = name.partition(".")[0]
     if not timm.is_model(name):
-        wanted = name.partition(".")[0]
-        near = ", ".join((timm.list_models(f"*{wanted}*") or get_close_matches(wanted, timm.list_models(), 5))[:5])
+        similar = timm.list_models(f"*{architecture}*") or get_close_matches(architecture, timm.list_models(), 5)
         raise UserError(
-            f"{where}: timm {timm.__version__} has no model name = {name!r}"
-            + (f"; near it: {near}" if near else "; python -c 'import timm; print(timm.list_pretrained())' lists all")
+            f"{where}: timm {timm.__version__} has no model name = {name!r}; "
+            + (
+                f"near it: {', '.join(similar[:5])}"
+                if similar
+                else "python -c 'import timm; print(timm.list_pretrained())' lists all"
+            )
         )
-    if "." in name and name not in timm.list_pretrained(f"{name.partition('.')[0]}.*"):
+    if "." in name and name not in timm.list_pretrained(f"{architecture}.*"):
         raise UserError(f"{where}: timm has no weights name = {name!r}; {tags_of(name)}")
 
 
 def tags_of(name: str) -> str:
+    """The weights that timm publishes of an architecture, as a clause."""
     import timm
 
-    there = timm.list_pretrained(f"{name.partition('.')[0]}*")
-    return f"it has: {', '.join(there[:5])}{', ...' if len(there) > 5 else ''}" if there else "it has none like it"
+    tags = timm.list_pretrained(f"{name.partition('.')[0]}*")
+    return f"it has: {', '.join(tags[:5])}{', ...' if len(tags) > 5 else ''}" if tags else "it has none like it"

@@ -12,6 +12,7 @@ BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm,
 
 
 def has_batch_norm(network: nn.Module) -> bool:
+    """Whether any part of the network takes statistics over the batch."""
     return any(isinstance(module, BATCH_NORMS) for module in network.modules())
 
 

@@ -7,8 +7,8 @@ from torch import Tensor, nn
 
 
 class StochasticDepth(nn.Module):
-    """``[B, ...]`` -> the same, each sample zero with probability ``rate`` and else divided by ``1 - rate``; in eval
-    mode the branch as it is. Draws from torch's global generator."""
+    """``[B, ...]`` -> the same shape: while training, each sample is zero with probability ``rate`` and else divided by
+    ``1 - rate``; in eval mode the branch as it is. Draws from torch's global generator."""
 
     def __init__(self, rate: float) -> None:
         super().__init__()
@@ -23,10 +23,10 @@ class StochasticDepth(nn.Module):
 
 
 def depth_rates(rate: float, blocks: int) -> list[float]:
-    """From 0 in the first block to ``rate`` in the last in equal steps, as DINO's `vision_transformer.py`."""
+    """Rates from 0 in the first block to ``rate`` in the last in equal steps, as DINO's `vision_transformer.py`."""
     return [rate * block / max(1, blocks - 1) for block in range(blocks)]
 
 
 def skip(rate: float) -> nn.Module:
-    """``StochasticDepth``, or nothing where ``rate`` is 0."""
+    """``StochasticDepth``, or the identity where ``rate`` is 0."""
     return StochasticDepth(rate) if rate else nn.Identity()

@@ -1,4 +1,4 @@
-"""timm's networks as backbones: pooled features, and the tokens of vision transformers."""
+"""timm's networks as backbones: pooled features, and the patch tokens of vision transformers."""
 
 from __future__ import annotations
 
@@ -15,8 +15,9 @@ from sslbench_plugins.blocks.networks.transformer import attention_weights, resi
 
 
 def gives_attention(net: Any) -> bool:
-    """Whether the last block of a timm ``VisionTransformer`` is the plain one, and there is a class token to ask."""
-    from timm.models.vision_transformer import Attention, Block
+    """Whether a timm ``VisionTransformer`` has a class token and its last block is the plain one."""
+    # Not from timm.layers, which has no Attention in the oldest timm that is allowed.
+    from timm.models.vision_transformer import Attention, Block  # type: ignore[attr-defined]
 
     last = net.blocks[-1]
     return net.cls_token is not None and type(last) is Block and type(last.attn) is Attention
@@ -30,20 +31,22 @@ class Recipe:
     arguments: Mapping[str, Any] = field(default_factory=dict)
 
     def of(self, net: nn.Module) -> TimmModel:
+        """The recipe with the weights of ``net``."""
         return TimmModel(self.architecture, dict(self.arguments), net.state_dict())
 
 
 class TimmBackbone(Backbone):
     """The pooled features before timm's classifier."""
 
-    def __init__(self, net: nn.Module, recipe: Recipe | None = None) -> None:
+    def __init__(self, net: Any, recipe: Recipe | None = None) -> None:
         super().__init__()
         self.net = net
         self.recipe = recipe
         self.feature_dim = int(net.num_features)
 
     def forward(self, images: Tensor) -> Tensor:
-        return self.net(images)
+        features: Tensor = self.net(images)
+        return features
 
     def as_timm(self) -> TimmModel | None:
         return self.recipe.of(self.net) if self.recipe else None
@@ -51,6 +54,8 @@ class TimmBackbone(Backbone):
 
 class TimmTokenBackbone(TokenBackbone):
     """A timm ``VisionTransformer``: patch embedding, blocks and norm are timm's, the pooling is the model's own."""
+
+    net: Any
 
     def __init__(self, net: Any, recipe: Recipe | None = None) -> None:
         super().__init__()
@@ -60,17 +65,21 @@ class TimmTokenBackbone(TokenBackbone):
         self.grid = tuple(net.patch_embed.grid_size)
         self.patch_size = net.patch_embed.patch_size[0]
         self.prefix_tokens = net.num_prefix_tokens
-        # Smaller crops than the model was made for are welcome: their positions are resized.
+        # Crops smaller than the model was made for are allowed: their positions are resized.
         net.patch_embed.strict_img_size = False
 
     def embed(self, images: Tensor) -> Tensor:
         patches = self.net.patch_embed(images)
         rows, cols = images.shape[2] // self.patch_size, images.shape[3] // self.patch_size
         positions = self.net.pos_embed[:, -self.grid[0] * self.grid[1] :]
-        return patches + (positions if (rows, cols) == self.grid else resized(positions, self.grid, (rows, cols)))
+        if (rows, cols) != self.grid:
+            positions = resized(positions, self.grid, (rows, cols))
+        tokens: Tensor = patches + positions
+        return tokens
 
     def encode(self, tokens: Tensor) -> Tensor:
-        return self.net.norm(self.net.blocks(self._with_prefix(tokens)))
+        encoded: Tensor = self.net.norm(self.net.blocks(self._with_prefix(tokens)))
+        return encoded
 
     def attention(self, images: Tensor) -> Tensor:
         tokens = self._with_prefix(self.embed(images))
@@ -84,11 +93,11 @@ class TimmTokenBackbone(TokenBackbone):
         return attention_weights(queries[:, :, :1], keys, part.scale)[:, :, 0, self.prefix_tokens :]
 
     def stochastic_depth(self, rate: float) -> None:
-        for block, own in zip(self.net.blocks, depth_rates(rate, len(self.net.blocks)), strict=True):
-            block.drop_path1, block.drop_path2 = (skip(own).train(self.training) for _ in range(2))
+        for block, block_rate in zip(self.net.blocks, depth_rates(rate, len(self.net.blocks)), strict=True):
+            block.drop_path1, block.drop_path2 = (skip(block_rate).train(self.training) for _ in range(2))
 
     def _with_prefix(self, tokens: Tensor) -> Tensor:
-        """Class token and registers in front of the patches, as the blocks are given them."""
+        """The input of the blocks: class token and registers in front of the patches."""
         net = self.net
         prefix = [token for token in (net.cls_token, net.reg_token) if token is not None]
         if prefix:
@@ -96,16 +105,18 @@ class TimmTokenBackbone(TokenBackbone):
             if net.pos_embed.shape[1] == self.grid[0] * self.grid[1] + front.shape[1]:
                 front = front + net.pos_embed[:, : front.shape[1]]
             tokens = torch.cat([front.expand(len(tokens), -1, -1).to(tokens.dtype), tokens], dim=1)
-        return net.norm_pre(tokens)
+        normed: Tensor = net.norm_pre(tokens)
+        return normed
 
     def forward(self, images: Tensor) -> Tensor:
-        return self.net.forward_head(self.encode(self.embed(images)), pre_logits=True)
+        features: Tensor = self.net.forward_head(self.encode(self.embed(images)), pre_logits=True)
+        return features
 
     def as_timm(self) -> TimmModel | None:
         return self.recipe.of(self.net) if self.recipe else None
 
 
-def wrapped(net: Any, recipe: Recipe) -> TimmBackbone | TimmTokenBackbone:
+def as_backbone(net: Any, recipe: Recipe) -> TimmBackbone | TimmTokenBackbone:
     """A timm model without classifier as a backbone, with tokens where it has them."""
     return TimmTokenBackbone(net, recipe) if gives_tokens(net) else TimmBackbone(net, recipe)
 
@@ -114,12 +125,13 @@ def gives_tokens(net: Any) -> bool:
     """Whether a timm model is a plain vision transformer with positions added at the input."""
     from timm.models.vision_transformer import VisionTransformer
 
-    # Subclasses put tokens of their own in front (distillation), which encode would not know of.
+    # Subclasses put tokens of their own in front (distillation), which ``encode`` would leave out.
     return type(net) is VisionTransformer and net.pos_embed is not None and net.attn_pool is None
 
 
-def words_of(make: Callable[[], Any]) -> frozenset[str]:
-    """What the timm model that ``make`` builds provides as a backbone; it is built without memory where that works."""
+def provided_by(make: Callable[[], Any]) -> frozenset[str]:
+    """What the timm model that ``make`` builds provides: of ``tokens`` and ``attention``. It is built without memory
+    where that works."""
     try:
         with torch.device("meta"):
             net = make()

@@ -26,16 +26,18 @@ class TransformerBlock(nn.Module):
         self.stochastic_depth(0.0)
 
     def forward(self, tokens: Tensor) -> Tensor:
+        """``[B, N, D]`` -> ``[B, N, D]``."""
         tokens = tokens + self.skip1(self._attend(self.norm1(tokens)))
-        return tokens + self.skip2(self.mlp(self.norm2(tokens)))
+        out: Tensor = tokens + self.skip2(self.mlp(self.norm2(tokens)))
+        return out
 
     def stochastic_depth(self, rate: float) -> None:
         """Leave each of the two branches out with probability ``rate`` while training."""
         self.skip1, self.skip2 = (skip(rate).train(self.training) for _ in range(2))
 
     def attention(self, tokens: Tensor, rows: slice = slice(None)) -> Tensor:
-        """``[B, N, D]`` -> ``[B, heads, n, N]``, rows summing to 1: what ``forward`` mixes the tokens by, for the n
-        tokens that ``rows`` picks."""
+        """``[B, N, D]`` -> ``[B, heads, n, N]``, rows summing to 1: the weights with which ``forward`` mixes the
+        tokens, for the n tokens that ``rows`` picks."""
         q, k, _ = self._parts(self.norm1(tokens))
         return attention_weights(q[:, :, rows], k, q.shape[-1] ** -0.5)
 
@@ -47,7 +49,8 @@ class TransformerBlock(nn.Module):
 
     def _attend(self, tokens: Tensor) -> Tensor:
         mixed = functional.scaled_dot_product_attention(*self._parts(tokens))
-        return self.proj(mixed.transpose(1, 2).reshape(tokens.shape))
+        out: Tensor = self.proj(mixed.transpose(1, 2).reshape(tokens.shape))
+        return out
 
 
 def attention_weights(queries: Tensor, keys: Tensor, scale: float) -> Tensor:
@@ -65,7 +68,7 @@ def init_transformer(module: nn.Module) -> None:
 
 
 def sincos_positions(rows: int, cols: int, dim: int) -> Tensor:
-    """Fixed 2-D positions, float32 ``[rows * cols, dim]``: half the channels tell the column, half the row, each
+    """Fixed 2-D positions, float32 ``[rows * cols, dim]``: half the channels encode the column, half the row, each
     as sines then cosines of frequencies from 1 to 1/10000 (MAE's ``get_2d_sincos_pos_embed``)."""
     if dim % 4:
         raise ValueError(f"sine-cosine positions need a width divisible by 4, not {dim}")

@@ -1,4 +1,4 @@
-"""A method that takes no training step: it only has an encoder to judge."""
+"""A method that takes no training step: it only has an encoder to evaluate."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from sslbench import Method, Progress, ViewRequest
 
 
 class Untrained(Method):
-    """Wraps an encoder that is judged as it is."""
+    """Wraps an encoder that is evaluated as it is."""
 
     def __init__(self, encoder: nn.Module) -> None:
         super().__init__()

@@ -1,1 +1,1 @@
-"""Losses and what they compare."""
+"""Losses, and the networks and numbers that go with them."""

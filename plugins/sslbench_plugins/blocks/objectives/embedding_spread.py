@@ -1,4 +1,4 @@
-"""How far apart the embeddings of a batch point: what collapse is seen by, while it happens."""
+"""How far apart the embeddings of a batch point: it shows a collapse while it happens."""
 
 from __future__ import annotations
 

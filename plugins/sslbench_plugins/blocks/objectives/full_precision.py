@@ -7,6 +7,6 @@ from torch import Tensor
 
 
 def full_precision(like: Tensor) -> torch.autocast:
-    """Switches autocast off for the device of ``like``: logits divided by a small temperature need float32."""
+    """A context without autocast on the device of ``like``: logits divided by a small temperature need float32."""
     # Autocast knows no meta device, on which arithmetic is counted.
     return torch.autocast("cuda" if like.is_cuda else "cpu", enabled=False)

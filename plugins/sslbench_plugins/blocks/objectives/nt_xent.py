@@ -1,4 +1,4 @@
-"""NT-Xent, the normalised temperature-scaled cross-entropy of SimCLR (Chen et al. 2020, equation 1)."""
+"""NT-Xent, SimCLR's contrastive loss: normalised temperature-scaled cross-entropy (Chen et al. 2020, equation 1)."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def nt_xent(first: Tensor, second: Tensor, temperature: float) -> Tensor:
     views = torch.stack([first.float(), second.float()])
     with full_precision(views):
         embeddings = functional.normalize(views, dim=2)
-        everyone = gathered(embeddings.flatten(0, 1))
+        all_embeddings = gathered(embeddings.flatten(0, 1))
         itself = torch.arange(2 * pairs, device=first.device) + 2 * pairs * rank()
         positives = itself.roll(pairs)
-        return contrast(embeddings.flatten(0, 1), everyone, positives, temperature, itself)
+        return contrast(embeddings.flatten(0, 1), all_embeddings, positives, temperature, itself)

@@ -11,7 +11,7 @@ from typing import Literal
 
 import torch
 from torch import Tensor
-from torch.nn import functional
+from torch.nn import functional as F
 
 Precision = Literal["fp32", "bf16"]
 BLOCK = 2048
@@ -20,7 +20,8 @@ BLOCK = 2048
 
 def unit(features: Tensor) -> Tensor:
     """``[..., D]``, none of them zero, brought to length 1: their inner products are cosines."""
-    return features / features.norm(dim=-1, keepdim=True)
+    lengths = torch.linalg.vector_norm(features, dim=-1, keepdim=True)
+    return torch.div(features, lengths)
 
 
 class Bank:
@@ -32,9 +33,8 @@ class Bank:
         self.dtype = torch.bfloat16 if precision == "bf16" else rows.dtype
         self._count = len(rows)
         self._device = rows.device
-        # oneDNN's tensors exist on the CPU alone, and for few types of number.
-        packed = self.dtype == torch.float32 and rows.device.type == "cpu" and torch.backends.mkldnn.is_available()
-        self._blocks = [part.to_mkldnn() for part in rows.split(BLOCK)] if packed else []
+        packed = self.dtype == torch.float32 and rows.device.type == "cpu" and has_onednn()
+        self._blocks = [part.to_mkldnn() for part in torch.split(rows, BLOCK)] if packed else []
         self._rows = None if packed else rows.to(self.dtype)
 
     def __len__(self) -> int:
@@ -51,7 +51,12 @@ class Bank:
             return torch.mm(queries.to(self.dtype), self._rows.T, out=out)
         packed, start = queries.to_mkldnn(), 0
         for block in self._blocks:
-            found = functional.linear(packed, block).to_dense()
-            out[:, start : start + found.shape[1]] = found
-            start += found.shape[1]
+            products = F.linear(packed, block).to_dense()
+            out[:, start : start + products.shape[1]] = products
+            start += products.shape[1]
         return out
+
+
+def has_onednn() -> bool:
+    """Whether torch was built with oneDNN, whose tensors exist on the CPU alone and for few types of number."""
+    return bool(torch.backends.mkldnn.is_available())  # type: ignore[no-untyped-call]

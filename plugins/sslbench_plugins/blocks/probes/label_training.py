@@ -1,18 +1,22 @@
-"""Training a network and a linear layer on labelled images, and its accuracy on the test split."""
+"""Training a network and a linear layer on labelled images, and which test images it then classifies correctly."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
+from torch.nn import functional as F
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from sslbench import EvaluatedModel, EvaluationData, Params, build_plugin, cosine, param
+from sslbench_plugins.blocks.probes.evaluable import labels_of, model_of
 
 TEST_BATCH = 256
+NOT_FINITE = "after training, the network's outputs hold NaN or infinity"
+SAME_FOR_EVERY_SEED = "the untrained network is the same for every seed: its weights are given"
 
 
 class LabelTrainingParams(Params):
@@ -26,15 +30,14 @@ class LabelTrainingParams(Params):
 
 
 @dataclass(frozen=True)
-class Pace:
-    """How fast the parts of a network learn."""
+class LearningRates:
+    """How fast the parts of a network learn: each rate at the start of a cosine down to 0."""
 
     head: float
-    """learning rate at the start of a cosine down to 0"""
     backbone: float
-    """the same; 0: it is frozen, in eval mode"""
-    statistics: bool = True
-    """batch norm follows the labelled images; False: it uses and keeps the statistics that it has"""
+    """0: it is frozen, in eval mode"""
+    update_batch_norm: bool = True
+    """False: batch norm uses and keeps the running statistics that it has"""
 
 
 class Classifier(nn.Module):
@@ -46,34 +49,37 @@ class Classifier(nn.Module):
         self.head = nn.Linear(width, classes)
 
     def forward(self, images: Tensor) -> Tensor:
-        return self.head(self.backbone(images))
+        """As the class says."""
+        logits: Tensor = self.head(self.backbone(images))
+        return logits
 
-    def prepare(self, pace: Pace) -> None:
+    def prepare(self, rates: LearningRates) -> None:
         """Put every part into the mode in which it learns, or does not."""
         self.train()
-        if not pace.backbone:
+        if not rates.backbone:
             self.backbone.requires_grad_(False).eval()
         for module in self.backbone.modules():
-            if isinstance(module, _BatchNorm) and not pace.statistics:
+            if isinstance(module, _BatchNorm) and not rates.update_batch_norm:
                 module.eval()
 
     @property
     def frozen(self) -> int:
-        """Parameters that do not learn."""
+        """Number of parameters that do not learn."""
         return sum(p.numel() for p in self.parameters() if not p.requires_grad)
 
     @property
     def trainable(self) -> int:
+        """Number of parameters that learn."""
         return sum(p.numel() for p in self.parameters() if p.requires_grad)
 
 
 class LabelTraining:
-    """One recipe, applied to any network of a judged model."""
+    """One recipe, applied to any network of an evaluated model."""
 
-    def __init__(self, params: LabelTrainingParams, where: str) -> None:
-        """Raises UserError for an augmentation that does not exist; ``where`` names the evaluator."""
+    def __init__(self, params: LabelTrainingParams, evaluator: str) -> None:
+        """Raises UserError for an augmentation that does not exist; ``evaluator`` is the name that it says."""
         self.params = params
-        self.augmentation: Any = build_plugin("augmentation", params.augmentation, f"{where}: augmentation")
+        self.augmentation: Any = build_plugin("augmentation", params.augmentation, f"{evaluator}: augmentation")
 
     def steps(self, images: int) -> tuple[int, int]:
         """Batch size and number of steps for so many labelled images. Only whole batches are trained on."""
@@ -81,56 +87,57 @@ class LabelTraining:
         return batch, max(self.params.least_steps, self.params.epochs * (images // batch))
 
     def classifier(self, backbone: nn.Module, data: EvaluationData, seed: int) -> Classifier:
-        """A head as ``seed`` initialises it, on a network of the model."""
-        assert data.model is not None
+        """A head as ``seed`` initialises it, on a network of the model, on the model's device."""
         torch.manual_seed(seed)
-        return Classifier(backbone, data.train.features.shape[1], data.classes).to(data.model.device)
+        return Classifier(backbone, data.train.features.shape[1], data.classes).to(model_of(data).device)
 
-    def train(self, network: Classifier, data: EvaluationData, images: Tensor, pace: Pace, seed: int) -> None:
+    def train(self, network: Classifier, data: EvaluationData, images: Tensor, rates: LearningRates, seed: int) -> None:
         """``images``: int64 ``[n]``, the training images whose labels may be used. Order and views depend on ``seed``
-        alone, so that two networks see the same. The network is left in eval mode."""
-        model, labels = data.model, data.train.labels
-        assert model is not None
-        assert labels is not None
-        network.prepare(pace)
-        batch, steps = self.steps(len(images))
-        optimizer = torch.optim.AdamW(groups(network, pace, self.params.weight_decay))
-        shuffle = torch.Generator().manual_seed(seed)
-        views = torch.Generator(model.device).manual_seed(seed)
+        alone, so that two networks are trained on the same. The network is left in eval mode."""
+        model, labels = model_of(data), labels_of(data.train)
+        network.prepare(rates)
+        batch_size, steps = self.steps(len(images))
+        optimizer = torch.optim.AdamW(param_groups(network, rates, self.params.weight_decay))
+        view_generator = torch.Generator(model.device).manual_seed(seed)
         view = self.augmentation.view(0, "global", model.image_size)
-        per_pass = len(images) // batch
-        order = images
         torch.manual_seed(seed)
         scaler = gradient_scaler(model)
-        for step in range(steps):
-            if step % per_pass == 0:
-                order = images[torch.randperm(len(images), generator=shuffle)]
-            chosen = order[step % per_pass * batch :][:batch]
+        for step, batch in enumerate(shuffled_batches(images, batch_size, steps, seed)):
             for group in optimizer.param_groups:
-                group["lr"] = cosine(group["start"], 0.0, step / steps)
-            seen = model.normalise(view(model.pixels("train", chosen), views))
+                group["lr"] = cosine(group["initial_lr"], 0.0, step / steps)
+            inputs = model.normalise(view(model.pixels("train", batch), view_generator))
             with model.autocast():
-                logits = network(seen).float()
-            loss = functional.cross_entropy(logits, labels[chosen.to(labels.device)])
+                logits = network(inputs).float()
+            loss = F.cross_entropy(logits, labels[batch.to(labels.device)])
             optimizer.zero_grad(set_to_none=True)
-            scaler.scale(loss).backward()
+            torch.autograd.backward(scaler.scale(loss))
             scaler.step(optimizer)
             scaler.update()
         network.eval()
 
     @torch.no_grad()
-    def right(self, network: Classifier, data: EvaluationData) -> Tensor | None:
-        """float64 ``[N]``: 1 for each test image that gets its class, else 0; None where an answer is not finite."""
-        model, labels = data.model, data.test.labels
-        assert model is not None
-        assert labels is not None
-        found = []
-        for indices in torch.arange(len(labels)).split(TEST_BATCH):
+    def correct(self, network: Classifier, data: EvaluationData) -> Tensor | None:
+        """float64 ``[N]``: 1 for each test image that gets its class, else 0; None where a logit is not finite."""
+        model, labels = model_of(data), labels_of(data.test)
+        predictions = []
+        for indices in torch.split(torch.arange(len(labels)), TEST_BATCH):
             with model.autocast():
                 logits = network(model.images("test", indices)).float()
-            found.append(torch.where(logits.isfinite().all(dim=1), logits.argmax(dim=1), -1))
-        predicted = torch.cat(found)
+            predictions.append(torch.where(logits.isfinite().all(dim=1), logits.argmax(dim=1), -1))
+        predicted = torch.cat(predictions)
         return None if bool((predicted < 0).any()) else (predicted == labels).double()
+
+
+def shuffled_batches(images: Tensor, batch_size: int, steps: int, seed: int) -> Iterator[Tensor]:
+    """``steps`` batches int64 ``[batch_size]`` of ``images`` ``[n]``, in a new order for every pass; the rest of a
+    pass that fills no batch is left out."""
+    generator = torch.Generator().manual_seed(seed)
+    per_pass = len(images) // batch_size
+    order = images
+    for step in range(steps):
+        if step % per_pass == 0:
+            order = images[torch.randperm(len(images), generator=generator)]
+        yield order[step % per_pass * batch_size :][:batch_size]
 
 
 def gradient_scaler(model: EvaluatedModel) -> torch.amp.GradScaler:
@@ -141,21 +148,20 @@ def gradient_scaler(model: EvaluatedModel) -> torch.amp.GradScaler:
     return torch.amp.GradScaler(kind, enabled=half)
 
 
-def groups(network: Classifier, pace: Pace, weight_decay: float) -> list[dict[str, Any]]:
-    """Head and backbone, each with and without weight decay; what learns nothing is left out."""
-    parts = []
-    for module, rate in ((network.head, pace.head), (network.backbone, pace.backbone)):
-        learns = [p for p in module.parameters() if p.requires_grad]
-        for decay, chosen in (
-            (weight_decay, [p for p in learns if p.ndim > 1]),
-            (0.0, [p for p in learns if p.ndim <= 1]),
-        ):
-            if chosen:
-                parts.append({"params": chosen, "lr": rate, "start": rate, "weight_decay": decay})
-    return parts
+def param_groups(network: Classifier, rates: LearningRates, weight_decay: float) -> list[dict[str, Any]]:
+    """Groups for the optimizer: head and backbone, each with and without weight decay; what learns nothing is left
+    out."""
+    groups = []
+    for module, rate in ((network.head, rates.head), (network.backbone, rates.backbone)):
+        trainable = [p for p in module.parameters() if p.requires_grad]
+        decayed, others = [p for p in trainable if p.ndim > 1], [p for p in trainable if p.ndim <= 1]
+        for decay, parameters in ((weight_decay, decayed), (0.0, others)):
+            if parameters:
+                groups.append({"params": parameters, "lr": rate, "initial_lr": rate, "weight_decay": decay})
+    return groups
 
 
-def starts_anew(model: EvaluatedModel, seed: int) -> bool:
+def scratch_depends_on_seed(model: EvaluatedModel, seed: int) -> bool:
     """Whether another seed gives another untrained network: weights that come from a file do not change with it."""
-    here, there = model.scratch(seed).state_dict(), model.scratch(seed + 1).state_dict()
-    return any(not torch.equal(here[name], there[name]) for name in here)
+    weights, other_weights = model.scratch(seed).state_dict(), model.scratch(seed + 1).state_dict()
+    return any(not torch.equal(weights[name], other_weights[name]) for name in weights)

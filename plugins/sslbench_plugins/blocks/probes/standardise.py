@@ -1,4 +1,4 @@
-"""Columns of features brought to mean 0 and deviation 1."""
+"""Columns of features brought to mean 0 and standard deviation 1."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from torch import Tensor
 
 RESOLUTION = 1e-6
 """a column whose deviation is a smaller share of its mean is constant: what is left is float32 rounding"""
-PART = 512
+CHUNK = 512
 """samples that are squared at a time"""
 
 
@@ -25,8 +25,8 @@ class Standardiser(NamedTuple):
     def fitted(cls, features: Tensor) -> Standardiser:
         """From float ``[N, D]``, N at least 1, finite. The deviation is the population's (divided by N)."""
         mean = features.mean(dim=0)
-        # Part by part, so that what is squared is still in the cache: a fifth of the time of torch.var_mean.
-        squares = [(part - mean).square_().sum(dim=0) for part in features.split(PART)]
+        # Chunk by chunk, so that what is squared is still in the cache: a fifth of the time of torch.var_mean.
+        squares = [(chunk - mean).square_().sum(dim=0) for chunk in torch.split(features, CHUNK)]
         deviation = (torch.stack(squares).sum(dim=0) / len(features)).sqrt()
         constant = deviation <= RESOLUTION * mean.abs()
         return cls(mean, torch.where(constant, 0, 1 / deviation))
@@ -36,7 +36,6 @@ class Standardiser(NamedTuple):
         return (features - self.mean).mul_(self.scale)
 
     def undone(self, weight: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:
-        """A linear layer on standardised columns, ``[C, D]`` and ``[C]``, as one with the same answers on columns as
-        they are."""
+        """A linear layer on standardised columns, ``[C, D]`` and ``[C]``, as the equal one on columns as they are."""
         weight = weight * self.scale
         return weight, bias - weight @ self.mean

@@ -10,7 +10,7 @@ def random_rank_in_class(labels: Tensor, classes: int, generator: Generator) -> 
     """A random order of the samples of each class: int64 ``[N]``, from 0, on the labels' device.
 
     ``labels``: int64 ``[N]``, 0..classes-1. ``rank < n`` picks n of every class that has as many, and a larger n
-    keeps what a smaller one picked. With a generator of the CPU the answer is the same on every device.
+    keeps what a smaller one picked. With a generator of the CPU the ranks are the same on every device.
     """
     keys = torch.rand(len(labels), generator=generator, dtype=torch.float64, device=generator.device)
     order = (labels + keys.to(labels.device)).argsort(stable=True)

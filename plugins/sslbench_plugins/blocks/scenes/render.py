@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from sslbench_plugins.blocks.scenes.scene import FADING, GROUND, HAZE, MOST_OBJECTS, Scenes
-from sslbench_plugins.blocks.scenes.signed_distance import FIGURES
+from sslbench_plugins.blocks.scenes.signed_distance import FIGURES, Figure
 from sslbench_plugins.blocks.scenes.textures import TEXTURES
 
 SHARPNESS = 1.5
@@ -52,7 +52,7 @@ def masks(scenes: Scenes, size: int) -> Tensor:
 
 
 def depths(scenes: Scenes, size: int) -> Tensor:
-    """float32 ``[B, size, size]`` in 0..1: depth of what is seen at a pixel's centre."""
+    """float32 ``[B, size, size]`` in 0..1: depth of the object or ground at a pixel's centre."""
     values = torch.cat([ground_depth(part, size) for part in scenes.parts(size)]) if len(scenes) else torch.empty(0)
     mask = masks(scenes, size)
     for rank in range(MOST_OBJECTS):
@@ -63,7 +63,6 @@ def depths(scenes: Scenes, size: int) -> Tensor:
 def layers(scenes: Scenes, size: int) -> Iterator[tuple[int, Tensor, Tensor]]:
     """Objects from the farthest to the nearest rank: the rank, the rows that have it, and for these the signed distance
     of each pixel's centre from the outline, float32 ``[M, size, size]`` in pixels."""
-    centres = (torch.arange(size) + 0.5) / size
     for rank in range(MOST_OBJECTS - 1, -1, -1):
         rows = (scenes.count > rank).nonzero().flatten()
         if not len(rows):
@@ -72,17 +71,21 @@ def layers(scenes: Scenes, size: int) -> Iterator[tuple[int, Tensor, Tensor]]:
         distance = torch.empty(len(rows), size, size)
         for kind, (figure, _) in enumerate(FIGURES.values()):
             of_kind = (kinds == kind).nonzero().flatten()
-            if not len(of_kind):
-                continue
-            chosen = rows[of_kind]
-            radius = scenes.scale[chosen, rank][:, None]
-            cosine, sine = scenes.turn[chosen, rank].unsqueeze(-1).unbind(1)
-            x = (centres - scenes.x[chosen, rank][:, None]) / radius
-            y = (centres - scenes.y[chosen, rank][:, None]) / radius
-            u = (x * cosine)[:, None, :] + (y * sine)[:, :, None]
-            v = (y * cosine)[:, :, None] - (x * sine)[:, None, :]
-            distance[of_kind] = figure(u, v) * (radius * size)[:, :, None]
+            if len(of_kind):
+                distance[of_kind] = outline_distance(figure, scenes, rows[of_kind], rank, size)
         yield rank, rows, distance
+
+
+def outline_distance(figure: Figure, scenes: Scenes, rows: Tensor, rank: int, size: int) -> Tensor:
+    """Signed distance of each pixel's centre from the figure of one rank, float32 ``[M, size, size]`` in pixels."""
+    centres = (torch.arange(size) + 0.5) / size
+    radius = scenes.scale[rows, rank][:, None]
+    cosine, sine = scenes.turn[rows, rank].unsqueeze(-1).unbind(1)
+    x = (centres - scenes.x[rows, rank][:, None]) / radius
+    y = (centres - scenes.y[rows, rank][:, None]) / radius
+    u = (x * cosine)[:, None, :] + (y * sine)[:, :, None]
+    v = (y * cosine)[:, :, None] - (x * sine)[:, None, :]
+    return figure(u, v) * (radius * size)[:, :, None]
 
 
 def ground(scenes: Scenes, size: int) -> Tensor:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from sslbench_plugins.blocks.scenes.counter import Counter
@@ -24,8 +25,8 @@ SCALE = (0.16, 0.28)
 """circumradius of the main object"""
 SMALL_SCALE = (0.08, 0.115)
 """circumradius of the others: the largest square is smaller in area than the smallest star"""
-PLACE = (0.30, 0.70)
-"""where the main object's centre may be, on either axis: it never leaves the image"""
+CENTRE = (0.30, 0.70)
+"""of the main object, on either axis: it never leaves the image"""
 MARGIN = 0.10
 """least distance of the other objects' centres from the border"""
 TURN = 30.0
@@ -44,10 +45,14 @@ FADING = 0.7
 PART = 1 << 18
 """pixels rendered at a time: fewer cost more calls, more cost more memory"""
 
-OWN = ("figure", "scale", "rotation", "hue", "saturation", "depth", "first", "second")
-ONCE = ("count", "texture", "angle", "periods", "tilt", "p", "q", "hue0", "saturation0", "value0")
-ONCE += ("hue1", "saturation1", "value1")
-COLUMNS = len(ONCE) + MOST_OBJECTS * len(OWN) + LATTICE * LATTICE
+PER_OBJECT = ("figure", "scale", "rotation", "hue", "saturation", "depth", "first", "second")
+PER_SCENE = (
+    *("count", "texture", "angle", "periods", "tilt", "p", "q"),
+    *("hue0", "saturation0", "value0", "hue1", "saturation1", "value1"),
+)
+"""names of the random numbers"""
+COLUMNS = len(PER_SCENE) + MOST_OBJECTS * len(PER_OBJECT) + LATTICE * LATTICE
+Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -57,7 +62,7 @@ class Scenes:
     count: Tensor
     """int64 ``[B]``: objects"""
     figure: Tensor
-    """int64 ``[B, 3]``: place in FIGURES"""
+    """int64 ``[B, 3]``: index in FIGURES"""
     x: Tensor
     """float32 ``[B, 3]``, and so are the next ones"""
     y: Tensor
@@ -71,7 +76,7 @@ class Scenes:
     colour: Tensor
     """``[B, 3, 3]``: rank, channel; haze included"""
     texture: Tensor
-    """int64 ``[B]``: place in TEXTURES"""
+    """int64 ``[B]``: index in TEXTURES"""
     ground: Tensor
     """``[B, 2, 3]``: two colours, without haze"""
     wave: Tensor
@@ -82,6 +87,7 @@ class Scenes:
     """``[B, L, L]``"""
 
     def __len__(self) -> int:
+        """B, the number of scenes."""
         return len(self.count)
 
     @property
@@ -93,42 +99,62 @@ class Scenes:
         return (red - green) / light, (blue - (red + green) / 2) / light
 
     def parts(self, size: int) -> Iterator[Scenes]:
+        """Some scenes at a time, so few that their images of this side are rendered at once."""
         step = max(1, PART // (size * size))
         for start in range(0, len(self), step):
             yield Scenes(**{item.name: getattr(self, item.name)[start : start + step] for item in fields(self)})
 
 
-def between(low: float, high: float, uniform: np.ndarray) -> np.ndarray:
-    return low + (high - low) * uniform
+@dataclass(frozen=True)
+class Uniform:
+    """Random numbers of a batch of scenes, uniform in 0..1."""
+
+    scene: dict[str, Floats]
+    """``[B]`` each, by the names of ``PER_SCENE``"""
+    object: dict[str, Floats]
+    """``[B, 3]`` each, by the names of ``PER_OBJECT``"""
+    lattice: Floats
+    """``[B, L, L]``"""
 
 
-def rgb(hue: np.ndarray, saturation: np.ndarray, value: np.ndarray) -> np.ndarray:
-    """HSV, each 0..1 -> RGB on a new last axis (Smith: Color Gamut Transform Pairs, 1978)."""
-    k = (np.array([5.0, 3.0, 1.0]) + 6 * hue[..., None]) % 6
-    return value[..., None] * (1 - saturation[..., None] * np.clip(np.minimum(k, 4 - k), 0, 1))
-
-
-def faded(colour: np.ndarray, depth: np.ndarray) -> np.ndarray:
-    return colour + (np.array(HAZE) - colour) * FADING * depth[..., None]
+def uniform_numbers(name: str, indices: Tensor) -> Uniform:
+    """Of the scenes at ``indices``, int64 ``[B]``."""
+    table = Counter(name, COLUMNS).rows(indices.numpy())
+    objects = table[:, len(PER_SCENE) : len(PER_SCENE) + MOST_OBJECTS * len(PER_OBJECT)]
+    objects = objects.reshape(-1, MOST_OBJECTS, len(PER_OBJECT))
+    return Uniform(
+        dict(zip(PER_SCENE, table.T, strict=False)),
+        {word: objects[:, :, column] for column, word in enumerate(PER_OBJECT)},
+        table[:, -LATTICE * LATTICE :].reshape(-1, LATTICE, LATTICE),
+    )
 
 
 def draw(name: str, indices: Tensor, objects: int) -> Scenes:
     """The scenes at ``indices`` (int64 ``[B]``, 0 or more) of the endless list called ``name``, with at most
     ``objects`` objects."""
-    uniform = Counter(name, COLUMNS).rows(indices.numpy())
-    once = dict(zip(ONCE, uniform.T, strict=False))
-    table = uniform[:, len(ONCE) : len(ONCE) + MOST_OBJECTS * len(OWN)].reshape(-1, MOST_OBJECTS, len(OWN))
-    own = {word: table[:, :, place] for place, word in enumerate(OWN)}
+    uniform = uniform_numbers(name, indices)
+    once, own = uniform.scene, uniform.object
+    integers = {
+        "count": 1 + np.floor(once["count"] * objects),
+        "figure": np.floor(own["figure"] * len(FIGURES)),
+        "texture": np.floor(once["texture"] * len(TEXTURES)),
+    }
+    numbers = {**object_numbers(own), **ground_numbers(once), "lattice": uniform.lattice}
+    return Scenes(
+        **{name: torch.from_numpy(values.astype(np.int64)) for name, values in integers.items()},
+        **{name: torch.from_numpy(values.astype(np.float32)) for name, values in numbers.items()},
+    )
+
+
+def object_numbers(own: dict[str, Floats]) -> dict[str, Floats]:
+    """Fields of ``Scenes`` that the objects have, the main one first."""
     small = np.arange(MOST_OBJECTS) > 0
     scale = np.where(small, between(*SMALL_SCALE, own["scale"]), between(*SCALE, own["scale"]))
-    x, y = places(own["first"], own["second"], scale[:, 0])
+    x, y = centres(own["first"], own["second"], scale[:, 0])
     hue, rotation = HUES * own["hue"], between(-TURN, TURN, own["rotation"])
     depth = np.stack([between(*DEPTHS[rank], own["depth"][:, rank]) for rank in range(MOST_OBJECTS)], axis=1)
     colour = rgb(hue, between(0.85, 1.0, own["saturation"]), np.ones_like(hue))
-    dark = rgb(once["hue0"], 0.3 * once["saturation0"], between(0.10, 0.30, once["value0"]))
-    light = rgb(once["hue1"], 0.3 * once["saturation1"], between(0.70, 0.90, once["value1"]))
-    periods, angle, tilt = between(*PERIODS, once["periods"]), math.pi * once["angle"], once["tilt"] - 0.5
-    numbers = {
+    return {
         "x": x,
         "y": y,
         "scale": scale,
@@ -137,43 +163,61 @@ def draw(name: str, indices: Tensor, objects: int) -> Scenes:
         "depth": depth,
         "turn": np.stack([np.cos(np.radians(rotation)), np.sin(np.radians(rotation))], axis=2),
         "colour": faded(colour, depth),
+    }
+
+
+def ground_numbers(once: dict[str, Floats]) -> dict[str, Floats]:
+    """Fields of ``Scenes`` that the ground has."""
+    dark = rgb(once["hue0"], 0.3 * once["saturation0"], between(0.10, 0.30, once["value0"]))
+    light = rgb(once["hue1"], 0.3 * once["saturation1"], between(0.70, 0.90, once["value1"]))
+    periods, angle, tilt = between(*PERIODS, once["periods"]), math.pi * once["angle"], once["tilt"] - 0.5
+    direction = [periods * np.cos(angle), periods * np.sin(angle)]
+    return {
         "ground": np.stack([dark, light], axis=1),
-        "wave": np.stack(
-            [periods * np.cos(angle), periods * np.sin(angle), LATTICE * once["p"], LATTICE * once["q"], periods], 1
-        ),
+        "wave": np.stack([*direction, LATTICE * once["p"], LATTICE * once["q"], periods], 1),
         # The ground is nearer at the bottom than at the top, and nearer on one side than on the other.
         "slope": (GROUND[1] - GROUND[0]) * np.stack([tilt, np.abs(tilt) - 1], axis=1),
-        "lattice": uniform[:, -LATTICE * LATTICE :].reshape(-1, LATTICE, LATTICE),
     }
-    whole = {
-        "count": 1 + np.floor(once["count"] * objects),
-        "figure": np.floor(own["figure"] * len(FIGURES)),
-        "texture": np.floor(once["texture"] * len(TEXTURES)),
-    }
-    return Scenes(
-        **{name: torch.from_numpy(values.astype(np.int64)) for name, values in whole.items()},
-        **{name: torch.from_numpy(values.astype(np.float32)) for name, values in numbers.items()},
-    )
 
 
-def places(first: np.ndarray, second: np.ndarray, radius: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Centres ``[B, 3]``. The main object's is anywhere in PLACE; the others lie in a direction and at a distance from
-    it where they are not hidden by it, the third not near the second."""
-    x, y = (between(*PLACE, values[:, :1]) for values in (first, second))
+def between(low: float | Floats, high: float | Floats, uniform: Floats) -> Floats:
+    """Uniform numbers in 0..1 -> ``low`` to ``high``."""
+    values: Floats = low + (high - low) * uniform
+    return values
+
+
+def rgb(hue: Floats, saturation: Floats, value: Floats) -> Floats:
+    """HSV, each 0..1 -> RGB on a new last axis (Smith: Color Gamut Transform Pairs, 1978)."""
+    k = (np.array([5.0, 3.0, 1.0]) + 6 * hue[..., None]) % 6
+    colour: Floats = value[..., None] * (1 - saturation[..., None] * np.clip(np.minimum(k, 4 - k), 0, 1))
+    return colour
+
+
+def faded(colour: Floats, depth: Floats) -> Floats:
+    """RGB ``[..., 3]`` behind the haze of its depth."""
+    behind: Floats = colour + (np.array(HAZE) - colour) * FADING * depth[..., None]
+    return behind
+
+
+def centres(first: Floats, second: Floats, radius: Floats) -> tuple[Floats, Floats]:
+    """Centres ``[B, 3]``. The main object's is anywhere in CENTRE; the others lie in a direction and at a distance from
+    it where it does not cover them, the third not near the second."""
+    x, y = (between(*CENTRE, values[:, :1]) for values in (first, second))
     turns = np.stack([first[:, 1], first[:, 1] + between(0.25, 0.75, first[:, 2])], axis=1)
     along, down = np.cos(2 * math.pi * turns), np.sin(2 * math.pi * turns)
-
-    def room(along: np.ndarray, down: np.ndarray) -> np.ndarray:
-        """Distance to the margin in that direction."""
-        walls = [
-            np.where(part > 0, 1 - MARGIN - start, start - MARGIN) / np.maximum(np.abs(part), 1e-9)
-            for start, part in ((x, along), (y, down))
-        ]
-        return np.minimum(*walls)
-
     # Where the main object leaves no room, the opposite direction has it.
-    flip = np.where(room(along, down) < radius[:, None], -1.0, 1.0)
+    flip = np.where(room(x, y, along, down) < radius[:, None], -1.0, 1.0)
     along, down = flip * along, flip * down
-    far = room(along, down)
+    far = room(x, y, along, down)
     distance = between(np.minimum(radius[:, None], far), far, second[:, 1:])
     return np.concatenate([x, x + distance * along], axis=1), np.concatenate([y, y + distance * down], axis=1)
+
+
+def room(x: Floats, y: Floats, along: Floats, down: Floats) -> Floats:
+    """Distance from the centre ``[B, 1]`` to the margin in each direction, ``[B, 2]``."""
+    to_sides, to_top_or_bottom = (
+        np.where(part > 0, 1 - MARGIN - start, start - MARGIN) / np.maximum(np.abs(part), 1e-9)
+        for start, part in ((x, along), (y, down))
+    )
+    distance: Floats = np.minimum(to_sides, to_top_or_bottom)
+    return distance

@@ -1,10 +1,10 @@
 """Plane figures as signed distances: negative inside, zero on the outline, positive outside.
 
 Each function takes the coordinates of every pixel in the figure's own frame, ``u`` to its right and ``v`` downwards,
-float32 ``[M, H, W]`` in units of its circumradius, and answers the distance in the same unit, ``[M, H, W]``. Every
+float32 ``[M, H, W]`` in units of its circumradius, and returns the distance in the same unit, ``[M, H, W]``. Every
 figure touches or stays within the unit circle. Distances are exact near edges; around sharp corners they are those of
 the nearer edge's line. Only operations that IEEE 754 rounds exactly are used, one at a time, so that a pixel does not
-depend on where in a batch it is computed.
+depend on its position in a batch.
 """
 
 from __future__ import annotations
@@ -24,10 +24,12 @@ def planes(u: Tensor, v: Tensor, degrees: Sequence[float], distance: float) -> l
 
 
 def length(u: Tensor, v: Tensor) -> Tensor:
+    """Distance from the centre."""
     return (u * u + v * v).sqrt_()
 
 
 def square(u: Tensor, v: Tensor) -> Tensor:
+    """Axis-parallel, its corners on the unit circle."""
     return torch.maximum(u.abs(), v.abs()) - math.sqrt(0.5)
 
 
@@ -67,6 +69,7 @@ HALF = 1 / math.sqrt(1.16)
 
 
 def half_disc(u: Tensor, v: Tensor) -> Tensor:
+    """The upper half of a disc."""
     low = v - 0.4 * HALF
     return torch.maximum(length(u, low) - HALF, low)
 

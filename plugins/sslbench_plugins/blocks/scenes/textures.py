@@ -24,10 +24,12 @@ def wave(t: Tensor) -> Tensor:
 
 
 def plain(p: Tensor, q: Tensor, edge: Tensor, lattice: Tensor) -> Tensor:
+    """The mean of both colours everywhere."""
     return p.new_full(p.shape, 0.5)
 
 
 def stripes(p: Tensor, q: Tensor, edge: Tensor, lattice: Tensor) -> Tensor:
+    """Across the direction of ``p``, half a period wide."""
     return (wave(p) * edge).add_(0.5).clamp_(0, 1)
 
 

@@ -1,1 +1,1 @@
-"""Parts of simulators and tables."""
+"""Parts of small studies without training: claims over seeds, tables, figures, and a user's own data."""

@@ -19,6 +19,7 @@ Several = BeforeValidator(separated)
 
 
 def not_empty(value: tuple[Any, ...]) -> tuple[Any, ...]:
+    """The value itself. Raises ValueError where it is empty."""
     if not value:
         raise ValueError("name at least one")
     return value

@@ -8,11 +8,11 @@ import torch
 from torch import Tensor
 
 REACH = 5.5
-"""sigmas beyond which a tap is below 3e-7 of the middle one, and left out of shifted sums"""
+"""in sigmas: a tap beyond is below 3e-7 of the middle one, and left out of shifted sums"""
 
 
 def blur_weights(sigma: Tensor, kernel: int, size: int) -> Tensor:
-    """float32 ``[B, size, size]``: a Gaussian of ``kernel`` taps at every place, mirrored at the borders.
+    """float32 ``[B, size, size]``: a Gaussian of ``kernel`` taps at every pixel, mirrored at the borders.
 
     Equal to torchvision's ``gaussian_blur`` in one dimension (reflect padding). ``kernel``: odd, below ``2 * size``.
     """
@@ -27,28 +27,29 @@ def blur_weights(sigma: Tensor, kernel: int, size: int) -> Tensor:
 
 
 def blur(images: Tensor, sigma: Tensor, kernel: int) -> Tensor:
-    """``[B, C, S, S]``, sigma ``[B]`` in pixels -> the same shape."""
+    """Blur ``[B, C, S, S]``, each sample with its sigma, ``[B]`` in pixels -> the same shape."""
     weights = blur_weights(sigma, kernel, images.shape[-1]).unsqueeze(1)
     return weights @ images @ weights.transpose(2, 3)
 
 
-def blur_one(image: Tensor, sigma: float, kernel: int) -> Tensor:
-    """``[C, S, S]`` in place, equal to ``blur`` to 1e-6: a sum of shifted copies, of no more taps than matter.
+def blur_image(image: Tensor, sigma: float, kernel: int) -> Tensor:
+    """Blur one image ``[C, S, S]`` in place, equal to ``blur`` to 1e-6: a sum of shifted copies, of no more taps than
+    matter.
 
     For an image of 224 px a third of the time of the matrix products, whose cost grows with the cube of the side.
     """
     half = kernel // 2
-    taps = [math.exp(-0.5 * (place / sigma) ** 2) for place in range(half + 1)]
+    taps = [math.exp(-0.5 * (offset / sigma) ** 2) for offset in range(half + 1)]
     total = 2 * sum(taps) - taps[0]
     reach = min(half, int(REACH * sigma) + 1)
     weights = [tap / total for tap in taps[: reach + 1]]
     for axis in (1, 2):
-        shifted_sum(image, mirrored(image, reach, axis), weights, axis)
+        sum_of_shifts(image, mirrored(image, reach, axis), weights, axis)
     return image
 
 
 def mirrored(image: Tensor, reach: int, axis: int) -> Tensor:
-    """``[C, H, W]`` longer by ``reach`` at both ends of ``axis``, mirrored at the first and the last pixel."""
+    """``[C, H, W]`` made longer by ``reach`` at both ends of ``axis``, mirrored at the first and the last pixel."""
     size = image.shape[axis]
     shape = list(image.shape)
     shape[axis] += 2 * reach
@@ -59,10 +60,10 @@ def mirrored(image: Tensor, reach: int, axis: int) -> Tensor:
     return out
 
 
-def shifted_sum(out: Tensor, longer: Tensor, weights: list[float], axis: int) -> None:
+def sum_of_shifts(out: Tensor, longer: Tensor, weights: list[float], axis: int) -> None:
     """Write ``sum of weights[|d|] * longer shifted by d`` to ``out``."""
     size, reach = out.shape[axis], len(weights) - 1
     torch.mul(longer.narrow(axis, reach, size), weights[0], out=out)
     for distance in range(1, reach + 1):
-        for place in (reach - distance, reach + distance):
-            out.add_(longer.narrow(axis, place, size), alpha=weights[distance])
+        for start in (reach - distance, reach + distance):
+            out.add_(longer.narrow(axis, start, size), alpha=weights[distance])

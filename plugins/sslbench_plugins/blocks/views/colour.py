@@ -12,11 +12,11 @@ import torch
 from torch import Tensor
 
 PLANES = 7
-"""of ``[B, H, W]`` that ``hue`` needs beside the images"""
+"""planes ``[B, H, W]`` that ``hue`` needs beside the images"""
 
 
 def scratch_for(images: Tensor) -> Tensor:
-    """Room to work in for ``[B, 3, H, W]`` or fewer of them: float32 ``[PLANES, B, H, W]``."""
+    """Memory to work in for ``[B, 3, H, W]`` or fewer of them: float32 ``[PLANES, B, H, W]``."""
     return images.new_empty(PLANES, len(images), *images.shape[2:])
 
 
@@ -32,6 +32,7 @@ def grey(images: Tensor, scratch: Tensor) -> Tensor:
 
 
 def brightness(images: Tensor, factor: Tensor, scratch: Tensor) -> Tensor:
+    """Scale all values."""
     return images.mul_(factor).clamp_(0, 1)
 
 
@@ -71,13 +72,14 @@ def hue(images: Tensor, factor: Tensor, scratch: Tensor) -> Tensor:
     top = torch.add(value, chroma, out=value)
     bottom = torch.sub(low, chroma, out=share)
     torch.addcmul(bottom, chroma, torch.sub(t, 3, out=other).abs_().clamp_(1, 2), out=red)
-    for channel, place in ((green, 2), (blue, 4)):
-        torch.addcmul(top, chroma, torch.sub(t, place, out=other).abs_().clamp_(1, 2), value=-1, out=channel)
+    for channel, sixth in ((green, 2), (blue, 4)):
+        torch.addcmul(top, chroma, torch.sub(t, sixth, out=other).abs_().clamp_(1, 2), value=-1, out=channel)
     return images.clamp_(0, 1)
 
 
-OPERATIONS: tuple[Callable[[Tensor, Tensor, Tensor], Tensor], ...] = (brightness, contrast, saturation, hue)
-"""Of colour jitter, on float32 ``[B, 3, H, W]`` with a factor of shape ``[B, 1, 1, 1]`` and ``scratch_for`` them."""
+Operation = Callable[[Tensor, Tensor, Tensor], Tensor]
+OPERATIONS: tuple[Operation, ...] = (brightness, contrast, saturation, hue)
+"""of colour jitter, on float32 ``[B, 3, H, W]`` with a factor of shape ``[B, 1, 1, 1]`` and ``scratch_for`` them."""
 UNCHANGED = (1.0, 1.0, 1.0, 0.0)
 """the factor of each that leaves images as they are; hue to 1e-6"""
 
@@ -88,39 +90,33 @@ def jitter(
     """Colour jitter of the ``chosen`` images in place, each with its own factors in its own order.
 
     ``factors``: ``[B, 4]`` on the images' device. ``order``: for each image a permutation of the operations' numbers.
-    At each of the four places, the samples that share an operation are worked on together.
+    At each of the four turns, the samples that share an operation are worked on together.
     """
-    for place in range(4):
+    for turn in range(4):
         sharing: list[list[int]] = [[], [], [], []]
         for sample in chosen:
-            sharing[order[sample][place]].append(sample)
+            sharing[order[sample][turn]].append(sample)
         for number, samples in enumerate(sharing):
             if samples:
-                on_some(images, samples, OPERATIONS[number], factors[:, number], scratch)
+                apply_to(images, samples, OPERATIONS[number], factors[:, number], scratch)
     return images
 
 
 def jitter_everywhere(images: Tensor, factors: Tensor, order: Tensor, chosen: Tensor, scratch: Tensor) -> Tensor:
-    """The same for a GPU, which is waited for by whoever wants to know which samples are chosen: at each place every
+    """``jitter`` for a GPU, where the host would have to wait to learn which samples are chosen: at each turn every
     operation works on all images, with the factor that changes nothing where it is not its turn.
 
     ``factors``: ``[B, 4]``; ``order``: int64 ``[B, 4]``; ``chosen``: bool ``[B]``, all on the images' device.
     """
-    for place in range(4):
-        for number, (operation, nothing) in enumerate(zip(OPERATIONS, UNCHANGED, strict=True)):
-            turn = chosen & (order[:, place] == number)
-            operation(images, torch.where(turn, factors[:, number], nothing).view(-1, 1, 1, 1), scratch)
+    for turn in range(4):
+        for number, (operation, neutral) in enumerate(zip(OPERATIONS, UNCHANGED, strict=True)):
+            due = chosen & (order[:, turn] == number)
+            operation(images, torch.where(due, factors[:, number], neutral).view(-1, 1, 1, 1), scratch)
     return images
 
 
-def on_some(
-    images: Tensor,
-    samples: Sequence[int],
-    operation: Callable[[Tensor, Tensor, Tensor], Tensor],
-    factors: Tensor,
-    scratch: Tensor,
-) -> None:
-    """One operation in place on the images that ``samples`` numbers, ascending; ``factors``: ``[B]``."""
+def apply_to(images: Tensor, samples: Sequence[int], operation: Operation, factors: Tensor, scratch: Tensor) -> None:
+    """Apply an operation in place to the images whose numbers, ascending, are ``samples``; ``factors``: ``[B]``."""
     if len(samples) in (1, len(images)):
         # Next to each other in memory: nothing is copied.
         here = slice(samples[0], samples[0] + len(samples))

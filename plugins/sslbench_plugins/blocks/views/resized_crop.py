@@ -1,5 +1,6 @@
-"""Crop, flip and antialiased resize of a batch, each sample with its own box: small images as two matrix products for
-the whole batch, large ones on a CPU one by one."""
+"""Crop, flip and antialiased resize of a batch, each sample with its own box.
+
+Small images take two matrix products for the whole batch; large ones on a CPU are resized one by one."""
 
 from __future__ import annotations
 
@@ -65,11 +66,11 @@ def resize_weights(start: Tensor, length: Tensor, full: int, size: int, flip: Te
     device = start.device
     start, length = (v.view(-1, 1, 1).double() for v in (start, length))
     scale = length / size
-    place = torch.arange(size, device=device, dtype=torch.float64).view(1, -1, 1)
+    target = torch.arange(size, device=device, dtype=torch.float64).view(1, -1, 1)
     if flip is not None:
-        place = torch.where(flip.view(-1, 1, 1), size - 1 - place, place)
+        target = torch.where(flip.view(-1, 1, 1), size - 1 - target, target)
     pixel = torch.arange(full, device=device, dtype=torch.float64).view(1, 1, -1) - start
-    weights = (1 - (pixel + 0.5 - scale * (place + 0.5)).abs() / scale.clamp(min=1)).clamp_(min=0)
+    weights = (1 - (pixel + 0.5 - scale * (target + 0.5)).abs() / scale.clamp(min=1)).clamp_(min=0)
     weights = weights * ((pixel >= 0) & (pixel < length))
     return (weights / weights.sum(dim=2, keepdim=True)).float()
 
@@ -88,11 +89,11 @@ def resized_crop(
     return views.clamp_(0, 1)
 
 
-def resized_crop_one(image: Tensor, box: Sequence[int], size: int, flip: bool, out: Tensor) -> Tensor:
+def resized_crop_of_image(image: Tensor, box: Sequence[int], size: int, flip: bool, out: Tensor) -> Tensor:
     """uint8 ``[3, H, W]`` -> ``out``, float32 ``[3, size, size]`` in 0..1: the box (top, left, height, width), mirrored
     where ``flip``, resized and rounded to 8 bits, as torchvision does with uint8 images.
 
-    Reads the box alone. Fastest for an image whose channels are nearest in memory, as decoders answer it.
+    Reads the box alone. Fastest for an image whose channels are nearest in memory, as decoders return it.
     """
     top, left, height, width = box
     crop = image[None, :, top : top + height, left : left + width]

@@ -7,31 +7,56 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sslbench import UserError
-from sslbench_plugins.blocks.images_on_disk.class_folders import Found
+from sslbench_plugins.blocks.images_on_disk.class_folders import TEST, LabelledFiles
 
-TEST = ("test", "val", "valid", "validation")
 NAMED = 3
 """mistakes that a message names one by one"""
 
 
 @dataclass(frozen=True)
 class LabelTable:
-    """What the rows of a CSV file say, in their order."""
+    """The rows of a CSV file, in their order."""
 
-    train: Found
-    test: Found | None
-    """where a column ``split`` says test, val, valid or validation; None without such rows"""
+    train: LabelledFiles
+    test: LabelledFiles | None
+    """where a column ``split`` is test, val, valid or validation; None without such rows"""
+
+
+@dataclass(frozen=True)
+class TableRow:
+    """One row below the first."""
+
+    line: int
+    """its number in the file"""
+    text: str
+    """the path as it is written"""
+    path: Path
+    label: str
+    is_test: bool
 
 
 def read_table(file: Path, root: Path) -> LabelTable:
     """Paths are relative to ``root``, or to the file's own folder, or absolute. Raises UserError with one line for each
     kind of mistake, and loads no image."""
+    rows = read_rows(file, root)
+    check_rows(rows, file, root)
+    train, test = (
+        LabelledFiles([r.path for r in rows if r.is_test is side], [r.label for r in rows if r.is_test is side])
+        for side in (False, True)
+    )
+    if not train.paths:
+        raise UserError(f"labels={file}: every row is of the test split; none is left to train on")
+    return LabelTable(train, test if test.paths else None)
+
+
+def read_rows(file: Path, root: Path) -> list[TableRow]:
+    """All rows. Raises UserError for a file that cannot be read, lacks a column, or has no row."""
     try:
         with file.open(encoding="utf-8-sig", newline="") as stream:
-            rows = csv.DictReader(stream)
-            columns = [name.strip().lower() for name in rows.fieldnames or ()]
-            rows.fieldnames = columns
-            lines = list(rows)
+            reader = csv.DictReader(stream)
+            columns = [name.strip().lower() for name in reader.fieldnames or ()]
+            reader.fieldnames = columns
+            lines = list(reader)
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise UserError(f"labels={file} cannot be read: {error}") from None
     if "path" not in columns or "label" not in columns:
@@ -39,43 +64,43 @@ def read_table(file: Path, root: Path) -> LabelTable:
         raise UserError(f"labels={file}: its first line names the columns path and label; it has {given}")
     if not lines:
         raise UserError(f"labels={file} has no row below its first line")
-    places = [located((line["path"] or "").strip(), root, file.parent) for line in lines]
-    check(lines, places, file, root)
-    found = [(path, line["label"].strip()) for path, line in zip(places, lines, strict=True)]
-    aside = [(line.get("split") or "").strip().lower() in TEST for line in lines]
-    parts = [[one for one, out in zip(found, aside, strict=True) if out is side] for side in (False, True)]
-    train, test = (Found([path for path, _ in part], [label for _, label in part]) for part in parts)
-    if not train.paths:
-        raise UserError(f"labels={file}: every row is of the test split; none is left to train on")
-    return LabelTable(train, test if test.paths else None)
+    return [table_row(line, number, root, file.parent) for number, line in enumerate(lines, start=2)]
 
 
-def located(text: str, root: Path, beside: Path) -> Path:
-    inside = root / text
-    return beside / text if not inside.is_file() and (beside / text).is_file() else inside
+def table_row(cells: dict[str, str | None], line: int, root: Path, beside: Path) -> TableRow:
+    """One row, its path looked for below the root first and then beside the table."""
+    path, label, split = ((cells.get(name) or "").strip() for name in ("path", "label", "split"))
+    below = root / path
+    found_beside = not below.is_file() and (beside / path).is_file()
+    return TableRow(line, cells["path"] or "", beside / path if found_beside else below, label, split.lower() in TEST)
 
 
-def check(lines: list[dict[str, str]], places: list[Path], file: Path, root: Path) -> None:
-    """Raises UserError for images that are not there, rows without a label, and images with two."""
-    mistakes = []
-    seen: dict[Path, int] = {}
-    kinds: dict[str, list[str]] = {"name no image below {root}": [], "have no label": [], "name an image again": []}
-    missing, blank, twice = kinds.values()
-    for number, (line, path) in enumerate(zip(lines, places, strict=True), start=2):
-        if not path.is_file():
-            missing.append(f"line {number}: {line['path']}")
-        elif not (line["label"] or "").strip():
-            blank.append(f"line {number}: {line['path']}")
-        elif path in seen:
-            twice.append(f"line {number}: {line['path']}, as line {seen[path]}")
+def check_rows(rows: list[TableRow], file: Path, root: Path) -> None:
+    """Raises UserError for images that are missing, rows without a label, and images with two."""
+    first_lines: dict[Path, int] = {}
+    missing: list[str] = []
+    blank: list[str] = []
+    twice: list[str] = []
+    for row in rows:
+        position = f"line {row.line}: {row.text}"
+        if not row.path.is_file():
+            missing.append(position)
+        elif not row.label:
+            blank.append(position)
+        elif row.path in first_lines:
+            twice.append(f"{position}, as line {first_lines[row.path]}")
         else:
-            seen[path] = number
-    for what, found in kinds.items():
-        if found:
-            more = ", ..." if len(found) > NAMED else ""
-            what = what.format(root=root)
-            mistakes.append(
-                f"labels={file}: {len(found)} of {len(lines)} rows {what} ({'; '.join(found[:NAMED])}{more})"
-            )
-    if mistakes:
-        raise UserError(*mistakes)
+            first_lines[row.path] = row.line
+    kinds = {f"name no image below {root}": missing, "have no label": blank, "name an image again": twice}
+    messages = [
+        f"labels={file}: {len(lines)} of {len(rows)} rows {kind} ({shortened(lines)})"
+        for kind, lines in kinds.items()
+        if lines
+    ]
+    if messages:
+        raise UserError(*messages)
+
+
+def shortened(lines: list[str]) -> str:
+    """The first few, and that there are more."""
+    return "; ".join(lines[:NAMED]) + (", ..." if len(lines) > NAMED else "")

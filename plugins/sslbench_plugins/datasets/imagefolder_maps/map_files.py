@@ -8,13 +8,15 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from PIL import Image, ImageOps
 from torch import Tensor
 
 from sslbench import UserError
-from sslbench_plugins.blocks.images_on_disk.class_folders import walk
 from sslbench_plugins.blocks.images_on_disk.decode import formats, reason
+from sslbench_plugins.blocks.images_on_disk.folders import walk
 
+MapValues = NDArray[np.uint8] | NDArray[np.float32]
 SUFFIXES = (".png", ".tif", ".tiff", ".bmp")
 """of files that keep values as they are"""
 UNKNOWN = 255
@@ -30,7 +32,7 @@ class MapFiles:
     """Maps by index, read each time, in the view that images have: centre-cropped to a square, resized."""
 
     paths: Sequence[Path]
-    values: Callable[[Image.Image], np.ndarray]
+    values: Callable[[Image.Image], MapValues]
     """an opened file -> ``[H, W]``, uint8 or float32; raises ValueError for what it must not hold"""
     size: int
     """side after reading, pixels"""
@@ -38,15 +40,16 @@ class MapFiles:
     """names the data set in messages"""
 
     def __len__(self) -> int:
+        """N, the number of maps."""
         return len(self.paths)
 
     def __getitem__(self, indices: Tensor) -> Tensor:
         """int64 ``[B]`` -> ``[B, S, S]``, each pixel the nearest one of its file. Raises UserError naming a file that
         cannot be read or holds what it must not."""
-        maps = [self._read(self.paths[place]) for place in indices.tolist()]
+        maps = [self._read(self.paths[index]) for index in indices.tolist()]
         return torch.from_numpy(np.stack(maps)) if maps else torch.empty(0, self.size, self.size)
 
-    def _read(self, path: Path) -> np.ndarray:
+    def _read(self, path: Path) -> MapValues:
         try:
             with Image.open(path, formats=formats()) as image:
                 values = self.values(image)
@@ -56,7 +59,7 @@ class MapFiles:
         return np.asarray(square)
 
 
-def class_values(image: Image.Image, unknown: int) -> np.ndarray:
+def class_values(image: Image.Image, unknown: int) -> NDArray[np.uint8]:
     """uint8 ``[H, W]``: numbers of classes as the file has them (of a palette its indices, not its colours), 255 where
     they are ``unknown`` (-1: nowhere; 255 is then a class like any other and becomes 254)."""
     if image.mode not in ("1", "L", "P", "I", "I;16"):
@@ -72,7 +75,7 @@ def class_values(image: Image.Image, unknown: int) -> np.ndarray:
     return np.where(values == unknown, UNKNOWN, moved).astype(np.uint8)
 
 
-def depth_values(image: Image.Image) -> np.ndarray:
+def depth_values(image: Image.Image) -> NDArray[np.float32]:
     """float32 ``[H, W]`` in 0..1: 8 and 16 bits by their largest value, 0 of them not measured, which is NaN; floats as
     they are."""
     values = np.asarray(image)
@@ -90,14 +93,14 @@ def depth_values(image: Image.Image) -> np.ndarray:
 
 
 def beside(images: Sequence[Path], folder: Path, maps: Path, where: str) -> list[Path]:
-    """The map of each image: the file of its name, but for the ending, in the same place below ``maps``. Raises
+    """The map of each image: the file of its name, but for the ending, in the same folder below ``maps``. Raises
     UserError for images without one or with two. Maps without an image are left alone."""
-    found: dict[Path, list[Path]] = {}
+    files: dict[Path, list[Path]] = {}
     for path in walk(maps):
         if path.suffix.lower() in SUFFIXES:
-            found.setdefault(path.relative_to(maps).with_suffix(""), []).append(path)
+            files.setdefault(path.relative_to(maps).with_suffix(""), []).append(path)
     names = [path.relative_to(folder).with_suffix("") for path in images]
-    lost = [maps / name for name in names if name not in found]
+    lost = [maps / name for name in names if name not in files]
     if lost:
         endings = " ".join(SUFFIXES)
         raise UserError(
@@ -105,10 +108,10 @@ def beside(images: Sequence[Path], folder: Path, maps: Path, where: str) -> list
             *(f"{where}: missing: {path}.*" for path in lost[:NAMED]),
             *([f"{where}: and {len(lost) - NAMED} more"] if len(lost) > NAMED else []),
         )
-    twice = next((found[name] for name in names if len(found[name]) > 1), None)
+    twice = next((files[name] for name in names if len(files[name]) > 1), None)
     if twice:
         raise UserError(f"{where}: {twice[0]} and {twice[1].name} are maps of one image; keep one")
-    return [found[name][0] for name in names]
+    return [files[name][0] for name in names]
 
 
 def check_sizes(images: Sequence[Path], maps: Sequence[Path], where: str) -> None:
@@ -116,13 +119,13 @@ def check_sizes(images: Sequence[Path], maps: Sequence[Path], where: str) -> Non
     wrong = []
     for image, path in zip(images, maps, strict=True):
         try:
-            own = upright_size(path)
+            size = upright_size(path)
         except Exception as error:
             wrong.append(f"{path}: {reason(error)}")
             continue
         wanted = upright_size(image)
-        if own != wanted:
-            wrong.append(f"{path} is {own[0]} x {own[1]} pixels, its image {wanted[0]} x {wanted[1]}")
+        if size != wanted:
+            wrong.append(f"{path} is {size[0]} x {size[1]} pixels, its image {wanted[0]} x {wanted[1]}")
     if wrong:
         raise UserError(
             f"{where}: {len(wrong)} of {len(maps)} maps do not fit their images; each must have its image's size",

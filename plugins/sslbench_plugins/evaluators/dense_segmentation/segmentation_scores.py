@@ -1,4 +1,4 @@
-"""How well classes of pixels are told: counts of true against predicted, and the scores that follow from them."""
+"""How well pixels are classified: counts of true against predicted, and the scores that follow from them."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 NOT_SCORED = -1
+"""in the place of a class"""
 
 
 def confusion(true: Tensor, predicted: Tensor, classes: int) -> Tensor:
@@ -21,7 +22,7 @@ def confusion(true: Tensor, predicted: Tensor, classes: int) -> Tensor:
 
 def mean_iou(counts: Tensor) -> float | None:
     """Intersection over union of each class, over all pixels together, averaged over the classes that are true of
-    a pixel; None where no pixel is scored. ``counts`` as ``confusion`` answers them."""
+    a pixel; None where no pixel is scored. ``counts`` as ``confusion`` returns them."""
     right, true = counts.diagonal().double(), counts.sum(dim=1).double()
     union = true + counts.sum(dim=0) - right
     present = true > 0

@@ -1,4 +1,4 @@
-"""How many directions features use, read from their singular values alone."""
+"""How many directions features use, computed from their singular values alone."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from torch import Tensor
 EPSILON = 1e-7
 """RankMe's constant, added to each share"""
 ALPHA_FROM, ALPHA_TO = 3, 100
-"""places of the eigenvalues that alpha-ReQ's line is fitted through; the first few are another matter"""
-FEWEST_PLACES = 5
+"""ranks of the eigenvalues that alpha-ReQ's line is fitted through; the first few do not lie on it"""
+FEWEST_EIGENVALUES = 5
 
 
 def singular_values(features: Tensor, centred: bool = False) -> Tensor:
@@ -30,7 +30,7 @@ def singular_values(features: Tensor, centred: bool = False) -> Tensor:
     squares[squares <= len(gram) * torch.finfo(gram.dtype).eps * squares[0]] = 0
     if centred:
         squares[len(features) - 1 :] = 0
-    return squares.sqrt()
+    return torch.sqrt(squares)
 
 
 def entropy_rank(weights: Tensor, epsilon: float = 0.0) -> float:
@@ -53,8 +53,8 @@ def rankme(features: Tensor) -> float:
 def effective_rank(features: Tensor) -> float:
     """Effective rank of float ``[N, D]`` around its mean: 1 to min(N - 1, D) (Roy and Vetterli 2007, section 2).
 
-    RankMe counts the mean as a direction; this does not, so that features with a large common part are not given
-    away by it.
+    RankMe counts the mean as a direction; this does not, so that a large common part of the features does not
+    dominate it.
     """
     return entropy_rank(singular_values(features, centred=True))
 
@@ -62,19 +62,19 @@ def effective_rank(features: Tensor) -> float:
 def alpha_req(features: Tensor) -> float:
     """The exponent of a power law through the eigenvalues of the covariance of float ``[N, D]``.
 
-    eigenvalue(j) ~ j ** -alpha, a line through the logarithms at places 3 to 100 (or the last that is not rounding),
-    each weighted by 1 / j (Agrawal et al. 2022, section 3, with the fit of Stringer et al. 2019). Near 1 is said to
-    be best: below, features are noise; far above, a few directions say everything. Raises ValueError where fewer
+    eigenvalue(j) ~ j ** -alpha, a line through the logarithms at ranks 3 to 100 (or the last that is not rounding),
+    each weighted by 1 / j (Agrawal et al. 2022, section 3, with the fit of Stringer et al. 2019). Near 1 is held to
+    be best: below, features are noise; far above, a few directions hold everything. Raises ValueError where fewer
     than 5 eigenvalues are left to fit.
     """
     eigenvalues = singular_values(features, centred=True).square()
     last = max(ALPHA_FROM - 1, min(ALPHA_TO, int((eigenvalues > 0).sum())))
-    places = torch.arange(ALPHA_FROM, last + 1, dtype=torch.float64, device=eigenvalues.device)
-    if len(places) < FEWEST_PLACES:
+    ranks = torch.arange(ALPHA_FROM, last + 1, dtype=torch.float64, device=eigenvalues.device)
+    if len(ranks) < FEWEST_EIGENVALUES:
         raise ValueError(
-            f"{len(places)} eigenvalues from place {ALPHA_FROM} on are not zero; a line needs {FEWEST_PLACES}"
+            f"{len(ranks)} eigenvalues from rank {ALPHA_FROM} on are not zero; a line needs {FEWEST_EIGENVALUES}"
         )
-    x, y, weight = places.log(), eigenvalues[ALPHA_FROM - 1 : last].log(), 1 / places
+    x, y, weight = ranks.log(), eigenvalues[ALPHA_FROM - 1 : last].log(), 1 / ranks
     weight = weight / weight.sum()
     x, y = x - (weight * x).sum(), y - (weight * y).sum()
     return -float((weight * x * y).sum() / (weight * x * x).sum())

@@ -12,17 +12,17 @@ from sslbench_plugins.evaluators.label_free.spectrum import EPSILON, entropy_ran
 LIDAR_DELTA = 1e-4
 """LiDAR's constant, added to the within-image covariance's diagonal"""
 ROWS = 1024
-"""rows of the table of distances that are in memory at once"""
+"""rows of the matrix of distances that are in memory at once"""
 
 
 def directions(features: Tensor) -> Tensor:
     """``[..., D]`` -> float64 of length 1. Raises ValueError where one is zero."""
     values = features.double()
-    length = values.norm(dim=-1, keepdim=True)
-    zeros = int((length == 0).sum())
+    lengths = torch.linalg.vector_norm(values, dim=-1, keepdim=True)
+    zeros = int((lengths == 0).sum())
     if zeros:
-        raise ValueError(f"{zeros} of {length.numel()} feature vectors are zero and have no direction")
-    return values / length
+        raise ValueError(f"{zeros} of {lengths.numel()} feature vectors are zero and have no direction")
+    return torch.div(values, lengths)
 
 
 def alignment(views: Tensor) -> float:
@@ -34,8 +34,8 @@ def alignment(views: Tensor) -> float:
     count = views.shape[1]
     unit = directions(views)
     # The sum over ordered pairs of |a - b|^2 is 2 q sum |a|^2 - 2 |sum a|^2, and lengths are 1.
-    apart = 2 * count * count - 2 * unit.sum(dim=1).square().sum(dim=1)
-    return float(apart.mean().clamp_min(0) / (count * (count - 1)))
+    distances = 2 * count * count - 2 * unit.sum(dim=1).square().sum(dim=1)
+    return float(distances.mean().clamp_min(0) / (count * (count - 1)))
 
 
 def uniformity(features: Tensor) -> float:
@@ -46,7 +46,7 @@ def uniformity(features: Tensor) -> float:
     unit = directions(features)
     count = len(unit)
     total = unit.new_zeros(())
-    for part in unit.split(ROWS):
+    for part in torch.split(unit, ROWS):
         total += (4 * (part @ unit.T - 1)).exp().sum()
     return math.log(float(total - count) / (count * (count - 1)))
 
@@ -56,7 +56,7 @@ def lidar(views: Tensor) -> float:
 
     ``views`` float ``[n, q, D]``: q augmented views of n images. exp of the entropy of the eigenvalues of
     W^-1/2 B W^-1/2, where B is the covariance of the images' means and W that of views around their image's mean
-    plus 1e-4 on the diagonal. Directions that tell views apart more than images count for little. Raises ValueError
+    plus 1e-4 on the diagonal. Directions that separate views more than images count for little. Raises ValueError
     where all images have one mean.
     """
     values = views.double()

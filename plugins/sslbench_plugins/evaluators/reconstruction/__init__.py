@@ -1,22 +1,22 @@
-"""Hidden patches painted by the method, against what the visible pixels alone say: PSNR at several mask ratios.
+"""Masked image reconstruction: PSNR of masked patches at several mask ratios, beside filling in from visible pixels.
 
-Two rivals fill the same patches of the same images: the nearest visible pixel, and straight lines between visible
-pixels (``bilinear``). Errors are those of hidden pixels, in units of 0..1, painted ones held within it; PSNR is
+Two baselines fill the same patches of the same images: the nearest visible pixel, and straight lines between visible
+pixels (``bilinear``). Errors are those of masked pixels, in units of 0..1, reconstructed ones clamped to it; PSNR is
 ``-10 log10`` of an image's mean squared error, and the metric its mean over the images. An error below that of
 rounding to 256 levels counts as that much (58.9 dB): no image says more.
 
-Some methods paint patches of unit deviation, which need to be told each patch's own mean and deviation (MAE with
-``norm_pix``): those of pixels that nobody should see. This is found out by trying, and told by
-``patch_statistics_given``; the rivals are then told them as well, so that what is compared is still alike.
+Some methods reconstruct patches of unit deviation and take each patch's own mean and deviation from the image (MAE
+with ``norm_pix``): statistics of pixels that should be unknown. Whether a method does is found by trying, and reported
+as ``patch_statistics_given``; the baselines are then given them as well, so that what is compared is still alike.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any
 
 import torch
-from pydantic import AfterValidator, Field
+from pydantic import Field
 from torch import Tensor
 
 from sslbench import (
@@ -31,155 +31,138 @@ from sslbench import (
     param,
 )
 from sslbench_plugins.blocks.networks.patches import from_patches, to_patches
-from sslbench_plugins.blocks.probes.spread_out import spread_out
+from sslbench_plugins.blocks.probes.each_once import each_once
+from sslbench_plugins.blocks.probes.evaluable import model_of
+from sslbench_plugins.blocks.probes.evenly_spaced import evenly_spaced
 from sslbench_plugins.blocks.studies.listed import OneOrMore, Several
-from sslbench_plugins.evaluators.reconstruction.inpainting import bilinear, hidden_pixels, nearest
+from sslbench_plugins.evaluators.reconstruction.interpolation import Grid, bilinear, masked_pixels, nearest
+from sslbench_plugins.evaluators.reconstruction.leakage import Leakage, find_leakage, reconstruct
 
 BATCH = 64
 ROUNDING = 1 / 255**2 / 12
 """mean squared error of rounding to 256 levels"""
-TOLERANCE = 1e-3
-"""of a painted pixel, in normalised units, that rounding may change"""
-RIVALS: dict[str, Callable[[Tensor, Tensor, tuple[int, int]], Tensor]] = {"nearest": nearest, "bilinear": bilinear}
+BASELINES: dict[str, Callable[[Tensor, Tensor, Grid], Tensor]] = {"nearest": nearest, "bilinear": bilinear}
 GIVEN = "patch_statistics_given"
 USUAL_RATIO = 0.75
 VARIANCE = 1e-6
-"""of a patch in normalised units, which is taken for none"""
-
-
-def each_once(ratios: tuple[float, ...]) -> tuple[float, ...]:
-    if len(set(ratios)) < len(ratios):
-        raise ValueError("name each ratio once")
-    return ratios
+"""of a patch in normalised units, below which it counts as constant"""
 
 
 class ReconstructionParams(Params):
-    ratios: Annotated[
-        tuple[Annotated[float, Field(gt=0, lt=1)], ...], Several, OneOrMore, AfterValidator(each_once)
-    ] = param(
-        (0.25, 0.5, 0.75, 0.9), "shares of the patches that are hidden, a+b+c, whatever the method was trained with"
+    """What is masked, and on how many images."""
+
+    ratios: Annotated[tuple[Annotated[float, Field(gt=0, lt=1)], ...], Several, OneOrMore, each_once("ratio")] = param(
+        (0.25, 0.5, 0.75, 0.9), "shares of the patches that are masked, a+b+c, whatever the method was trained with"
     )
-    masking: str = param("random", "what hides them, such as block", names="masking")
+    masking: str = param("random", "what masks them, such as block", names="masking")
     images: int = param(200, "test images, at most", ge=1, unit="images")
 
 
-class Told(NamedTuple):
-    """What a method makes of the hidden pixels that it should not see."""
-
-    pixels: bool
-    """it paints otherwise where they are exchanged within their patches"""
-    statistics: bool
-    """it paints otherwise where they are blank"""
-
-
 class Reconstruction:
-    """Hides, paints, compares: the same patches of the same images for every method."""
+    """Masks, reconstructs, compares: the same patches of the same images for every method."""
 
     def __init__(self, params: ReconstructionParams) -> None:
         self.params = params
         self.masking: Any = build_plugin("masking", params.masking, "reconstruction: masking")
 
     def evaluate(self, data: EvaluationData) -> list[Metric]:
-        model = data.model
-        assert model is not None
+        model = model_of(data)
         grid = model.method.mask_grid
         if grid is None:
-            return self._unmeasured("the method has no grid of patches to hide")
-        images = spread_out(len(data.test.features), self.params.images)
-        whole = len(images) == len(data.test.features)
+            return self._unmeasured("the method has no grid of patches to mask")
+        images = evenly_spaced(len(data.test.features), self.params.images)
         metrics: list[Metric] = []
-        told: Told | None = None
+        leakage: Leakage | None = None
         for ratio in self.params.ratios:
             try:
                 masks = self.masking.sample(len(images), grid, ratio, torch.Generator().manual_seed(data.seed))
             except (ValueError, UserError) as error:
-                metrics += [Metric(name, None, "dB", reason=str(error)) for name in names(ratio)]
+                metrics += unmeasured(ratio, str(error))
                 continue
-            told = told or probe(model, images[:BATCH], masks[:BATCH], grid)
-            if told.pixels:
-                return self._unmeasured("the method paints by the very pixels that are hidden")
-            found = [
-                errors(model, part, mask.to(model.device), grid, told.statistics)
-                for part, mask in zip(images.split(BATCH), masks.split(BATCH), strict=True)
-            ]
-            metrics += [
-                decibels(name, values, whole)
-                for name, values in zip(names(ratio), torch.cat(found, dim=1), strict=True)
-            ]
-        given = None if told is None else float(told.statistics)
-        return [*metrics, Metric(GIVEN, given, higher_is_better=False, reason="" if told else "nothing was painted")]
+            if leakage is None:
+                leakage = find_leakage(model, images[:BATCH], masks[:BATCH], grid)
+            if leakage.pixels:
+                return self._unmeasured("the method reconstructs masked pixels from their own values")
+            errors = squared_errors(model, images, masks, grid, leakage.statistics)
+            whole = len(images) == len(data.test.features)
+            metrics += [decibels(name, row, whole) for name, row in zip(metric_names(ratio), errors, strict=True)]
+        return [*metrics, statistics_given(leakage)]
 
     def _unmeasured(self, reason: str) -> list[Metric]:
-        painted = [name for ratio in self.params.ratios for name in names(ratio)]
-        metrics = [Metric(name, None, "dB", reason=reason) for name in painted]
+        metrics = [metric for ratio in self.params.ratios for metric in unmeasured(ratio, reason)]
         return [*metrics, Metric(GIVEN, None, higher_is_better=False, reason=reason)]
 
 
-def names(ratio: float) -> list[str]:
-    return [f"{who}_psnr@{ratio:g}" for who in ("reconstruction", *RIVALS)]
+def metric_names(ratio: float) -> list[str]:
+    """The method's, then the baselines'."""
+    return [f"{source}_psnr@{ratio:g}" for source in ("reconstruction", *BASELINES)]
 
 
-@torch.no_grad()
-def painted(model: EvaluatedModel, images: Tensor, mask: Tensor) -> Tensor:
-    with model.autocast():
-        return model.method.reconstruct(images, mask).float()
+def unmeasured(ratio: float, reason: str) -> list[Metric]:
+    """The metrics of one mask ratio without values."""
+    return [Metric(name, None, "dB", reason=reason) for name in metric_names(ratio)]
 
 
-def probe(model: EvaluatedModel, indices: Tensor, mask: Tensor, grid: tuple[int, int]) -> Told:
-    """Paint some images, the same with the pixels of every hidden patch in reverse order, and with none in them."""
-    images, mask = model.images("test", indices), mask.to(model.device)
-    side = images.shape[-1] // grid[0]
-    patches = to_patches(images, side).unflatten(2, (-1, images.shape[1]))
-    turned = from_patches(patches.flip(2).flatten(2), side, grid)
-    hidden = hidden_pixels(mask, grid, images.shape[-1])[:, None]
-    usual = painted(model, images, mask)
-
-    def otherwise(others: Tensor) -> bool:
-        change = (painted(model, torch.where(hidden, others, images), mask) - usual).abs()
-        return bool((change * hidden > TOLERANCE).any())
-
-    return Told(otherwise(turned), otherwise(torch.zeros_like(images)))
+def statistics_given(leakage: Leakage | None) -> Metric:
+    """1 where the method got the mean and deviation of masked patches, else 0."""
+    if leakage is None:
+        return Metric(GIVEN, None, higher_is_better=False, reason="nothing was reconstructed")
+    return Metric(GIVEN, float(leakage.statistics), higher_is_better=False)
 
 
-def errors(model: EvaluatedModel, indices: Tensor, mask: Tensor, grid: tuple[int, int], given: bool) -> Tensor:
-    """Mean squared error of the hidden pixels, 0..1: float64 ``[1 + rivals, B]``, the method's first."""
-    images = model.images("test", indices)
-    hidden = hidden_pixels(mask, grid, images.shape[-1])[:, None].expand_as(images)
-    filled = [painted(model, images, mask)]
-    for fill in RIVALS.values():
-        rival = fill(images, mask, grid)
-        filled.append(with_statistics(rival, images, images.shape[-1] // grid[0], grid) if given else rival)
+def squared_errors(model: EvaluatedModel, indices: Tensor, masks: Tensor, grid: Grid, give_statistics: bool) -> Tensor:
+    """Mean squared error of the masked pixels, 0..1: float64 ``[1 + baselines, N]``, the method's first.
+
+    ``indices`` int64 ``[N]``; ``masks`` bool ``[N, rows * cols]``; ``give_statistics``: to the baselines as well.
+    """
+    batches = []
+    for batch, mask in zip(torch.split(indices, BATCH), torch.split(masks, BATCH), strict=True):
+        images, mask = model.images("test", batch), mask.to(model.device)
+        filled = [reconstruct(model, images, mask)]
+        for fill in BASELINES.values():
+            baseline = fill(images, mask, grid)
+            filled.append(match_statistics(baseline, images, grid) if give_statistics else baseline)
+        batches.append(errors_of_masked(model, images, filled, masked_pixels(mask, grid, images.shape[-1])))
+    return torch.cat(batches, dim=1)
+
+
+def errors_of_masked(model: EvaluatedModel, images: Tensor, filled: list[Tensor], masked: Tensor) -> Tensor:
+    """float64 ``[len(filled), B]``; ``images`` and each of ``filled`` normalised float ``[B, 3, S, S]``,
+    ``masked`` bool ``[B, S, S]``."""
+    masked = masked[:, None].expand_as(images)
     black, white = (model.normalise(torch.full_like(images[:1], level)) for level in (0.0, 1.0))
     true = (images - black) / (white - black)
     rows = []
-    for one in filled:
+    for candidate in filled:
         # Not a number stays not a number.
-        squares = (((one - black) / (white - black)).clamp(0, 1) - true).double().square()
-        rows.append(torch.where(hidden, squares, 0.0).sum(dim=(1, 2, 3)) / hidden.sum(dim=(1, 2, 3)))
+        squares = (((candidate - black) / (white - black)).clamp(0, 1) - true).double().square()
+        rows.append(torch.where(masked, squares, 0.0).sum(dim=(1, 2, 3)) / masked.sum(dim=(1, 2, 3)))
     return torch.stack(rows)
 
 
-def with_statistics(filled: Tensor, images: Tensor, side: int, grid: tuple[int, int]) -> Tensor:
-    """Every patch of ``filled`` moved and stretched to the mean and the deviation of the same patch of ``images``; one
-    without deviation only moved."""
+def match_statistics(filled: Tensor, images: Tensor, grid: Grid) -> Tensor:
+    """Every patch of ``filled`` shifted and scaled to the mean and the deviation of the same patch of ``images``, both
+    ``[B, C, S, S]``; one without deviation only shifted."""
+    side = images.shape[-1] // grid[0]
     values, true = to_patches(filled, side), to_patches(images, side)
     variance, mean = torch.var_mean(values, dim=-1, keepdim=True)
-    wanted, level = torch.var_mean(true, dim=-1, keepdim=True)
-    stretch = torch.where(variance > VARIANCE, (wanted / variance.clamp_min(VARIANCE)).sqrt(), 0.0)
-    return from_patches((values - mean) * stretch + level, side, grid)
+    true_variance, true_mean = torch.var_mean(true, dim=-1, keepdim=True)
+    scale = torch.where(variance > VARIANCE, (true_variance / variance.clamp_min(VARIANCE)).sqrt(), 0.0)
+    return from_patches((values - mean) * scale + true_mean, side, grid)
 
 
-def decibels(name: str, values: Tensor, whole: bool) -> Metric:
-    """``values``: the mean squared error of each image, ``[N]``; ``whole``: of all test images."""
-    if not bool(values.isfinite().all()):
-        bad = int((~values.isfinite()).sum())
-        return Metric(name, None, "dB", reason=f"{bad} of {len(values)} painted images hold NaN or infinity")
-    ratios = -10 * values.clamp_min(ROUNDING).log10()
-    return Metric(name, float(ratios.mean()), "dB", per_image=ratios.cpu() if whole else None)
+def decibels(name: str, errors: Tensor, whole: bool) -> Metric:
+    """Mean PSNR; ``errors``: mean squared error of each image, ``[N]``; ``whole``: of all test images."""
+    if not bool(errors.isfinite().all()):
+        bad = int((~errors.isfinite()).sum())
+        return Metric(name, None, "dB", reason=f"{bad} of {len(errors)} reconstructed images hold NaN or infinity")
+    psnr = -10 * errors.clamp_min(ROUNDING).log10()
+    return Metric(name, float(psnr.mean()), "dB", per_image=psnr.cpu() if whole else None)
 
 
 def headline(params: ReconstructionParams) -> str:
-    return names(USUAL_RATIO if USUAL_RATIO in params.ratios else params.ratios[0])[0]
+    """The method's PSNR at the usual ratio, or at the first one."""
+    return metric_names(USUAL_RATIO if USUAL_RATIO in params.ratios else params.ratios[0])[0]
 
 
 @hookimpl
@@ -187,7 +170,6 @@ def sslbench_evaluators() -> list[EvaluatorSpec]:
     return [
         EvaluatorSpec(
             name="reconstruction",
-            summary=__doc__.partition("\n")[0],
             params=ReconstructionParams,
             presets={"quick": {"images": 100}},
             build=lambda params, context: Reconstruction(params),

@@ -1,28 +1,18 @@
-"""MoCo: tell the key of the same image from a long queue of older keys, made by a slowly following encoder."""
+"""MoCo: contrastive learning with a momentum encoder (EMA) and a long queue of its older keys as negatives."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from sslbench import (
-    Backbone,
-    BuildContext,
-    Method,
-    MethodParams,
-    MethodSpec,
-    Progress,
-    UserError,
-    ViewRequest,
-    hookimpl,
-    param,
-)
+from sslbench import Backbone, Method, MethodParams, MethodSpec, Progress, UserError, ViewRequest, hookimpl, param
 from sslbench_plugins.blocks.distributed.ranks import ranks
 from sslbench_plugins.blocks.objectives.full_precision import full_precision
-from sslbench_plugins.blocks.objectives.moving_average import follow, follower
+from sslbench_plugins.blocks.objectives.moving_average import ema_copy, ema_update
 from sslbench_plugins.methods.moco.feature_queue import FeatureQueue
 from sslbench_plugins.methods.moco.split_batch_norm import split_batch_norms
 
@@ -34,18 +24,18 @@ class MoCoParams(MethodParams):
     queue_size: int = param(65536, "keys that are kept as negatives", ge=1)
     key_momentum: float = param(0.999, "of the key encoder's moving average, each step", ge=0, le=1)
     head_layers: int = param(2, "layers of the head: 1 (v1) or 2 (v2)", ge=1, le=2)
-    dim: int = param(128, "width of the embedding the loss sees", ge=1)
-    symmetric: bool = param(False, "also predict in the other direction; twice the queries of a step")
-    split_bn: int = param(1, "parts of a batch with batch statistics of their own, on one device", ge=1)
-    optimizer: str = param("sgd", "update rule", pattern="^(adamw|sgd|lars)$")
+    dim: int = param(128, "width of the embedding that the loss compares", ge=1)
+    symmetric: bool = param(False, "ablation: the loss in both directions; twice the queries of a step")
+    split_bn: int = param(1, "parts of a batch with batch statistics of their own, as on so many devices", ge=1)
+    optimizer: Literal["adamw", "sgd", "lars"] = param("sgd", "update rule")
     lr: float = param(0.03, "base learning rate", gt=0)
     weight_decay: float = param(1e-4, "weight decay", ge=0)
     decay_all: bool = param(True, "decay biases and norms as well")
-    schedule: str = param("epoch", "how often the learning rate changes", pattern="^(step|epoch)$")
+    schedule: Literal["step", "epoch"] = param("epoch", "how often the learning rate changes")
 
 
 class MoCo(Method):
-    """Query encoder q (trained), key encoder k (follows q), queue of K keys.
+    """Query encoder q (trained), key encoder k (momentum encoder: the moving average of q), queue of K keys.
 
     ``loss = -log softmax([q.k+, q.queue] / T)`` at the positive, for q of one view and k+ of the other.
     """
@@ -60,9 +50,9 @@ class MoCo(Method):
         dim = backbone.feature_dim
         hidden = [nn.Linear(dim, dim), nn.ReLU(inplace=True)] if params.head_layers == 2 else []
         self.head = nn.Sequential(*hidden, nn.Linear(dim, params.dim))
-        self.key_backbone, self.key_head = follower(self.backbone), follower(self.head)
+        self.key_backbone, self.key_head = ema_copy(self.backbone), ema_copy(self.head)
         self.queue = FeatureQueue(params.queue_size, params.dim)
-        self._fresh: list[Tensor] = []
+        self._new_keys: list[Tensor] = []
 
     @property
     def views(self) -> tuple[ViewRequest, ...]:
@@ -72,7 +62,58 @@ class MoCo(Method):
     def encoder(self) -> nn.Module:
         return self.backbone
 
+    def after_step(self, progress: Progress) -> None:
+        """EMA update of the key encoder; then this batch's keys replace the oldest of the queue."""
+        ema_update(self.key_backbone, self.backbone, self.params.key_momentum)
+        ema_update(self.key_head, self.head, self.params.key_momentum)
+        for keys in self._new_keys:
+            self.queue.put(keys)
+        self._new_keys.clear()
+
+    def queries(self, view: Tensor) -> Tensor:
+        """``[B, 3, S, S]`` -> unit queries, float32 ``[B, dim]``."""
+        return functional.normalize(self.head(self.backbone(view)).float(), dim=1)
+
+    @torch.no_grad()
+    def keys(self, view: Tensor) -> Tensor:
+        """``[B, 3, S, S]`` -> unit keys, float32 ``[B, dim]``, without gradients."""
+        if self.params.split_bn > 1:
+            return self.shuffled_keys(view)
+        return functional.normalize(self.key_head(self.key_backbone(view)).float(), dim=1)
+
+    def contrastive_loss(self, queries: Tensor, keys: Tensor) -> Tensor:
+        """Queries and their positive keys, unit ``[B, dim]``, and the queue's negatives -> a scalar."""
+        with full_precision(queries):
+            positive = (queries * keys).sum(dim=1, keepdim=True)
+            logits = torch.cat([positive, queries @ self.queue.keys.T], dim=1) / self.params.temperature
+            return functional.cross_entropy(logits, logits.new_zeros(len(logits), dtype=torch.int64))
+
+    def forward(
+        self, views: Sequence[Tensor], *, mask: Tensor | None, progress: Progress
+    ) -> tuple[Tensor, Mapping[str, Tensor]]:
+        """Two views ``[B, 3, S, S]`` -> the loss; the keys are kept for the queue."""
+        first, second = views
+        loss = self.one_way(first, second)
+        if self.params.symmetric:
+            # Both directions use the same queue: this batch's keys enter it after the step.
+            loss = (loss + self.one_way(second, first)) / 2
+        return loss, {}
+
+    def one_way(self, query_view: Tensor, key_view: Tensor) -> Tensor:
+        """The loss of queries from one view against keys from the other."""
+        queries, keys = self.queries(query_view), self.keys(key_view)
+        self._new_keys.append(keys)
+        return self.contrastive_loss(queries, keys)
+
+    def shuffled_keys(self, view: Tensor) -> Tensor:
+        """Keys that are made in another order than queries, so that with split batch norm a pair does not share its
+        statistics (shuffling BN, section 3.3)."""
+        order = torch.randperm(len(view), device=view.device)
+        keys = functional.normalize(self.key_head(self.key_backbone(view[order])).float(), dim=1)
+        return keys[order.argsort()]
+
     def check_batch(self, batch_size: int) -> None:
+        """Raises UserError for a batch that the queue cannot hold or that does not split."""
         super().check_batch(batch_size)
         keys = batch_size * (2 if self.params.symmetric else 1) * ranks()
         if self.params.queue_size < keys:
@@ -85,47 +126,6 @@ class MoCo(Method):
                 f"method 'moco': split_bn = {self.params.split_bn} does not cut a batch of {batch_size} into equal"
                 " parts of two images or more"
             )
-
-    def forward(
-        self, views: Sequence[Tensor], *, mask: Tensor | None, progress: Progress
-    ) -> tuple[Tensor, Mapping[str, Tensor]]:
-        first, second = views
-        loss = self.one_way(first, second)
-        if self.params.symmetric:
-            # Both directions see the same queue: this batch's keys enter it after the step.
-            loss = (loss + self.one_way(second, first)) / 2
-        return loss, {}
-
-    def one_way(self, query_view: Tensor, key_view: Tensor) -> Tensor:
-        """The loss of queries from one view against keys from the other; the keys are kept for the queue."""
-        queries = functional.normalize(self.head(self.backbone(query_view)).float(), dim=1)
-        with torch.no_grad():
-            keys = self.keys(key_view)
-        self._fresh.append(keys)
-        with full_precision(queries):
-            positive = (queries * keys).sum(dim=1, keepdim=True)
-            logits = torch.cat([positive, queries @ self.queue.keys.T], dim=1) / self.params.temperature
-            return functional.cross_entropy(logits, logits.new_zeros(len(logits), dtype=torch.int64))
-
-    def keys(self, view: Tensor) -> Tensor:
-        """Unit keys ``[B, dim]``. With split batch norm, keys are made in another order than queries, so that a pair
-        does not share its statistics (shuffling BN, section 3.3)."""
-        if self.params.split_bn == 1:
-            return functional.normalize(self.key_head(self.key_backbone(view)).float(), dim=1)
-        order = torch.randperm(len(view), device=view.device)
-        keys = functional.normalize(self.key_head(self.key_backbone(view[order])).float(), dim=1)
-        return keys[order.argsort()]
-
-    def after_step(self, progress: Progress) -> None:
-        follow(self.key_backbone, self.backbone, self.params.key_momentum)
-        follow(self.key_head, self.head, self.params.key_momentum)
-        for keys in self._fresh:
-            self.queue.put(keys)
-        self._fresh.clear()
-
-
-def build(params: MoCoParams, context: BuildContext) -> MoCo:
-    return MoCo(params, context.backbone, context.image_size)
 
 
 # The authors' CIFAR-10 notebook: rate and batch of 512 go together, no warm-up, cosine per epoch.
@@ -157,9 +157,8 @@ def sslbench_methods() -> list[MethodSpec]:
     return [
         MethodSpec(
             name="moco",
-            summary=__doc__.partition("\n")[0],
             params=MoCoParams,
-            build=build,
+            build=lambda params, context: MoCo(params, context.backbone, context.image_size),
             augmentation="moco-v2",
             presets={"v1": {"temperature": 0.07, "head_layers": 1}, "cifar": CIFAR, "quick": QUICK},
             citation="He, Fan, Wu, Xie, Girshick: Momentum Contrast for Unsupervised Visual Representation Learning,"

@@ -10,13 +10,15 @@ from sslbench_plugins.blocks.distributed.ranks import gathered
 
 
 class FeatureQueue(nn.Module):
-    """A ring of ``size`` unit vectors. Ring and place are buffers, so a checkpoint holds them.
+    """A ring of ``size`` unit vectors. Keys and the index of the oldest are buffers, so a checkpoint holds them.
 
-    It starts full of random directions, as the authors' code does.
+    It starts full of random directions, as in the authors' code.
     """
 
     keys: Tensor
+    """float32 ``[size, D]``"""
     place: Tensor
+    """int64 scalar, the row of the oldest key"""
 
     def __init__(self, size: int, dim: int) -> None:
         super().__init__()
@@ -30,10 +32,10 @@ class FeatureQueue(nn.Module):
         Any B: the ring wraps in the middle of a batch, and of a batch longer than the ring the last keys stay.
         """
         size = len(self.keys)
-        everyone = gathered(keys.float())
-        kept = everyone[-size:]
-        # The place stays on the device: the host waits for nothing.
-        first = self.place + (len(everyone) - len(kept))
+        all_keys = gathered(keys.float())
+        kept = all_keys[-size:]
+        # The index stays on the device: the host waits for nothing.
+        first = self.place + (len(all_keys) - len(kept))
         rows = (first + torch.arange(len(kept), device=kept.device)) % size
         self.keys.index_copy_(0, rows, kept)
-        self.place.copy_((self.place + len(everyone)) % size)
+        self.place.copy_((self.place + len(all_keys)) % size)

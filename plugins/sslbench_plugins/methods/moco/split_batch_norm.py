@@ -1,6 +1,8 @@
-"""Batch norm whose statistics come from parts of the batch: on one device what many devices do."""
+"""Batch norm whose statistics come from parts of the batch: on one device what happens on many."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -14,11 +16,12 @@ class SplitBatchNorm2d(nn.BatchNorm2d):
     Running statistics are the mean over the parts. ``[B, C, H, W]``, B divisible by ``splits`` in training.
     """
 
-    def __init__(self, features: int, splits: int, **options: object) -> None:
-        super().__init__(features, **options)  # type: ignore[arg-type]
+    def __init__(self, features: int, splits: int, **options: Any) -> None:
+        super().__init__(features, **options)
         self.splits = splits
 
     def forward(self, images: Tensor) -> Tensor:
+        """``[B, C, H, W]`` -> ``[B, C, H, W]``."""
         if not self.training:
             return super().forward(images)
         assert self.running_mean is not None
@@ -46,7 +49,7 @@ class SplitBatchNorm2d(nn.BatchNorm2d):
 
 
 def split_batch_norms(network: nn.Module, splits: int) -> nn.Module:
-    """Every 2-D batch norm of ``network`` replaced in place, with its weights; answers the network."""
+    """Replace every 2-D batch norm of ``network`` in place, keeping its weights; returns the network."""
     for name, child in network.named_children():
         if type(child) is nn.BatchNorm2d:
             norm = SplitBatchNorm2d(

@@ -1,4 +1,4 @@
-"""What a file holds, as a short text."""
+"""What files hold, as a short text."""
 
 from __future__ import annotations
 
@@ -9,6 +9,20 @@ from pathlib import Path
 from sslbench import UserError
 
 CHUNK = 1 << 20
+"""bytes read at a time"""
+
+
+def content_digest(*paths: Path) -> str:
+    """A text that changes when the content of one of the files does; a file is read again only if it changed. Raises
+    UserError for a file that cannot be read."""
+    parts = []
+    for path in paths:
+        try:
+            status = path.stat()
+            parts.append(_digest(path, status.st_size, status.st_mtime_ns))
+        except OSError as error:
+            raise UserError(f"{path} cannot be read: {error.strerror}") from None
+    return parts[0] if len(parts) == 1 else blake2b("".join(parts).encode(), digest_size=8).hexdigest()
 
 
 @lru_cache(maxsize=64)
@@ -18,15 +32,3 @@ def _digest(path: Path, size: int, changed: int) -> str:
         while chunk := stream.read(CHUNK):
             digest.update(chunk)
     return digest.hexdigest()
-
-
-def content_digest(*paths: Path) -> str:
-    """Changes when the content of one of the files does; each is read once and again only if it changed."""
-    parts = []
-    for path in paths:
-        try:
-            facts = path.stat()
-            parts.append(_digest(path, facts.st_size, facts.st_mtime_ns))
-        except OSError as error:
-            raise UserError(f"{path} cannot be read: {error.strerror}") from None
-    return parts[0] if len(parts) == 1 else blake2b("".join(parts).encode(), digest_size=8).hexdigest()

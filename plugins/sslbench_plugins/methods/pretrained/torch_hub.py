@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
+from torch import Tensor, nn
 
-from sslbench import UserError
+from sslbench import Backbone, UserError
 
 BRANCHES = ("main", "master")
 """what torch.hub takes for a repository without a branch"""
-READ = (".py", ".pth", ".pt", ".safetensors", ".bin")
-"""files of a local repository that make a model what it is"""
+MODEL_FILES = (".py", ".pth", ".pt", ".safetensors", ".bin")
+"""files of a local repository that decide what a model is"""
+HEADS = ("fc", "head", "heads", "classifier")
+"""attributes that hold a network's classifier"""
 
 
 @dataclass(frozen=True)
@@ -27,6 +30,7 @@ class HubModel:
 
     @classmethod
     def named(cls, text: str) -> HubModel:
+        """Reads the parameter ``hub``. Raises UserError where it has another form."""
         repository, colon, entry = text.rpartition(":")
         if not colon or not repository or not entry:
             raise UserError(f"hub = {text!r} is not OWNER/REPO:ENTRY or FOLDER:ENTRY")
@@ -39,23 +43,23 @@ class HubModel:
         if local.is_dir():
             return local
         name, _, branch = self.repository.partition(":")
-        places = [
-            Path(torch.hub.get_dir()) / f"{name}/{b}".replace("/", "_") for b in (branch,) * bool(branch) or BRANCHES
-        ]
-        return next((place for place in places if place.is_dir()), None)
+        branches = (branch,) if branch else BRANCHES
+        folders = [Path(torch.hub.get_dir()) / f"{name}/{branch}".replace("/", "_") for branch in branches]
+        return next((folder for folder in folders if folder.is_dir()), None)
 
     @property
     def is_local(self) -> bool:
+        """Whether it names a folder on this machine."""
         return Path(self.repository).expanduser().is_dir()
 
     def files(self) -> list[Path]:
-        """Of a local repository, those that make a model what it is, sorted."""
+        """Of a local repository, those that decide what a model is, sorted."""
         root = Path(self.repository).expanduser()
-        return sorted(path for path in root.rglob("*") if path.suffix in READ and path.is_file())
+        return sorted(path for path in root.rglob("*") if path.suffix in MODEL_FILES and path.is_file())
 
     def build(self, download: bool, **arguments: Any) -> Any:
-        """What the entry answers. Raises UserError where code or weights are not here and may not be, or cannot be,
-        fetched."""
+        """What the entry returns. Raises UserError where code or weights are not here and may not be, or cannot be,
+        fetched; TypeError where the entry does not take the arguments."""
         folder = self.folder
         if folder is None and not download:
             address = f"https://github.com/{self.repository.partition(':')[0]}"
@@ -63,11 +67,9 @@ class HubModel:
                 f"torch.hub's {self.repository} is not on this machine; --download fetches it from {address};"
                 f" or clone it elsewhere and give hub=FOLDER:{self.entry}"
             )
-        source = {"source": "github"} if folder is None else {"source": "local"}
-        where = self.repository if folder is None else str(folder)
         try:
             with fetching(download):
-                return torch.hub.load(where, self.entry, trust_repo=True, verbose=False, **source, **arguments)
+                return self._load(folder, arguments)
         except (NotAllowed, UserError) as error:
             raise UserError(
                 f"torch.hub's {self.repository}:{self.entry} {error}; --download allows it; or put the file"
@@ -76,12 +78,18 @@ class HubModel:
         except TypeError:
             raise
         except Exception as error:
-            what = str(error).strip().partition("\n")[0] or type(error).__name__
-            raise UserError(f"torch.hub's {self.repository}:{self.entry} cannot be built: {what}") from None
+            reason = str(error).strip().partition("\n")[0] or type(error).__name__
+            raise UserError(f"torch.hub's {self.repository}:{self.entry} cannot be built: {reason}") from None
+
+    def _load(self, folder: Path | None, arguments: dict[str, Any]) -> Any:
+        load = cast(Callable[..., Any], torch.hub.load)
+        source = "github" if folder is None else "local"
+        repository = self.repository if folder is None else str(folder)
+        return load(repository, self.entry, trust_repo=True, verbose=False, source=source, **arguments)
 
 
 class NotAllowed(RuntimeError):
-    """Something wanted to fetch a file and may not."""
+    """A file would have to be fetched, and that is not allowed."""
 
 
 @contextmanager
@@ -100,3 +108,26 @@ def fetching(allowed: bool) -> Iterator[None]:
         yield
     finally:
         torch.hub.download_url_to_file = before
+
+
+class HubEncoder(Backbone):
+    """A network of torch.hub without its classifier: what it returns for an image is its features."""
+
+    def __init__(self, net: nn.Module, label: str, size: int) -> None:
+        super().__init__()
+        for name in HEADS:
+            if isinstance(getattr(net, name, None), nn.Linear):
+                setattr(net, name, nn.Identity())
+        self.net = net
+        with torch.no_grad():
+            output = net.eval()(torch.zeros(1, 3, size, size))
+        if not isinstance(output, Tensor) or output.ndim != 2:
+            is_tensor = isinstance(output, Tensor)
+            what = f"a tensor of {output.ndim} dimensions" if is_tensor else f"a {type(output).__name__}"
+            raise UserError(f"torch.hub's {label} returns {what}, not features [B, D]")
+        self.feature_dim = output.shape[1]
+
+    def forward(self, images: Tensor) -> Tensor:
+        """``[B, 3, S, S]`` -> ``[B, feature_dim]``."""
+        features: Tensor = self.net(images)
+        return features

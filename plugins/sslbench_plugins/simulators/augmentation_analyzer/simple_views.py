@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d
 
 Batch = NDArray[np.float64]
+View = Callable[[Batch, RandomState, int], Batch]
+"""images, generator, number of draws -> views"""
 WHITE = 255.0
 CROP = 0.75
 """side of the crop, as a share of the image's: 48 of 64 pixels"""
@@ -26,27 +28,29 @@ SIGMA = 2.0
 @lru_cache
 def bilinear(inputs: int, outputs: int) -> Batch:
     """``[outputs, inputs]``: the matrix that resizes a line of pixels, between the centres of pixels."""
-    place = ((np.arange(outputs) + 0.5) * inputs / outputs - 0.5).clip(0, inputs - 1)
-    low = np.minimum(place.astype(int), max(inputs - 2, 0))
+    position = ((np.arange(outputs) + 0.5) * inputs / outputs - 0.5).clip(0, inputs - 1)
+    low = np.minimum(position.astype(int), max(inputs - 2, 0))
     matrix = np.zeros((outputs, inputs))
-    matrix[np.arange(outputs), low] = 1 - (place - low)
+    matrix[np.arange(outputs), low] = 1 - (position - low)
     if inputs > 1:
-        matrix[np.arange(outputs), low + 1] += place - low
+        matrix[np.arange(outputs), low + 1] += position - low
     return matrix
 
 
 def crop(images: Batch, rng: RandomState, draws: int) -> Batch:
-    """A square of three quarters of the side at a uniform place, resized back."""
+    """A square of three quarters of the side at a uniform position, resized back."""
     side = images.shape[-1]
     cut = max(1, round(CROP * side))
     top, left = rng.randint(0, side - cut + 1, (2, draws))
     windows = sliding_window_view(images, (cut, cut), axis=(2, 3))
-    found = windows[np.arange(draws) if len(images) > 1 else np.zeros(draws, int), :, top, left]
+    crops = windows[np.arange(draws) if len(images) > 1 else np.zeros(draws, int), :, top, left]
     matrix = bilinear(cut, side)
-    return matrix @ (found.reshape(-1, cut) @ matrix.T).reshape(draws, 3, cut, side)
+    resized: Batch = matrix @ (crops.reshape(-1, cut) @ matrix.T).reshape(draws, 3, cut, side)
+    return resized
 
 
 def flip(images: Batch, rng: RandomState, draws: int) -> Batch:
+    """Left and right exchanged."""
     return images[..., ::-1]
 
 
@@ -57,7 +61,9 @@ def brightness(images: Batch, rng: RandomState, draws: int) -> Batch:
 
 
 def blur(images: Batch, rng: RandomState, draws: int) -> Batch:
-    return gaussian_filter1d(gaussian_filter1d(images, SIGMA, axis=2), SIGMA, axis=3)
+    """Gaussian, each channel by itself."""
+    blurred: Batch = gaussian_filter1d(gaussian_filter1d(images, SIGMA, axis=2), SIGMA, axis=3)
+    return blurred
 
 
 def greyscale(images: Batch, rng: RandomState, draws: int) -> Batch:
@@ -65,7 +71,7 @@ def greyscale(images: Batch, rng: RandomState, draws: int) -> Batch:
     return np.broadcast_to(images.mean(axis=1, keepdims=True), images.shape)
 
 
-VIEWS: dict[str, Callable[[Batch, RandomState, int], Batch]] = {
+VIEWS: dict[str, View] = {
     "crop": crop,
     "flip": flip,
     "brightness": brightness,

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 Picture = NDArray[np.float64]
+GreyView = Callable[[Picture, RandomState], Picture]
 WHITE = 255.0
 
 
@@ -23,10 +24,13 @@ def scene(rng: RandomState) -> Picture:
 
 
 def rotation(image: Picture, rng: RandomState) -> Picture:
-    return ndimage.rotate(image, 10, reshape=False, mode="nearest")
+    """By 10 degrees; the corners are filled with the nearest pixels."""
+    rotated: Picture = ndimage.rotate(image, 10, reshape=False, mode="nearest")
+    return rotated
 
 
 def flip(image: Picture, rng: RandomState) -> Picture:
+    """Left and right exchanged."""
     return image[:, ::-1]
 
 
@@ -35,19 +39,22 @@ def elastic(image: Picture, rng: RandomState, alpha: float = 30, sigma: float = 
     dx = ndimage.gaussian_filter(rng.randn(*image.shape), sigma) * alpha
     dy = ndimage.gaussian_filter(rng.randn(*image.shape), sigma) * alpha
     row, col = np.mgrid[: image.shape[0], : image.shape[1]]
-    places = [(row + dy).clip(0, image.shape[0] - 1), (col + dx).clip(0, image.shape[1] - 1)]
-    return ndimage.map_coordinates(image, places, order=1)
+    positions = [(row + dy).clip(0, image.shape[0] - 1), (col + dx).clip(0, image.shape[1] - 1)]
+    sampled: Picture = ndimage.map_coordinates(image, positions, order=1)
+    return sampled
 
 
 def brightness(image: Picture, rng: RandomState | None = None, factor: float = 1.2) -> Picture:
+    """Times a factor, clipped."""
     return (image * factor).clip(0, WHITE)
 
 
 def noise(image: Picture, rng: RandomState) -> Picture:
+    """Plus normal noise with a deviation of 5% of white, clipped."""
     return (image + rng.randn(*image.shape) * 0.05 * WHITE).clip(0, WHITE)
 
 
-VIEWS: dict[str, Callable[..., Picture]] = {
+VIEWS: dict[str, GreyView] = {
     "rotation": rotation,
     "flip": flip,
     "elastic": elastic,

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
+Flags = NDArray[np.bool_]
 WANTED = 0.9
 """sensitivity at the operating point"""
 READINGS = {
@@ -15,9 +18,15 @@ READINGS = {
 }
 
 
-def sensitivity_and_specificity(
-    scores: Floats, positive: NDArray[np.bool_], thresholds: Floats
-) -> tuple[Floats, Floats]:
+class OperatingPoint(NamedTuple):
+    """A threshold, and the shares of positives and of negatives that it gets right."""
+
+    threshold: float
+    sensitivity: float
+    specificity: float
+
+
+def sensitivity_and_specificity(scores: Floats, positive: Flags, thresholds: Floats) -> tuple[Floats, Floats]:
     """Share of positives at or above, and of negatives below, each threshold: ``[N]``, ``[N]``, ``[T]`` -> two ``[T]``.
 
     Raises ValueError where one class is missing.
@@ -25,28 +34,28 @@ def sensitivity_and_specificity(
     if positive.all() or not positive.any():
         raise ValueError("sensitivity and specificity need both positives and negatives")
     # Sorted once, so that a table of many rows needs no [N, T] of comparisons.
-    ill, well = np.sort(scores[positive]), np.sort(scores[~positive])
-    below = np.searchsorted(ill, thresholds, side="left")
-    return (len(ill) - below) / len(ill), np.searchsorted(well, thresholds, side="left") / len(well)
+    of_positives, of_negatives = np.sort(scores[positive]), np.sort(scores[~positive])
+    below = np.searchsorted(of_positives, thresholds, side="left")
+    sensitivity = (len(of_positives) - below) / len(of_positives)
+    return sensitivity, np.searchsorted(of_negatives, thresholds, side="left") / len(of_negatives)
 
 
 def operating_points(
-    scores: Floats, positive: NDArray[np.bool_], thresholds: Floats, wanted: float = WANTED
-) -> dict[str, tuple[float, float, float] | None]:
-    """(threshold, sensitivity, specificity) where the sensitivity reaches ``wanted``, in the three ``READINGS``.
+    scores: Floats, positive: Flags, thresholds: Floats, wanted: float = WANTED
+) -> dict[str, OperatingPoint | None]:
+    """Where the sensitivity reaches ``wanted``, in the three ``READINGS``; None where no threshold reaches it.
 
     ``literal``: the first of the ascending ``thresholds`` that reaches it; ``useful``: the highest of them that does;
-    ``exact``: the highest of all numbers that does, which is a score. None where no threshold does. Raises
-    ValueError where one class is missing.
+    ``exact``: the highest of all numbers that does, which is a score. Raises ValueError where one class is missing.
     """
 
-    def point(among: Floats, last: bool) -> tuple[float, float, float] | None:
-        sensitivity, specificity = sensitivity_and_specificity(scores, positive, among)
+    def point(candidates: Floats, last: bool) -> OperatingPoint | None:
+        sensitivity, specificity = sensitivity_and_specificity(scores, positive, candidates)
         reached = np.flatnonzero(sensitivity >= wanted)
         if not len(reached):
             return None
-        at = reached[-1 if last else 0]
-        return float(among[at]), float(sensitivity[at]), float(specificity[at])
+        index = reached[-1 if last else 0]
+        return OperatingPoint(float(candidates[index]), float(sensitivity[index]), float(specificity[index]))
 
     return {
         "literal": point(thresholds, last=False),

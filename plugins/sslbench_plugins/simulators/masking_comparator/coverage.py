@@ -1,4 +1,4 @@
-"""How visible patches lie in the grid: distances between them, evenness, and distance from the hidden ones.
+"""How visible patches lie in the grid: distances between them, evenness, and distance from the masked ones.
 
 All take ``visible``, bool ``[B, rows * cols]``, row-major, with at least one patch visible in every mask, and the
 grid; distances are Euclidean, in patches.
@@ -21,11 +21,12 @@ PART = 1 << 22
 def distances(grid: Grid) -> NDArray[np.float64]:
     """``[rows * cols, rows * cols]``: from every patch to every other."""
     row, col = np.divmod(np.arange(grid[0] * grid[1]), grid[1])
-    return np.hypot(row[:, None] - row, col[:, None] - col)
+    matrix: NDArray[np.float64] = np.hypot(row[:, None] - row, col[:, None] - col)
+    return matrix
 
 
 def checked(visible: Visible, grid: Grid) -> Visible:
-    """``visible`` itself. Raises ValueError for another shape, or a mask that shows nothing."""
+    """``visible`` itself. Raises ValueError for another shape, or a mask without a visible patch."""
     if visible.ndim != 2 or visible.shape[1] != grid[0] * grid[1] or visible.shape[0] == 0:
         raise ValueError(
             f"visible of shape {visible.shape} for a grid of {grid[0]} x {grid[1]}; expected [B, rows * cols]"
@@ -67,15 +68,15 @@ def coverage_uniformity(visible: Visible, grid: Grid) -> float | None:
 
 
 def reconstruction_difficulty(visible: Visible, grid: Grid) -> float | None:
-    """Mean distance from a hidden patch to the nearest visible one, averaged over masks; None where none is hidden."""
+    """Mean distance from a masked patch to the nearest visible one, averaged over masks; None where none is masked."""
     shown = checked(visible, grid)
     if shown.all(axis=1).any():
         return None
-    apart = distances(grid)
-    part = max(1, PART // apart.size)
+    matrix = distances(grid)
+    part = max(1, PART // matrix.size)
     means = []
     for start in range(0, len(shown), part):
         some = shown[start : start + part]
-        nearest = np.where(some[:, None, :], apart, np.inf).min(axis=2)
+        nearest = np.where(some[:, None, :], matrix, np.inf).min(axis=2)
         means.append((nearest * ~some).sum(axis=1) / (~some).sum(axis=1))
     return float(np.concatenate(means).mean())

@@ -2,16 +2,29 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from sslbench_plugins.blocks.studies.correlation import pearson
+from sslbench_plugins.simulators.scientific_image_analyzer.channels import Channels
 
-Channels = NDArray[np.float64]
 VEGETATION = 0.3
 """NDVI above which a pixel counts as vegetation"""
+
+
+@dataclass(frozen=True)
+class IndexRow:
+    """NDVI of one version of the channels. What is undefined is None, and ``reason`` says why."""
+
+    version: str
+    mean: float | None
+    standard_deviation: float | None
+    minimum: float | None
+    maximum: float | None
+    vegetation_share: float | None
+    rank_correlation_with_raw: float | None
+    reason: str
 
 
 def ndvi(near_infrared: Channels, red: Channels) -> Channels:
@@ -21,8 +34,9 @@ def ndvi(near_infrared: Channels, red: Channels) -> Channels:
     """
     if near_infrared.shape != red.shape:
         raise ValueError(f"NDVI of shapes {near_infrared.shape} and {red.shape}; they must be equal")
-    below = near_infrared + red + 1e-8
-    return np.divide(near_infrared - red, below, out=np.full_like(below, np.nan), where=below != 0)
+    denominator = near_infrared + red + 1e-8
+    undefined = np.full_like(denominator, np.nan)
+    return np.divide(near_infrared - red, denominator, out=undefined, where=denominator != 0)
 
 
 def vegetation_share(index: Channels, threshold: float = VEGETATION) -> float | None:
@@ -31,24 +45,28 @@ def vegetation_share(index: Channels, threshold: float = VEGETATION) -> float | 
     return float((known > threshold).mean()) if known.size else None
 
 
-def index_row(version: str, index: Channels, raw: Channels) -> dict[str, Any]:
-    """NDVI of one version, and its rank correlation with the raw one's. What is undefined is None, with a reason."""
+def rank_correlation(index: Channels, raw: Channels) -> float | None:
+    """Spearman's correlation where both are defined, -1..1; None where that is nowhere, or one is constant there."""
     from scipy.stats import rankdata
 
     both = np.isfinite(index) & np.isfinite(raw)
-    known = index[np.isfinite(index)]
-    ranks = pearson(rankdata(index[both]), rankdata(raw[both])) if both.any() else None
-    reasons = [
-        *([] if known.size else ["no pixel has a defined NDVI: a channel has no scale, or both add up to 0"]),
-        *(["all pixels have the same NDVI: there is no order to compare"] if ranks is None and both.any() else []),
-    ]
-    return {
-        "version": version,
-        "mean": float(known.mean()) if known.size else None,
-        "standard_deviation": float(known.std()) if known.size else None,
-        "minimum": float(known.min()) if known.size else None,
-        "maximum": float(known.max()) if known.size else None,
-        "vegetation_share": vegetation_share(index),
-        "rank_correlation_with_raw": ranks,
-        "reason": "; ".join(reasons),
-    }
+    return pearson(rankdata(index[both]), rankdata(raw[both])) if both.any() else None
+
+
+def index_row(version: str, index: Channels, raw: Channels) -> IndexRow:
+    """NDVI of one version, and its rank correlation with that of the raw channels."""
+    known, ranks = index[np.isfinite(index)], rank_correlation(index, raw)
+    if not known.size:
+        reason = "no pixel has a defined NDVI: a channel has no scale, or both add up to 0"
+        return IndexRow(version, None, None, None, None, None, None, reason)
+    same = ranks is None and bool((np.isfinite(index) & np.isfinite(raw)).any())
+    return IndexRow(
+        version,
+        float(known.mean()),
+        float(known.std()),
+        float(known.min()),
+        float(known.max()),
+        vegetation_share(index),
+        ranks,
+        "all pixels have the same NDVI: there is no order to compare" if same else "",
+    )

@@ -1,0 +1,114 @@
+"""Steps and a pipeline beside lightly's, from the root of a checkout.
+
+usage: steps.py steps|lightly [--dry]
+``steps``: a step of each method beside lightly's modules, or alone where lightly is not installed.
+``lightly``: images/s of lightly's DataLoader pipeline.
+"""
+
+from __future__ import annotations
+
+import copy
+import os
+import sys
+import time
+import warnings
+from functools import partial
+from importlib.util import find_spec
+from typing import Any
+
+import torch
+from measured import BATCH, DATA, DEVICE, DRY, PRECISION, SIZE, attempt, now, our_step, report
+
+from sslbench import build_plugin
+from sslbench.measure.comparison import compare_steps
+from sslbench.measure.timing import Arm
+
+PROTOCOL: dict[str, Any] = {"rounds": 1, "seconds": 0.01, "warmup": 2} if DRY else {"rounds": 25, "seconds": 4.0}
+PEER = find_spec("lightly") is not None
+
+
+def peers() -> Any:
+    """The module of the CPU benchmark, which has both sides."""
+    sys.path.insert(0, "benchmarks")
+    import test_steps
+
+    test_steps.BATCH = BATCH
+    return test_steps
+
+
+def their_step(name: str, backbone: Any, views: list[Any]) -> Any:
+    """lightly's modules in its documentation's loop, in the precision and memory layout of ours."""
+    with torch.device(DEVICE), warnings.catch_warnings(action="ignore"):
+        lean = peers().Lean(backbone.to(DEVICE), views)
+        lean.utils.random_token_mask = partial(lean.utils.random_token_mask, device=DEVICE)
+        step = getattr(lean, name)()
+
+    def run() -> None:
+        with torch.autocast(DEVICE.type, torch.bfloat16, enabled=PRECISION == "bf16"):
+            step()
+
+    return lean, run
+
+
+def step_of(name: str, given: dict[str, Any]) -> None:
+    backbone = peers().backbone_for(name)
+    ours = our_step(name, given, copy.deepcopy(backbone))
+    if not PEER:
+        arm = ours.arm()
+        began = now()
+        arm.step()
+        report("step", method=name, batch=BATCH, ours_ms=1000 * (now() - began), lightly="not installed")
+        return
+    _, step = their_step(name, backbone, ours.views)
+    comparison = compare_steps(Arm(step, BATCH, None, device=DEVICE), ours.arm(), **PROTOCOL)
+    facts = {key: value for key, value in comparison.described().items() if key != "differs"}
+    milliseconds = {"ours_ms": comparison.b.median_ms, "lightly_ms": comparison.a.median_ms}
+    peak = (comparison.b.warm_up.peak_allocated_bytes or 0) // 2**20
+    report("step", method=name, batch=BATCH, **milliseconds, **facts, peak_mb=peak)
+
+
+def steps() -> None:
+    """Every method in turn."""
+    for name, given in peers().GIVEN.items():
+        attempt(f"step {name}", step_of, name, given)
+
+
+class TransformedImages(list[Any]):
+    """PIL images that are transformed when they are asked for."""
+
+    transform: Any
+
+    def __getitem__(self, index: Any) -> Any:
+        return self.transform(super().__getitem__(index))
+
+
+def lightly() -> None:
+    """End to end as lightly's CIFAR-10 benchmark does it: PIL images, its SimCLR transform, workers, pinned memory."""
+    if not PEER:
+        report("lightly end to end", error="lightly is not installed")
+        return
+    from PIL import Image
+
+    with warnings.catch_warnings(action="ignore"):
+        from lightly.transforms import SimCLRTransform
+    images = build_plugin("dataset", DATA).split("train").images[: 8 * BATCH if DRY else None]
+    dataset = TransformedImages(Image.fromarray(image) for image in images.permute(0, 2, 3, 1).numpy())
+    dataset.transform = SimCLRTransform(input_size=SIZE, gaussian_blur=0.0)
+    workers = 1 if DRY else len(os.sched_getaffinity(0))
+    options: dict[str, Any] = {"num_workers": workers, "pin_memory": not DRY, "persistent_workers": True}
+    loader = torch.utils.data.DataLoader(dataset, BATCH, shuffle=True, drop_last=True, **options)  # type: ignore[arg-type]
+    lean, step = their_step("simclr", peers().backbone_for("simclr"), [])
+    done, began, limit = -3 if DRY else -10, now(), 3 if DRY else 300
+    for views in (views for _ in range(100) for views in loader):
+        lean.views = [view.to(DEVICE, non_blocking=True) for view in views[:2]]
+        step()
+        done += 1
+        if done == 0:
+            began = now()
+        if done >= limit or (done > 0 and time.perf_counter() - began > 15):
+            break
+    report("lightly end to end", images_per_second=done * BATCH / (now() - began), batch=BATCH, **options)
+
+
+if __name__ == "__main__":
+    {"steps": steps, "lightly": lightly}[sys.argv[1]]()

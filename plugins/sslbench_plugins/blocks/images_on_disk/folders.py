@@ -1,0 +1,99 @@
+"""Files below a folder: which are images, and how a change of one is noticed."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from hashlib import blake2b
+from pathlib import Path
+
+from sslbench import UserError
+
+SUFFIXES = frozenset(
+    ".jpg .jpeg .jpe .jfif .png .bmp .gif .tif .tiff .webp .ppm .pgm .pbm .jp2 .avif .ico .tga".split()
+)
+
+
+def is_image(path: Path) -> bool:
+    """By its ending."""
+    return path.suffix.lower() in SUFFIXES
+
+
+def visible(folder: Path) -> list[Path]:
+    """What is in a folder, sorted, without what systems leave there. Raises UserError where it cannot be read."""
+    try:
+        return sorted(item for item in folder.iterdir() if not item.name.startswith((".", "__MACOSX")))
+    except OSError as error:
+        raise unreadable(error) from None
+
+
+def has_folder(folder: Path) -> bool:
+    """Whether a visible folder lies in this one."""
+    return any(item.is_dir() for item in visible(folder))
+
+
+def unreadable(error: OSError) -> UserError:
+    """What to raise for a folder that cannot be read."""
+    return UserError(f"folder {error.filename} cannot be read: {error.strerror}")
+
+
+def walk(folder: Path) -> list[Path]:
+    """All files below a folder, sorted; links to folders are entered only once, and never up to where it lies.
+
+    Raises UserError where a folder cannot be read: its images would be missing without a word.
+    """
+
+    def refuse(error: OSError) -> None:
+        raise unreadable(error) from None
+
+    files: list[Path] = []
+    root = Path(os.path.realpath(folder))
+    visited = {str(root)}
+    for base, folders, names in os.walk(folder, onerror=refuse, followlinks=True):
+        entered = []
+        for name in sorted(folders):
+            target = os.path.realpath(os.path.join(base, name))
+            hidden = name.startswith((".", "__MACOSX"))
+            if not hidden and target not in visited and not root.is_relative_to(target):
+                visited.add(target)
+                entered.append(name)
+        folders[:] = entered
+        files += [Path(base, name) for name in sorted(names) if not name.startswith(".")]
+    return files
+
+
+def existing_folder(root: str, dataset: str, layout: str) -> Path:
+    """The folder named by a user. Raises UserError, with the expected layout, where there is none."""
+    folder = Path(root).expanduser()
+    if not folder.is_dir():
+        what = "is a file, not a folder" if folder.exists() else "does not exist"
+        raise UserError(f"{dataset}: root={root} {what}; {layout}")
+    return folder
+
+
+def name_below(path: Path, root: Path) -> str:
+    """The path from the root where it lies there, else all of it."""
+    return str(path.relative_to(root) if path.is_relative_to(root) else path)
+
+
+def stamps(paths: Sequence[Path], root: Path) -> list[str]:
+    """Name below the root, size and time of change of each file; of a link that leads nowhere the name alone: it is
+    named with the images that cannot be read."""
+    lines = []
+    for path in paths:
+        name = name_below(path, root)
+        try:
+            facts = path.stat()
+        except OSError:
+            lines.append(name)
+        else:
+            lines.append(f"{name}\0{facts.st_size}\0{facts.st_mtime_ns}")
+    return lines
+
+
+def digest_of(lines: Iterable[str]) -> str:
+    """A short text that changes when a line does."""
+    digest = blake2b(digest_size=8)
+    for line in lines:
+        digest.update(f"{line}\n".encode("utf-8", "surrogateescape"))
+    return digest.hexdigest()

@@ -1,0 +1,51 @@
+"""Where a pretrained model comes from: parameters and presets."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from pydantic import model_validator
+
+from sslbench import Params, param
+from sslbench_plugins.blocks.networks.model_files import HUB
+
+SOURCES = "name= (timm's, or hf-hub:OWNER/MODEL), path= (a file or folder) or hub= (OWNER/REPO:ENTRY)"
+
+PRESETS: dict[str, dict[str, Any]] = {
+    # At 224 pixels, as its authors evaluate it; timm's configuration says 518, at which it was trained last.
+    "dinov2-vits14": {"name": "vit_small_patch14_dinov2.lvd142m", "size": 224},
+    "dinov2-vitb14": {"name": "vit_base_patch14_dinov2.lvd142m", "size": 224},
+    "dinov2-vitl14": {"name": "vit_large_patch14_dinov2.lvd142m", "size": 224},
+    # OpenAI trained with QuickGELU; timm's plain variant of the same weights has another activation.
+    "clip-vitb16": {"name": "vit_base_patch16_clip_quickgelu_224.openai"},
+    "dino-vits16": {"name": "vit_small_patch16_224.dino"},
+    "supervised-resnet50": {"name": "resnet50.a1_in1k"},
+    "supervised-vitb16": {"name": "vit_base_patch16_224.augreg_in21k_ft_in1k"},
+    "mae-vitb16": {"name": "vit_base_patch16_224.mae"},
+}
+
+
+class PretrainedParams(Params):
+    """One source of a model, and the size of its input."""
+
+    name: str = param("", "timm's name, such as resnet50.a1_in1k, or hf-hub:OWNER/MODEL; of a file, its architecture")
+    path: str = param("", "weights on this machine: a folder that `sslbench export` or timm wrote, or a file")
+    hub: str = param("", "torch.hub: OWNER/REPO:ENTRY or FOLDER:ENTRY, such as facebookresearch/dinov2:dinov2_vits14")
+    size: int = param(0, "side of the images that it is given; 0: its own", ge=0, unit="px")
+
+    @property
+    def location(self) -> Path:
+        """``path``, with the home folder filled in."""
+        return Path(self.path).expanduser()
+
+    @model_validator(mode="after")
+    def _one_source(self) -> PretrainedParams:
+        sources = [key for key in ("name", "path", "hub") if getattr(self, key)]
+        if not sources:
+            raise ValueError(f"no model is named; give {SOURCES}, or preset= one of {', '.join(PRESETS)}")
+        if sources not in (["name"], ["path"], ["hub"], ["name", "path"]) or (self.path and self.name.startswith(HUB)):
+            raise ValueError(
+                f"{' and '.join(sources)} are given together; give one of {SOURCES}; a file also takes name="
+            )
+        return self

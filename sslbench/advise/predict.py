@@ -1,0 +1,79 @@
+"""New images labelled by a fitted head."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from sslbench.advise.defaults import UNLABELLED_IMAGES
+from sslbench.advise.frozen import Settings
+from sslbench.advise.head import Head
+from sslbench.contracts.dataset import Split
+from sslbench.contracts.plugin import BuildContext
+from sslbench.errors import UserError
+from sslbench.evaluate.features import extract
+from sslbench.evaluate.view import EvaluationView
+from sslbench.hooks.registry import Registry
+from sslbench.plan.choose import sent
+from sslbench.plan.expand import fingerprint_of
+from sslbench.plan.reference import Reference
+from sslbench.plan.single import chosen
+from sslbench.train.build import build_method
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What the head returns for one image."""
+
+    path: str
+    probabilities: tuple[float, ...]
+    """of each class, in the order of the classes; they add up to 1"""
+
+    @property
+    def ranking(self) -> list[int]:
+        """Classes, the likeliest first."""
+        return sorted(range(len(self.probabilities)), key=lambda index: -self.probabilities[index])
+
+
+def predict(
+    head: Head, images: Sequence[Path], settings: Settings, registry: Registry, batch: int = 64
+) -> tuple[list[Prediction], list[str]]:
+    """A prediction for each image among files and folders of images, in order; and those that could not be read.
+
+    Raises UserError where a path or the model is not there, or the model's weights are not those of the head.
+    """
+    choices = {kind: sent(kind, plain, registry) for kind, plain in head.plugins.items()}
+    method = choices["method"]
+    if fingerprint_of(method) != head.weights:
+        raise UserError("the model's weights have changed since the head was fitted; run sslbench recipe again")
+    device = torch.device(settings.training.device)
+    context = BuildContext(head.input_spec.size, seed=head.seed, download=settings.download)
+    encoder = build_method(method, choices.get("backbone"), context).encoder.to(device).eval()
+    view = EvaluationView(head.input_spec, device)
+    predictions: list[Prediction] = []
+    unreadable: list[str] = []
+    for split, files in read(images, head.read_size, registry):
+        if len(split):
+            features = extract(encoder, split, view, batch, device, settings.training.precision)
+            shares = head.layer.logits(features.cpu()).softmax(dim=1).tolist()
+            predictions += [Prediction(path, tuple(row)) for path, row in zip(split.paths, shares, strict=True)]
+        missing = sorted(files - set(split.paths))
+        unreadable += missing or ([f"{split.skipped} images"] if split.skipped else [])
+    return predictions, unreadable
+
+
+def read(images: Sequence[Path], size: int, registry: Registry) -> Iterator[tuple[Split, set[str]]]:
+    """Each folder, and the files between two folders together: the images that can be read, and the names of all
+    files, empty for a folder."""
+    runs = groupby(enumerate(images), lambda item: item[0] if item[1].is_dir() else -1)
+    for folder_index, run in runs:
+        paths = [str(path) for _, path in run]
+        source: dict[str, Any] = {"files": paths} if folder_index < 0 else {"root": paths[0]}
+        reference = Reference(UNLABELLED_IMAGES, {**source, "size": size, "test_share": 0.0, "on_error": "skip"})
+        dataset = chosen("dataset", reference, registry).build(BuildContext())
+        yield dataset.split("train"), set(source.get("files", ()))

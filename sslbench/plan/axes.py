@@ -1,0 +1,119 @@
+"""The axes of a suite: what is written in each, and the plugins that it means. One line for each mistake."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import product
+from typing import Any
+
+from sslbench.contracts.dataset import DatasetSpec
+from sslbench.contracts.evaluator import EvaluatorSpec
+from sslbench.contracts.executor import TrainingSettings
+from sslbench.errors import UserError
+from sslbench.hooks.registry import Registry
+from sslbench.plan.cell import Choice
+from sslbench.plan.choose import look_up
+from sslbench.plan.reference import Reference, read_reference
+from sslbench.plan.suite import AXES, Overrides, RawSuite
+
+Axes = Mapping[str, tuple[Choice[Any] | None, ...]]
+"""axis -> its plugins; None stands for ``auto``"""
+
+
+def read_axes(
+    raw: RawSuite, overrides: Overrides, registry: Registry, preset: str
+) -> tuple[dict[str, tuple[Choice[Any] | None, ...]], list[str]]:
+    """The plugins of every axis, and one line per mistake."""
+    written = raw.data.get("axes")
+    names = dict(written) if isinstance(written, Mapping) else {}
+    mistakes = [
+        f"{raw.source}: unknown axis 'axes.{name}' (allowed: {', '.join(AXES)})" for name in names if name not in AXES
+    ]
+    axes: dict[str, tuple[Choice[Any] | None, ...]] = {}
+    for axis in AXES:
+        references, unreadable = read_axis(raw, names, axis, overrides)
+        axes[axis], wrong = look_up(axis, references, registry, preset)
+        mistakes += [*unreadable, *wrong]
+    return axes, mistakes
+
+
+def read_axis(
+    raw: RawSuite, axes: Mapping[str, Any], axis: str, overrides: Overrides
+) -> tuple[list[Reference], list[str]]:
+    """The references of one axis, from the command line if it names any, else from the suite; one line per mistake."""
+    if references := overrides.axes.get(axis):
+        return read_references((reference, f"--{axis}") for reference in references)
+    written = axes.get(axis, [])
+    if not isinstance(written, list):
+        return [], []  # a mistake of the layout, which check_layout reports
+    return read_references((item, f"{raw.source}: axes.{axis}[{index}]") for index, item in enumerate(written))
+
+
+def read_references(items: Iterable[tuple[object, str]]) -> tuple[list[Reference], list[str]]:
+    """The references behind pairs of what was written and where, and one line per mistake."""
+    references: list[Reference] = []
+    mistakes: list[str] = []
+    for item, where in items:
+        try:
+            references.append(read_reference(item, where))
+        except UserError as error:
+            mistakes += error.messages
+    return references, mistakes
+
+
+def read_curve(
+    raw: RawSuite, training: TrainingSettings, registry: Registry
+) -> tuple[tuple[Choice[EvaluatorSpec], ...], list[str]]:
+    """The evaluators that run during training, none without ``curve_every``; and one line per mistake."""
+    where = f"{raw.source}: training.curve"
+    if not training.curve_every:
+        unused = "curve" in training.model_fields_set
+        return (), [f"{where} is given, but curve_every = 0 asks for no curve; set curve_every"] if unused else []
+    references, mistakes = read_references((item, f"{where}[{index}]") for index, item in enumerate(training.curve))
+    names = [reference.name for reference in references]
+    mistakes += [f"{where} names evaluator {name!r} twice" for name in dict.fromkeys(names) if names.count(name) > 1]
+    choices, wrong = look_up("evaluator", references, registry, training.preset)
+    return tuple(filter(None, choices)), mistakes + wrong
+
+
+def long_warmups(methods: Sequence[Choice[Any] | None], epochs: int) -> list[str]:
+    """One line per warm-up that would not end within the training, be it the user's, a preset's or the paper's."""
+    return [
+        f"{method.spec.label}: {key} = {value:g} is longer than the training (epochs = {epochs}); allowed: 0 to"
+        f" {epochs}, as in -m {method.name}:{key}=0"
+        for method in methods
+        if method is not None
+        for key, value in method.params
+        if key.endswith("warmup_epochs") and isinstance(value, (int, float)) and value > epochs > 0
+    ]
+
+
+def auto_augmentations(axes: Axes, registry: Registry, preset: str) -> tuple[dict[str, Choice[Any]], list[str]]:
+    """The augmentations that ``auto`` stands for with these data sets and methods, by name; one line per mistake."""
+    if None not in axes["augmentation"]:
+        return {}, []
+    names = [
+        recommended(dataset.spec, method.spec)
+        for dataset, method in product(axes["dataset"], axes["method"])
+        if dataset is not None and method is not None
+    ]
+    references = [Reference(name, {}, "auto") for name in dict.fromkeys(names)]
+    choices, mistakes = look_up("augmentation", references, registry, preset)
+    return {choice.name: choice for choice in choices if choice is not None}, mistakes
+
+
+def recommended(dataset: DatasetSpec, method: Any) -> str:
+    """What ``auto`` means for one data set and method: the data set's recommendation, else the paper's augmentation."""
+    return str(dataset.recommends.get("augmentation") or method.augmentation)
+
+
+def empty_axes(raw: RawSuite, axes: Axes) -> list[str]:
+    """One line per axis that needs an entry and has none."""
+    used = {axis for method in axes["method"] if method for axis in method.spec.uses}
+    needed = ["method", "dataset", "evaluator"]
+    needed += [axis for axis in ("backbone", "augmentation", "masking") if axis in used]
+    return [
+        f"{raw.source}: axis {axis!r} is empty; name at least one (see: sslbench list {axis})"
+        for axis in needed
+        if not axes[axis]
+    ]

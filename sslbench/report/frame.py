@@ -1,0 +1,56 @@
+"""Recipes as a data frame, unrounded: what ``--format csv`` prints. The one module that imports pandas."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pandas import DataFrame
+
+from sslbench.report.aggregate import Aggregate
+from sslbench.report.recipes import Recipe
+from sslbench.report.rows import AXES
+from sslbench.statistics.estimate import Estimate
+
+
+def data_frame(aggregate: Aggregate) -> DataFrame:
+    """One line a recipe.
+
+    Columns: the axes; ``KIND.PARAMETER`` for each parameter that tells rows apart; ``seeds`` (their number) and
+    ``status``; for each metric and each speed, over seeds: ``_mean``, ``_std`` (ddof 1), ``_low`` and ``_high``
+    (Student's 95% interval of the mean), these three null for one seed, and ``_n``; for a metric with repeated draws
+    inside the evaluator also ``_draws_std`` and ``_draws_n`` (root mean square and mean over seeds).
+    """
+    lines = [line_of(recipe) for recipe in aggregate.recipes]
+    columns = list(lines[0]) if lines else [*AXES, "seeds", "status"]
+    measured = columns[columns.index("status") + 1 :]
+    return DataFrame(lines, columns=columns, dtype=object).astype({name: number_type(name) for name in measured})
+
+
+def line_of(recipe: Recipe) -> dict[str, Any]:
+    """All columns of one recipe."""
+    line: dict[str, Any] = {**recipe.row.axes, **recipe.params, "seeds": recipe.seeds, "status": recipe.status}
+    for label, estimate in recipe.metrics.items():
+        line |= columns_of(label, estimate)
+        if label in recipe.draws:
+            line |= {f"{label}_draws_std": recipe.draws[label].std, f"{label}_draws_n": recipe.draws[label].n}
+    for quantity, estimate in recipe.speeds.items():
+        line |= columns_of(quantity, estimate)
+    return line
+
+
+def columns_of(name: str, estimate: Estimate) -> dict[str, Any]:
+    """The five columns of one quantity."""
+    return {
+        f"{name}_mean": estimate.mean,
+        f"{name}_std": estimate.std,
+        f"{name}_low": estimate.low,
+        f"{name}_high": estimate.high,
+        f"{name}_n": estimate.n,
+    }
+
+
+def number_type(column: str) -> str:
+    """Of a measured column: a count, a count that may be missing, or a number that may be missing."""
+    if column.endswith("_draws_n"):
+        return "Int64"
+    return "int64" if column.endswith("_n") else "float64"

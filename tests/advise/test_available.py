@@ -1,0 +1,59 @@
+from __future__ import annotations
+
+import os
+import shutil
+
+import pytest
+
+from sslbench.advise.available import available, exported_folders
+from sslbench.hooks.registry import Registry
+
+REGISTRY = Registry()
+
+
+@pytest.fixture
+def cache(tmp_path, monkeypatch):
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "cache"))
+
+    def add(name):
+        folder = tmp_path / f"cache/models--timm--{name}"
+        (folder / "refs").mkdir(parents=True)
+        (folder / "refs/main").write_text("abc")
+        (folder / "snapshots/abc").mkdir(parents=True)
+        (folder / "snapshots/abc/model.safetensors").write_text("")
+
+    return add
+
+
+def test_what_is_cached_comes_first_in_the_order_of_the_presets_then_what_was_exported(tmp_path, cache, exported):
+    cache("resnet50.a1_in1k")
+    cache("vit_small_patch14_dinov2.lvd142m")
+    shutil.copytree(exported, tmp_path / "models/mine")
+    result = available(REGISTRY, download=False, folder=tmp_path)
+    assert [str(one) for one in result.references] == [
+        "pretrained:preset=dinov2-vits14",
+        "pretrained:preset=supervised-resnet50",
+        f"pretrained:path={tmp_path / 'models/mine'}",
+    ]
+    assert result.note == ""
+
+
+def test_where_there_is_none_a_note_says_so_and_with_consent_one_is_fetched(tmp_path, cache):
+    result = available(REGISTRY, download=False, folder=tmp_path)
+    assert result.references == ()
+    assert "No pretrained model can be had here" in result.note
+    (first,) = available(REGISTRY, download=True, folder=tmp_path).references
+    assert str(first) == "pretrained:preset=dinov2-vits14"
+
+
+def test_exported_folders_are_distinguished_from_others_and_the_newest_is_first(tmp_path, exported):
+    for age, name in enumerate(("old", "new")):
+        shutil.copytree(exported, tmp_path / name)
+        os.utime(tmp_path / name / "config.json", (1000 + age, 1000 + age))
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other/config.json").write_text('{"architecture": "resnet18"}')
+    (tmp_path / "broken").mkdir()
+    (tmp_path / "broken/config.json").write_text("{")
+    shutil.copytree(exported, tmp_path / "bare")
+    (tmp_path / "bare/model.safetensors").unlink()
+    assert exported_folders(tmp_path) == [tmp_path / "new", tmp_path / "old"]
