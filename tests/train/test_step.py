@@ -137,12 +137,8 @@ def graphs(monkeypatch):
     return open_sizes
 
 
-@pytest.mark.filterwarnings("ignore:.*should not be instantiated. Methods on autograd functions:DeprecationWarning")
 def test_every_compiled_method_is_compiled_for_itself(graphs):
-    """Torch keeps eight variants of a function, and runs the ninth without compiling.
-
-    The warning is that of torch 2.11 about itself, where it compiles a custom gradient.
-    """
+    """Torch keeps eight variants of a function, and runs the ninth without compiling."""
     kept = []
     for number in range(10):
         kept.append(ready("simclr", batch=4 + number, compile=True))
