@@ -7,8 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from sslbench.errors import StoreError
-from sslbench.plan.expand import Overrides
-from sslbench.plan.suite import RawSuite
+from sslbench.plan.suite import Overrides, RawSuite
 from sslbench.store.record import Record
 
 

@@ -14,10 +14,10 @@ from sslbench.execute.session import OnEvent, Session
 from sslbench.hooks.params import resolve
 from sslbench.hooks.registry import Registry, default_registry
 from sslbench.plan.cell import Cell
-from sslbench.plan.expand import Overrides, expand, resolve_suite
+from sslbench.plan.expand import expand, resolve_suite
 from sslbench.plan.plan import Plan, make_plan
 from sslbench.plan.reference import parse_reference
-from sslbench.plan.suite import RawSuite, read_suite
+from sslbench.plan.suite import Overrides, RawSuite, read_suite
 from sslbench.store.results import ResultsStore
 
 
