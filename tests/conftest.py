@@ -1,4 +1,4 @@
-"""Scratch distributions, the fixture that most tests of the harness share."""
+"""What many tests of the harness share: scratch distributions, the command line, and small pieces of work."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ import subprocess
 import sys
 import textwrap
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -69,3 +71,75 @@ def sslbench(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
         )
 
     return call
+
+
+@pytest.fixture
+def small_work() -> Callable[..., Any]:
+    """Make a piece of work that takes a second: two steps of a method on 128 digits."""
+    from sslbench.contracts.executor import Evaluation, PluginChoice, TrainingSettings, Work
+
+    small = {"batch_size": 64, "train_images": 128, "evaluate_on": "validation", "device": "cpu", "precision": "fp32"}
+
+    def make(
+        out: Path,
+        method: str | PluginChoice = "simclr",
+        evaluators: tuple[str, ...] = ("knn",),
+        training: Mapping[str, Any] | None = None,
+        key: str = "k0",
+        plugins: Mapping[str, Any] | None = None,
+        **more: Any,
+    ) -> Work:
+        choices = {
+            "method": PluginChoice(method) if isinstance(method, str) else method,
+            "dataset": PluginChoice("digits"),
+            "backbone": PluginChoice("convnet-small", {"width": 4}),
+            "augmentation": PluginChoice("affine"),
+            **(plugins or {}),
+        }
+        return Work(
+            key=key,
+            plugins={kind: choice for kind, choice in choices.items() if choice is not None},
+            seed=0,
+            training=TrainingSettings(**{"epochs": 1, **small, **(training or {})}),
+            mask_ratio=None,
+            evaluations=tuple(Evaluation(f"cell-{name}", PluginChoice(name)) for name in evaluators),
+            out=str(out),
+            **more,
+        )
+
+    return make
+
+
+@dataclass(frozen=True)
+class Emitted:
+    """The events of one piece of work."""
+
+    events: list[Any]
+
+    @property
+    def records(self) -> list[Any]:
+        return [event.record for event in self.events if hasattr(event, "record")]
+
+    @property
+    def stages(self) -> list[str]:
+        return self._texts("StageStarted")
+
+    @property
+    def warnings(self) -> list[str]:
+        return self._texts("Warned")
+
+    def _texts(self, kind: str) -> list[str]:
+        return [event.text for event in self.events if type(event).__name__ == kind]
+
+
+@pytest.fixture
+def do_work() -> Callable[..., Emitted]:
+    """Do a piece of work in this process."""
+    from sslbench.execute.worker import run_work
+
+    def run(work: Any, registry: Any = None) -> Emitted:
+        events: list[Any] = []
+        run_work(work, events.append, registry)
+        return Emitted(events)
+
+    return run

@@ -1,1 +1,1 @@
-"""Evaluation: frozen features, the evaluated model, and running an evaluator."""
+"""Evaluation: frozen features, the evaluated model, curves, and running an evaluator."""

@@ -18,34 +18,35 @@ from sslbench.train.data import Splits
 
 @dataclass(frozen=True)
 class CurveEvaluation:
-    """One point of a curve: features once, then every evaluator. What one cannot measure is None and costs no training.
+    """Evaluates one point of a curve: features once, then every evaluator.
 
-    ``model`` returns the method as it is when called, in eval mode.
+    What an evaluator fails to measure is None with a reason, and the training goes on.
     """
 
     evaluators: Sequence[Choice[EvaluatorSpec]]
     data: Splits
     seed: int
     model: Callable[[], TrainedModel]
+    """the method as it is when called, in eval mode"""
     warn: Callable[[str], None]
 
     def __call__(self) -> dict[str, MetricValue]:
-        """Metrics by name. Raises RuntimeError where an evaluator changed what is being trained."""
+        """Metrics by name. Raises ModelChanged where an evaluator changed what is being trained."""
         model = self.model()
-        names = ", ".join(evaluator.name for evaluator in self.evaluators)
-        lent = model if any(evaluator.spec.uses_model for evaluator in self.evaluators) else None
-        metrics: dict[str, MetricValue] = {}
-        with guarded(lent, f"an evaluator of the curve ({names})"):
+        method, names = model.method, ", ".join(evaluator.name for evaluator in self.evaluators)
+        exposed = model if any(evaluator.spec.uses_model for evaluator in self.evaluators) else None
+        values: dict[str, MetricValue] = {}
+        with guarded(exposed, f"an evaluator of the curve ({names})"):
             features = extract_all(
-                model.method.encoder, self.data, model.device, model.precision, wanted=model.method.input_spec
+                method.encoder, self.data, model.device, model.precision, input_spec=method.input_spec
             )
             for evaluator in self.evaluators:
-                for metric in self._measured(evaluator, features, model):
-                    name = f"{metric.name} ({evaluator.name})" if metric.name in metrics else metric.name
-                    metrics[name] = replace(metric_value(metric), evaluator=evaluator.name)
-        return metrics
+                for metric in self._metrics(evaluator, features, model):
+                    name = f"{metric.name} ({evaluator.name})" if metric.name in values else metric.name
+                    values[name] = replace(metric_value(metric), evaluator=evaluator.name)
+        return values
 
-    def _measured(self, evaluator: Choice[EvaluatorSpec], features: Extraction, model: TrainedModel) -> list[Metric]:
+    def _metrics(self, evaluator: Choice[EvaluatorSpec], features: Extraction, model: TrainedModel) -> list[Metric]:
         try:
             return run_evaluator(evaluator, features, model, self.seed)
         except Exception as error:

@@ -1,4 +1,4 @@
-"""What an evaluator is given beyond features: the trained model, its images, and the same network untrained."""
+"""What evaluators are given beyond features: the trained model, its images, and the same network untrained."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from sslbench.train.precision import autocast
 
 
 class TrainedModel:
-    """A ``EvaluatedModel``: a method as trained, on the device, in eval mode."""
+    """An ``EvaluatedModel``: a method as trained, on the device, in eval mode."""
 
     def __init__(
         self,
@@ -28,7 +28,7 @@ class TrainedModel:
         precision: str = "fp32",
         mask_ratio: float | None = None,
     ) -> None:
-        """``make`` answers the method as a seed initialises it."""
+        """``make`` returns the method as a seed initialises it."""
         self.method = method.to(device).eval()
         self.device, self.precision, self.mask_ratio = device, precision, mask_ratio
         self._make, self._data = make, data
@@ -36,27 +36,35 @@ class TrainedModel:
 
     @property
     def image_size(self) -> int:
-        return self._view.wanted.size
+        """Side of the images that the encoder is given, pixels."""
+        return self._view.spec.size
 
     def encoder(self) -> nn.Module:
+        """A trainable copy of the encoder."""
         return trainable(copy.deepcopy(self.method.encoder))
 
     def scratch(self, seed: int) -> nn.Module:
+        """The same architecture as ``seed`` initialises it, trainable."""
         return trainable(self._make(seed).untrained().to(self.device))
 
     def pixels(self, split: SplitName, indices: Tensor) -> Tensor:
+        """uint8 ``[B, 3, H, W]`` on the device, as the data set has them; ``indices`` int64 ``[B]``."""
         return self._split(split).images[indices.cpu()].to(self.device)
 
     def normalise(self, images: Tensor) -> Tensor:
+        """float ``[B, 3, S, S]`` in 0..1 -> what the encoder is given."""
         return self._view.normalise(images)
 
     def images(self, split: SplitName, indices: Tensor) -> Tensor:
+        """The view for evaluation, normalised float ``[B, 3, S, S]``; ``indices`` int64 ``[B]``."""
         return self._view(self.pixels(split, indices))
 
     def maps(self, split: SplitName, name: str, indices: Tensor) -> Tensor:
+        """``[B, S, S]`` of the data set's map ``name`` in the same view."""
         return self._view.of_maps(self._split(split).maps[name][indices.cpu()].to(self.device))
 
     def autocast(self) -> Any:
+        """A context in which the encoder runs in the precision of the run."""
         return autocast(self.device, self.precision)
 
     def _split(self, name: SplitName) -> Split:
@@ -64,5 +72,5 @@ class TrainedModel:
 
 
 def trainable(network: nn.Module) -> nn.Module:
-    """In training mode, with a gradient for every parameter: a teacher that followed a student had none."""
+    """In training mode, with a gradient for every parameter: an EMA teacher had none."""
     return network.train().requires_grad_(True)

@@ -30,7 +30,7 @@ digits: 0.03 for BYOL without predictor and stop-gradient, 0.95 with both; 3e-10
 
 @dataclass(frozen=True)
 class Extraction:
-    """Features of both splits, and what it took."""
+    """Features of both splits, and what extracting them took."""
 
     train: FeatureSet
     test: FeatureSet
@@ -40,6 +40,7 @@ class Extraction:
 
     @property
     def dim(self) -> int:
+        """Features of an image."""
         return self.train.features.shape[1]
 
     @property
@@ -61,7 +62,7 @@ def extract(
     """float32 ``[N, D]`` on ``device``: the encoder in eval mode over every image, in order, without gradients."""
     parts = []
     with torch.inference_mode(), autocast(device, precision):
-        for images in in_turn(split.images, torch.arange(len(split)).split(batch)):
+        for images in in_turn(split.images, torch.split(torch.arange(len(split)), batch)):
             parts.append(encoder(view(images.to(device))).float())
     # Cloned outside inference mode, so that an evaluator may compute gradients with them.
     return torch.cat(parts).clone()
@@ -73,11 +74,11 @@ def extract_all(
     device: torch.device,
     precision: str,
     batch: int = 256,
-    wanted: InputSpec | None = None,
+    input_spec: InputSpec | None = None,
 ) -> Extraction:
-    """Features of both splits; ``wanted`` is the input of an encoder that has its own. Raises RuntimeError if the
-    encoder changed while being read."""
-    view = EvaluationView(wanted or data.input_spec, device)
+    """Features of both splits; ``input_spec`` is that of an encoder that has its own. Raises RuntimeError where the
+    encoder changes meanwhile."""
+    view = EvaluationView(input_spec or data.input_spec, device)
     was_training = encoder.training
     encoder.eval()
     before = weights_digest(encoder)
@@ -92,27 +93,29 @@ def extract_all(
         raise RuntimeError("the encoder changed its weights or buffers in eval mode; frozen features must not")
     encoder.train(was_training)
     return Extraction(
-        FeatureSet(train, on(data.train.labels, device), {k: v.to(device) for k, v in data.train.factors.items()}),
-        FeatureSet(test, on(data.test.labels, device), {k: v.to(device) for k, v in data.test.factors.items()}),
+        feature_set(train, data.train, device),
+        feature_set(test, data.test, device),
         spread(train),
         seconds,
         (len(data.train) + len(data.test)) / seconds,
     )
 
 
+def feature_set(features: Tensor, split: Split, device: torch.device) -> FeatureSet:
+    """Features with the labels and factors of their split, all on ``device``."""
+    labels = None if split.labels is None else split.labels.to(device)
+    return FeatureSet(features, labels, {name: values.to(device) for name, values in split.factors.items()})
+
+
 class StaleFeatures(Exception):
-    """Features that are kept were made of something else than what is asked for."""
-
-
-def on(labels: Tensor | None, device: torch.device) -> Tensor | None:
-    return None if labels is None else labels.to(device)
+    """Stored features were made from another source than the one they are needed of."""
 
 
 def spread(features: Tensor) -> float | None:
     """Deviation of the features' directions: 0 when all images get one vector, 1 when they point anywhere.
 
     Root of the summed per-dimension variance of the L2-normalised features (SimSiam, Chen & He 2021, section 4.1,
-    times the root of the dimension). None where a feature is not finite or all are zero.
+    times the root of the dimension). None where a feature is not finite, 0 where all are zero.
     """
     if not bool(torch.isfinite(features).all()):
         return None
@@ -122,31 +125,35 @@ def spread(features: Tensor) -> float | None:
     return float(directions.var(dim=0, unbiased=False).sum().sqrt())
 
 
-def save_extraction(path: Path, found: Extraction, made_of: Mapping[str, Any] | None = None) -> None:
-    """Keep features and labels beside the weights that made them; ``made_of`` says what they came from, JSON-able."""
-    tensors = {"train/features": found.train.features, "test/features": found.test.features}
-    for name, part in (("train", found.train), ("test", found.test)):
+def save_extraction(path: Path, extraction: Extraction, made_of: Mapping[str, Any] | None = None) -> None:
+    """Store features and labels; ``made_of`` names what they were made from, JSON-able. Raises OSError."""
+    tensors = {"train/features": extraction.train.features, "test/features": extraction.test.features}
+    for name, part in (("train", extraction.train), ("test", extraction.test)):
         if part.labels is not None:
             tensors[f"{name}/labels"] = part.labels
         tensors |= {f"{name}/factors/{factor}": values for factor, values in part.factors.items()}
-    facts = {"spread": found.spread, "seconds": found.seconds, "images_per_second": found.images_per_second}
+    facts = {name: getattr(extraction, name) for name in ("spread", "seconds", "images_per_second")}
     save_tensors(path, tensors, {**facts, "made_of": dict(made_of or {})})
 
 
 def load_extraction(path: Path, device: torch.device, made_of: Mapping[str, Any] | None = None) -> Extraction:
-    """What ``save_extraction`` kept, on ``device``; on a CPU the file is mapped into memory, not read.
+    """What ``save_extraction`` stored, on ``device``; on a CPU the file is mapped into memory, not read.
 
-    ``made_of``: what the features must come from, as far as it is named here. Raises StaleFeatures for others.
+    ``made_of``: what the features must have been made from, as far as it is named here; raises StaleFeatures where they
+    were not. Raises OSError or safetensors' error for a damaged file.
     """
     tensors, facts = load_tensors(path)
     kept = facts.get("made_of", {})
-    for what, wanted in (made_of or {}).items():
-        if kept.get(what) != wanted:
-            raise StaleFeatures(f"{path} was made with {what} {kept.get(what)}, not {wanted}")
+    for what, expected in (made_of or {}).items():
+        if kept.get(what) != expected:
+            raise StaleFeatures(f"{path} was made with {what} {kept.get(what)}, not {expected}")
 
     def part(name: str) -> FeatureSet:
         prefix = f"{name}/factors/"
         factors = {key.removeprefix(prefix): t.to(device) for key, t in tensors.items() if key.startswith(prefix)}
-        return FeatureSet(tensors[f"{name}/features"].to(device), on(tensors.get(f"{name}/labels"), device), factors)
+        labels = tensors.get(f"{name}/labels")
+        return FeatureSet(
+            tensors[f"{name}/features"].to(device), None if labels is None else labels.to(device), factors
+        )
 
     return Extraction(part("train"), part("test"), facts["spread"], facts["seconds"], facts["images_per_second"])

@@ -14,12 +14,16 @@ from sslbench.train.checkpoint import weights_digest
 from sslbench.train.randomness import seed_everything
 
 
+class ModelChanged(RuntimeError):
+    """An evaluator changed the model that it was given."""
+
+
 def run_evaluator(
     evaluator: Choice[EvaluatorSpec], features: Extraction, model: TrainedModel | None, seed: int
 ) -> list[Metric]:
-    """What it measures. Raises whatever the evaluator raises. ``model``: for one whose spec says ``uses_model``."""
+    """Its metrics. Raises whatever the evaluator raises. ``model``: for one whose spec says ``uses_model``."""
     built = evaluator.build(BuildContext(classes=features.classes, seed=seed))
-    seed_everything(seed, "judge")
+    seed_everything(seed, "evaluate")
     data = EvaluationData(
         features.train, features.test, features.classes, seed, model if evaluator.spec.uses_model else None
     )
@@ -28,8 +32,16 @@ def run_evaluator(
 
 @contextmanager
 def guarded(model: TrainedModel | None, who: str) -> Iterator[None]:
-    """Raises RuntimeError at the end where ``who`` changed the model meanwhile."""
+    """Raises ModelChanged at the end where ``who`` changed the model meanwhile, also where it failed."""
     before = weights_digest(model.method) if model else ""
-    yield
-    if model and weights_digest(model.method) != before:
-        raise RuntimeError(f"{who} changed the model that it evaluates")
+
+    def check() -> None:
+        if model and weights_digest(model.method) != before:
+            raise ModelChanged(f"{who} changed the model that it evaluates")
+
+    try:
+        yield
+    except Exception:
+        check()
+        raise
+    check()

@@ -11,21 +11,21 @@ from sslbench.train.views import Normalise
 
 
 class EvaluationView:
-    """The fixed view that encoders are judged by: resized, centre cropped, normalised."""
+    """Images and maps as an encoder is given them for evaluation; the same for every image, nothing random."""
 
-    def __init__(self, wanted: InputSpec, device: torch.device | str) -> None:
-        self.wanted = wanted
-        self.normalise = Normalise(wanted.mean, wanted.std, device)
+    def __init__(self, spec: InputSpec, device: torch.device | str) -> None:
+        self.spec = spec
+        self.normalise = Normalise(spec.mean, spec.std, device)
 
     def __call__(self, images: Tensor) -> Tensor:
         """uint8 ``[B, 3, H, W]`` -> normalised float ``[B, 3, size, size]``."""
-        wanted = self.wanted
-        return self.normalise(centre_view(images, wanted.size, wanted.crop, wanted.interpolation))
+        spec = self.spec
+        return self.normalise(centre_view(images, spec.size, spec.crop, spec.interpolation))
 
     def of_maps(self, maps: Tensor) -> Tensor:
-        """``[B, H, W]`` -> ``[B, size, size]``, each pixel the nearest one of the map."""
+        """``[B, H, W]`` -> ``[B, size, size]``, by the nearest pixel."""
         height, width = maps.shape[-2:]
-        size, crop = self.wanted.size, self.wanted.crop
+        size, crop = self.spec.size, self.spec.crop
         if (height, width) == (size, size) and crop == 1:
             return maps
         target, start = resized_and_cropped(height, width, size, crop)
@@ -44,12 +44,12 @@ def resized_and_cropped(height: int, width: int, size: int, crop: float) -> tupl
 def centres(side: int, target: int, start: int, size: int) -> Tensor:
     """int64 ``[size]``: the pixel of a map's ``side`` that lies under each pixel of the centre view, which is cut at
     ``start`` out of ``target`` pixels."""
-    places = (start + torch.arange(size, dtype=torch.float64) + 0.5) * side / target
-    return places.floor().long().clamp_(0, side - 1)
+    positions = (start + torch.arange(size, dtype=torch.float64) + 0.5) * side / target
+    return positions.floor().long().clamp_(0, side - 1)
 
 
 def centre_view(images: Tensor, size: int, crop: float = 1.0, interpolation: str = "bilinear") -> Tensor:
-    """The view for judging: shorter side resized to ``size / crop`` (antialiased), centre cropped.
+    """The view for evaluation: shorter side resized to ``size / crop`` (antialiased), centre cropped.
 
     uint8 ``[B, 3, H, W]`` -> float ``[B, 3, size, size]`` in 0..1.
     """

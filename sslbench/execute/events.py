@@ -1,4 +1,4 @@
-"""What a worker and the scheduler report while a run goes on. Who shows or stores them tells them apart by type."""
+"""Events that a worker and the scheduler emit while a run goes on. They are dispatched by type."""
 
 from __future__ import annotations
 
@@ -24,9 +24,10 @@ class PretrainingStarted(Event):
 
 @dataclass(frozen=True)
 class StageStarted(Event):
-    """What is done now, in words."""
+    """A part of the work begins."""
 
     text: str
+    """which, such as ``extracting features``"""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""What went wrong, in the words of a record."""
+"""From exceptions to the status and the reason of a record."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from sslbench.store.record import Status
 
 
 def status_of(error: Exception) -> Status:
-    """The record's word for what went wrong."""
+    """The record's status for a cell that ended with ``error``."""
     if isinstance(error, Diverged):
         return "diverged"
     if isinstance(error, TimeLimit):
@@ -27,6 +27,6 @@ def reason_of(error: Exception) -> str:
 
 
 def forget_cuda_cache() -> None:
-    """Give back what a failed training held, so that the next one can have it."""
+    """Free the GPU memory of a failed training for the next one."""
     if torch.cuda.is_available():
         torch.cuda.empty_cache()

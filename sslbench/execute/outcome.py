@@ -1,4 +1,4 @@
-"""What a record says of a training, and of the features that came of it."""
+"""The parts of a record that describe a training and its features."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from sslbench.train.trainer import Trained
 
 
 def training_facts(key: str, trained: Trained, flops: float | None, data: Splits, curve: Curve | None) -> TrainingFacts:
-    """Of a pretraining that has ended; ``flops`` of an image's forward and backward."""
+    """The record's ``pretraining`` of one that has ended; ``flops``: forward and backward of one image."""
     return TrainingFacts(
         key=key,
         epochs=trained.epochs,
@@ -35,12 +35,12 @@ def training_facts(key: str, trained: Trained, flops: float | None, data: Splits
 
 
 def input_of(data: Splits) -> TrainingInput:
-    """What the encoder was trained on."""
+    """The record's description of the images that the encoder was trained on."""
     return TrainingInput(data.image_size, data.classes, data.mean, data.std)
 
 
 def feature_facts(features: Extraction | None) -> FeatureFacts | None:
-    """Of features that were extracted, if they were."""
+    """The record's ``features``, None where none were extracted."""
     if features is None:
         return None
     return FeatureFacts(features.dim, features.images_per_second, features.seconds, features.spread)
@@ -51,10 +51,10 @@ def status_of_features(training: TrainingFacts, features: Extraction) -> tuple[S
     if features.spread is None:
         return "failed", "the features are not finite"
     if training.steps and features.spread < COLLAPSED_SPREAD:
-        words = f"features of different images are all but equal: spread {features.spread:.2g} < {COLLAPSED_SPREAD}"
-        return "collapsed", words
-    apart = training.scalars.get("embedding_spread")
-    if apart is not None and apart < COLLAPSED_EMBEDDINGS:
-        words = f"embeddings that the loss compares are all but equal: spread {apart:.2g} < {COLLAPSED_EMBEDDINGS}"
-        return "collapsed", words
+        reason = f"features of different images are all but equal: spread {features.spread:.2g} < {COLLAPSED_SPREAD}"
+        return "collapsed", reason
+    spread = training.scalars.get("embedding_spread")
+    if spread is not None and spread < COLLAPSED_EMBEDDINGS:
+        reason = f"embeddings that the loss compares are all but equal: spread {spread:.2g} < {COLLAPSED_EMBEDDINGS}"
+        return "collapsed", reason
     return "done", None

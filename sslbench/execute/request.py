@@ -1,4 +1,4 @@
-"""What a user asks to be run, and what came of it."""
+"""What a user asks to be run, and what a run left."""
 
 from __future__ import annotations
 
@@ -7,14 +7,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from sslbench.errors import StoreError
-from sslbench.plan.expand import Overrides
-from sslbench.plan.suite import RawSuite
+from sslbench.plan.suite import Overrides, RawSuite
 from sslbench.store.record import Record
 
 
 @dataclass(frozen=True)
 class Request:
-    """What the user asked to be run."""
+    """A suite and how to run it."""
 
     suite: str | RawSuite = "quick"
     """a name or path, or a suite itself"""
@@ -22,18 +21,23 @@ class Request:
     out: Path | None = None
     """results folder; default: ``sslbench-results/SUITE``"""
     fresh: bool = False
+    """run everything again, also what is done"""
     keep_stale: bool = False
+    """take results of older code or data as they are"""
     executor: str = "inline"
+    """``NAME`` or ``NAME:key=value``"""
     max_cells: int | None = None
     strict_plugins: bool = False
+    """refuse to run while any plugin is broken"""
     download: bool = False
+    """allow data sets and weights to be fetched"""
     size: str | None = None
     """of the suite, such as ``small``; default: the suite as it is"""
 
 
 @dataclass
 class Outcome:
-    """What a run left."""
+    """The records of a suite after a run, and how the run ended."""
 
     suite: str
     out: Path
@@ -47,10 +51,12 @@ class Outcome:
 
     @property
     def statuses(self) -> Counter[str]:
+        """Number of records of each status."""
         return Counter(record.status for record in self.records)
 
     @property
     def exit_code(self) -> int:
+        """0: all is well; 1: a cell failed; 130: interrupted; else results could not be stored."""
         if self.interrupted:
             return 130
         if self.store_error:

@@ -1,4 +1,4 @@
-"""From the plan to pieces of work, and the records of cells that are not run."""
+"""From groups of a plan to pieces of work, and the records of cells that are skipped."""
 
 from __future__ import annotations
 

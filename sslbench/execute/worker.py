@@ -1,4 +1,4 @@
-"""The one function that every executor runs: train, extract, evaluate, and emit what came of it."""
+"""The one function that every executor runs: train, extract, evaluate, and emit a record for each cell."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from sslbench.contracts.evaluator import EvaluatorSpec, Metric
 from sslbench.contracts.executor import Emit, Evaluation, Work
 from sslbench.evaluate.features import Extraction
 from sslbench.evaluate.metrics import metric_value, save_per_image
-from sslbench.evaluate.run import guarded, run_evaluator
+from sslbench.evaluate.run import ModelChanged, guarded, run_evaluator
 from sslbench.execute.events import RecordMade
 from sslbench.execute.failure import forget_cuda_cache, reason_of, status_of
 from sslbench.execute.outcome import feature_facts, status_of_features
@@ -56,35 +56,35 @@ class CellJob:
 
     @cached_property
     def evaluator(self) -> Choice[EvaluatorSpec]:
-        """Raises what keeps it from being loaded."""
+        """The evaluator with its parameters. Raises what keeps it from being loaded."""
         return sent("evaluator", self.evaluation.evaluator, self.registry)
 
     def run(self, training: TrainingFacts, features: Extraction) -> None:
-        """Raises whatever the evaluator raises, and RuntimeError where it changed the model."""
+        """Evaluate and emit the record. Raises whatever the evaluator raises, and ModelChanged."""
         name = self.evaluation.evaluator.name
         self.job.report(f"evaluating {name}")
         model = self.job.trained_model() if self.evaluator.spec.uses_model else None
         try:
             with guarded(model, f"evaluator {name!r}"):
                 metrics = run_evaluator(self.evaluator, features, model, self.job.work.seed)
-        except RuntimeError:
+        except ModelChanged:
             self.job.forget_model()
             raise
-        path = self.job.files.per_image(self.evaluation.cell)
-        self.job.keep(lambda: save_per_image(path, metrics), "the metrics of each image")
+        path = self.job.kept.files.per_image(self.evaluation.cell)
+        self.job.kept.keep(lambda: save_per_image(path, metrics), "the metrics of each image")
         status, reason = status_of_features(training, features)
         values = {metric.name: metric_value(metric) for metric in metrics}
         self._emit(status, reason, values, training, features)
 
     def emit_failure(self, error: Exception, training: TrainingFacts, features: Extraction | None = None) -> None:
-        """A record for a cell that did not get done, with its traceback."""
+        """Emit the record of a cell that failed, with its traceback."""
         status, headline = status_of(error), self.headline()
         metrics = {headline: metric_value(Metric(headline, None, reason=status))} if headline else {}
         trace = "".join(traceback.format_exception(error))
         self._emit(status, reason_of(error), metrics, training, features, trace)
 
     def headline(self) -> str:
-        """The metric to rank by, which a failed cell lacks; empty where the evaluator itself failed to be made."""
+        """The metric to rank by; empty where the evaluator cannot be loaded."""
         try:
             return self.evaluator.spec.ranked_by(self.evaluator.params)
         except Exception:

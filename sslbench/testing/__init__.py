@@ -1,1 +1,1 @@
-"""For plugin authors: small stand-ins, and the checks that every plugin must pass."""
+"""For plugin authors: tiny plugins to try things on, and the checks that every plugin must pass."""

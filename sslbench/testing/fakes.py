@@ -1,4 +1,4 @@
-"""Small stand-ins with which a plugin can be tried in milliseconds."""
+"""Small backbones, methods, data sets and features that plugins can be tried on in milliseconds."""
 
 from __future__ import annotations
 
@@ -28,7 +28,8 @@ class TinyBackbone(Backbone):
         self.net = nn.Sequential(nn.Conv2d(3, feature_dim, 3, 2, 1), nn.BatchNorm2d(feature_dim), nn.ReLU())
 
     def forward(self, images: Tensor) -> Tensor:
-        return self.net(images).mean(dim=(2, 3))
+        features: Tensor = self.net(images).mean(dim=(2, 3))
+        return features
 
 
 class TinyTokenBackbone(TokenBackbone):
@@ -46,11 +47,13 @@ class TinyTokenBackbone(TokenBackbone):
         self.mix = nn.Linear(token_dim, token_dim)
 
     def embed(self, images: Tensor) -> Tensor:
-        return self.project(images).flatten(2).transpose(1, 2)
+        patches: Tensor = self.project(images)
+        return patches.flatten(2).transpose(1, 2)
 
     def encode(self, tokens: Tensor) -> Tensor:
         tokens = torch.cat([self.class_token.expand(len(tokens), -1, -1), tokens], dim=1)
-        return tokens + self.mix(tokens.mean(dim=1, keepdim=True)).tanh()
+        mixed: Tensor = self.mix(tokens.mean(dim=1, keepdim=True))
+        return tokens + mixed.tanh()
 
     def attention(self, images: Tensor) -> Tensor:
         patches = self.embed(images)
@@ -62,7 +65,7 @@ class TinyTokenBackbone(TokenBackbone):
 
 
 class TinyReconstructor(Method):
-    """Takes no training step; paints hidden patches in the mean colour of the visible ones."""
+    """Takes no training step; reconstructs masked patches as the mean of the visible pixels."""
 
     def __init__(self, image_size: int = 16) -> None:
         super().__init__()
@@ -88,9 +91,9 @@ class TinyReconstructor(Method):
     def reconstruct(self, images: Tensor, mask: Tensor) -> Tensor:
         rows, cols = self.backbone.grid
         side = self.backbone.patch_size
-        hidden = mask.view(-1, 1, rows, cols).repeat_interleave(side, 2).repeat_interleave(side, 3)
-        visible = (images * ~hidden).sum(dim=(2, 3), keepdim=True) / (~hidden).sum(dim=(2, 3), keepdim=True)
-        return torch.where(hidden, visible, images)
+        masked = mask.view(-1, 1, rows, cols).repeat_interleave(side, 2).repeat_interleave(side, 3)
+        mean = (images * ~masked).sum(dim=(2, 3), keepdim=True) / (~masked).sum(dim=(2, 3), keepdim=True)
+        return torch.where(masked, mean, images)
 
 
 @dataclass
@@ -106,6 +109,7 @@ class TinyDataset:
     std: tuple[float, float, float] = (0.25, 0.25, 0.25)
 
     def split(self, name: Literal["train", "test"]) -> Split:
+        """``labels`` alternate; images uint8 ``[N, 3, image_size, image_size]``, the same at every call."""
         count = self.train_images if name == "train" else self.test_images
         generator = torch.Generator().manual_seed(1 if name == "train" else 2)
         labels = torch.arange(count) % 2
@@ -122,7 +126,7 @@ class TinyDataset:
 
 
 def blobs(classes: int = 3, per_class: int = 30, dim: int = 8, seed: int = 0, noise: float = 0.3) -> EvaluationData:
-    """Features that a good evaluator tells apart: one Gaussian blob a class, around unit vectors."""
+    """Features that a good evaluator tells apart: for each class a Gaussian blob around a unit vector."""
     generator = torch.Generator().manual_seed(seed)
     centres = torch.eye(max(dim, classes))[:classes, :dim]
 
@@ -145,5 +149,5 @@ def evaluated_scenes(method: Method | None = None, seed: int = 0, image_size: in
     data = make_splits(TinyDataset(image_size=image_size), evaluate_on="test", train_images=None, image_size=None)
     device = torch.device("cpu")
     model = TrainedModel(method or make(seed), make, data, device, mask_ratio=0.75)
-    found = extract_all(model.method.encoder, data, device, "fp32")
-    return EvaluationData(found.train, found.test, data.classes, seed, model)
+    features = extract_all(model.method.encoder, data, device, "fp32")
+    return EvaluationData(features.train, features.test, data.classes, seed, model)

@@ -1,11 +1,12 @@
 """A GPU that is not there: tensors with a device and a shape and no numbers.
 
-What would go wrong on a GPU, and how often the host would wait for it, shows on a machine without one. What comes out
-has no numbers either, so nothing is said about values.
+What would go wrong on a GPU, and how often the host would wait for it, shows on a machine without one. Results have no
+numbers either, so nothing is known about their values.
 """
 
 from __future__ import annotations
 
+import re
 import traceback
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
@@ -14,30 +15,30 @@ from typing import Any
 
 import torch
 from torch import Generator, Tensor, nn
-from torch._subclasses.fake_tensor import (
-    DataDependentOutputException,
-    DynamicOutputShapeException,
-    FakeTensorDeviceMismatchError,
-    FakeTensorMode,
-)
+from torch._subclasses.fake_tensor import DataDependentOutputException, DynamicOutputShapeException, FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
 DEVICE = torch.device("cuda", 0)
-HERE = Path(torch.__file__).parent, Path(__file__)
+OWN_CODE = Path(torch.__file__).parent, Path(__file__)
 WAITS = (DataDependentOutputException, DynamicOutputShapeException)
 """Raised where the host asks the GPU for a number: ``item``, ``tolist``, ``nonzero``, a mask as an index."""
-MIXED = FakeTensorDeviceMismatchError
-"""Raised, as a GPU would, where tensors of two devices meet."""
+MIXED = re.compile(r"two (?:different )?devices,? (\S+?),? (?:and )?([a-z]+(?::\d+)?)")
+"""Torch's message where tensors of two devices meet; its exception has another type in each version."""
+
+
+class MixedDevices(RuntimeError):
+    """Raised, as a GPU would raise it, where tensors of two devices meet."""
 
 
 class PretendedGenerator(Generator):
-    """One that says it is of the pretended GPU. It draws nothing there."""
+    """A generator whose device is the pretended GPU. It draws nothing there."""
 
     def __new__(cls, device: torch.device = DEVICE) -> PretendedGenerator:
         return super().__new__(cls)
 
     @property
     def device(self) -> torch.device:  # type: ignore[override]
+        """The pretended GPU."""
         return DEVICE
 
 
@@ -53,10 +54,10 @@ class PretendedGpu:
         self._stack = ExitStack()
 
     def __enter__(self) -> PretendedGpu:
-        # Torch looks for a driver, unless it has been told that there is none.
+        # Torch looks for a driver, unless it was set up for fake tensors.
         torch._C._ensureCUDADeviceGuardSet()
         self._stack.enter_context(FakeTensorMode(allow_non_fake_inputs=True))
-        self._stack.enter_context(_Crossings(self.crossings))
+        self._stack.enter_context(_Watch(self.crossings))
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -78,30 +79,42 @@ class PretendedGpu:
 
 
 def without_numbers(tensor: Tensor) -> Tensor:
-    """One of the same shape, strides and type on the pretended GPU."""
+    """A tensor of the same shape, strides and dtype on the pretended GPU."""
     empty = torch.empty_strided(tensor.shape, tensor.stride(), dtype=tensor.dtype, device=DEVICE)
     return nn.Parameter(empty, tensor.requires_grad) if isinstance(tensor, nn.Parameter) else empty
 
 
-class _Crossings(TorchDispatchMode):
-    def __init__(self, found: list[str]) -> None:
-        super().__init__()
-        self.found = found
+class _Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Notes copies between devices, and gives all versions of torch one exception for mixed devices."""
+
+    def __init__(self, crossings: list[str]) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self._crossings = crossings
 
     def __torch_dispatch__(
         self, func: Any, types: Sequence[type], args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
     ) -> Any:
-        out = func(*args, **(kwargs or {}))
+        try:
+            result = func(*args, **(kwargs or {}))
+        except RuntimeError as error:
+            match = MIXED.search(str(error))
+            if match is None:
+                raise
+            devices = f"{match[1]} and {match[2]}"
+            raise MixedDevices(
+                f"Expected all tensors to be on the same device, but found at least two devices, {devices}!"
+            ) from error
         if func in (torch.ops.aten._to_copy.default, torch.ops.aten.copy_.default):
             source = args[1] if func is torch.ops.aten.copy_.default else args[0]
-            if source.device.type != out.device.type:
-                self.found.append(f"{source.device.type} to {out.device.type}, {list(source.shape)}, {caller()}")
-        return out
+            if source.device.type != result.device.type:
+                where = f"{list(source.shape)}, {calling_line()}"
+                self._crossings.append(f"{source.device.type} to {result.device.type}, {where}")
+        return result
 
 
-def caller() -> str:
-    """The line of code outside torch that led here."""
+def calling_line() -> str:
+    """File and line of the innermost code outside torch and this module."""
     for frame in reversed(traceback.extract_stack()):
-        if not any(Path(frame.filename).is_relative_to(path) for path in HERE):
+        if not any(Path(frame.filename).is_relative_to(path) for path in OWN_CODE):
             return f"{Path(frame.filename).name}:{frame.lineno}"
     return "nowhere"

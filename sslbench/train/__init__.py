@@ -1,1 +1,1 @@
-"""One training loop for every method, its views, optimizers, checkpoints, and the features it leaves."""
+"""One training loop for every method, its views, optimizers, and checkpoints."""

@@ -8,26 +8,26 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
 Item = TypeVar("Item")
-Answer = TypeVar("Answer")
+Result = TypeVar("Result")
 
 
 def ahead(
-    function: Callable[[Item], Answer], items: Iterable[Item], threads: int, waiting: int = 1
-) -> Iterator[Answer]:
+    function: Callable[[Item], Result], items: Iterable[Item], threads: int, waiting: int = 1
+) -> Iterator[Result]:
     """``function`` of every item, in the order of the items.
 
-    ``threads`` threads work on the next items while the caller uses an answer; at most ``threads + waiting`` items are
-    begun or done ahead of it. What ``function`` raises is raised where its answer would have come. However the caller
-    ends, an interrupt included, items not yet begun are dropped and no thread is left.
+    ``threads`` threads work on the next items while the caller uses a result; at most ``threads + waiting`` items are
+    started or done ahead of it. What ``function`` raises is raised where its result would have come. However the caller
+    ends, an interrupt included, items not yet started are dropped and no thread is left.
     """
     pool = ThreadPoolExecutor(threads, thread_name_prefix="ahead")
-    begun: deque[Future[Answer]] = deque()
+    started: deque[Future[Result]] = deque()
     try:
         for item in items:
-            begun.append(pool.submit(function, item))
-            if len(begun) > threads + waiting:
-                yield begun.popleft().result()
-        while begun:
-            yield begun.popleft().result()
+            started.append(pool.submit(function, item))
+            if len(started) > threads + waiting:
+                yield started.popleft().result()
+        while started:
+            yield started.popleft().result()
     finally:
         pool.shutdown(wait=True, cancel_futures=True)

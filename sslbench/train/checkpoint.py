@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -33,7 +34,7 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
 
 
 def training_state(model: nn.Module, optimizer: Optimizer) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Everything that continues a training exactly: weights, buffers, and the optimizer's state."""
+    """Tensors by name and JSON-able facts that continue a training exactly: weights, buffers, the optimizer's state."""
     tensors = {f"method/{name}": value for name, value in model.state_dict().items()}
     state = optimizer.state_dict()
     numbers: dict[str, dict[str, Any]] = {}
@@ -59,10 +60,10 @@ def restore_training(
             _, index, slot = name.split("/", 2)
             slots.setdefault(int(index), {})[slot] = tensor
     optimizer.load_state_dict({"state": slots, "param_groups": facts["param_groups"]})
-    follow_layout(optimizer)
+    match_layout(optimizer)
 
 
-def follow_layout(optimizer: Optimizer) -> None:
+def match_layout(optimizer: Optimizer) -> None:
     """Give the optimizer's tensors the memory layout of their parameters, which a file does not keep.
 
     Fused kernels walk parameter and state side by side through memory, whatever their strides say.
@@ -81,9 +82,7 @@ def weights_digest(model: nn.Module) -> str:
 
 
 def tensors_digest(tensors: Mapping[str, Tensor]) -> str:
-    """The same of tensors by name, wherever they lie."""
-    import hashlib
-
+    """A short text that changes when a name or a value does; the device makes no difference."""
     digest = hashlib.blake2b(digest_size=8)
     for name, tensor in sorted(tensors.items()):
         digest.update(name.encode())

@@ -16,14 +16,14 @@ from sslbench.store.record import CurvePoint, MetricValue
 
 @dataclass
 class Curve:
-    """What became of a training, epoch by epoch: evaluated after every n-th epoch and after the last."""
+    """Metrics of a method over its training: evaluated after every n-th epoch and after the last."""
 
     every: int
     """epochs from one evaluation to the next, >= 1"""
     evaluate: Callable[[], Mapping[str, MetricValue]]
     """evaluates the method as it is now"""
     asked: Mapping[str, Any] = field(default_factory=dict)
-    """JSON-able, what tells this curve from one of other settings: points of another are not continued"""
+    """the settings, JSON-able: a checkpoint with points of other settings is not continued"""
     points: list[CurvePoint] = field(default_factory=list)
     seconds: float = 0.0
     """spent on evaluation, which is no part of the training's time"""
@@ -32,15 +32,13 @@ class Curve:
         """Whether to evaluate when ``epoch`` of ``epochs``, counted from 1, has ended."""
         return epoch % self.every == 0 or epoch == epochs
 
-    def add(self, method: nn.Module, device: torch.device, epoch: int, loss: float) -> float:
-        """Evaluate ``method`` and add a point; ``loss`` is the mean of the epoch. Returns the seconds that it took."""
+    def add(self, method: nn.Module, device: torch.device, epoch: int, loss: float) -> None:
+        """Evaluate ``method`` and add a point; ``loss`` is the mean of the epoch."""
         begin = time.perf_counter()
-        with as_it_was(method, device):
+        with unchanged(method, device):
             metrics = dict(self.evaluate())
-        seconds = time.perf_counter() - begin
+        self.seconds += time.perf_counter() - begin
         self.points.append(CurvePoint(epoch, loss, metrics))
-        self.seconds += seconds
-        return seconds
 
     def state(self) -> dict[str, Any]:
         """What a checkpoint keeps, JSON-able."""
@@ -48,14 +46,14 @@ class Curve:
         return {"asked": dict(self.asked), "points": points, "seconds": self.seconds}
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Put back what ``state`` returned."""
+        """Continue from what ``state`` returned. Raises DamagedRecord where a point is not one."""
         self.points = [CurvePoint.from_json(point) for point in state["points"]]
         self.seconds = state["seconds"]
 
 
 @contextmanager
-def as_it_was(method: nn.Module, device: torch.device) -> Iterator[None]:
-    """Modes of all modules and torch's random generators are the same afterwards, whatever is done within."""
+def unchanged(method: nn.Module, device: torch.device) -> Iterator[None]:
+    """Restores the modes of all modules and torch's random generators, whatever is done within."""
     modes = [(module, module.training) for module in method.modules()]
     with torch.random.fork_rng([device] if device.type == "cuda" else []):
         try:

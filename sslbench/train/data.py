@@ -1,4 +1,4 @@
-"""The images a pretraining sees and is judged on: capped, held out, and handed over in batches."""
+"""The images that a method is trained and evaluated on: capped, held out, and handed over in batches."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ VALIDATION_SHARE = 0.2
 
 @dataclass(frozen=True)
 class Splits:
-    """What one pretraining trains on and is judged on."""
+    """The images that one pretraining trains on and is evaluated on."""
 
     train: Split
     test: Split
@@ -38,16 +38,16 @@ class Splits:
 
     @property
     def input_spec(self) -> InputSpec:
-        """What encoders are given that do not say otherwise."""
+        """The input of encoders that have no ``input_spec`` of their own."""
         return InputSpec(self.image_size, self.mean, self.std)
 
     @property
     def pretraining(self) -> Split:
-        """What methods are trained on: images without labels where the data set has them."""
+        """The split that methods are trained on: images without labels where the data set has them."""
         return self.train if self.unlabelled is None else self.unlabelled
 
 
-class Picked:
+class Subset:
     """Some images, or maps, of a reader that makes them on demand."""
 
     def __init__(self, reader: ImageReader | MapReader, indices: Tensor) -> None:
@@ -65,7 +65,7 @@ def pick(split: Split, indices: Tensor) -> Split:
     """The images of a split at ``indices``, in that order."""
 
     def part(reader: Any) -> Any:
-        return reader[indices] if isinstance(reader, Tensor) else Picked(reader, indices)
+        return reader[indices] if isinstance(reader, Tensor) else Subset(reader, indices)
 
     return replace(
         split,
@@ -84,12 +84,11 @@ def make_splits(
     train_images: int | None,
     image_size: int | None,
 ) -> Splits:
-    """Splits as a suite wants them.
+    """The splits that a suite's settings ask for. Raises UserError where one holds too few images.
 
-    ``evaluate_on="validation"`` puts a fifth of the training split in the place of the test split, which then is
-    not even read: hyper-parameters are chosen this way. ``train_images`` caps the training split with a fixed
-    random subset; where the data set has images without labels to train on, these. ``image_size`` None means the data
-    set's own.
+    ``evaluate_on="validation"`` replaces the test split by a fifth of the training split; the test split is then not
+    even read: hyper-parameters are chosen this way. ``train_images`` caps the images to train on with a fixed random
+    subset. ``image_size`` None is the data set's own.
     """
     train = dataset.split("train")
     notes: list[str] = []
@@ -97,15 +96,15 @@ def make_splits(
     if evaluate_on == "validation":
         kept, held = held_out(train)
         test, train = pick(train, held), pick(train, kept)
-        notes.append(f"judged on {len(test):,} images held out of the training split")
+        notes.append(f"evaluated on {len(test):,} images held out of the training split")
     else:
         test = dataset.split("test")
     if unlabelled is None:
         train = capped(train, train_images, notes)
     else:
-        notes.append(f"training on images without labels, judging {len(train):,} others that have them")
+        notes.append(f"training on images without labels, evaluating on {len(train):,} others that have them")
         unlabelled = capped(unlabelled, train_images, notes)
-    # With a held-out part both splits carry the count of the one they were made of.
+    # A held-out part carries the count of the whole split that it was taken from.
     skipped = train.skipped + (test.skipped if evaluate_on == "test" else 0)
     if skipped:
         notes.append(f"{skipped} unreadable images left out")
@@ -113,7 +112,7 @@ def make_splits(
     if fewest < 2:
         raise UserError(f"the training split holds {fewest} images; at least 2 are needed")
     if len(test) == 0:
-        raise UserError("the split to judge on holds no image; at least 1 is needed")
+        raise UserError("the split to evaluate on holds no image; at least 1 is needed")
     size = image_size or dataset.image_size
     return Splits(train, test, len(dataset.classes), size, dataset.mean, dataset.std, tuple(notes), skipped, unlabelled)
 
@@ -135,7 +134,7 @@ def held_out(split: Split) -> tuple[Tensor, Tensor]:
         held = order[: round(len(split) * VALIDATION_SHARE)]
     else:
         shuffled = split.labels[order]
-        parts = [order[shuffled == label] for label in split.labels.unique()]
+        parts = [order[shuffled == label] for label in torch.unique(split.labels)]
         held = torch.cat([part[: round(len(part) * VALIDATION_SHARE)] for part in parts])
     keep = torch.ones(len(split), dtype=torch.bool)
     keep[held] = False
@@ -174,26 +173,26 @@ class Batches:
     def epoch(self, epoch: int, start: int = 0) -> Iterator[Batch]:
         """The batches of one epoch, from step ``start`` of it."""
         order = torch.randperm(self._count, generator=self._order.at(epoch))
-        places = [
+        index_batches = [
             order[step * self.batch_size : (step + 1) * self.batch_size] for step in range(start, self.steps_per_epoch)
         ]
         if isinstance(self._images, Tensor) and self._images.is_cuda:
-            images = (self._images[indices.to(self._device, non_blocking=True)] for indices in places)
+            images = (self._images[indices.to(self._device, non_blocking=True)] for indices in index_batches)
         else:
-            read = in_turn(self._images, places)
+            read = in_turn(self._images, index_batches)
             images = (batch.to(self._device, non_blocking=True) for batch in read)
-        for indices, batch in zip(places, images, strict=True):
+        for indices, batch in zip(index_batches, images, strict=True):
             labels = None if self._labels is None else self._labels[indices.to(self._device, non_blocking=True)]
             yield Batch(batch, labels)
 
 
-def in_turn(images: ImageReader | Tensor, places: Iterable[Tensor]) -> Iterator[Tensor]:
-    """uint8 ``[B, 3, H, W]`` for each int64 ``[B]`` of ``places``. What is not in memory is read by another thread
-    while the caller works on the batch before."""
+def in_turn(images: ImageReader | Tensor, index_batches: Iterable[Tensor]) -> Iterator[Tensor]:
+    """uint8 ``[B, 3, H, W]`` for each int64 ``[B]`` of ``index_batches``. Images that are not in memory are read by
+    another thread while the caller works on the batch before."""
     if isinstance(images, Tensor):
         # index_select copies whole images; indexing copies bytes, which takes two to six times as long.
-        return (images.index_select(0, indices) for indices in places)
-    return ahead(images.__getitem__, places, threads=1)
+        return (images.index_select(0, indices) for indices in index_batches)
+    return ahead(images.__getitem__, index_batches, threads=1)
 
 
 def fits(images: Tensor, device: torch.device) -> bool:

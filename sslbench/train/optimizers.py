@@ -36,6 +36,7 @@ class Lars(Optimizer):
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
+        """One update of all groups; returns the closure's loss, if one is given."""
         loss = None
         if closure is not None:
             with torch.enable_grad():

@@ -38,5 +38,5 @@ def seed_everything(seed: int, purpose: str, step: int = 0) -> None:
     """
     value = stream_seed(seed, purpose, step)
     torch.default_generator.manual_seed(value)
-    if torch.cuda.is_initialized():
+    if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
         torch.cuda.manual_seed_all(value)

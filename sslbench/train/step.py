@@ -1,4 +1,4 @@
-"""One step of training: masks, forward, backward, optimizer, moving averages. Nothing in it waits for the device."""
+"""One training step: masks, forward, backward, optimizer, moving averages. Nothing in it waits for the device."""
 
 from __future__ import annotations
 
@@ -47,11 +47,11 @@ class TrainingStep:
         losses = []
         for part in range(parts):
             if parts > 1:
-                here = slice(part * size, (part + 1) * size)
-                given = [view[here] for view in views], cut(mask, here), cut(labels, here)
+                rows = slice(part * size, (part + 1) * size)
+                inputs = [view[rows] for view in views], rows_of(mask, rows), rows_of(labels, rows)
             else:
-                given = list(views), mask, labels
-            losses.append(self._backward(*given, progress))
+                inputs = list(views), mask, labels
+            losses.append(self._backward(*inputs, progress))
         self.scaler.unscale_(self.optimizer)
         self.method.after_backward(progress)
         self.scaler.step(self.optimizer)
@@ -63,16 +63,16 @@ class TrainingStep:
     def _backward(self, views: list[Tensor], mask: Tensor | None, labels: Tensor | None, progress: Progress) -> Tensor:
         """Gradients of one part of the batch, added up; its loss."""
         settings = self.settings
-        given = {} if labels is None else {"labels": labels}
+        targets = {} if labels is None else {"labels": labels}
         with autocast(settings.device, settings.precision):
-            loss, scalars = self.forward(views, mask=mask, progress=progress, **given)
+            loss, scalars = self.forward(views, mask=mask, progress=progress, **targets)
         whole = loss if settings.accumulate == 1 else loss / settings.accumulate
         self.scaler.scale(whole).backward()
         self.scalars = dict(scalars)
         return loss.detach()
 
     def mask(self, batch: int, step: int) -> Tensor | None:
-        """bool ``[B, rows * cols]``, True = hidden; None for a method that masks nothing."""
+        """bool ``[B, rows * cols]``, True = masked; None for a method that masks nothing."""
         if self.task.masking is None or self.method.mask_grid is None or self.task.mask_ratio is None:
             return None
         return self.task.masking.sample(batch, self.method.mask_grid, self.task.mask_ratio, self.mask_stream.at(step))
@@ -93,9 +93,9 @@ class TrainingStep:
 def compiled(method: Method, mode: str | None) -> Callable[..., tuple[Tensor, Mapping[str, Tensor]]]:
     """``method.forward`` compiled, apart from all other methods of this process.
 
-    Torch keeps what it compiled with the code of a function, eight variants at most, and what varies from one to the
-    next it compiles for any size; after these it runs the function as it is, without a word in the result. So each
-    method gets a function of its own, by a name of its own.
+    Torch keeps compiled variants with the code of a function, eight at most, and compiles what varies between them for
+    any size. From the ninth on it runs the function uncompiled, and nothing in the result shows it. So each method
+    gets a function of its own, by a name of its own.
     """
     plain = type(method).forward
     code = plain.__code__.replace(co_name=f"forward_{next(COMPILED)}")
@@ -104,5 +104,6 @@ def compiled(method: Method, mode: str | None) -> Callable[..., tuple[Tensor, Ma
     return torch.compile(MethodType(own, method), mode=mode)
 
 
-def cut(tensor: Tensor | None, here: slice) -> Tensor | None:
-    return None if tensor is None else tensor[here]
+def rows_of(tensor: Tensor | None, rows: slice) -> Tensor | None:
+    """Some rows of a tensor, where there is one."""
+    return None if tensor is None else tensor[rows]

@@ -1,4 +1,4 @@
-"""What is trained, how long and how, and what hears of it."""
+"""A training before it begins: what is trained, how, for how long, and who is called meanwhile."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from sslbench.train.data import Splits
 
 @dataclass(frozen=True, kw_only=True)
 class StepTask:
-    """What one optimizer step works on beside its images."""
+    """A method and what its steps need beside images."""
 
     method: Method
     params: MethodParams
@@ -31,7 +31,7 @@ class StepTask:
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingTask(StepTask):
-    """What a whole training works on."""
+    """A method, its images and the augmentation that makes views of them."""
 
     data: Splits
     augmentation: Augmentation
@@ -60,7 +60,7 @@ class LoopSettings:
 
     @classmethod
     def of(cls, training: TrainingSettings, seed: int, checkpoint: Path | None = None) -> LoopSettings:
-        """``training`` has device and precision resolved."""
+        """The loop's part of a suite's settings, whose device and precision are resolved."""
         return cls(
             epochs=training.epochs,
             batch_size=training.batch_size,
@@ -77,7 +77,7 @@ class LoopSettings:
 
 @dataclass(frozen=True)
 class TrainingProgress(Event):
-    """Where a training stands."""
+    """Progress of a training, reported whenever the loss was read back."""
 
     epoch: int
     """from 1"""
@@ -93,7 +93,7 @@ class TrainingProgress(Event):
 
 @dataclass(frozen=True)
 class Callbacks:
-    """Who is called while a training runs, and the curve that is measured."""
+    """Called while a training runs, and the curve that is evaluated then."""
 
     on_progress: Callable[[TrainingProgress], None] = field(default=lambda progress: None)
     on_warning: Callable[[str], None] = field(default=lambda text: None)

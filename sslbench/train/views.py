@@ -24,11 +24,11 @@ class Normalise:
 
 
 class TrainingViews:
-    """All views that a method wants, of a whole batch at once."""
+    """All views that a method asks for, of a whole batch at once."""
 
-    def __init__(self, augmentation: Augmentation, wanted: Sequence[ViewRequest], normalise: Normalise) -> None:
+    def __init__(self, augmentation: Augmentation, requests: Sequence[ViewRequest], normalise: Normalise) -> None:
         self._transforms: list[BatchTransform] = [
-            augmentation.view(index, view.kind, view.size) for index, view in enumerate(wanted)
+            augmentation.view(index, request.kind, request.size) for index, request in enumerate(requests)
         ]
         self._normalise = normalise
 

@@ -14,7 +14,7 @@ from safetensors.torch import save_file
 HUES = {"blue": (40, 60, 200), "green": (40, 190, 70), "red": (210, 50, 40)}
 
 
-def picture(path, colour, seed, size=24):
+def save_image(path, colour, seed, size=24):
     """A noisy image of one colour."""
     path.parent.mkdir(parents=True, exist_ok=True)
     noise = np.random.default_rng(seed).integers(-40, 41, (size, size, 3))
@@ -28,7 +28,7 @@ def photos(tmp_path):
     """Three classes of twelve images that any features tell apart."""
     for name, colour in HUES.items():
         for number in range(12):
-            picture(tmp_path / "photos" / name / f"{number:02}.png", colour, hash_of(name, number))
+            save_image(tmp_path / "photos" / name / f"{number:02}.png", colour, hash_of(name, number))
     return tmp_path / "photos"
 
 

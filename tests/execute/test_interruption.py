@@ -65,7 +65,7 @@ def test_a_run_killed_at_random_moments_ends_as_if_it_had_not_been(tmp_path, uni
     finished = {}
     if ResultsStore.exists(out):
         with ResultsStore.open_for_reading(out) as store:
-            finished = {record["cell"]: store.raw(record["cell"]) for record in store.records()}
+            finished = {record.cell: store.raw(record.cell) for record in store.records()}
     records, _ = finish(tmp_path, out)
     assert metrics(records) == metrics(uninterrupted)
     with ResultsStore.open_for_reading(out) as store:
@@ -73,7 +73,7 @@ def test_a_run_killed_at_random_moments_ends_as_if_it_had_not_been(tmp_path, uni
     assert not list(out.glob("artifacts/*/checkpoint*"))
 
 
-def test_ctrl_c_keeps_what_is_finished_and_says_how_to_go_on(tmp_path):
+def test_ctrl_c_keeps_what_is_finished_and_the_message_names_how_to_go_on(tmp_path):
     out = tmp_path / "out"
     process = start(tmp_path, out, "--epochs", "1000", methods=("-m", "random-init", "-m", "simclr"))
     wait_for(lambda: list(out.glob("artifacts/*/features.safetensors")) or process.poll() is not None)
@@ -88,8 +88,8 @@ def test_ctrl_c_while_images_are_decoded_ends_the_threads_that_decode_them(tmp_p
     """Photographs large enough to be decoded by several threads, ahead of the training."""
     monkeypatch.setenv("SSLBENCH_CACHE", str(tmp_path / "cache"))
     generator = np.random.default_rng(0)
-    for place in range(40):
-        path = tmp_path / "root" / "ab"[place % 2] / f"{place}.jpg"
+    for number in range(40):
+        path = tmp_path / "root" / "ab"[number % 2] / f"{number}.jpg"
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(generator.integers(0, 256, (160, 160, 3), dtype=np.uint8)).save(path)
     out = tmp_path / "out"
@@ -103,7 +103,7 @@ def test_ctrl_c_while_images_are_decoded_ends_the_threads_that_decode_them(tmp_p
     assert "Traceback" not in err
 
 
-def test_a_second_run_on_the_same_folder_is_told_who_holds_it(tmp_path):
+def test_a_second_run_on_the_same_folder_ends_with_the_number_of_the_first(tmp_path):
     out = tmp_path / "out"
     first = start(tmp_path, out, "--epochs", "1000")
     try:

@@ -43,14 +43,15 @@ ELSEWHERE = {
 NAMES = [entry.promise for entry in Catalogue.installed().entries if entry.distribution == "sslbench"]
 
 
-@pytest.mark.parametrize(("kind", "name"), [pair for pair in NAMES if pair not in ELSEWHERE], ids="/".join)
+@pytest.mark.parametrize(("kind", "name"), [pair for pair in NAMES if pair not in ELSEWHERE], ids=str)
 def test_a_builtin_keeps_its_contract(kind, name):
     assert problems(REGISTRY.get(kind, name), **GIVEN.get((kind, name), {})) == []
 
 
-@pytest.mark.parametrize(("kind", "name"), NAMES, ids="/".join)
-def test_a_builtin_is_summed_up_by_the_first_line_of_its_module(kind, name):
-    assert REGISTRY.get(kind, name).summary == Catalogue.installed().owner(kind, name).summary
+@pytest.mark.parametrize(("kind", "name"), NAMES, ids=str)
+def test_the_summary_of_a_builtin_is_the_first_line_of_its_module(kind, name):
+    (entry,) = Catalogue.installed().owners(kind, name)
+    assert REGISTRY.get(kind, name).summary == entry.summary
 
 
 class Augmentation:
@@ -68,14 +69,14 @@ def augmentation(make):
 @pytest.mark.parametrize(
     ("make", "words"),
     [
-        (lambda x, size, g: torch.zeros(len(x), 3, size, size + 1), "answered torch.float32 [5, 3, 16, 17]"),
+        (lambda x, size, g: torch.zeros(len(x), 3, size, size + 1), "returned torch.float32 [5, 3, 16, 17]"),
         (lambda x, size, g: torch.full((len(x), 3, size, size), 255.0), "values from 255 to 255, not within 0..1"),
         (lambda x, size, g: torch.rand(len(x), 3, size, size), "drew from torch's global generator"),
         (lambda x, size, g: x.zero_()[:, :, :1, :1].expand(-1, -1, size, size) / 1.0, "it changed its input"),
         (lambda x, size, g: 1 / 0, "raised ZeroDivisionError"),
     ],
 )
-def test_a_wrong_augmentation_is_told_what_is_wrong(make, words):
+def test_a_wrong_augmentation_is_named_with_what_is_wrong(make, words):
     assert any(words in line for line in problems(augmentation(make)))
 
 
@@ -84,7 +85,7 @@ class Masking:
         return torch.rand(batch, grid[0] * grid[1], generator=generator) < ratio
 
 
-def test_a_masking_with_uneven_counts_is_told():
+def test_a_masking_with_uneven_counts_is_named():
     spec = MaskingSpec(name="m", summary="An m.", build=lambda params, context: Masking())
     assert any("patches, not 4 in every row" in line for line in problems(spec))
 
@@ -104,11 +105,11 @@ SHIFT = torch.full((3, 1, 1), 0.0)
         ),
         (
             lambda x, size, g: torch.zeros(len(x), 3, size, size),
-            "view 2 (local) on a GPU: it answered on the CPU",
+            "view 2 (local) on a GPU: it returned a tensor on the CPU",
         ),
     ],
 )
-def test_an_augmentation_that_forgets_the_device_is_told(make, words):
+def test_an_augmentation_that_forgets_the_device_is_named(make, words):
     assert f"augmentation 'a': {words}" in problems(augmentation(make))
 
 
@@ -121,14 +122,14 @@ def test_one_that_waits_for_the_gpu_is_slow_but_not_wrong():
 
 
 @no_gpu
-def test_a_masking_that_forgets_the_device_is_told():
+def test_a_masking_that_forgets_the_device_is_named():
     class Forgetful:
         def sample(self, batch, grid, ratio, generator):
             ranks = torch.rand(batch, grid[0] * grid[1], generator=generator).argsort(dim=1)
             return ranks < masked_count(grid[0] * grid[1], ratio)
 
     spec = MaskingSpec(name="m", summary="An m.", build=lambda params, context: Forgetful())
-    assert problems(spec) == ["masking 'm': sample on a GPU: it answered on the CPU"]
+    assert problems(spec) == ["masking 'm': sample on a GPU: it returned a tensor on the CPU"]
 
 
 class Constant:
@@ -137,11 +138,11 @@ class Constant:
         return [Metric("c", float("nan"))]
 
 
-def test_a_wrong_evaluator_is_told_what_is_wrong():
+def test_a_wrong_evaluator_is_named_with_what_is_wrong():
     spec = EvaluatorSpec(name="e", summary="An e.", build=lambda params, context: Constant())
-    found = "\n".join(problems(spec))
-    assert "c is nan; what cannot be measured is None" in found
-    assert "it changed the features" in found
+    lines = "\n".join(problems(spec))
+    assert "c is nan; what cannot be measured is None" in lines
+    assert "it changed the features" in lines
 
 
 class Detached(Method):
@@ -162,7 +163,7 @@ class Detached(Method):
         return self.head(self.backbone(views[0]).detach()).mean(), {}
 
 
-def test_a_method_whose_encoder_learns_nothing_is_told():
+def test_a_method_whose_encoder_learns_nothing_is_named():
     spec = MethodSpec(name="d", summary="A d.", build=lambda params, context: Detached())
     assert problems(spec) == ["method 'd': a step of the optimizer does not change the encoder: no gradient reaches it"]
 
@@ -179,7 +180,7 @@ class Attached(Detached):
 
 
 @no_gpu
-def test_a_method_that_leaves_a_tensor_behind_is_told():
+def test_a_method_that_leaves_a_tensor_behind_is_named():
     spec = MethodSpec(name="q", summary="A q.", build=lambda params, context: Attached())
     (line,) = problems(spec)
     assert line.startswith("method 'q': forward on a GPU: Expected all tensors to be on the same device")
@@ -200,10 +201,10 @@ class Square(TinyTokenBackbone):
     [
         (TinyTokenBackbone, []),
         (Everywhere, ["backbone 'x': its attention is no share of 1: it is negative, or sums to more"]),
-        (Square, ["backbone 'x': attention answered [3, 2, 64, 64], not [3, heads, 64]"]),
+        (Square, ["backbone 'x': attention returned [3, 2, 64, 64], not [3, heads, 64]"]),
     ],
 )
-def test_wrong_attention_is_told(make, words):
+def test_wrong_attention_is_named(make, words):
     provides = frozenset({"tokens", "attention"})
     spec = BackboneSpec(
         name="x", summary="s", build=lambda params, context: make(context.image_size), provides=provides
@@ -211,7 +212,7 @@ def test_wrong_attention_is_told(make, words):
     assert problems(spec) == words
 
 
-def test_a_data_set_with_wrong_factors_and_maps_is_told():
+def test_a_data_set_with_wrong_factors_and_maps_is_named():
     whole = TinyDataset().split("train")
     split = replace(
         whole,
@@ -231,44 +232,47 @@ def test_a_data_set_with_wrong_factors_and_maps_is_told():
         provides=frozenset({"labels", "depth"}),
     )
     size, count = Data().image_size, len(split)
-    found = problems(spec)
+    lines = problems(spec)
     for words in (
         "maps ['depth', 'flow'], but it provides ['depth']",
         "1 factors, but it provides ['depth', 'labels']",
         f"factor 'hue' is torch.float64 [{count}], not int64 or float32 [{count}]",
         f"map 'depth' is torch.float64 [3, 4, 4], not torch.float32 [B, {size}, {size}]",
     ):
-        assert f"dataset 'd': train: {words}" in found
+        assert f"dataset 'd': train: {words}" in lines
 
 
 def test_names_and_summaries_are_checked():
-    spec = MaskingSpec(name="My Masking", summary="two\nlines", build=lambda params, context: Masking())
-    found = "\n".join(problems(spec))
-    assert "must be lower-case" in found
-    assert "summary must be one line" in found
+    def build(params, context):
+        return Masking()
+
+    build.__module__ = "without.docstring"
+    lines = "\n".join(problems(MaskingSpec(name="My Masking", build=build)))
+    assert "must be lower-case" in lines
+    assert "it has no summary, and the module of its build no docstring" in lines
 
 
-class Painter(TinyReconstructor):
-    def __init__(self, paint):
+class Reconstructor(TinyReconstructor):
+    def __init__(self, make):
         super().__init__(16)
-        self.paint = paint
+        self.make = make
 
     def reconstruct(self, images, mask):
-        return self.paint(images)
+        return self.make(images)
 
 
 @pytest.mark.parametrize(
-    ("paint", "words"),
+    ("make", "words"),
     [
         (lambda images: images + 1, "ratio 0.25: reconstruct changes visible pixels"),
-        (lambda images: images[:, :1], "reconstruct answered [4, 1, 16, 16] for [4, 3, 16, 16]"),
+        (lambda images: images[:, :1], "reconstruct returned [4, 1, 16, 16] for [4, 3, 16, 16]"),
     ],
 )
-def test_wrong_paint_is_told(paint, words):
+def test_a_wrong_reconstruction_is_named(make, words):
     spec = MethodSpec(
         name="p",
         summary="A p.",
-        build=lambda params, context: Painter(paint),
+        build=lambda params, context: Reconstructor(make),
         needs=frozenset({"tokens"}),
         provides=frozenset({"reconstruction"}),
         trains=False,
@@ -276,7 +280,7 @@ def test_wrong_paint_is_told(paint, words):
     assert problems(spec)[0] == f"method 'p': {words}"
 
 
-def test_the_small_painter_keeps_the_contract():
+def test_the_tiny_reconstructor_keeps_the_contract():
     spec = MethodSpec(
         name="p",
         summary="A p.",

@@ -1,7 +1,9 @@
-"""What a pretended GPU finds out, and that every built-in passes: views, masks and training steps on one device, and
-nothing in them waits for it."""
+"""What a pretended GPU finds out, and that views, masks and training steps of all built-ins stay on one device and do
+not wait for it."""
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 import pytest
 import torch
@@ -12,19 +14,19 @@ from sslbench import BuildContext
 from sslbench.contracts.method import Progress
 from sslbench.hooks.params import resolve
 from sslbench.hooks.registry import Registry
-from sslbench.speed.synthetic_step import EPOCHS, STEPS_PER_EPOCH, resident
-from sslbench.testing.pretended_gpu import DEVICE, MIXED, WAITS, PretendedGenerator, PretendedGpu
+from sslbench.speed.synthetic_step import EPOCHS, STEPS_PER_EPOCH, synthetic_step
+from sslbench.testing.pretended_gpu import DEVICE, WAITS, MixedDevices, PretendedGenerator, PretendedGpu
 from sslbench.train import optimizers
-from sslbench.train.trainer import LoopSettings
+from sslbench.train.task import LoopSettings, StepTask
 
 pytestmark = pytest.mark.skipif(torch.cuda.is_available(), reason="a GPU that is there needs no pretending")
 REGISTRY = Registry()
 
 
 def params_of(spec, **given):
-    found, mistakes = resolve(spec.label, spec.params, given)
-    assert found is not None, mistakes
-    return found
+    params, mistakes = resolve(spec.label, spec.params, given)
+    assert params is not None, mistakes
+    return params
 
 
 def built(kind, name, given=None, **context):
@@ -33,12 +35,12 @@ def built(kind, name, given=None, **context):
 
 
 def test_tensors_of_two_devices_may_not_meet():
-    with PretendedGpu(), pytest.raises(MIXED, match="at least two devices, cuda:0 and cpu"):
+    with PretendedGpu(), pytest.raises(MixedDevices, match="at least two devices, cuda:0 and cpu"):
         torch.zeros(3, device="cuda") + torch.zeros(3)
 
 
 @pytest.mark.parametrize(
-    "ask",
+    "read",
     [
         lambda x: x.sum().item(),
         lambda x: x.tolist(),
@@ -48,12 +50,12 @@ def test_tensors_of_two_devices_may_not_meet():
     ],
     ids=["item", "tolist", "bool", "nonzero", "mask as an index"],
 )
-def test_asking_for_a_number_is_waiting(ask):
+def test_asking_for_a_number_is_waiting(read):
     with PretendedGpu(), pytest.raises(WAITS):
-        ask(torch.zeros(3, device="cuda"))
+        read(torch.zeros(3, device="cuda"))
 
 
-def test_copies_are_told_with_their_place():
+def test_copies_are_noted_with_their_line():
     with PretendedGpu() as gpu:
         there = torch.zeros(4, 3, device="cuda") * 2 + 1
         assert gpu.crossings == []
@@ -81,7 +83,7 @@ def test_what_is_neither_parameter_nor_buffer_stays_behind():
         gpu.take(module)
         assert module.tied is module.layer.weight
         assert module.layer(torch.zeros(1, 2, device="cuda")).device == DEVICE
-        with pytest.raises(MIXED):
+        with pytest.raises(MixedDevices):
             module(torch.zeros(1, 2, device="cuda"))
 
 
@@ -121,10 +123,9 @@ def train(monkeypatch):
 
     def run(name, backbone, given=None, accumulate=1, size=32):
         spec = REGISTRY.get("method", name)
-        context = {"image_size": size, "mask_ratio": 0.75 if "masking" in spec.uses else None}
-        context |= {"classes": 10} if spec.uses_labels else {}
-        method = built("method", name, given, backbone=built("backbone", backbone, image_size=size), **context)
-        masking = built("masking", "random") if "masking" in spec.uses else None
+        masking, ratio = (built("masking", "random"), 0.75) if "masking" in spec.uses else (None, None)
+        network = built("backbone", backbone, image_size=size)
+        method = built("method", name, given, image_size=size, backbone=network, mask_ratio=ratio, classes=10)
 
         def backward(loss):
             for parameter in method.parameters():
@@ -136,12 +137,18 @@ def train(monkeypatch):
         monkeypatch.setattr(optimizers, "SGD", lambda *args, fused, **kwargs: SGD(*args, **kwargs))
         with PretendedGpu() as gpu:
             gpu.take(method)
-            schedule = LoopSettings(EPOCHS, 8, 0, DEVICE, accumulate=accumulate)
-            params = params_of(spec, **(given or {}))
-            one = resident(method, params, schedule, masking, context["mask_ratio"], spec.uses_labels)
+            task = StepTask(
+                method=method,
+                params=params_of(spec, **(given or {})),
+                masking=masking,
+                mask_ratio=ratio,
+                labels=spec.uses_labels,
+            )
+            synthetic = synthetic_step(task, LoopSettings(EPOCHS, 8, 0, DEVICE, accumulate=accumulate))
+            progress = Progress(0, EPOCHS * STEPS_PER_EPOCH, 0, EPOCHS)
             for number in range(2):
                 gpu.crossings.clear()
-                loss = one.update(one.views, one.labels, Progress(number, EPOCHS * STEPS_PER_EPOCH, 0, EPOCHS))
+                loss = synthetic.update(synthetic.views, synthetic.labels, replace(progress, step=number))
             assert gpu.crossings == []
             assert loss.device == DEVICE
             assert {tensor.device for tensor in method.state_dict().values()} == {DEVICE}

@@ -14,7 +14,8 @@ from sslbench.testing.fakes import TinyBackbone, TinyDataset
 from sslbench.train.checkpoint import save_tensors, training_state
 from sslbench.train.data import make_splits
 from sslbench.train.randomness import seed_everything
-from sslbench.train.trainer import LoopSettings
+from sslbench.train.task import LoopSettings, TrainingTask
+from sslbench.train.trainer import Trainer
 
 REGISTRY = Registry()
 EPOCHS, BATCH, IMAGES = 3, 16, 32
@@ -27,15 +28,15 @@ GIVEN = {
     "simclr": {"optimizer": "lars", "lr": 1.0},
     "dino": {"drop_path": 0.5, "weight_decay_end": 0.1, "teacher_temperature": 0.07, "teacher_warmup_epochs": 2},
 }
-"""what else than the preset `quick`"""
+"""in place of values of the preset `quick`"""
 
 
 class Killed(Exception):
     pass
 
 
-def pretraining(name: str, checkpoint: Path | None, seen: list[str]) -> Trainer:
-    """A real method on a tiny backbone, which notes a digest of every view and mask it is given."""
+def trainer(name: str, checkpoint: Path | None, inputs: list[str]) -> Trainer:
+    """A real method on a tiny backbone, whose views and masks are noted in ``inputs``, a digest for each step."""
     spec = REGISTRY.get("method", name)
     params = spec.params(**{**spec.presets.get("quick", {}), **GIVEN.get(name, {})})
     data = make_splits(TinyDataset(IMAGES), evaluate_on="test", train_images=None, image_size=8)
@@ -45,27 +46,28 @@ def pretraining(name: str, checkpoint: Path | None, seen: list[str]) -> Trainer:
         tokens = REGISTRY.get("backbone", "vit-tiny-small-image")
         backbone = tokens.build(tokens.params(dim=24, depth=2, heads=2, patch_size=2), BuildContext(image_size=8))
     ratio = 0.75 if "masking" in spec.uses else None
-    context = {"classes": data.classes} if spec.uses_labels else {}
-    method = spec.build(params, BuildContext(backbone=backbone, image_size=8, mask_ratio=ratio, **context))
+    method = spec.build(params, BuildContext(backbone=backbone, image_size=8, mask_ratio=ratio, classes=data.classes))
     views, masking = REGISTRY.get("augmentation", "simclr"), REGISTRY.get("masking", "random")
 
-    def note(module, args, given):
+    def note(module, args, kwargs):
         # Sums of float64 in one order: equal digests are equal inputs, for all that matters.
-        mask = given["mask"]
-        seen.append(repr([view.double().sum().item() for view in args[0]] + [None if mask is None else mask.tolist()]))
+        mask = kwargs["mask"]
+        inputs.append(
+            repr([view.double().sum().item() for view in args[0]] + [None if mask is None else mask.tolist()])
+        )
 
     method.register_forward_pre_hook(note, with_kwargs=True)
-    return Trainer(
-        method,
-        params,
-        data,
-        views.build(views.params(), BuildContext()),
-        masking.build(masking.params(), BuildContext()) if ratio else None,
-        ratio,
-        LoopSettings(EPOCHS, BATCH, 0, torch.device("cpu"), checkpoint_every=1e-9),
-        checkpoint,
+    task = TrainingTask(
+        method=method,
+        params=params,
+        masking=masking.build(masking.params(), BuildContext()) if ratio else None,
+        mask_ratio=ratio,
         labels=spec.uses_labels,
+        data=data,
+        augmentation=views.build(views.params(), BuildContext()),
     )
+    device = torch.device("cpu")
+    return Trainer(task, LoopSettings(EPOCHS, BATCH, 0, device, checkpoint_every=1e-9, checkpoint=checkpoint))
 
 
 def killed_at_break(run: Trainer) -> None:
@@ -84,11 +86,11 @@ def killed_at_break(run: Trainer) -> None:
     raise AssertionError("it was not killed")
 
 
-def left(run: Trainer, seen: list[str], path: Path) -> None:
+def save_end(run: Trainer, inputs: list[str], path: Path) -> None:
     """Train to the end, and keep everything that a further step would depend on."""
     trained = run.run()
-    tensors, facts = training_state(run.method, run.optimizer)
-    facts |= {"final_loss": trained.final_loss, "scalars": trained.scalars, "seen": seen}
+    tensors, facts = training_state(run.method, run.update.optimizer)
+    facts |= {"final_loss": trained.final_loss, "scalars": trained.scalars, "inputs": inputs}
     save_tensors(path, tensors, {**facts, "steps": trained.steps, "resumed_at": trained.resumed_at})
 
 
@@ -97,12 +99,12 @@ def main() -> None:
     torch.set_num_threads(1)
     for name in names:
         checkpoint = folder / f"{name}.checkpoint"
-        seen: list[str] = []
+        inputs: list[str] = []
         if part == "begin":
-            left(pretraining(name, None, seen), seen, folder / f"{name}.whole")
-            killed_at_break(pretraining(name, checkpoint, []))
+            save_end(trainer(name, None, inputs), inputs, folder / f"{name}.whole")
+            killed_at_break(trainer(name, checkpoint, []))
         else:
-            left(pretraining(name, checkpoint, seen), seen, folder / f"{name}.rest")
+            save_end(trainer(name, checkpoint, inputs), inputs, folder / f"{name}.rest")
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ def threads():
 
 
 @pytest.mark.parametrize("count", [1, 3])
-def test_answers_come_in_the_order_of_the_items(count):
+def test_results_come_in_the_order_of_the_items(count):
     def slow_at_first(item):
         time.sleep(0.02 / (item + 1))
         return item * 10
@@ -26,32 +26,32 @@ def test_answers_come_in_the_order_of_the_items(count):
     assert threads() == []
 
 
-def test_only_so_many_are_begun():
-    begun = []
-    answers = ahead(begun.append, iter(range(100)), threads=2, waiting=1)
-    next(answers)
+def test_only_so_many_are_started():
+    started = []
+    results = ahead(started.append, iter(range(100)), threads=2, waiting=1)
+    next(results)
     time.sleep(0.05)
-    assert len(begun) <= 4
-    answers.close()
-    assert len(begun) <= 4
+    assert len(started) <= 4
+    results.close()
+    assert len(started) <= 4
     assert threads() == []
 
 
 def test_the_next_is_made_while_the_caller_works():
     made = threading.Event()
-    answers = ahead(lambda item: made.set() if item == 1 else None, [0, 1], threads=1)
-    next(answers)
+    results = ahead(lambda item: made.set() if item == 1 else None, [0, 1], threads=1)
+    next(results)
     assert made.wait(5)
-    answers.close()
+    results.close()
 
 
 def test_an_error_comes_in_its_turn_and_leaves_no_thread():
-    answers = ahead(lambda item: 1 / (3 - item), range(9), threads=2)
-    assert next(answers) == 1 / 3
-    assert next(answers) == 1 / 2
-    assert next(answers) == 1
+    results = ahead(lambda item: 1 / (3 - item), range(9), threads=2)
+    assert next(results) == 1 / 3
+    assert next(results) == 1 / 2
+    assert next(results) == 1
     with pytest.raises(ZeroDivisionError):
-        next(answers)
+        next(results)
     assert threads() == []
 
 

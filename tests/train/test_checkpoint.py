@@ -8,13 +8,13 @@ from safetensors import SafetensorError
 from torch import nn
 
 from sslbench.contracts.params import MethodParams
+from sslbench.store.atomic import write_atomically
 from sslbench.train.checkpoint import (
     load_tensors,
     restore_training,
     save_tensors,
     training_state,
     weights_digest,
-    write_atomically,
 )
 from sslbench.train.optimizers import build_optimizer
 

@@ -80,13 +80,13 @@ def test_holding_out_is_stratified_fixed_and_disjoint():
     assert torch.equal(held, held_out(split)[1])
 
 
-def judged_with(**options):
+def splits_with(**options):
     given = {"evaluate_on": "test", "train_images": None, "image_size": None, **options}
     return make_splits(TinyDataset(), **given)
 
 
 def test_the_whole_data_set_by_default():
-    data = judged_with()
+    data = splits_with()
     assert (len(data.train), len(data.test), data.image_size, data.classes, data.notes) == (64, 32, 8, 2, ())
 
 
@@ -98,19 +98,19 @@ def test_validation_never_reads_the_test_split():
 
     data = make_splits(NoTest(), evaluate_on="validation", train_images=None, image_size=None)
     assert (len(data.train), len(data.test)) == (52, 12)
-    assert data.notes == ("judged on 12 images held out of the training split",)
+    assert data.notes == ("evaluated on 12 images held out of the training split",)
 
 
-def test_a_cap_on_training_images_is_a_fixed_subset_and_is_said():
-    one, two = judged_with(train_images=10), judged_with(train_images=10)
-    assert torch.equal(one.train.images, two.train.images)
-    assert one.notes == ("training on a fixed random 10 of 64 images (train_images)",)
+def test_a_cap_on_training_images_is_a_fixed_subset_and_is_noted():
+    first, second = splits_with(train_images=10), splits_with(train_images=10)
+    assert torch.equal(first.train.images, second.train.images)
+    assert first.notes == ("training on a fixed random 10 of 64 images (train_images)",)
 
 
 def test_too_few_images_are_an_error():
     with pytest.raises(UserError, match="the training split holds 1 images; at least 2 are needed"):
         make_splits(TinyDataset(train_images=1), evaluate_on="test", train_images=None, image_size=None)
-    with pytest.raises(UserError, match="the split to judge on holds no image"):
+    with pytest.raises(UserError, match="the split to evaluate on holds no image"):
         make_splits(TinyDataset(test_images=0), evaluate_on="test", train_images=None, image_size=None)
 
 
@@ -125,15 +125,15 @@ class WithMore(TinyDataset):
 @pytest.mark.parametrize(("evaluate_on", "labelled"), [("test", 64), ("validation", 52)])
 @pytest.mark.parametrize(("cap", "count"), [(None, 100), (70, 70), (200, 100)])
 def test_methods_are_trained_on_images_without_labels_where_there_are_some(evaluate_on, labelled, cap, count):
-    found = make_splits(WithMore(), evaluate_on=evaluate_on, train_images=cap, image_size=None)
-    assert (len(found.train), len(found.pretraining)) == (labelled, count)
-    assert found.pretraining.labels is None
-    assert any(f"judging {labelled} others that have them" in note for note in found.notes)
-    assert any("(train_images)" in note for note in found.notes) == (count < 100)
-    batches = Batches(found.pretraining, 10, 0, torch.device("cpu"))
+    splits = make_splits(WithMore(), evaluate_on=evaluate_on, train_images=cap, image_size=None)
+    assert (len(splits.train), len(splits.pretraining)) == (labelled, count)
+    assert splits.pretraining.labels is None
+    assert any(f"evaluating on {labelled} others that have them" in note for note in splits.notes)
+    assert any("(train_images)" in note for note in splits.notes) == (count < 100)
+    batches = Batches(splits.pretraining, 10, 0, torch.device("cpu"))
     assert batches.steps_per_epoch == count // 10
 
 
 def test_without_them_it_is_the_training_split():
-    found = judged_with()
-    assert found.pretraining is found.train
+    splits = splits_with()
+    assert splits.pretraining is splits.train

@@ -23,7 +23,7 @@ def plain_lars(w, grads, rates, momentum, decay, eta, adapt, inside):
 @pytest.mark.parametrize("adapt", [True, False])
 @pytest.mark.parametrize("start", [0.0, 1.0])
 @pytest.mark.parametrize("inside", [True, False])
-def test_lars_follows_the_plain_formula_while_the_rate_changes(adapt, start, inside):
+def test_lars_equals_the_plain_formula_while_the_rate_changes(adapt, start, inside):
     generator = torch.Generator().manual_seed(0)
     w = nn.Parameter(start * torch.randn(4, 3, generator=generator))
     grads = [torch.randn(4, 3, generator=generator) for _ in range(5)]
@@ -49,7 +49,7 @@ def test_the_rate_scales_with_the_batch_unless_told_not_to():
 
 
 @pytest.mark.parametrize("name", ["adamw", "sgd", "lars"])
-def test_every_optimizer_keeps_groups_apart_and_follows_the_schedule(name):
+def test_every_optimizer_keeps_groups_apart_and_its_rate_is_the_schedules(name):
     model = nn.Linear(3, 2)
     groups = [
         {"params": [model.weight], "weight_decay": 0.1},

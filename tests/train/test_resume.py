@@ -45,10 +45,10 @@ def test_another_process_goes_on_bit_for_bit(folder, name):
 
 
 @pytest.mark.parametrize("name", TRAINED)
-def test_another_process_sees_the_images_views_and_masks_that_were_to_come(folder, name):
+def test_another_process_continues_with_the_same_views_and_masks(folder, name):
     (_, of_whole), (_, of_rest) = (load_tensors(folder / f"{name}.{part}") for part in ("whole", "rest"))
-    assert len(set(of_whole["seen"])) == 6, "no two steps are the same"
-    assert of_whole["seen"][3:] == of_rest["seen"]
+    assert len(set(of_whole["inputs"])) == 6, "no two steps are the same"
+    assert of_whole["inputs"][3:] == of_rest["inputs"]
 
 
 def test_every_kind_of_state_is_there(folder):

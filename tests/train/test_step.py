@@ -9,52 +9,51 @@ from sslbench.errors import TimingError, UserError
 from sslbench.hooks.registry import Registry
 from sslbench.measure.timing import measure_steps
 from sslbench.speed.pipeline import end_to_end
-from sslbench.speed.synthetic_step import resident
+from sslbench.speed.synthetic_step import synthetic_step
 from sslbench.testing.fakes import TinyBackbone, TinyDataset, TinyTokenBackbone
 from sslbench.train.randomness import seed_everything
 from sslbench.train.step import TrainingStep
-from sslbench.train.trainer import LoopSettings
+from sslbench.train.task import LoopSettings, StepTask
 
 REGISTRY = Registry()
 TRAINED = [name for name in REGISTRY.names("method") if REGISTRY.get("method", name).trains]
 CPU = torch.device("cpu")
 
 
-def ready(name, batch=16, ratio=0.75, **schedule):
-    """A real method's step on a tiny backbone and resident views of 8 px."""
+def ready(name, batch=16, ratio=0.75, **settings):
+    """A real method's step on a tiny backbone and synthetic views of 8 px."""
     spec = REGISTRY.get("method", name)
     params = spec.params(**spec.presets.get("quick", {}))
     seed_everything(0, "init")
     backbone = TinyTokenBackbone(8, 2) if "tokens" in spec.needs else TinyBackbone()
     ratio = ratio if "masking" in spec.uses else None
-    context = {"classes": 10} if spec.uses_labels else {}
-    method = spec.build(params, BuildContext(backbone=backbone, image_size=8, mask_ratio=ratio, **context))
+    method = spec.build(params, BuildContext(backbone=backbone, image_size=8, mask_ratio=ratio, classes=10))
     masking = REGISTRY.get("masking", "random")
-    return resident(
-        method,
-        params,
-        LoopSettings(epochs=100, batch_size=batch, seed=0, device=CPU, **schedule),
-        masking.build(masking.params(), BuildContext()) if ratio else None,
-        ratio,
-        spec.uses_labels,
+    task = StepTask(
+        method=method,
+        params=params,
+        masking=masking.build(masking.params(), BuildContext()) if ratio else None,
+        mask_ratio=ratio,
+        labels=spec.uses_labels,
     )
+    return synthetic_step(task, LoopSettings(epochs=100, batch_size=batch, seed=0, device=CPU, **settings))
 
 
 @pytest.mark.parametrize("name", TRAINED)
 def test_every_method_has_a_step_that_can_be_timed(name):
-    one = ready(name)
-    arm = one.arm()
+    synthetic = ready(name)
+    arm = synthetic.arm()
     timing = measure_steps(arm.step, device=CPU, images=arm.images, parameters=arm.parameters, steps=3, warmup=2)
     assert timing.images == 16
     assert timing.final_loss == timing.final_loss
 
 
 def test_the_same_views_serve_every_step():
-    one = ready("simclr")
-    before = [view.clone() for view in one.views]
-    one.arm().step()
-    assert [torch.equal(a, b) for a, b in zip(before, one.views, strict=True)] == [True, True]
-    assert [tuple(view.shape) for view in one.views] == [(16, 3, 8, 8)] * 2
+    synthetic = ready("simclr")
+    before = [view.clone() for view in synthetic.views]
+    synthetic.arm().step()
+    assert [torch.equal(a, b) for a, b in zip(before, synthetic.views, strict=True)] == [True, True]
+    assert [tuple(view.shape) for view in synthetic.views] == [(16, 3, 8, 8)] * 2
 
 
 def test_a_batch_that_the_method_cannot_work_with_is_refused():
@@ -65,28 +64,28 @@ def test_a_batch_that_the_method_cannot_work_with_is_refused():
 def test_parts_of_a_batch_give_the_gradient_of_the_batch():
     taken = {}
     for parts in (1, 4):
-        one = ready("mae", accumulate=parts)
-        one.method.norm_pix = False
-        one.update(one.views, None, Progress(500, 1000, 0, 100))
-        taken[parts] = [p.grad.clone() for p in one.method.parameters() if p.grad is not None]
+        synthetic = ready("mae", accumulate=parts)
+        synthetic.method.norm_pix = False
+        synthetic.update(synthetic.views, None, Progress(500, 1000, 0, 100))
+        taken[parts] = [p.grad.clone() for p in synthetic.method.parameters() if p.grad is not None]
     for whole, summed in zip(*taken.values(), strict=True):
         torch.testing.assert_close(whole, summed, rtol=1e-4, atol=1e-6)
 
 
 def test_a_method_without_masks_gets_none():
-    one = ready("simclr")
-    assert one.update.mask(4, 0) is None
+    synthetic = ready("simclr")
+    assert synthetic.update.mask(4, 0) is None
     mask = ready("mae").update.mask(4, 0)
     assert mask.shape == (4, 16)
     assert mask.sum(1).tolist() == [12] * 4
 
 
-def test_compiling_is_told_to_torch(monkeypatch):
-    seen = []
-    monkeypatch.setattr(torch, "compile", lambda method, mode=None: seen.append(mode) or method)
+def test_compiling_is_done_by_torch_in_the_mode_of_the_settings(monkeypatch):
+    modes = []
+    monkeypatch.setattr(torch, "compile", lambda method, mode=None: modes.append(mode) or method)
     assert not ready("simclr").arm().compiled
     assert ready("simclr", compile=True, compile_mode="reduce-overhead").arm().compiled
-    assert seen == ["reduce-overhead"]
+    assert modes == ["reduce-overhead"]
 
 
 def augmentation():
@@ -95,18 +94,18 @@ def augmentation():
 
 
 def test_end_to_end_trains_on_the_images_of_a_data_set():
-    one = ready("simclr")
-    before = [p.detach().clone() for p in one.method.parameters()]
-    found = end_to_end(one, TinyDataset(), augmentation(), steps=12)
-    assert len(found.step_ms) == len(found.wait_ms) == 12
-    assert found.times.images_per_second > 0
-    assert 0 <= found.times.data_wait_share <= 1
-    assert any(not torch.equal(a, b) for a, b in zip(before, one.method.parameters(), strict=True))
+    synthetic = ready("simclr")
+    before = [p.detach().clone() for p in synthetic.method.parameters()]
+    measured = end_to_end(synthetic, TinyDataset(), augmentation(), steps=12)
+    assert len(measured.step_ms) == len(measured.wait_ms) == 12
+    assert measured.times.images_per_second > 0
+    assert 0 <= measured.times.data_wait_share <= 1
+    assert any(not torch.equal(a, b) for a, b in zip(before, synthetic.method.parameters(), strict=True))
 
 
 def test_end_to_end_goes_through_labels_and_epochs():
-    found = end_to_end(ready("supervised"), TinyDataset(train_images=32), augmentation(), steps=11)
-    assert len(found.step_ms) == 11
+    measured = end_to_end(ready("supervised"), TinyDataset(train_images=32), augmentation(), steps=11)
+    assert len(measured.step_ms) == 11
 
 
 def test_end_to_end_ends_with_its_budget():
@@ -119,23 +118,23 @@ def test_a_data_set_smaller_than_the_batch_has_another_speed():
 
 
 def test_the_step_is_the_one_that_trainings_take():
-    from sslbench.train import trainer as pretrain
+    from sslbench.train import trainer
 
-    assert pretrain.TrainingStep is TrainingStep
+    assert trainer.TrainingStep is TrainingStep
 
 
 @pytest.fixture
 def graphs(monkeypatch):
-    """What torch compiles, in place of running it: for each graph the number of sizes that it leaves open."""
-    found = []
+    """Runs what torch would compile as it is: for each of its graphs the number of sizes that it leaves open."""
+    open_sizes = []
     compile_ = torch.compile
 
     def backend(graph, inputs):
-        found.append(sum(isinstance(value, torch.SymInt) for value in inputs))
+        open_sizes.append(sum(isinstance(value, torch.SymInt) for value in inputs))
         return graph.forward
 
     monkeypatch.setattr(torch, "compile", lambda function, mode: compile_(function, backend=backend))
-    return found
+    return open_sizes
 
 
 def test_every_compiled_method_is_compiled_for_itself(graphs):
@@ -153,8 +152,8 @@ def test_every_compiled_method_is_compiled_for_itself(graphs):
 def test_a_compiled_method_trains_as_a_plain_one(graphs):
     losses = []
     for compile_ in (False, True):
-        one = ready("mae", compile=compile_)
-        step = one.arm().step
+        synthetic = ready("mae", compile=compile_)
+        step = synthetic.arm().step
         losses.append([float(step()) for _ in range(3)])
     assert graphs
     assert losses[0] == pytest.approx(losses[1], rel=1e-5)

@@ -16,7 +16,8 @@ from sslbench.testing.fakes import TinyBackbone
 from sslbench.train.checkpoint import weights_digest
 from sslbench.train.data import Batches, make_splits
 from sslbench.train.randomness import seed_everything
-from sslbench.train.trainer import LoopSettings
+from sslbench.train.task import LoopSettings, TrainingTask
+from sslbench.train.trainer import Trainer
 
 REGISTRY = Registry()
 
@@ -26,10 +27,10 @@ def folder(tmp_path_factory):
     """Two classes of 24 noisy photographs of several sizes, as JPEG."""
     root = tmp_path_factory.mktemp("photographs")
     generator = np.random.default_rng(0)
-    for place in range(48):
+    for number in range(48):
         height, width = generator.integers(24, 60, 2)
-        pixels = generator.integers(0, 120, (height, width, 3), dtype=np.uint8) + 100 * (place % 2)
-        path = root / "ab"[place % 2] / f"{place}.jpg"
+        pixels = generator.integers(0, 120, (height, width, 3), dtype=np.uint8) + 100 * (number % 2)
+        path = root / "ab"[number % 2] / f"{number}.jpg"
         path.parent.mkdir(exist_ok=True)
         Image.fromarray(pixels.astype(np.uint8)).save(path)
     return root
@@ -45,11 +46,11 @@ def trained(name, evaluate_on="test", **given):
     seed_everything(0, "init")
     params = method.params()
     model = method.build(params, BuildContext(backbone=TinyBackbone(), image_size=data.image_size))
-    schedule = LoopSettings(epochs=2, batch_size=8, seed=0, device=torch.device("cpu"))
+    settings = LoopSettings(epochs=2, batch_size=8, seed=0, device=torch.device("cpu"))
     view = augmentation.build(augmentation.params(), BuildContext())
-    Trainer(model, params, data, view, None, None, schedule).run()
-    found = extract_all(model.encoder, data, schedule.device, "fp32")
-    return weights_digest(model), found.train.features, found.test.features, data.mean, data.std
+    Trainer(TrainingTask(method=model, params=params, data=data, augmentation=view), settings).run()
+    extraction = extract_all(model.encoder, data, settings.device, "fp32")
+    return weights_digest(model), extraction.train.features, extraction.test.features, data.mean, data.std
 
 
 @pytest.mark.parametrize("evaluate_on", ["test", "validation"])
@@ -61,8 +62,8 @@ def test_training_on_files_is_bit_for_bit_the_same(folder, evaluate_on, tmp_path
         for way in ("resident", "mapped", "streaming")
     )
     for other in others:
-        for expected, given in zip(resident, other, strict=True):
-            assert torch.equal(expected, given) if isinstance(expected, torch.Tensor) else expected == given
+        for expected, actual in zip(resident, other, strict=True):
+            assert torch.equal(expected, actual) if isinstance(expected, torch.Tensor) else expected == actual
     assert sorted({item.suffix for item in tmp_path.iterdir()} - {".lock"}) == [".checked", ".images"]
 
 
@@ -71,21 +72,21 @@ def test_training_on_scenes_is_bit_for_bit_the_same():
         trained("shapes", train_images=40, test_images=10, image_size=16, reading=way)
         for way in ("resident", "streaming")
     )
-    for expected, given in zip(resident, streaming, strict=True):
-        assert torch.equal(expected, given) if isinstance(expected, torch.Tensor) else expected == given
+    for expected, actual in zip(resident, streaming, strict=True):
+        assert torch.equal(expected, actual) if isinstance(expected, torch.Tensor) else expected == actual
 
 
 class Watched:
-    """A reader that says which thread asked for what."""
+    """A reader that notes which thread reads how many images."""
 
     def __init__(self):
-        self.asked = []
+        self.reads = []
 
     def __len__(self):
         return 20
 
     def __getitem__(self, indices):
-        self.asked.append((threading.current_thread().name, len(indices)))
+        self.reads.append((threading.current_thread().name, len(indices)))
         return torch.zeros(len(indices), 3, 2, 2, dtype=torch.uint8) + indices[:, None, None, None].byte()
 
 
@@ -97,10 +98,10 @@ def test_the_next_batch_is_read_by_another_thread_in_the_same_order():
     in_memory = Batches(Split(reader[torch.arange(20)]), 6, 0, device)
     streamed = Batches(Split(reader), 6, 0, device)
     for start in (0, 1):
-        for expected, given in zip(in_memory.epoch(3, start), streamed.epoch(3, start), strict=True):
-            assert torch.equal(expected.images, given.images)
-    assert {name.partition("_")[0] for name, _ in reader.asked[1:]} == {"ahead"}
-    assert [count for _, count in reader.asked[1:]] == [6] * 5
+        for expected, actual in zip(in_memory.epoch(3, start), streamed.epoch(3, start), strict=True):
+            assert torch.equal(expected.images, actual.images)
+    assert {name.partition("_")[0] for name, _ in reader.reads[1:]} == {"ahead"}
+    assert [count for _, count in reader.reads[1:]] == [6] * 5
 
 
 def test_an_epoch_that_is_left_leaves_no_thread():

@@ -10,7 +10,7 @@ from sslbench.evaluate.view import EvaluationView, centre_view
 from sslbench.train.views import Normalise, TrainingViews
 
 
-def test_normalise_follows_torchvision():
+def test_normalise_equals_torchvisions():
     images = torch.rand(4, 3, 5, 6)
     mean, std = [0.1, 0.2, 0.3], [0.5, 0.6, 0.7]
     expected = reference.normalize(images, mean, std)
@@ -23,7 +23,7 @@ def test_a_channel_without_spread_is_centred_only():
 
 
 @pytest.mark.parametrize("shape", [(20, 20), (30, 20), (21, 47), (8, 9)])
-def test_the_view_for_judging_is_a_resize_and_a_centre_crop(shape):
+def test_the_view_for_evaluation_is_a_resize_and_a_centre_crop(shape):
     images = torch.randint(0, 256, (3, 3, *shape), dtype=torch.uint8)
     values = images.float() / 255
     scale = 16 / min(shape)
@@ -42,16 +42,16 @@ class Counting:
         return lambda images, generator: torch.full((len(images), 3, size, size), index / 10)
 
 
-def test_each_view_is_asked_for_by_its_index_and_size():
-    wanted = (ViewRequest("global", 8), ViewRequest("local", 4))
-    views = TrainingViews(Counting(), wanted, Normalise([0, 0, 0], [1, 1, 1], "cpu"))
+def test_each_view_is_requested_by_its_index_and_size():
+    requests = (ViewRequest("global", 8), ViewRequest("local", 4))
+    views = TrainingViews(Counting(), requests, Normalise([0, 0, 0], [1, 1, 1], "cpu"))
     first, second = views(torch.zeros(2, 3, 8, 8, dtype=torch.uint8), torch.Generator())
     assert (first.shape, second.shape) == ((2, 3, 8, 8), (2, 3, 4, 4))
     assert (first[0, 0, 0, 0].item(), second[0, 0, 0, 0].item()) == (0.0, pytest.approx(0.1))
 
 
-def shown(shape, size, crop):
-    """An image whose first two channels say their row and column, and its view: rows, columns ``[size, size]``."""
+def view_of(shape, size, crop):
+    """An image whose first two channels hold their row and column, and its view: rows, columns ``[size, size]``."""
     rows, cols = torch.meshgrid(*(torch.arange(side) for side in shape), indexing="ij")
     image = torch.stack([rows, cols, cols]).to(torch.uint8)[None]
     view = EvaluationView(InputSpec(size, (0, 0, 0), (1, 1, 1), crop), "cpu")
@@ -61,7 +61,7 @@ def shown(shape, size, crop):
 @pytest.mark.parametrize("crop", [1.0, 0.875, 0.6])
 @pytest.mark.parametrize("shape", [(20, 20), (16, 16), (30, 21), (21, 47), (17, 19), (10, 10)])
 def test_maps_show_the_pixels_that_the_image_shows(shape, crop):
-    image, maps = shown(shape, 16, crop)
+    image, maps = view_of(shape, 16, crop)
     assert maps.shape == image.shape
     # The pixel whose area holds the centre of the view's pixel is at most half a pixel away from it. At the image's
     # edge the antialiasing filter is cut, which draws its mean inwards.
@@ -82,8 +82,8 @@ def test_maps_keep_their_dtype_and_invent_no_value():
     assert set(out.unique().tolist()) <= {0, 3, 255}
 
 
-def test_maps_follow_the_definition_of_nearest():
-    """torch's ``nearest-exact`` of the whole map, then the crop."""
+def test_maps_are_those_of_torchs_nearest_exact():
+    """Of the whole map, then the crop."""
     maps = torch.rand(2, 21, 47)
     size, target = 16, (16, 36)
     whole = torch.nn.functional.interpolate(maps[:, None], target, mode="nearest-exact")[:, 0]
@@ -92,6 +92,6 @@ def test_maps_follow_the_definition_of_nearest():
 
 
 def test_a_larger_crop_shows_less_of_the_image():
-    image, _ = shown((32, 32), 16, 0.5)
+    image, _ = view_of((32, 32), 16, 0.5)
     assert image[0].min() > 7
     assert image[0].max() < 25

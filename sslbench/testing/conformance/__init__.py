@@ -1,4 +1,4 @@
-"""What every plugin must pass: ``problems(spec)`` says how a spec breaks its contract, in words."""
+"""Checks that every plugin must pass: ``problems(spec)`` lists how a spec breaks the contract of its kind."""
 
 from __future__ import annotations
 
@@ -16,8 +16,9 @@ from sslbench.contracts.method import MethodSpec
 from sslbench.contracts.plugin import Spec
 from sslbench.contracts.simulator import SimulatorSpec
 from sslbench.hooks.params import resolve
+from sslbench.testing.conformance.backbones import of_backbone
 from sslbench.testing.conformance.evaluation import of_dataset, of_evaluator
-from sslbench.testing.conformance.networks import of_backbone, of_method
+from sslbench.testing.conformance.methods import of_method
 from sslbench.testing.conformance.problem import Problems
 from sslbench.testing.conformance.running import of_executor, of_simulator
 from sslbench.testing.conformance.views import of_augmentation, of_masking
@@ -28,24 +29,26 @@ __all__ = ["problems"]
 def problems(spec: Spec, **given: Any) -> list[str]:
     """How ``spec`` breaks the contract of its kind, one line each; empty for a good one.
 
-    ``given`` are parameters to build it with; one with required parameters cannot be checked without them.
+    ``given``: parameters to build it with. A spec with required parameters cannot be checked without them.
     """
-    found = list(of_any(spec))
+    lines = list(of_any(spec))
     params, mistakes = resolve(spec.label, spec.params, given)
     if params is None:
-        return found + mistakes
+        return lines + mistakes
     try:
-        found += CHECKS.get(type(spec), lambda spec, params: iter(()))(spec, params)
+        if type(spec) in CHECKS:
+            lines += CHECKS[type(spec)](spec, params)
     except Exception as error:
-        found.append(f"raised {type(error).__name__}: {error}")
-    return [f"{spec.label}: {line}" for line in found]
+        lines.append(f"raised {type(error).__name__}: {error}")
+    return [f"{spec.label}: {line}" for line in lines]
 
 
 def of_any(spec: Spec) -> Problems:
+    """Name, summary, descriptions of the parameters, presets."""
     if not re.fullmatch(r"[a-z0-9][a-z0-9.-]*", spec.name):
         yield f"name {spec.name!r} must be lower-case letters, digits, '-' and '.'"
-    if not spec.summary or "\n" in spec.summary:
-        yield "summary must be one line"
+    if not spec.summary:
+        yield "it has no summary, and the module of its build no docstring"
     for name, field in spec.params.model_fields.items():
         if not field.description:
             yield f"parameter {name!r} has no description"

@@ -8,22 +8,24 @@ import torch
 from torch import Tensor
 
 from sslbench.testing.conformance.problem import Problems
-from sslbench.testing.pretended_gpu import DEVICE, MIXED, PretendedGpu
+from sslbench.testing.pretended_gpu import DEVICE, MixedDevices, PretendedGpu
 
 
-def of_gpu(work: Callable[[PretendedGpu], Sequence[Tensor]], where: str) -> Problems:
-    """Whether ``work``, named by ``where``, keeps to the GPU and answers there. On a machine that has a GPU nothing is
-    pretended, and work that needs numbers, as one that waits for the GPU does, cannot be tried; neither is a problem.
+def gpu_problems(work: Callable[[PretendedGpu], Sequence[Tensor]], where: str) -> Problems:
+    """Whether ``work``, named by ``where``, keeps to the GPU and returns tensors there.
+
+    On a machine that has a GPU nothing is pretended. Work that needs numbers, as any that waits for the GPU does,
+    cannot be tried. Neither is a problem.
     """
     if torch.cuda.is_available():
         return
     try:
         with PretendedGpu() as gpu:
-            answers = work(gpu)
-    except MIXED as error:
+            results = work(gpu)
+    except MixedDevices as error:
         yield f"{where} on a GPU: {str(error).splitlines()[0]}"
         return
     except Exception:
         return
-    if any(answer.device != DEVICE for answer in answers):
-        yield f"{where} on a GPU: it answered on the CPU"
+    if any(result.device != DEVICE for result in results):
+        yield f"{where} on a GPU: it returned a tensor on the CPU"

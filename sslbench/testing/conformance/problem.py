@@ -1,4 +1,4 @@
-"""How a plugin breaks its contract, in words."""
+"""Problems: how a plugin breaks its contract, one line each."""
 
 from __future__ import annotations
 

@@ -13,6 +13,7 @@ from sslbench.testing.conformance.problem import Problems
 
 
 def of_executor(spec: Spec, params: Any) -> Problems:
+    """Slots, devices and the signature of ``submit``; nothing is run."""
     executor = spec.build(params, BuildContext())
     if getattr(executor, "slots", 0) < 1 or not executor.devices():
         yield "it offers no slot or no device"
@@ -21,15 +22,16 @@ def of_executor(spec: Spec, params: Any) -> Problems:
 
 
 def of_simulator(spec: Spec, params: Any) -> Problems:
+    """Two runs of one seed, their tables and their claims."""
     simulator = spec.build(params, BuildContext())
     if not isinstance(simulator, Simulator):
-        yield "build must answer an object with run(seed)"
+        yield "build must return an object with run(seed)"
         return
     result, again = simulator.run(0), spec.build(params, BuildContext()).run(0)
     if (result.tables, list(result.claims)) != (again.tables, list(again.claims)):
         yield "not the same for the same seed"
     if not result.tables:
-        yield "answers no table"
+        yield "returns no table"
     for name, rows in result.tables.items():
         yield from table_problems(rows, f"table {name!r}")
     for claim in result.claims:
@@ -38,7 +40,7 @@ def of_simulator(spec: Spec, params: Any) -> Problems:
 
 
 def table_problems(rows: Sequence[Mapping[str, Any]], where: str) -> Problems:
-    """The first of each kind."""
+    """Columns that differ, values that are not finite, values without a reason; the first of each kind."""
     if len({tuple(row) for row in rows}) > 1:
         yield f"{where}: its rows do not have the same columns"
     for row in rows:

@@ -18,13 +18,13 @@ CPU = torch.device("cpu")
 SPLITS = ("train", "test")
 
 
-class Followed(Method):
-    """A teacher that is judged and that no optimizer trains, with batch norm; its own input where one is given."""
+class Teacher(Method):
+    """A teacher that is evaluated and that no optimizer trains, with batch norm; its own input where one is given."""
 
-    def __init__(self, wanted: InputSpec | None = None) -> None:
+    def __init__(self, own_input: InputSpec | None = None) -> None:
         super().__init__()
         self.teacher = TinyBackbone().requires_grad_(False)
-        self.wanted = wanted
+        self.own_input = own_input
 
     @property
     def views(self) -> tuple[ViewRequest, ...]:
@@ -36,7 +36,7 @@ class Followed(Method):
 
     @property
     def input_spec(self) -> InputSpec | None:
-        return self.wanted
+        return self.own_input
 
     def forward(self, views, *, mask, progress):
         raise AssertionError("not trained here")
@@ -54,26 +54,26 @@ class Wide(TinyDataset):
         )
 
 
-def made(seed: int = 0, wanted: InputSpec | None = None) -> Followed:
+def made(seed: int = 0, own_input: InputSpec | None = None) -> Teacher:
     torch.manual_seed(seed)
-    return Followed(wanted)
+    return Teacher(own_input)
 
 
-def trained(dataset=None, wanted: InputSpec | None = None, precision: str = "fp32", **settings):
+def trained(dataset=None, own_input: InputSpec | None = None, precision: str = "fp32", **settings):
     data = make_splits(
         dataset or TinyDataset(), **{"evaluate_on": "test", "train_images": None, "image_size": None, **settings}
     )
-    method = made(100, wanted)
-    return TrainedModel(method, lambda seed: made(seed, wanted), data, CPU, precision), data
+    method = made(100, own_input)
+    return TrainedModel(method, lambda seed: made(seed, own_input), data, CPU, precision), data
 
 
 @pytest.mark.parametrize("settings", [{}, {"image_size": 12}, {"train_images": 20}, {"evaluate_on": "validation"}])
-@pytest.mark.parametrize("wanted", [None, InputSpec(10, (0.2,) * 3, (0.3,) * 3, crop=0.8, interpolation="bicubic")])
+@pytest.mark.parametrize("own_input", [None, InputSpec(10, (0.2,) * 3, (0.3,) * 3, crop=0.8, interpolation="bicubic")])
 @pytest.mark.parametrize("dataset", [TinyDataset(), Wide()])
-def test_images_by_index_are_those_that_the_features_are_of(dataset, wanted, settings):
-    model, data = trained(dataset, wanted, **settings)
-    found = extract_all(model.method.encoder, data, CPU, "fp32", wanted=wanted)
-    for split, features in (("train", found.train), ("test", found.test)):
+def test_images_by_index_are_those_that_the_features_are_of(dataset, own_input, settings):
+    model, data = trained(dataset, own_input, **settings)
+    extraction = extract_all(model.method.encoder, data, CPU, "fp32", input_spec=own_input)
+    for split, features in (("train", extraction.train), ("test", extraction.test)):
         indices = torch.tensor([5, 0, len(features.features) - 1])
         images = model.images(split, indices)
         assert images.shape == (3, 3, model.image_size, model.image_size)
@@ -90,10 +90,10 @@ def test_pixels_are_the_data_sets_and_normalise_makes_images_of_them():
     assert torch.allclose(model.normalise(pixels.float() / 255), model.images("test", indices))
 
 
-@pytest.mark.parametrize("wanted", [None, InputSpec(6, (0,) * 3, (1,) * 3, crop=0.75)])
-def test_maps_are_of_the_images_pixels(wanted):
+@pytest.mark.parametrize("own_input", [None, InputSpec(6, (0,) * 3, (1,) * 3, crop=0.75)])
+def test_maps_are_of_the_images_pixels(own_input):
     """The mask is the bright half: what it covers is brighter in the image of the same view."""
-    model, _ = trained(Wide(), wanted, image_size=9)
+    model, _ = trained(Wide(), own_input, image_size=9)
     indices = torch.arange(8)
     masks, images = model.maps("test", "mask", indices), model.images("test", indices).mean(dim=1)
     assert (masks.shape, masks.dtype) == (images.shape, torch.uint8)
@@ -137,7 +137,7 @@ def test_the_precision_of_the_run_is_that_of_the_context():
             assert layer(torch.zeros(1, 4)).dtype == dtype
 
 
-def test_a_method_is_judged_in_eval_mode():
+def test_a_method_is_evaluated_in_eval_mode():
     data = make_splits(TinyDataset(), evaluate_on="test", train_images=None, image_size=None)
     method = TinyReconstructor(8).train()
     assert not TrainedModel(method, lambda seed: TinyReconstructor(8), data, CPU).method.training

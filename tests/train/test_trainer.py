@@ -12,52 +12,53 @@ from sslbench.errors import Diverged, TimeLimit, UserError
 from sslbench.evaluate.features import COLLAPSED_EMBEDDINGS
 from sslbench.hooks.registry import Registry
 from sslbench.measure.memory import PeakMemory
+from sslbench.store.record import MetricValue
 from sslbench.testing.fakes import TinyBackbone, TinyDataset, TinyTokenBackbone
 from sslbench.train.checkpoint import weights_digest
 from sslbench.train.curve import Curve
 from sslbench.train.data import make_splits
 from sslbench.train.randomness import seed_everything
-from sslbench.train.trainer import LoopSettings
+from sslbench.train.task import Callbacks, LoopSettings, TrainingTask
+from sslbench.train.trainer import Trainer
 
 REGISTRY = Registry()
 TRAINED = [name for name in REGISTRY.names("method") if REGISTRY.get("method", name).trains]
 
 
-def pretraining(
+def trainer(
     name="simclr",
     seed=0,
     checkpoint=None,
     epochs=3,
     data=None,
-    sights=None,
-    warn=None,
+    callbacks=None,
     given=None,
-    **schedule,
+    **settings,
 ):
-    """A real method on a tiny backbone and 64 tiny images: 4 steps an epoch."""
+    """A trainer of a real method on a tiny backbone and 64 tiny images: 4 steps an epoch."""
     spec = REGISTRY.get("method", name)
     params = spec.params(**{**spec.presets.get("quick", {}), **(given or {})})
     data = data or make_splits(TinyDataset(), evaluate_on="test", train_images=None, image_size=8)
     seed_everything(seed, "init")
     backbone = TinyTokenBackbone(8, 2) if "tokens" in spec.needs else TinyBackbone()
     ratio = 0.75 if "masking" in spec.uses else None
-    context = {"classes": data.classes} if spec.uses_labels else {}
-    method = spec.build(params, BuildContext(backbone=backbone, image_size=8, mask_ratio=ratio, **context))
-    augmentation = REGISTRY.get("augmentation", "affine")
-    masking = REGISTRY.get("masking", "random")
-    return Trainer(
-        method,
-        params,
-        data,
-        augmentation.build(augmentation.params(), BuildContext()),
-        masking.build(masking.params(), BuildContext()) if ratio else None,
-        ratio,
-        LoopSettings(epochs=epochs, batch_size=16, seed=seed, device=torch.device("cpu"), **schedule),
-        checkpoint,
-        on_progress=None if sights is None else sights.append,
+    context = BuildContext(backbone=backbone, image_size=8, mask_ratio=ratio, classes=data.classes)
+    task = TrainingTask(
+        method=spec.build(params, context),
+        params=params,
+        masking=built("masking", "random") if ratio else None,
+        mask_ratio=ratio,
         labels=spec.uses_labels,
-        on_warning=warn,
+        data=data,
+        augmentation=built("augmentation", "affine"),
     )
+    loop = {"epochs": epochs, "batch_size": 16, "seed": seed, "device": torch.device("cpu"), "checkpoint": checkpoint}
+    return Trainer(task, LoopSettings(**loop | settings), callbacks)
+
+
+def built(kind, name):
+    spec = REGISTRY.get(kind, name)
+    return spec.build(spec.params(), BuildContext())
 
 
 class Killed(Exception):
@@ -81,11 +82,11 @@ def killed_at(run, step):
 @pytest.mark.parametrize("name", TRAINED)
 @pytest.mark.parametrize("step", [1, 4, 7])
 def test_a_killed_training_continues_bit_for_bit(tmp_path, name, step):
-    whole = pretraining(name)
+    whole = trainer(name)
     trained = whole.run()
     path = tmp_path / "c.safetensors"
-    killed_at(pretraining(name, checkpoint=path, checkpoint_every=1e-9), step)
-    rest = pretraining(name, checkpoint=path)
+    killed_at(trainer(name, checkpoint=path, checkpoint_every=1e-9), step)
+    rest = trainer(name, checkpoint=path)
     resumed = rest.run()
     assert resumed.resumed_at == step
     assert weights_digest(whole.method) == weights_digest(rest.method)
@@ -95,7 +96,7 @@ def test_a_killed_training_continues_bit_for_bit(tmp_path, name, step):
 
 @pytest.mark.parametrize("name", TRAINED)
 def test_the_same_seed_gives_the_same_weights_and_another_seed_others(name):
-    runs = [pretraining(name, seed=seed, epochs=1) for seed in (0, 0, 1)]
+    runs = [trainer(name, seed=seed, epochs=1) for seed in (0, 0, 1)]
     for run in runs:
         run.run()
     digests = [weights_digest(run.method) for run in runs]
@@ -104,18 +105,18 @@ def test_the_same_seed_gives_the_same_weights_and_another_seed_others(name):
 
 @pytest.mark.parametrize("name", TRAINED)
 def test_training_lowers_the_loss(name):
-    sights = []
+    progress = []
     # A moving target makes the loss of a small queue or a young centre rise before it falls: hold the target still.
     still = {"moco": {"key_momentum": 1.0, "queue_size": 64}, "dino": {"teacher_momentum": 1.0, "centring": False}}
-    pretraining(name, epochs=12, sights=sights, given=still.get(name)).run()
+    trainer(name, epochs=12, callbacks=Callbacks(on_progress=progress.append), given=still.get(name)).run()
     # The queue starts with random directions, which are easy to tell from a key: the first epoch is no measure.
-    first = sights[2 if name == "moco" else 0]
-    assert sights[-1].loss < first.loss
-    assert (sights[-1].epoch, sights[-1].step, sights[-1].total_steps) == (12, 48, 48)
+    first, last = progress[2 if name == "moco" else 0], progress[-1]
+    assert last.loss < first.loss
+    assert (last.epoch, last.step, last.total_steps) == (12, 48, 48)
 
 
-def test_what_it_took_is_told():
-    trained = pretraining().run()
+def test_what_it_took_is_measured():
+    trained = trainer().run()
     assert (trained.epochs, trained.steps, trained.batch_size) == (3, 12, 16)
     assert trained.times.images_per_second > 0
     assert trained.times.step_ms_median > 0
@@ -125,39 +126,40 @@ def test_what_it_took_is_told():
 
 
 def test_zero_epochs_train_nothing():
-    trained = pretraining(epochs=0).run()
+    trained = trainer(epochs=0).run()
     assert (trained.steps, trained.final_loss, trained.times.images_per_second) == (0, None, None)
 
 
 def test_a_loss_that_is_not_a_number_ends_the_training():
-    run = pretraining(given={"lr": 1e30, "optimizer": "sgd"})
+    run = trainer(given={"lr": 1e30, "optimizer": "sgd"})
     with pytest.raises(Diverged, match="the loss was nan within epoch"):
         run.run()
 
 
 def test_a_time_limit_ends_the_training():
     with pytest.raises(TimeLimit, match=r"longer than 1e-06 s \(time_limit\), at step 4 of 12"):
-        pretraining(time_limit=1e-6).run()
+        trainer(time_limit=1e-6).run()
 
 
-def test_a_damaged_checkpoint_is_said_and_training_starts_anew(tmp_path):
+def test_a_damaged_checkpoint_is_warned_of_and_training_starts_anew(tmp_path):
     path = tmp_path / "c.safetensors"
     path.write_bytes(b"not a checkpoint")
-    said = []
-    trained = pretraining(checkpoint=path, warn=said.append).run()
+    warnings = []
+    trained = trainer(checkpoint=path, callbacks=Callbacks(on_warning=warnings.append)).run()
     assert trained.resumed_at is None
     assert trained.steps == 12
-    assert len(said) == 1
-    assert "cannot be read" in said[0]
+    assert len(warnings) == 1
+    assert "cannot be read" in warnings[0]
 
 
 def test_a_checkpoint_that_cannot_be_written_does_not_end_the_training(tmp_path):
     blocked = tmp_path / "file"
     blocked.write_text("")
-    said = []
-    trained = pretraining(checkpoint=blocked / "c", checkpoint_every=1e-9, warn=said.append).run()
+    warnings = []
+    callbacks = Callbacks(on_warning=warnings.append)
+    trained = trainer(checkpoint=blocked / "c", checkpoint_every=1e-9, callbacks=callbacks).run()
     assert trained.steps == 12
-    assert "no checkpoint written" in said[0]
+    assert "no checkpoint written" in warnings[0]
 
 
 @pytest.mark.parametrize("name", TRAINED)
@@ -166,7 +168,7 @@ def test_no_temperature_overflows_in_mixed_precision(name, precision):
     # fp16 ends at 65,504: a cosine over a temperature of 1/1000 is 1,000, and its exponential beyond all bounds.
     fields = REGISTRY.get("method", name).params.model_fields
     coldest = {key: 1e-3 for key in fields if "temperature" in key}
-    run = pretraining(name, precision=precision, epochs=1, given=coldest)
+    run = trainer(name, precision=precision, epochs=1, given=coldest)
     assert math.isfinite(run.run().final_loss)
     assert all(torch.isfinite(p).all() for p in run.method.parameters())
 
@@ -176,17 +178,7 @@ def test_no_temperature_overflows_in_mixed_precision(name, precision):
 @pytest.mark.parametrize("name", TRAINED)
 @pytest.mark.parametrize("precision", ["fp32", "bf16", "fp16"])
 def test_every_method_trains_on_a_gpu(name, precision):
-    run = pretraining(name)
-    on_gpu = Trainer(
-        run.method,
-        run.params,
-        make_splits(TinyDataset(), evaluate_on="test", train_images=None, image_size=8),
-        REGISTRY.get("augmentation", "affine").build(REGISTRY.get("augmentation", "affine").params(), BuildContext()),
-        run.update.masking,
-        run.update.mask_ratio,
-        LoopSettings(epochs=2, batch_size=16, seed=0, device=torch.device("cuda"), precision=precision),
-    )
-    trained = on_gpu.run()
+    trained = trainer(name, epochs=2, device=torch.device("cuda"), precision=precision).run()
     assert math.isfinite(trained.final_loss)
     assert len(trained.step_ms) == trained.steps == 8
     assert trained.peak_memory_bytes > 0
@@ -196,8 +188,8 @@ def test_a_batch_in_parts_gives_the_step_of_the_whole():
     """MAE's loss is a mean over images, and nothing in it looks across them."""
     # Adam would turn rounding of a gradient near zero into a whole step.
     plain = {"optimizer": "sgd", "lr": 0.1}
-    whole = pretraining("mae", epochs=1, given=plain)
-    parts = pretraining("mae", epochs=1, given=plain, accumulate=4)
+    whole = trainer("mae", epochs=1, given=plain)
+    parts = trainer("mae", epochs=1, given=plain, accumulate=4)
     results = [run.run() for run in (whole, parts)]
     assert results[0].final_loss == pytest.approx(results[1].final_loss, rel=1e-5)
     for a, b in zip(whole.method.parameters(), parts.method.parameters(), strict=True):
@@ -210,51 +202,51 @@ def test_a_batch_in_parts_gives_the_step_of_the_whole():
 )
 def test_parts_that_cannot_be_are_refused_before_the_first_step(parts, words):
     with pytest.raises(UserError, match=words):
-        pretraining("simclr", accumulate=parts)
+        trainer("simclr", accumulate=parts)
 
 
 def test_a_schedule_per_epoch_holds_its_rate_within_one():
-    run = pretraining("moco", given={"schedule": "epoch", "warmup_epochs": 0, "lr_end": 1e-4}, epochs=4)
+    run = trainer("moco", given={"schedule": "epoch", "warmup_epochs": 0, "lr_end": 1e-4}, epochs=4)
     rates, train = [], run._train_step
 
     def noted(batch, progress):
         train(batch, progress)
-        rates.append(run.optimizer.param_groups[0]["lr"])
+        rates.append(run.update.optimizer.param_groups[0]["lr"])
 
     run._train_step = noted
     run.run()
-    peak = run.optimizer.param_groups[0]["peak_lr"]
+    peak = run.update.optimizer.param_groups[0]["peak_lr"]
     expected = [1e-4 + (peak - 1e-4) * (1 + math.cos(math.pi * epoch / 4)) / 2 for epoch in range(4) for _ in range(4)]
     assert rates == pytest.approx(expected)
 
 
-def test_weight_decay_follows_its_cosine():
-    run = pretraining("dino", given={"weight_decay": 0.04, "weight_decay_end": 0.4}, epochs=2)
+def test_weight_decay_falls_along_its_cosine():
+    run = trainer("dino", given={"weight_decay": 0.04, "weight_decay_end": 0.4}, epochs=2)
     run.run()
     last = 0.4 + (0.04 - 0.4) * (1 + math.cos(math.pi * 7 / 8)) / 2
-    assert [g["weight_decay"] for g in run.optimizer.param_groups] == pytest.approx([last, 0.0])
+    assert [g["weight_decay"] for g in run.update.optimizer.param_groups] == pytest.approx([last, 0.0])
 
 
 def test_a_weight_decay_cannot_rise_from_nothing():
     with pytest.raises(
         UserError, match=r"weight_decay_end = 0\.4 needs a weight_decay above 0, where its cosine starts"
     ):
-        pretraining("dino", given={"weight_decay": 0, "weight_decay_end": 0.4})
+        trainer("dino", given={"weight_decay": 0, "weight_decay_end": 0.4})
 
 
 @pytest.mark.parametrize(
-    ("name", "online", "following", "momentum"),
+    ("name", "online", "ema", "momentum"),
     [
         ("moco", "backbone", "key_backbone", "key_momentum"),
         ("byol", "backbone", "target_backbone", "target_momentum"),
         ("dino", "backbone", "teacher_backbone", "teacher_momentum"),
     ],
 )
-def test_a_moving_average_takes_the_weights_after_the_optimizers_step(name, online, following, momentum):
-    run = pretraining(name, given={momentum: 0.5, **({} if name == "moco" else {f"{momentum}_end": 0.5})}, epochs=1)
-    before = [p.clone() for p in getattr(run.method, following).parameters()]
+def test_a_moving_average_takes_the_weights_after_the_optimizers_step(name, online, ema, momentum):
+    run = trainer(name, given={momentum: 0.5, **({} if name == "moco" else {f"{momentum}_end": 0.5})}, epochs=1)
+    before = [p.clone() for p in getattr(run.method, ema).parameters()]
     killed_at(run, 1)
-    after, target = (list(getattr(run.method, part).parameters()) for part in (online, following))
+    after, target = (list(getattr(run.method, part).parameters()) for part in (online, ema))
     assert not torch.equal(before[0], after[0]), "the first step moves the network"
     for was, now, new in zip(before, target, after, strict=True):
         assert torch.allclose(now, (was + new) / 2, atol=1e-7)
@@ -264,57 +256,57 @@ def test_a_method_that_trains_on_labels_needs_some():
     data = make_splits(TinyDataset(), evaluate_on="test", train_images=None, image_size=8)
     bare = replace(data, train=replace(data.train, labels=None))
     with pytest.raises(UserError, match="the method trains on labels, and the training split has none"):
-        pretraining("supervised", data=bare)
+        trainer("supervised", data=bare)
 
 
 def test_byol_collapses_without_what_keeps_it_from_it_and_not_with_it():
     """Grill et al. 2020, table 5: predictor and stop-gradient both gone."""
     nothing = {"predictor": False, "stop_gradient": False}
     spreads = [
-        pretraining("byol", given={"lr": 1e-2, **given}, epochs=40).run().scalars["embedding_spread"]
+        trainer("byol", given={"lr": 1e-2, **given}, epochs=40).run().scalars["embedding_spread"]
         for given in (nothing, {})
     ]
     assert spreads[0] < COLLAPSED_EMBEDDINGS < 0.2 < spreads[1], spreads
 
 
-def judged_curve(run, every=1, asked=None):
-    """A curve that uses the method and draws random numbers, as an evaluator may."""
+def with_curve(run, every=1, asked=None):
+    """Give a trainer a curve that uses the method and draws random numbers, as an evaluator may."""
 
-    def judge():
+    def evaluate():
         run.method.eval()
         images = run.batches._images[:16].float() / 255
         with torch.no_grad():
             features = run.method.encoder(images) + 0 * torch.rand(1)
-        return {"m": {"value": float(features.double().sum())}}
+        return {"m": MetricValue(float(features.double().sum()))}
 
-    run.curve = Curve(every, judge, asked or {"every": every})
+    run.curve = Curve(every, evaluate, asked or {"every": every})
     return run.curve
 
 
 @pytest.mark.parametrize("name", TRAINED)
 def test_a_curve_changes_nothing_of_the_training(name):
-    plain, watched = pretraining(name), pretraining(name)
-    curve = judged_curve(watched)
+    plain, watched = trainer(name), trainer(name)
+    curve = with_curve(watched)
     before, after = plain.run(), watched.run()
     assert weights_digest(plain.method) == weights_digest(watched.method)
     assert (before.losses, before.final_loss, before.scalars) == (after.losses, after.final_loss, after.scalars)
     assert [module.training for module in plain.method.modules()] == [m.training for m in watched.method.modules()]
-    assert [(point["epoch"], point["loss"]) for point in curve.points] == list(enumerate(after.losses, 1))
-    assert len({point["metrics"]["m"]["value"] for point in curve.points}) > 1
+    assert [(point.epoch, point.loss) for point in curve.points] == list(enumerate(after.losses, 1))
+    assert len({point.metrics["m"].value for point in curve.points}) > 1
 
 
 @pytest.mark.parametrize("step", [3, 4, 5, 8, 11])
 @pytest.mark.parametrize("checkpoint_every", [1e-9, 1e9])
 def test_a_curve_survives_a_kill(tmp_path, step, checkpoint_every):
-    whole = pretraining()
-    expected = judged_curve(whole)
+    whole = trainer()
+    expected = with_curve(whole)
     trained = whole.run()
     path = tmp_path / "c.safetensors"
-    killed = pretraining(checkpoint=path, checkpoint_every=checkpoint_every)
-    judged_curve(killed)
+    killed = trainer(checkpoint=path, checkpoint_every=checkpoint_every)
+    with_curve(killed)
     killed_at(killed, step)
-    rest = pretraining(checkpoint=path)
-    curve = judged_curve(rest)
+    rest = trainer(checkpoint=path)
+    curve = with_curve(rest)
     resumed = rest.run()
     assert resumed.resumed_at == (step if checkpoint_every < 1 else None)
     assert curve.points == expected.points
@@ -324,29 +316,29 @@ def test_a_curve_survives_a_kill(tmp_path, step, checkpoint_every):
 
 @pytest.mark.parametrize("kept", [None, {"every": 2}])
 def test_a_checkpoint_without_the_curve_is_not_continued(tmp_path, kept):
-    path, said = tmp_path / "c.safetensors", []
-    killed = pretraining(checkpoint=path, checkpoint_every=1e-9)
+    path, warnings = tmp_path / "c.safetensors", []
+    killed = trainer(checkpoint=path, checkpoint_every=1e-9)
     if kept:
-        judged_curve(killed, 2, kept)
+        with_curve(killed, 2, kept)
     killed_at(killed, 9)
-    run = pretraining(checkpoint=path, warn=said.append)
-    curve = judged_curve(run)
+    run = trainer(checkpoint=path, callbacks=Callbacks(on_warning=warnings.append))
+    curve = with_curve(run)
     assert run.run().resumed_at is None
-    assert [point["epoch"] for point in curve.points] == [1, 2, 3]
-    assert said == ["the checkpoint is of a training without this curve; training starts anew"]
+    assert [point.epoch for point in curve.points] == [1, 2, 3]
+    assert warnings == ["the checkpoint is of a training without this curve; training starts anew"]
 
 
 def test_a_checkpoint_with_a_curve_is_continued_without_one(tmp_path):
     path = tmp_path / "c.safetensors"
-    killed = pretraining(checkpoint=path, checkpoint_every=1e-9)
-    judged_curve(killed)
+    killed = trainer(checkpoint=path, checkpoint_every=1e-9)
+    with_curve(killed)
     killed_at(killed, 9)
-    rest = pretraining(checkpoint=path)
+    rest = trainer(checkpoint=path)
     assert rest.run().resumed_at == 9
 
 
-def test_judging_is_neither_time_nor_memory_of_the_training():
-    run = pretraining()
+def test_evaluation_is_neither_time_nor_memory_of_the_training():
+    run = trainer()
     resident = PeakMemory(torch.device("cpu")).bytes()
     held = []
 
@@ -368,7 +360,7 @@ def test_judging_is_neither_time_nor_memory_of_the_training():
 def test_dino_collapses_onto_one_prototype_without_centring_and_not_with_it():
     """Caron et al. 2021, section 5.3: sharpening alone lets one dimension win."""
     spreads = [
-        pretraining("dino", given={"local_crops": 0, "lr": 5e-3, **given}, epochs=40).run().scalars["embedding_spread"]
+        trainer("dino", given={"local_crops": 0, "lr": 5e-3, **given}, epochs=40).run().scalars["embedding_spread"]
         for given in ({"centring": False}, {})
     ]
     assert spreads[0] < COLLAPSED_EMBEDDINGS < 0.2 < spreads[1], spreads

@@ -23,14 +23,14 @@ def test_features_are_the_encoder_in_eval_mode_whatever_the_batch(data):
     torch.manual_seed(0)
     encoder = TinyBackbone(6).train()
     encoder.net[1].running_mean.fill_(0.1)
-    found = extract_all(encoder, data, CPU, "fp32", batch=7)
+    extraction = extract_all(encoder, data, CPU, "fp32", batch=7)
     again = extract_all(encoder, data, CPU, "fp32", batch=64)
-    assert found.train.features.shape == (64, 6)
-    assert torch.allclose(found.train.features, again.train.features, atol=1e-6)
-    assert torch.equal(found.test.labels, data.test.labels)
+    assert extraction.train.features.shape == (64, 6)
+    assert torch.allclose(extraction.train.features, again.train.features, atol=1e-6)
+    assert torch.equal(extraction.test.labels, data.test.labels)
     assert encoder.training
-    assert not found.train.features.requires_grad
-    assert found.images_per_second > 0
+    assert not extraction.train.features.requires_grad
+    assert extraction.images_per_second > 0
 
 
 def test_an_encoder_that_changes_while_it_is_read_is_caught(data):
@@ -48,13 +48,13 @@ def test_an_encoder_that_changes_while_it_is_read_is_caught(data):
 
 
 def test_features_come_back_from_disk_as_they_were(data, tmp_path):
-    found = extract_all(nn.Flatten(), data, CPU, "fp32")
-    save_extraction(tmp_path / "f", found)
+    extraction = extract_all(nn.Flatten(), data, CPU, "fp32")
+    save_extraction(tmp_path / "f", extraction)
     again = load_extraction(tmp_path / "f", CPU)
     for part in ("train", "test"):
-        assert torch.equal(getattr(found, part).features, getattr(again, part).features)
-        assert torch.equal(getattr(found, part).labels, getattr(again, part).labels)
-    assert (again.spread, again.seconds) == (found.spread, found.seconds)
+        assert torch.equal(getattr(extraction, part).features, getattr(again, part).features)
+        assert torch.equal(getattr(extraction, part).labels, getattr(again, part).labels)
+    assert (again.spread, again.seconds) == (extraction.spread, extraction.seconds)
 
 
 @pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="asks Linux what is mapped")
@@ -68,10 +68,10 @@ def test_kept_features_are_mapped_into_memory_not_read(data, tmp_path):
 
 
 def test_features_of_something_else_are_refused_and_what_is_not_named_does_not_matter(data, tmp_path):
-    found = extract_all(nn.Flatten(), data, CPU, "fp32")
-    save_extraction(tmp_path / "f", found, {"key": "a", "precision": "fp32"})
+    extraction = extract_all(nn.Flatten(), data, CPU, "fp32")
+    save_extraction(tmp_path / "f", extraction, {"key": "a", "precision": "fp32"})
     for made_of in (None, {}, {"key": "a"}, {"key": "a", "precision": "fp32"}):
-        assert torch.equal(load_extraction(tmp_path / "f", CPU, made_of).test.features, found.test.features)
+        assert torch.equal(load_extraction(tmp_path / "f", CPU, made_of).test.features, extraction.test.features)
     with pytest.raises(StaleFeatures, match=r"f was made with precision fp32, not bf16"):
         load_extraction(tmp_path / "f", CPU, {"key": "a", "precision": "bf16"})
     with pytest.raises(StaleFeatures, match=r"f was made with weights None, not 12"):
@@ -89,13 +89,18 @@ def test_spread_is_one_in_all_directions_and_zero_in_one():
 
 def test_bfloat16_features_are_stored_as_float32(data):
     torch.manual_seed(0)
-    found = extract_all(TinyBackbone(6), data, CPU, "bf16")
-    assert found.train.features.dtype == torch.float32
+    extraction = extract_all(TinyBackbone(6), data, CPU, "bf16")
+    assert extraction.train.features.dtype == torch.float32
 
 
 def test_classes_are_those_of_both_splits(data):
-    found = extract_all(TinyBackbone(6), data, CPU, "fp32")
-    assert found.classes == 2
-    assert replace(found, test=replace(found.test, labels=found.test.labels * 4)).classes == 5
-    assert replace(found, train=replace(found.train, labels=None)).classes == 2
-    assert replace(found, train=replace(found.train, labels=None), test=replace(found.test, labels=None)).classes == 0
+    extraction = extract_all(TinyBackbone(6), data, CPU, "fp32")
+    assert extraction.classes == 2
+    assert replace(extraction, test=replace(extraction.test, labels=extraction.test.labels * 4)).classes == 5
+    assert replace(extraction, train=replace(extraction.train, labels=None)).classes == 2
+    assert (
+        replace(
+            extraction, train=replace(extraction.train, labels=None), test=replace(extraction.test, labels=None)
+        ).classes
+        == 0
+    )
