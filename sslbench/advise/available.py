@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from sslbench.contracts.defaults import PRETRAINED
 from sslbench.contracts.method import MethodSpec
 from sslbench.errors import SslbenchError
 from sslbench.hooks.registry import Registry
 from sslbench.plan.reference import Reference
-from sslbench.plan.single import PRETRAINED
 
 MOST = 3
 """published models that are tried by default"""

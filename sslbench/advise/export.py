@@ -18,6 +18,7 @@ from torch import Tensor
 
 from sslbench.advise.timm_config import config_of_backbone, config_of_timm
 from sslbench.contracts.backbone import Backbone
+from sslbench.contracts.defaults import PRETRAINED
 from sslbench.contracts.executor import PluginChoice
 from sslbench.contracts.method import InputSpec, Method
 from sslbench.contracts.plugin import BuildContext
@@ -25,7 +26,6 @@ from sslbench.errors import UserError
 from sslbench.hooks.registry import Registry, default_registry
 from sslbench.plan.cell import Choice
 from sslbench.plan.choose import sent
-from sslbench.plan.single import PRETRAINED
 from sslbench.store.artifacts import pretraining_files
 from sslbench.store.atomic import write_atomically
 from sslbench.store.record import Record, TrainingInput

@@ -9,8 +9,8 @@ from PIL import Image
 
 from sslbench import BuildContext, UserError
 from sslbench.hooks.registry import Registry
-from sslbench.plan.expand import Overrides, expand, resolve_suite
-from sslbench.plan.suite import RawSuite
+from sslbench.plan.expand import expand, resolve_suite
+from sslbench.plan.suite import Overrides, RawSuite
 from sslbench.testing.conformance import problems
 
 REGISTRY = Registry()
