@@ -50,9 +50,9 @@ def their_step(name: str, backbone: Any, views: list[Any]) -> Any:
     return lean, run
 
 
-def step_of(name: str, given: dict[str, Any]) -> None:
+def step_of(name: str, params: dict[str, Any]) -> None:
     backbone = peers().backbone_for(name)
-    ours = our_step(name, given, copy.deepcopy(backbone))
+    ours = our_step(name, params, copy.deepcopy(backbone))
     if not PEER:
         arm = ours.arm()
         began = now()
@@ -69,8 +69,8 @@ def step_of(name: str, given: dict[str, Any]) -> None:
 
 def steps() -> None:
     """Every method in turn."""
-    for name, given in peers().GIVEN.items():
-        attempt(f"step {name}", step_of, name, given)
+    for name, params in peers().PARAMS.items():
+        attempt(f"step {name}", step_of, name, params)
 
 
 class TransformedImages(list[Any]):
