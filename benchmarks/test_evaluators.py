@@ -13,8 +13,8 @@ from torch.nn import functional as F
 from sslbench import BuildContext, EvaluationData, FeatureSet
 from sslbench_plugins.blocks.probes.chosen_l2 import fit_with_chosen_l2
 from sslbench_plugins.blocks.probes.inner_products import Bank
+from sslbench_plugins.blocks.probes.linear_maps import Standardiser
 from sslbench_plugins.blocks.probes.logistic import fit_logistic
-from sslbench_plugins.blocks.probes.standardise import Standardiser
 from sslbench_plugins.evaluators import few_label, knn, linear_probe, retrieval
 
 CLASSES = 10

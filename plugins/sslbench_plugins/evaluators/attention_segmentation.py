@@ -19,10 +19,9 @@ from torch.nn import functional as F
 
 from sslbench import EvaluatedModel, EvaluationData, EvaluatorSpec, Metric, Params, hookimpl, param
 from sslbench_plugins.blocks.networks.patches import to_patches
-from sslbench_plugins.blocks.probes.evaluable import model_of
-from sslbench_plugins.blocks.probes.evenly_spaced import evenly_spaced
-from sslbench_plugins.blocks.probes.frozen_tokens import BATCH, SplitName, token_encoder, why_no_tokens
-from sslbench_plugins.blocks.probes.metrics import mean_over_images, unmeasured
+from sslbench_plugins.blocks.probes.evaluable import Unmeasurable, mean_over_images, model_of, unmeasured
+from sslbench_plugins.blocks.probes.frozen_tokens import BATCH, SplitName, token_encoder
+from sslbench_plugins.blocks.probes.samples import evenly_spaced
 
 MAP = "mask"
 UNKNOWN = 255
@@ -52,59 +51,46 @@ class AttentionSegmentation:
         self.params = params
 
     def evaluate(self, data: EvaluationData) -> list[Metric]:
-        reason = why_no_tokens(data.model)
-        if reason:
-            return unmeasured(METRICS, reason)
         chosen_from = evenly_spaced(len(data.train.features), self.params.train_images)
         try:
             train = self._overlaps(model_of(data), "train", chosen_from)
             test = self._overlaps(model_of(data), "test", torch.arange(len(data.test.features)))
-        except Unusable as error:
+        except Unmeasurable as error:
             return unmeasured(METRICS, str(error))
-        best = int(mean_over_objects(train).nanmean(dim=0).argmax())
-        heads = mean_over_objects(test)
+        best = int(train.nanmean(dim=2).nanmean(dim=0).argmax())
+        heads = test.nanmean(dim=2)  # [N, heads], over the objects of each image
         scores = {BEST: heads[:, best], ORACLE: test.amax(dim=1).nanmean(dim=1), MEAN: heads.mean(dim=1)}
         if self.params.per_head:
             scores |= {f"{BEST}@{head + 1}": values for head, values in enumerate(heads.unbind(dim=1))}
         return [mean_over_images(name, values, "no test image has an object") for name, values in scores.items()]
 
     def _overlaps(self, model: EvaluatedModel, split: SplitName, images: Tensor) -> Tensor:
-        """float64 ``[N, heads, O]``, as ``jaccard``; ``images`` int64 ``[N]``. Raises Unusable for what says nothing
-        about the heads."""
+        """float64 ``[N, heads, O]``, as ``jaccard``; ``images`` int64 ``[N]``."""
         batches, all_flat = [], True
         for indices in torch.split(images, BATCH):
             attention = attention_of(model, split, indices)
-            all_flat = all_flat and is_flat(attention)
+            highest = attention.amax(dim=-1)
+            all_flat = all_flat and bool((highest - attention.amin(dim=-1) <= FLAT * highest).all())
             maps = model.maps(split, MAP, indices)
             masks = object_masks(maps, self.params.objects)
             batches.append(jaccard(strongest(attention, self.params.mass), masks, maps != UNKNOWN))
         most_objects = max(batch.shape[2] for batch in batches)
         overlaps = torch.cat([F.pad(batch, (0, most_objects - batch.shape[2]), value=torch.nan) for batch in batches])
         if all_flat:
-            raise Unusable(f"attention to {split} images is the same for every patch: no mask can be made of it")
+            raise Unmeasurable(f"attention to {split} images is the same for every patch: no mask can be made of it")
         if not bool(overlaps.isfinite().any()):
-            raise Unusable(f"no {split} image has an object")
+            raise Unmeasurable(f"no {split} image has an object")
         return overlaps
-
-
-class Unusable(Exception):
-    """Why nothing can be measured."""
 
 
 @torch.no_grad()
 def attention_of(model: EvaluatedModel, split: SplitName, indices: Tensor) -> Tensor:
-    """float32 ``[B, heads, rows * cols]``: the class token's to the patches. Raises Unusable where it is not finite."""
+    """float32 ``[B, heads, rows * cols]``: the class token's to the patches."""
     with model.autocast():
         attention = token_encoder(model).attention(model.images(split, indices)).float()
     if not bool(torch.isfinite(attention).all()):
-        raise Unusable(f"attention to {split} images holds NaN or infinity")
+        raise Unmeasurable(f"attention to {split} images holds NaN or infinity")
     return attention
-
-
-def is_flat(attention: Tensor) -> bool:
-    """Whether every head attends to all patches alike; ``[B, heads, P]``."""
-    highest = attention.amax(dim=-1)
-    return bool((highest - attention.amin(dim=-1) <= FLAT * highest).all())
 
 
 def strongest(attention: Tensor, mass: float) -> Tensor:
@@ -146,11 +132,6 @@ def jaccard(kept: Tensor, masks: Tensor, known: Tensor) -> Tensor:
     total = object_counts.sum(dim=1, keepdim=True)
     union = (kept.double() @ known_counts[:, :, None]) + total - intersection
     return torch.where(total > 0, intersection / union, torch.nan)
-
-
-def mean_over_objects(overlaps: Tensor) -> Tensor:
-    """``[N, heads, O]`` -> ``[N, heads]``: the mean over the objects of each image, NaN without any."""
-    return overlaps.nanmean(dim=2)
 
 
 @hookimpl

@@ -10,32 +10,23 @@ no ratio to 0 is defined.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from functools import partial
 
 import torch
 from torch import Tensor
 
 from sslbench import EvaluationData, EvaluatorSpec, Metric, Params, hookimpl, param
-from sslbench_plugins.blocks.probes.evaluable import model_of, why_not_squarable
-from sslbench_plugins.blocks.probes.evenly_spaced import evenly_spaced
-from sslbench_plugins.blocks.probes.frozen_tokens import (
-    BATCH,
-    SampledPixels,
-    TokenHead,
-    patch_tokens,
-    sample_pixels,
-    why_no_tokens,
-    why_none_held_out,
-)
-from sslbench_plugins.blocks.probes.metrics import mean_over_images
-from sslbench_plugins.blocks.probes.ridge import fit_ridge
-from sslbench_plugins.blocks.probes.standardise import Standardiser
+from sslbench_plugins.blocks.probes.evaluable import Unmeasurable, mean_over_images, model_of, unmeasured
+from sslbench_plugins.blocks.probes.frozen_tokens import SampledPixels, TokenHead, sample_pixels
+from sslbench_plugins.blocks.probes.linear_maps import Standardiser, fit_ridge
+from sslbench_plugins.blocks.probes.samples import evenly_spaced
 
 MAP = "depth"
 L2_VALUES = (1.0, 1e-1, 1e-2, 1e-3, 1e-4, 1e-5)
 """the l2 tried, strong to weak"""
 WITHIN = 1.25
 RMSE, DELTA = "depth_rmse", "depth_delta1"
+NO_DEPTH = "no test image has a pixel whose depth is known"
 
 
 class DenseRegressionParams(Params):
@@ -52,63 +43,35 @@ class DenseRegression:
         self.params = params
 
     def evaluate(self, data: EvaluationData) -> list[Metric]:
-        reason = why_no_tokens(data.model)
-        if reason:
-            return unmeasured(reason)
-        pixels = self._training_pixels(data)
-        reason = why_not_fittable(pixels)
-        return unmeasured(reason) if reason else self._score(data, fit_depth(pixels))
-
-    def _training_pixels(self, data: EvaluationData) -> SampledPixels:
-        model, images = model_of(data), evenly_spaced(len(data.train.features), self.params.images)
-        return sample_pixels(
-            model,
-            lambda indices: model.maps("train", MAP, indices),
-            torch.isfinite,
-            images,
-            self.params.pixels,
-            data.seed,
-        )
-
-    def _score(self, data: EvaluationData, head: DepthHead) -> list[Metric]:
-        model = model_of(data)
-        batches = []
-        for indices in torch.split(torch.arange(len(data.test.features)), BATCH):
-            tokens = patch_tokens(model, "test", indices)
-            reason = why_not_squarable(tokens.movedim(1, -1), "test token")
-            if reason:
-                return unmeasured(reason)
-            batches.append(torch.stack(scores(model.maps("test", MAP, indices), head(tokens, model.image_size))))
+        try:
+            model, images = model_of(data), evenly_spaced(len(data.train.features), self.params.images)
+            read = partial(model.maps, "train", MAP)
+            pixels = sample_pixels(model, read, torch.isfinite, images, self.params.pixels, data.seed)
+            predicted = fit_depth(pixels).on_test_images(data)
+            batches = [torch.stack(scores(model.maps("test", MAP, rows), depths[:, 0])) for rows, depths in predicted]
+        except Unmeasurable as error:
+            reason = str(error)
+            return [Metric(RMSE, None, higher_is_better=False, reason=reason), *unmeasured([DELTA], reason)]
         errors, shares = torch.cat(batches, dim=1)
-        no_depth = "no test image has a pixel whose depth is known"
         return [
-            mean_over_images(RMSE, errors, no_depth, higher_is_better=False),
-            mean_over_images(DELTA, shares, f"{no_depth} and above 0"),
+            mean_over_images(RMSE, errors, NO_DEPTH, higher_is_better=False),
+            mean_over_images(DELTA, shares, f"{NO_DEPTH} and above 0"),
         ]
 
 
-class DepthHead(NamedTuple):
-    """The fitted layer and the range of its predictions."""
-
-    layer: TokenHead
-    lowest: float
-    highest: float
-
-    def __call__(self, tokens: Tensor, size: int) -> Tensor:
-        """``[B, D, rows, cols]`` -> depths ``[B, size, size]``."""
-        return self.layer.at_pixels(tokens, size)[:, 0].clamp(self.lowest, self.highest)
-
-
-def fit_depth(pixels: SampledPixels) -> DepthHead:
-    """The layer at the l2 with the least error on the held-out pixels (of equals the strongest), fitted to all."""
+def fit_depth(pixels: SampledPixels) -> TokenHead:
+    """The layer at the l2 with the least error on the held-out pixels (of equals the strongest), fitted to all.
+    Raises Unmeasurable where the depths do not differ, or none is held out."""
+    if not len(pixels.values):
+        raise Unmeasurable("no pixel of the training maps has a known depth")
+    lowest, highest = float(pixels.values.min()), float(pixels.values.max())
+    if lowest == highest:
+        raise Unmeasurable(f"all training depths are {lowest:g}: there is nothing to tell apart")
+    pixels.require_fittable("known depths")
     standardise = Standardiser.fitted(pixels.features)
     features, values = standardise(pixels.features), pixels.values.double()
-    lowest, highest = float(values.min()), float(values.max())
-    weight, bias = fit_ridge(
-        features, values, pixels.held_out, L2_VALUES, lambda predicted: predicted.clamp(lowest, highest)
-    )
-    layer = TokenHead(*standardise.undone(weight[None].float(), bias[None].float()))
-    return DepthHead(layer, lowest, highest)
+    weight, bias = fit_ridge(features, values, pixels.held_out, L2_VALUES, lambda depth: depth.clamp(lowest, highest))
+    return TokenHead(*standardise.undone(weight[None].float(), bias[None].float()), lowest, highest)
 
 
 def scores(true: Tensor, predicted: Tensor) -> tuple[Tensor, Tensor]:
@@ -122,21 +85,6 @@ def scores(true: Tensor, predicted: Tensor) -> tuple[Tensor, Tensor]:
     within = positive & (predicted < WITHIN * true) & (true < WITHIN * predicted)
     squares = ((predicted - true).square() * known).sum(dim=1) / known.sum(dim=1)
     return squares.sqrt(), within.sum(dim=1).double() / positive.sum(dim=1)
-
-
-def why_not_fittable(pixels: SampledPixels) -> str:
-    """Empty where the depths differ, and some are held out to choose by; else one line."""
-    values = pixels.values
-    if not len(values):
-        return "no pixel of the training maps has a known depth"
-    if bool((values == values[0]).all()):
-        return f"all training depths are {float(values[0]):g}: there is nothing to tell apart"
-    return why_none_held_out(pixels, "known depths") or why_not_squarable(pixels.features, "training token")
-
-
-def unmeasured(reason: str) -> list[Metric]:
-    """Both metrics without a value."""
-    return [Metric(RMSE, None, higher_is_better=False, reason=reason), Metric(DELTA, None, reason=reason)]
 
 
 @hookimpl

@@ -10,28 +10,15 @@ more, each draw chooses its regularisation on a fifth of its own labels, as the 
 
 from __future__ import annotations
 
-from typing import Self
-
-from pydantic import model_validator
 from torch import Tensor
 
-from sslbench import EvaluationData, EvaluatorSpec, Metric, Params, hookimpl, param
-from sslbench_plugins.blocks.probes.evaluable import why_not_evaluable
-from sslbench_plugins.blocks.probes.label_amounts import (
-    LabelAmount,
-    LabelNumbers,
-    LabelShares,
-    amount_names,
-    label_amounts,
-    require_amount,
-)
+from sslbench import EvaluationData, EvaluatorSpec, Metric, hookimpl, param
+from sslbench_plugins.blocks.probes.evaluable import Unmeasurable, require, unmeasured, why_not_evaluable
 from sslbench_plugins.blocks.probes.linear_task import LinearTask
-from sslbench_plugins.blocks.probes.logistic import NoOptimum
-from sslbench_plugins.blocks.probes.metrics import unmeasured
-from sslbench_plugins.blocks.probes.stratified import class_counts, draw_ranks
+from sslbench_plugins.blocks.probes.samples import LabelAmount, LabelAmountParams, LabelNumbers, LabelShares, draw_ranks
 
 
-class FewLabelParams(Params):
+class FewLabelParams(LabelAmountParams):
     """How many labels, and how often they are drawn."""
 
     labels: LabelNumbers = param((2, 13), "how many labels a class, a+b+c, one metric for each", unit="labels a class")
@@ -40,11 +27,6 @@ class FewLabelParams(Params):
     )
     draws: int = param(10, "random draws of labelled training images, the same for every method", ge=1)
     l2: float = param(0.01, "regularisation of the logistic regression on standardised features", gt=0)
-
-    @model_validator(mode="after")
-    def _some_amount(self) -> Self:
-        require_amount(self.labels, self.shares)
-        return self
 
 
 class FewLabel:
@@ -59,21 +41,18 @@ class FewLabel:
             return unmeasured(metric_names(self.params), reason)
         task = LinearTask.of(data)
         ranks = draw_ranks(task.labels, data.classes, self.params.draws, data.seed)
-        available = class_counts(task.labels, data.classes)
-        amounts = label_amounts(self.params.labels, self.params.shares, available)
-        return [self._metric(task, amount, ranks) for amount in amounts]
+        return [self._metric(task, amount, ranks) for amount in self.params.amounts(task.labels, data.classes)]
 
     def _metric(self, task: LinearTask, amount: LabelAmount, ranks: Tensor) -> Metric:
         """Mean and standard deviation over the draws."""
         name = metric_name(amount.name)
-        if amount.reason:
-            return Metric(name, None, reason=amount.reason)
         drawn = amount.drawn(ranks, task.labels)
         if amount.share == 1:
             drawn = drawn[:1]  # every draw takes all
         try:
+            require(amount.reason)
             correct = task.correct(drawn, self.params.l2, choose=amount.share is not None)
-        except NoOptimum as error:
+        except Unmeasurable as error:
             return Metric(name, None, reason=str(error))
         scores = correct.double().mean(dim=1)
         std = float(scores.std()) if len(scores) > 1 else None
@@ -87,7 +66,7 @@ def metric_name(amount: str) -> str:
 
 def metric_names(params: FewLabelParams) -> list[str]:
     """In the order of the metrics."""
-    return [metric_name(amount) for amount in amount_names(params.labels, params.shares)]
+    return [metric_name(amount) for amount in params.amount_names()]
 
 
 @hookimpl

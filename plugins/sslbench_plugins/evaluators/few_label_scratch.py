@@ -8,37 +8,22 @@ weights of its own.
 
 from __future__ import annotations
 
-from typing import Self
-
 import torch
-from pydantic import model_validator
 from torch import Tensor
 
 from sslbench import EvaluationData, EvaluatorSpec, Metric, hookimpl, param
-from sslbench_plugins.blocks.probes.evaluable import labels_of, model_of, why_not_evaluable
-from sslbench_plugins.blocks.probes.label_amounts import (
-    LabelAmount,
-    LabelNumbers,
-    LabelShares,
-    amount_names,
-    label_amounts,
-    require_amount,
-)
+from sslbench_plugins.blocks.probes.evaluable import Unmeasurable, labels_of, model_of, unmeasured, why_not_evaluable
 from sslbench_plugins.blocks.probes.label_training import (
-    NOT_FINITE,
-    SAME_FOR_EVERY_SEED,
     LabelTraining,
     LabelTrainingParams,
     LearningRates,
-    scratch_depends_on_seed,
+    why_not_from_scratch,
 )
 from sslbench_plugins.blocks.probes.linear_task import LinearTask
-from sslbench_plugins.blocks.probes.logistic import NoOptimum
-from sslbench_plugins.blocks.probes.metrics import unmeasured
-from sslbench_plugins.blocks.probes.stratified import class_counts, draw_ranks
+from sslbench_plugins.blocks.probes.samples import LabelAmount, LabelAmountParams, LabelNumbers, LabelShares, draw_ranks
 
 
-class FewLabelScratchParams(LabelTrainingParams):
+class FewLabelScratchParams(LabelAmountParams, LabelTrainingParams):
     """How many labels, how often they are drawn, and how both networks are fitted."""
 
     labels: LabelNumbers = param((2, 13), "how many labels a class, a+b+c", unit="labels a class")
@@ -46,11 +31,6 @@ class FewLabelScratchParams(LabelTrainingParams):
     draws: int = param(3, "random draws of labelled training images, the same for every method", ge=1)
     lr: float = param(1e-3, "learning rate at the start", gt=0)
     l2: float = param(0.01, "regularisation of the linear layer, as in few-label", gt=0)
-
-    @model_validator(mode="after")
-    def _some_amount(self) -> Self:
-        require_amount(self.labels, self.shares)
-        return self
 
 
 class FewLabelScratch:
@@ -61,38 +41,32 @@ class FewLabelScratch:
         self.training = LabelTraining(params, "few-label-scratch")
 
     def evaluate(self, data: EvaluationData) -> list[Metric]:
-        reason = why_not_evaluable(data)
-        if not reason and not scratch_depends_on_seed(model_of(data), data.seed):
-            reason = SAME_FOR_EVERY_SEED
+        reason = why_not_evaluable(data) or why_not_from_scratch(model_of(data), data.seed)
         if reason:
-            amounts = amount_names(self.params.labels, self.params.shares)
-            return [metric for amount in amounts for metric in unmeasured(metric_names(amount), reason)]
+            return [m for amount in self.params.amount_names() for m in unmeasured(metric_names(amount), reason)]
         task, labels = LinearTask.of(data), labels_of(data.train).cpu()
         ranks = draw_ranks(labels, data.classes, self.params.draws, data.seed)
-        metrics = []
-        for amount in label_amounts(self.params.labels, self.params.shares, class_counts(labels, data.classes)):
-            if amount.reason:
-                metrics += unmeasured(metric_names(amount.name), amount.reason)
-            else:
-                metrics += self._metrics(data, task, amount, amount.drawn(ranks, labels))
-        return metrics
+        amounts = self.params.amounts(labels, data.classes)
+        return [m for amount in amounts for m in self._metrics(data, task, amount, amount.drawn(ranks, labels))]
 
     def _metrics(self, data: EvaluationData, task: LinearTask, amount: LabelAmount, drawn: Tensor) -> list[Metric]:
         """``drawn``: bool ``[draws, N]``, the labelled images of each draw."""
         scratch_name, gain_name = names = metric_names(amount.name)
-        scratch = self._accuracies_from_scratch(data, drawn)
-        if scratch is None:
-            return unmeasured(names, NOT_FINITE)
+        if amount.reason:
+            return unmeasured(names, amount.reason)
+        try:
+            scratch = self._accuracies_from_scratch(data, drawn)
+        except Unmeasurable as error:
+            return unmeasured(names, str(error))
         try:
             linear = self._linear_accuracies(task, amount, drawn.to(task.labels.device))
-        except NoOptimum as error:
-            gain = Metric(gain_name, None, reason=str(error))
-        else:
             gain = mean_over_draws(gain_name, [a - b for a, b in zip(linear, scratch, strict=True)])
+        except Unmeasurable as error:
+            gain = Metric(gain_name, None, reason=str(error))
         return [mean_over_draws(scratch_name, scratch), gain]
 
-    def _accuracies_from_scratch(self, data: EvaluationData, drawn: Tensor) -> list[float] | None:
-        """Of each draw, trained from initial weights of its own; None where one of them diverged."""
+    def _accuracies_from_scratch(self, data: EvaluationData, drawn: Tensor) -> list[float]:
+        """Of each draw, trained from initial weights of its own. Raises Unmeasurable where one of them diverged."""
         generator = torch.Generator().manual_seed(data.seed)
         seeds = torch.randint(2**31 - 1, (len(drawn),), generator=generator).tolist()
         accuracies = []
@@ -100,10 +74,7 @@ class FewLabelScratch:
             network = self.training.classifier(model_of(data).scratch(seed), data, seed)
             rates = LearningRates(self.params.lr, self.params.lr)
             self.training.train(network, data, draw.nonzero()[:, 0], rates, seed)
-            correct = self.training.correct(network, data)
-            if correct is None:
-                return None
-            accuracies.append(float(correct.mean()))
+            accuracies.append(float(self.training.correct(network, data).mean()))
         return accuracies
 
     def _linear_accuracies(self, task: LinearTask, amount: LabelAmount, drawn: Tensor) -> list[float]:
@@ -135,7 +106,7 @@ def sslbench_evaluators() -> list[EvaluatorSpec]:
             build=lambda params, context: FewLabelScratch(params),
             needs=frozenset({"labels", "encoder"}),
             uses_model=True,
-            headline=lambda params: metric_names(amount_names(params.labels, params.shares)[0])[0],
+            headline=lambda params: metric_names(params.amount_names()[0])[0],
             citation="Hénaff et al. 2020, Data-Efficient Image Recognition with Contrastive Predictive Coding, figure 1"
             " (with few labels, against networks trained from scratch)",
         )

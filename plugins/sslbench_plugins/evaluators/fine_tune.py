@@ -20,21 +20,26 @@ from pydantic import model_validator
 from torch import Tensor
 
 from sslbench import EvaluationData, EvaluatorSpec, Metric, hookimpl, param
-from sslbench_plugins.blocks.probes.evaluable import features_and_labels, labels_of, model_of, why_not_evaluable
-from sslbench_plugins.blocks.probes.label_amounts import why_too_few
+from sslbench_plugins.blocks.probes.evaluable import (
+    Unmeasurable,
+    accuracy,
+    features_and_labels,
+    labels_of,
+    model_of,
+    require,
+    unmeasured,
+    why_not_evaluable,
+)
 from sslbench_plugins.blocks.probes.label_training import (
-    NOT_FINITE,
-    SAME_FOR_EVERY_SEED,
     Classifier,
     LabelTraining,
     LabelTrainingParams,
     LearningRates,
-    scratch_depends_on_seed,
+    why_not_from_scratch,
 )
+from sslbench_plugins.blocks.probes.linear_maps import Standardiser
 from sslbench_plugins.blocks.probes.logistic import fit_logistic, why_no_optimum
-from sslbench_plugins.blocks.probes.metrics import accuracy, unmeasured
-from sslbench_plugins.blocks.probes.standardise import Standardiser
-from sslbench_plugins.blocks.probes.stratified import class_counts, draw_ranks, share_of_each
+from sslbench_plugins.blocks.probes.samples import class_counts, draw_ranks, share_of_each, why_too_few
 
 TOP1, SCRATCH = "fine_tune_top1", "from_scratch_top1"
 FROZEN, TRAINABLE, RATIO = "frozen_parameters", "trainable_parameters", "trainable_ratio"
@@ -71,11 +76,6 @@ class FineTuneParams(LabelTrainingParams):
         backbone_lr = 0.0 if self.frozen else self.backbone_lr
         return LearningRates(self.head_lr, backbone_lr, update_batch_norm=self.batch_norm == "follows")
 
-    @property
-    def scratch_rates(self) -> LearningRates:
-        """Of the untrained network and its head."""
-        return LearningRates(self.head_lr, self.head_lr)
-
 
 class FineTune:
     """Trains a copy of the model, and an untrained one, on the labels of the training split."""
@@ -85,31 +85,28 @@ class FineTune:
         self.training = LabelTraining(params, "fine-tune")
 
     def evaluate(self, data: EvaluationData) -> list[Metric]:
-        reason = why_not_evaluable(data) or self._why_too_few(data)
-        if reason:
-            return unmeasured(self._metric_names(), reason)
-        images = self._labelled_images(data)
-        network = self.training.classifier(model_of(data).encoder(), data, data.seed)
-        reason = fit_head(network, data, images) if self.params.head == "fitted" else ""
-        if reason:
-            return unmeasured(self._metric_names(), reason)
+        try:
+            require(why_not_evaluable(data))
+            images = self._labelled_images(data)
+            network = self.training.classifier(model_of(data).encoder(), data, data.seed)
+            if self.params.head == "fitted":
+                fit_head(network, data, images)
+        except Unmeasurable as error:
+            names = [TOP1, FROZEN, TRAINABLE, RATIO, *([SCRATCH] if self.params.scratch else [])]
+            return unmeasured(names, str(error))
         fine_tuned = self._trained_accuracy(TOP1, network, data, images, self.params.rates)
         metrics = [fine_tuned, *parameter_counts(network)]
         if self.params.scratch:
             metrics.append(self._accuracy_from_scratch(data, images))
         return metrics
 
-    def _metric_names(self) -> list[str]:
-        return [TOP1, FROZEN, TRAINABLE, RATIO, *([SCRATCH] if self.params.scratch else [])]
-
-    def _why_too_few(self, data: EvaluationData) -> str:
-        return why_too_few(self.params.per_class, class_counts(labels_of(data.train), data.classes))
-
     def _labelled_images(self, data: EvaluationData) -> Tensor:
-        """int64 ``[n]``: the training images whose labels may be used, the first draw of evaluator ``few-label``."""
+        """int64 ``[n]``: the training images whose labels may be used, the first draw of evaluator ``few-label``.
+        Raises Unmeasurable where a class has too few."""
         labels = labels_of(data.train).cpu()
-        (ranks,) = draw_ranks(labels, data.classes, 1, data.seed)
         available = class_counts(labels, data.classes)
+        require(why_too_few(self.params.per_class, available))
+        (ranks,) = draw_ranks(labels, data.classes, 1, data.seed)
         if self.params.per_class:
             per_class = torch.full_like(available, self.params.per_class)
         else:
@@ -118,32 +115,34 @@ class FineTune:
 
     def _accuracy_from_scratch(self, data: EvaluationData, images: Tensor) -> Metric:
         model = model_of(data)
-        if not scratch_depends_on_seed(model, data.seed):
-            return Metric(SCRATCH, None, reason=SAME_FOR_EVERY_SEED)
+        if reason := why_not_from_scratch(model, data.seed):
+            return Metric(SCRATCH, None, reason=reason)
         network = self.training.classifier(model.scratch(data.seed), data, data.seed)
-        return self._trained_accuracy(SCRATCH, network, data, images, self.params.scratch_rates)
+        rates = LearningRates(self.params.head_lr, self.params.head_lr)
+        return self._trained_accuracy(SCRATCH, network, data, images, rates)
 
     def _trained_accuracy(
         self, name: str, network: Classifier, data: EvaluationData, images: Tensor, rates: LearningRates
     ) -> Metric:
         self.training.train(network, data, images, rates, data.seed)
-        correct = self.training.correct(network, data)
-        return Metric(name, None, reason=NOT_FINITE) if correct is None else accuracy(name, correct.cpu())
+        try:
+            return accuracy(name, self.training.correct(network, data).cpu())
+        except Unmeasurable as error:
+            return Metric(name, None, reason=str(error))
 
 
 @torch.no_grad()
-def fit_head(network: Classifier, data: EvaluationData, images: Tensor) -> str:
+def fit_head(network: Classifier, data: EvaluationData, images: Tensor) -> None:
     """Put the logistic regression on the frozen features of ``images``, int64 ``[n]``, in the place of the head.
-    Returns a line where there is none, else an empty text."""
+    Raises Unmeasurable where there is none."""
     features, labels = features_and_labels(data.train)
     standardise, indices = Standardiser.fitted(features), images.to(features.device)
     fit = fit_logistic(standardise(features)[indices], labels[indices], data.classes, L2)
     if not fit.converged:
-        return f"the head has {why_no_optimum(fit, L2)}"
+        raise Unmeasurable(f"the head has {why_no_optimum(fit, L2)}")
     weight, bias = standardise.undone(fit.weight[0], fit.bias[0, :, 0])
     network.head.weight.copy_(weight)
     network.head.bias.copy_(bias)
-    return ""
 
 
 def parameter_counts(network: Classifier) -> list[Metric]:

@@ -10,18 +10,15 @@ image's colours, those trained with crops keep the ones that every crop shows.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from sslbench import EvaluationData, EvaluatorSpec, FeatureSet, Metric, Params, hookimpl
 from sslbench_plugins.blocks.probes.chosen_l2 import fit_with_chosen_l2
-from sslbench_plugins.blocks.probes.evaluable import why_not_finite
+from sslbench_plugins.blocks.probes.evaluable import Unmeasurable, unmeasured, why_not_finite
+from sslbench_plugins.blocks.probes.linear_maps import Standardiser, fit_ridge
 from sslbench_plugins.blocks.probes.logistic import why_no_optimum
-from sslbench_plugins.blocks.probes.metrics import unmeasured
-from sslbench_plugins.blocks.probes.ridge import fit_ridge
-from sslbench_plugins.blocks.probes.standardise import Standardiser
 
 L2_VALUES = tuple(10.0**power for power in range(-5, 3))
 """l2 of the ridge regressions that are tried, on standardised features"""
@@ -42,20 +39,15 @@ class Invariance:
     def evaluate(self, data: EvaluationData) -> list[Metric]:
         train, test = factors_of(data.train), factors_of(data.test)
         reason = why_not_probed(data)
-        probes = None if reason else FactorProbes.of(data)
+        probes = None if reason else FactorProbes(data)
         metrics: list[Metric] = []
         for name in sorted(train):
             lacking = "" if name in test else f"the test split has no factor {name!r}"
             if probes is None or lacking:
-                metrics += unmeasured([readable(name)], reason or lacking)
+                metrics += unmeasured([f"readable_{name}"], reason or lacking)
             else:
-                metrics += probes.metrics(name, train[name], test[name], data.seed)
+                metrics += probes.metrics(name, train[name], test[name])
         return [mean_of_factors(metrics, reason), *metrics]
-
-
-def readable(factor: str) -> str:
-    """The name of a factor's metric."""
-    return f"readable_{factor}"
 
 
 def factors_of(split: FeatureSet) -> Mapping[str, Tensor]:
@@ -80,68 +72,65 @@ def why_not_probed(data: EvaluationData) -> str:
     for name, split, fewest in (("training", data.train, FEWEST), ("test", data.test, 1)):
         if len(split.features) < fewest:
             return f"{len(split.features)} {name} images; at least {fewest} are needed"
-        reason = why_not_finite(name, split.features)
-        if reason:
+        if reason := why_not_finite(name, split.features):
             return reason
     if not bool((data.train.features != data.train.features[0]).any()):
         return "all training feature vectors are equal: nothing can be predicted from them"
     return ""
 
 
-class FactorProbes(NamedTuple):
-    """Standardised features of both splits, and probes on them."""
+class FactorProbes:
+    """Probes on standardised features of both splits, where these can be probed."""
 
-    train: Tensor
-    """float32 ``[N, D]``"""
-    test: Tensor
-    """float32 ``[M, D]``"""
-
-    @classmethod
-    def of(cls, data: EvaluationData) -> FactorProbes:
-        """From features that can be probed."""
+    def __init__(self, data: EvaluationData) -> None:
         standardise = Standardiser.fitted(data.train.features)
-        return cls(standardise(data.train.features), standardise(data.test.features))
+        self.train, self.test = standardise(data.train.features), standardise(data.test.features)
+        self.seed = data.seed
 
-    def metrics(self, factor: str, train: Tensor, test: Tensor, seed: int) -> list[Metric]:
+    def metrics(self, factor: str, train: Tensor, test: Tensor) -> list[Metric]:
         """Of one factor, whose values are ``train`` ``[N]`` and ``test`` ``[M]``."""
         train, test = train.to(self.train.device), test.to(self.train.device)
-        if train.dtype.is_floating_point:
-            return [self._continuous(factor, train.double(), test.double(), seed)]
-        return self._categorical(factor, train.long(), test.long(), seed)
+        names = [f"readable_{factor}"]
+        try:
+            if train.dtype.is_floating_point:
+                return [Metric(names[0], self._r_squared(factor, train.double(), test.double()))]
+            names.append(f"{factor}_top1")
+            rescaled, top1 = self._accuracies(factor, train.long(), test.long())
+            return [Metric(names[0], rescaled), Metric(names[1], top1)]
+        except Unmeasurable as error:
+            return unmeasured(names, str(error))
 
-    def _continuous(self, factor: str, train: Tensor, test: Tensor, seed: int) -> Metric:
-        """R squared on test images: 1 - squared error / squared deviation from the training images' mean."""
-        name = readable(factor)
+    def _r_squared(self, factor: str, train: Tensor, test: Tensor) -> float:
+        """On test images: 1 - squared error / squared deviation from the training images' mean."""
         if not bool(torch.isfinite(train).all() and torch.isfinite(test).all()):
-            return Metric(name, None, reason=f"factor {factor!r} holds NaN or infinity")
+            raise Unmeasurable(f"factor {factor!r} holds NaN or infinity")
         deviation = (test - train.mean()).square().sum()
         if not bool(train.var() > 0) or not bool(deviation > 0):
-            return Metric(name, None, reason=f"factor {factor!r} is the same for all images")
-        order = torch.randperm(len(train), generator=torch.Generator().manual_seed(seed)).to(train.device)
+            raise Unmeasurable(f"factor {factor!r} is the same for all images")
+        order = torch.randperm(len(train), generator=torch.Generator().manual_seed(self.seed)).to(train.device)
         held_out = torch.zeros_like(train, dtype=torch.bool)
         held_out[order[: round(HELD_OUT * len(train))]] = True
         weight, bias = fit_ridge(self.train, train, held_out, L2_VALUES)
         error = (self.test.double() @ weight + bias - test).square().sum()
-        return Metric(name, 1 - float(error / deviation))
+        return 1 - float(error / deviation)
 
-    def _categorical(self, factor: str, train: Tensor, test: Tensor, seed: int) -> list[Metric]:
-        """Accuracy, and its share of the way from always predicting the most frequent category to no mistake."""
-        names = readable(factor), f"{factor}_top1"
+    def _accuracies(self, factor: str, train: Tensor, test: Tensor) -> tuple[float, float]:
+        """The way from always predicting the most frequent category to no mistake, as a share, and the accuracy."""
         lowest = int(min(train.min(), test.min()))
         if lowest < 0:
-            return unmeasured(names, f"factor {factor!r} has a category {lowest}; allowed: 0 and more")
+            raise Unmeasurable(f"factor {factor!r} has a category {lowest}; allowed: 0 and more")
         categories = int(max(train.max(), test.max())) + 1
         most_frequent = train.bincount(minlength=categories).argmax()
         base = float((test == most_frequent).double().mean())
         constant = bool((train == train[0]).all()) or base == 1
-        chosen = None if constant else fit_with_chosen_l2(self.train, train, categories, seed)
+        chosen = None if constant else fit_with_chosen_l2(self.train, train, categories, self.seed)
         if chosen is None:
-            return unmeasured(names, f"factor {factor!r} has too few categories or images of each to be told apart")
+            raise Unmeasurable(f"factor {factor!r} has too few categories or images of each to be told apart")
         l2, fit = chosen
         if not fit.converged:
-            return unmeasured(names, f"factor {factor!r}: {why_no_optimum(fit, l2)}")
+            raise Unmeasurable(f"factor {factor!r}: {why_no_optimum(fit, l2)}")
         top1 = float((fit.logits(self.test)[0].argmax(dim=0) == test).double().mean())
-        return [Metric(names[0], (top1 - base) / (1 - base)), Metric(names[1], top1)]
+        return (top1 - base) / (1 - base), top1
 
 
 @hookimpl

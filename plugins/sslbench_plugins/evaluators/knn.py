@@ -13,9 +13,8 @@ import torch
 from torch import Tensor
 
 from sslbench import EvaluationData, EvaluatorSpec, Metric, Params, hookimpl, param
-from sslbench_plugins.blocks.probes.evaluable import features_and_labels, why_not_comparable, why_not_evaluable
+from sslbench_plugins.blocks.probes.evaluable import accuracy, features_and_labels, unmeasured, why_not_comparable
 from sslbench_plugins.blocks.probes.inner_products import Bank, Precision, unit
-from sslbench_plugins.blocks.probes.metrics import accuracy, unmeasured
 
 SIMILARITIES = 1 << 23
 """similarities in memory at once: 32 MiB of float32"""
@@ -46,19 +45,14 @@ class Knn:
         self.params = params
 
     def evaluate(self, data: EvaluationData) -> list[Metric]:
-        reason = why_not_evaluable(data) or why_not_comparable(data)
+        reason = why_not_comparable(data)
         if reason:
             return unmeasured([TOP1], reason)
-        _, test_labels = features_and_labels(data.test)
-        return [accuracy(TOP1, (self._predicted(data) == test_labels).float())]
-
-    def _predicted(self, data: EvaluationData) -> Tensor:
-        """int64 ``[M]``: the class of each test image."""
-        k, temperature, precision = self.params.k, self.params.temperature, self.params.precision
         features, labels = features_and_labels(data.train)
-        neighbours = nearest(unit(features), unit(data.test.features), min(k, len(features)), precision)
-        votes = [vote(cosines, labels[rows], data.classes, temperature) for cosines, rows in neighbours]
-        return torch.cat(votes)
+        queries, true = features_and_labels(data.test)
+        neighbours = nearest(unit(features), unit(queries), min(self.params.k, len(features)), self.params.precision)
+        votes = [vote(cosines, labels[rows], data.classes, self.params.temperature) for cosines, rows in neighbours]
+        return [accuracy(TOP1, (torch.cat(votes) == true).float())]
 
 
 def vote(similarity: Tensor, labels: Tensor, classes: int, temperature: float) -> Tensor:

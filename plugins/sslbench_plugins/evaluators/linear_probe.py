@@ -17,10 +17,16 @@ from torch.nn import functional as F
 
 from sslbench import EvaluationData, EvaluatorSpec, LinearHead, Metric, Params, UserError, hookimpl, param
 from sslbench_plugins.blocks.probes.chosen_l2 import fit_with_chosen_l2
-from sslbench_plugins.blocks.probes.evaluable import features_and_labels, why_not_evaluable
-from sslbench_plugins.blocks.probes.logistic import LogisticFit, NoOptimum, why_no_optimum
-from sslbench_plugins.blocks.probes.metrics import accuracy, unmeasured
-from sslbench_plugins.blocks.probes.standardise import Standardiser
+from sslbench_plugins.blocks.probes.evaluable import (
+    Unmeasurable,
+    accuracy,
+    features_and_labels,
+    require,
+    unmeasured,
+    why_not_evaluable,
+)
+from sslbench_plugins.blocks.probes.linear_maps import Standardiser
+from sslbench_plugins.blocks.probes.logistic import LogisticFit, why_no_optimum
 
 TOP1 = "linear_top1"
 LEARNING_RATE, EPOCHS, BATCH_SIZE = 1e-3, 100, 256
@@ -43,56 +49,45 @@ class LinearProbe:
         self.params = params
 
     def evaluate(self, data: EvaluationData) -> list[Metric]:
-        reason = why_not_evaluable(data)
-        if reason:
-            return unmeasured([TOP1], reason)
         try:
-            logits = self._exact_logits(data) if self.params.protocol == "exact" else self._adam_logits(data)
-        except NoOptimum as error:
+            logits = self._logits(data)
+        except Unmeasurable as error:
             return unmeasured([TOP1], str(error))
         _, test_labels = features_and_labels(data.test)
         return [accuracy(TOP1, (logits.argmax(dim=0) == test_labels).float())]
 
     def fit(self, data: EvaluationData) -> LinearHead:
-        """The layer that is evaluated, on features as they are. Raises UserError with the reason where there is
-        none."""
-        reason = why_not_evaluable(data)
-        if reason:
-            raise UserError(f"evaluator 'linear-probe': {reason}")
-        if self.params.protocol == "adam-100":
-            weight, bias = self._train_adam(data)
-            return LinearHead(weight, bias[:, 0])
+        """The layer that is evaluated, on features as they are. Raises UserError where there is none."""
         try:
+            require(why_not_evaluable(data))
+            if self.params.protocol == "adam-100":
+                weight, bias = train_adam(*features_and_labels(data.train), data.classes, data.seed)
+                return LinearHead(weight, bias[:, 0])
             standardise, fit = fit_exactly(data)
-        except NoOptimum as error:
+        except Unmeasurable as error:
             raise UserError(f"evaluator 'linear-probe': {error}") from error
         return LinearHead(*standardise.undone(fit.weight[0], fit.bias[0, :, 0]))
 
-    def _exact_logits(self, data: EvaluationData) -> Tensor:
-        """``[C, M]`` of the test images. Raises NoOptimum."""
+    def _logits(self, data: EvaluationData) -> Tensor:
+        """``[C, M]`` of the test images."""
+        require(why_not_evaluable(data))
+        if self.params.protocol == "adam-100":
+            weight, bias = train_adam(*features_and_labels(data.train), data.classes, data.seed)
+            return torch.addmm(bias, weight, data.test.features.T)
         standardise, fit = fit_exactly(data)
         return fit.logits(standardise(data.test.features))[0]
 
-    def _adam_logits(self, data: EvaluationData) -> Tensor:
-        """``[C, M]`` of the test images."""
-        weight, bias = self._train_adam(data)
-        return torch.addmm(bias, weight, data.test.features.T)
-
-    def _train_adam(self, data: EvaluationData) -> tuple[Tensor, Tensor]:
-        features, labels = features_and_labels(data.train)
-        return train_adam(features, labels, data.classes, data.seed)
-
 
 def fit_exactly(data: EvaluationData) -> tuple[Standardiser, LogisticFit]:
-    """How the features are standardised, and the optimum on standardised features. Raises NoOptimum."""
+    """How the features are standardised, and the optimum on standardised features. Raises Unmeasurable."""
     features, labels = features_and_labels(data.train)
     standardise = Standardiser.fitted(features)
     chosen = fit_with_chosen_l2(standardise(features), labels, data.classes, data.seed)
     if chosen is None:
-        raise NoOptimum("every class has a single training image, so none can be held out to choose the regularisation")
+        reason = "every class has a single training image, so none can be held out to choose the regularisation"
+        raise Unmeasurable(reason)
     l2, fit = chosen
-    if not fit.converged:
-        raise NoOptimum(why_no_optimum(fit, l2))
+    require(why_no_optimum(fit, l2))
     return standardise, fit
 
 

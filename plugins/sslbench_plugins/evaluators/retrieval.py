@@ -15,16 +15,9 @@ from pydantic import Field
 from torch import Tensor
 
 from sslbench import EvaluationData, EvaluatorSpec, FeatureSet, Metric, Params, hookimpl, param
-from sslbench_plugins.blocks.probes.each_once import each_once
-from sslbench_plugins.blocks.probes.evaluable import (
-    features_and_labels,
-    why_all_equal,
-    why_not_comparable,
-    why_not_evaluable,
-)
+from sslbench_plugins.blocks.probes.evaluable import features_and_labels, unmeasured, why_all_equal, why_not_comparable
 from sslbench_plugins.blocks.probes.inner_products import Bank, Precision, unit
-from sslbench_plugins.blocks.probes.metrics import unmeasured
-from sslbench_plugins.blocks.probes.stratified import class_counts
+from sslbench_plugins.blocks.probes.samples import class_counts, each_once
 from sslbench_plugins.blocks.studies.listed import Several
 
 SIMILARITIES = 1 << 23
@@ -53,7 +46,7 @@ class Retrieval:
         self.params = params
 
     def evaluate(self, data: EvaluationData) -> list[Metric]:
-        reason = why_not_evaluable(data) or why_not_comparable(data) or self._why_nothing_to_find(data)
+        reason = why_not_comparable(data) or self._why_nothing_to_find(data)
         if reason:
             return unmeasured([MAP, *map(precision_name, self.params.k)], reason)
         searched, skip = (data.train, 0) if self.params.among == "train" else (data.test, 1)

@@ -11,8 +11,7 @@ from sklearn.linear_model import Ridge
 from sklearn.metrics import root_mean_squared_error
 
 from sslbench_plugins.blocks.probes.frozen_tokens import SampledPixels, patch_tokens, sample_pixels
-from sslbench_plugins.blocks.probes.ridge import RidgePath
-from sslbench_plugins.blocks.probes.standardise import Standardiser
+from sslbench_plugins.blocks.probes.linear_maps import RidgePath, Standardiser
 from sslbench_plugins.evaluators import dense_regression
 from sslbench_plugins.evaluators.dense_regression import DenseRegression, DenseRegressionParams, fit_depth, scores
 
@@ -129,7 +128,7 @@ def test_zero_depths_count_in_the_error_alone(scenes, changed):
 def test_predictions_stay_within_the_training_depths():
     features = torch.arange(10.0)[:, None] / 10
     head = fit_depth(SampledPixels(features, features[:, 0], torch.arange(10) % 2 == 0))
-    predictions = head(torch.tensor([-50.0, 0.4, 50.0])[None, None, None], 3)
+    predictions = head.at_pixels(torch.tensor([-50.0, 0.4, 50.0])[None, None, None], 3)
     assert float(predictions.min()) == 0
     assert float(predictions.max()) == pytest.approx(0.9)
 
@@ -141,8 +140,8 @@ def test_the_l2_is_chosen_on_held_out_pixels():
     held_out = torch.arange(60) >= 40
     noisy = fit_depth(SampledPixels(features, values, held_out))
     clean = fit_depth(SampledPixels(features, features[:, 0].clone(), held_out))
-    assert noisy.layer.weight.norm() < 0.8 * RidgePath(features, values).at(1e-5)[0].norm()
-    assert clean.layer.weight[0, 0] == pytest.approx(1, abs=0.2)
+    assert noisy.weight.norm() < 0.8 * RidgePath(features, values).at(1e-5)[0].norm()
+    assert clean.weight[0, 0] == pytest.approx(1, abs=0.2)
 
 
 def test_constant_tokens_predict_the_mean_depth(scenes, changed):
@@ -181,4 +180,4 @@ def test_the_test_depths_do_not_reach_the_fit(scenes, changed, monkeypatch):
     monkeypatch.setattr(dense_regression, "fit_depth", lambda pixels: heads.append(fit(pixels)) or heads[-1])
     evaluate(scenes(changed(bright)))
     evaluate(scenes(changed(lambda s: replace(s, maps={"depth": s.maps["depth"] * 0}) if len(s) == 32 else bright(s))))
-    assert all(torch.equal(a, b) for a, b in zip(heads[0].layer, heads[1].layer, strict=True))
+    assert all(torch.equal(a, b) for a, b in zip(heads[0][:2], heads[1][:2], strict=True))

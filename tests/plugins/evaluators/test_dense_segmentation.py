@@ -13,7 +13,8 @@ from torch.nn import functional
 
 from sslbench import FeatureSet
 from sslbench_plugins.blocks.probes.frozen_tokens import TokenHead, patch_tokens, sample_pixels
-from sslbench_plugins.blocks.probes.standardise import Standardiser
+from sslbench_plugins.blocks.probes.linear_maps import Standardiser
+from sslbench_plugins.blocks.probes.logistic import StoppingRule
 from sslbench_plugins.evaluators import dense_segmentation
 from sslbench_plugins.evaluators.dense_segmentation import (
     DenseSegmentation,
@@ -204,7 +205,10 @@ def test_labels_are_needed_for_the_target_label_only(scenes):
 
 def test_fits_without_an_optimum_have_no_value(scenes, monkeypatch):
     fit = dense_segmentation.fit_logistic
-    monkeypatch.setattr(dense_segmentation, "fit_logistic", lambda *args, **options: fit(*args, **options, max_steps=1))
+    one_step = {"stop": StoppingRule(max_steps=1)}
+    monkeypatch.setattr(
+        dense_segmentation, "fit_logistic", lambda *args, **options: fit(*args, **{**options, **one_step})
+    )
     (miou, accuracy) = evaluate(scenes()).values()
     assert (miou.value, accuracy.value) == (None, None)
     assert miou.reason == "no optimum within 1 steps at l2 = 0.1"

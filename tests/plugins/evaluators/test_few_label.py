@@ -14,8 +14,8 @@ from sklearn.linear_model import LogisticRegression
 from sslbench import EvaluationData, FeatureSet, Metric
 from sslbench_plugins.blocks.probes import linear_task
 from sslbench_plugins.blocks.probes.chosen_l2 import fit_with_chosen_l2
-from sslbench_plugins.blocks.probes.logistic import LogisticFit, fit_logistic
-from sslbench_plugins.blocks.probes.stratified import draw_ranks
+from sslbench_plugins.blocks.probes.logistic import LogisticFit, StoppingRule, fit_logistic
+from sslbench_plugins.blocks.probes.samples import draw_ranks
 from sslbench_plugins.evaluators import few_label
 from sslbench_plugins.evaluators.few_label import FewLabel, FewLabelParams
 from sslbench_plugins.evaluators.linear_probe import LinearProbe, LinearProbeParams
@@ -132,7 +132,7 @@ def test_a_class_with_too_few_labels_is_named_and_other_numbers_are_measured(clu
 
 
 def test_fits_without_an_optimum_have_no_value(clusters: Clusters, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(linear_task, "fit_logistic", lambda *args: fit_logistic(*args, max_steps=1))
+    monkeypatch.setattr(linear_task, "fit_logistic", lambda *args: fit_logistic(*args, stop=StoppingRule(max_steps=1)))
     (metric,) = evaluate(clusters(spread=3.0), labels=[5], l2=1e-4)
     assert (metric.value, metric.n) == (None, None)
     assert metric.reason == "no optimum within 1 steps at l2 = 0.0001"

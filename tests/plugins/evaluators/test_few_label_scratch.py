@@ -16,6 +16,7 @@ from sslbench.train.checkpoint import weights_digest
 from sslbench_plugins.blocks.networks.untrained import Untrained
 from sslbench_plugins.blocks.probes import linear_task
 from sslbench_plugins.blocks.probes.label_training import LabelTraining
+from sslbench_plugins.blocks.probes.logistic import StoppingRule
 from sslbench_plugins.evaluators.few_label import FewLabel, FewLabelParams
 from sslbench_plugins.evaluators.few_label_scratch import (
     FewLabelScratch,
@@ -61,7 +62,7 @@ def trainings(monkeypatch):
 
     def score(self, network, data):
         outcome = correct(self, network, data)
-        calls[-1].append(None if outcome is None else float(outcome.mean()))
+        calls[-1].append(float(outcome.mean()))
         return outcome
 
     monkeypatch.setattr(LabelTraining, "train", spy)
@@ -161,7 +162,7 @@ def test_a_training_that_diverges_has_no_value(data):
 
 def test_a_linear_layer_without_an_optimum_spoils_the_gain_alone(data, monkeypatch):
     fit = linear_task.fit_logistic
-    monkeypatch.setattr(linear_task, "fit_logistic", lambda *args: fit(*args, max_steps=1))
+    monkeypatch.setattr(linear_task, "fit_logistic", lambda *args: fit(*args, stop=StoppingRule(max_steps=1)))
     metrics = evaluate(data, labels=[5])
     assert metrics["scratch_top1@5"].value is not None
     assert metrics["features_gain@5"].reason == "no optimum within 1 steps at l2 = 0.01"

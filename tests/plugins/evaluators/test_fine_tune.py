@@ -14,7 +14,8 @@ from sslbench.testing.fakes import TinyBackbone, TinyDataset
 from sslbench.train.checkpoint import weights_digest
 from sslbench_plugins.blocks.networks.untrained import Untrained
 from sslbench_plugins.blocks.probes.label_training import LabelTraining
-from sslbench_plugins.blocks.probes.stratified import draw_ranks
+from sslbench_plugins.blocks.probes.logistic import StoppingRule
+from sslbench_plugins.blocks.probes.samples import draw_ranks
 from sslbench_plugins.evaluators.fine_tune import FineTune, FineTuneParams, sslbench_evaluators
 
 FAST = {"epochs": 2, "least_steps": 4, "batch_size": 16, "augmentation": "none"}
@@ -161,7 +162,7 @@ def test_a_head_without_an_optimum_has_no_value(data, monkeypatch):
     from sslbench_plugins.evaluators import fine_tune
 
     fit = fine_tune.fit_logistic
-    monkeypatch.setattr(fine_tune, "fit_logistic", lambda *args: fit(*args, max_steps=1))
+    monkeypatch.setattr(fine_tune, "fit_logistic", lambda *args: fit(*args, stop=StoppingRule(max_steps=1)))
     assert evaluate(data)["fine_tune_top1"].reason == "the head has no optimum within 1 steps at l2 = 0.0001"
     assert evaluate(data, head="random")["fine_tune_top1"].value is not None
 

@@ -9,8 +9,7 @@ from sslbench import FeatureSet, UserError
 from sslbench.hooks.params import resolve
 from sslbench.testing.fakes import TinyReconstructor, evaluated_scenes
 from sslbench_plugins.evaluators.label_free import LabelFree, LabelFreeParams, random_subset
-from sslbench_plugins.evaluators.label_free.spectrum import rankme
-from sslbench_plugins.evaluators.label_free.view_geometry import alignment
+from sslbench_plugins.evaluators.label_free.measures import alignment, rankme
 
 QUICK = LabelFreeParams(view_images=20, views=3, augmentation="crop-only")
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from sslbench_plugins.evaluators.label_free.spectrum import (
+from sslbench_plugins.evaluators.label_free.measures import (
     alpha_req,
     effective_rank,
     entropy_rank,

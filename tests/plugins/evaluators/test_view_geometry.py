@@ -8,8 +8,8 @@ import torch
 from scipy.linalg import sqrtm
 from scipy.spatial.distance import pdist
 
-from sslbench_plugins.evaluators.label_free import view_geometry
-from sslbench_plugins.evaluators.label_free.view_geometry import alignment, directions, lidar, uniformity
+from sslbench_plugins.evaluators.label_free import measures
+from sslbench_plugins.evaluators.label_free.measures import alignment, directions, lidar, uniformity
 
 
 def gaussian(*shape, seed=0):
@@ -31,7 +31,7 @@ def test_alignment_runs_from_equal_to_opposite_views():
 
 @pytest.mark.parametrize("rows", [3, 1024])
 def test_uniformity_is_the_formula_of_the_paper_whatever_is_in_memory_at_once(rows, monkeypatch):
-    monkeypatch.setattr(view_geometry, "ROWS", rows)
+    monkeypatch.setattr(measures, "ROWS", rows)
     features = gaussian(40, 5)
     expected = math.log(np.exp(-2 * pdist(directions(features).numpy(), "sqeuclidean")).mean())
     assert uniformity(features) == pytest.approx(expected)

@@ -10,9 +10,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from sslbench_plugins.blocks.probes.lbfgs import StoppingRule
-from sslbench_plugins.blocks.probes.logistic import LogisticFit, fit_logistic, fit_path
-from sslbench_plugins.blocks.probes.stratified import class_counts, random_rank_in_class
+from sslbench_plugins.blocks.probes.logistic import LogisticFit, StoppingRule, fit_logistic, fit_path
+from sslbench_plugins.blocks.probes.samples import class_counts, random_rank_in_class
 
 L2_VALUES = (1.0, 1e-1, 1e-2, 1e-3, 1e-4, 1e-5)
 """the l2 tried, strong to weak, each fit starting from the one before"""
@@ -37,8 +36,8 @@ def fit_with_chosen_l2(features: Tensor, labels: Tensor, classes: int, seed: int
     if not bool(held_out.any()):
         return None
     l2, start = choose_l2(features, labels, held_out, fitted, classes)
-    gain = FINAL_GAIN if len(features) > PLENTY else 0.0
-    return l2, fit_logistic(features, labels, classes, l2, init=start, gain=gain)
+    stop = StoppingRule(gain=FINAL_GAIN if len(features) > PLENTY else 0.0)
+    return l2, fit_logistic(features, labels, classes, l2, init=start, stop=stop)
 
 
 def split_to_choose(labels: Tensor, classes: int, seed: int) -> tuple[Tensor, Tensor]:

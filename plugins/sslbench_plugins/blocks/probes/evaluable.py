@@ -1,23 +1,55 @@
-"""Whether features and labels can be evaluated, and if not, why: the reason that a metric carries.
+"""What can be evaluated, the usual metrics of it, and the reason that a metric carries where it cannot be.
 
-Every ``why_not_...`` returns one line, or an empty text where nothing stands in the way.
+Every ``why_...`` returns one line, or an empty text where nothing stands in the way.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import torch
 from torch import Tensor
 
-from sslbench import EvaluatedModel, EvaluationData, FeatureSet
+from sslbench import EvaluatedModel, EvaluationData, FeatureSet, Metric
 
 LARGEST = 1e15
 """features beyond this have squares whose sums float32 cannot hold"""
 
 
+class Unmeasurable(Exception):
+    """Its words are the reason why nothing can be measured."""
+
+
+def require(reason: str) -> None:
+    """Raises Unmeasurable with the reason that a ``why_...`` returned, if any."""
+    if reason:
+        raise Unmeasurable(reason)
+
+
+def unmeasured(names: Iterable[str], reason: str, unit: str = "") -> list[Metric]:
+    """One metric without a value for each name; ``reason`` is one line."""
+    return [Metric(name, None, unit, reason=reason) for name in names]
+
+
+def accuracy(name: str, correct: Tensor) -> Metric:
+    """The share of test images that are classified correctly, 0..1; ``correct`` float ``[N]``, 1 or 0 each."""
+    return Metric(name, float(correct.double().mean()), per_image=correct)
+
+
+def mean_over_images(name: str, values: Tensor, reason: str, *, higher_is_better: bool = True) -> Metric:
+    """The mean over the images that have a value; ``values`` ``[N]``, NaN for the others. ``reason`` is why there is
+    none where no image has one."""
+    measured = values[values.isfinite()]
+    if not len(measured):
+        return Metric(name, None, higher_is_better=higher_is_better, reason=reason)
+    per_image = values.cpu() if len(measured) == len(values) else None
+    return Metric(name, float(measured.mean()), higher_is_better=higher_is_better, per_image=per_image)
+
+
 def model_of(data: EvaluationData) -> EvaluatedModel:
-    """The model that an evaluator with ``uses_model`` is given. Raises ValueError where there is none."""
+    """The model that an evaluator with ``uses_model`` is given. Raises Unmeasurable where there is none."""
     if data.model is None:
-        raise ValueError("the evaluator was given no model")
+        raise Unmeasurable("the evaluator was given no model")
     return data.model
 
 
@@ -36,8 +68,14 @@ def features_and_labels(split: FeatureSet) -> tuple[Tensor, Tensor]:
 def why_not_evaluable(data: EvaluationData) -> str:
     """Why no classifier can be fitted on ``data.train`` and scored on ``data.test``."""
     for name, split in (("training", data.train), ("test", data.test)):
-        reason = _why_not_classified(name, split, data.classes)
-        if reason:
+        if split.labels is None:
+            return f"the {name} split has no labels"
+        if len(split.features) == 0:
+            return f"the {name} split is empty"
+        lowest, highest = int(split.labels.min()), int(split.labels.max())
+        if lowest < 0 or highest >= data.classes:
+            return f"{name} labels run from {lowest} to {highest}; allowed: 0 to {data.classes - 1}"
+        if reason := why_not_finite(name, split.features):
             return reason
     labels = labels_of(data.train)
     if bool((labels == labels[0]).all()):
@@ -46,18 +84,14 @@ def why_not_evaluable(data: EvaluationData) -> str:
 
 
 def why_not_comparable(data: EvaluationData) -> str:
-    """Why cosines do not rank the images: they need a direction for every image, and directions that differ."""
-    for name, split in (("training", data.train), ("test", data.test)):
-        reason = why_no_directions(name, split.features)
-        if reason:
-            return reason
+    """Why cosines do not rank the images of a task: they need a direction for every image, and some that differ."""
+    if reason := why_not_evaluable(data):
+        return reason
+    for name, features in (("training", data.train.features), ("test", data.test.features)):
+        zeros = int((torch.linalg.vector_norm(features, dim=1) == 0).sum())
+        if zeros:
+            return f"{zeros} of {len(features)} {name} feature vectors are zero and have no direction"
     return why_all_equal("training", data.train.features)
-
-
-def why_no_directions(name: str, features: Tensor) -> str:
-    """A reason where some of ``[N, D]`` are zero vectors; ``name`` is the split's."""
-    zeros = int((torch.linalg.vector_norm(features, dim=1) == 0).sum())
-    return f"{zeros} of {len(features)} {name} feature vectors are zero and have no direction" if zeros else ""
 
 
 def why_all_equal(name: str, features: Tensor) -> str:
@@ -80,19 +114,7 @@ def why_not_finite(name: str, features: Tensor) -> str:
 
 
 def why_not_squarable(vectors: Tensor, name: str) -> str:
-    """A reason where some of ``[..., D]`` cannot be squared and added up; ``name`` says what kind of vectors they
-    are, such as ``test token``."""
+    """A reason where some of ``[..., D]`` cannot be squared and added up; ``name`` is what they are, ``test token``."""
     rows = vectors.flatten(0, -2)
     bad = int((~(rows.abs() <= LARGEST)).any(dim=1).sum())
     return f"{bad} of {len(rows)} {name} vectors hold NaN, infinity or more than {LARGEST:.0e}" if bad else ""
-
-
-def _why_not_classified(name: str, split: FeatureSet, classes: int) -> str:
-    if split.labels is None:
-        return f"the {name} split has no labels"
-    if len(split.features) == 0:
-        return f"the {name} split is empty"
-    lowest, highest = int(split.labels.min()), int(split.labels.max())
-    if lowest < 0 or highest >= classes:
-        return f"{name} labels run from {lowest} to {highest}; allowed: 0 to {classes - 1}"
-    return why_not_finite(name, split.features)

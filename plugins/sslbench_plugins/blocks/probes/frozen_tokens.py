@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Literal, NamedTuple
 
 import torch
 from torch import Generator, Tensor
 from torch.nn import functional as F
 
-from sslbench import EvaluatedModel, TokenBackbone
+from sslbench import EvaluatedModel, EvaluationData, TokenBackbone
+from sslbench_plugins.blocks.probes.evaluable import Unmeasurable, model_of, require, why_not_squarable
 
 BATCH = 64
 """images whose tokens and maps are in memory at once"""
@@ -18,20 +19,11 @@ HELD_OUT = 0.2
 SplitName = Literal["train", "test"]
 
 
-def why_no_tokens(model: EvaluatedModel | None) -> str:
-    """Empty where the encoder is made of tokens; else one line."""
-    if model is None:
-        return "the evaluator was given no model"
-    if not isinstance(model.method.encoder, TokenBackbone):
-        return f"the encoder, a {type(model.method.encoder).__name__}, gives no tokens"
-    return ""
-
-
 def token_encoder(model: EvaluatedModel) -> TokenBackbone:
-    """The model's encoder. Raises ValueError with the words of ``why_no_tokens``."""
+    """The model's encoder. Raises Unmeasurable where it is not made of tokens."""
     encoder = model.method.encoder
     if not isinstance(encoder, TokenBackbone):
-        raise ValueError(why_no_tokens(model))
+        raise Unmeasurable(f"the encoder, a {type(encoder).__name__}, gives no tokens")
     return encoder
 
 
@@ -67,6 +59,13 @@ class SampledPixels(NamedTuple):
     """``[M]``: their values in the map"""
     held_out: Tensor
     """bool ``[M]``: of an image that is held out to choose by; the pixels of an image stay together"""
+
+    def require_fittable(self, value: str) -> None:
+        """Raises Unmeasurable where all pixels are of held-out images or none is, or tokens are no numbers; ``value``
+        is what a map tells of a pixel."""
+        if bool(self.held_out.all()) or not bool(self.held_out.any()):
+            raise Unmeasurable(f"too few training images have {value} to hold some out and choose the regularisation")
+        require(why_not_squarable(self.features, "training token"))
 
 
 def sample_pixels(
@@ -105,22 +104,27 @@ def _held_out_images(count: int, generator: Generator) -> Tensor:
     return held_out
 
 
-def why_none_held_out(pixels: SampledPixels, value: str) -> str:
-    """A line where all pixels are of held-out images or none is; ``value`` is what a map tells of a pixel."""
-    if bool(pixels.held_out.all()) or not bool(pixels.held_out.any()):
-        return f"too few training images have {value} to hold some out and choose the regularisation"
-    return ""
-
-
 class TokenHead(NamedTuple):
-    """A linear layer on tokens as they are, not standardised."""
+    """A linear layer on tokens as they are, not standardised, whose outputs are held within a range."""
 
     weight: Tensor
     """``[C, D]``"""
     bias: Tensor
     """``[C]``"""
+    lowest: float = -torch.inf
+    highest: float = torch.inf
 
     def at_pixels(self, tokens: Tensor, size: int) -> Tensor:
         """``[B, D, rows, cols]`` -> ``[B, C, size, size]``: outputs of the layer, interpolated bilinearly."""
         outputs = F.conv2d(tokens, self.weight[:, :, None, None], self.bias)
-        return F.interpolate(outputs, (size, size), mode="bilinear", align_corners=False)
+        outputs = F.interpolate(outputs, (size, size), mode="bilinear", align_corners=False)
+        return outputs.clamp(self.lowest, self.highest)
+
+    def on_test_images(self, data: EvaluationData) -> Iterator[tuple[Tensor, Tensor]]:
+        """Indices int64 ``[B]`` of test images, and outputs at their pixels. Raises Unmeasurable for tokens that are
+        no numbers."""
+        model = model_of(data)
+        for indices in torch.split(torch.arange(len(data.test.features)), BATCH):
+            tokens = patch_tokens(model, "test", indices)
+            require(why_not_squarable(tokens.movedim(1, -1), "test token"))
+            yield indices, self.at_pixels(tokens, model.image_size)

@@ -20,8 +20,7 @@ BLOCK = 2048
 
 def unit(features: Tensor) -> Tensor:
     """``[..., D]``, none of them zero, brought to length 1: their inner products are cosines."""
-    lengths = torch.linalg.vector_norm(features, dim=-1, keepdim=True)
-    return torch.div(features, lengths)
+    return torch.div(features, torch.linalg.vector_norm(features, dim=-1, keepdim=True))
 
 
 class Bank:
@@ -33,7 +32,8 @@ class Bank:
         self.dtype = torch.bfloat16 if precision == "bf16" else rows.dtype
         self._count = len(rows)
         self._device = rows.device
-        packed = self.dtype == torch.float32 and rows.device.type == "cpu" and has_onednn()
+        packed = self.dtype == torch.float32 and rows.device.type == "cpu"
+        packed = packed and bool(torch.backends.mkldnn.is_available())  # type: ignore[no-untyped-call]
         self._blocks = [part.to_mkldnn() for part in torch.split(rows, BLOCK)] if packed else []
         self._rows = None if packed else rows.to(self.dtype)
 
@@ -55,8 +55,3 @@ class Bank:
             out[:, start : start + products.shape[1]] = products
             start += products.shape[1]
         return out
-
-
-def has_onednn() -> bool:
-    """Whether torch was built with oneDNN, whose tensors exist on the CPU alone and for few types of number."""
-    return bool(torch.backends.mkldnn.is_available())  # type: ignore[no-untyped-call]

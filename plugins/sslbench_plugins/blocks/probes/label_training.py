@@ -12,11 +12,9 @@ from torch.nn import functional as F
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from sslbench import EvaluatedModel, EvaluationData, Params, build_plugin, cosine, param
-from sslbench_plugins.blocks.probes.evaluable import labels_of, model_of
+from sslbench_plugins.blocks.probes.evaluable import Unmeasurable, labels_of, model_of
 
 TEST_BATCH = 256
-NOT_FINITE = "after training, the network's outputs hold NaN or infinity"
-SAME_FOR_EVERY_SEED = "the untrained network is the same for every seed: its weights are given"
 
 
 class LabelTrainingParams(Params):
@@ -116,16 +114,18 @@ class LabelTraining:
         network.eval()
 
     @torch.no_grad()
-    def correct(self, network: Classifier, data: EvaluationData) -> Tensor | None:
-        """float64 ``[N]``: 1 for each test image that gets its class, else 0; None where a logit is not finite."""
+    def correct(self, network: Classifier, data: EvaluationData) -> Tensor:
+        """float64 ``[N]``: 1 for each test image that gets its class, else 0. Raises Unmeasurable where a logit is not
+        finite."""
         model, labels = model_of(data), labels_of(data.test)
-        predictions = []
+        batches = []
         for indices in torch.split(torch.arange(len(labels)), TEST_BATCH):
             with model.autocast():
-                logits = network(model.images("test", indices)).float()
-            predictions.append(torch.where(logits.isfinite().all(dim=1), logits.argmax(dim=1), -1))
-        predicted = torch.cat(predictions)
-        return None if bool((predicted < 0).any()) else (predicted == labels).double()
+                batches.append(network(model.images("test", indices)).float())
+        logits = torch.cat(batches)
+        if not bool(logits.isfinite().all()):
+            raise Unmeasurable("after training, the network's outputs hold NaN or infinity")
+        return (logits.argmax(dim=1) == labels).double()
 
 
 def shuffled_batches(images: Tensor, batch_size: int, steps: int, seed: int) -> Iterator[Tensor]:
@@ -161,7 +161,9 @@ def param_groups(network: Classifier, rates: LearningRates, weight_decay: float)
     return groups
 
 
-def scratch_depends_on_seed(model: EvaluatedModel, seed: int) -> bool:
-    """Whether another seed gives another untrained network: weights that come from a file do not change with it."""
+def why_not_from_scratch(model: EvaluatedModel, seed: int) -> str:
+    """A line where another seed gives the same untrained network, such as one whose weights come from a file."""
     weights, other_weights = model.scratch(seed).state_dict(), model.scratch(seed + 1).state_dict()
-    return any(not torch.equal(weights[name], other_weights[name]) for name in weights)
+    if all(torch.equal(weights[name], other_weights[name]) for name in weights):
+        return "the untrained network is the same for every seed: its weights are given"
+    return ""

@@ -14,10 +14,10 @@ from torch import Tensor
 
 from sslbench import EvaluationData
 from sslbench_plugins.blocks.probes.chosen_l2 import fit_with_chosen_l2
-from sslbench_plugins.blocks.probes.evaluable import features_and_labels
-from sslbench_plugins.blocks.probes.logistic import LogisticFit, NoOptimum, fit_logistic, why_no_optimum
-from sslbench_plugins.blocks.probes.standardise import Standardiser
-from sslbench_plugins.blocks.probes.stratified import class_counts
+from sslbench_plugins.blocks.probes.evaluable import features_and_labels, require
+from sslbench_plugins.blocks.probes.linear_maps import Standardiser
+from sslbench_plugins.blocks.probes.logistic import LogisticFit, fit_logistic, why_no_optimum
+from sslbench_plugins.blocks.probes.samples import class_counts
 
 ENOUGH_TO_CHOOSE = 5
 """labels of every class that a share needs for its regularisation to be chosen: a fifth of them is one"""
@@ -51,14 +51,13 @@ class LinearTask(NamedTuple):
         """float32 ``[draws, M]``: 1 where a draw's layer gives a test image its class, else 0.
 
         ``drawn``: bool ``[draws, N]``, the labelled images of each, as many in every draw; ``choose``: each draw
-        chooses its l2 where it has labels enough. Raises NoOptimum where a fit does not converge.
+        chooses its l2 where it has labels enough. Raises Unmeasurable where a fit does not converge.
         """
         counts = class_counts(self.labels[drawn[0]], self.classes)
         enough = choose and int(counts[counts > 0].min()) >= ENOUGH_TO_CHOOSE
         correct: list[Tensor] = []
         for used_l2, fit in self._fits_with_chosen_l2(drawn) if enough else self._fits(drawn, l2):
-            if not fit.converged:
-                raise NoOptimum(why_no_optimum(fit, used_l2))
+            require(why_no_optimum(fit, used_l2))
             for weight, bias in zip(fit.weight, fit.bias, strict=True):
                 logits = torch.addmm(bias, weight, self.test_features.T)
                 correct.append((logits.argmax(dim=0) == self.test_labels).float())

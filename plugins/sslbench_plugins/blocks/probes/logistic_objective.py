@@ -82,7 +82,9 @@ class Objective:
         square = torch.linalg.vector_norm(features.flatten(1), dim=1).square()
         self.feature_square: Tensor = square[:, None, None] / self.samples
         self.targets = F.one_hot(labels, classes).mT.to(features.dtype, memory_format=torch.contiguous_format)
-        self._uniform_hessian = self._hessian_at_uniform_predictions()
+        # X'X / (C n) only steers the search: some rows, evenly spread, are enough.
+        rows = features[:, :: max(1, self.samples // max(1024, 4 * features.shape[2]))]
+        self._uniform_hessian = torch.div(rows.mT @ rows, classes * rows.shape[1])
 
     def with_l2(self, l2: float) -> Objective:
         """This objective, from now on with this ``l2``."""
@@ -93,12 +95,6 @@ class Objective:
         diagonal += l2 + 10 * torch.finfo(hessian.dtype).eps * diagonal.sum(dim=1, keepdim=True)
         self._factor = torch.linalg.cholesky(hessian)
         return self
-
-    def _hessian_at_uniform_predictions(self) -> Tensor:
-        """``X'X / (C n)``. It only steers the search: some rows, evenly spread, are enough."""
-        stride = max(1, self.samples // max(1024, 4 * self.features.shape[2]))
-        rows = self.features[:, ::stride]
-        return torch.div(rows.mT @ rows, self.classes * rows.shape[1])
 
     def precondition(self, gradient: Tensor) -> Tensor:
         """``[B, C, D + 1]`` times the inverse Hessian at uniform predictions."""

@@ -14,8 +14,14 @@ from torch import Tensor
 
 from sslbench import EvaluatedModel, EvaluationData, EvaluatorSpec, Metric, Params, build_plugin, hookimpl, param
 from sslbench_plugins.blocks.probes.evaluable import model_of, why_not_squarable
-from sslbench_plugins.evaluators.label_free.spectrum import alpha_req, effective_rank, rankme
-from sslbench_plugins.evaluators.label_free.view_geometry import alignment, lidar, uniformity
+from sslbench_plugins.evaluators.label_free.measures import (
+    alignment,
+    alpha_req,
+    effective_rank,
+    lidar,
+    rankme,
+    uniformity,
+)
 
 VIEWS_AT_ONCE = 256
 FEWEST_IMAGES = 3
@@ -31,10 +37,7 @@ OF_FEATURES: Measures = {
     "uniformity": (uniformity, False),
 }
 """of float ``[N, D]``"""
-OF_VIEWS: Measures = {
-    "alignment": (alignment, False),
-    "lidar": (lidar, True),
-}
+OF_VIEWS: Measures = {"alignment": (alignment, False), "lidar": (lidar, True)}
 """of float ``[n, q, D]``"""
 
 
@@ -67,8 +70,7 @@ class LabelFree:
         reason = why_not_measurable(features)
         metrics = measure(OF_FEATURES, features, reason)
         if self.params.views:
-            view_images = images[: self.params.view_images]
-            views = features if reason else self._views(model_of(data), view_images, data.seed)
+            views = features if reason else self._views(model_of(data), images[: self.params.view_images], data.seed)
             metrics += measure(OF_VIEWS, views, reason or why_not_measurable(views.flatten(0, -2)))
         return metrics
 

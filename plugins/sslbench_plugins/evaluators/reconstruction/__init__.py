@@ -31,12 +31,10 @@ from sslbench import (
     param,
 )
 from sslbench_plugins.blocks.networks.patches import from_patches, to_patches
-from sslbench_plugins.blocks.probes.each_once import each_once
-from sslbench_plugins.blocks.probes.evaluable import model_of
-from sslbench_plugins.blocks.probes.evenly_spaced import evenly_spaced
+from sslbench_plugins.blocks.probes.evaluable import Unmeasurable, model_of, unmeasured
+from sslbench_plugins.blocks.probes.samples import each_once, evenly_spaced
 from sslbench_plugins.blocks.studies.listed import OneOrMore, Several
 from sslbench_plugins.evaluators.reconstruction.interpolation import Grid, bilinear, masked_pixels, nearest
-from sslbench_plugins.evaluators.reconstruction.leakage import Leakage, find_leakage, reconstruct
 
 BATCH = 64
 ROUNDING = 1 / 255**2 / 12
@@ -46,6 +44,8 @@ GIVEN = "patch_statistics_given"
 USUAL_RATIO = 0.75
 VARIANCE = 1e-6
 """of a patch in normalised units, below which it counts as constant"""
+TOLERANCE = 1e-3
+"""of a reconstructed pixel, in normalised units, that rounding may change"""
 
 
 class ReconstructionParams(Params):
@@ -66,31 +66,31 @@ class Reconstruction:
         self.masking: Any = build_plugin("masking", params.masking, "reconstruction: masking")
 
     def evaluate(self, data: EvaluationData) -> list[Metric]:
-        model = model_of(data)
+        try:
+            return self._compare(data, model_of(data))
+        except Unmeasurable as error:
+            names = [name for ratio in self.params.ratios for name in metric_names(ratio)]
+            return [*unmeasured(names, str(error), "dB"), statistics_given(None, str(error))]
+
+    def _compare(self, data: EvaluationData, model: EvaluatedModel) -> list[Metric]:
         grid = model.method.mask_grid
         if grid is None:
-            return self._unmeasured("the method has no grid of patches to mask")
+            raise Unmeasurable("the method has no grid of patches to mask")
         images = evenly_spaced(len(data.test.features), self.params.images)
         metrics: list[Metric] = []
-        leakage: Leakage | None = None
+        given: bool | None = None
         for ratio in self.params.ratios:
             try:
                 masks = self.masking.sample(len(images), grid, ratio, torch.Generator().manual_seed(data.seed))
             except (ValueError, UserError) as error:
-                metrics += unmeasured(ratio, str(error))
+                metrics += unmeasured(metric_names(ratio), str(error), "dB")
                 continue
-            if leakage is None:
-                leakage = find_leakage(model, images[:BATCH], masks[:BATCH], grid)
-            if leakage.pixels:
-                return self._unmeasured("the method reconstructs masked pixels from their own values")
-            errors = squared_errors(model, images, masks, grid, leakage.statistics)
+            if given is None:
+                given = find_leakage(model, images[:BATCH], masks[:BATCH], grid)
+            errors = squared_errors(model, images, masks, grid, given)
             whole = len(images) == len(data.test.features)
             metrics += [decibels(name, row, whole) for name, row in zip(metric_names(ratio), errors, strict=True)]
-        return [*metrics, statistics_given(leakage)]
-
-    def _unmeasured(self, reason: str) -> list[Metric]:
-        metrics = [metric for ratio in self.params.ratios for metric in unmeasured(ratio, reason)]
-        return [*metrics, Metric(GIVEN, None, higher_is_better=False, reason=reason)]
+        return [*metrics, statistics_given(given, "nothing was reconstructed")]
 
 
 def metric_names(ratio: float) -> list[str]:
@@ -98,16 +98,40 @@ def metric_names(ratio: float) -> list[str]:
     return [f"{source}_psnr@{ratio:g}" for source in ("reconstruction", *BASELINES)]
 
 
-def unmeasured(ratio: float, reason: str) -> list[Metric]:
-    """The metrics of one mask ratio without values."""
-    return [Metric(name, None, "dB", reason=reason) for name in metric_names(ratio)]
+def find_leakage(model: EvaluatedModel, indices: Tensor, mask: Tensor, grid: Grid) -> bool:
+    """Whether some test images are reconstructed otherwise with blank masked patches: the method gets statistics of
+    them. Raises Unmeasurable where the order of their pixels tells as well, by reversing it.
+
+    ``indices`` int64 ``[B]``; ``mask`` bool ``[B, rows * cols]``, True = masked.
+    """
+    images, mask = model.images("test", indices), mask.to(model.device)
+    side = images.shape[-1] // grid[0]
+    patches = torch.unflatten(to_patches(images, side), 2, (-1, images.shape[1]))
+    reversed_patches = from_patches(patches.flip(2).flatten(2), side, grid)
+    masked = masked_pixels(mask, grid, images.shape[-1])[:, None]
+    usual = reconstruct(model, images, mask)
+
+    def matters(replacement: Tensor) -> bool:
+        change = (reconstruct(model, torch.where(masked, replacement, images), mask) - usual).abs()
+        return bool((change * masked > TOLERANCE).any())
+
+    if matters(reversed_patches):
+        raise Unmeasurable("the method reconstructs masked pixels from their own values")
+    return matters(torch.zeros_like(images))
 
 
-def statistics_given(leakage: Leakage | None) -> Metric:
-    """1 where the method got the mean and deviation of masked patches, else 0."""
-    if leakage is None:
-        return Metric(GIVEN, None, higher_is_better=False, reason="nothing was reconstructed")
-    return Metric(GIVEN, float(leakage.statistics), higher_is_better=False)
+@torch.no_grad()
+def reconstruct(model: EvaluatedModel, images: Tensor, mask: Tensor) -> Tensor:
+    """Normalised float32 ``[B, 3, S, S]`` with the masked patches filled in by the method."""
+    with model.autocast():
+        return model.method.reconstruct(images, mask).float()
+
+
+def statistics_given(given: bool | None, reason: str) -> Metric:
+    """1 where the method got the mean and deviation of masked patches, else 0; ``reason``: why it is not known."""
+    if given is None:
+        return Metric(GIVEN, None, higher_is_better=False, reason=reason)
+    return Metric(GIVEN, float(given), higher_is_better=False)
 
 
 def squared_errors(model: EvaluatedModel, indices: Tensor, masks: Tensor, grid: Grid, give_statistics: bool) -> Tensor:

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from sslbench_plugins.blocks.probes import chosen_l2
 from sslbench_plugins.blocks.probes.chosen_l2 import L2_VALUES, choose_l2, fit_with_chosen_l2, split_to_choose
-from sslbench_plugins.blocks.probes.logistic import LogisticFit, fit_logistic, fit_path
+from sslbench_plugins.blocks.probes.logistic import LogisticFit, StoppingRule, fit_logistic, fit_path
 
 
 def noisy(samples: int, seed: int = 0) -> tuple[Tensor, Tensor]:
@@ -122,7 +122,7 @@ def test_the_final_fit_is_near_the_optimum_of_all_samples(
     monkeypatch.setattr(chosen_l2, "PLENTY", plenty)
     features, labels = noisy(300)
     l2, fit = fit_with_chosen_l2(features, labels, 3, seed=0)
-    exact = fit_logistic(features.double(), labels, 3, l2, tolerance=1e-12)
+    exact = fit_logistic(features.double(), labels, 3, l2, stop=StoppingRule(1e-12))
 
     def objective(candidate: LogisticFit) -> float:
         weight, bias = candidate.weight[0].double(), candidate.bias[0].double()
@@ -145,6 +145,6 @@ def test_a_path_has_the_fits_of_its_l2_values(samples: int) -> None:
     labels = torch.arange(samples) % 3
     l2_values = (1.0, 1e-1, 1e-2)
     for fit, l2 in zip(fit_path(features, labels, 3, l2_values), l2_values, strict=True):
-        alone = fit_logistic(features, labels, 3, l2, tolerance=1e-12)
+        alone = fit_logistic(features, labels, 3, l2, stop=StoppingRule(1e-12))
         torch.testing.assert_close(fit.weight, alone.weight, rtol=1e-2, atol=1e-3)
         assert fit.converged

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch.nn import functional
@@ -7,15 +9,15 @@ from torch.nn import functional
 from sslbench.testing.fakes import TinyBackbone, evaluated_scenes
 from sslbench.train.checkpoint import weights_digest
 from sslbench_plugins.blocks.networks.untrained import Untrained
-from sslbench_plugins.blocks.probes.evaluable import why_not_squarable
+from sslbench_plugins.blocks.probes.evaluable import Unmeasurable, model_of, why_not_squarable
 from sslbench_plugins.blocks.probes.frozen_tokens import (
     TokenHead,
     patch_tokens,
     sample_pixels,
+    token_encoder,
     tokens_at_pixels,
-    why_no_tokens,
 )
-from sslbench_plugins.blocks.probes.standardise import Standardiser
+from sslbench_plugins.blocks.probes.linear_maps import Standardiser
 
 ALL = torch.arange(64)
 
@@ -132,7 +134,12 @@ def test_what_cannot_be_squared_is_reported():
 
 
 def test_an_encoder_without_tokens_is_named():
-    assert why_no_tokens(evaluated_scenes().model) == ""
-    model = evaluated_scenes(Untrained(TinyBackbone())).model
-    assert why_no_tokens(model) == "the encoder, a TinyBackbone, gives no tokens"
-    assert why_no_tokens(None) == "the evaluator was given no model"
+    model = evaluated_scenes().model
+    assert token_encoder(model) is model.method.encoder
+    with pytest.raises(Unmeasurable, match="the encoder, a TinyBackbone, gives no tokens"):
+        token_encoder(evaluated_scenes(Untrained(TinyBackbone())).model)
+
+
+def test_an_evaluator_without_a_model_says_so():
+    with pytest.raises(Unmeasurable, match="the evaluator was given no model"):
+        model_of(replace(evaluated_scenes(), model=None))

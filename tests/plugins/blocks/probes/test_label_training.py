@@ -15,6 +15,7 @@ from sslbench.testing.fakes import TinyBackbone, TinyDataset, evaluated_scenes
 from sslbench.train.checkpoint import weights_digest
 from sslbench.train.data import make_splits
 from sslbench_plugins.blocks.networks.untrained import Untrained
+from sslbench_plugins.blocks.probes.evaluable import Unmeasurable
 from sslbench_plugins.blocks.probes.label_training import (
     Classifier,
     LabelTraining,
@@ -22,7 +23,7 @@ from sslbench_plugins.blocks.probes.label_training import (
     LearningRates,
     gradient_scaler,
     param_groups,
-    scratch_depends_on_seed,
+    why_not_from_scratch,
 )
 
 ALL = torch.arange(64)
@@ -218,7 +219,8 @@ def test_logits_that_are_not_finite_have_no_accuracy():
     network = Classifier(data.model.encoder(), 16, 2).eval()
     with torch.no_grad():
         network.head.bias[0] = float("nan")
-    assert training().correct(network, data) is None
+    with pytest.raises(Unmeasurable, match="after training, the network's outputs hold NaN or infinity"):
+        training().correct(network, data)
 
 
 def test_float16_alone_scales_its_gradients():
@@ -234,9 +236,9 @@ def test_bf16_learns_as_well():
 
 def test_given_weights_do_not_depend_on_the_seed():
     model = evaluated_scenes().model
-    assert scratch_depends_on_seed(model, 0)
+    assert why_not_from_scratch(model, 0) == ""
     given = TrainedModel(model.method, lambda seed: evaluated_scenes().model.method, scenes().model._data, model.device)
-    assert not scratch_depends_on_seed(given, 0)
+    assert why_not_from_scratch(given, 0).startswith("the untrained network is the same for every seed")
 
 
 def test_an_unknown_augmentation_is_named_with_its_parameter():

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from sslbench_plugins.blocks.probes import logistic
-from sslbench_plugins.blocks.probes.logistic import LogisticFit, fit_logistic
+from sslbench_plugins.blocks.probes.logistic import LogisticFit, StoppingRule, fit_logistic
 from sslbench_plugins.blocks.probes.logistic_objective import Line, Objective, Point
 
 L2_VALUES = [10.0, 1.0, 1e-1, 1e-2, 1e-3, 1e-4]
@@ -55,7 +55,7 @@ def sklearn_optimum(features: Tensor, labels: Tensor, l2: float) -> tuple[Tensor
 def test_float64_finds_the_optimum_of_scikit_learn(samples: int, width: int, classes: int, l2: float) -> None:
     features, labels = make_problem(samples, width, classes)
     weight, bias = sklearn_optimum(features, labels, l2)
-    fit = fit_logistic(features, labels, classes, l2, tolerance=1e-13, max_steps=5000)
+    fit = fit_logistic(features, labels, classes, l2, stop=StoppingRule(1e-13, max_steps=5000))
     assert fit.converged
     assert objective_of(fit, features, labels, l2) == pytest.approx(
         objective(weight, bias, features, labels, l2), abs=1e-9
@@ -81,7 +81,7 @@ def test_float32_ends_within_the_tolerance(shape: tuple[int, int, int], l2: floa
 def test_a_wide_tolerance_is_kept_too(samples: int, l2: float) -> None:
     """The bias must not be forgotten: where the weights' gradient is small its own may still be far off."""
     features, labels = make_problem(samples, 100, 4)
-    fit = fit_logistic(features.float(), labels, 4, l2, tolerance=1e-4)
+    fit = fit_logistic(features.float(), labels, 4, l2, stop=StoppingRule(1e-4))
     best = objective(*sklearn_optimum(features, labels, l2), features, labels, l2)
     assert objective_of(fit, features, labels, l2) - best <= 1e-4
 
@@ -100,16 +100,16 @@ def test_float32_predicts_as_scikit_learn_does(l2: float) -> None:
 def test_a_batch_of_problems_is_fitted_as_each_alone(samples: int) -> None:
     problems = [make_problem(samples, 12, 3, seed) for seed in range(4)]
     features, labels = torch.stack([f for f, _ in problems]), torch.stack([y for _, y in problems])
-    together = fit_logistic(features, labels, 3, 1e-2, tolerance=1e-12)
+    together = fit_logistic(features, labels, 3, 1e-2, stop=StoppingRule(1e-12))
     for index, (own, own_labels) in enumerate(problems):
-        alone = fit_logistic(own, own_labels, 3, 1e-2, tolerance=1e-12)
+        alone = fit_logistic(own, own_labels, 3, 1e-2, stop=StoppingRule(1e-12))
         torch.testing.assert_close(together.weight[index], alone.weight[0], rtol=1e-4, atol=1e-5)
         torch.testing.assert_close(together.bias[index], alone.bias[0], rtol=1e-4, atol=1e-5)
 
 
 def test_two_classes_have_opposite_weights_and_the_binary_optimum() -> None:
     features, labels = make_problem(200, 6, 2)
-    fit = fit_logistic(features, labels, 2, 1e-2, tolerance=1e-13)
+    fit = fit_logistic(features, labels, 2, 1e-2, stop=StoppingRule(1e-13))
     torch.testing.assert_close(fit.weight[0, 0], -fit.weight[0, 1])
     # scikit-learn fits the difference w of the two rows, whose squared norm is twice theirs together: half the l2.
     binary = LogisticRegression(C=1 / (200 * 0.5e-2), tol=1e-10, max_iter=10_000).fit(features.numpy(), labels.numpy())
@@ -120,7 +120,7 @@ def test_two_classes_have_opposite_weights_and_the_binary_optimum() -> None:
 
 def test_the_gradient_at_the_optimum_is_zero_by_autograd() -> None:
     features, labels = make_problem(120, 10, 4)
-    fit = fit_logistic(features, labels, 4, 1e-3, tolerance=1e-14, max_steps=5000)
+    fit = fit_logistic(features, labels, 4, 1e-3, stop=StoppingRule(1e-14, max_steps=5000))
     weight, bias = fit.weight[0].requires_grad_(), fit.bias[0].requires_grad_()
     loss = F.cross_entropy((weight @ features.T + bias).T, labels) + 1e-3 / 2 * weight.square().sum()
     loss.backward()
@@ -147,8 +147,8 @@ def test_every_step_goes_downhill_where_whole_steps_overshoot(monkeypatch: pytes
     labels = (features @ (8 * torch.randn(32, 50, generator=generator))).argmax(dim=1)
     monkeypatch.setattr(logistic, "RELATIVE_TOLERANCE", 0.0)
     values = [
-        objective_of(fit_logistic(features, labels, 50, 1e-4, tolerance=1e-9, max_steps=steps), features, labels, 1e-4)
-        for steps in range(0, 60, 3)
+        objective_of(fit_logistic(features, labels, 50, 1e-4, stop=stop), features, labels, 1e-4)
+        for stop in (StoppingRule(1e-9, max_steps=steps) for steps in range(0, 60, 3))
     ]
     assert all(later < earlier + 1e-6 for earlier, later in pairwise(values))
     assert values[-1] < 0.2 * values[0]
@@ -214,7 +214,7 @@ def test_features_far_from_zero_end_within_the_tolerance(l2: float) -> None:
 def test_a_fit_that_ends_by_its_gain_takes_fewer_steps_and_is_near_the_optimum(l2: float) -> None:
     features, labels = make_problem(400, 20, 5)
     exact = fit_logistic(features.float(), labels, 5, l2)
-    warm = fit_logistic(features.float(), labels, 5, l2, gain=1e-4)
+    warm = fit_logistic(features.float(), labels, 5, l2, stop=StoppingRule(gain=1e-4))
     assert warm.converged
     assert warm.steps < exact.steps
     assert 0 < objective_of(warm, features, labels, l2) - objective_of(exact, features, labels, l2) < 2e-3
@@ -222,7 +222,7 @@ def test_a_fit_that_ends_by_its_gain_takes_fewer_steps_and_is_near_the_optimum(l
 
 def test_a_fit_that_runs_out_of_steps_has_not_converged() -> None:
     features, labels = make_problem(300, 20, 5)
-    fit = fit_logistic(features, labels, 5, 1e-4, max_steps=3)
+    fit = fit_logistic(features, labels, 5, 1e-4, stop=StoppingRule(max_steps=3))
     assert not fit.converged
     assert fit.steps == 3
 
@@ -265,7 +265,7 @@ def test_the_same_problem_gives_the_same_bits() -> None:
 def test_cuda_finds_the_optimum_of_the_cpu(shape: tuple[int, int, int]) -> None:
     features, labels = make_problem(*shape)
     there = fit_logistic(features.float().cuda(), labels.cuda(), shape[2], 1e-3)
-    here = fit_logistic(features, labels, shape[2], 1e-3, tolerance=1e-12)
+    here = fit_logistic(features, labels, shape[2], 1e-3, stop=StoppingRule(1e-12))
     assert there.converged
     on_cpu = there._replace(weight=there.weight.cpu(), bias=there.bias.cpu())
     assert objective_of(on_cpu, features, labels, 1e-3) - objective_of(here, features, labels, 1e-3) <= 1e-4

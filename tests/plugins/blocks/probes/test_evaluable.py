@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from sslbench_plugins.blocks.probes.metrics import accuracy, mean_over_images, unmeasured
+from sslbench_plugins.blocks.probes.evaluable import accuracy, mean_over_images, unmeasured
 
 NAN = float("nan")
 

@@ -13,34 +13,20 @@ import torch
 from torch import Tensor
 
 from sslbench import EvaluationData, EvaluatorSpec, Metric, Params, hookimpl, param
-from sslbench_plugins.blocks.probes.evaluable import model_of, why_not_squarable
-from sslbench_plugins.blocks.probes.evenly_spaced import evenly_spaced
-from sslbench_plugins.blocks.probes.frozen_tokens import (
-    BATCH,
-    SampledPixels,
-    SplitName,
-    TokenHead,
-    patch_tokens,
-    sample_pixels,
-    why_no_tokens,
-    why_none_held_out,
-)
-from sslbench_plugins.blocks.probes.logistic import LogisticFit, fit_logistic, why_no_optimum
-from sslbench_plugins.blocks.probes.metrics import unmeasured
-from sslbench_plugins.blocks.probes.standardise import Standardiser
-from sslbench_plugins.evaluators.dense_segmentation.segmentation_scores import (
-    NOT_SCORED,
-    confusion,
-    mean_iou,
-    pixel_accuracy,
-)
+from sslbench_plugins.blocks.probes.evaluable import Unmeasurable, model_of, require, unmeasured
+from sslbench_plugins.blocks.probes.frozen_tokens import SampledPixels, SplitName, TokenHead, sample_pixels
+from sslbench_plugins.blocks.probes.linear_maps import Standardiser
+from sslbench_plugins.blocks.probes.logistic import LogisticFit, StoppingRule, fit_logistic, why_no_optimum
+from sslbench_plugins.blocks.probes.samples import evenly_spaced
 
 MAP = "mask"
 UNKNOWN = 255
+NOT_SCORED = -1
+"""in the place of a class"""
 L2_VALUES = (1e-1, 1e-2, 1e-3, 1e-4)
 """the l2 tried, strong to weak, each fit starting from the one before"""
-CHOOSING_TOLERANCE = 1e-4
-"""nats: how near its optimum a fit must be to choose by"""
+TO_CHOOSE = StoppingRule(tolerance=1e-4)
+"""how near its optimum a fit must be to choose by"""
 METRICS = MIOU, ACCURACY = "segmentation_miou", "segmentation_accuracy"
 Target = Literal["values", "objects", "label"]
 
@@ -64,27 +50,16 @@ class DenseSegmentation:
         self.params = params
 
     def evaluate(self, data: EvaluationData) -> list[Metric]:
-        reason = why_no_tokens(data.model) or self._why_no_labels(data)
-        if reason:
-            return unmeasured(METRICS, reason)
-        pixels = self._training_pixels(data)
-        classes = torch.unique(pixels.values)
-        reason = why_not_fittable(pixels, classes)
-        if reason:
-            return unmeasured(METRICS, reason)
-        standardise = Standardiser.fitted(pixels.features)
-        labels = torch.searchsorted(classes, pixels.values)
-        l2, fit = fit_with_best_miou(standardise(pixels.features), labels, pixels.held_out)
-        if not fit.converged:
-            return unmeasured(METRICS, why_no_optimum(fit, l2))
-        head = TokenHead(*standardise.undone(fit.weight[0], fit.bias[0, :, 0]))
-        return self._score(data, head, classes)
-
-    def _why_no_labels(self, data: EvaluationData) -> str:
-        lacking = self.params.target == "label" and (data.train.labels is None or data.test.labels is None)
-        return "target=label needs the images' labels, and there are none" if lacking else ""
+        try:
+            head, classes = fit_classes(self._training_pixels(data))
+            counts = self._test_confusion(data, head, classes)
+        except Unmeasurable as error:
+            return unmeasured(METRICS, str(error))
+        return [Metric(MIOU, mean_iou(counts)), Metric(ACCURACY, pixel_accuracy(counts))]
 
     def _training_pixels(self, data: EvaluationData) -> SampledPixels:
+        if self.params.target == "label" and (data.train.labels is None or data.test.labels is None):
+            raise Unmeasurable("target=label needs the images' labels, and there are none")
         return sample_pixels(
             model_of(data),
             lambda indices: self._true_classes(data, "train", indices),
@@ -101,21 +76,15 @@ class DenseSegmentation:
         of_images = None if labels is None else labels[indices.to(labels.device)].to(maps.device)
         return pixel_classes(maps, self.params.target, of_images)
 
-    def _score(self, data: EvaluationData, head: TokenHead, classes: Tensor) -> list[Metric]:
-        """``classes``: int64 ``[C]``, what the head's outputs stand for."""
-        model = model_of(data)
+    def _test_confusion(self, data: EvaluationData, head: TokenHead, classes: Tensor) -> Tensor:
+        """As ``confusion`` returns it, of all test pixels; ``classes``: int64 ``[C]``, what the outputs stand for."""
         size = 1 + data.classes if self.params.target == "label" else UNKNOWN + 1
         counts = torch.zeros(size, size, dtype=torch.int64, device=classes.device)
-        for indices in torch.split(torch.arange(len(data.test.features)), BATCH):
-            tokens = patch_tokens(model, "test", indices)
-            reason = why_not_squarable(tokens.movedim(1, -1), "test token")
-            if reason:
-                return unmeasured(METRICS, reason)
-            predicted = classes[head.at_pixels(tokens, model.image_size).argmax(dim=1)]
-            counts += confusion(self._true_classes(data, "test", indices), predicted, size)
+        for indices, outputs in head.on_test_images(data):
+            counts += confusion(self._true_classes(data, "test", indices), classes[outputs.argmax(dim=1)], size)
         if not int(counts.sum()):
-            return unmeasured(METRICS, "no pixel of the test maps is scored")
-        return [Metric(MIOU, mean_iou(counts)), Metric(ACCURACY, pixel_accuracy(counts))]
+            raise Unmeasurable("no pixel of the test maps is scored")
+        return counts
 
 
 def pixel_classes(maps: Tensor, target: Target, labels: Tensor | None) -> Tensor:
@@ -132,34 +101,64 @@ def pixel_classes(maps: Tensor, target: Target, labels: Tensor | None) -> Tensor
     return values.masked_fill(unknown, NOT_SCORED)
 
 
-def why_not_fittable(pixels: SampledPixels, classes: Tensor) -> str:
-    """Empty where the pixels are of at least two classes, and some are held out to choose by; else one line."""
+def fit_classes(pixels: SampledPixels) -> tuple[TokenHead, Tensor]:
+    """The layer, and the classes int64 ``[C]`` that its outputs stand for. Raises Unmeasurable where there are not two
+    classes, none is held out to choose by, or the fit does not converge."""
+    classes, labels = pixels.values.unique(return_inverse=True)
     if not len(classes):
-        return "no pixel of the training maps is scored"
+        raise Unmeasurable("no pixel of the training maps is scored")
     if len(classes) == 1:
-        return f"all training pixels are of class {int(classes[0])}: there is nothing to tell apart"
-    return why_none_held_out(pixels, "scored pixels") or why_not_squarable(pixels.features, "training token")
+        raise Unmeasurable(f"all training pixels are of class {int(classes[0])}: there is nothing to tell apart")
+    pixels.require_fittable("scored pixels")
+    standardise = Standardiser.fitted(pixels.features)
+    l2, fit = fit_with_best_miou(standardise(pixels.features), labels, pixels.held_out)
+    require(why_no_optimum(fit, l2))
+    return TokenHead(*standardise.undone(fit.weight[0], fit.bias[0, :, 0])), classes
 
 
 def fit_with_best_miou(features: Tensor, labels: Tensor, held_out: Tensor) -> tuple[float, LogisticFit]:
     """The l2 whose fit to the other pixels has the best mean intersection over union on the ``held_out`` ones (of
     equals the strongest), and the fit of all pixels with it. ``features`` ``[M, D]``, standardised; ``labels`` int64
-    ``[M]``; ``held_out`` bool ``[M]``.
-    """
+    ``[M]``; ``held_out`` bool ``[M]``, some True."""
     classes = int(labels.max()) + 1
     kept, kept_labels = features[~held_out], labels[~held_out]
     fits: list[LogisticFit] = []
     scores: list[float] = []
     for l2 in L2_VALUES:
         start = fits[-1] if fits else None
-        fit = fit_logistic(kept, kept_labels, classes, l2, init=start, tolerance=CHOOSING_TOLERANCE)
+        fit = fit_logistic(kept, kept_labels, classes, l2, init=start, stop=TO_CHOOSE)
         if fits and not fit.converged:
             break
         fits.append(fit)
         predicted = fit.logits(features[held_out])[0].argmax(dim=0)
-        scores.append(mean_iou(confusion(labels[held_out], predicted, classes)) or 0.0)
+        scores.append(mean_iou(confusion(labels[held_out], predicted, classes)))
     best = scores.index(max(scores))
     return L2_VALUES[best], fit_logistic(features, labels, classes, L2_VALUES[best], init=fits[best])
+
+
+def confusion(true: Tensor, predicted: Tensor, classes: int) -> Tensor:
+    """int64 ``[classes, classes]``: how many pixels of each true class (row) got each prediction (column).
+
+    ``true``, ``predicted``: int64 of one shape, 0..classes-1; pixels whose ``true`` is NOT_SCORED do not count.
+    """
+    scored = true != NOT_SCORED
+    cells = true[scored] * classes + predicted[scored]
+    counts = torch.zeros(classes * classes, dtype=torch.int64, device=true.device)
+    return counts.scatter_add_(0, cells, torch.ones_like(cells)).view(classes, classes)
+
+
+def mean_iou(counts: Tensor) -> float:
+    """Intersection over union of each class, over all pixels together, averaged over the classes that are true of
+    a pixel; ``counts`` as ``confusion`` returns them, not all 0."""
+    right, true = counts.diagonal().double(), counts.sum(dim=1).double()
+    union = true + counts.sum(dim=0) - right
+    present = true > 0
+    return float((right[present] / union[present]).mean())
+
+
+def pixel_accuracy(counts: Tensor) -> float:
+    """Share of the scored pixels that are right; ``counts`` as of ``mean_iou``."""
+    return float(counts.diagonal().sum()) / int(counts.sum())
 
 
 @hookimpl
