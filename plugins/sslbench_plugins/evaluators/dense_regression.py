@@ -75,9 +75,8 @@ def fit_depth(pixels: SampledPixels) -> TokenHead:
 
 
 def scores(true: Tensor, predicted: Tensor) -> tuple[Tensor, Tensor]:
-    """Of each image, ``[B, S, S]`` -> ``[B]`` twice, float64: root mean squared error over the pixels whose depth is
-    known, and the share of those above 0 whose prediction is less than 1.25 times as much or as little. NaN for an
-    image without such pixels."""
+    """Of each image, ``[B, S, S]`` -> float64 ``[B]`` twice, NaN without such pixels: root mean squared error where
+    depth is known, and the share of depths above 0 that the prediction is less than 1.25 times off, up or down."""
     known = true.isfinite()
     true = torch.where(known, true, 0.0).double().flatten(1)
     predicted, known = predicted.double().flatten(1), known.flatten(1)

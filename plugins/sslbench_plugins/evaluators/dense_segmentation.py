@@ -88,8 +88,7 @@ class DenseSegmentation:
 
 
 def pixel_classes(maps: Tensor, target: Target, labels: Tensor | None) -> Tensor:
-    """uint8 ``[B, S, S]`` and int64 ``[B]`` -> int64 ``[B, S, S]``: class of each pixel, or NOT_SCORED. ``labels`` are
-    needed for ``label`` alone."""
+    """uint8 ``[B, S, S]``, and int64 ``[B]`` for ``label``, -> int64 ``[B, S, S]``: classes of pixels or NOT_SCORED."""
     values = maps.long()
     unknown = values == UNKNOWN
     if target == "objects":
@@ -104,22 +103,21 @@ def pixel_classes(maps: Tensor, target: Target, labels: Tensor | None) -> Tensor
 def fit_classes(pixels: SampledPixels) -> tuple[TokenHead, Tensor]:
     """The layer, and the classes int64 ``[C]`` that its outputs stand for. Raises Unmeasurable where there are not two
     classes, none is held out to choose by, or the fit does not converge."""
-    classes, labels = pixels.values.unique(return_inverse=True)
+    classes = torch.unique(pixels.values)
     if not len(classes):
         raise Unmeasurable("no pixel of the training maps is scored")
     if len(classes) == 1:
         raise Unmeasurable(f"all training pixels are of class {int(classes[0])}: there is nothing to tell apart")
     pixels.require_fittable("scored pixels")
-    standardise = Standardiser.fitted(pixels.features)
+    standardise, labels = Standardiser.fitted(pixels.features), torch.searchsorted(classes, pixels.values)
     l2, fit = fit_with_best_miou(standardise(pixels.features), labels, pixels.held_out)
     require(why_no_optimum(fit, l2))
     return TokenHead(*standardise.undone(fit.weight[0], fit.bias[0, :, 0])), classes
 
 
 def fit_with_best_miou(features: Tensor, labels: Tensor, held_out: Tensor) -> tuple[float, LogisticFit]:
-    """The l2 whose fit to the other pixels has the best mean intersection over union on the ``held_out`` ones (of
-    equals the strongest), and the fit of all pixels with it. ``features`` ``[M, D]``, standardised; ``labels`` int64
-    ``[M]``; ``held_out`` bool ``[M]``, some True."""
+    """The l2 whose fit to the other pixels has the best mIoU on the ``held_out`` ones (of equals the strongest), and
+    the fit of all with it. ``features`` ``[M, D]``, standardised; ``labels`` int64, ``held_out`` bool ``[M]``."""
     classes = int(labels.max()) + 1
     kept, kept_labels = features[~held_out], labels[~held_out]
     fits: list[LogisticFit] = []
@@ -137,10 +135,8 @@ def fit_with_best_miou(features: Tensor, labels: Tensor, held_out: Tensor) -> tu
 
 
 def confusion(true: Tensor, predicted: Tensor, classes: int) -> Tensor:
-    """int64 ``[classes, classes]``: how many pixels of each true class (row) got each prediction (column).
-
-    ``true``, ``predicted``: int64 of one shape, 0..classes-1; pixels whose ``true`` is NOT_SCORED do not count.
-    """
+    """int64 ``[classes, classes]``: how many pixels of each true class (row) got each prediction (column). Both int64
+    of one shape, 0..classes-1; pixels whose ``true`` is NOT_SCORED do not count."""
     scored = true != NOT_SCORED
     cells = true[scored] * classes + predicted[scored]
     counts = torch.zeros(classes * classes, dtype=torch.int64, device=true.device)
@@ -148,8 +144,7 @@ def confusion(true: Tensor, predicted: Tensor, classes: int) -> Tensor:
 
 
 def mean_iou(counts: Tensor) -> float:
-    """Intersection over union of each class, over all pixels together, averaged over the classes that are true of
-    a pixel; ``counts`` as ``confusion`` returns them, not all 0."""
+    """Intersection over union of each class, averaged over those that are true of a pixel; ``counts`` not all 0."""
     right, true = counts.diagonal().double(), counts.sum(dim=1).double()
     union = true + counts.sum(dim=0) - right
     present = true > 0

@@ -38,8 +38,8 @@ class FewLabel:
     def evaluate(self, data: EvaluationData) -> list[Metric]:
         reason = why_not_evaluable(data)
         if reason:
-            return unmeasured(metric_names(self.params), reason)
-        task = LinearTask.of(data)
+            return unmeasured(map(metric_name, self.params.amount_names()), reason)
+        task = LinearTask(data)
         ranks = draw_ranks(task.labels, data.classes, self.params.draws, data.seed)
         return [self._metric(task, amount, ranks) for amount in self.params.amounts(task.labels, data.classes)]
 
@@ -64,11 +64,6 @@ def metric_name(amount: str) -> str:
     return f"few_label_top1@{amount}"
 
 
-def metric_names(params: FewLabelParams) -> list[str]:
-    """In the order of the metrics."""
-    return [metric_name(amount) for amount in params.amount_names()]
-
-
 @hookimpl
 def sslbench_evaluators() -> list[EvaluatorSpec]:
     return [
@@ -77,7 +72,7 @@ def sslbench_evaluators() -> list[EvaluatorSpec]:
             params=FewLabelParams,
             build=lambda params, context: FewLabel(params),
             presets={"shares": {"labels": (), "shares": (0.01, 0.1, 1.0)}},
-            headline=lambda params: metric_names(params)[0],
+            headline=lambda params: metric_name(params.amount_names()[0]),
             citation="Assran et al. 2022, Masked Siamese Networks (low-shot evaluation: logistic regression on frozen"
             " features of 1, 2 or 5 labelled images a class, over random draws); Chen et al. 2020, SimCLR, section 6"
             " (1% and 10% of the labels)",

@@ -44,7 +44,7 @@ class FewLabelScratch:
         reason = why_not_evaluable(data) or why_not_from_scratch(model_of(data), data.seed)
         if reason:
             return [m for amount in self.params.amount_names() for m in unmeasured(metric_names(amount), reason)]
-        task, labels = LinearTask.of(data), labels_of(data.train).cpu()
+        task, labels = LinearTask(data), labels_of(data.train).cpu()
         ranks = draw_ranks(labels, data.classes, self.params.draws, data.seed)
         amounts = self.params.amounts(labels, data.classes)
         return [m for amount in amounts for m in self._metrics(data, task, amount, amount.drawn(ranks, labels))]

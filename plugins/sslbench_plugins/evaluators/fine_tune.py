@@ -70,12 +70,6 @@ class FineTuneParams(LabelTrainingParams):
             raise ValueError("give share or per_class, not both")
         return self
 
-    @property
-    def rates(self) -> LearningRates:
-        """Of the pretrained network and its head."""
-        backbone_lr = 0.0 if self.frozen else self.backbone_lr
-        return LearningRates(self.head_lr, backbone_lr, update_batch_norm=self.batch_norm == "follows")
-
 
 class FineTune:
     """Trains a copy of the model, and an untrained one, on the labels of the training split."""
@@ -94,15 +88,15 @@ class FineTune:
         except Unmeasurable as error:
             names = [TOP1, FROZEN, TRAINABLE, RATIO, *([SCRATCH] if self.params.scratch else [])]
             return unmeasured(names, str(error))
-        fine_tuned = self._trained_accuracy(TOP1, network, data, images, self.params.rates)
-        metrics = [fine_tuned, *parameter_counts(network)]
+        backbone_lr = 0.0 if self.params.frozen else self.params.backbone_lr
+        rates = LearningRates(self.params.head_lr, backbone_lr, self.params.batch_norm == "follows")
+        metrics = [self._trained_accuracy(TOP1, network, data, images, rates), *parameter_counts(network)]
         if self.params.scratch:
             metrics.append(self._accuracy_from_scratch(data, images))
         return metrics
 
     def _labelled_images(self, data: EvaluationData) -> Tensor:
-        """int64 ``[n]``: the training images whose labels may be used, the first draw of evaluator ``few-label``.
-        Raises Unmeasurable where a class has too few."""
+        """int64 ``[n]``: training images whose labels may be used, the first draw of ``few-label``; or Unmeasurable."""
         labels = labels_of(data.train).cpu()
         available = class_counts(labels, data.classes)
         require(why_too_few(self.params.per_class, available))
@@ -133,8 +127,7 @@ class FineTune:
 
 @torch.no_grad()
 def fit_head(network: Classifier, data: EvaluationData, images: Tensor) -> None:
-    """Put the logistic regression on the frozen features of ``images``, int64 ``[n]``, in the place of the head.
-    Raises Unmeasurable where there is none."""
+    """Make the head a logistic regression on frozen features of ``images``, int64 ``[n]``. Raises Unmeasurable."""
     features, labels = features_and_labels(data.train)
     standardise, indices = Standardiser.fitted(features), images.to(features.device)
     fit = fit_logistic(standardise(features)[indices], labels[indices], data.classes, L2)
@@ -147,7 +140,8 @@ def fit_head(network: Classifier, data: EvaluationData, images: Tensor) -> None:
 
 def parameter_counts(network: Classifier) -> list[Metric]:
     """Parameters that stay as they were, that learn, and the share of these, head included."""
-    frozen, trainable = network.frozen, network.trainable
+    trainable = sum(p.numel() for p in network.parameters() if p.requires_grad)
+    frozen = sum(p.numel() for p in network.parameters()) - trainable
     return [
         Metric(FROZEN, float(frozen), higher_is_better=True),
         Metric(TRAINABLE, float(trainable), higher_is_better=False),

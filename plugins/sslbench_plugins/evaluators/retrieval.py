@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Annotated, Literal
 
+import numpy as np
 import torch
 from pydantic import Field
 from torch import Tensor
@@ -52,11 +53,9 @@ class Retrieval:
         searched, skip = (data.train, 0) if self.params.among == "train" else (data.test, 1)
         images = len(searched.features) - skip
         possible = tuple(k for k in self.params.k if k <= images)
-        average_precision, *precisions = search(
-            searched, data.test, data.classes, possible, skip, self.params.precision
-        )
-        by_k = dict(zip(possible, precisions, strict=True))
-        return [_mean(MAP, average_precision), *(_precision_at(k, by_k.get(k), images) for k in self.params.k)]
+        scores = search(searched, data.test, data.classes, possible, skip, self.params.precision)
+        by_k = dict(zip(possible, scores[1:], strict=True))
+        return [_mean(MAP, scores[0]), *(_precision_at(k, by_k.get(k), images) for k in self.params.k)]
 
     def _why_nothing_to_find(self, data: EvaluationData) -> str:
         """A query without a single image of its class has no average precision."""
@@ -72,10 +71,9 @@ def _mean(name: str, values: Tensor) -> Metric:
 
 
 def _precision_at(k: int, values: Tensor | None, images: int) -> Metric:
-    if values is None:
-        reason = f"there are only {images} images to find, fewer than {k}"
-        return Metric(precision_name(k), None, reason=reason)
-    return _mean(precision_name(k), values)
+    if values is not None:
+        return _mean(precision_name(k), values)
+    return Metric(precision_name(k), None, reason=f"there are only {images} images to find, fewer than {k}")
 
 
 def _why_lacking(lacking: Tensor, what: str) -> str:
@@ -93,10 +91,7 @@ def precision_name(k: int) -> str:
 def search(
     searched: FeatureSet, queries: FeatureSet, classes: int, k: tuple[int, ...], skip: int, precision: Precision
 ) -> Tensor:
-    """float64 ``[1 + len(k), M]``: what ``ranked`` returns for each of M queries.
-
-    ``skip`` 1: both are the same images, and none finds itself.
-    """
+    """float64 ``[1 + len(k), M]``: ``ranked`` of M queries. ``skip`` 1: both are the same, and none finds itself."""
     features, labels = features_and_labels(searched)
     query_features, query_labels = unit(queries.features), features_and_labels(queries)[1]
     bank = Bank(unit(features), precision)
@@ -112,7 +107,7 @@ def search(
 
 
 def by_class(labels: Tensor, classes: int, most: int) -> Iterator[tuple[int, Tensor]]:
-    """Each class that is there, and the rows that are of it: int64 ``[at most most]``, on the labels' device."""
+    """Each class that is there, and rows that are of it: int64, ``most`` at a time, on the labels' device."""
     order = labels.argsort(stable=True)
     counts: list[int] = class_counts(labels, classes).tolist()
     for label, rows in enumerate(torch.split(order, counts)):
@@ -150,11 +145,8 @@ def _above_and_equal(values: Tensor, level: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def ascending(values: Tensor) -> Tensor:
-    """Rows of float32 ``[m, N]``, sorted. On a CPU numpy takes a thirtieth of torch's time, which sorts indices
-    too."""
+    """Rows of float32 ``[m, N]``, sorted. On a CPU numpy takes a thirtieth of torch's time, which sorts indices too."""
     if values.device.type == "cpu":
-        import numpy as np
-
         return torch.from_numpy(np.sort(values.numpy(), axis=1))
     return values.sort(dim=1).values
 
@@ -169,8 +161,6 @@ def first_of_equals(values: Tensor) -> Tensor:
 def count_lower(values: Tensor, keys: Tensor) -> Tensor:
     """int64 ``[m, R]``: how many of ascending ``[m, N]`` are lower than each of ascending ``[m, R]``."""
     if values.device.type == "cpu":
-        import numpy as np
-
         # Keys in order are looked up from where the last one was: half of the time of torch.searchsorted.
         rows = zip(values.numpy(), keys.numpy(), strict=True)
         return torch.from_numpy(np.stack([np.searchsorted(row, row_keys) for row, row_keys in rows]))

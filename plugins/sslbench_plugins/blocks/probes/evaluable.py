@@ -37,8 +37,7 @@ def accuracy(name: str, correct: Tensor) -> Metric:
 
 
 def mean_over_images(name: str, values: Tensor, reason: str, *, higher_is_better: bool = True) -> Metric:
-    """The mean over the images that have a value; ``values`` ``[N]``, NaN for the others. ``reason`` is why there is
-    none where no image has one."""
+    """The mean over the images that have a value, ``[N]``, NaN for others; ``reason`` is why none has one."""
     measured = values[values.isfinite()]
     if not len(measured):
         return Metric(name, None, higher_is_better=higher_is_better, reason=reason)

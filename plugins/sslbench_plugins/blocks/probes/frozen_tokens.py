@@ -29,8 +29,7 @@ def token_encoder(model: EvaluatedModel) -> TokenBackbone:
 
 @torch.no_grad()
 def patch_tokens(model: EvaluatedModel, split: SplitName, indices: Tensor) -> Tensor:
-    """float32 ``[B, D, rows, cols]``: the patches' tokens after the encoder's last norm, computed in the precision of
-    the run; ``indices`` int64 ``[B]``."""
+    """float32 ``[B, D, rows, cols]``: patches after the encoder's last norm, computed in the precision of the run."""
     encoder = token_encoder(model)
     images = model.images(split, indices)
     with model.autocast():
@@ -61,8 +60,7 @@ class SampledPixels(NamedTuple):
     """bool ``[M]``: of an image that is held out to choose by; the pixels of an image stay together"""
 
     def require_fittable(self, value: str) -> None:
-        """Raises Unmeasurable where all pixels are of held-out images or none is, or tokens are no numbers; ``value``
-        is what a map tells of a pixel."""
+        """Raises Unmeasurable where all or none are held out, or tokens are no numbers; ``value``: what is known."""
         if bool(self.held_out.all()) or not bool(self.held_out.any()):
             raise Unmeasurable(f"too few training images have {value} to hold some out and choose the regularisation")
         require(why_not_squarable(self.features, "training token"))
@@ -121,8 +119,7 @@ class TokenHead(NamedTuple):
         return outputs.clamp(self.lowest, self.highest)
 
     def on_test_images(self, data: EvaluationData) -> Iterator[tuple[Tensor, Tensor]]:
-        """Indices int64 ``[B]`` of test images, and outputs at their pixels. Raises Unmeasurable for tokens that are
-        no numbers."""
+        """Indices of test images, and outputs at their pixels. Raises Unmeasurable for tokens that are no numbers."""
         model = model_of(data)
         for indices in torch.split(torch.arange(len(data.test.features)), BATCH):
             tokens = patch_tokens(model, "test", indices)

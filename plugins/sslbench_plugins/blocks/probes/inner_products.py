@@ -27,11 +27,10 @@ class Bank:
     """The vectors that queries are compared with; keeps a copy of them in the layout of the products."""
 
     def __init__(self, rows: Tensor, precision: Precision = "fp32") -> None:
-        """``rows``: float ``[N, D]`` on any device. ``bf16`` rounds both sides of the product and the product itself
-        to 8 significant bits: 0.4% of each cosine at the most, in a third of the time where the processor has it."""
+        """``rows``: float ``[N, D]`` on any device. ``bf16`` rounds both sides of the product and the product to 8
+        significant bits: 0.4% of each cosine at the most, in a third of the time where the processor has it."""
         self.dtype = torch.bfloat16 if precision == "bf16" else rows.dtype
-        self._count = len(rows)
-        self._device = rows.device
+        self._count, self._device = len(rows), rows.device
         packed = self.dtype == torch.float32 and rows.device.type == "cpu"
         packed = packed and bool(torch.backends.mkldnn.is_available())  # type: ignore[no-untyped-call]
         self._blocks = [part.to_mkldnn() for part in torch.split(rows, BLOCK)] if packed else []

@@ -47,7 +47,6 @@ class Classifier(nn.Module):
         self.head = nn.Linear(width, classes)
 
     def forward(self, images: Tensor) -> Tensor:
-        """As the class says."""
         logits: Tensor = self.head(self.backbone(images))
         return logits
 
@@ -59,16 +58,6 @@ class Classifier(nn.Module):
         for module in self.backbone.modules():
             if isinstance(module, _BatchNorm) and not rates.update_batch_norm:
                 module.eval()
-
-    @property
-    def frozen(self) -> int:
-        """Number of parameters that do not learn."""
-        return sum(p.numel() for p in self.parameters() if not p.requires_grad)
-
-    @property
-    def trainable(self) -> int:
-        """Number of parameters that learn."""
-        return sum(p.numel() for p in self.parameters() if p.requires_grad)
 
 
 class LabelTraining:
@@ -115,8 +104,7 @@ class LabelTraining:
 
     @torch.no_grad()
     def correct(self, network: Classifier, data: EvaluationData) -> Tensor:
-        """float64 ``[N]``: 1 for each test image that gets its class, else 0. Raises Unmeasurable where a logit is not
-        finite."""
+        """float64 ``[N]``: 1 for each test image that gets its class, else 0. Raises Unmeasurable if not finite."""
         model, labels = model_of(data), labels_of(data.test)
         batches = []
         for indices in torch.split(torch.arange(len(labels)), TEST_BATCH):
@@ -129,8 +117,7 @@ class LabelTraining:
 
 
 def shuffled_batches(images: Tensor, batch_size: int, steps: int, seed: int) -> Iterator[Tensor]:
-    """``steps`` batches int64 ``[batch_size]`` of ``images`` ``[n]``, in a new order for every pass; the rest of a
-    pass that fills no batch is left out."""
+    """``steps`` batches of ``images`` ``[n]``, in a new order for every pass; a rest that fills none is left out."""
     generator = torch.Generator().manual_seed(seed)
     per_pass = len(images) // batch_size
     order = images
@@ -149,8 +136,7 @@ def gradient_scaler(model: EvaluatedModel) -> torch.amp.GradScaler:
 
 
 def param_groups(network: Classifier, rates: LearningRates, weight_decay: float) -> list[dict[str, Any]]:
-    """Groups for the optimizer: head and backbone, each with and without weight decay; what learns nothing is left
-    out."""
+    """Groups for the optimizer: head and backbone, each with and without weight decay, of what learns."""
     groups = []
     for module, rate in ((network.head, rates.head), (network.backbone, rates.backbone)):
         trainable = [p for p in module.parameters() if p.requires_grad]

@@ -7,7 +7,6 @@ of the labels, where that is five or more of every class, each draw chooses its 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -25,27 +24,16 @@ NUMBERS = 1 << 26
 """features of draws that are fitted side by side: 256 MiB of float32"""
 
 
-class LinearTask(NamedTuple):
+class LinearTask:
     """Frozen features, standardised by all training images, which takes no label, and their labels."""
 
-    features: Tensor
-    """float32 ``[N, D]``: of the training images"""
-    labels: Tensor
-    """int64 ``[N]``"""
-    test_features: Tensor
-    """float32 ``[M, D]``, standardised alike"""
-    test_labels: Tensor
-    """int64 ``[M]``"""
-    classes: int
-    seed: int
-
-    @classmethod
-    def of(cls, data: EvaluationData) -> LinearTask:
+    def __init__(self, data: EvaluationData) -> None:
         """From features and labels that are evaluable."""
-        features, labels = features_and_labels(data.train)
-        test_features, test_labels = features_and_labels(data.test)
+        features, self.labels = features_and_labels(data.train)
+        test_features, self.test_labels = features_and_labels(data.test)
         standardise = Standardiser.fitted(features)
-        return cls(standardise(features), labels, standardise(test_features), test_labels, data.classes, data.seed)
+        self.features, self.test_features = standardise(features), standardise(test_features)
+        self.classes, self.seed = data.classes, data.seed
 
     def correct(self, drawn: Tensor, l2: float, *, choose: bool) -> Tensor:
         """float32 ``[draws, M]``: 1 where a draw's layer gives a test image its class, else 0.

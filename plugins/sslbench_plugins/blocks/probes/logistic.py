@@ -97,8 +97,7 @@ def fit_path(
     init: LogisticFit | None = None,
     stop: StoppingRule = AT_OPTIMUM,
 ) -> Iterator[LogisticFit]:
-    """The fits of ``fit_logistic`` at each of ``l2_values``, each made when the iterator comes to it and starting from
-    the one before, or from ``init``."""
+    """The fits of ``fit_logistic`` at each of ``l2_values``, made on demand, each starting from the one before."""
     if features.ndim == 2:
         features, labels = features[None], labels[None]
     features, basis = span_of_samples(features)

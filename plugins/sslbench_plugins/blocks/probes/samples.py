@@ -49,8 +49,7 @@ def draw_ranks(labels: Tensor, classes: int, draws: int, seed: int) -> Tensor:
 
 
 def share_of_each(counts: Tensor, share: float) -> Tensor:
-    """Samples of each class that a share (0, 1] of them is: rounded, at least one where there is one. int64
-    ``[classes]``."""
+    """int64 ``[classes]``: a share (0, 1] of each, rounded, at least one where there is one."""
     return (counts * share).round().long().clamp_min(1).minimum(counts)
 
 

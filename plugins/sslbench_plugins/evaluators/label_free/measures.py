@@ -38,8 +38,7 @@ def singular_values(features: Tensor, centred: bool = False) -> Tensor:
 
 
 def entropy_rank(weights: Tensor, epsilon: float = 0.0) -> float:
-    """exp of the entropy of non-negative ``[K]`` as shares of their sum: 1 (one of them is all) to K (all equal).
-    Raises ValueError where all are zero."""
+    """exp of the entropy of ``[K]`` >= 0 as shares of their sum: 1 to K (all equal). ValueError where all are zero."""
     total = weights.sum()
     if not bool(total > 0):
         raise ValueError("all singular values are zero")

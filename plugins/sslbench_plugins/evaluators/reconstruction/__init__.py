@@ -99,11 +99,9 @@ def metric_names(ratio: float) -> list[str]:
 
 
 def find_leakage(model: EvaluatedModel, indices: Tensor, mask: Tensor, grid: Grid) -> bool:
-    """Whether some test images are reconstructed otherwise with blank masked patches: the method gets statistics of
-    them. Raises Unmeasurable where the order of their pixels tells as well, by reversing it.
-
-    ``indices`` int64 ``[B]``; ``mask`` bool ``[B, rows * cols]``, True = masked.
-    """
+    """Whether the method gets statistics of masked patches: it reconstructs test images ``indices`` otherwise where
+    these are blank. Raises Unmeasurable where it does so with their pixels in reverse order. ``mask`` bool
+    ``[B, rows * cols]``, True = masked."""
     images, mask = model.images("test", indices), mask.to(model.device)
     side = images.shape[-1] // grid[0]
     patches = torch.unflatten(to_patches(images, side), 2, (-1, images.shape[1]))
@@ -135,24 +133,21 @@ def statistics_given(given: bool | None, reason: str) -> Metric:
 
 
 def squared_errors(model: EvaluatedModel, indices: Tensor, masks: Tensor, grid: Grid, give_statistics: bool) -> Tensor:
-    """Mean squared error of the masked pixels, 0..1: float64 ``[1 + baselines, N]``, the method's first.
-
-    ``indices`` int64 ``[N]``; ``masks`` bool ``[N, rows * cols]``; ``give_statistics``: to the baselines as well.
-    """
+    """Mean squared error of the masked pixels, 0..1: float64 ``[1 + baselines, N]``, the method's first. ``indices``
+    int64 ``[N]``; ``masks`` bool ``[N, rows * cols]``; ``give_statistics``: to the baselines as well."""
     batches = []
     for batch, mask in zip(torch.split(indices, BATCH), torch.split(masks, BATCH), strict=True):
         images, mask = model.images("test", batch), mask.to(model.device)
-        filled = [reconstruct(model, images, mask)]
-        for fill in BASELINES.values():
-            baseline = fill(images, mask, grid)
-            filled.append(match_statistics(baseline, images, grid) if give_statistics else baseline)
+        baselines = [fill(images, mask, grid) for fill in BASELINES.values()]
+        if give_statistics:
+            baselines = [match_statistics(baseline, images, grid) for baseline in baselines]
+        filled = [reconstruct(model, images, mask), *baselines]
         batches.append(errors_of_masked(model, images, filled, masked_pixels(mask, grid, images.shape[-1])))
     return torch.cat(batches, dim=1)
 
 
 def errors_of_masked(model: EvaluatedModel, images: Tensor, filled: list[Tensor], masked: Tensor) -> Tensor:
-    """float64 ``[len(filled), B]``; ``images`` and each of ``filled`` normalised float ``[B, 3, S, S]``,
-    ``masked`` bool ``[B, S, S]``."""
+    """float64 ``[len(filled), B]``; images, all normalised, float ``[B, 3, S, S]``; ``masked`` bool ``[B, S, S]``."""
     masked = masked[:, None].expand_as(images)
     black, white = (model.normalise(torch.full_like(images[:1], level)) for level in (0.0, 1.0))
     true = (images - black) / (white - black)

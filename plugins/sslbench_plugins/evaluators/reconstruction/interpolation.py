@@ -22,8 +22,7 @@ def masked_pixels(mask: Tensor, grid: Grid, size: int) -> Tensor:
 
 
 def nearest(images: Tensor, mask: Tensor, grid: Grid) -> Tensor:
-    """Each masked pixel gets the colour of the visible one whose centre is nearest (of equals, the one in the first
-    patch, row by row)."""
+    """Each masked pixel gets the colour of the nearest visible one (of equals, that in the first patch by rows)."""
     size, (rows, _) = images.shape[-1], grid
     chunk = max(1, DISTANCES // (rows * size * size))
     filled = []
@@ -35,10 +34,8 @@ def nearest(images: Tensor, mask: Tensor, grid: Grid) -> Tensor:
 
 
 def nearest_visible(mask: Tensor, grid: Grid, size: int) -> Tensor:
-    """int64 ``[B, S, S]``: for each pixel the index, row-major, of the nearest visible one.
-
-    The nearest visible pixel of each row of patches comes first, then the nearest of these.
-    """
+    """int64 ``[B, S, S]``: for each pixel the index, row-major, of the nearest visible one: the nearest of the nearest
+    in each row of patches."""
     rows, cols = grid
     pixel = torch.arange(size, device=mask.device)
     first = torch.arange(rows, device=mask.device)[:, None] * (size // rows)
