@@ -20,10 +20,8 @@ BatchTransform = Callable[["Tensor", "Generator"], "Tensor"]
 class ViewRequest:
     """One view that a method wants. Its index in the method's tuple is the index that the augmentation is given."""
 
-    kind: ViewKind
-    """``global`` shows most of the image, ``local`` a small part of it"""
-    size: int
-    """side of the square view, pixels"""
+    kind: ViewKind  # ``global`` shows most of the image, ``local`` a small part of it
+    size: int  # side of the square view, pixels
 
 
 @runtime_checkable
@@ -38,7 +36,6 @@ class Augmentation(Protocol):
         drawn from the generator; the input is not changed. The augmentation does not normalise: the harness
         subtracts the data set's mean and divides by its deviation afterwards, in training and in evaluation alike.
         """
-        ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,5 +43,4 @@ class AugmentationSpec(Spec):
     """The spec of an augmentation."""
 
     kind: ClassVar[str] = "augmentation"
-    build: Callable[[Any, BuildContext], Augmentation]
-    """``build(params, context) -> Augmentation``"""
+    build: Callable[[Any, BuildContext], Augmentation]  # ``build(params, context) -> Augmentation``

@@ -16,19 +16,15 @@ from sslbench.contracts.plugin import BuildContext, ProvidingSpec
 class TimmModel:
     """A network as plain timm builds it: ``timm.create_model(architecture, num_classes=0, **arguments)``."""
 
-    architecture: str
-    """timm's name"""
-    arguments: Mapping[str, Any]
-    """JSON-able"""
-    weights: Mapping[str, Tensor]
-    """by timm's names, all of them"""
+    architecture: str  # timm's name
+    arguments: Mapping[str, Any]  # JSON-able
+    weights: Mapping[str, Tensor]  # by timm's names, all of them
 
 
 class Backbone(nn.Module, ABC):
     """A network that turns images into features."""
 
-    feature_dim: int
-    """D, the length of a feature vector"""
+    feature_dim: int  # D, the length of a feature vector
 
     @abstractmethod
     def forward(self, images: Tensor) -> Tensor:
@@ -45,14 +41,10 @@ class TokenBackbone(Backbone):
     ``forward(images)`` equals pooling ``encode(embed(images))``.
     """
 
-    token_dim: int
-    """length of a token"""
-    grid: tuple[int, int]
-    """patches: rows, columns"""
-    patch_size: int
-    """side of a patch, pixels"""
-    prefix_tokens: int
-    """tokens in front of the patches after ``encode``: 1 for a class token, else 0"""
+    token_dim: int  # length of a token
+    grid: tuple[int, int]  # patches: rows, columns
+    patch_size: int  # side of a patch, pixels
+    prefix_tokens: int  # tokens in front of the patches after ``encode``: 1 for a class token, else 0
 
     @abstractmethod
     def embed(self, images: Tensor) -> Tensor:
@@ -85,5 +77,4 @@ class BackboneSpec(ProvidingSpec):
     build: Callable[[Any, BuildContext], Backbone]
     """``build(params, context) -> Backbone`` (``sslbench.Backbone`` or ``sslbench.TokenBackbone``); uses
     ``context.image_size``"""
-    fetches: Callable[[Any], str] | None = None
-    """for a backbone that may need the network: as in ``MethodSpec``"""
+    fetches: Callable[[Any], str] | None = None  # for a backbone that may need the network: as in ``MethodSpec``

@@ -53,20 +53,16 @@ class TrainingSettings(BaseModel):
 class PluginChoice:
     """A plugin by name with all its parameters, in plain values."""
 
-    name: str
-    """of the plugin, within its kind"""
-    params: Mapping[str, Any] = field(default_factory=dict)
-    """JSON-able"""
+    name: str  # of the plugin, within its kind
+    params: Mapping[str, Any] = field(default_factory=dict)  # JSON-able
 
 
 @dataclass(frozen=True)
 class Evaluation:
     """One cell of a piece of work."""
 
-    cell: str
-    """key of the cell"""
-    evaluator: PluginChoice
-    """what evaluates the features"""
+    cell: str  # key of the cell
+    evaluator: PluginChoice  # what evaluates the features
     params: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """the parameters of all the cell's plugins and of its training, by axis, as its record has them"""
 
@@ -75,10 +71,8 @@ class Evaluation:
 class CurveRequest:
     """What to evaluate while a method trains."""
 
-    every: int
-    """epochs from one evaluation to the next, >= 1"""
-    evaluators: tuple[PluginChoice, ...]
-    """what runs at each of them"""
+    every: int  # epochs from one evaluation to the next, >= 1
+    evaluators: tuple[PluginChoice, ...]  # what runs at each of them
     asked: Mapping[str, Any] = field(default_factory=dict)
     """the same with the code of each evaluator, JSON-able: points of another request are not continued"""
 
@@ -87,28 +81,17 @@ class CurveRequest:
 class Work:
     """One pretraining and its evaluations, in plain values: it can be sent to any process that has the plugins."""
 
-    key: str
-    """of the pretraining"""
-    plugins: Mapping[str, PluginChoice]
-    """by kind"""
-    seed: int
-    """of the run, 0 or larger"""
-    training: TrainingSettings
-    """with device and precision resolved"""
-    mask_ratio: float | None
-    """share of the patches that are masked, in (0, 1); None without masking"""
-    evaluations: tuple[Evaluation, ...]
-    """its cells"""
-    out: str
-    """results folder; artifacts are kept below it"""
-    distributions: Mapping[str, str] = field(default_factory=dict)
-    """name -> version of what brings the plugins"""
-    download: bool = False
-    """whether the user allowed fetching"""
-    fresh: bool = False
-    """forget what an earlier run left of this pretraining"""
-    curve: CurveRequest | None = None
-    """what to evaluate during training; None for nothing"""
+    key: str  # of the pretraining
+    plugins: Mapping[str, PluginChoice]  # by kind
+    seed: int  # of the run, 0 or larger
+    training: TrainingSettings  # with device and precision resolved
+    mask_ratio: float | None  # share of the patches that are masked, in (0, 1); None without masking
+    evaluations: tuple[Evaluation, ...]  # its cells
+    out: str  # results folder; artifacts are kept below it
+    distributions: Mapping[str, str] = field(default_factory=dict)  # name -> version of what brings the plugins
+    download: bool = False  # whether the user allowed fetching
+    fresh: bool = False  # forget what an earlier run left of this pretraining
+    curve: CurveRequest | None = None  # what to evaluate during training; None for nothing
 
 
 @dataclass(frozen=True)
@@ -126,7 +109,6 @@ class Handle(Protocol):
 
     def wait(self) -> None:
         """Until it has ended; every event has been emitted by then. Raises what broke the worker itself."""
-        ...
 
 
 @runtime_checkable
@@ -136,15 +118,12 @@ class Executor(Protocol):
     @property
     def slots(self) -> int:
         """Pieces of work at a time, >= 1."""
-        ...
 
     def devices(self) -> tuple[str, ...]:
         """What it can run on, such as ``("cpu",)`` or ``("cuda:0", "cuda:1")``."""
-        ...
 
     def submit(self, work: Work, emit: Emit) -> Handle:
         """Start the work. ``emit`` may be called from any thread, before or after this returns."""
-        ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -152,5 +131,4 @@ class ExecutorSpec(Spec):
     """The spec of an executor."""
 
     kind: ClassVar[str] = "executor"
-    build: Callable[[Any, BuildContext], Executor]
-    """``build(params, context) -> Executor``"""
+    build: Callable[[Any, BuildContext], Executor]  # ``build(params, context) -> Executor``

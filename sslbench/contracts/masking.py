@@ -23,7 +23,6 @@ class Masking(Protocol):
 
         Exactly ``masked_count(rows * cols, ratio)`` are True in every row, drawn from the generator.
         """
-        ...
 
 
 def masked_count(patches: int, ratio: float) -> int:
@@ -46,6 +45,5 @@ class MaskingSpec(Spec):
     """The spec of a masking. The harness passes the ratio in ``params`` to ``Masking.sample``."""
 
     kind: ClassVar[str] = "masking"
-    build: Callable[[Any, BuildContext], Masking]
-    """``build(params, context) -> Masking``"""
+    build: Callable[[Any, BuildContext], Masking]  # ``build(params, context) -> Masking``
     params: type[MaskingParams] = MaskingParams

@@ -20,14 +20,10 @@ from sslbench.errors import UserError
 class Progress:
     """Where training stands."""
 
-    step: int
-    """optimizer steps done, from 0, over all epochs"""
-    total_steps: int
-    """optimizer steps of the whole training"""
-    epoch: int
-    """epochs done, from 0"""
-    epochs: int
-    """epochs of the whole training"""
+    step: int  # optimizer steps done, from 0, over all epochs
+    total_steps: int  # optimizer steps of the whole training
+    epoch: int  # epochs done, from 0
+    epochs: int  # epochs of the whole training
 
     @property
     def fraction(self) -> float:
@@ -39,16 +35,11 @@ class Progress:
 class InputSpec:
     """What an encoder that somebody else trained wants to be given, where that is not the data set's."""
 
-    size: int
-    """side of the images, pixels"""
-    mean: tuple[float, float, float]
-    """to be subtracted from each channel, of values in 0..1"""
-    std: tuple[float, float, float]
-    """to divide each channel by, of values in 0..1"""
-    crop: float = 1.0
-    """share of the shorter side that the centre crop keeps, in (0, 1]"""
-    interpolation: Literal["bilinear", "bicubic"] = "bilinear"
-    """of the resize before the crop"""
+    size: int  # side of the images, pixels
+    mean: tuple[float, float, float]  # to be subtracted from each channel, of values in 0..1
+    std: tuple[float, float, float]  # to divide each channel by, of values in 0..1
+    crop: float = 1.0  # share of the shorter side that the centre crop keeps, in (0, 1]
+    interpolation: Literal["bilinear", "bicubic"] = "bilinear"  # of the resize before the crop
 
 
 class Method(nn.Module, ABC):
@@ -141,14 +132,11 @@ class MethodSpec(ProvidingSpec):
     uses: Words = frozenset({"backbone", "augmentation"})
     """which axes make a difference: of ``backbone``, ``augmentation``, ``masking``. A method appears once, not once
     for each point of an axis that it does not use."""
-    needs: Words = NOTHING
-    """what the backbone must provide, such as ``tokens``"""
-    trains: bool = True
-    """False for a method that takes no training step"""
+    needs: Words = NOTHING  # what the backbone must provide, such as ``tokens``
+    trains: bool = True  # False for a method that takes no training step
     uses_labels: bool = False
     """True: ``forward`` is also given the batch's ``labels``; ``context.classes`` is the number of classes"""
-    augmentation: str = AUGMENTATION
-    """the paper's augmentation: what ``auto`` means where the data set recommends none"""
+    augmentation: str = AUGMENTATION  # the paper's augmentation: what ``auto`` means where the data set recommends none
     fingerprint: Callable[[Any], str] | None = None
     """for a method that reads files: parameters -> a short text that changes when their content does; empty where
     the parameters determine it all. Raises UserError where a file is missing"""

@@ -18,20 +18,15 @@ NOTHING: Words = frozenset()
 class BuildContext:
     """What ``build`` is given beside the parameters. Every kind gets one; it uses the fields that matter to it."""
 
-    image_size: int = 224
-    """side of the images that a network is given, pixels"""
-    classes: int = 0
-    """number of classes, for a method that trains on labels; 0 without labels"""
-    seed: int = 0
-    """of the run; torch's global generators are seeded before ``build``"""
-    download: bool = False
-    """whether the user allowed fetching"""
+    image_size: int = 224  # side of the images that a network is given, pixels
+    classes: int = 0  # number of classes, for a method that trains on labels; 0 without labels
+    seed: int = 0  # of the run; torch's global generators are seeded before ``build``
+    download: bool = False  # whether the user allowed fetching
     backbone: Any = None
     """for a method that uses one: an ``sslbench.Backbone``, with tokens where the spec needs them; else None"""
     mask_ratio: float | None = None
     """share of the patches that will be masked, in (0, 1); None for a method that masks nothing"""
-    device: str = "cpu"
-    """where it will run, such as ``cuda:0``; the harness moves modules there itself"""
+    device: str = "cpu"  # where it will run, such as ``cuda:0``; the harness moves modules there itself
 
 
 Build = Callable[[Any, BuildContext], Any]
@@ -42,20 +37,14 @@ Build = Callable[[Any, BuildContext], Any]
 class Spec:
     """What every plugin states about itself."""
 
-    kind: ClassVar[str]
-    """singular, such as ``method``"""
-    name: str
-    """unique within its kind"""
-    build: Build
-    """``build(params, context)``"""
-    summary: str = ""
-    """one line; default: the first line of the docstring of the module that ``build`` is in"""
-    params: type[Params] = Params
-    """its parameters: name, type, default, limits and description of each"""
+    kind: ClassVar[str]  # singular, such as ``method``
+    name: str  # unique within its kind
+    build: Build  # ``build(params, context)``
+    summary: str = ""  # one line; default: the first line of the docstring of the module that ``build`` is in
+    params: type[Params] = Params  # its parameters: name, type, default, limits and description of each
     presets: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """named sets of parameters, chosen with ``NAME:preset=...`` or by a suite"""
-    citation: str = ""
-    """paper, section; or where the definition is from"""
+    citation: str = ""  # paper, section; or where the definition is from
 
     def __post_init__(self) -> None:
         module = sys.modules.get(getattr(self.build, "__module__", ""))

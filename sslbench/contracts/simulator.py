@@ -19,18 +19,12 @@ class Claim:
     ``check_claim`` makes one from the outcome of each seed.
     """
 
-    statement: str
-    """the sentence"""
-    source: str
-    """paper, section"""
-    expected: str
-    """what was tested, as a condition on the measured numbers"""
-    measured: str
-    """the measured numbers, and on how many seeds the condition was true"""
-    verdict: Verdict
-    """``holds`` or ``fails`` where all seeds agree, else ``undecided``"""
-    seeds: tuple[int, ...] = ()
-    """the seeds that the verdict rests on"""
+    statement: str  # the sentence
+    source: str  # paper, section
+    expected: str  # what was tested, as a condition on the measured numbers
+    measured: str  # the measured numbers, and on how many seeds the condition was true
+    verdict: Verdict  # ``holds`` or ``fails`` where all seeds agree, else ``undecided``
+    seeds: tuple[int, ...] = ()  # the seeds that the verdict rests on
 
 
 @dataclass(frozen=True)
@@ -40,12 +34,10 @@ class SimulationResult:
     tables: Mapping[str, list[dict[str, Any]]]
     """name -> rows, each with the same keys. A value that is undefined is None, never NaN, and the row's ``reason``
     holds why."""
-    claims: Sequence[Claim] = ()
-    """what it tested"""
+    claims: Sequence[Claim] = ()  # what it tested
     figures: Mapping[str, Callable[[], Any]] = field(default_factory=dict)
     """name -> a function that draws it and returns a matplotlib figure; only there is matplotlib imported"""
-    advice: str = ""
-    """what follows for a practitioner, one sentence"""
+    advice: str = ""  # what follows for a practitioner, one sentence
 
 
 @runtime_checkable
@@ -55,7 +47,6 @@ class Simulator(Protocol):
     def run(self, seed: int) -> SimulationResult:
         """Tables and figures are of ``seed``; claims rest on ``seed`` and those after it. Raises UserError for
         what the user gave and can mend."""
-        ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,8 +54,7 @@ class SimulatorSpec(Spec):
     """The spec of a simulator."""
 
     kind: ClassVar[str] = "simulator"
-    build: Callable[[Any, BuildContext], Simulator]
-    """``build(params, context) -> Simulator``"""
+    build: Callable[[Any, BuildContext], Simulator]  # ``build(params, context) -> Simulator``
     params: type[Params] = SimulatorParams
 
 

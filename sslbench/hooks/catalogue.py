@@ -33,10 +33,8 @@ class Entry:
     """One entry point of the group ``sslbench``."""
 
     point: EntryPoint
-    distribution: str
-    """name of what brings it"""
-    version: str
-    """of the distribution"""
+    distribution: str  # name of what brings it
+    version: str  # of the distribution
 
     @property
     def name(self) -> str:

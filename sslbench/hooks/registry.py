@@ -22,10 +22,8 @@ class Loaded:
     """One plugin after the attempt to load it."""
 
     entry: Entry
-    specs: tuple[Spec, ...] = ()
-    """what it brings; of an entry point called ``kind.name`` that one spec alone"""
-    failure: str = ""
-    """why it is broken, one line; empty for a good one"""
+    specs: tuple[Spec, ...] = ()  # what it brings; of an entry point called ``kind.name`` that one spec alone
+    failure: str = ""  # why it is broken, one line; empty for a good one
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -44,8 +42,7 @@ class Registry:
     """Specs by kind and name. Modules are imported when they are first needed."""
 
     catalogue: Catalogue = field(default_factory=Catalogue.installed)
-    stderr: TextIO | None = None
-    """where broken plugins are reported, once each; default: ``sys.stderr``"""
+    stderr: TextIO | None = None  # where broken plugins are reported, once each; default: ``sys.stderr``
 
     def __post_init__(self) -> None:
         self._manager = pluggy.PluginManager("sslbench")

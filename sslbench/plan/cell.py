@@ -33,18 +33,12 @@ SpecT = TypeVar("SpecT", bound=Spec)
 class Choice(Generic[SpecT]):
     """A plugin with its parameters resolved."""
 
-    spec: SpecT
-    """what it is"""
-    params: Params
-    """defaults, preset and what the user gave"""
-    code: str = ""
-    """identity of its code: distribution, version, digest; empty where no key depends on it"""
-    distribution: str = ""
-    """what brings it"""
-    version: str = ""
-    """of the distribution"""
-    named: Mapping[str, str] = field(default_factory=dict)
-    """label -> code of the plugins that its parameters name"""
+    spec: SpecT  # what it is
+    params: Params  # defaults, preset and what the user gave
+    code: str = ""  # identity of its code: distribution, version, digest; empty where no key depends on it
+    distribution: str = ""  # what brings it
+    version: str = ""  # of the distribution
+    named: Mapping[str, str] = field(default_factory=dict)  # label -> code of the plugins that its parameters name
 
     @property
     def name(self) -> str:
@@ -93,22 +87,15 @@ class Pretraining:
 
     method: Choice[MethodSpec]
     dataset: Choice[DatasetSpec]
-    backbone: Choice[BackboneSpec] | None
-    """None where the method uses none, as the next two"""
+    backbone: Choice[BackboneSpec] | None  # None where the method uses none, as the next two
     augmentation: Choice[AugmentationSpec] | None
     masking: Choice[MaskingSpec] | None
-    seed: int
-    """0 or larger"""
-    training: TrainingSettings
-    """with device and precision resolved"""
-    fingerprint: str
-    """of the data"""
-    harness: str
-    """identity of the code that trains and evaluates"""
-    weights: str = ""
-    """fingerprint of the files that the method reads, if any"""
-    curve: tuple[Choice[EvaluatorSpec], ...] = ()
-    """evaluators that run during training"""
+    seed: int  # 0 or larger
+    training: TrainingSettings  # with device and precision resolved
+    fingerprint: str  # of the data
+    harness: str  # identity of the code that trains and evaluates
+    weights: str = ""  # fingerprint of the files that the method reads, if any
+    curve: tuple[Choice[EvaluatorSpec], ...] = ()  # evaluators that run during training
 
     @cached_property
     def choices(self) -> dict[str, Choice[Any]]:
@@ -173,8 +160,7 @@ class Cell:
 
     pretraining: Pretraining
     evaluator: Choice[EvaluatorSpec]
-    skip: str | None = None
-    """why these plugins do not work together, or None"""
+    skip: str | None = None  # why these plugins do not work together, or None
 
     @cached_property
     def inputs(self) -> dict[str, Any]:

@@ -29,18 +29,13 @@ if TYPE_CHECKING:
 class Suite:
     """A suite with every plugin looked up and every parameter checked."""
 
-    name: str
-    """of the file or of the built-in suite, with its size"""
-    axes: Axes
-    """axis -> choices; None stands for ``auto``"""
-    seeds: tuple[int, ...]
-    """each once"""
-    training: TrainingSettings
-    """the same for all cells"""
+    name: str  # of the file or of the built-in suite, with its size
+    axes: Axes  # axis -> choices; None stands for ``auto``
+    seeds: tuple[int, ...]  # each once
+    training: TrainingSettings  # the same for all cells
     defaults: Mapping[str, Choice[AugmentationSpec]] = field(default_factory=dict)
     """augmentations that ``auto`` may mean, by name"""
-    curve: tuple[Choice[EvaluatorSpec], ...] = ()
-    """evaluators that run during training"""
+    curve: tuple[Choice[EvaluatorSpec], ...] = ()  # evaluators that run during training
 
     @property
     def methods(self) -> tuple[Choice[MethodSpec], ...]:

@@ -61,12 +61,9 @@ def digest_of(modules: tuple[str, ...]) -> str:
 class Source:
     """One module's source."""
 
-    path: Path
-    """its file"""
-    content: bytes
-    """of the file"""
-    imports: tuple[str, ...]
-    """absolute names of everything it imports; names that are no modules lead nowhere"""
+    path: Path  # its file
+    content: bytes  # of the file
+    imports: tuple[str, ...]  # absolute names of everything it imports; names that are no modules lead nowhere
 
 
 def sources_of(modules: tuple[str, ...]) -> dict[str, Source]:

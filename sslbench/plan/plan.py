@@ -16,41 +16,32 @@ class Memory(Protocol):
 
     def find(self, description: str) -> Sequence[tuple[str, Mapping[str, Any], str]]:
         """(cell key, inputs, status) of each record with this description."""
-        ...
 
 
 @dataclass(frozen=True)
 class Planned:
     """One cell and what will happen to it."""
 
-    cell: Cell
-    """of the suite"""
-    state: State
-    """``stale`` cells will be run again"""
-    reason: str = ""
-    """why it is stale or skipped, or why it is run although there is a record"""
-    record: str | None = None
-    """key of the record that stands for it: its own, or a stale one that is knowingly reused"""
+    cell: Cell  # of the suite
+    state: State  # ``stale`` cells will be run again
+    reason: str = ""  # why it is stale or skipped, or why it is run although there is a record
+    record: str | None = None  # key of the record that stands for it: its own, or a stale one that is knowingly reused
 
 
 @dataclass(frozen=True)
 class Group:
     """One pretraining and the cells of it that are to run."""
 
-    pretraining: Pretraining
-    """shared by the cells"""
-    cells: tuple[Cell, ...]
-    """at least one"""
+    pretraining: Pretraining  # shared by the cells
+    cells: tuple[Cell, ...]  # at least one
 
 
 @dataclass(frozen=True)
 class Plan:
     """All cells of a suite, in order."""
 
-    suite: str
-    """its name"""
-    planned: tuple[Planned, ...]
-    """one for each cell"""
+    suite: str  # its name
+    planned: tuple[Planned, ...]  # one for each cell
 
     @property
     def groups(self) -> list[Group]:

@@ -14,12 +14,9 @@ from sslbench.errors import UserError
 class Reference:
     """A plugin by name, the parameters that were given, and where that was written."""
 
-    name: str
-    """of the plugin, within its kind"""
-    given: Mapping[str, Any] = field(default_factory=dict)
-    """parameters, not checked"""
-    where: str = ""
-    """such as ``--method`` or ``mine.toml: axes.method[0]``, for messages; or empty"""
+    name: str  # of the plugin, within its kind
+    given: Mapping[str, Any] = field(default_factory=dict)  # parameters, not checked
+    where: str = ""  # such as ``--method`` or ``mine.toml: axes.method[0]``, for messages; or empty
 
     def __str__(self) -> str:
         """``NAME:key=value,...``, as the command line takes it."""

@@ -46,24 +46,18 @@ class SuiteFile(BaseModel):
 class RawSuite:
     """A suite as it was written, before anything is checked."""
 
-    name: str
-    """of the file without its ending, or of the built-in suite"""
-    source: str
-    """where it was written, for messages"""
-    data: Mapping[str, Any] = field(default_factory=dict)
-    """as TOML has it"""
+    name: str  # of the file without its ending, or of the built-in suite
+    source: str  # where it was written, for messages
+    data: Mapping[str, Any] = field(default_factory=dict)  # as TOML has it
 
 
 @dataclass(frozen=True)
 class Overrides:
     """What the command line puts in the place of the suite's own values."""
 
-    axes: Mapping[str, Sequence[str]] = field(default_factory=dict)
-    """axis -> references; replaces that axis"""
-    seeds: Sequence[int] | None = None
-    """0 or larger; None: the suite's"""
-    training: Mapping[str, Any] = field(default_factory=dict)
-    """single settings of ``TrainingSettings``"""
+    axes: Mapping[str, Sequence[str]] = field(default_factory=dict)  # axis -> references; replaces that axis
+    seeds: Sequence[int] | None = None  # 0 or larger; None: the suite's
+    training: Mapping[str, Any] = field(default_factory=dict)  # single settings of ``TrainingSettings``
 
 
 def overridden(raw: RawSuite, overrides: Overrides) -> RawSuite:
