@@ -32,9 +32,8 @@ class Augmentation(Protocol):
         """The transform for view number ``index``, from 0, of ``size`` pixels.
 
         It maps uint8 ``[B, 3, H, W]`` on any device, and a generator of that device, to float32
-        ``[B, 3, size, size]`` in 0..1 on the same device. Every image gets its own random parameters, all of them
-        drawn from the generator; the input is not changed. The augmentation does not normalise: the harness
-        subtracts the data set's mean and divides by its deviation afterwards, in training and in evaluation alike.
+        ``[B, 3, size, size]`` in 0..1 on the same device, not normalised: the harness does that. Every image gets
+        its own random parameters, all of them drawn from the generator; the input is not changed.
         """
 
 
@@ -43,4 +42,4 @@ class AugmentationSpec(Spec):
     """The spec of an augmentation."""
 
     kind: ClassVar[str] = "augmentation"
-    build: Callable[[Any, BuildContext], Augmentation]  # ``build(params, context) -> Augmentation``
+    build: Callable[[Any, BuildContext], Augmentation]

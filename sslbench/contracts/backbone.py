@@ -16,7 +16,7 @@ from sslbench.contracts.plugin import BuildContext, ProvidingSpec
 class TimmModel:
     """A network as plain timm builds it: ``timm.create_model(architecture, num_classes=0, **arguments)``."""
 
-    architecture: str  # timm's name
+    architecture: str
     arguments: Mapping[str, Any]  # JSON-able
     weights: Mapping[str, Tensor]  # by timm's names, all of them
 
@@ -60,21 +60,15 @@ class TokenBackbone(Backbone):
         raise NotImplementedError(f"{type(self).__name__} provides no attention")
 
     def stochastic_depth(self, rate: float) -> None:
-        """From now on drop residual branches at random in training mode, per sample, with a probability that rises
-        linearly from 0 in the first block to ``rate``, in [0, 1), in the last. A backbone without such branches does
-        nothing."""
+        """From now on drop residual branches in training mode, per sample, with a probability that rises linearly
+        from 0 in the first block to ``rate``, in [0, 1), in the last; nothing without such branches."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class BackboneSpec(ProvidingSpec):
-    """The spec of a backbone.
-
-    ``provides``: ``tokens``, and ``attention`` where it has a class token. Every backbone also provides ``encoder``,
-    a network that can be trained on.
-    """
+    """The spec of a backbone. ``provides``: ``tokens``, and ``attention`` where it has a class token; ``encoder``, a
+    network that can be trained on, is provided by all."""
 
     kind: ClassVar[str] = "backbone"
-    build: Callable[[Any, BuildContext], Backbone]
-    """``build(params, context) -> Backbone`` (``sslbench.Backbone`` or ``sslbench.TokenBackbone``); uses
-    ``context.image_size``"""
+    build: Callable[[Any, BuildContext], Backbone]  # uses ``context.image_size``
     fetches: Callable[[Any], str] | None = None  # for a backbone that may need the network: as in ``MethodSpec``

@@ -21,10 +21,8 @@ class ImageReader(Protocol):
         """N, the number of images."""
 
     def __getitem__(self, indices: Tensor) -> Tensor:
-        """int64 ``[B]`` -> uint8 ``[B, 3, H, W]``, all of one size.
-
-        Called from a thread of its own, which reads the next batches while the model trains; one call at a time.
-        """
+        """int64 ``[B]`` -> uint8 ``[B, 3, H, W]``, all of one size. Called from a thread of its own, which reads the
+        next batches while the model trains; one call at a time."""
 
 
 class MapReader(Protocol):
@@ -89,12 +87,10 @@ class DatasetSpec(ProvidingSpec):
     """The spec of a data set."""
 
     kind: ClassVar[str] = "dataset"
-    build: Callable[[Any, BuildContext], Dataset]
-    """``build(params, context) -> Dataset``; ``context.download`` is whether the user allowed fetching"""
+    build: Callable[[Any, BuildContext], Dataset]  # uses ``context.download``
     fingerprint: Callable[[Any], str]
     """parameters -> a short text that changes when the data does; must not read every image"""
     provides: Words | Callable[[Any], Words] = frozenset({"labels"})
-    """of ``labels``, ``factors``, and the names of its maps, such as ``mask`` and ``depth``; a function of the
-    parameters where it depends on them"""
+    """of ``labels``, ``factors``, and the names of its maps, such as ``mask`` and ``depth``"""
     recommends: Mapping[str, str] = field(default_factory=dict)
     """what ``auto`` means on this data set, by axis, such as ``{"augmentation": "affine"}``"""

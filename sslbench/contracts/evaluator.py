@@ -62,8 +62,8 @@ class EvaluatedModel(Protocol):
         """Side of the images that the encoder is given, pixels."""
 
     def encoder(self) -> nn.Module:
-        """A copy of what was trained, to be trained on: normalised float ``[B, 3, S, S]`` -> ``[B, D]``. In training
-        mode; every parameter has a gradient, also those that the training before kept as they were."""
+        """A copy of what was trained, in training mode, every parameter with a gradient, also those that the training
+        before kept as they were: normalised float ``[B, 3, S, S]`` -> ``[B, D]``."""
 
     def scratch(self, seed: int) -> nn.Module:
         """The same architecture as ``seed`` initialises it, untrained; as ``encoder`` in all else."""
@@ -88,8 +88,8 @@ class EvaluatedModel(Protocol):
 class EvaluationData:
     """What an evaluator works on. Fit on ``train``, report on ``test``; choose nothing by ``test``."""
 
-    train: FeatureSet  # of the training split
-    test: FeatureSet  # of the test split, or of the validation split where the suite asks for it
+    train: FeatureSet
+    test: FeatureSet  # the validation split where the suite asks for it
     classes: int  # above every label of both splits; 0 without labels
     seed: int  # of the run, for draws inside the evaluator
     model: EvaluatedModel | None = None  # for an evaluator whose spec says ``uses_model``
@@ -100,15 +100,14 @@ class Metric:
     """One measured quantity. ``value`` is None where it could not be measured, never 0 or NaN instead."""
 
     name: str  # lower case, such as ``top1``
-    value: float | None  # in ``unit``
+    value: float | None
     unit: str = ""  # such as ``nats``; empty for a share or a plain number
     higher_is_better: bool | None = True  # None where neither is: no row is then the best one
     std: float | None = None  # standard deviation over repeated draws inside the evaluator (ddof 1), or None
     n: int | None = None  # number of those draws
     reason: str = ""  # why ``value`` is None
     per_image: Tensor | None = field(default=None, compare=False, repr=False)
-    """the metric of each test image, in order, float ``[N]`` (right or wrong as 1 or 0), whose mean is ``value``:
-    lets two methods be compared image by image"""
+    """the metric of each test image, in order, float ``[N]`` (right or wrong as 1 or 0), whose mean is ``value``"""
 
 
 @runtime_checkable
@@ -132,12 +131,11 @@ class EvaluatorSpec(Spec):
     """The spec of an evaluator."""
 
     kind: ClassVar[str] = "evaluator"
-    build: Callable[[Any, BuildContext], Evaluator]  # ``build(params, context) -> Evaluator``
+    build: Callable[[Any, BuildContext], Evaluator]
     needs: Words = frozenset({"labels"})
     """what the data set, the backbone or the method must provide: ``labels``, ``factors``, ``mask``, ``depth``;
     ``encoder``, ``tokens``, ``attention``; ``reconstruction``"""
-    uses_model: bool = False
-    """True: it is also given the model and the images (``EvaluationData.model``), not features alone"""
+    uses_model: bool = False  # True: it is also given ``EvaluationData.model``
     headline: str | Callable[[Any], str] = ""
     """the metric to rank by; a function of the parameters where its name depends on them"""
 

@@ -17,30 +17,23 @@ class TrainingSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    epochs: int = Field(default=20, ge=0, description="passes over the training images")
-    batch_size: int = Field(default=128, ge=2, description="source images per step")
-    image_size: int | None = Field(default=None, ge=2, description="side of the views, pixels; default: the data set's")
-    train_images: int | None = Field(
-        default=None, ge=2, description="cap on the training images (a fixed random subset)"
-    )
+    epochs: int = Field(20, ge=0, description="passes over the training images")
+    batch_size: int = Field(128, ge=2, description="source images per step")
+    image_size: int | None = Field(None, ge=2, description="side of the views, pixels; default: the data set's")
+    train_images: int | None = Field(None, ge=2, description="cap on the training images (a fixed random subset)")
     evaluate_on: Literal["test", "validation"] = Field(
-        default="test",
-        description="`validation` holds out a fifth of the training split and leaves the test split alone",
+        "test", description="`validation` holds out a fifth of the training split and leaves the test split alone"
     )
-    preset: str = Field(default="default", description="preset of every plugin that has one of this name")
-    device: str = Field(default="auto", description="auto, cpu, cuda or cuda:N")
-    precision: Literal["auto", "fp32", "bf16", "fp16"] = Field(
-        default="auto", description="numbers of the training step"
-    )
-    accumulate: int = Field(default=1, ge=1, description="parts that a batch is split into before the optimizer steps")
-    compile: bool = Field(default=False, description="torch.compile the method")
-    time_limit: float | None = Field(default=None, gt=0, description="seconds one pretraining may take")
-    checkpoint_every: float = Field(default=15.0, gt=0, description="seconds between two checkpoints")
-    curve_every: int = Field(default=0, ge=0, description="epochs between two evaluations during training; 0: none")
+    preset: str = Field("default", description="preset of every plugin that has one of this name")
+    device: str = Field("auto", description="auto, cpu, cuda or cuda:N")
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = Field("auto", description="numbers of the training step")
+    accumulate: int = Field(1, ge=1, description="parts that a batch is split into before the optimizer steps")
+    compile: bool = Field(False, description="torch.compile the method")
+    time_limit: float | None = Field(None, gt=0, description="seconds one pretraining may take")
+    checkpoint_every: float = Field(15.0, gt=0, description="seconds between two checkpoints")
+    curve_every: int = Field(0, ge=0, description="epochs between two evaluations during training; 0: none")
     curve: tuple[str | dict[str, Any], ...] = Field(
-        default=CURVE_EVALUATORS,
-        min_length=1,
-        description="evaluators that run during training, if curve_every > 0",
+        CURVE_EVALUATORS, min_length=1, description="evaluators that run during training, if curve_every > 0"
     )
 
     @field_validator("curve", mode="before")
@@ -53,7 +46,7 @@ class TrainingSettings(BaseModel):
 class PluginChoice:
     """A plugin by name with all its parameters, in plain values."""
 
-    name: str  # of the plugin, within its kind
+    name: str
     params: Mapping[str, Any] = field(default_factory=dict)  # JSON-able
 
 
@@ -61,8 +54,8 @@ class PluginChoice:
 class Evaluation:
     """One cell of a piece of work."""
 
-    cell: str  # key of the cell
-    evaluator: PluginChoice  # what evaluates the features
+    cell: str  # its key
+    evaluator: PluginChoice
     params: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """the parameters of all the cell's plugins and of its training, by axis, as its record has them"""
 
@@ -72,7 +65,7 @@ class CurveRequest:
     """What to evaluate while a method trains."""
 
     every: int  # epochs from one evaluation to the next, >= 1
-    evaluators: tuple[PluginChoice, ...]  # what runs at each of them
+    evaluators: tuple[PluginChoice, ...]
     asked: Mapping[str, Any] = field(default_factory=dict)
     """the same with the code of each evaluator, JSON-able: points of another request are not continued"""
 
@@ -86,12 +79,12 @@ class Work:
     seed: int  # of the run, 0 or larger
     training: TrainingSettings  # with device and precision resolved
     mask_ratio: float | None  # share of the patches that are masked, in (0, 1); None without masking
-    evaluations: tuple[Evaluation, ...]  # its cells
+    evaluations: tuple[Evaluation, ...]
     out: str  # results folder; artifacts are kept below it
     distributions: Mapping[str, str] = field(default_factory=dict)  # name -> version of what brings the plugins
     download: bool = False  # whether the user allowed fetching
     fresh: bool = False  # forget what an earlier run left of this pretraining
-    curve: CurveRequest | None = None  # what to evaluate during training; None for nothing
+    curve: CurveRequest | None = None
 
 
 @dataclass(frozen=True)
@@ -131,4 +124,4 @@ class ExecutorSpec(Spec):
     """The spec of an executor."""
 
     kind: ClassVar[str] = "executor"
-    build: Callable[[Any, BuildContext], Executor]  # ``build(params, context) -> Executor``
+    build: Callable[[Any, BuildContext], Executor]

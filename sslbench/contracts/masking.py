@@ -19,10 +19,8 @@ class Masking(Protocol):
     """A distribution over masks on a grid of patches."""
 
     def sample(self, batch: int, grid: tuple[int, int], ratio: float, generator: Generator) -> Tensor:
-        """bool ``[batch, rows * cols]`` on the generator's device, row-major, True = masked.
-
-        Exactly ``masked_count(rows * cols, ratio)`` are True in every row, drawn from the generator.
-        """
+        """bool ``[batch, rows * cols]`` on the generator's device, row-major, True = masked: exactly
+        ``masked_count(rows * cols, ratio)`` in every row, drawn from the generator."""
 
 
 def masked_count(patches: int, ratio: float) -> int:
@@ -45,5 +43,5 @@ class MaskingSpec(Spec):
     """The spec of a masking. The harness passes the ratio in ``params`` to ``Masking.sample``."""
 
     kind: ClassVar[str] = "masking"
-    build: Callable[[Any, BuildContext], Masking]  # ``build(params, context) -> Masking``
+    build: Callable[[Any, BuildContext], Masking]
     params: type[MaskingParams] = MaskingParams

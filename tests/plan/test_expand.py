@@ -8,8 +8,7 @@ import pytest
 from sslbench.contracts.evaluator import EvaluatorSpec
 from sslbench.errors import UserError
 from sslbench.hooks.registry import Registry
-from sslbench.plan.compatibility import incompatible, incompatible_evaluator
-from sslbench.plan.expand import expand, resolve_suite
+from sslbench.plan.expand import expand, incompatible, incompatible_evaluator, resolve_suite
 from sslbench.plan.plan import make_plan
 from sslbench.plan.suite import Overrides, RawSuite, read_suite
 
