@@ -14,7 +14,7 @@ from sslbench.hooks.registry import Registry
 from sslbench.plan.cell import Choice
 from sslbench.plan.choose import look_up
 from sslbench.plan.reference import Reference, read_reference
-from sslbench.plan.suite import AXES, Overrides, RawSuite
+from sslbench.plan.suite import AXES, Overrides, RawSuite, unknown_axes
 
 Axes = Mapping[str, tuple[Choice[Any] | None, ...]]
 """axis -> its plugins; None stands for ``auto``"""
@@ -26,9 +26,7 @@ def read_axes(
     """The plugins of every axis, and one line per mistake."""
     written = raw.data.get("axes")
     names = dict(written) if isinstance(written, Mapping) else {}
-    mistakes = [
-        f"{raw.source}: unknown axis 'axes.{name}' (allowed: {', '.join(AXES)})" for name in names if name not in AXES
-    ]
+    mistakes = unknown_axes(raw, "axes", names)
     axes: dict[str, tuple[Choice[Any] | None, ...]] = {}
     for axis in AXES:
         references, unreadable = read_axis(raw, names, axis, overrides)

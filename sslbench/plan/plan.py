@@ -22,7 +22,7 @@ class Memory(Protocol):
 class Planned:
     """One cell and what will happen to it."""
 
-    cell: Cell  # of the suite
+    cell: Cell
     state: State  # ``stale`` cells will be run again
     reason: str = ""  # why it is stale or skipped, or why it is run although there is a record
     record: str | None = None  # key of the record that stands for it: its own, or a stale one that is knowingly reused
@@ -32,7 +32,7 @@ class Planned:
 class Group:
     """One pretraining and the cells of it that are to run."""
 
-    pretraining: Pretraining  # shared by the cells
+    pretraining: Pretraining
     cells: tuple[Cell, ...]  # at least one
 
 
@@ -40,8 +40,8 @@ class Group:
 class Plan:
     """All cells of a suite, in order."""
 
-    suite: str  # its name
-    planned: tuple[Planned, ...]  # one for each cell
+    suite: str
+    planned: tuple[Planned, ...]
 
     @property
     def groups(self) -> list[Group]:
@@ -56,11 +56,9 @@ class Plan:
 def make_plan(
     suite: str, cells: Sequence[Cell], memory: Memory | None, *, fresh: bool = False, keep_stale: bool = False
 ) -> Plan:
-    """Compare the cells with the records; ``memory`` is None where there are none.
-
-    Only a ``done`` or ``collapsed`` record counts: what went wrong is tried again. ``fresh`` runs everything again,
-    ``keep_stale`` reuses records of older code or data.
-    """
+    """Compare the cells with the records; ``memory`` is None where there are none. Only a ``done`` or ``collapsed`` one
+    counts: what went wrong is tried again. ``fresh`` runs everything again, ``keep_stale`` reuses records of older code
+    or data."""
     return Plan(suite, tuple(state_of(cell, memory, fresh, keep_stale) for cell in cells))
 
 
@@ -77,8 +75,6 @@ def state_of(cell: Cell, memory: Memory | None, fresh: bool, keep_stale: bool) -
     if finished:
         key, inputs = list(finished.items())[-1]
         reason = changed(inputs, cell.inputs)
-        if keep_stale:
-            return Planned(cell, "done", f"stale, kept: {reason}", record=key)
-        return Planned(cell, "stale", reason)
+        return Planned(cell, "done", f"stale, kept: {reason}", key) if keep_stale else Planned(cell, "stale", reason)
     failed = next((status for key, _, status in records if key == cell.key), None)
     return Planned(cell, "to run", f"{failed} before" if failed else "")

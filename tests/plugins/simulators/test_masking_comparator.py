@@ -10,6 +10,7 @@ import torch
 from sslbench import build_plugin
 from sslbench.claims.simulate import simulate
 from sslbench.hooks.registry import Registry
+from sslbench.plan import choose
 
 STRIPES = """
     '''Stripes.'''
