@@ -17,23 +17,28 @@ class TrainingSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    epochs: int = Field(20, ge=0, description="passes over the training images")
-    batch_size: int = Field(128, ge=2, description="source images per step")
-    image_size: int | None = Field(None, ge=2, description="side of the views, pixels; default: the data set's")
-    train_images: int | None = Field(None, ge=2, description="cap on the training images (a fixed random subset)")
-    evaluate_on: Literal["test", "validation"] = Field(
-        "test", description="`validation` holds out a fifth of the training split and leaves the test split alone"
+    epochs: int = Field(default=20, ge=0, description="passes over the training images")
+    batch_size: int = Field(default=128, ge=2, description="source images per step")
+    image_size: int | None = Field(default=None, ge=2, description="side of the views, pixels; default: the data set's")
+    train_images: int | None = Field(
+        default=None, ge=2, description="cap on the training images (a fixed random subset)"
     )
-    preset: str = Field("default", description="preset of every plugin that has one of this name")
-    device: str = Field("auto", description="auto, cpu, cuda or cuda:N")
-    precision: Literal["auto", "fp32", "bf16", "fp16"] = Field("auto", description="numbers of the training step")
-    accumulate: int = Field(1, ge=1, description="parts that a batch is split into before the optimizer steps")
-    compile: bool = Field(False, description="torch.compile the method")
-    time_limit: float | None = Field(None, gt=0, description="seconds one pretraining may take")
-    checkpoint_every: float = Field(15.0, gt=0, description="seconds between two checkpoints")
-    curve_every: int = Field(0, ge=0, description="epochs between two evaluations during training; 0: none")
+    evaluate_on: Literal["test", "validation"] = Field(
+        default="test",
+        description="`validation` holds out a fifth of the training split and leaves the test split alone",
+    )
+    preset: str = Field(default="default", description="preset of every plugin that has one of this name")
+    device: str = Field(default="auto", description="auto, cpu, cuda or cuda:N")
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = Field(
+        default="auto", description="numbers of the training step"
+    )
+    accumulate: int = Field(default=1, ge=1, description="parts that a batch is split into before the optimizer steps")
+    compile: bool = Field(default=False, description="torch.compile the method")
+    time_limit: float | None = Field(default=None, gt=0, description="seconds one pretraining may take")
+    checkpoint_every: float = Field(default=15.0, gt=0, description="seconds between two checkpoints")
+    curve_every: int = Field(default=0, ge=0, description="epochs between two evaluations during training; 0: none")
     curve: tuple[str | dict[str, Any], ...] = Field(
-        CURVE_EVALUATORS, min_length=1, description="evaluators that run during training, if curve_every > 0"
+        default=CURVE_EVALUATORS, min_length=1, description="evaluators that run during training, if curve_every > 0"
     )
 
     @field_validator("curve", mode="before")
