@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from sslbench.cli.output import format_option, print_json
+from sslbench.cli.options import format_option, print_json
 
 
 @click.command("doctor", short_help="Report what this machine has and what is missing.")

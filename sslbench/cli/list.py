@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from sslbench.cli.output import format_option, print_json
+from sslbench.cli.options import format_option, print_json
 
 if TYPE_CHECKING:
     from sslbench.hooks.catalogue import Catalogue

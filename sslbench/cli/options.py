@@ -1,8 +1,9 @@
-"""Options that several commands share, and the requests they make."""
+"""Options that several commands share, the requests they make, and JSON documents with their schema."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import json
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,7 +34,8 @@ REFERENCE = "NAME or NAME:key=value,key=value; repeatable, replaces the suite's.
 OUT = "Results folder.  [default: sslbench-results/SUITE]"
 
 Function = Callable[..., Any]
-SUITE_OPTIONS: list[Callable[[Function], Function]] = [
+Decorator = Callable[[Function], Function]
+SUITE_OPTIONS: list[Decorator] = [
     click.argument("suite", default="quick"),
     # which cells are run
     click.option("--size", metavar="NAME", help="A smaller form that the suite has, such as small."),
@@ -60,7 +62,7 @@ SUITE_OPTIONS: list[Callable[[Function], Function]] = [
 ]
 
 
-def decorated(function: Function, decorators: Sequence[Callable[[Function], Function]]) -> Function:
+def decorated(function: Function, decorators: Sequence[Decorator]) -> Function:
     """The function under the decorators, the first outermost, so that ``--help`` shows them in this order."""
     for decorator in reversed(decorators):
         function = decorator(function)
@@ -72,9 +74,23 @@ def suite_options(function: Function) -> Function:
     return decorated(function, SUITE_OPTIONS)
 
 
+def format_option(*formats: str, what: str = "output") -> Decorator:
+    """``--format``, passed as ``format_``; the default is the first of ``formats`` (default: table or JSON)."""
+    choices = click.Choice(formats or ("table", "json"))
+    text = f"Format of the {what}."
+    return click.option("--format", "format_", type=choices, default=choices.choices[0], show_default=True, help=text)
+
+
+def print_json(document: Mapping[str, Any]) -> None:
+    """One JSON object on stdout, whose first key is ``schema``."""
+    from sslbench.store.record import SCHEMA
+
+    click.echo(json.dumps({"schema": SCHEMA, **document}, indent=1))
+
+
 def feature_options(
     folder: str = "", flag: str = "--cache", what: str = "Folder that features are kept in."
-) -> Callable[[Function], Function]:
+) -> Decorator:
     """Where and how features are made, and the folder that keeps ``what``; none without a default for it."""
     path = click.Path(path_type=Path, file_okay=False)
     keep = click.option(flag, "cache", type=path, default=Path(folder), metavar="DIR", show_default=True, help=what)

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from sslbench.cli.options import read_request, suite_options, suites_line
-from sslbench.cli.output import format_option, print_json
+from sslbench.cli.options import format_option, print_json, read_request, suite_options, suites_line
 
 if TYPE_CHECKING:
     from sslbench.plan.plan import Plan

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from sslbench.cli.output import format_option, print_json
+from sslbench.cli.options import format_option, print_json
 
 
 @click.command("plugins", short_help="Load every plugin and report ok or failed.")

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from sslbench.cli.output import format_option, print_json
+from sslbench.cli.options import format_option, print_json
 
 WIDTH = 100  # characters of a terminal that a line should fit
 

@@ -39,14 +39,10 @@ class Entry:
         return (kind, name) if dot and kind in KINDS and name else None
 
     @cached_property
-    def path(self) -> Path | None:
-        """The source file of its module, found without importing anything."""
-        return module_path(self.point.module)
-
-    @cached_property
     def summary(self) -> str:
         """First line of the module's docstring, read without importing it."""
-        return first_doc_line(self.path) if self.path else ""
+        path = module_path(self.point.module)
+        return first_doc_line(path) if path else ""
 
 
 def module_path(module: str) -> Path | None:
