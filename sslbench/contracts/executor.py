@@ -97,8 +97,7 @@ class Event:
     """What a worker reports while it works. The events are in ``sslbench.execute.events``; all can be pickled."""
 
 
-Emit = Callable[[Event], None]
-"""takes one event; may be called from any thread"""
+Emit = Callable[[Event], None]  # takes one event; may be called from any thread
 
 
 @runtime_checkable

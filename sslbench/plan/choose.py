@@ -18,8 +18,7 @@ from sslbench.plan.cell import Choice
 from sslbench.plan.identity import plugin_identity
 from sslbench.plan.reference import Reference, parse_reference
 
-AUTO = "auto"
-"""As an augmentation: what the data set recommends, else the paper's."""
+AUTO = "auto"  # as an augmentation: what the data set recommends, else the paper's
 
 
 def look_up(

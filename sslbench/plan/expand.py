@@ -23,8 +23,7 @@ if TYPE_CHECKING:
     from sslbench.contracts.backbone import BackboneSpec
     from sslbench.contracts.method import MethodSpec
 
-OF_DATA = frozenset({"labels", "factors", "mask", "depth"})
-"""What only a data set can provide."""
+OF_DATA = frozenset({"labels", "factors", "mask", "depth"})  # what only a data set can provide
 
 
 @dataclass(frozen=True)

@@ -29,10 +29,7 @@ def test_a_third_party_plugin_is_found_like_a_builtin(distribution):
         ("raise SystemExit(3)\n", "SystemExit: 3"),
         ("def broken(:\n", "SyntaxError"),
         ("x = 1\n", "promises masking.mine, the module brings nothing"),
-        (
-            GOOD.replace('name="mine"', 'name="other"'),
-            "promises masking.mine, the module brings masking.other",
-        ),
+        (GOOD.replace('name="mine"', 'name="other"'), "promises masking.mine, the module brings masking.other"),
         (GOOD.replace("sslbench_maskings", "sslbench_masking"), "unknown hook 'sslbench_masking'"),
         (
             GOOD.replace("return [MaskingSpec", "return [dict").replace(", build", ", b"),
@@ -92,9 +89,8 @@ def test_one_entry_point_that_is_written_twice_is_loaded_once_and_named(distribu
 
 
 def test_an_unknown_name_gets_a_hint():
-    with pytest.raises(
-        UserError, match=r"unknown method 'simclrr'; did you mean 'simclr'\? \(see: sslbench list method\)"
-    ):
+    words = r"unknown method 'simclrr'; did you mean 'simclr'\? \(see: sslbench list method\)"
+    with pytest.raises(UserError, match=words):
         Registry().get("method", "simclrr")
 
 
