@@ -55,19 +55,11 @@ def parameters(spec: Spec) -> list[dict[str, Any]]:
     properties = spec.params.model_json_schema().get("properties", {})
     rows = []
     for name, field in spec.params.model_fields.items():
-        schema = properties.get(name, {})
-        required = field.is_required()
-        rows.append(
-            {
-                "name": name,
-                "type": str(schema.get("type", "")),
-                "required": required,
-                "default": None if required else json_safe(field.default),
-                "unit": schema.get("unit", ""),
-                "allowed": ", ".join(limits(schema)),
-                "description": field.description or "",
-            }
-        )
+        schema, required = properties.get(name, {}), field.is_required()
+        default = None if required else json_safe(field.default)
+        row = {"name": name, "type": str(schema.get("type", "")), "required": required, "default": default}
+        words = {"unit": schema.get("unit", ""), "allowed": ", ".join(limits(schema))}
+        rows.append({**row, **words, "description": field.description or ""})
     return rows
 
 

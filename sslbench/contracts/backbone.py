@@ -36,10 +36,8 @@ class Backbone(nn.Module, ABC):
 
 
 class TokenBackbone(Backbone):
-    """A backbone that works on patch tokens, so that a method can leave some of them out.
-
-    ``forward(images)`` equals pooling ``encode(embed(images))``.
-    """
+    """A backbone that works on patch tokens, so that a method can leave some of them out. ``forward(images)`` equals
+    pooling ``encode(embed(images))``."""
 
     token_dim: int  # length of a token
     grid: tuple[int, int]  # patches: rows, columns

@@ -24,10 +24,8 @@ class Masking(Protocol):
 
 
 def masked_count(patches: int, ratio: float) -> int:
-    """How many of ``patches`` a ratio in (0, 1) masks: all but ``int(patches * (1 - ratio))``, MAE's rule.
-
-    Raises UserError where that leaves no visible or no masked patch.
-    """
+    """How many of ``patches`` a ratio in (0, 1) masks: all but ``int(patches * (1 - ratio))``, MAE's rule. Raises
+    UserError where that leaves no visible or no masked patch."""
     # 1e-9 undoes binary rounding: 100 * (1 - 0.9) is 9.999999999999998.
     visible = int(patches * (1 - ratio) + 1e-9)
     if not 0 < visible < patches:

@@ -25,11 +25,9 @@ def resolve(
     presets: Mapping[str, Mapping[str, Any]] | None = None,
     preset: str | None = None,
 ) -> tuple[Params | None, list[str]]:
-    """The parameters, or None and one line per mistake: defaults, then the preset, then what was given.
-
-    ``preset`` is the suite's and ignored by a plugin that has none of that name; ``preset`` among ``given`` is the
-    user's and must exist. ``label`` names the plugin in messages: ``method 'simclr'``.
-    """
+    """The parameters, or None and one line per mistake, each after ``label``: defaults, then the preset, then what was
+    given. ``preset`` is the suite's and ignored by a plugin without one of that name; ``preset`` among ``given`` is the
+    user's and must exist."""
     presets = presets or {}
     names = list(model.model_fields)
     mistakes: list[str] = []

@@ -104,10 +104,9 @@ def build_plugin(
 ) -> Any:
     """What the plugin called ``NAME`` or ``NAME:key=value,key=value`` builds from its parameters.
 
-    ``given`` are parameters beside those of the reference; ``context`` are fields of ``BuildContext``, such as
-    ``image_size`` for a backbone, each of which has a default. No random generator is seeded. ``where`` names the
-    place of the mistake in messages. Raises UserError for an unknown name or a wrong parameter, PluginError for a
-    plugin that is broken.
+    ``given``: parameters beside those of the reference; ``context``: fields of ``BuildContext``, each with a default;
+    ``where``: the place of a mistake, for messages. No random generator is seeded. Raises UserError for an unknown name
+    or a wrong parameter, PluginError for a plugin that is broken.
     """
     parsed = parse_reference(reference, where)
     try:

@@ -1,8 +1,5 @@
-"""Which code made a result: distribution, version, and a digest of the sources that are there.
-
-The digest is part of every identity, of an editable install and of a plain one alike, so that a reinstall under the
-same version is noticed.
-"""
+"""Which code made a result: distribution, version, and a digest of the sources that are there, of an editable install
+and of a plain one alike, so that a reinstall under the same version is noticed."""
 
 from __future__ import annotations
 
