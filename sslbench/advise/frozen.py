@@ -19,9 +19,10 @@ from sslbench.execute.work import work_of
 from sslbench.hooks.registry import Registry
 from sslbench.measure.machine import resolve_device, resolve_precision
 from sslbench.plan.cell import Choice
+from sslbench.plan.choose import chosen
+from sslbench.plan.expand import single
 from sslbench.plan.plan import Group
 from sslbench.plan.reference import Reference
-from sslbench.plan.single import chosen, single
 from sslbench.train.build import build_dataset, build_method
 from sslbench.train.data import Splits
 

@@ -18,8 +18,8 @@ from sslbench.contracts.method import InputSpec
 from sslbench.contracts.plugin import BuildContext
 from sslbench.errors import UserError
 from sslbench.hooks.registry import Registry
+from sslbench.plan.choose import chosen
 from sslbench.plan.reference import Reference
-from sslbench.plan.single import chosen
 from sslbench.store.atomic import write_atomically
 from sslbench.train.checkpoint import load_tensors, save_tensors
 

@@ -19,10 +19,9 @@ from sslbench.errors import UserError
 from sslbench.evaluate.features import extract
 from sslbench.evaluate.view import EvaluationView
 from sslbench.hooks.registry import Registry
-from sslbench.plan.choose import sent
+from sslbench.plan.choose import chosen, sent
 from sslbench.plan.expand import fingerprint_of
 from sslbench.plan.reference import Reference
-from sslbench.plan.single import chosen
 from sslbench.train.build import build_method
 
 

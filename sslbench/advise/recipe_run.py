@@ -14,8 +14,8 @@ from sslbench.advise.labelled_folder import LabelledFolder
 from sslbench.advise.rows import Row, RowKind, probe_on_held_out, row_of
 from sslbench.advise.session import Session
 from sslbench.contracts.dataset import DatasetSpec
+from sslbench.plan.choose import chosen
 from sslbench.plan.reference import Reference
-from sslbench.plan.single import chosen
 from sslbench.report.text import plural
 
 BASELINES = {RAW_PIXELS: 32, UNTRAINED: READ_SIZE}

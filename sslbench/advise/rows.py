@@ -14,8 +14,8 @@ from sslbench.contracts.dataset import Split
 from sslbench.contracts.evaluator import EvaluationData, FeatureSet
 from sslbench.contracts.plugin import BuildContext
 from sslbench.hooks.registry import Registry
+from sslbench.plan.choose import chosen
 from sslbench.plan.reference import Reference
-from sslbench.plan.single import chosen
 from sslbench.store.record import FeatureFacts, Record
 from sslbench.train.data import held_out
 

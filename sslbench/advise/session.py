@@ -12,8 +12,8 @@ from sslbench.contracts.executor import Emit
 from sslbench.execute.request import Request
 from sslbench.execute.scheduler import run
 from sslbench.hooks.registry import Registry
+from sslbench.plan.choose import chosen
 from sslbench.plan.reference import Reference
-from sslbench.plan.single import chosen
 from sslbench.plan.suite import RawSuite
 from sslbench.store.record import Record
 

@@ -8,8 +8,8 @@ from sslbench.contracts.plugin import BuildContext
 from sslbench.errors import SslbenchError
 from sslbench.hooks.registry import Registry
 from sslbench.measure.negatives import negatives_per_anchor
+from sslbench.plan.choose import chosen
 from sslbench.plan.reference import Reference
-from sslbench.plan.single import chosen
 from sslbench.train.build import build_method
 
 CLAIM = Hypothesis(

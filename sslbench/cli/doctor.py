@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from sslbench.cli.output import format_option, print_json
+from sslbench.cli.options import format_option, print_json
 
 
 @click.command("doctor", short_help="Report what this machine has and what is missing.")
@@ -23,14 +23,9 @@ def command(format_: str) -> int:
         print_json({**facts, "problems": problems, "hints": hints})
         return 1 if problems else 0
     width = max(map(len, facts))
-    for name, value in facts.items():
-        click.echo(f"{name:<{width}}  {'-' if value is None else value}")
-    for problem in problems:
-        click.echo(f"\nproblem: {problem}")
-    for hint in hints:
-        click.echo(f"\nhint: {hint}")
-    if not problems:
-        click.echo("\nready: sslbench run")
+    lines = [f"{name:<{width}}  {'-' if value is None else value}" for name, value in facts.items()]
+    lines += [f"\nproblem: {problem}" for problem in problems] + [f"\nhint: {hint}" for hint in hints]
+    click.echo("\n".join(lines if problems else [*lines, "\nready: sslbench run"]))
     return 1 if problems else 0
 
 
@@ -44,19 +39,13 @@ def machine() -> dict[str, Any]:
     facts = machine_facts()
     memory = facts.get("memory_bytes")
     return {
-        "sslbench": facts.get("sslbench"),
-        "python": facts.get("python"),
-        "processor": facts.get("processor"),
+        **{name: facts.get(name) for name in ("sslbench", "python", "processor")},
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
         "memory GiB": round(memory / 2**30, 1) if memory else None,
         "disk free GiB": round(shutil.disk_usage(Path.cwd()).free / 2**30, 1),
         **torch_hardware(),
         "plugins": len(plugins),
-        "broken plugins": [
-            f"{plugin.entry.name} ({plugin.entry.distribution}): {plugin.failure}"
-            for plugin in plugins
-            if plugin.failure
-        ],
+        "broken plugins": [f"{p.entry.name} ({p.entry.distribution}): {p.failure}" for p in plugins if p.failure],
     }
 
 
@@ -69,11 +58,9 @@ def limits() -> dict[str, Any]:
 
     device = resolve_device("auto")
     most = ceilings(device, machine_facts()["processor"], lambda text: click.echo(f"sslbench: {text}", err=True))
-    facts: dict[str, Any] = {
-        f"{name} product GFLOP/s": None if rate is None else round(rate / 1e9, 1) for name, rate in most.flops.items()
-    }
-    copied = most.copy_bytes_per_second
-    facts["memory copy GB/s"] = None if copied is None else round(copied / 1e9, 1)
+    rates = {f"{name} product GFLOP/s": rate for name, rate in most.flops.items()}
+    rates["memory copy GB/s"] = most.copy_bytes_per_second
+    facts: dict[str, Any] = {name: None if rate is None else round(rate / 1e9, 1) for name, rate in rates.items()}
     threads = "" if most.threads is None else f", {plural(most.threads, 'thread')}"
     contended = ", beside other programs" if most.contended else ""
     facts["measured on"] = f"{device}{threads}, {most.measured}{contended}"
@@ -85,9 +72,8 @@ def findings(facts: dict[str, Any]) -> tuple[list[str], list[str]]:
     problems = [f"broken plugin {line}; see: sslbench plugins" for line in facts["broken plugins"]]
     hints = []
     if facts["GPU"] is None and facts["CUDA of torch"] and Path("/proc/driver/nvidia").exists():
-        problems.append(
-            "there is an NVIDIA driver but torch cannot use the GPU; is the driver older than this torch's CUDA?"
-        )
+        cause = "is the driver older than this torch's CUDA?"
+        problems.append(f"there is an NVIDIA driver but torch cannot use the GPU; {cause}")
     if facts["GPU"] is None:
         hints.append("no GPU: small suites run on the CPU; name a device with --device")
     if facts["disk free GiB"] < 2:

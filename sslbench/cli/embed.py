@@ -43,8 +43,8 @@ def command(dataset: str, model: str, backbone: str | None, out: Path, size: int
     from sslbench.cli.options import read_settings_of_features
     from sslbench.cli.progress import Display
     from sslbench.hooks.registry import default_registry
+    from sslbench.plan.choose import chosen, model_reference
     from sslbench.plan.reference import parse_reference
-    from sslbench.plan.single import chosen, model_reference
 
     check_file(out)
     settings = read_settings_of_features(options)

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from sslbench.cli.output import format_option, print_json
+from sslbench.cli.options import format_option, print_json
 
 if TYPE_CHECKING:
-    from sslbench.hooks.catalogue import Catalogue, Entry
+    from sslbench.hooks.catalogue import Catalogue
 
 
 @click.command("list", short_help="List every plugin.")
@@ -35,25 +35,17 @@ def command(kind: str | None, format_: str) -> None:
 
 def rows(catalogue: Catalogue) -> list[dict[str, str]]:
     """One row per spec: from metadata where the entry point promises one, by loading where it is a bundle."""
-    specs = [row(*entry.promise, entry.summary, entry) for entry in catalogue.entries if entry.promise]
+    specs = [(*entry.promise, entry.summary, entry) for entry in catalogue.entries if entry.promise]
     if catalogue.bundles:
         from sslbench.hooks.registry import Registry
 
         registry = Registry(catalogue)
         for entry in catalogue.bundles:
-            specs += [row(spec.kind, spec.name, spec.summary, entry) for spec in registry.load(entry).specs]
-    return specs
-
-
-def row(kind: str, name: str, summary: str, entry: Entry) -> dict[str, str]:
-    """One plugin, JSON-able."""
-    return {
-        "kind": kind,
-        "name": name,
-        "summary": summary,
-        "distribution": entry.distribution,
-        "version": entry.version,
-    }
+            specs += [(spec.kind, spec.name, spec.summary, entry) for spec in registry.load(entry).specs]
+    return [
+        {"kind": kind, "name": name, "summary": text, "distribution": entry.distribution, "version": entry.version}
+        for kind, name, text, entry in specs
+    ]
 
 
 def as_table(specs: list[dict[str, str]]) -> str:

@@ -59,32 +59,19 @@ class LazyGroup(click.Group):
             formatter.write_dl(list(COMMANDS.items()))
 
 
-def print_version(ctx: click.Context, _: click.Parameter, value: bool) -> None:
-    """The callback of ``--version``."""
-    if value and not ctx.resilient_parsing:
-        from importlib.metadata import version
-
-        click.echo(f"sslbench {version('sslbench')}")
-        ctx.exit()
-
-
 @click.group(
     cls=LazyGroup,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog="Start with: sslbench run",
 )
-@click.option(
-    "--version", is_flag=True, is_eager=True, expose_value=False, callback=print_version, help="Print the version."
-)
+@click.version_option(package_name="sslbench", message="sslbench %(version)s", help="Print the version.")
 def cli() -> None:
     """Which self-supervised recipe serves your images best, and what it costs."""
 
 
 def main() -> None:
-    """Run the command line and exit.
-
-    0 done, 1 a cell did not get done or a limit was crossed, 2 wrong usage, 3 not stored, 130 interrupted.
-    """
+    """Run the command line and exit: 0 done, 1 a cell did not get done or a limit was crossed, 2 wrong usage, 3 not
+    stored, 130 interrupted."""
     # Threads that spin while they wait stall each other wherever another program takes a core (docs/log.md).
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     sys.exit(call(sys.argv[1:]))

@@ -1,14 +1,16 @@
-"""Options that several commands share, and the requests they make."""
+"""Options that several commands share, the requests they make, and JSON documents with their schema."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import json
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from sslbench.contracts.defaults import EXECUTOR
+from sslbench.errors import UserError
 
 if TYPE_CHECKING:
     from sslbench.advise.frozen import Settings
@@ -25,13 +27,42 @@ AXES = (
 """short option, axis, what it is"""
 FORMATS = click.Choice(["table", "markdown", "csv", "json"])
 PRECISIONS = click.Choice(["auto", "fp32", "bf16", "fp16"])
+FOLDER = click.Path(path_type=Path)
 DEVICES = "Device: auto, cpu, cuda or cuda:N."
 DOWNLOAD = "Allow data sets and models to be fetched."
+REFERENCE = "NAME or NAME:key=value,key=value; repeatable, replaces the suite's."
+OUT = "Results folder.  [default: sslbench-results/SUITE]"
 
 Function = Callable[..., Any]
+Decorator = Callable[[Function], Function]
+SUITE_OPTIONS: list[Decorator] = [
+    click.argument("suite", default="quick"),
+    # which cells are run
+    click.option("--size", metavar="NAME", help="A smaller form that the suite has, such as small."),
+    *(
+        click.option(short, f"--{axis}", axis, multiple=True, metavar="NAME", help=f"{what}: {REFERENCE}")
+        for short, axis, what in AXES
+    ),
+    click.option("--seeds", metavar="N,N", help="Seeds, such as 0,1,2."),
+    # how each is trained
+    click.option("--epochs", type=int, metavar="N", help="Passes over the training images."),
+    click.option("--batch-size", type=int, metavar="N", help="Source images per step."),
+    click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Set any other key of [training]."),
+    click.option("--device", metavar="NAME", help=DEVICES),
+    click.option("--precision", type=PRECISIONS, help="Precision of the training step."),
+    click.option("--compile/--no-compile", default=None, help="Use torch.compile."),
+    # where results go, and which cells are run again
+    click.option("--out", type=FOLDER, metavar="DIR", help=OUT),
+    click.option("--fresh", is_flag=True, help="Run everything again, whatever is done."),
+    click.option("--keep-stale", is_flag=True, help="Reuse results of older code or data, knowingly."),
+    click.option("--executor", default=EXECUTOR, show_default=True, metavar="NAME", help="Where the work runs."),
+    click.option("--max-cells", type=click.IntRange(0), metavar="N", help="Run at most N cells now."),
+    click.option("--strict-plugins", is_flag=True, help="Refuse to start if any installed plugin is broken."),
+    click.option("--download", is_flag=True, help=DOWNLOAD),
+]
 
 
-def decorated(function: Function, decorators: Sequence[Callable[[Function], Function]]) -> Function:
+def decorated(function: Function, decorators: Sequence[Decorator]) -> Function:
     """The function under the decorators, the first outermost, so that ``--help`` shows them in this order."""
     for decorator in reversed(decorators):
         function = decorator(function)
@@ -40,73 +71,29 @@ def decorated(function: Function, decorators: Sequence[Callable[[Function], Func
 
 def suite_options(function: Function) -> Function:
     """Everything that determines what is run; the same for ``run`` and ``plan``."""
-    argument = click.argument("suite", default="quick")
-    return decorated(function, [argument, *axis_options(), *training_options(), *running_options()])
+    return decorated(function, SUITE_OPTIONS)
 
 
-def axis_options() -> list[Callable[[Function], Function]]:
-    """Which cells are run."""
-    axes = [
-        click.option(
-            short,
-            f"--{axis}",
-            axis,
-            multiple=True,
-            metavar="NAME",
-            help=f"{what}: NAME or NAME:key=value,key=value; repeatable, replaces the suite's.",
-        )
-        for short, axis, what in AXES
-    ]
-    return [
-        click.option("--size", metavar="NAME", help="A smaller form that the suite has, such as small."),
-        *axes,
-        click.option("--seeds", metavar="N,N", help="Seeds, such as 0,1,2."),
-    ]
+def format_option(*formats: str, what: str = "output") -> Decorator:
+    """``--format``, passed as ``format_``; the default is the first of ``formats`` (default: table or JSON)."""
+    choices = click.Choice(formats or ("table", "json"))
+    text = f"Format of the {what}."
+    return click.option("--format", "format_", type=choices, default=choices.choices[0], show_default=True, help=text)
 
 
-def training_options() -> list[Callable[[Function], Function]]:
-    """How each cell is trained."""
-    return [
-        click.option("--epochs", type=int, metavar="N", help="Passes over the training images."),
-        click.option("--batch-size", type=int, metavar="N", help="Source images per step."),
-        click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Set any other key of [training]."),
-        click.option("--device", metavar="NAME", help=DEVICES),
-        click.option("--precision", type=PRECISIONS, help="Precision of the training step."),
-        click.option("--compile/--no-compile", "compile_", default=None, help="Use torch.compile."),
-    ]
+def print_json(document: Mapping[str, Any]) -> None:
+    """One JSON object on stdout, whose first key is ``schema``."""
+    from sslbench.store.record import SCHEMA
 
-
-def running_options() -> list[Callable[[Function], Function]]:
-    """Where results go, and which cells are run again."""
-    return [
-        click.option(
-            "--out",
-            type=click.Path(path_type=Path, file_okay=True),
-            metavar="DIR",
-            help="Results folder.  [default: sslbench-results/SUITE]",
-        ),
-        click.option("--fresh", is_flag=True, help="Run everything again, whatever is done."),
-        click.option("--keep-stale", is_flag=True, help="Reuse results of older code or data, knowingly."),
-        click.option("--executor", default=EXECUTOR, show_default=True, metavar="NAME", help="Where the work runs."),
-        click.option("--max-cells", type=click.IntRange(0), metavar="N", help="Run at most N cells now."),
-        click.option("--strict-plugins", is_flag=True, help="Refuse to start if any installed plugin is broken."),
-        click.option("--download", is_flag=True, help=DOWNLOAD),
-    ]
+    click.echo(json.dumps({"schema": SCHEMA, **document}, indent=1))
 
 
 def feature_options(
     folder: str = "", flag: str = "--cache", what: str = "Folder that features are kept in."
-) -> Callable[[Function], Function]:
+) -> Decorator:
     """Where and how features are made, and the folder that keeps ``what``; none without a default for it."""
-    keep = click.option(
-        flag,
-        "cache",
-        type=click.Path(path_type=Path, file_okay=False),
-        default=Path(folder),
-        metavar="DIR",
-        show_default=True,
-        help=what,
-    )
+    path = click.Path(path_type=Path, file_okay=False)
+    keep = click.option(flag, "cache", type=path, default=Path(folder), metavar="DIR", show_default=True, help=what)
     decorators = [
         click.option("--device", default="auto", metavar="NAME", help=DEVICES),
         click.option("--precision", type=PRECISIONS, default="auto", help="Precision in which features are computed."),
@@ -131,28 +118,12 @@ def read_request(options: dict[str, Any]) -> Request:
     from sslbench.execute.request import Request
     from sslbench.plan.suite import Overrides
 
-    settings = {
-        "epochs": options["epochs"],
-        "batch_size": options["batch_size"],
-        "device": options["device"],
-        "precision": options["precision"],
-        "compile": options["compile_"],
-    }
-    training = {key: value for key, value in settings.items() if value is not None}
+    settings = ("epochs", "batch_size", "device", "precision", "compile")
+    training = {key: options[key] for key in settings if options[key] is not None}
     axes = {axis: options[axis] for _, axis, _ in AXES if options[axis]}
-    seeds = read_seeds(options["seeds"])
-    return Request(
-        suite=options["suite"],
-        overrides=Overrides(axes, seeds, training | read_settings(options["settings"])),
-        out=options["out"],
-        fresh=options["fresh"],
-        keep_stale=options["keep_stale"],
-        executor=options["executor"],
-        max_cells=options["max_cells"],
-        strict_plugins=options["strict_plugins"],
-        download=options["download"],
-        size=options["size"],
-    )
+    overrides = Overrides(axes, read_seeds(options["seeds"]), training | read_settings(options["settings"]))
+    running = ("out", "fresh", "keep_stale", "executor", "max_cells", "strict_plugins", "download", "size")
+    return Request(options["suite"], overrides, **{key: options[key] for key in running})
 
 
 def suites_line() -> str:
@@ -164,7 +135,6 @@ def suites_line() -> str:
 
 def read_settings(pairs: tuple[str, ...]) -> dict[str, Any]:
     """``--set KEY=VALUE`` pairs. Raises UserError for a pair without ``=``; keys are checked with the suite."""
-    from sslbench.errors import UserError
     from sslbench.plan.reference import parse_value
 
     wrong = [pair for pair in pairs if "=" not in pair]
@@ -175,14 +145,10 @@ def read_settings(pairs: tuple[str, ...]) -> dict[str, Any]:
 
 def read_seeds(text: str | None) -> list[int] | None:
     """``0,1,2`` -> integers. Raises UserError for anything else."""
-    from sslbench.errors import UserError
-
-    if text is None:
-        return None
     try:
-        seeds = [int(word) for word in text.split(",")]
+        seeds = None if text is None else [int(word) for word in text.split(",")]
     except ValueError:
         raise UserError(f"--seeds {text!r}: expected integers separated by commas, such as 0,1,2") from None
-    if min(seeds) < 0:
+    if seeds and min(seeds) < 0:
         raise UserError(f"--seeds {text!r}: seeds are 0 or larger")
     return seeds

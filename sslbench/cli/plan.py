@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from sslbench.cli.options import read_request, suite_options, suites_line
-from sslbench.cli.output import format_option, print_json
+from sslbench.cli.options import format_option, print_json, read_request, suite_options, suites_line
 
 if TYPE_CHECKING:
     from sslbench.plan.plan import Plan
@@ -29,17 +28,12 @@ def command(format_: str, **options: Any) -> None:
 
     plan = plan_only(request)
     if format_ == "json":
-        print_json({"cells": cells(plan)})
+        facts = [
+            {"cell": p.cell.key, "status": p.state, "reason": p.reason or None, **p.cell.axes} for p in plan.planned
+        ]
+        print_json({"cells": facts})
     else:
         click.echo(as_table(plan))
-
-
-def cells(plan: Plan) -> list[dict[str, Any]]:
-    """One JSON object for each cell of the plan."""
-    return [
-        {"cell": item.cell.key, "status": item.state, "reason": item.reason or None, **item.cell.axes}
-        for item in plan.planned
-    ]
 
 
 def as_table(plan: Plan) -> str:
@@ -48,11 +42,10 @@ def as_table(plan: Plan) -> str:
 
     from sslbench.report.text import plural
 
-    axes = [item.cell.axes for item in plan.planned]
-    rows = [
-        [item.state, *("-" if names[column] is None else names[column] for column in COLUMNS), item.reason]
-        for item, names in zip(plan.planned, axes, strict=True)
-    ]
+    rows = []
+    for item in plan.planned:
+        axes = {axis: "-" if value is None else value for axis, value in item.cell.axes.items()}
+        rows.append([item.state, *(axes[column] for column in COLUMNS), item.reason])
     counts = Counter(item.state for item in plan.planned)
     text = ", ".join(f"{count} {state}" for state, count in counts.items()) or "no cell"
     table = tabulate(rows, headers=["status", *COLUMNS, "reason"], tablefmt="simple")

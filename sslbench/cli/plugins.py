@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from sslbench.cli.output import format_option, print_json
+from sslbench.cli.options import format_option, print_json
 
 
 @click.command("plugins", short_help="Load every plugin and report ok or failed.")
@@ -16,22 +16,14 @@ def command(format_: str) -> None:
     """
     from sslbench.hooks.registry import Registry
 
-    rows = [
-        {
-            "name": plugin.entry.name,
-            "distribution": plugin.entry.distribution,
-            "version": plugin.entry.version,
-            "status": "failed" if plugin.failure else "ok",
-            "reason": plugin.failure or None,
-        }
-        for plugin in Registry().load_all()
-    ]
+    plugins = [(loaded.entry, loaded.failure) for loaded in Registry().load_all()]
+    rows = [(e.name, e.distribution, e.version, "failed" if failure else "ok", failure) for e, failure in plugins]
     if format_ == "json":
-        print_json({"plugins": rows})
+        keys = ("name", "distribution", "version", "status", "reason")
+        print_json({"plugins": [dict(zip(keys, (*row[:4], row[4] or None), strict=True)) for row in rows]})
         return
     from tabulate import tabulate
 
-    headers = ["entry point", "distribution", "version", "status", "reason"]
-    click.echo(tabulate([["" if v is None else v for v in row.values()] for row in rows], headers=headers))
-    failed = sum(row["status"] == "failed" for row in rows)
+    click.echo(tabulate(rows, headers=["entry point", "distribution", "version", "status", "reason"]))
+    failed = sum(bool(failure) for _, failure in plugins)
     click.echo(f"\n{len(rows)} plugins, {failed} failed")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from types import TracebackType
 from typing import TYPE_CHECKING
 
 import click
@@ -13,8 +12,6 @@ from sslbench.execute.events import PretrainingStarted, RecordMade, StageStarted
 
 if TYPE_CHECKING:
     from rich.progress import Progress
-
-    from sslbench.train.task import TrainingProgress
 
 
 class Display:
@@ -29,28 +26,22 @@ class Display:
             self._live.progress.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         if self._live:
             self._live.progress.stop()
 
     def show(self, event: Event) -> None:
         """Show one event of the run."""
-        if isinstance(event, Warned):
-            self._warn(event.text)
-        elif self._live:
-            self._live.show(event)
-
-    def _warn(self, text: str) -> None:
-        """Each warning once, though every pretraining may emit it."""
-        if text in self._warned:
-            return
-        self._warned.add(text)
-        if self._live:
-            self._live.progress.console.print(f"sslbench: {text}", markup=False, highlight=False, soft_wrap=True)
-        else:
-            click.echo(f"sslbench: {text}", err=True)
+        if not isinstance(event, Warned):
+            if self._live:
+                self._live.show(event)
+        elif event.text not in self._warned:  # each once, though every pretraining may emit it
+            self._warned.add(event.text)
+            text = f"sslbench: {event.text}"
+            if self._live:
+                self._live.progress.console.print(text, markup=False, highlight=False, soft_wrap=True)
+            else:
+                click.echo(text, err=True)
 
 
 class LiveLine:
@@ -78,22 +69,16 @@ class LiveLine:
 
         match event:
             case PretrainingStarted():
-                self._start(event)
+                if event.number == 0:
+                    self.progress.update(self._suite, total=event.cells)
+                count = f"{event.number + 1} of {event.pretrainings}"
+                self.progress.update(self._suite, description=count, note=event.name)
+                self.progress.reset(self._pretraining, description="", total=None, note="", visible=True)
             case StageStarted():
                 stage, _, rest = event.text.partition(" ")
                 self.progress.update(self._pretraining, description=stage, note=rest)
-            case TrainingProgress():
-                self._advance(event)
+            case TrainingProgress(epoch=epoch, epochs=epochs, images_per_second=speed, loss=loss):
+                note = f"epoch {epoch}/{epochs}  {speed:,.0f} images/s  loss {loss:.3f}"
+                self.progress.update(self._pretraining, completed=event.step, total=event.total_steps, note=note)
             case RecordMade():
                 self.progress.advance(self._suite)
-
-    def _start(self, event: PretrainingStarted) -> None:
-        if event.number == 0:
-            self.progress.update(self._suite, total=event.cells)
-        count = f"{event.number + 1} of {event.pretrainings}"
-        self.progress.update(self._suite, description=count, note=event.name)
-        self.progress.reset(self._pretraining, description="", total=None, note="", visible=True)
-
-    def _advance(self, event: TrainingProgress) -> None:
-        note = f"epoch {event.epoch}/{event.epochs}  {event.images_per_second:,.0f} images/s  loss {event.loss:.3f}"
-        self.progress.update(self._pretraining, completed=event.step, total=event.total_steps, note=note)

@@ -64,7 +64,7 @@ def command(
     from sslbench.cli.progress import Display
     from sslbench.errors import UserError
     from sslbench.hooks.registry import default_registry
-    from sslbench.plan.single import model_reference
+    from sslbench.plan.choose import model_reference
 
     if labels is not None and unlabelled:
         raise UserError("--labels and --unlabelled: give one of them")

@@ -6,8 +6,7 @@ from typing import Any
 
 import click
 
-from sslbench.cli.options import read_request, suite_options, suites_line
-from sslbench.cli.output import format_option
+from sslbench.cli.options import format_option, read_request, suite_options, suites_line
 
 
 @click.command("run", short_help="Run a suite.", epilog=suites_line())

@@ -7,19 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from sslbench.cli.output import format_option, print_json
+from sslbench.cli.options import format_option, print_json
 
 if TYPE_CHECKING:
     from sslbench.contracts.plugin import Spec
 
-LIMITS = {
-    "exclusiveMinimum": ">",
-    "minimum": ">=",
-    "exclusiveMaximum": "<",
-    "maximum": "<=",
-    "multipleOf": "a multiple of",
-}
-"""JSON schema's word -> ours"""
+BOUNDS = {"exclusiveMinimum": ">", "minimum": ">=", "exclusiveMaximum": "<", "maximum": "<="}
+LIMITS = {**BOUNDS, "multipleOf": "a multiple of"}  # JSON schema's word -> ours
 
 
 @click.command("show", short_help="Show one plugin.")
@@ -43,13 +37,8 @@ def command(kind: str, name: str, format_: str) -> None:
 
 def described(spec: Spec) -> dict[str, Any]:
     """Everything that a spec states, JSON-able."""
-    words = {}
-    for key in ("uses", "needs", "provides"):
-        value = getattr(spec, key, None)
-        if callable(value):
-            words[key] = ["depends on the parameters"]
-        elif value is not None:
-            words[key] = sorted(value)
+    sets = {key: getattr(spec, key) for key in ("uses", "needs", "provides") if hasattr(spec, key)}
+    words = {key: ["depends on the parameters"] if callable(value) else sorted(value) for key, value in sets.items()}
     return {
         "kind": spec.kind,
         "name": spec.name,
@@ -66,19 +55,11 @@ def parameters(spec: Spec) -> list[dict[str, Any]]:
     properties = spec.params.model_json_schema().get("properties", {})
     rows = []
     for name, field in spec.params.model_fields.items():
-        schema = properties.get(name, {})
-        required = field.is_required()
-        rows.append(
-            {
-                "name": name,
-                "type": str(schema.get("type", "")),
-                "required": required,
-                "default": None if required else json_safe(field.default),
-                "unit": schema.get("unit", ""),
-                "allowed": ", ".join(limits(schema)),
-                "description": field.description or "",
-            }
-        )
+        schema, required = properties.get(name, {}), field.is_required()
+        default = None if required else json_safe(field.default)
+        row = {"name": name, "type": str(schema.get("type", "")), "required": required, "default": default}
+        words = {"unit": schema.get("unit", ""), "allowed": ", ".join(limits(schema))}
+        rows.append({**row, **words, "description": field.description or ""})
     return rows
 
 
@@ -95,18 +76,14 @@ def limits(schema: dict[str, Any]) -> list[str]:
 
 
 def json_safe(value: Any) -> Any:
-    """The value, a list where it is a tuple or a set."""
-    return list(value) if isinstance(value, (tuple, set, frozenset)) else value
+    """The value, a list where it is a set."""
+    return list(value) if isinstance(value, (set, frozenset)) else value
 
 
 def as_text(facts: dict[str, Any]) -> str:
     """For a terminal; ``facts`` as ``described`` returns them, with distribution and version."""
-    lines = [
-        f"{facts['kind']} {facts['name']}  [{facts['distribution']} {facts['version']}]",
-        facts["summary"],
-    ]
-    if facts["citation"]:
-        lines.append(f"after: {facts['citation']}")
+    lines = [f"{facts['kind']} {facts['name']}  [{facts['distribution']} {facts['version']}]", facts["summary"]]
+    lines += [f"after: {facts['citation']}"] if facts["citation"] else []
     lines += [f"{key}: {', '.join(facts[key]) or '-'}" for key in ("uses", "needs", "provides") if key in facts]
     lines += ["", parameters_table(facts["parameters"]) if facts["parameters"] else "no parameters"]
     for name, values in facts["presets"].items():
@@ -119,15 +96,10 @@ def parameters_table(rows: list[dict[str, Any]]) -> str:
     """One line for each parameter."""
     from tabulate import tabulate
 
+    defaults = ["required" if row["required"] else json.dumps(row["default"]) for row in rows]
     cells = [
-        [
-            row["name"],
-            "required" if row["required"] else json.dumps(row["default"]),
-            row["unit"] or "-",
-            row["allowed"] or "-",
-            row["description"],
-        ]
-        for row in rows
+        [row["name"], default, row["unit"] or "-", row["allowed"] or "-", row["description"]]
+        for row, default in zip(rows, defaults, strict=True)
     ]
     headers = ["parameter", "default", "unit", "allowed", "what it is"]
     return tabulate(cells, headers=headers, tablefmt="simple", disable_numparse=True)

@@ -8,10 +8,9 @@ from typing import Any
 
 import click
 
-from sslbench.cli.output import format_option, print_json
+from sslbench.cli.options import format_option, print_json
 
-WIDTH = 100
-"""characters of a terminal that a line should fit"""
+WIDTH = 100  # characters of a terminal that a line should fit
 
 
 @click.command("suites", short_help="List the built-in suites.")
@@ -22,32 +21,27 @@ def command(name: str | None, format_: str) -> None:
 
     sslbench suites quick > mine.toml; sslbench run mine.toml
     """
-    from sslbench.plan.builtin import COMMANDS
+    from sslbench.plan.builtin import COMMANDS, builtin_suites
     from sslbench.plan.suite import text_of
 
     if name is not None:
         click.echo(text_of(name, *COMMANDS)[0], nl=False)
-    elif format_ == "json":
-        print_json({"suites": builtin_rows()})
+        return
+    rows = [row(suite, package) for package in COMMANDS for suite in builtin_suites(package)]
+    if format_ == "json":
+        print_json({"suites": rows})
     else:
-        click.echo(as_table(builtin_rows()))
+        click.echo(as_table(rows))
 
 
-def builtin_rows() -> list[dict[str, Any]]:
-    """Name, command, summary and sizes of every built-in suite."""
-    from sslbench.plan.builtin import COMMANDS, builtin_suites
+def row(suite: str, package: str) -> dict[str, Any]:
+    """Name, command, summary and sizes of a built-in suite."""
+    from sslbench.plan.builtin import COMMANDS
     from sslbench.plan.suite import read_suite
 
-    return [
-        {
-            "name": raw.name,
-            "command": command,
-            "summary": raw.data["summary"],
-            "sizes": {size: changes.get("summary", "") for size, changes in raw.data.get("sizes", {}).items()},
-        }
-        for package, command in COMMANDS.items()
-        for raw in (read_suite(suite, package=package) for suite in builtin_suites(package))
-    ]
+    data = read_suite(suite, package=package).data
+    sizes = {size: changes.get("summary", "") for size, changes in data.get("sizes", {}).items()}
+    return {"name": suite, "command": COMMANDS[package], "summary": data["summary"], "sizes": sizes}
 
 
 def as_table(rows: list[dict[str, Any]]) -> str:

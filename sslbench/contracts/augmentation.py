@@ -20,10 +20,8 @@ BatchTransform = Callable[["Tensor", "Generator"], "Tensor"]
 class ViewRequest:
     """One view that a method wants. Its index in the method's tuple is the index that the augmentation is given."""
 
-    kind: ViewKind
-    """``global`` shows most of the image, ``local`` a small part of it"""
-    size: int
-    """side of the square view, pixels"""
+    kind: ViewKind  # ``global`` shows most of the image, ``local`` a small part of it
+    size: int  # side of the square view, pixels
 
 
 @runtime_checkable
@@ -34,11 +32,9 @@ class Augmentation(Protocol):
         """The transform for view number ``index``, from 0, of ``size`` pixels.
 
         It maps uint8 ``[B, 3, H, W]`` on any device, and a generator of that device, to float32
-        ``[B, 3, size, size]`` in 0..1 on the same device. Every image gets its own random parameters, all of them
-        drawn from the generator; the input is not changed. The augmentation does not normalise: the harness
-        subtracts the data set's mean and divides by its deviation afterwards, in training and in evaluation alike.
+        ``[B, 3, size, size]`` in 0..1 on the same device, not normalised: the harness does that. Every image gets
+        its own random parameters, all of them drawn from the generator; the input is not changed.
         """
-        ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,4 +43,3 @@ class AugmentationSpec(Spec):
 
     kind: ClassVar[str] = "augmentation"
     build: Callable[[Any, BuildContext], Augmentation]
-    """``build(params, context) -> Augmentation``"""

@@ -17,18 +17,14 @@ class TimmModel:
     """A network as plain timm builds it: ``timm.create_model(architecture, num_classes=0, **arguments)``."""
 
     architecture: str
-    """timm's name"""
-    arguments: Mapping[str, Any]
-    """JSON-able"""
-    weights: Mapping[str, Tensor]
-    """by timm's names, all of them"""
+    arguments: Mapping[str, Any]  # JSON-able
+    weights: Mapping[str, Tensor]  # by timm's names, all of them
 
 
 class Backbone(nn.Module, ABC):
     """A network that turns images into features."""
 
-    feature_dim: int
-    """D, the length of a feature vector"""
+    feature_dim: int  # D, the length of a feature vector
 
     @abstractmethod
     def forward(self, images: Tensor) -> Tensor:
@@ -40,19 +36,13 @@ class Backbone(nn.Module, ABC):
 
 
 class TokenBackbone(Backbone):
-    """A backbone that works on patch tokens, so that a method can leave some of them out.
+    """A backbone that works on patch tokens, so that a method can leave some of them out. ``forward(images)`` equals
+    pooling ``encode(embed(images))``."""
 
-    ``forward(images)`` equals pooling ``encode(embed(images))``.
-    """
-
-    token_dim: int
-    """length of a token"""
-    grid: tuple[int, int]
-    """patches: rows, columns"""
-    patch_size: int
-    """side of a patch, pixels"""
-    prefix_tokens: int
-    """tokens in front of the patches after ``encode``: 1 for a class token, else 0"""
+    token_dim: int  # length of a token
+    grid: tuple[int, int]  # patches: rows, columns
+    patch_size: int  # side of a patch, pixels
+    prefix_tokens: int  # tokens in front of the patches after ``encode``: 1 for a class token, else 0
 
     @abstractmethod
     def embed(self, images: Tensor) -> Tensor:
@@ -68,22 +58,15 @@ class TokenBackbone(Backbone):
         raise NotImplementedError(f"{type(self).__name__} provides no attention")
 
     def stochastic_depth(self, rate: float) -> None:
-        """From now on drop residual branches at random in training mode, per sample, with a probability that rises
-        linearly from 0 in the first block to ``rate``, in [0, 1), in the last. A backbone without such branches does
-        nothing."""
+        """From now on drop residual branches in training mode, per sample, with a probability that rises linearly
+        from 0 in the first block to ``rate``, in [0, 1), in the last; nothing without such branches."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class BackboneSpec(ProvidingSpec):
-    """The spec of a backbone.
-
-    ``provides``: ``tokens``, and ``attention`` where it has a class token. Every backbone also provides ``encoder``,
-    a network that can be trained on.
-    """
+    """The spec of a backbone. ``provides``: ``tokens``, and ``attention`` where it has a class token; ``encoder``, a
+    network that can be trained on, is provided by all."""
 
     kind: ClassVar[str] = "backbone"
-    build: Callable[[Any, BuildContext], Backbone]
-    """``build(params, context) -> Backbone`` (``sslbench.Backbone`` or ``sslbench.TokenBackbone``); uses
-    ``context.image_size``"""
-    fetches: Callable[[Any], str] | None = None
-    """for a backbone that may need the network: as in ``MethodSpec``"""
+    build: Callable[[Any, BuildContext], Backbone]  # uses ``context.image_size``
+    fetches: Callable[[Any], str] | None = None  # for a backbone that may need the network: as in ``MethodSpec``

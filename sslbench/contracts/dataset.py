@@ -19,14 +19,10 @@ class ImageReader(Protocol):
 
     def __len__(self) -> int:
         """N, the number of images."""
-        ...
 
     def __getitem__(self, indices: Tensor) -> Tensor:
-        """int64 ``[B]`` -> uint8 ``[B, 3, H, W]``, all of one size.
-
-        Called from a thread of its own, which reads the next batches while the model trains; one call at a time.
-        """
-        ...
+        """int64 ``[B]`` -> uint8 ``[B, 3, H, W]``, all of one size. Called from a thread of its own, which reads the
+        next batches while the model trains; one call at a time."""
 
 
 class MapReader(Protocol):
@@ -34,28 +30,22 @@ class MapReader(Protocol):
 
     def __len__(self) -> int:
         """N, the number of images."""
-        ...
 
     def __getitem__(self, indices: Tensor) -> Tensor:
         """int64 ``[B]`` -> ``[B, H, W]``, of the images' height and width, always of one dtype."""
-        ...
 
 
 @dataclass(frozen=True)
 class Split:
     """One split of a data set."""
 
-    images: ImageReader | Tensor
-    """uint8 ``[N, 3, H, W]``, or a reader of such images"""
-    labels: Tensor | None = None
-    """int64 ``[N]``, 0..classes-1"""
+    images: ImageReader | Tensor  # uint8 ``[N, 3, H, W]``, or a reader of such images
+    labels: Tensor | None = None  # int64 ``[N]``, 0..classes-1
     factors: Mapping[str, Tensor] = field(default_factory=dict)
     """what is known of each image beside its label, each ``[N]``: int64 0..K-1 for a kind of thing, float32 for a
     quantity, which is not circular"""
-    paths: Sequence[str] = ()
-    """where each image comes from, or empty"""
-    skipped: int = 0
-    """images that could not be read and were left out, because the user allowed it"""
+    paths: Sequence[str] = ()  # where each image comes from, or empty
+    skipped: int = 0  # images that could not be read and were left out, because the user allowed it
     maps: Mapping[str, MapReader | Tensor] = field(default_factory=dict)
     """what is known of each pixel, in the order of the images: ``mask``, uint8, 0 for the ground, 1, 2... for objects
     (1 being the one that the label is about) or for classes of things, 255 for unknown; ``depth``, float32, 0..1,
@@ -75,26 +65,21 @@ class Dataset(Protocol):
     @property
     def classes(self) -> Sequence[str]:
         """Names of the classes, in the order of the labels; empty without labels."""
-        ...
 
     @property
     def image_size(self) -> int:
         """Side of its images after reading, pixels."""
-        ...
 
     @property
     def mean(self) -> tuple[float, float, float]:
         """Mean of each channel over the training split, of values in 0..1."""
-        ...
 
     @property
     def std(self) -> tuple[float, float, float]:
         """Standard deviation of each channel over the training split, of values in 0..1."""
-        ...
 
     def split(self, name: SplitName) -> Split:
         """The images of one split, with what is known of them."""
-        ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,12 +87,10 @@ class DatasetSpec(ProvidingSpec):
     """The spec of a data set."""
 
     kind: ClassVar[str] = "dataset"
-    build: Callable[[Any, BuildContext], Dataset]
-    """``build(params, context) -> Dataset``; ``context.download`` is whether the user allowed fetching"""
+    build: Callable[[Any, BuildContext], Dataset]  # uses ``context.download``
     fingerprint: Callable[[Any], str]
     """parameters -> a short text that changes when the data does; must not read every image"""
     provides: Words | Callable[[Any], Words] = frozenset({"labels"})
-    """of ``labels``, ``factors``, and the names of its maps, such as ``mask`` and ``depth``; a function of the
-    parameters where it depends on them"""
+    """of ``labels``, ``factors``, and the names of its maps, such as ``mask`` and ``depth``"""
     recommends: Mapping[str, str] = field(default_factory=dict)
     """what ``auto`` means on this data set, by axis, such as ``{"augmentation": "affine"}``"""

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-AUGMENTATION = "none"
-"""of a method that names no augmentation of its own"""
-CURVE_EVALUATORS = ("knn", "label-free")
-"""evaluated during training, where ``curve_every`` asks for a curve"""
-EXECUTOR = "inline"
-"""where work runs"""
-PRETRAINED = "pretrained"
-"""the method that a folder or file given as a model stands for"""
+AUGMENTATION = "none"  # of a method that names no augmentation of its own
+CURVE_EVALUATORS = ("knn", "label-free")  # evaluated during training, where ``curve_every`` asks for a curve
+EXECUTOR = "inline"  # where work runs
+PRETRAINED = "pretrained"  # the method that a folder or file given as a model stands for

@@ -21,22 +21,17 @@ if TYPE_CHECKING:
 class FeatureSet:
     """Frozen features of one split."""
 
-    features: Tensor
-    """float32 ``[N, D]``, not normalised"""
-    labels: Tensor | None = None
-    """int64 ``[N]``, 0..classes-1"""
-    factors: Mapping[str, Tensor] = field(default_factory=dict)
-    """as in ``Split``, each ``[N]``"""
+    features: Tensor  # float32 ``[N, D]``, not normalised
+    labels: Tensor | None = None  # int64 ``[N]``, 0..classes-1
+    factors: Mapping[str, Tensor] = field(default_factory=dict)  # as in ``Split``, each ``[N]``
 
 
 @dataclass(frozen=True)
 class LinearHead:
     """A classifier on features as they are: the class of row x is the largest of ``weight @ x + bias``."""
 
-    weight: Tensor
-    """float32 ``[C, D]``"""
-    bias: Tensor
-    """float32 ``[C]``"""
+    weight: Tensor  # float32 ``[C, D]``
+    bias: Tensor  # float32 ``[C]``
 
     def logits(self, features: Tensor) -> Tensor:
         """float ``[N, D]`` -> ``[N, C]``, whose softmax are probabilities."""
@@ -53,51 +48,40 @@ class EvaluatedModel(Protocol):
     @property
     def device(self) -> device:
         """Where the model is."""
-        ...
 
     @property
     def mask_ratio(self) -> float | None:
         """Share of the patches that were masked in training, in (0, 1); None without masking."""
-        ...
 
     @property
     def method(self) -> Method:
         """As trained, in eval mode."""
-        ...
 
     @property
     def image_size(self) -> int:
         """Side of the images that the encoder is given, pixels."""
-        ...
 
     def encoder(self) -> nn.Module:
-        """A copy of what was trained, to be trained on: normalised float ``[B, 3, S, S]`` -> ``[B, D]``. In training
-        mode; every parameter has a gradient, also those that the training before kept as they were."""
-        ...
+        """A copy of what was trained, in training mode, every parameter with a gradient, also those that the training
+        before kept as they were: normalised float ``[B, 3, S, S]`` -> ``[B, D]``."""
 
     def scratch(self, seed: int) -> nn.Module:
         """The same architecture as ``seed`` initialises it, untrained; as ``encoder`` in all else."""
-        ...
 
     def pixels(self, split: SplitName, indices: Tensor) -> Tensor:
         """uint8 ``[B, 3, H, W]`` on the device, as the data set has them; ``indices`` int64 ``[B]``."""
-        ...
 
     def normalise(self, images: Tensor) -> Tensor:
         """float ``[B, 3, S, S]`` in 0..1, such as an augmentation returns -> what the encoder is given."""
-        ...
 
     def images(self, split: SplitName, indices: Tensor) -> Tensor:
         """The view for evaluation, normalised float ``[B, 3, S, S]``; ``indices`` int64 ``[B]``."""
-        ...
 
     def maps(self, split: SplitName, name: str, indices: Tensor) -> Tensor:
         """``[B, S, S]`` of the data set's map ``name`` in the same view, by the nearest pixel, of the map's dtype."""
-        ...
 
     def autocast(self) -> AbstractContextManager[Any]:
         """A context in which the encoder runs in the precision of the run."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -105,38 +89,25 @@ class EvaluationData:
     """What an evaluator works on. Fit on ``train``, report on ``test``; choose nothing by ``test``."""
 
     train: FeatureSet
-    """of the training split"""
-    test: FeatureSet
-    """of the test split, or of the validation split where the suite asks for it"""
-    classes: int
-    """above every label of both splits; 0 without labels"""
-    seed: int
-    """of the run, for draws inside the evaluator"""
-    model: EvaluatedModel | None = None
-    """for an evaluator whose spec says ``uses_model``"""
+    test: FeatureSet  # the validation split where the suite asks for it
+    classes: int  # above every label of both splits; 0 without labels
+    seed: int  # of the run, for draws inside the evaluator
+    model: EvaluatedModel | None = None  # for an evaluator whose spec says ``uses_model``
 
 
 @dataclass(frozen=True)
 class Metric:
     """One measured quantity. ``value`` is None where it could not be measured, never 0 or NaN instead."""
 
-    name: str
-    """lower case, such as ``top1``"""
+    name: str  # lower case, such as ``top1``
     value: float | None
-    """in ``unit``"""
-    unit: str = ""
-    """such as ``nats``; empty for a share or a plain number"""
-    higher_is_better: bool | None = True
-    """None where neither is: no row is then the best one"""
-    std: float | None = None
-    """standard deviation over repeated draws inside the evaluator (ddof 1), or None"""
-    n: int | None = None
-    """number of those draws"""
-    reason: str = ""
-    """why ``value`` is None"""
+    unit: str = ""  # such as ``nats``; empty for a share or a plain number
+    higher_is_better: bool | None = True  # None where neither is: no row is then the best one
+    std: float | None = None  # standard deviation over repeated draws inside the evaluator (ddof 1), or None
+    n: int | None = None  # number of those draws
+    reason: str = ""  # why ``value`` is None
     per_image: Tensor | None = field(default=None, compare=False, repr=False)
-    """the metric of each test image, in order, float ``[N]`` (right or wrong as 1 or 0), whose mean is ``value``:
-    lets two methods be compared image by image"""
+    """the metric of each test image, in order, float ``[N]`` (right or wrong as 1 or 0), whose mean is ``value``"""
 
 
 @runtime_checkable
@@ -145,7 +116,6 @@ class Evaluator(Protocol):
 
     def evaluate(self, data: EvaluationData) -> Iterable[Metric]:
         """The metrics, each name once. What cannot be measured is a metric whose value is None, with the reason."""
-        ...
 
 
 @runtime_checkable
@@ -154,7 +124,6 @@ class FitsHead(Protocol):
 
     def fit(self, data: EvaluationData) -> LinearHead:
         """Fitted on ``data.train`` alone. Raises UserError where there is nothing to fit."""
-        ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -163,12 +132,10 @@ class EvaluatorSpec(Spec):
 
     kind: ClassVar[str] = "evaluator"
     build: Callable[[Any, BuildContext], Evaluator]
-    """``build(params, context) -> Evaluator``"""
     needs: Words = frozenset({"labels"})
     """what the data set, the backbone or the method must provide: ``labels``, ``factors``, ``mask``, ``depth``;
     ``encoder``, ``tokens``, ``attention``; ``reconstruction``"""
-    uses_model: bool = False
-    """True: it is also given the model and the images (``EvaluationData.model``), not features alone"""
+    uses_model: bool = False  # True: it is also given ``EvaluationData.model``
     headline: str | Callable[[Any], str] = ""
     """the metric to rank by; a function of the parameters where its name depends on them"""
 

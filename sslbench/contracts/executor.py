@@ -38,9 +38,7 @@ class TrainingSettings(BaseModel):
     checkpoint_every: float = Field(default=15.0, gt=0, description="seconds between two checkpoints")
     curve_every: int = Field(default=0, ge=0, description="epochs between two evaluations during training; 0: none")
     curve: tuple[str | dict[str, Any], ...] = Field(
-        default=CURVE_EVALUATORS,
-        min_length=1,
-        description="evaluators that run during training, if curve_every > 0",
+        default=CURVE_EVALUATORS, min_length=1, description="evaluators that run during training, if curve_every > 0"
     )
 
     @field_validator("curve", mode="before")
@@ -54,19 +52,15 @@ class PluginChoice:
     """A plugin by name with all its parameters, in plain values."""
 
     name: str
-    """of the plugin, within its kind"""
-    params: Mapping[str, Any] = field(default_factory=dict)
-    """JSON-able"""
+    params: Mapping[str, Any] = field(default_factory=dict)  # JSON-able
 
 
 @dataclass(frozen=True)
 class Evaluation:
     """One cell of a piece of work."""
 
-    cell: str
-    """key of the cell"""
+    cell: str  # its key
     evaluator: PluginChoice
-    """what evaluates the features"""
     params: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """the parameters of all the cell's plugins and of its training, by axis, as its record has them"""
 
@@ -75,10 +69,8 @@ class Evaluation:
 class CurveRequest:
     """What to evaluate while a method trains."""
 
-    every: int
-    """epochs from one evaluation to the next, >= 1"""
+    every: int  # epochs from one evaluation to the next, >= 1
     evaluators: tuple[PluginChoice, ...]
-    """what runs at each of them"""
     asked: Mapping[str, Any] = field(default_factory=dict)
     """the same with the code of each evaluator, JSON-able: points of another request are not continued"""
 
@@ -87,28 +79,17 @@ class CurveRequest:
 class Work:
     """One pretraining and its evaluations, in plain values: it can be sent to any process that has the plugins."""
 
-    key: str
-    """of the pretraining"""
-    plugins: Mapping[str, PluginChoice]
-    """by kind"""
-    seed: int
-    """of the run, 0 or larger"""
-    training: TrainingSettings
-    """with device and precision resolved"""
-    mask_ratio: float | None
-    """share of the patches that are masked, in (0, 1); None without masking"""
+    key: str  # of the pretraining
+    plugins: Mapping[str, PluginChoice]  # by kind
+    seed: int  # of the run, 0 or larger
+    training: TrainingSettings  # with device and precision resolved
+    mask_ratio: float | None  # share of the patches that are masked, in (0, 1); None without masking
     evaluations: tuple[Evaluation, ...]
-    """its cells"""
-    out: str
-    """results folder; artifacts are kept below it"""
-    distributions: Mapping[str, str] = field(default_factory=dict)
-    """name -> version of what brings the plugins"""
-    download: bool = False
-    """whether the user allowed fetching"""
-    fresh: bool = False
-    """forget what an earlier run left of this pretraining"""
+    out: str  # results folder; artifacts are kept below it
+    distributions: Mapping[str, str] = field(default_factory=dict)  # name -> version of what brings the plugins
+    download: bool = False  # whether the user allowed fetching
+    fresh: bool = False  # forget what an earlier run left of this pretraining
     curve: CurveRequest | None = None
-    """what to evaluate during training; None for nothing"""
 
 
 @dataclass(frozen=True)
@@ -116,8 +97,7 @@ class Event:
     """What a worker reports while it works. The events are in ``sslbench.execute.events``; all can be pickled."""
 
 
-Emit = Callable[[Event], None]
-"""takes one event; may be called from any thread"""
+Emit = Callable[[Event], None]  # takes one event; may be called from any thread
 
 
 @runtime_checkable
@@ -126,7 +106,6 @@ class Handle(Protocol):
 
     def wait(self) -> None:
         """Until it has ended; every event has been emitted by then. Raises what broke the worker itself."""
-        ...
 
 
 @runtime_checkable
@@ -136,15 +115,12 @@ class Executor(Protocol):
     @property
     def slots(self) -> int:
         """Pieces of work at a time, >= 1."""
-        ...
 
     def devices(self) -> tuple[str, ...]:
         """What it can run on, such as ``("cpu",)`` or ``("cuda:0", "cuda:1")``."""
-        ...
 
     def submit(self, work: Work, emit: Emit) -> Handle:
         """Start the work. ``emit`` may be called from any thread, before or after this returns."""
-        ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -153,4 +129,3 @@ class ExecutorSpec(Spec):
 
     kind: ClassVar[str] = "executor"
     build: Callable[[Any, BuildContext], Executor]
-    """``build(params, context) -> Executor``"""

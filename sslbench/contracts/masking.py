@@ -19,18 +19,13 @@ class Masking(Protocol):
     """A distribution over masks on a grid of patches."""
 
     def sample(self, batch: int, grid: tuple[int, int], ratio: float, generator: Generator) -> Tensor:
-        """bool ``[batch, rows * cols]`` on the generator's device, row-major, True = masked.
-
-        Exactly ``masked_count(rows * cols, ratio)`` are True in every row, drawn from the generator.
-        """
-        ...
+        """bool ``[batch, rows * cols]`` on the generator's device, row-major, True = masked: exactly
+        ``masked_count(rows * cols, ratio)`` in every row, drawn from the generator."""
 
 
 def masked_count(patches: int, ratio: float) -> int:
-    """How many of ``patches`` a ratio in (0, 1) masks: all but ``int(patches * (1 - ratio))``, MAE's rule.
-
-    Raises UserError where that leaves no visible or no masked patch.
-    """
+    """How many of ``patches`` a ratio in (0, 1) masks: all but ``int(patches * (1 - ratio))``, MAE's rule. Raises
+    UserError where that leaves no visible or no masked patch."""
     # 1e-9 undoes binary rounding: 100 * (1 - 0.9) is 9.999999999999998.
     visible = int(patches * (1 - ratio) + 1e-9)
     if not 0 < visible < patches:
@@ -47,5 +42,4 @@ class MaskingSpec(Spec):
 
     kind: ClassVar[str] = "masking"
     build: Callable[[Any, BuildContext], Masking]
-    """``build(params, context) -> Masking``"""
     params: type[MaskingParams] = MaskingParams

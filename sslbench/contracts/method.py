@@ -20,14 +20,10 @@ from sslbench.errors import UserError
 class Progress:
     """Where training stands."""
 
-    step: int
-    """optimizer steps done, from 0, over all epochs"""
+    step: int  # optimizer steps done, from 0, over all epochs
     total_steps: int
-    """optimizer steps of the whole training"""
-    epoch: int
-    """epochs done, from 0"""
+    epoch: int  # epochs done, from 0
     epochs: int
-    """epochs of the whole training"""
 
     @property
     def fraction(self) -> float:
@@ -39,16 +35,11 @@ class Progress:
 class InputSpec:
     """What an encoder that somebody else trained wants to be given, where that is not the data set's."""
 
-    size: int
-    """side of the images, pixels"""
-    mean: tuple[float, float, float]
-    """to be subtracted from each channel, of values in 0..1"""
-    std: tuple[float, float, float]
-    """to divide each channel by, of values in 0..1"""
-    crop: float = 1.0
-    """share of the shorter side that the centre crop keeps, in (0, 1]"""
-    interpolation: Literal["bilinear", "bicubic"] = "bilinear"
-    """of the resize before the crop"""
+    size: int  # side of the images, pixels
+    mean: tuple[float, float, float]  # to be subtracted from each channel, of values in 0..1
+    std: tuple[float, float, float]  # to divide each channel by, of values in 0..1
+    crop: float = 1.0  # share of the shorter side that the centre crop keeps, in (0, 1]
+    interpolation: Literal["bilinear", "bicubic"] = "bilinear"  # of the resize before the crop
 
 
 class Method(nn.Module, ABC):
@@ -70,14 +61,13 @@ class Method(nn.Module, ABC):
         """What is evaluated: normalised float ``[B, 3, S, S]`` -> features ``[B, D]``."""
 
     def untrained(self) -> nn.Module:
-        """The encoder before any training, of a method that was just built. For a method that loads weights, the same
-        network initialised anew from torch's global generator."""
+        """The encoder of a method that was just built; where weights were loaded, the same network initialised anew
+        from torch's global generator."""
         return self.encoder
 
     @property
     def input_spec(self) -> InputSpec | None:
-        """What the encoder wants to be given when it is evaluated, or None for the run's size and the data set's
-        mean and deviation."""
+        """What the encoder wants to be given in evaluation; None for the run's size and the data set's mean and std."""
         return None
 
     @property
@@ -96,9 +86,8 @@ class Method(nn.Module, ABC):
         """
 
     def reconstruct(self, images: Tensor, mask: Tensor) -> Tensor:
-        """Images whose masked patches the method predicts and whose visible ones are as given, both normalised
-        float ``[B, 3, S, S]``; ``mask`` bool ``[B, rows * cols]``, True = masked. For methods that provide
-        ``reconstruction``."""
+        """Of a method that provides ``reconstruction``: images whose masked patches it predicts and whose visible ones
+        are as given, both normalised float ``[B, 3, S, S]``; ``mask`` bool ``[B, rows * cols]``, True = masked."""
         raise NotImplementedError(f"{type(self).__name__} provides no reconstruction")
 
     def check_batch(self, batch_size: int) -> None:
@@ -106,9 +95,8 @@ class Method(nn.Module, ABC):
         where the method cannot work with so few or so many. By default, batch norm needs two."""
         norms = (nn.BatchNorm1d, nn.BatchNorm2d)
         if batch_size < 2 and any(isinstance(module, norms) for module in self.modules()):
-            raise UserError(
-                f"batch of {batch_size}: batch norm needs at least 2 images at once (batch_size, accumulate)"
-            )
+            need = "batch norm needs at least 2 images at once (batch_size, accumulate)"
+            raise UserError(f"batch of {batch_size}: {need}")
 
     def param_groups(self, weight_decay: float) -> list[dict[str, Any]]:
         """Parameters for the optimizer. By default biases and norms (one dimension or none) are not decayed and,
@@ -128,30 +116,21 @@ class Method(nn.Module, ABC):
 
 @dataclass(frozen=True, kw_only=True)
 class MethodSpec(ProvidingSpec):
-    """The spec of a method.
-
-    ``provides``: what evaluators may need beyond what the backbone provides, such as ``reconstruction``; ``encoder``,
-    ``tokens`` and ``attention`` where the method brings a network of its own.
-    """
+    """The spec of a method. ``provides``: what evaluators may need beyond what the backbone provides, such as
+    ``reconstruction``; ``encoder``, ``tokens`` and ``attention`` where the method brings a network of its own."""
 
     kind: ClassVar[str] = "method"
-    build: Callable[[Any, BuildContext], Method]
-    """``build(params, context) -> Method`` (``sslbench.Method``); uses ``context.backbone``"""
+    build: Callable[[Any, BuildContext], Method]  # uses ``context.backbone``
     params: type[MethodParams] | type[Params] = MethodParams
     uses: Words = frozenset({"backbone", "augmentation"})
-    """which axes make a difference: of ``backbone``, ``augmentation``, ``masking``. A method appears once, not once
-    for each point of an axis that it does not use."""
-    needs: Words = NOTHING
-    """what the backbone must provide, such as ``tokens``"""
-    trains: bool = True
-    """False for a method that takes no training step"""
+    """of ``backbone``, ``augmentation``, ``masking``: a method appears once for an axis that it does not use"""
+    needs: Words = NOTHING  # what the backbone must provide, such as ``tokens``
+    trains: bool = True  # False for a method that takes no training step
     uses_labels: bool = False
     """True: ``forward`` is also given the batch's ``labels``; ``context.classes`` is the number of classes"""
-    augmentation: str = AUGMENTATION
-    """the paper's augmentation: what ``auto`` means where the data set recommends none"""
+    augmentation: str = AUGMENTATION  # the paper's augmentation: what ``auto`` means where the data set recommends none
     fingerprint: Callable[[Any], str] | None = None
-    """for a method that reads files: parameters -> a short text that changes when their content does; empty where
-    the parameters determine it all. Raises UserError where a file is missing"""
+    """parameters -> a short text that changes when the content of the files that it reads does; empty where it reads
+    none. Raises UserError where a file is missing"""
     fetches: Callable[[Any], str] | None = None
-    """for a method that may need the network: parameters -> what would have to be fetched, in words; empty where
-    everything is on this machine"""
+    """parameters -> what would have to be fetched from the network, in words; empty where all is on this machine"""

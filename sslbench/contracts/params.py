@@ -8,10 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 
 def param(default: Any, description: str, *, unit: str = "", names: str = "", **constraints: Any) -> Any:
-    """One parameter of a plugin.
-
-    ``default`` is used where the user gives nothing (``...`` makes the parameter required); ``unit`` is shown by
-    ``sslbench show``; ``constraints`` are pydantic's (``gt``, ``ge``, ``lt``, ``le``, ``min_length``, ``pattern``).
+    """One parameter of a plugin. A ``default`` of ``...`` makes it required; ``constraints`` are pydantic's.
 
     ``names``: the kind of plugin that the value names, as ``NAME`` or ``NAME:key=value`` (``build_plugin`` builds it).
     That plugin is then looked up before anything runs, and results that depend on it are stale when its code changes.
@@ -41,11 +38,8 @@ class SimulatorParams(Params):
 
 
 class MethodParams(Params):
-    """How a method is optimised. Subclasses set the paper's values as defaults.
-
-    The learning rate in use is ``lr * batch_size / lr_batch`` (the linear scaling rule), or ``lr`` where
-    ``lr_batch`` is 0.
-    """
+    """How a method is optimised; subclasses set the paper's values. The learning rate in use is
+    ``lr * batch_size / lr_batch`` (the linear scaling rule), or ``lr`` where ``lr_batch`` is 0."""
 
     optimizer: Literal["adamw", "sgd", "lars"] = param("adamw", "update rule")
     lr: float = param(1e-3, "base learning rate", gt=0)

@@ -9,8 +9,7 @@ from typing import Any, ClassVar
 
 from sslbench.contracts.params import Params
 
-Words = frozenset[str]
-"""what plugins need of each other and provide, such as ``labels`` or ``tokens``"""
+Words = frozenset[str]  # what plugins need of each other and provide, such as ``labels`` or ``tokens``
 NOTHING: Words = frozenset()
 
 
@@ -18,44 +17,27 @@ NOTHING: Words = frozenset()
 class BuildContext:
     """What ``build`` is given beside the parameters. Every kind gets one; it uses the fields that matter to it."""
 
-    image_size: int = 224
-    """side of the images that a network is given, pixels"""
-    classes: int = 0
-    """number of classes, for a method that trains on labels; 0 without labels"""
-    seed: int = 0
-    """of the run; torch's global generators are seeded before ``build``"""
-    download: bool = False
-    """whether the user allowed fetching"""
-    backbone: Any = None
-    """for a method that uses one: an ``sslbench.Backbone``, with tokens where the spec needs them; else None"""
-    mask_ratio: float | None = None
-    """share of the patches that will be masked, in (0, 1); None for a method that masks nothing"""
-    device: str = "cpu"
-    """where it will run, such as ``cuda:0``; the harness moves modules there itself"""
-
-
-Build = Callable[[Any, BuildContext], Any]
-"""parameters and context -> what the kind's protocol or base class describes"""
+    image_size: int = 224  # side of the images that a network is given, pixels
+    classes: int = 0  # number of classes, for a method that trains on labels; 0 without labels
+    seed: int = 0  # of the run; torch's global generators are seeded before ``build``
+    download: bool = False  # True: the user allowed fetching
+    backbone: Any = None  # an ``sslbench.Backbone``, with tokens where the spec needs them; None where none is used
+    mask_ratio: float | None = None  # share of the patches that will be masked, in (0, 1); None without masking
+    device: str = "cpu"  # where it will run, such as ``cuda:0``; the harness moves modules there itself
 
 
 @dataclass(frozen=True, kw_only=True)
 class Spec:
     """What every plugin states about itself."""
 
-    kind: ClassVar[str]
-    """singular, such as ``method``"""
-    name: str
-    """unique within its kind"""
-    build: Build
-    """``build(params, context)``"""
-    summary: str = ""
-    """one line; default: the first line of the docstring of the module that ``build`` is in"""
-    params: type[Params] = Params
-    """its parameters: name, type, default, limits and description of each"""
+    kind: ClassVar[str]  # singular, such as ``method``
+    name: str  # unique within its kind
+    build: Callable[[Any, BuildContext], Any]  # -> what the kind's protocol or base class describes
+    summary: str = ""  # one line; default: the first line of the docstring of the module that ``build`` is in
+    params: type[Params] = Params  # its parameters: name, type, default, limits and description of each
     presets: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """named sets of parameters, chosen with ``NAME:preset=...`` or by a suite"""
-    citation: str = ""
-    """paper, section; or where the definition is from"""
+    citation: str = ""  # paper, section; or where the definition is from
 
     def __post_init__(self) -> None:
         module = sys.modules.get(getattr(self.build, "__module__", ""))
@@ -72,8 +54,7 @@ class Spec:
 class ProvidingSpec(Spec):
     """A spec of something that provides what others need."""
 
-    provides: Words | Callable[[Any], Words] = NOTHING
-    """what it provides; a function of the parameters where it depends on them"""
+    provides: Words | Callable[[Any], Words] = NOTHING  # a function of the parameters where it depends on them
 
     def provided(self, params: Params) -> Words:
         """What it provides with these parameters."""

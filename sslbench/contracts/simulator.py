@@ -14,23 +14,14 @@ Verdict = Literal["holds", "fails", "undecided"]
 
 @dataclass(frozen=True)
 class Claim:
-    """A sentence of the literature that a run confirms or refutes, with the measured number.
-
-    ``check_claim`` makes one from the outcome of each seed.
-    """
+    """A sentence of the literature that a run confirms or refutes, as ``check_claim`` makes it."""
 
     statement: str
-    """the sentence"""
-    source: str
-    """paper, section"""
-    expected: str
-    """what was tested, as a condition on the measured numbers"""
-    measured: str
-    """the measured numbers, and on how many seeds the condition was true"""
-    verdict: Verdict
-    """``holds`` or ``fails`` where all seeds agree, else ``undecided``"""
-    seeds: tuple[int, ...] = ()
-    """the seeds that the verdict rests on"""
+    source: str  # paper, section
+    expected: str  # what was tested, as a condition on the measured numbers
+    measured: str  # the measured numbers, and on how many seeds the condition was true
+    verdict: Verdict  # ``holds`` or ``fails`` where all seeds agree, else ``undecided``
+    seeds: tuple[int, ...] = ()  # the seeds that the verdict rests on
 
 
 @dataclass(frozen=True)
@@ -38,14 +29,11 @@ class SimulationResult:
     """What a simulator returns: named tables, claims, figures by name, and what follows."""
 
     tables: Mapping[str, list[dict[str, Any]]]
-    """name -> rows, each with the same keys. A value that is undefined is None, never NaN, and the row's ``reason``
-    holds why."""
+    """name -> rows of the same keys; what is undefined is None, never NaN, and the row's ``reason`` holds why"""
     claims: Sequence[Claim] = ()
-    """what it tested"""
     figures: Mapping[str, Callable[[], Any]] = field(default_factory=dict)
     """name -> a function that draws it and returns a matplotlib figure; only there is matplotlib imported"""
-    advice: str = ""
-    """what follows for a practitioner, one sentence"""
+    advice: str = ""  # what follows for a practitioner, one sentence
 
 
 @runtime_checkable
@@ -53,9 +41,7 @@ class Simulator(Protocol):
     """A small study without training."""
 
     def run(self, seed: int) -> SimulationResult:
-        """Tables and figures are of ``seed``; claims rest on ``seed`` and those after it. Raises UserError for
-        what the user gave and can mend."""
-        ...
+        """Tables and figures of ``seed``, claims of it and those after. Raises UserError for what a user can mend."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,36 +50,28 @@ class SimulatorSpec(Spec):
 
     kind: ClassVar[str] = "simulator"
     build: Callable[[Any, BuildContext], Simulator]
-    """``build(params, context) -> Simulator``"""
     params: type[Params] = SimulatorParams
 
 
 def check_claim(
     statement: str, source: str, expected: str, outcomes: Mapping[int, bool | None], measured: str = ""
 ) -> Claim:
-    """The claim with its verdict: ``holds`` or ``fails`` where every seed agrees, else ``undecided``.
-
-    ``outcomes``: seed -> whether the sentence was true there, None where that is unknown. ``expected`` is the
-    condition that was tested, ``measured`` the numbers; the shares are added to it. Raises ValueError without a seed.
-    """
+    """The claim with its verdict. ``outcomes``: seed -> whether the sentence was true there, None where unknown; the
+    shares are added to ``measured``. Raises ValueError without a seed."""
     if not outcomes:
         raise ValueError(f"no seed to check the claim on: {statement!r}")
     known = [bool(outcome) for outcome in outcomes.values() if outcome is not None]
     seeds, unknown = len(outcomes), len(outcomes) - len(known)
     verdict: Verdict = "undecided"
-    if not unknown and all(known):
-        verdict = "holds"
-    elif not unknown and not any(known):
-        verdict = "fails"
+    if not unknown and len(set(known)) == 1:
+        verdict = "holds" if known[0] else "fails"
     shares = f"true on {sum(known)} of {seeds} seeds" + (f", unknown on {unknown}" if unknown else "")
     return Claim(statement, source, expected, "; ".join(filter(None, [measured, shares])), verdict, tuple(outcomes))
 
 
 def across_seeds(values: Sequence[float | None], digits: int = 3) -> str:
-    """``0.893 (0.88 to 0.905)``: mean, smallest and largest with ``digits`` significant ones; ``undefined`` for none.
-
-    Values that are None are left out of the three and counted.
-    """
+    """``0.893 (0.88 to 0.905)``: mean, smallest and largest with ``digits`` significant ones, of those that are not
+    None, the others being counted; ``undefined`` for none."""
     known = [float(value) for value in values if value is not None]
     if not known:
         return "undefined"

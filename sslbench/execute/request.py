@@ -6,6 +6,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from sslbench.contracts.defaults import EXECUTOR
 from sslbench.errors import StoreError
 from sslbench.plan.suite import Overrides, RawSuite
 from sslbench.store.record import Record
@@ -24,7 +25,7 @@ class Request:
     """run everything again, also what is done"""
     keep_stale: bool = False
     """take results of older code or data as they are"""
-    executor: str = "inline"
+    executor: str = EXECUTOR
     """``NAME`` or ``NAME:key=value``"""
     max_cells: int | None = None
     strict_plugins: bool = False

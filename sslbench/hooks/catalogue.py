@@ -16,16 +16,7 @@ from pathlib import Path
 from sslbench.errors import UserError, did_you_mean
 
 GROUP = "sslbench"
-KINDS = (
-    "augmentation",
-    "method",
-    "masking",
-    "evaluator",
-    "simulator",
-    "dataset",
-    "backbone",
-    "executor",
-)
+KINDS = ("augmentation", "method", "masking", "evaluator", "simulator", "dataset", "backbone", "executor")
 
 
 @dataclass(frozen=True)
@@ -33,10 +24,8 @@ class Entry:
     """One entry point of the group ``sslbench``."""
 
     point: EntryPoint
-    distribution: str
-    """name of what brings it"""
-    version: str
-    """of the distribution"""
+    distribution: str  # name of what brings it
+    version: str  # of the distribution
 
     @property
     def name(self) -> str:
@@ -50,14 +39,10 @@ class Entry:
         return (kind, name) if dot and kind in KINDS and name else None
 
     @cached_property
-    def path(self) -> Path | None:
-        """The source file of its module, found without importing anything."""
-        return module_path(self.point.module)
-
-    @cached_property
     def summary(self) -> str:
         """First line of the module's docstring, read without importing it."""
-        return first_doc_line(self.path) if self.path else ""
+        path = module_path(self.point.module)
+        return first_doc_line(path) if path else ""
 
 
 def module_path(module: str) -> Path | None:
@@ -67,16 +52,11 @@ def module_path(module: str) -> Path | None:
         spec = importlib.util.find_spec(top)
     except (ImportError, ValueError):
         return None
-    if spec is None:
-        return None
     if not rest:
-        return Path(spec.origin) if spec.origin and spec.origin.endswith(".py") else None
-    for root in spec.submodule_search_locations or ():
-        base = Path(root, *rest)
-        for candidate in (base.with_suffix(".py"), base / "__init__.py"):
-            if candidate.is_file():
-                return candidate
-    return None
+        return Path(spec.origin) if spec and spec.origin and spec.origin.endswith(".py") else None
+    bases = [Path(root, *rest) for root in (spec and spec.submodule_search_locations) or ()]
+    candidates = (path for base in bases for path in (base.with_suffix(".py"), base / "__init__.py"))
+    return next(filter(Path.is_file, candidates), None)
 
 
 def first_doc_line(path: Path) -> str:
@@ -95,19 +75,10 @@ def first_doc_line(path: Path) -> str:
 
 
 def allowed(entries: Iterable[Entry]) -> list[Entry]:
-    """What ``SSLBENCH_PLUGINS`` allows: comma-separated names of distributions or entry points, ``*`` allowed.
-
-    Built-ins have no privilege: their distribution is called ``sslbench`` and is named like any other.
-    """
-    text = os.environ.get("SSLBENCH_PLUGINS")
-    if text is None:
-        return list(entries)
-    patterns = [word.strip() for word in text.split(",") if word.strip()]
-    return [
-        entry
-        for entry in entries
-        if any(fnmatch(entry.name, pattern) or fnmatch(entry.distribution, pattern) for pattern in patterns)
-    ]
+    """What ``SSLBENCH_PLUGINS`` allows: comma-separated names of distributions or entry points, ``*`` allowed. The
+    built-ins' distribution, ``sslbench``, is named like any other."""
+    patterns = [word.strip() for word in os.environ.get("SSLBENCH_PLUGINS", "*").split(",") if word.strip()]
+    return [e for e in entries if any(fnmatch(e.name, p) or fnmatch(e.distribution, p) for p in patterns)]
 
 
 def order(entry: Entry) -> tuple[int, str, str]:
@@ -125,11 +96,8 @@ class Catalogue:
     @classmethod
     def installed(cls) -> Catalogue:
         """Of everything that is installed and that ``SSLBENCH_PLUGINS`` allows."""
-        entries = [
-            Entry(point, point.dist.name, point.dist.version)
-            for point in entry_points(group=GROUP)
-            if point.dist is not None
-        ]
+        points = entry_points(group=GROUP)
+        entries = [Entry(point, point.dist.name, point.dist.version) for point in points if point.dist is not None]
         return cls(tuple(sorted(allowed(entries), key=order)))
 
     @property
@@ -162,10 +130,8 @@ def two_owners(name: str, first: str, second: str) -> str:
     """The message for a name that two distributions, or one of them twice, bring."""
     if first == second:
         return f"plugin {name}: distribution {first!r} brings it twice; a name has one owner"
-    return (
-        f"plugin {name}: brought by both {first!r} and {second!r}; a name has one owner:"
-        " uninstall one, or name what to load in SSLBENCH_PLUGINS"
-    )
+    both, remedy = f"both {first!r} and {second!r}", "uninstall one, or name what to load in SSLBENCH_PLUGINS"
+    return f"plugin {name}: brought by {both}; a name has one owner: {remedy}"
 
 
 def unknown(kind: str, name: str, names: list[str]) -> UserError:
@@ -178,8 +144,7 @@ def unknown(kind: str, name: str, names: list[str]) -> UserError:
 
 def check_kind(kind: str) -> str:
     """``kind`` itself, singular. Raises UserError for anything that is not one of the eight."""
-    if kind in KINDS:
-        return kind
-    if kind.endswith("s") and kind[:-1] in KINDS:
-        return kind[:-1]
+    singular = kind.removesuffix("s")
+    if singular in KINDS:
+        return singular
     raise UserError(f"unknown kind {kind!r}{did_you_mean(kind, list(KINDS))} (kinds: {', '.join(KINDS)})")

@@ -13,11 +13,8 @@ from sslbench.errors import did_you_mean
 
 def plugins_named(params: Params) -> dict[str, tuple[str, str]]:
     """Parameter -> kind and reference of the plugin that it names."""
-    kinds = {
-        name: field.json_schema_extra["names"]
-        for name, field in type(params).model_fields.items()
-        if isinstance(field.json_schema_extra, dict) and "names" in field.json_schema_extra
-    }
+    extras = {name: field.json_schema_extra for name, field in type(params).model_fields.items()}
+    kinds = {name: extra["names"] for name, extra in extras.items() if isinstance(extra, dict) and "names" in extra}
     return {name: (str(kind), getattr(params, name)) for name, kind in kinds.items()}
 
 
@@ -28,20 +25,17 @@ def resolve(
     presets: Mapping[str, Mapping[str, Any]] | None = None,
     preset: str | None = None,
 ) -> tuple[Params | None, list[str]]:
-    """The parameters, or None and one line per mistake: defaults, then the preset, then what was given.
-
-    ``preset`` is the suite's and ignored by a plugin that has none of that name; ``preset`` among ``given`` is the
-    user's and must exist. ``label`` names the plugin in messages: ``method 'simclr'``.
-    """
+    """The parameters, or None and one line per mistake, each after ``label``: defaults, then the preset, then what was
+    given. ``preset`` is the suite's and ignored by a plugin without one of that name; ``preset`` among ``given`` is the
+    user's and must exist."""
     presets = presets or {}
     names = list(model.model_fields)
+    mistakes: list[str] = []
     values = {key: value for key, value in given.items() if key in names}
     others = {key: value for key, value in given.items() if key not in names}
     own_preset = others.pop("preset", None)
-    mistakes: list[str] = []
-    if own_preset is not None and own_preset not in presets and own_preset != "default":
-        allowed = ", ".join(["default", *presets])
-        mistakes.append(f"{label}: no preset {own_preset!r}; allowed: {allowed}")
+    if own_preset not in (None, "default", *presets):
+        mistakes.append(f"{label}: no preset {own_preset!r}; allowed: {', '.join(['default', *presets])}")
     base = presets.get(preset or "", {}) if own_preset is None else presets.get(str(own_preset), {})
     allowed = ", ".join(names) or "none, it has no parameters"
     mistakes += [f"{label}: unknown parameter {key!r}{did_you_mean(key, names)} (allowed: {allowed})" for key in others]
@@ -58,12 +52,9 @@ def validation_lines(error: ValidationError) -> list[str]:
     lines = []
     for item in error.errors(include_url=False, include_context=False):
         key = ".".join(str(part) for part in item["loc"])
+        message = item["msg"].removeprefix("Value error, ")
         if item["type"] == "missing":
             lines.append(f"{key} is required")
-            continue
-        message = item["msg"].removeprefix("Value error, ")
-        if key:
-            lines.append(f"{key} = {item['input']!r}: {message[:1].lower()}{message[1:]}")
-        else:  # about several parameters together
-            lines.append(message)
+        else:  # without a key: about several parameters together
+            lines.append(f"{key} = {item['input']!r}: {message[:1].lower()}{message[1:]}" if key else message)
     return lines

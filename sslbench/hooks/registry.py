@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import sys
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any, TextIO
+from typing import Any
 
 import pluggy
 
@@ -22,10 +22,8 @@ class Loaded:
     """One plugin after the attempt to load it."""
 
     entry: Entry
-    specs: tuple[Spec, ...] = ()
-    """what it brings; of an entry point called ``kind.name`` that one spec alone"""
-    failure: str = ""
-    """why it is broken, one line; empty for a good one"""
+    specs: tuple[Spec, ...] = ()  # what it brings; of an entry point called ``kind.name`` that one spec alone
+    failure: str = ""  # why it is broken, one line; empty for a good one
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -44,8 +42,6 @@ class Registry:
     """Specs by kind and name. Modules are imported when they are first needed."""
 
     catalogue: Catalogue = field(default_factory=Catalogue.installed)
-    stderr: TextIO | None = None
-    """where broken plugins are reported, once each; default: ``sys.stderr``"""
 
     def __post_init__(self) -> None:
         self._manager = pluggy.PluginManager("sslbench")
@@ -54,8 +50,7 @@ class Registry:
         self._reported: set[Entry] = set()
 
     def get(self, kind: str, name: str) -> Spec:
-        """The spec called ``name``. Raises UserError if nobody brings it, PluginError if its plugin is broken or if
-        two entry points bring it."""
+        """Raises UserError if nobody brings it, PluginError if its plugin is broken or two entry points bring it."""
         entry = self.entry_of(kind, name)
         loaded = self.load(entry)
         spec = loaded.spec(kind, name)
@@ -64,9 +59,9 @@ class Registry:
         return spec
 
     def entry_of(self, kind: str, name: str) -> Entry:
-        """The entry point that brings ``kind.name``. Raises UserError if there is none, PluginError if there are
-        two."""
-        owners = [*self.catalogue.owners(kind, name), *self._bundles_with(kind, name)]
+        """The entry point that brings ``kind.name``. Raises UserError if there is none, PluginError for two."""
+        bundles = [entry for entry in self.catalogue.bundles if self.load(entry).spec(kind, name)]
+        owners = [*self.catalogue.owners(kind, name), *bundles]
         if not owners:
             raise unknown(kind, name, self.names(kind))
         for message in collisions((f"{kind}.{name}", entry) for entry in owners).values():
@@ -84,13 +79,11 @@ class Registry:
         """Every plugin, loaded; a name with two owners fails for each of them."""
         plugins = [self.load(entry, report=False) for entry in self.catalogue.entries]
         twice = collisions((name, plugin.entry) for plugin in plugins for name in plugin.names)
-        return [self._refused(plugin, twice) for plugin in plugins]
-
-    @staticmethod
-    def _refused(plugin: Loaded, twice: dict[str, str]) -> Loaded:
-        """The plugin, failed where a name of it has two owners."""
-        messages = [twice[name] for name in plugin.names if name in twice]
-        return Loaded(plugin.entry, (), messages[0]) if messages and not plugin.failure else plugin
+        for index, plugin in enumerate(plugins):
+            message = next((twice[name] for name in plugin.names if name in twice), "")
+            if message and not plugin.failure:
+                plugins[index] = Loaded(plugin.entry, (), message)
+        return plugins
 
     def load_observers(self) -> None:
         """Load the bundles, so that observers among them are called during the run."""
@@ -104,10 +97,8 @@ class Registry:
         loaded = self._loaded[entry]
         if loaded.failure and report and entry not in self._reported:
             self._reported.add(entry)
-            print(
-                f"sslbench: plugin {entry.name} of {entry.distribution} {entry.version} left out: {loaded.failure}",
-                file=self.stderr or sys.stderr,
-            )
+            owner = f"{entry.distribution} {entry.version}"
+            print(f"sslbench: plugin {entry.name} of {owner} left out: {loaded.failure}", file=sys.stderr)
         return loaded
 
     def _load(self, entry: Entry) -> Loaded:
@@ -130,7 +121,9 @@ class Registry:
         try:
             self._manager.check_pending()
             brought = list(self._specs_of(plugin))
-            check_promise(entry, brought)
+            if entry.promise and entry.promise not in {(spec.kind, spec.name) for spec in brought}:
+                names = ", ".join(f"{spec.kind}.{spec.name}" for spec in brought) or "nothing"
+                raise LookupError(f"the entry point promises {entry.name}, the module brings {names}")
         except BaseException:
             if new:
                 self._manager.unregister(plugin)
@@ -138,17 +131,16 @@ class Registry:
         return brought
 
     def _specs_of(self, plugin: object) -> Iterator[Spec]:
-        """What the hooks of one plugin return."""
+        """What the hooks of one plugin return. Raises TypeError for anything that is not a spec of its kind."""
         for kind in KINDS:
             hook = f"sslbench_{kind}s"
-            for implementation in getattr(self._manager.hook, hook).get_hookimpls():
-                if implementation.plugin is plugin:
-                    returned = implementation.function()
-                    yield from checked_specs(returned if isinstance(returned, (list, tuple)) else [returned], kind)
-
-    def _bundles_with(self, kind: str, name: str) -> list[Entry]:
-        """The bundles that bring ``kind.name``."""
-        return [entry for entry in self.catalogue.bundles if self.load(entry).spec(kind, name)]
+            own = [impl for impl in getattr(self._manager.hook, hook).get_hookimpls() if impl.plugin is plugin]
+            for returned in [impl.function() for impl in own]:
+                for spec in returned if isinstance(returned, (list, tuple)) else [returned]:
+                    if not isinstance(spec, Spec) or spec.kind != kind:
+                        allowed = f"{kind.capitalize()}Spec"
+                        raise TypeError(f"{hook} must return a list of {allowed}, not {type(spec).__name__}")
+                    yield spec
 
     def notify(self, hook: str, **facts: Any) -> None:
         """Call the observers; one that raises is warned about and changes nothing else."""
@@ -157,22 +149,6 @@ class Registry:
                 implementation.function(**{key: facts[key] for key in implementation.argnames})
             except Exception as error:
                 warnings.warn(f"observer {implementation.plugin_name}: {hook} raised {one_line(error)}", stacklevel=2)
-
-
-def checked_specs(returned: Sequence[object], kind: str) -> Iterator[Spec]:
-    """The specs that a hook returned. Raises TypeError for anything that is not a spec of its kind."""
-    for spec in returned:
-        if not isinstance(spec, Spec) or spec.kind != kind:
-            expected = f"{kind.capitalize()}Spec"
-            raise TypeError(f"sslbench_{kind}s must return a list of {expected}, not {type(spec).__name__}")
-        yield spec
-
-
-def check_promise(entry: Entry, brought: Sequence[Spec]) -> None:
-    """Raise LookupError where an entry point called ``kind.name`` does not bring that."""
-    if entry.promise and entry.promise not in {(spec.kind, spec.name) for spec in brought}:
-        names = ", ".join(f"{spec.kind}.{spec.name}" for spec in brought) or "nothing"
-        raise LookupError(f"the entry point promises {entry.name}, the module brings {names}")
 
 
 def one_line(error: BaseException) -> str:

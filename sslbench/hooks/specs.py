@@ -8,57 +8,50 @@ from typing import TYPE_CHECKING, Any
 import pluggy
 
 if TYPE_CHECKING:
-    from sslbench.contracts.augmentation import AugmentationSpec
-    from sslbench.contracts.backbone import BackboneSpec
-    from sslbench.contracts.dataset import DatasetSpec
-    from sslbench.contracts.evaluator import EvaluatorSpec
-    from sslbench.contracts.executor import ExecutorSpec
-    from sslbench.contracts.masking import MaskingSpec
-    from sslbench.contracts.method import MethodSpec
-    from sslbench.contracts.simulator import SimulatorSpec
+    from sslbench.contracts.plugin import Spec
 
 hookspec = pluggy.HookspecMarker("sslbench")
 hookimpl = pluggy.HookimplMarker("sslbench")
 
 
 @hookspec
-def sslbench_augmentations() -> list[AugmentationSpec]:  # type: ignore[empty-body]
-    """Distributions over single views, on whole batches."""
+def sslbench_augmentations() -> list[Spec]:  # type: ignore[empty-body]
+    """``AugmentationSpec``: distributions over single views, on whole batches."""
 
 
 @hookspec
-def sslbench_methods() -> list[MethodSpec]:  # type: ignore[empty-body]
-    """Ways to train an encoder without labels, and baselines."""
+def sslbench_methods() -> list[Spec]:  # type: ignore[empty-body]
+    """``MethodSpec``: ways to train an encoder without labels, and baselines."""
 
 
 @hookspec
-def sslbench_maskings() -> list[MaskingSpec]:  # type: ignore[empty-body]
-    """Which patches of a grid are masked."""
+def sslbench_maskings() -> list[Spec]:  # type: ignore[empty-body]
+    """``MaskingSpec``: which patches of a grid are masked."""
 
 
 @hookspec
-def sslbench_evaluators() -> list[EvaluatorSpec]:  # type: ignore[empty-body]
-    """What features are good for."""
+def sslbench_evaluators() -> list[Spec]:  # type: ignore[empty-body]
+    """``EvaluatorSpec``: what features are good for."""
 
 
 @hookspec
-def sslbench_simulators() -> list[SimulatorSpec]:  # type: ignore[empty-body]
-    """Small studies without training."""
+def sslbench_simulators() -> list[Spec]:  # type: ignore[empty-body]
+    """``SimulatorSpec``: small studies without training."""
 
 
 @hookspec
-def sslbench_datasets() -> list[DatasetSpec]:  # type: ignore[empty-body]
-    """Splits of images, with what is known of them."""
+def sslbench_datasets() -> list[Spec]:  # type: ignore[empty-body]
+    """``DatasetSpec``: splits of images, with what is known of them."""
 
 
 @hookspec
-def sslbench_backbones() -> list[BackboneSpec]:  # type: ignore[empty-body]
-    """Networks with a feature size; token backbones also give patches and blocks."""
+def sslbench_backbones() -> list[Spec]:  # type: ignore[empty-body]
+    """``BackboneSpec``: networks with a feature size; token backbones also give patches and blocks."""
 
 
 @hookspec
-def sslbench_executors() -> list[ExecutorSpec]:  # type: ignore[empty-body]
-    """Where work runs."""
+def sslbench_executors() -> list[Spec]:  # type: ignore[empty-body]
+    """``ExecutorSpec``: where work runs."""
 
 
 @hookspec

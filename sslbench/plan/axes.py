@@ -14,10 +14,9 @@ from sslbench.hooks.registry import Registry
 from sslbench.plan.cell import Choice
 from sslbench.plan.choose import look_up
 from sslbench.plan.reference import Reference, read_reference
-from sslbench.plan.suite import AXES, Overrides, RawSuite
+from sslbench.plan.suite import AXES, Overrides, RawSuite, unknown_axes
 
-Axes = Mapping[str, tuple[Choice[Any] | None, ...]]
-"""axis -> its plugins; None stands for ``auto``"""
+Axes = Mapping[str, tuple[Choice[Any] | None, ...]]  # axis -> its plugins; None stands for ``auto``
 
 
 def read_axes(
@@ -26,9 +25,7 @@ def read_axes(
     """The plugins of every axis, and one line per mistake."""
     written = raw.data.get("axes")
     names = dict(written) if isinstance(written, Mapping) else {}
-    mistakes = [
-        f"{raw.source}: unknown axis 'axes.{name}' (allowed: {', '.join(AXES)})" for name in names if name not in AXES
-    ]
+    mistakes = unknown_axes(raw, "axes", names)
     axes: dict[str, tuple[Choice[Any] | None, ...]] = {}
     for axis in AXES:
         references, unreadable = read_axis(raw, names, axis, overrides)
@@ -110,8 +107,7 @@ def recommended(dataset: DatasetSpec, method: Any) -> str:
 def empty_axes(raw: RawSuite, axes: Axes) -> list[str]:
     """One line per axis that needs an entry and has none."""
     used = {axis for method in axes["method"] if method for axis in method.spec.uses}
-    needed = ["method", "dataset", "evaluator"]
-    needed += [axis for axis in ("backbone", "augmentation", "masking") if axis in used]
+    needed = ["method", "dataset", "evaluator", *(a for a in ("backbone", "augmentation", "masking") if a in used)]
     return [
         f"{raw.source}: axis {axis!r} is empty; name at least one (see: sslbench list {axis})"
         for axis in needed

@@ -5,8 +5,7 @@ from __future__ import annotations
 from importlib import resources
 from importlib.resources.abc import Traversable
 
-COMMANDS = {"sslbench.plan": "run", "sslbench.speed": "speed"}
-"""package -> the command that takes its suites"""
+COMMANDS = {"sslbench.plan": "run", "sslbench.speed": "speed"}  # package -> the command that takes its suites
 
 
 def builtin_suites(package: str = "sslbench.plan") -> dict[str, Traversable]:

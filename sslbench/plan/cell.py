@@ -34,17 +34,11 @@ class Choice(Generic[SpecT]):
     """A plugin with its parameters resolved."""
 
     spec: SpecT
-    """what it is"""
-    params: Params
-    """defaults, preset and what the user gave"""
-    code: str = ""
-    """identity of its code: distribution, version, digest; empty where no key depends on it"""
-    distribution: str = ""
-    """what brings it"""
+    params: Params  # defaults, preset and what the user gave
+    code: str = ""  # identity of its code: distribution, version, digest; empty where no key depends on it
+    distribution: str = ""  # what brings it, and its version
     version: str = ""
-    """of the distribution"""
-    named: Mapping[str, str] = field(default_factory=dict)
-    """label -> code of the plugins that its parameters name"""
+    named: Mapping[str, str] = field(default_factory=dict)  # label -> code of the plugins that its parameters name
 
     @property
     def name(self) -> str:
@@ -93,22 +87,15 @@ class Pretraining:
 
     method: Choice[MethodSpec]
     dataset: Choice[DatasetSpec]
-    backbone: Choice[BackboneSpec] | None
-    """None where the method uses none, as the next two"""
+    backbone: Choice[BackboneSpec] | None  # None where the method uses none, as the next two
     augmentation: Choice[AugmentationSpec] | None
     masking: Choice[MaskingSpec] | None
-    seed: int
-    """0 or larger"""
-    training: TrainingSettings
-    """with device and precision resolved"""
-    fingerprint: str
-    """of the data"""
-    harness: str
-    """identity of the code that trains and evaluates"""
-    weights: str = ""
-    """fingerprint of the files that the method reads, if any"""
-    curve: tuple[Choice[EvaluatorSpec], ...] = ()
-    """evaluators that run during training"""
+    seed: int  # 0 or larger
+    training: TrainingSettings  # with device and precision resolved
+    fingerprint: str  # of the data
+    harness: str  # identity of the code that trains and evaluates
+    weights: str = ""  # fingerprint of the files that the method reads, if any
+    curve: tuple[Choice[EvaluatorSpec], ...] = ()  # evaluators that run during training
 
     @cached_property
     def choices(self) -> dict[str, Choice[Any]]:
@@ -127,11 +114,8 @@ class Pretraining:
         keys = SHAPING if self.method.spec.trains else EVALUATING
         settings = {key: getattr(self.training, key) for key in keys}
         settings["device"] = self.training.device.partition(":")[0]
-        return {
-            **{kind: choice.description for kind, choice in self.choices.items()},
-            "seed": self.seed,
-            "training": settings,
-        }
+        plugins = {kind: choice.description for kind, choice in self.choices.items()}
+        return {**plugins, "seed": self.seed, "training": settings}
 
     @cached_property
     def description_digest(self) -> str:
@@ -141,9 +125,8 @@ class Pretraining:
     @cached_property
     def inputs(self) -> dict[str, Any]:
         """The code and data that it is made from."""
-        code = codes_of(self.choices.values())
-        weights = {"weights": self.weights} if self.weights else {}
-        return {"code": {"the harness": self.harness, **code}, "data": self.fingerprint, **weights}
+        code = {"the harness": self.harness, **codes_of(self.choices.values())}
+        return {"code": code, "data": self.fingerprint, **({"weights": self.weights} if self.weights else {})}
 
     @cached_property
     def curve_settings(self) -> dict[str, Any]:
@@ -173,14 +156,12 @@ class Cell:
 
     pretraining: Pretraining
     evaluator: Choice[EvaluatorSpec]
-    skip: str | None = None
-    """why these plugins do not work together, or None"""
+    skip: str | None = None  # why these plugins do not work together, or None
 
     @cached_property
     def inputs(self) -> dict[str, Any]:
         """The code, data and curve settings that its record is made from."""
-        inputs = self.pretraining.inputs
-        curve = self.pretraining.curve_settings
+        inputs, curve = self.pretraining.inputs, self.pretraining.curve_settings
         return {**inputs, "code": {**inputs["code"], **self.evaluator.codes}, **({"curve": curve} if curve else {})}
 
     @cached_property
@@ -212,11 +193,8 @@ class Cell:
     @property
     def params(self) -> dict[str, Any]:
         """All resolved parameters, by axis."""
-        return {
-            **{kind: choice.values for kind, choice in self.pretraining.choices.items()},
-            "evaluator": self.evaluator.values,
-            "training": self.pretraining.description["training"],
-        }
+        plugins = {kind: choice.values for kind, choice in self.pretraining.choices.items()}
+        return {**plugins, "evaluator": self.evaluator.values, "training": self.pretraining.description["training"]}
 
 
 def has_curve(before: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
@@ -226,16 +204,11 @@ def has_curve(before: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
 
 def changed(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
     """Why a record of the same description is stale, in words."""
-    old, new = before.get("code", {}), now.get("code", {})
-    reasons = [
-        f"{label} changed ({old.get(label, 'absent')} -> {code})"
-        for label, code in new.items()
-        if old.get(label) != code
-    ]
-    if before.get("data") != now.get("data"):
-        reasons.insert(0, "the data changed")
-    if before.get("weights") != now.get("weights"):
-        reasons.insert(0, "the weights changed")
+    reasons = [f"the {name} changed" for name in ("weights", "data") if before.get(name) != now.get(name)]
+    for label, code in now.get("code", {}).items():
+        old = before.get("code", {}).get(label, "absent")
+        if old != code:
+            reasons.append(f"{label} changed ({old} -> {code})")
     if not has_curve(before, now):
         reasons.append("it has no curve" if "curve" not in before else "its curve is of other settings or older code")
     return "; ".join(reasons) or "its key changed"

@@ -1,22 +1,24 @@
-"""From references to plugins with their parameters, and one line for each mistake."""
+"""From references to plugins with their parameters, and one line for each mistake; and to what plugins build."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
+from sslbench.contracts.defaults import PRETRAINED
 from sslbench.contracts.executor import PluginChoice
 from sslbench.contracts.params import Params
-from sslbench.contracts.plugin import Spec
-from sslbench.errors import SslbenchError
+from sslbench.contracts.plugin import BuildContext, Spec
+from sslbench.errors import SslbenchError, UserError
 from sslbench.hooks.params import plugins_named, resolve
-from sslbench.hooks.registry import Registry
+from sslbench.hooks.registry import Registry, default_registry, one_line
 from sslbench.plan.cell import Choice
 from sslbench.plan.identity import plugin_identity
 from sslbench.plan.reference import Reference, parse_reference
 
-AUTO = "auto"
-"""As an augmentation: what the data set recommends, else the paper's."""
+AUTO = "auto"  # as an augmentation: what the data set recommends, else the paper's
 
 
 def look_up(
@@ -33,7 +35,7 @@ def look_up(
             choice, wrong = choose(axis, reference, registry, preset)
         except SslbenchError as error:
             choice, wrong = None, list(error.messages)
-        mistakes += [f"{reference.where}: {line}" for line in wrong]
+        mistakes += placed(reference.where, wrong)
         if choice is not None and not any(c is not None and c.description == choice.description for c in choices):
             choices.append(choice)
     return tuple(choices), mistakes
@@ -63,12 +65,68 @@ def codes_named(spec: Spec, params: Params, registry: Registry) -> tuple[dict[st
             # The message of a reference that cannot be read names its place; that of an unknown name does not.
             mistakes += [line if line.startswith(where) else f"{where}: {line}" for line in error.messages]
             continue
-        mistakes += [f"{where}: {line}" for line in wrong]
+        mistakes += placed(where, wrong)
         codes |= {f"{label} of {spec.label}": code for label, code in choice.codes.items()} if choice else {}
     return codes, mistakes
+
+
+def placed(where: str, lines: Iterable[str]) -> list[str]:
+    """Lines about mistakes, each with the place of the mistake in front, if any."""
+    return [f"{where}: {line}" if where else line for line in lines]
+
+
+def chosen(kind: str, reference: Reference, registry: Registry) -> Choice[Any]:
+    """The plugin with its parameters. Raises UserError with one line for each mistake."""
+    try:
+        choice, mistakes = choose(kind, reference, registry, "default")
+    except UserError as error:
+        choice, mistakes = None, list(error.messages)
+    if choice is None:
+        raise UserError(*placed(reference.where, mistakes))
+    return choice
 
 
 def sent(kind: str, plain: PluginChoice, registry: Registry) -> Choice[Any]:
     """The choice whose ``Choice.plain`` another process sent. Raises as ``Registry.get`` does."""
     spec = registry.get(kind, plain.name)
     return Choice(spec, spec.params(**plain.params))
+
+
+def model_reference(text: str, where: str = "--model") -> Reference:
+    """``NAME:key=value,...`` of a method, or the path of an exported folder or of a file with its configuration."""
+    if Path(text).expanduser().exists():
+        return Reference(PRETRAINED, {"path": text}, where)
+    return parse_reference(text, where)
+
+
+def build_plugin(
+    kind: str, reference: str, where: str = "", given: Mapping[str, Any] | None = None, **context: Any
+) -> Any:
+    """What the plugin called ``NAME`` or ``NAME:key=value,key=value`` builds from its parameters.
+
+    ``given``: parameters beside those of the reference; ``context``: fields of ``BuildContext``, each with a default;
+    ``where``: the place of a mistake, for messages. No random generator is seeded. Raises UserError for an unknown name
+    or a wrong parameter, PluginError for a plugin that is broken.
+    """
+    parsed = parse_reference(reference, where)
+    try:
+        spec = default_registry().get(kind, parsed.name)
+    except UserError as error:
+        raise UserError(*placed(where, error.messages)) from None
+    params, mistakes = resolve(spec.label, spec.params, {**parsed.given, **(given or {})}, spec.presets)
+    if params is None:
+        raise UserError(*placed(where, mistakes))
+    return spec.build(params, BuildContext(**context))
+
+
+def build_installed(kind: str) -> dict[str, Any]:
+    """Every installed plugin of a kind by name, built with its default parameters. One that is broken or cannot be
+    built without parameters is left out, with a line on stderr."""
+    built = {}
+    for name in default_registry().names(kind):
+        try:
+            built[name] = build_plugin(kind, name)
+        except Exception as error:
+            reason = error.messages[0] if isinstance(error, SslbenchError) else one_line(error)
+            print(f"sslbench: warning: {kind} {name!r} is left out: {reason}", file=sys.stderr)
+    return built

@@ -1,4 +1,4 @@
-"""From a suite to its cells: cross the axes, merge what is equal, skip what does not work together."""
+"""From a suite to its cells: cross the axes, merge what is equal, skip what does not work together, and why not."""
 
 from __future__ import annotations
 
@@ -16,7 +16,6 @@ from sslbench.errors import UserError
 from sslbench.hooks.registry import Registry
 from sslbench.plan.axes import Axes, auto_augmentations, empty_axes, long_warmups, read_axes, read_curve, recommended
 from sslbench.plan.cell import Cell, Choice, Pretraining
-from sslbench.plan.compatibility import incompatible, incompatible_evaluator
 from sslbench.plan.identity import harness_identity
 from sslbench.plan.suite import Overrides, RawSuite, check_layout, overridden
 
@@ -24,38 +23,20 @@ if TYPE_CHECKING:
     from sslbench.contracts.backbone import BackboneSpec
     from sslbench.contracts.method import MethodSpec
 
+OF_DATA = frozenset({"labels", "factors", "mask", "depth"})  # what only a data set can provide
+
 
 @dataclass(frozen=True)
 class Suite:
     """A suite with every plugin looked up and every parameter checked."""
 
-    name: str
-    """of the file or of the built-in suite, with its size"""
-    axes: Axes
-    """axis -> choices; None stands for ``auto``"""
-    seeds: tuple[int, ...]
-    """each once"""
-    training: TrainingSettings
-    """the same for all cells"""
+    name: str  # of the file or of the built-in suite, with its size
+    axes: Axes  # axis -> choices; None stands for ``auto``
+    seeds: tuple[int, ...]  # each once
+    training: TrainingSettings  # the same for all cells
     defaults: Mapping[str, Choice[AugmentationSpec]] = field(default_factory=dict)
     """augmentations that ``auto`` may mean, by name"""
-    curve: tuple[Choice[EvaluatorSpec], ...] = ()
-    """evaluators that run during training"""
-
-    @property
-    def methods(self) -> tuple[Choice[MethodSpec], ...]:
-        """The axis ``method``."""
-        return tuple(filter(None, self.axes["method"]))
-
-    @property
-    def datasets(self) -> tuple[Choice[DatasetSpec], ...]:
-        """The axis ``dataset``."""
-        return tuple(filter(None, self.axes["dataset"]))
-
-    @property
-    def evaluators(self) -> tuple[Choice[EvaluatorSpec], ...]:
-        """The axis ``evaluator``."""
-        return tuple(filter(None, self.axes["evaluator"]))
+    curve: tuple[Choice[EvaluatorSpec], ...] = ()  # evaluators that run during training
 
 
 def resolve_suite(raw: RawSuite, overrides: Overrides, registry: Registry) -> Suite:
@@ -84,7 +65,7 @@ def expand(suite: Suite) -> list[Cell]:
     cells: list[Cell] = []
     for pretraining in unique.values():
         reason = incompatible(pretraining.method, pretraining.backbone, pretraining.dataset)
-        for evaluator in suite.evaluators:
+        for evaluator in filter(None, suite.axes["evaluator"]):
             cells.append(Cell(pretraining, evaluator, reason or incompatible_evaluator(evaluator, pretraining)))
     return cells
 
@@ -92,24 +73,30 @@ def expand(suite: Suite) -> list[Cell]:
 def pretrainings(suite: Suite) -> Iterator[Pretraining]:
     """Every combination of data set, seed, method and what the method uses, in the suite's order."""
     harness = harness_identity()
-    weights = [fingerprint_of(method) for method in suite.methods]
-    for dataset in suite.datasets:
-        fingerprint = dataset.spec.fingerprint(dataset.params)
-        for seed, (method, method_weights) in product(suite.seeds, zip(suite.methods, weights, strict=True)):
-            for backbone, augmentation, masking in combinations(suite, method, dataset):
-                yield Pretraining(
-                    method=method,
-                    dataset=dataset,
-                    backbone=backbone,
-                    augmentation=augmentation,
-                    masking=masking,
-                    seed=seed,
-                    training=suite.training,
-                    fingerprint=fingerprint,
-                    harness=harness,
-                    weights=method_weights,
-                    curve=suite.curve,
-                )
+    methods = [(method, fingerprint_of(method)) for method in filter(None, suite.axes["method"])]
+    for dataset in filter(None, suite.axes["dataset"]):
+        data = dataset.spec.fingerprint(dataset.params)
+        for seed, (method, weights) in product(suite.seeds, methods):
+            for axes in combinations(suite, method, dataset):
+                yield Pretraining(method, dataset, *axes, seed, suite.training, data, harness, weights, suite.curve)
+
+
+def single(
+    method: Choice[MethodSpec],
+    dataset: Choice[DatasetSpec],
+    backbone: Choice[BackboneSpec] | None,
+    training: TrainingSettings,
+    seed: int,
+) -> Pretraining:
+    """What all evaluations of one combination share, without a suite; ``training`` has device and precision resolved.
+    ``backbone`` is ignored where the method uses none. Raises UserError where the plugins do not work together."""
+    used = backbone if "backbone" in method.spec.uses else None
+    if reason := incompatible(method, used, dataset):
+        raise UserError(reason)
+    data = dataset.spec.fingerprint(dataset.params)
+    return Pretraining(
+        method, dataset, used, None, None, seed, training, data, harness_identity(), fingerprint_of(method)
+    )
 
 
 def fingerprint_of(method: Choice[MethodSpec]) -> str:
@@ -129,3 +116,30 @@ def combinations(suite: Suite, method: Choice[MethodSpec], dataset: Choice[Datas
     auto = suite.defaults.get(recommended(dataset.spec, method.spec)) if "augmentation" in method.spec.uses else None
     augmentations = [choice or auto for choice in axis("augmentation")]
     return product(axis("backbone"), augmentations, axis("masking"))
+
+
+def incompatible(
+    method: Choice[MethodSpec], backbone: Choice[BackboneSpec] | None, dataset: Choice[DatasetSpec] | None = None
+) -> str | None:
+    """Why a method cannot work with a backbone or a data set, or None."""
+    if dataset is not None and method.spec.uses_labels and "labels" not in dataset.spec.provided(dataset.params):
+        return f"{method.name} trains on labels; data set {dataset.name} has none"
+    if backbone and (missing := method.spec.needs - backbone.spec.provided(backbone.params)):
+        return f"{method.name} needs a backbone with {', '.join(sorted(missing))}; {backbone.name} has none"
+    return None
+
+
+def incompatible_evaluator(evaluator: Choice[EvaluatorSpec], pretraining: Pretraining) -> str | None:
+    """Why an evaluator cannot be run on a pretraining, or None."""
+    dataset, method, backbone = pretraining.dataset, pretraining.method, pretraining.backbone
+    of_dataset = dataset.spec.provided(dataset.params)
+    needed_of_data = evaluator.spec.needs & (OF_DATA | of_dataset)
+    if missing := needed_of_data - of_dataset:
+        return f"{evaluator.name} needs {', '.join(sorted(missing))}; data set {dataset.name} has none"
+    of_model = method.spec.provided(method.params)
+    if backbone is not None:
+        of_model |= {"encoder"} | backbone.spec.provided(backbone.params)
+    if missing := evaluator.spec.needs - needed_of_data - of_model:
+        model = f"{method.name} on {backbone.name}" if backbone else method.name
+        return f"{evaluator.name} needs {', '.join(sorted(missing))}; {model} has none"
+    return None

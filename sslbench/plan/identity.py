@@ -1,8 +1,5 @@
-"""Which code made a result: distribution, version, and a digest of the sources that are there.
-
-The digest is part of every identity, of an editable install and of a plain one alike, so that a reinstall under the
-same version is noticed.
-"""
+"""Which code made a result: distribution, version, and a digest of the sources that are there, of an editable install
+and of a plain one alike, so that a reinstall under the same version is noticed."""
 
 from __future__ import annotations
 
@@ -34,17 +31,12 @@ COMPUTES_NOTHING = (
 
 def plugin_identity(entry: Entry) -> str:
     """``distribution version+digest`` of a plugin's module and what it imports; without digest where no source is."""
-    return labelled(entry.distribution, entry.version, digest_of((entry.point.module,)))
+    return f"{entry.distribution} {entry.version}+{digest_of((entry.point.module,))}".rstrip("+")
 
 
 def harness_identity() -> str:
     """The same for the training loop, feature extraction and evaluation."""
-    return labelled("sslbench", version("sslbench"), digest_of(HARNESS))
-
-
-def labelled(distribution: str, number: str, digest: str) -> str:
-    """``distribution version+digest``."""
-    return f"{distribution} {number}" + (f"+{digest}" if digest else "")
+    return f"sslbench {version('sslbench')}+{digest_of(HARNESS)}".rstrip("+")
 
 
 @lru_cache
@@ -62,26 +54,18 @@ class Source:
     """One module's source."""
 
     path: Path
-    """its file"""
     content: bytes
-    """of the file"""
-    imports: tuple[str, ...]
-    """absolute names of everything it imports; names that are no modules lead nowhere"""
+    imports: tuple[str, ...]  # absolute names of everything it imports; names that are no modules lead nowhere
 
 
 def sources_of(modules: tuple[str, ...]) -> dict[str, Source]:
     """The sources of ``modules``, of the modules in them where they are packages, and of what Python imports with them
-    from their own top-level packages, directly or not.
-
-    The public door ``sslbench`` itself and what computes nothing are left out.
-    """
+    from their own top-level packages, directly or not; but for the door ``sslbench`` and what computes nothing."""
     sources: dict[str, Source] = {}
     waiting = list(modules)
     while waiting:
         module = waiting.pop()
-        if module in sources or not computes(module):
-            continue
-        source = source_of(module)
+        source = source_of(module) if module not in sources and computes(module) else None
         if source is None:
             continue
         sources[module] = source
@@ -119,10 +103,8 @@ def imports_of(module: str, is_package: bool, content: bytes) -> Iterator[str]:
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
-            base = node.module or ""
-            if node.level:
-                parents = package.split(".")
-                parent = parents[: len(parents) - node.level + 1]
-                base = ".".join([*parent, *([base] if base else [])])
+            parents = package.split(".")
+            parents = parents[: len(parents) - node.level + 1] if node.level else []
+            base = ".".join([*parents, *([node.module] if node.module else [])])
             yield base
             yield from (f"{base}.{alias.name}" for alias in node.names)

@@ -16,7 +16,6 @@ class Memory(Protocol):
 
     def find(self, description: str) -> Sequence[tuple[str, Mapping[str, Any], str]]:
         """(cell key, inputs, status) of each record with this description."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -24,13 +23,9 @@ class Planned:
     """One cell and what will happen to it."""
 
     cell: Cell
-    """of the suite"""
-    state: State
-    """``stale`` cells will be run again"""
-    reason: str = ""
-    """why it is stale or skipped, or why it is run although there is a record"""
-    record: str | None = None
-    """key of the record that stands for it: its own, or a stale one that is knowingly reused"""
+    state: State  # ``stale`` cells will be run again
+    reason: str = ""  # why it is stale or skipped, or why it is run although there is a record
+    record: str | None = None  # key of the record that stands for it: its own, or a stale one that is knowingly reused
 
 
 @dataclass(frozen=True)
@@ -38,9 +33,7 @@ class Group:
     """One pretraining and the cells of it that are to run."""
 
     pretraining: Pretraining
-    """shared by the cells"""
-    cells: tuple[Cell, ...]
-    """at least one"""
+    cells: tuple[Cell, ...]  # at least one
 
 
 @dataclass(frozen=True)
@@ -48,9 +41,7 @@ class Plan:
     """All cells of a suite, in order."""
 
     suite: str
-    """its name"""
     planned: tuple[Planned, ...]
-    """one for each cell"""
 
     @property
     def groups(self) -> list[Group]:
@@ -65,11 +56,9 @@ class Plan:
 def make_plan(
     suite: str, cells: Sequence[Cell], memory: Memory | None, *, fresh: bool = False, keep_stale: bool = False
 ) -> Plan:
-    """Compare the cells with the records; ``memory`` is None where there are none.
-
-    Only a ``done`` or ``collapsed`` record counts: what went wrong is tried again. ``fresh`` runs everything again,
-    ``keep_stale`` reuses records of older code or data.
-    """
+    """Compare the cells with the records; ``memory`` is None where there are none. Only a ``done`` or ``collapsed`` one
+    counts: what went wrong is tried again. ``fresh`` runs everything again, ``keep_stale`` reuses records of older code
+    or data."""
     return Plan(suite, tuple(state_of(cell, memory, fresh, keep_stale) for cell in cells))
 
 
@@ -86,8 +75,6 @@ def state_of(cell: Cell, memory: Memory | None, fresh: bool, keep_stale: bool) -
     if finished:
         key, inputs = list(finished.items())[-1]
         reason = changed(inputs, cell.inputs)
-        if keep_stale:
-            return Planned(cell, "done", f"stale, kept: {reason}", record=key)
-        return Planned(cell, "stale", reason)
+        return Planned(cell, "done", f"stale, kept: {reason}", key) if keep_stale else Planned(cell, "stale", reason)
     failed = next((status for key, _, status in records if key == cell.key), None)
     return Planned(cell, "to run", f"{failed} before" if failed else "")

@@ -15,11 +15,8 @@ class Reference:
     """A plugin by name, the parameters that were given, and where that was written."""
 
     name: str
-    """of the plugin, within its kind"""
-    given: Mapping[str, Any] = field(default_factory=dict)
-    """parameters, not checked"""
-    where: str = ""
-    """such as ``--method`` or ``mine.toml: axes.method[0]``, for messages; or empty"""
+    given: Mapping[str, Any] = field(default_factory=dict)  # parameters, not checked
+    where: str = ""  # such as ``--method`` or ``mine.toml: axes.method[0]``, for messages; or empty
 
     def __str__(self) -> str:
         """``NAME:key=value,...``, as the command line takes it."""
@@ -28,11 +25,9 @@ class Reference:
 
 
 def parse_reference(text: str, where: str = "") -> Reference:
-    """``simclr:temperature=0.2,optimizer=adamw``; values are JSON where they can be, else text.
-
-    A comma inside brackets, or before a piece without ``=``, belongs to the value: ``few-label:labels=[2,13]``,
-    ``imagefolder:root=/data/a,b``. Raises UserError for an empty name or a parameter without a value.
-    """
+    """``simclr:temperature=0.2,optimizer=adamw``; values are JSON where they can be, else text. A comma in brackets, or
+    before a piece without ``=``, belongs to the value: ``few-label:labels=[2,13]``, ``imagefolder:root=/data/a,b``.
+    Raises UserError for an empty name or a parameter without a value."""
     name, _, rest = text.partition(":")
     prefix = f"{where}: " if where else ""
     if not name.strip():
@@ -70,10 +65,8 @@ def parse_value(text: str) -> Any:
 
 
 def read_reference(item: object, where: str) -> Reference:
-    """One entry of a suite's axis: a text as above, or a table with ``name`` and the parameters beside it.
-
-    Raises UserError for anything else.
-    """
+    """One entry of a suite's axis: a text as above, or a table with ``name`` and the parameters beside it. Raises
+    UserError for anything else."""
     if isinstance(item, Reference):
         return Reference(item.name, item.given, item.where or where)
     if isinstance(item, str):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -46,24 +46,18 @@ class SuiteFile(BaseModel):
 class RawSuite:
     """A suite as it was written, before anything is checked."""
 
-    name: str
-    """of the file without its ending, or of the built-in suite"""
-    source: str
-    """where it was written, for messages"""
-    data: Mapping[str, Any] = field(default_factory=dict)
-    """as TOML has it"""
+    name: str  # of the file without its ending, or of the built-in suite
+    source: str  # where it was written, for messages
+    data: Mapping[str, Any] = field(default_factory=dict)  # as TOML has it
 
 
 @dataclass(frozen=True)
 class Overrides:
     """What the command line puts in the place of the suite's own values."""
 
-    axes: Mapping[str, Sequence[str]] = field(default_factory=dict)
-    """axis -> references; replaces that axis"""
-    seeds: Sequence[int] | None = None
-    """0 or larger; None: the suite's"""
-    training: Mapping[str, Any] = field(default_factory=dict)
-    """single settings of ``TrainingSettings``"""
+    axes: Mapping[str, Sequence[str]] = field(default_factory=dict)  # axis -> references; replaces that axis
+    seeds: Sequence[int] | None = None  # 0 or larger; None: the suite's
+    training: Mapping[str, Any] = field(default_factory=dict)  # single settings of ``TrainingSettings``
 
 
 def overridden(raw: RawSuite, overrides: Overrides) -> RawSuite:
@@ -77,10 +71,8 @@ def overridden(raw: RawSuite, overrides: Overrides) -> RawSuite:
 
 
 def read_suite(name: str, size: str | None = None, package: str = "sslbench.plan") -> RawSuite:
-    """A built-in suite of a package by name, or a TOML file by path, in one of its sizes where ``size`` names one.
-
-    Raises UserError if it is neither, does not parse or has no such size.
-    """
+    """A built-in suite of a package by name, or a TOML file by path, in one of its sizes if ``size`` names one. Raises
+    UserError if it is neither, does not parse or has no such size."""
     text, source = text_of(name, package)
     try:
         data = tomllib.loads(text)
@@ -102,16 +94,10 @@ def text_of(name: str, *packages: str) -> tuple[str, str]:
             return path.read_text(encoding="utf-8"), str(path)
         except (OSError, UnicodeDecodeError) as error:
             raise UserError(f"suite {name!r} cannot be read: {error}") from None
-    hint = command_hint(name) or did_you_mean(name, list(builtin))
-    raise UserError(
-        f"unknown suite {name!r}{hint} (built in: {', '.join(sorted(builtin))}; or the path of a .toml file)"
-    )
-
-
-def command_hint(name: str) -> str:
-    """A hint where ``name`` is a built-in suite of another command, else nothing."""
-    command = next((command for package, command in COMMANDS.items() if name in builtin_suites(package)), None)
-    return f", which is one of `sslbench {command}`" if command else ""
+    commands = [command for package, command in COMMANDS.items() if name in builtin_suites(package)]
+    hint = f", which is one of `sslbench {commands[0]}`" if commands else did_you_mean(name, list(builtin))
+    known = ", ".join(sorted(builtin))
+    raise UserError(f"unknown suite {name!r}{hint} (built in: {known}; or the path of a .toml file)")
 
 
 def sized(raw: RawSuite, size: str) -> RawSuite:
@@ -135,13 +121,15 @@ def check_layout(raw: RawSuite) -> tuple[SuiteFile | None, list[str]]:
     layout, mistakes = validated(raw)
     for size, changes in (layout.sizes if layout else {}).items():
         wrong = validated(sized(raw, size))[1]
-        wrong += [
-            f"{raw.source}: unknown axis 'sizes.{size}.axes.{name}' (allowed: {', '.join(AXES)})"
-            for name in changes.axes
-            if name not in AXES
-        ]
+        wrong += unknown_axes(raw, f"sizes.{size}.axes", changes.axes)
         mistakes += [f"{line} (in size {size!r})" if "sizes." not in line else line for line in wrong]
     return (None if mistakes else layout), mistakes
+
+
+def unknown_axes(raw: RawSuite, where: str, names: Iterable[str]) -> list[str]:
+    """One line per name that is no axis."""
+    allowed = ", ".join(AXES)
+    return [f"{raw.source}: unknown axis '{where}.{name}' (allowed: {allowed})" for name in names if name not in AXES]
 
 
 def validated(raw: RawSuite) -> tuple[SuiteFile | None, list[str]]:

@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import Any
 
 from sslbench.plan.cell import Choice, codes_of, digest
-from sslbench.plan.compatibility import incompatible
+from sslbench.plan.expand import incompatible
 from sslbench.plan.identity import harness_identity
 from sslbench.speed.suite import SPEED_AXES
 

@@ -16,8 +16,8 @@ from sslbench.advise.frozen import FrozenFeatures, Model, Settings
 from sslbench.errors import UserError
 from sslbench.execute.events import StageStarted
 from sslbench.hooks.registry import Registry
+from sslbench.plan.choose import chosen, model_reference
 from sslbench.plan.reference import Reference, parse_reference
-from sslbench.plan.single import chosen, model_reference
 
 REGISTRY = Registry()
 

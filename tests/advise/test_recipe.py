@@ -19,7 +19,7 @@ from sslbench.advise.recipe import recipe
 from sslbench.advise.rows import Row, choose
 from sslbench.errors import UserError
 from sslbench.hooks.registry import Registry
-from sslbench.plan.single import model_reference
+from sslbench.plan.choose import model_reference
 from sslbench.store.results import ResultsStore
 
 REGISTRY = Registry()

@@ -12,7 +12,7 @@ from sslbench.advise.frozen import Settings
 from sslbench.advise.survey import survey
 from sslbench.errors import UserError
 from sslbench.hooks.registry import Registry
-from sslbench.plan.single import model_reference
+from sslbench.plan.choose import model_reference
 
 REGISTRY = Registry()
 

@@ -8,21 +8,7 @@ import pytest
 
 from sslbench.cli.main import call
 
-DIGITS = (
-    "run",
-    "-d",
-    "digits",
-    "-e",
-    "knn",
-    "--epochs",
-    "1",
-    "--set",
-    "preset=quick",
-    "--format",
-    "json",
-    "--out",
-    "out",
-)
+DIGITS = "run -d digits -e knn --epochs 1 --set preset=quick --format json --out out".split()
 
 
 @pytest.fixture(autouse=True)

@@ -60,10 +60,7 @@ def test_every_command_has_help_with_the_words_of_the_list(capsys, name):
         (("run", "--size", "tiny"), "quick: unknown size 'tiny' (it has none"),
         (("suites", "quik"), "unknown suite 'quik'; did you mean 'quick'?"),
         (("suites", "mae-sped"), "unknown suite 'mae-sped'; did you mean 'mae-speedup'? (built in: augmentations,"),
-        (
-            ("run", "mae-speedup"),
-            "unknown suite 'mae-speedup', which is one of `sslbench speed` (built in:",
-        ),
+        (("run", "mae-speedup"), "unknown suite 'mae-speedup', which is one of `sslbench speed` (built in:"),
         (("speed", "quick"), "unknown suite 'quick', which is one of `sslbench run` (built in: mae-speedup, methods;"),
     ],
 )
@@ -211,9 +208,8 @@ def test_results_that_cannot_be_stored_are_printed_and_exit_code_is_3(capsys, tm
 
 
 def test_two_seeds_have_a_mean_and_a_spread(capsys):
-    code, out, _ = output_of(
-        capsys, "run", "-m", "random-init", "-b", "convnet-small:width=4", "-e", "knn", "--seeds", "0,1"
-    )
+    arguments = ("-m", "random-init", "-b", "convnet-small:width=4", "-e", "knn", "--seeds", "0,1")
+    code, out, _ = output_of(capsys, "run", *arguments)
     assert code == 0
     assert "±" in out
 
@@ -265,18 +261,7 @@ def test_results_print_the_tables_that_are_asked_for(capsys):
 
 
 def test_a_run_with_a_curve_shows_its_epochs(capsys):
-    arguments = (
-        "-m",
-        "simclr",
-        "-b",
-        "convnet-small:width=4",
-        "-e",
-        "knn",
-        "--epochs",
-        "3",
-        "--set",
-        "train_images=64",
-    )
+    arguments = "-m simclr -b convnet-small:width=4 -e knn --epochs 3 --set train_images=64".split()
     code, _, _ = output_of(capsys, "run", *arguments)
     assert code == 0
     curve = ("--set", "curve_every=2", "--set", "curve=knn")

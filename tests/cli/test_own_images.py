@@ -188,7 +188,7 @@ def test_the_command_that_comes_next_is_one_that_can_be_run(capsys, photos, mode
     from sslbench.advise.session import Session
     from sslbench.advise.verdict import Advice
     from sslbench.hooks.registry import default_registry
-    from sslbench.plan.single import model_reference
+    from sslbench.plan.choose import model_reference
 
     registry = default_registry()
     settings = Settings("cpu", "fp32", Path("out"), download=True)

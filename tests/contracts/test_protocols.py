@@ -4,7 +4,7 @@ from dataclasses import FrozenInstanceError, dataclass, fields
 
 import pytest
 
-from sslbench import BuildContext, Dataset, Executor, Split
+from sslbench import BuildContext, Dataset, Executor, Progress, Split
 
 
 @dataclass(frozen=True)
@@ -41,3 +41,7 @@ def test_a_plugin_can_be_built_without_a_context_of_its_own():
     assert (context.download, context.backbone, context.mask_ratio) == (False, None, None)
     with pytest.raises(FrozenInstanceError):
         context.seed = 1
+
+
+def test_progress_runs_from_zero_towards_one():
+    assert [Progress(step, 4, 0, 1).fraction for step in (0, 2, 4)] == [0, 0.5, 1]

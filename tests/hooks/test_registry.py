@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import io
-
 import pytest
 
 from sslbench.errors import PluginError, UserError
@@ -31,10 +29,7 @@ def test_a_third_party_plugin_is_found_like_a_builtin(distribution):
         ("raise SystemExit(3)\n", "SystemExit: 3"),
         ("def broken(:\n", "SyntaxError"),
         ("x = 1\n", "promises masking.mine, the module brings nothing"),
-        (
-            GOOD.replace('name="mine"', 'name="other"'),
-            "promises masking.mine, the module brings masking.other",
-        ),
+        (GOOD.replace('name="mine"', 'name="other"'), "promises masking.mine, the module brings masking.other"),
         (GOOD.replace("sslbench_maskings", "sslbench_masking"), "unknown hook 'sslbench_masking'"),
         (
             GOOD.replace("return [MaskingSpec", "return [dict").replace(", build", ", b"),
@@ -43,17 +38,15 @@ def test_a_third_party_plugin_is_found_like_a_builtin(distribution):
         (GOOD.replace("maskings()", "maskings(extra)"), "Argument"),
     ],
 )
-def test_a_broken_plugin_says_why_and_hurts_nobody_else(distribution, source, reason):
+def test_a_broken_plugin_says_why_and_hurts_nobody_else(distribution, capsys, source, reason):
     distribution("bad", {"masking.mine": "bad_plugin"}, {"bad_plugin": source})
-    stderr = io.StringIO()
-    registry = Registry(stderr=stderr)
+    registry = Registry()
     with pytest.raises(PluginError, match="masking 'mine' from bad 1.0 is broken: "):
         registry.get("masking", "mine")
     assert registry.get("masking", "random").name == "random"
-    lines = stderr.getvalue().splitlines()
-    assert len(lines) == 1
-    assert lines[0].startswith("sslbench: plugin masking.mine of bad 1.0 left out: ")
-    assert reason in lines[0]
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("sslbench: plugin masking.mine of bad 1.0 left out: ")
+    assert reason in line
 
 
 def test_plugins_loads_each_and_says_ok_or_failed(distribution):
@@ -96,9 +89,8 @@ def test_one_entry_point_that_is_written_twice_is_loaded_once_and_named(distribu
 
 
 def test_an_unknown_name_gets_a_hint():
-    with pytest.raises(
-        UserError, match=r"unknown method 'simclrr'; did you mean 'simclr'\? \(see: sslbench list method\)"
-    ):
+    words = r"unknown method 'simclrr'; did you mean 'simclr'\? \(see: sslbench list method\)"
+    with pytest.raises(UserError, match=words):
         Registry().get("method", "simclrr")
 
 

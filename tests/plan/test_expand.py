@@ -8,8 +8,7 @@ import pytest
 from sslbench.contracts.evaluator import EvaluatorSpec
 from sslbench.errors import UserError
 from sslbench.hooks.registry import Registry
-from sslbench.plan.compatibility import incompatible, incompatible_evaluator
-from sslbench.plan.expand import expand, resolve_suite
+from sslbench.plan.expand import expand, incompatible, incompatible_evaluator, resolve_suite
 from sslbench.plan.plan import make_plan
 from sslbench.plan.suite import Overrides, RawSuite, read_suite
 
@@ -84,9 +83,10 @@ def test_keys_do_not_depend_on_order_or_on_how_parameters_are_written(registry):
     assert plain == spelt == table
 
 
-@pytest.mark.parametrize(
-    "change", [{"epochs": 41}, {"batch_size": 64}, {"evaluate_on": "validation"}, {"precision": "bf16"}]
-)
+SHAPING = [{"epochs": 41}, {"batch_size": 64}, {"evaluate_on": "validation"}, {"precision": "bf16"}]
+
+
+@pytest.mark.parametrize("change", SHAPING)
 def test_what_shapes_a_result_changes_the_key(registry, change):
     axes = {**AXES, "method": ["simclr"]}
     assert {c.key for c in cells_of(registry, axes)}.isdisjoint(c.key for c in cells_of(registry, axes, **change))
@@ -119,13 +119,8 @@ def test_a_preset_of_the_suite_reaches_every_plugin_that_has_it(registry):
 
 
 def test_six_mistakes_are_six_messages(registry):
-    axes = {
-        **AXES,
-        "method": ["simclrr", "simclr:temperature=-1"],
-        "masking": ["random:ratio=2"],
-        "evaluators": ["knn"],
-    }
-    data = {"axes": axes, "seeds": ["x"], "training": {"epoch": 3}}
+    wrong = {"method": ["simclrr", "simclr:temperature=-1"], "masking": ["random:ratio=2"], "evaluators": ["knn"]}
+    data = {"axes": {**AXES, **wrong}, "seeds": ["x"], "training": {"epoch": 3}}
     with pytest.raises(UserError) as caught:
         resolve_suite(RawSuite("s", "s.toml", data), Overrides(), registry)
     messages = caught.value.messages
@@ -189,9 +184,8 @@ def test_changed_code_or_data_makes_a_record_stale_with_the_reason(registry):
 
 
 def test_a_plugin_that_a_parameter_names_counts_as_code_of_the_cell(registry):
-    cells = cells_of(
-        registry, {**AXES, "method": ["raw-pixels"], "evaluator": ["label-free:augmentation=crop-only", "knn"]}
-    )
+    axes = {"method": ["raw-pixels"], "evaluator": ["label-free:augmentation=crop-only", "knn"]}
+    cells = cells_of(registry, {**AXES, **axes})
     named = "augmentation 'crop-only' of evaluator 'label-free'"
     codes = [cell.inputs["code"] for cell in cells]
     assert [named in code for code in codes] == [True, False]
@@ -205,10 +199,7 @@ def test_a_plugin_that_a_parameter_names_counts_as_code_of_the_cell(registry):
     ("evaluator", "words"),
     [
         ("label-free:augmentation=simclrr", "unknown augmentation 'simclrr'; did you mean 'simclr'?"),
-        (
-            "fine-tune:augmentation=crop-only:scale_mn=1",
-            "augmentation 'crop-only': unknown parameter 'scale_mn'; did you",
-        ),
+        ("fine-tune:augmentation=crop-only:scale_mn=1", "augmentation 'crop-only': unknown parameter 'scale_mn'; did"),
         ("reconstruction:masking=block:ratio=2", "masking 'block': ratio = 2: input should be less than 1"),
         ("few-label-scratch:augmentation=", "'' names no plugin; expected NAME"),
     ],
@@ -248,10 +239,8 @@ def test_a_curve_is_part_of_no_key_and_a_record_without_it_is_made_again(registr
 def test_a_curve_names_its_evaluators_with_their_parameters(registry):
     settings = with_curve(registry, curve=[{"name": "knn", "k": 5}, "linear-probe"])[0].pretraining.curve_settings
     assert settings["every"] == 2
-    assert [(evaluator["name"], evaluator["params"].get("k")) for evaluator in settings["evaluators"]] == [
-        ("knn", 5),
-        ("linear-probe", None),
-    ]
+    parameters = [(evaluator["name"], evaluator["params"].get("k")) for evaluator in settings["evaluators"]]
+    assert parameters == [("knn", 5), ("linear-probe", None)]
     assert all(evaluator["code"] for evaluator in settings["evaluators"])
 
 
@@ -288,9 +277,8 @@ def test_mistakes_in_a_curve_are_named(registry, training, words):
 )
 def test_a_warmup_longer_than_the_training_is_refused_wherever_it_is_from(registry, method, key, value):
     name = method.partition(":")[0]
-    words = (
-        f"method '{name}': {key} = {value} is longer than the training (epochs = 10); allowed: 0 to 10, as in -m {name}"
-    )
+    allowed = f"allowed: 0 to 10, as in -m {name}"
+    words = f"method '{name}': {key} = {value} is longer than the training (epochs = 10); {allowed}"
     with pytest.raises(UserError, match=re.escape(words)):
         suite_of(registry, overrides=Overrides({"method": [method]}), epochs=10)
     assert suite_of(registry, overrides=Overrides({"method": [method]}), epochs=value)

@@ -16,8 +16,9 @@ from sslbench.contracts.executor import TrainingSettings
 from sslbench.hooks.params import resolve
 from sslbench.hooks.registry import Registry
 from sslbench.plan.cell import changed
+from sslbench.plan.choose import chosen
+from sslbench.plan.expand import single
 from sslbench.plan.reference import Reference
-from sslbench.plan.single import chosen, single
 from sslbench.testing.conformance import problems
 from sslbench_plugins.blocks.networks.model_files import repository_of
 from sslbench_plugins.methods.pretrained import PRESETS

@@ -10,7 +10,7 @@ import torch
 from sslbench import build_plugin
 from sslbench.claims.simulate import simulate
 from sslbench.hooks.registry import Registry
-from sslbench.plan import build
+from sslbench.plan import choose
 
 STRIPES = """
     '''Stripes.'''
@@ -116,7 +116,7 @@ def test_what_cannot_be_measured_has_a_reason():
 def test_other_peoples_maskings_are_compared_and_hurt_nobody(distribution, monkeypatch, body, reason):
     distribution("stripes-masks", {"masking.stripes": "stripes"}, {"stripes": STRIPES.format(body=body)})
     registry = Registry()
-    monkeypatch.setattr(build, "default_registry", lambda: registry)
+    monkeypatch.setattr(choose, "default_registry", lambda: registry)
     result = run(ratios=0.75)
     rows = {row["strategy"]: row for row in result.tables["strategies"]}
     assert rows["stripes"]["reason"] == reason

@@ -6,7 +6,7 @@ import torch
 from sslbench import PluginError, UserError, build_installed, build_plugin
 from sslbench.hooks.catalogue import KINDS
 from sslbench.hooks.registry import Registry
-from sslbench.plan import build
+from sslbench.plan import choose
 
 MASKING = """
     from sslbench import MaskingParams, MaskingSpec, hookimpl, param
@@ -29,7 +29,7 @@ def fresh(monkeypatch):
 
     def refresh():
         registry = Registry()
-        monkeypatch.setattr(build, "default_registry", lambda: registry)
+        monkeypatch.setattr(choose, "default_registry", lambda: registry)
 
     return refresh
 
