@@ -6,6 +6,8 @@ import csv
 import io
 import json
 import shutil
+import sqlite3
+from contextlib import closing
 
 import numpy as np
 import pytest
@@ -149,6 +151,14 @@ def test_a_trained_encoder_is_exported_and_run_again(capsys, tmp_path):
     assert "sslbench run -m pretrained:path=model" in out
     code, out, _ = call_with(capsys, "run", "-m", "pretrained:path=model", *small, "--format", "json")
     assert (code, json.loads(out)["records"][0]["features"]["dim"]) == (0, 16)
+    with closing(sqlite3.connect(tmp_path / "runs/results.sqlite")) as db, db:
+        db.execute("UPDATE record SET text = '{}' WHERE text LIKE '%\"method\":\"pretrained\"%'")
+    code, out, err = call_with(capsys, "export", "runs", "-o", "again")
+    (line,) = err.splitlines()
+    assert line.startswith("sslbench: warning: runs/results.sqlite: record of cell ")
+    assert line.endswith(": damaged: cell is missing; it is left out")
+    assert code == 0
+    assert out.splitlines()[0].startswith("simclr affine convnet-small digits seed 0: 16 features, ")
 
 
 @pytest.mark.parametrize(
