@@ -37,7 +37,7 @@ def command(seed: int, results: tuple[Path, ...], format_: str) -> int:
     "not measured yet".
     """
     from sslbench.claims.all_claims import all_claims
-    from sslbench.claims.table import render_claims
+    from sslbench.claims.text import render_claims
 
     failed: list[str] = []
     click.echo(render_claims(all_claims(seed, results, failed=failed), format_))
