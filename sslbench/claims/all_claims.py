@@ -33,10 +33,7 @@ DINOV2 = {"k-NN": 83.5, "linear": 86.5}
 
 
 def all_claims(
-    seed: int = SEED,
-    results: Sequence[Path] = (),
-    registry: Registry | None = None,
-    failed: list[str] | None = None,
+    seed: int = SEED, results: Sequence[Path] = (), registry: Registry | None = None, failed: list[str] | None = None
 ) -> list[ClaimRow]:
     """One row a claim, in the order of the simulators, then those of the harness.
 

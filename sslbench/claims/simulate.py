@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from sslbench.contracts.plugin import BuildContext
 from sslbench.contracts.simulator import SimulationResult, SimulatorSpec
@@ -49,24 +49,15 @@ def simulate(
     """
     registry = registry or default_registry()
     failures = failed if names is None else None
-    specs = load(registry.names("simulator") if names is None else names, registry, failures)
-    return run_each(resolve_all(specs, given or {}), seed, failures)
-
-
-def load(names: Sequence[str], registry: Registry, failures: list[str] | None) -> list[SimulatorSpec]:
-    """The specs; one that is broken is a line of ``failures`` where those are collected, else raises PluginError."""
     specs = []
-    for name in names:
+    for name in registry.names("simulator") if names is None else names:
         try:
-            spec = registry.get("simulator", name)
+            specs.append(cast(SimulatorSpec, registry.get("simulator", name)))
         except PluginError as error:
             if failures is None:
                 raise
             failures += error.messages
-            continue
-        assert isinstance(spec, SimulatorSpec)
-        specs.append(spec)
-    return specs
+    return run_each(resolve_all(specs, given or {}), seed, failures)
 
 
 def run_each(
@@ -115,9 +106,8 @@ def run_one(simulator: Choice[SimulatorSpec], seed: int) -> Simulation:
     """Run one simulator. Raises whatever it raises."""
     spec = simulator.spec
     result: SimulationResult = simulator.build(BuildContext()).run(seed)
-    tables = {
-        name: [finite(row, f"{spec.label}, table {name}") for row in rows] for name, rows in result.tables.items()
-    }
+    where = f"{spec.label}, table"
+    tables = {name: [finite(row, f"{where} {name}") for row in rows] for name, rows in result.tables.items()}
     parameters = plain(simulator.values, spec.label)
     return Simulation(spec.name, spec.summary, seed, parameters, replace(result, tables=tables))
 

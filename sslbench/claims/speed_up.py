@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from sslbench.claims.claim_row import ClaimRow, Hypothesis, by_seed, setting_of, unanimous
@@ -10,19 +11,14 @@ from sslbench.claims.defaults import MASKED
 from sslbench.contracts.simulator import Verdict
 from sslbench.store.record import Record
 
-STATEMENT = "MAE trains at least three times as fast when the encoder sees 25% of the tokens"
-SOURCE, COMMAND = "He et al. 2022, Masked Autoencoders, abstract", "sslbench speed && sslbench claims"
 TIMED = Hypothesis(
-    STATEMENT,
-    SOURCE,
+    "MAE trains at least three times as fast when the encoder sees 25% of the tokens",
+    "He et al. 2022, Masked Autoencoders, abstract",
     "times as fast as with mask tokens in the encoder, the same decoder: intervals above 3 for every model",
-    COMMAND,
+    "sslbench speed && sslbench claims",
 )
-TRAINED = Hypothesis(
-    STATEMENT,
-    SOURCE,
-    "images per second at a mask ratio of 0.75, over those with (nearly) all tokens, at least 3",
-    COMMAND,
+TRAINED = replace(
+    TIMED, expected="images per second at a mask ratio of 0.75, over those with (nearly) all tokens, at least 3"
 )
 TIMES = 3.0
 FEW_TOKENS, ALL_TOKENS = 0.75, 0.05

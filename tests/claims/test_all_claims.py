@@ -6,11 +6,10 @@ from dataclasses import asdict, replace
 import pytest
 
 from sslbench.claims import all_claims as module
-from sslbench.claims import speed_up as of_speed
 from sslbench.claims.all_claims import all_claims, negatives, published
 from sslbench.claims.claim_row import NOT_MEASURED
 from sslbench.claims.feature_quality import moco_queue, pretext_loss
-from sslbench.claims.speed_up import speed_up
+from sslbench.claims.speed_up import TIMED, speed_up
 from sslbench.cli.main import COMMANDS
 from sslbench.hooks.registry import Registry
 from sslbench.store.record import CurvePoint, MetricValue, Record, TrainingFacts
@@ -204,7 +203,7 @@ def test_measured_speeds_are_found_beside_runs(monkeypatch, tmp_path):
     with ResultsStore.open_for_writing(tmp_path / "sslbench-results/mae-speedup") as store:
         store.put(timed(3.2, 3.4), suite="s", description="a", inputs={})
     rows = {row.statement: row.verdict for row in all_claims(registry=Registry())}
-    assert rows[of_speed.STATEMENT] == "holds"
+    assert rows[TIMED.statement] == "holds"
 
 
 def test_finished_runs_are_found_where_run_leaves_them(monkeypatch, tmp_path):
