@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from sslbench.contracts.defaults import PRETRAINED
 from sslbench.contracts.method import MethodSpec
@@ -25,30 +23,18 @@ NONE = (
 )
 
 
-@dataclass(frozen=True)
-class Available:
-    """Models to try, and a note for the user where there is none."""
-
-    references: tuple[Reference, ...]
-    note: str = ""
-
-
-def available(registry: Registry, download: bool, folder: Path | None = None) -> Available:
+def available(registry: Registry, download: bool, folder: Path | None = None) -> tuple[list[Reference], str]:
     """The published models whose weights are in the cache, in the order of the presets of ``pretrained`` (with
-    ``download`` the first of them in any case), then the exported folders below ``folder`` (default: the current)."""
+    ``download`` the first of them in any case), then the exported folders below ``folder`` (default: the current); and
+    a note for the user where there is none."""
     if PRETRAINED not in registry.names("method"):
-        return Available((), f"the method {PRETRAINED!r} is not installed; what follows are baselines only")
+        return [], f"the method {PRETRAINED!r} is not installed; what follows are baselines only"
     published = list(cached_presets(registry))[:MOST]
     if not published and download:
-        published = list(presets(registry))[:1]
-    references = [Reference(PRETRAINED, {"preset": name}, "--model") for name in published]
-    references += [Reference(PRETRAINED, {"path": str(path)}, "--model") for path in exported_folders(folder or Path())]
-    return Available(tuple(references), "" if references else NONE)
-
-
-def presets(registry: Registry) -> Mapping[str, Mapping[str, Any]]:
-    """Published models by name, with the parameters of the method."""
-    return registry.get("method", PRETRAINED).presets
+        published = list(registry.get("method", PRETRAINED).presets)[:1]
+    given = [{"preset": name} for name in published]
+    given += [{"path": str(path)} for path in exported_folders(folder or Path())]
+    return [Reference(PRETRAINED, values, "--model") for values in given], "" if given else NONE
 
 
 def cached_presets(registry: Registry) -> Iterator[str]:

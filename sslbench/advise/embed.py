@@ -44,22 +44,8 @@ class Embeddings:
 def embed(frozen: FrozenFeatures) -> Embeddings:
     """The features of both splits of a data set, from the cache where they are kept."""
     parts = frozen.extraction.train, frozen.extraction.test
-    splits = frozen.data.train, frozen.data.test
     labels = [part.labels for part in parts if part.labels is not None]
-    return Embeddings(
-        torch.cat([part.features for part in parts]).cpu(),
-        torch.tensor([number for number, part in enumerate(parts) for _ in range(len(part.features))]),
-        torch.cat(labels).cpu() if len(labels) == len(parts) else None,
-        frozen.classes,
-        [path for split in splits for path in split.paths],
-        {name: torch.cat([part.factors[name] for part in parts]).cpu() for name in parts[0].factors},
-        facts_of(frozen),
-    )
-
-
-def facts_of(frozen: FrozenFeatures) -> dict[str, Any]:
-    """What made the features, JSON-able."""
-    return {
+    facts = {
         "schema": 2,
         "model": {kind: asdict(plugin) for kind, plugin in frozen.model.plugins.items()},
         "dataset": frozen.dataset.description,
@@ -68,6 +54,15 @@ def facts_of(frozen: FrozenFeatures) -> dict[str, Any]:
         "input": asdict(frozen.input_spec),
         "precision": frozen.settings.training.precision,
     }
+    return Embeddings(
+        torch.cat([part.features for part in parts]).cpu(),
+        torch.tensor([number for number, part in enumerate(parts) for _ in range(len(part.features))]),
+        torch.cat(labels).cpu() if len(labels) == len(parts) else None,
+        frozen.classes,
+        [*frozen.data.train.paths, *frozen.data.test.paths],
+        {name: torch.cat([part.factors[name] for part in parts]).cpu() for name in parts[0].factors},
+        facts,
+    )
 
 
 def check_file(out: Path) -> None:
@@ -134,17 +129,9 @@ def write_safetensors(embeddings: Embeddings, path: Path) -> None:
     if embeddings.labels is not None:
         tensors["labels"] = embeddings.labels
     tensors |= {f"factor.{name}": values for name, values in embeddings.factors.items()}
-    header = {
-        "classes": embeddings.classes,
-        "paths": embeddings.paths,
-        "facts": embeddings.facts,
-        "splits": SPLITS,
-    }
-    save_file(
-        {name: tensor.contiguous() for name, tensor in tensors.items()},
-        path,
-        {"format": "pt", **{name: json.dumps(value) for name, value in header.items()}},
-    )
+    header = {name: json.dumps(getattr(embeddings, name)) for name in ("classes", "paths", "facts")}
+    header |= {"format": "pt", "splits": json.dumps(SPLITS)}
+    save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, path, header)
 
 
 WRITERS: dict[str, Callable[[Embeddings, Path], None]] = {

@@ -14,10 +14,8 @@ from typing import Any
 
 from safetensors import SafetensorError
 from safetensors.torch import save
-from torch import Tensor
 
-from sslbench.advise.timm_config import config_of_backbone, config_of_timm
-from sslbench.contracts.backbone import Backbone
+from sslbench.contracts.backbone import Backbone, TimmModel
 from sslbench.contracts.defaults import PRETRAINED
 from sslbench.contracts.executor import PluginChoice
 from sslbench.contracts.method import InputSpec, Method
@@ -59,32 +57,61 @@ def export(records: Sequence[Record], results: Path, out: Path, registry: Regist
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise UserError(f"-o {out}: is there already and not empty; name a new folder")
     record = one_training(records)
-    training_input, choices = input_of(record), choices_of(record, registry)
+    names = {"method": record.method} | ({"backbone": record.backbone} if record.backbone else {})
+    plain = {kind: PluginChoice(name, record.params.get(kind, {})) for kind, name in names.items()}
+    choices = {kind: sent(kind, choice, registry) for kind, choice in plain.items()}
+    training_input = input_of(record)
     method = trained(record, training_input, choices, pretraining_files(results, key_of(record)).weights)
     encoder = method.encoder
     if not isinstance(encoder, Backbone):
         raise UserError(f"{record.method} has no network to export: what is evaluated is {type(encoder).__name__}")
-    wanted = method.input_spec or input_spec_of(training_input)
     model, backbone = encoder.as_timm(), choices.get("backbone")
-    own = f"here: sslbench run -m {PRETRAINED}:path={out}"
-    if model is not None:
-        save_model(out, model.weights, config_of_timm(record, encoder, model, wanted))
-        ways = own, f"in timm: timm.create_model('local-dir:{out}', pretrained=True)"
-    elif backbone is not None:
-        save_model(out, encoder.state_dict(), config_of_backbone(record, encoder, backbone, wanted))
-        ways = own, "in timm: no, this network is not one of timm's"
-    else:
+    if model is None and backbone is None:
         raise UserError(f"{title_of(record)}: its network is neither one of timm's nor a backbone of sslbench")
+    config = config_of(record, encoder, model, backbone, method.input_spec or input_spec_of(training_input))
+    # Tied tensors are stored once per name: safetensors refuses views of one storage.
+    tensors = (encoder.state_dict() if model is None else model.weights).items()
+    whole = {name: tensor.detach().cpu().clone().contiguous() for name, tensor in tensors}
+    write_atomically(out / "model.safetensors", save(whole, {"format": "pt"}))
+    write_atomically(out / "config.json", json.dumps(config, indent=2, allow_nan=False).encode())
+    call = f"timm.create_model('local-dir:{out}', pretrained=True)"
+    in_timm = call if model is not None else "no, this network is not one of timm's"
+    ways = f"here: sslbench run -m {PRETRAINED}:path={out}", f"in timm: {in_timm}"
     parameters = sum(parameter.numel() for parameter in encoder.parameters())
     return ExportedModel(title_of(record), encoder.feature_dim, parameters, ways)
 
 
-def save_model(out: Path, weights: Mapping[str, Tensor], config: Mapping[str, Any]) -> None:
-    """``model.safetensors`` and ``config.json`` in the folder ``out``, which is made where it is missing."""
-    # Tied tensors are stored once per name: safetensors refuses views of one storage.
-    whole = {name: tensor.detach().cpu().clone().contiguous() for name, tensor in weights.items()}
-    write_atomically(out / "model.safetensors", save(whole, {"format": "pt"}))
-    write_atomically(out / "config.json", json.dumps(config, indent=2, allow_nan=False).encode())
+def config_of(
+    record: Record, encoder: Backbone, model: TimmModel | None, backbone: Choice[Any] | None, wanted: InputSpec
+) -> dict[str, Any]:
+    """``config.json``: timm's keys and, under ``sslbench``, the training, with the network where timm does not have it.
+
+    A channel without spread is only centred.
+    """
+    axes = {key: getattr(record, key) for key in ("method", "dataset", "augmentation", "masking", "seed")}
+    training = {**axes, "params": record.params, "pretraining": key_of(record)}
+    network: dict[str, Any] = {}
+    if model is not None:
+        network = {"architecture": model.architecture, "model_args": {**model.arguments, "num_classes": 0}}
+    elif backbone is not None:
+        provided = sorted(backbone.spec.provided(backbone.params))
+        training |= {"backbone": backbone.description, "image_size": wanted.size, "provides": provided}
+    pretrained_cfg = {
+        "tag": "sslbench",
+        "input_size": [3, wanted.size, wanted.size],
+        "fixed_input_size": model is None or "img_size" in model.arguments,
+        "interpolation": wanted.interpolation,
+        "crop_pct": wanted.crop,
+        "crop_mode": "center",
+        "mean": list(wanted.mean),
+        "std": [value if value > 0 else 1.0 for value in wanted.std],
+        "num_classes": 0,
+        "pool_size": None,
+        "first_conv": None,
+        "classifier": None,
+    }
+    sizes = {"num_classes": 0, "num_features": encoder.feature_dim}
+    return {**sizes, **network, "pretrained_cfg": pretrained_cfg, "sslbench": training}
 
 
 def one_training(records: Sequence[Record]) -> Record:
@@ -111,16 +138,6 @@ def title_of(record: Record) -> str:
 def key_of(record: Record) -> str:
     """Of its pretraining; empty where there is none."""
     return (record.pretraining.key if record.pretraining else None) or ""
-
-
-def choices_of(record: Record, registry: Registry) -> dict[str, Choice[Any]]:
-    """The method, and the backbone if there is one, with the parameters of the record."""
-    names = {"method": record.method, "backbone": record.backbone}
-    return {
-        kind: sent(kind, PluginChoice(name, record.params.get(kind, {})), registry)
-        for kind, name in names.items()
-        if name
-    }
 
 
 def input_of(record: Record) -> TrainingInput:

@@ -1,7 +1,8 @@
-"""A model that takes no training step, and the features that it gives for a data set."""
+"""What all advice is made with: models that take no training step, their features, and evaluations by ordinary runs."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -15,6 +16,8 @@ from sslbench.contracts.plugin import BuildContext
 from sslbench.errors import UserError
 from sslbench.evaluate.features import Extraction
 from sslbench.execute.pretraining import PretrainingJob
+from sslbench.execute.request import Request
+from sslbench.execute.scheduler import run
 from sslbench.execute.work import work_of
 from sslbench.hooks.registry import Registry
 from sslbench.measure.machine import resolve_device, resolve_precision
@@ -23,6 +26,8 @@ from sslbench.plan.choose import chosen
 from sslbench.plan.expand import single
 from sslbench.plan.plan import Group
 from sslbench.plan.reference import Reference
+from sslbench.plan.suite import RawSuite
+from sslbench.store.record import Record
 from sslbench.train.build import build_dataset, build_method
 from sslbench.train.data import Splits
 
@@ -83,9 +88,8 @@ class Model:
 
     def build(self, image_size: int, settings: Settings) -> Method:
         """The method with its weights. Raises UserError where these are not on this machine."""
-        context = BuildContext(
-            image_size, seed=settings.seed, download=settings.download, device=settings.training.device
-        )
+        device, download = settings.training.device, settings.download
+        context = BuildContext(image_size, seed=settings.seed, download=download, device=device)
         return build_method(self.method, self.backbone, context)
 
 
@@ -99,10 +103,9 @@ class FrozenFeatures:
     emit: Emit = field(default=lambda event: None)
 
     def __post_init__(self) -> None:
-        self.pretraining = single(
-            self.model.method, self.dataset, self.model.backbone, self.settings.training, self.settings.seed
-        )
-        work = work_of(Group(self.pretraining, ()), self.settings.out, download=self.settings.download)
+        model, settings = self.model, self.settings
+        self.pretraining = single(model.method, self.dataset, model.backbone, settings.training, settings.seed)
+        work = work_of(Group(self.pretraining, ()), settings.out, download=settings.download)
         self._job = PretrainingJob(work, self.emit, self.model.registry)
 
     @cached_property
@@ -130,3 +133,33 @@ class FrozenFeatures:
         """What the encoder is given."""
         method = self.model.build(self.data.image_size, self.settings)
         return method.input_spec or self.data.input_spec
+
+
+@dataclass(frozen=True)
+class Session:
+    """Settings, installed plugins, and where events go."""
+
+    settings: Settings
+    registry: Registry
+    emit: Emit
+
+    def features(self, model: Model, dataset: Reference) -> FrozenFeatures:
+        """A model on a data set. Raises UserError where there is no such data set."""
+        return FrozenFeatures(model, chosen("dataset", dataset, self.registry), self.settings, self.emit)
+
+    def evaluate(
+        self, method: Reference, dataset: Reference, evaluators: Sequence[Reference], **training: Any
+    ) -> list[Record]:
+        """The records of one method, by evaluator: kept, resumed and shown like those of any other run.
+
+        ``training``: settings of a suite beside device and precision.
+        """
+        axes = {"method": [method], "dataset": [dataset], "backbone": [Reference(BACKBONE)], "augmentation": ["auto"]}
+        settings, resolved = self.settings, self.settings.training
+        data = {
+            "axes": {**axes, "evaluator": list(evaluators)},
+            "seeds": [settings.seed],
+            "training": {"device": resolved.device, "precision": resolved.precision, **training},
+        }
+        request = Request(RawSuite("recipe", "recipe", data), out=settings.out, download=settings.download)
+        return run(request, self.emit, self.registry).records

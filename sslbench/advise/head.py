@@ -23,20 +23,7 @@ from sslbench.plan.reference import Reference
 from sslbench.store.atomic import write_atomically
 from sslbench.train.checkpoint import load_tensors, save_tensors
 
-TENSORS, FACTS = "head.safetensors", "head.json"
-SCHEMA = 2
-
-
-@dataclass(frozen=True)
-class HeadNumbers:
-    """How well a head did, and on what."""
-
-    linear_top1: float
-    """accuracy on the test images, 0..1"""
-    images: int
-    """test images"""
-    folder: str
-    """where they lie"""
+TENSORS, FACTS, SCHEMA = "head.safetensors", "head.json", 2
 
 
 @dataclass(frozen=True)
@@ -53,31 +40,24 @@ class Head:
     read_size: int
     """side at which images are read, pixels"""
     input_spec: InputSpec
-    numbers: HeadNumbers
+    numbers: Mapping[str, Any]
+    """accuracy ``linear_top1`` (0..1) on how many test ``images`` of which ``folder``"""
 
 
-def fit_head(frozen: FrozenFeatures, read_size: int, numbers: HeadNumbers, registry: Registry) -> Head:
+def fit_head(frozen: FrozenFeatures, read_size: int, numbers: Mapping[str, Any], registry: Registry) -> Head:
     """The layer that the linear probe evaluates, fitted on the training split.
 
     Raises UserError where there is nothing to fit, or the probe that is installed returns no layer.
     """
     classes, seed = frozen.classes, frozen.settings.seed
-    context = BuildContext(classes=len(classes), seed=seed)
-    probe = chosen("evaluator", Reference(PROBE), registry).build(context)
+    probe = chosen("evaluator", Reference(PROBE), registry).build(BuildContext(classes=len(classes), seed=seed))
     if not isinstance(probe, FitsHead):
         raise UserError(f"evaluator {PROBE!r} of this installation returns no head")
     features = frozen.extraction
     layer = probe.fit(EvaluationData(features.train, features.test, len(classes), seed))
-    return Head(
-        LinearHead(layer.weight.cpu(), layer.bias.cpu()),
-        classes,
-        {kind: with_absolute_path(plugin) for kind, plugin in frozen.model.plugins.items()},
-        seed,
-        frozen.pretraining.weights,
-        read_size,
-        frozen.input_spec,
-        numbers,
-    )
+    layer = LinearHead(layer.weight.cpu(), layer.bias.cpu())
+    plugins = {kind: with_absolute_path(plugin) for kind, plugin in frozen.model.plugins.items()}
+    return Head(layer, classes, plugins, seed, frozen.pretraining.weights, read_size, frozen.input_spec, numbers)
 
 
 def with_absolute_path(plugin: PluginChoice) -> PluginChoice:
@@ -99,7 +79,7 @@ def write_head(head: Head, folder: Path) -> None:
         "weights": head.weights,
         "read_size": head.read_size,
         "input": asdict(head.input_spec),
-        "numbers": asdict(head.numbers),
+        "numbers": head.numbers,
     }
     write_atomically(folder / FACTS, json.dumps(facts, indent=1, allow_nan=False).encode())
 
@@ -109,9 +89,10 @@ def read_head(folder: Path) -> Head:
     if folder.name == FACTS:
         folder = folder.parent
     try:
-        facts = current_facts(json.loads((folder / FACTS).read_text(encoding="utf-8")))
+        facts = json.loads((folder / FACTS).read_text(encoding="utf-8"))
+        if facts["schema"] not in (1, SCHEMA):
+            raise ValueError(f"schema {facts['schema']!r}; this version reads 1 and {SCHEMA}")
         tensors, _ = load_tensors(folder / TENSORS)
-        wanted = facts["input"] | {key: tuple(facts["input"][key]) for key in ("mean", "std")}
         return Head(
             LinearHead(tensors["weight"], tensors["bias"]),
             facts["classes"],
@@ -119,17 +100,9 @@ def read_head(folder: Path) -> Head:
             facts["seed"],
             facts["weights"],
             facts["read_size"],
-            InputSpec(**wanted),
-            HeadNumbers(**facts["numbers"]),
+            InputSpec(**facts["input"] | {key: tuple(facts["input"][key]) for key in ("mean", "std")}),
+            facts["numbers" if facts["schema"] == SCHEMA else "figures"],
         )
     except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
         what = error.strerror if isinstance(error, OSError) and error.strerror else f"{type(error).__name__}: {error}"
         raise UserError(f"{folder}: holds no head that `sslbench recipe` wrote ({what})") from None
-
-
-def current_facts(facts: Mapping[str, Any]) -> dict[str, Any]:
-    """Facts of schema 1 or 2 in the words of schema 2. Raises ValueError for another schema."""
-    schema = facts["schema"]
-    if schema not in (1, SCHEMA):
-        raise ValueError(f"schema {schema!r}; this version reads 1 and {SCHEMA}")
-    return dict(facts) if schema == SCHEMA else {**facts, "numbers": facts["figures"]}

@@ -1,7 +1,8 @@
-"""New images labelled by a fitted head."""
+"""New images labelled by a fitted head, and what is printed of it: for a terminal, as CSV or JSON."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -22,6 +23,7 @@ from sslbench.hooks.registry import Registry
 from sslbench.plan.choose import chosen, sent
 from sslbench.plan.expand import fingerprint_of
 from sslbench.plan.reference import Reference
+from sslbench.report.text import Column, as_csv, terminal
 from sslbench.train.build import build_method
 
 
@@ -69,10 +71,39 @@ def predict(
 def read(images: Sequence[Path], size: int, registry: Registry) -> Iterator[tuple[Split, set[str]]]:
     """Each folder, and the files between two folders together: the images that can be read, and the names of all
     files, empty for a folder."""
-    runs = groupby(enumerate(images), lambda item: item[0] if item[1].is_dir() else -1)
-    for folder_index, run in runs:
+    for folder_index, run in groupby(enumerate(images), lambda item: item[0] if item[1].is_dir() else -1):
         paths = [str(path) for _, path in run]
         source: dict[str, Any] = {"files": paths} if folder_index < 0 else {"root": paths[0]}
         reference = Reference(UNLABELLED_IMAGES, {**source, "size": size, "test_share": 0.0, "on_error": "skip"})
         dataset = chosen("dataset", reference, registry).build(BuildContext())
         yield dataset.split("train"), set(source.get("files", ()))
+
+
+def render_predictions(predictions: Sequence[Prediction], classes: Sequence[str], fmt: str) -> str:
+    """Without a newline at the end. ``table`` has the two likeliest classes, ``csv`` and ``json`` the probability of
+    each."""
+    if fmt == "table":
+        return as_table(predictions, classes) if predictions else "no image was labelled"
+    rows: list[dict[str, Any]] = [
+        {"path": prediction.path, "label": classes[prediction.ranking[0]]} for prediction in predictions
+    ]
+    if fmt == "json":
+        for row, prediction in zip(rows, predictions, strict=True):
+            row["probabilities"] = dict(zip(classes, prediction.probabilities, strict=True))
+        return json.dumps({"schema": 2, "predictions": rows}, indent=1, allow_nan=False)
+    names = [f"p({name})" for name in classes]
+    for row, prediction in zip(rows, predictions, strict=True):
+        shares = [f"{share:.6g}" for share in prediction.probabilities]
+        row |= {"probability": shares[prediction.ranking[0]], **dict(zip(names, shares, strict=True))}
+    return as_csv(rows, ["path", "label", "probability", *names])
+
+
+def as_table(predictions: Sequence[Prediction], classes: Sequence[str]) -> str:
+    """The likeliest class of each image and the next, in percent."""
+    columns = [Column("image", [prediction.path for prediction in predictions])]
+    for rank, title in enumerate(("label", "next")):
+        labels = [prediction.ranking[rank] for prediction in predictions]
+        shares = [prediction.probabilities[label] for prediction, label in zip(predictions, labels, strict=True)]
+        columns.append(Column(title, [classes[label] for label in labels]))
+        columns.append(Column("%", [f"{100 * share:.1f}" for share in shares], number=True))
+    return terminal(columns, gap=2, broken_headers=False)

@@ -7,24 +7,38 @@ model is chosen by the probe on a fifth of the training images; the test images 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from safetensors import SafetensorError
 
-from sslbench.advise.available import Available, available
-from sslbench.advise.defaults import SUPERVISED
-from sslbench.advise.frozen import Settings
-from sslbench.advise.head import Head, write_head
-from sslbench.advise.labelled_folder import LabelledFolder, describe
-from sslbench.advise.next_command import HEAD, next_command
-from sslbench.advise.recipe_run import RecipeRun
-from sslbench.advise.rows import Row, choose, evidence_of
-from sslbench.advise.session import Session
+from sslbench.advise.available import available
+from sslbench.advise.defaults import BACKBONE, FEW_LABEL, FINE_TUNE, KNN, PROBE, SELF_SUPERVISED, SUPERVISED, UNTRAINED
+from sslbench.advise.folder import BASELINES, READ_SIZE, LabelledFolder, describe, folder_reference, reading_size
+from sslbench.advise.frozen import FrozenFeatures, Model, Session
+from sslbench.advise.head import fit_head, write_head
+from sslbench.advise.rows import Row, RowKind, choose, evidence_of, probe_on_held_out, row_of
 from sslbench.advise.verdict import Advice, decide
-from sslbench.contracts.executor import Emit
-from sslbench.hooks.registry import Registry, one_line
+from sslbench.contracts.dataset import DatasetSpec
+from sslbench.hooks.registry import one_line
+from sslbench.plan.choose import chosen
 from sslbench.plan.reference import Reference
+from sslbench.report.text import plural
+
+CURVE = (1, 2, 5, 10, 20, 50, 100, 200, 500)
+"""labels a class"""
+POINTS, DRAWS = 6, 5
+"""of the curve: at the most, the largest of those there are labels for; and draws of the labels for each"""
+MOST_LABELS = 2_000
+"""that a point of the curve has at the most, all classes together: five fits of more take minutes on a CPU"""
+SCRATCH_IMAGES = 60_000
+"""that the network trained from scratch sees at the most, all epochs together"""
+SCRATCH_EPOCHS = (3, 30)
+"""fewest and most"""
+ALL_IMAGES = ("--set", "train_images=null")
+"""the default suite takes part of a large set, for speed"""
+HEAD = "head"
+"""folder of the fitted head, below that of the results"""
 
 
 @dataclass(frozen=True)
@@ -46,43 +60,129 @@ class Recipe:
     """why it is not there"""
 
 
+@dataclass(frozen=True)
+class Candidate:
+    """A model to try, and the side at which its images are read, pixels."""
+
+    model: Model
+    size: int
+    kind: RowKind
+
+
+@dataclass(frozen=True)
+class RecipeRun:
+    """One folder, its labels, and what it is evaluated with."""
+
+    root: Path
+    labels: Path | None
+    """table of labels, or None for class folders"""
+    session: Session
+
+    def dataset(self, size: int) -> Reference:
+        """The folder as a data set whose images are read at ``size`` pixels."""
+        params = {"labels": str(self.labels)} if self.labels else {}
+        return folder_reference(self.root, size, labelled=True, **params)
+
+    def check_layout(self) -> None:
+        """Raises UserError for a folder or a table that is not laid out as a data set; reads no image."""
+        choice = chosen("dataset", self.dataset(READ_SIZE), self.session.registry)
+        assert isinstance(choice.spec, DatasetSpec)
+        choice.spec.fingerprint(choice.params)
+
+    def candidates(self, references: Sequence[Reference]) -> list[Candidate]:
+        """The models, then the baselines that are installed. Raises UserError for a model that is not there."""
+        settings, registry = self.session.settings, self.session.registry
+        models = [Model.of(reference, registry) for reference in references]
+        candidates = [Candidate(model, reading_size(model, settings), "model") for model in models]
+        baselines = {name: size for name, size in BASELINES.items() if name in registry.names("method")}
+        return candidates + [
+            Candidate(Model.of(Reference(name), registry), size, "baseline") for name, size in baselines.items()
+        ]
+
+    def features(self, candidate: Candidate) -> FrozenFeatures:
+        """Of the folder's images."""
+        return self.session.features(candidate.model, self.dataset(candidate.size))
+
+    def evaluate(self, candidate: Candidate, folder: LabelledFolder) -> Row:
+        """k-NN and linear probe of one model, and the curve where it is not a baseline."""
+        most = min(folder.fewest, max(1, MOST_LABELS // len(folder.classes)))
+        points = [point for point in CURVE if point <= most][-POINTS:] if candidate.kind == "model" else []
+        evaluators = [Reference(KNN, {"k": min(20, folder.fewest)}), Reference(PROBE)]
+        evaluators += [Reference(FEW_LABEL, {"labels": points, "draws": DRAWS})] if points else []
+        records = self.session.evaluate(candidate.model.reference, self.dataset(candidate.size), evaluators)
+        row = row_of(records, candidate.model.label, candidate.kind)
+        if row.linear is None:
+            return row
+        return replace(row, chosen_by=probe_on_held_out(self.features(candidate), self.session.registry))
+
+    def from_scratch(self, folder: LabelledFolder) -> Row:
+        """A small network on the same labels, few epochs: what there is without any model."""
+        presets = self.session.registry.get("method", SUPERVISED).presets
+        method = Reference(SUPERVISED, {"preset": "quick"} if "quick" in presets else {})
+        low, high = SCRATCH_EPOCHS
+        epochs = min(high, max(low, SCRATCH_IMAGES // folder.train))
+        records = self.session.evaluate(
+            method, self.dataset(READ_SIZE), [Reference(PROBE)], epochs=epochs, batch_size=min(32, folder.train)
+        )
+        return row_of(records, f"from scratch ({BACKBONE}, {plural(epochs, 'epoch')})", "scratch")
+
+    def store_head(self, candidate: Candidate, accuracy: float, folder: LabelledFolder) -> str:
+        """Fit the linear layer on a model whose probe has this accuracy, 0..1, and write it; returns why it cannot be
+        written, or nothing. The advice is worth more than its file."""
+        numbers = {"linear_top1": accuracy, "images": folder.test, "folder": str(self.root.resolve())}
+        head = fit_head(self.features(candidate), candidate.size, numbers, self.session.registry)
+        try:
+            write_head(head, self.session.settings.out / HEAD)
+        except (OSError, SafetensorError) as error:
+            return one_line(error)
+        return ""
+
+
 def recipe(
-    root: Path,
-    settings: Settings,
-    registry: Registry,
-    emit: Emit,
-    *,
-    labels: Path | None = None,
-    models: Sequence[Reference] = (),
-    scratch: bool = True,
+    root: Path, session: Session, *, labels: Path | None = None, models: Sequence[Reference] = (), scratch: bool = True
 ) -> Recipe:
     """Try the models (default: those that can be had) and the baselines on a folder of labelled images.
 
     Raises UserError for a folder that holds nothing to learn from, and for a model that is not there.
     """
-    run = RecipeRun(root, labels, Session(settings, registry, emit))
+    run, settings, registry = RecipeRun(root, labels, session), session.settings, session.registry
     run.check_layout()
-    tried = Available(tuple(models)) if models else available(registry, settings.download)
-    candidates = run.candidates(tried.references)
+    references, note = (models, "") if models else available(registry, settings.download)
+    candidates = run.candidates(references)
     folder = describe(root, labels, run.features(candidates[0]))
     rows = [run.evaluate(candidate, folder) for candidate in candidates]
     best = choose(rows)
     if scratch and SUPERVISED in registry.names("method"):
         rows.append(run.from_scratch(folder))
     advice = decide(evidence_of(rows, best, folder))
-    head, not_stored, command = settings.out / HEAD, "", next_command(run, advice, None)
-    if best is not None:
-        command = next_command(run, advice, candidates[best])
-        accuracy = rows[best].linear
-        if accuracy is not None:
-            not_stored = stored_or_why_not(run.fit_head(candidates[best], accuracy, folder), head)
-    return Recipe(folder, tuple(rows), best, advice, command, tried.note, head, not_stored)
+    command = next_command(run, advice, None if best is None else candidates[best])
+    accuracy = None if best is None else rows[best].linear
+    not_stored = "" if best is None or accuracy is None else run.store_head(candidates[best], accuracy, folder)
+    return Recipe(folder, tuple(rows), best, advice, command, note, settings.out / HEAD, not_stored)
 
 
-def stored_or_why_not(head: Head, folder: Path) -> str:
-    """Write the head; returns why that could not be done, or nothing. The advice is worth more than its file."""
-    try:
-        write_head(head, folder)
-    except (OSError, SafetensorError) as error:
-        return one_line(error)
-    return ""
+def next_command(run: RecipeRun, advice: Advice, candidate: Candidate | None) -> tuple[str, ...]:
+    """In words of a shell; ``candidate`` is the model that was chosen, if one was."""
+    settings = run.session.settings
+    predicting = ("sslbench", "predict", str(settings.out / HEAD), "NEW_IMAGES")
+    if advice.verdict == "stop":
+        return predicting
+    if advice.verdict == "more labels":
+        return (*predicting, "--unsure-first")
+    if advice.verdict == "fine-tune" and candidate is not None:
+        return fine_tuning(run, candidate)
+    if advice.verdict == "another model" and not settings.download:
+        labels = ("--labels", str(run.labels)) if run.labels else ()
+        return ("sslbench", "recipe", str(run.root), *labels, "--download")
+    methods = ("-m", SELF_SUPERVISED, "-m", UNTRAINED)
+    return ("sslbench", "run", "-d", str(run.dataset(READ_SIZE)), *methods, "-e", PROBE, *ALL_IMAGES)
+
+
+def fine_tuning(run: RecipeRun, candidate: Candidate) -> tuple[str, ...]:
+    """Fine-tune the model beside training from scratch; where that evaluator is not installed, train on labels."""
+    methods, evaluators = ["-m", str(candidate.model.reference)], ["-e", PROBE]
+    if FINE_TUNE in run.session.registry.names("evaluator"):
+        evaluators = ["-e", f"{FINE_TUNE}:preset=default", *evaluators]
+    else:
+        methods += ["-m", SUPERVISED]
+    return ("sslbench", "run", "-d", str(run.dataset(candidate.size)), *methods, *evaluators, *ALL_IMAGES)

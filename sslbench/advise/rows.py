@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
 from sslbench.advise.defaults import FEW_LABEL_METRIC, KNN_METRIC, PROBE, PROBE_METRIC, RAW_PIXELS
+from sslbench.advise.folder import LabelledFolder
 from sslbench.advise.frozen import FrozenFeatures
-from sslbench.advise.labelled_folder import LabelledFolder
 from sslbench.advise.verdict import Evidence, Share
 from sslbench.contracts.dataset import Split
 from sslbench.contracts.evaluator import EvaluationData, FeatureSet
@@ -52,31 +52,18 @@ def row_of(records: Sequence[Record], label: str, kind: RowKind) -> Row:
     """The accuracies among the records of one model."""
     metrics = {name: metric for record in records for name, metric in record.metrics.items()}
     values = {name: metric.value for name, metric in metrics.items()}
-    reasons = [record.reason for record in records if record.reason]
-    if PROBE_METRIC in metrics:
-        reasons.append(metrics[PROBE_METRIC].reason or "")
+    curve = {
+        int(labels): OverDraws(metric.value, metric.std)
+        for name, metric in metrics.items()
+        if name.startswith(FEW_LABEL_METRIC) and metric.value is not None
+        if (labels := name.removeprefix(FEW_LABEL_METRIC)).isdigit()
+    }
+    reasons = [record.reason for record in records]
+    reasons += [metrics[PROBE_METRIC].reason] if PROBE_METRIC in metrics else []
+    reason = next(filter(None, reasons), "")
     features = next((record.features for record in records if record.features), FeatureFacts())
-    return Row(
-        label,
-        kind,
-        values.get(KNN_METRIC),
-        values.get(PROBE_METRIC),
-        few_label_curve(records),
-        features.dim,
-        features.images_per_second,
-        reason=next(filter(None, reasons), ""),
-    )
-
-
-def few_label_curve(records: Sequence[Record]) -> dict[int, OverDraws]:
-    """Labels a class -> accuracy with so many."""
-    curve = {}
-    for record in records:
-        for name, metric in record.metrics.items():
-            labels = name.removeprefix(FEW_LABEL_METRIC)
-            if name.startswith(FEW_LABEL_METRIC) and labels.isdigit() and metric.value is not None:
-                curve[int(labels)] = OverDraws(metric.value, metric.std)
-    return curve
+    dim, speed = features.dim, features.images_per_second
+    return Row(label, kind, values.get(KNN_METRIC), values.get(PROBE_METRIC), curve, dim, speed, reason=reason)
 
 
 def probe_on_held_out(frozen: FrozenFeatures, registry: Registry) -> float | None:
@@ -88,8 +75,7 @@ def probe_on_held_out(frozen: FrozenFeatures, registry: Registry) -> float | Non
         return None
     rest, fifth = (FeatureSet(train.features[part], train.labels[part]) for part in (keep, held))
     probe = chosen("evaluator", Reference(PROBE), registry).build(BuildContext(classes=classes, seed=seed))
-    metrics = list(probe.evaluate(EvaluationData(rest, fifth, classes, seed)))
-    value: float | None = metrics[0].value
+    value: float | None = next(iter(probe.evaluate(EvaluationData(rest, fifth, classes, seed)))).value
     return value
 
 
@@ -105,22 +91,14 @@ def choose(rows: Sequence[Row]) -> int | None:
 
 def evidence_of(rows: Sequence[Row], best: int | None, folder: LabelledFolder) -> Evidence:
     """What the decision rule is given."""
+
+    def share_of(row: Row | None) -> Share | None:
+        return None if row is None or row.linear is None else Share(row.linear, folder.test)
+
     if best is None:
         return Evidence("", None, folder.fewest, {}, reason=rows[0].reason or "no model could be measured")
     row = rows[best]
-    pixels = next((other for other in rows if other.label == RAW_PIXELS and other is not row), None)
-    scratch = next((other for other in rows if other.kind == "scratch"), None)
-    return Evidence(
-        row.label,
-        share_of(row, folder),
-        folder.fewest,
-        {labels: accuracy.mean for labels, accuracy in row.curve.items()},
-        share_of(pixels, folder),
-        share_of(scratch, folder),
-        row.kind == "baseline",
-    )
-
-
-def share_of(row: Row | None, folder: LabelledFolder) -> Share | None:
-    """The linear probe of a row, if it was measured."""
-    return None if row is None or row.linear is None else Share(row.linear, folder.test)
+    pixels = share_of(next((other for other in rows if other.label == RAW_PIXELS and other is not row), None))
+    scratch = share_of(next((other for other in rows if other.kind == "scratch"), None))
+    curve = {labels: accuracy.mean for labels, accuracy in row.curve.items()}
+    return Evidence(row.label, share_of(row), folder.fewest, curve, pixels, scratch, row.kind == "baseline")

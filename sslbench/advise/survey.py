@@ -9,15 +9,12 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from sslbench.advise.available import Available, available
+from sslbench.advise.available import available
 from sslbench.advise.defaults import LABEL_FREE, UNTRAINED
 from sslbench.advise.folder import file_digest, folder_reference, reading_size
-from sslbench.advise.frozen import FrozenFeatures, Model, Settings
-from sslbench.advise.session import Session
-from sslbench.contracts.executor import Emit
+from sslbench.advise.frozen import FrozenFeatures, Model, Session
 from sslbench.errors import UserError
-from sslbench.hooks.registry import Registry
-from sslbench.measure.similarity import Neighbours, near_pairs, neighbours, outliers, whitened
+from sslbench.measure.similarity import near_pairs, neighbours, outliers, whitened
 from sslbench.plan.reference import Reference
 from sslbench.report.text import plural
 
@@ -29,10 +26,8 @@ NEIGHBOURS = 10
 """of each image: duplicates are sought among them, and their mean distance says how far an outlier lies"""
 THRESHOLD = 0.85
 """cosine of whitened features; found 78 to 93% of planted copies and nothing else with three models (docs/log.md)"""
-EXAMPLES, NEAREST = 5, 4
-"""images whose neighbours are shown, and how many of each"""
-OUTLIERS = 100
-"""outliers that are kept"""
+EXAMPLES, NEAREST, OUTLIERS = 5, 4, 100
+"""images whose neighbours are shown, how many of each, and outliers that are kept"""
 
 
 @dataclass(frozen=True)
@@ -76,7 +71,7 @@ class ImageNeighbours:
 
 @dataclass(frozen=True)
 class Survey:
-    """What was found out. Paths are below the root."""
+    """What was found out. Paths are below the root; what follows ``features_of`` rests on that model's features."""
 
     root: Path
     images: int
@@ -85,61 +80,53 @@ class Survey:
     """on the models, if there is one"""
     models: tuple[SurveyedModel, ...]
     features_of: str
-    """the model whose features the rest rests on"""
     threshold: float
     equal_files: tuple[tuple[str, ...], ...]
     near_duplicates: tuple[SimilarPair, ...]
     outliers: tuple[OutlierImage, ...]
     neighbours: tuple[ImageNeighbours, ...]
-    """of some images"""
 
 
-def survey(
-    root: Path,
-    settings: Settings,
-    registry: Registry,
-    emit: Emit,
-    *,
-    models: Sequence[Reference] = (),
-    threshold: float = THRESHOLD,
-) -> Survey:
+def survey(root: Path, session: Session, *, models: Sequence[Reference] = (), threshold: float = THRESHOLD) -> Survey:
     """Look at all images below ``root`` through the models (default: those that can be had; else an untrained network).
 
     ``threshold``: cosine of whitened features from which on two images are near duplicates.
     Raises UserError for a folder with fewer than 3 images that can be read, and for a model that is not there.
     """
-    session = Session(settings, registry, emit)
-    tried = Available(tuple(models)) if models else available(registry, settings.download)
+    settings, registry = session.settings, session.registry
+    references, note = (models, "") if models else available(registry, settings.download)
     all_features = [
         session.features(model, folder_reference(root, reading_size(model, settings), labelled=False))
-        for model in [Model.of(reference, registry) for reference in tried.references or (Reference(UNTRAINED),)]
+        for model in [Model.of(reference, registry) for reference in references or (Reference(UNTRAINED),)]
     ]
     frozen = all_features[0]
-    check_enough(frozen, root)
+    count = sum(len(frozen.images.split(name)) for name in ("train", "test"))
+    if count < FEWEST:
+        raise UserError(f"{root}: {count} images can be read; at least {FEWEST} are needed to compare them")
     rows = tuple(survey_model(features, session) for features in all_features)
     paths, features = all_images(frozen, root)
-    near = neighbours(features, min(NEIGHBOURS, len(paths) - 1))
+    count = len(paths)
+    most = min(NEIGHBOURS, count - 1)
+    near, near_whitened = neighbours(features, most), neighbours(whitened(features), most)
     skipped = frozen.data.skipped
+    shown = torch.linspace(0, count - 1, min(EXAMPLES, count)).long()
+    nearest = shown.tolist(), near.index[shown, :NEAREST].tolist(), near.cosine[shown, :NEAREST].tolist()
     return Survey(
         root,
-        len(paths),
+        count,
         (f"{plural(skipped, 'image')} left out: they cannot be read",) if skipped else (),
-        tried.note,
+        note,
         rows,
         rows[0].label,
         threshold,
         equal_files(root, paths),
-        near_duplicates(paths, features, threshold),
+        tuple(SimilarPair(paths[i], paths[j], cosine) for i, j, cosine in near_pairs(near_whitened, threshold)),
         tuple(OutlierImage(paths[far.index], far.distance, far.deviations) for far in outliers(near, OUTLIERS)),
-        examples(paths, near),
+        tuple(
+            ImageNeighbours(paths[i], tuple(zip((paths[j] for j in others), cosines, strict=True)))
+            for i, others, cosines in zip(*nearest, strict=True)
+        ),
     )
-
-
-def check_enough(frozen: FrozenFeatures, root: Path) -> None:
-    """Raises UserError for fewer images than can be compared."""
-    count = sum(len(frozen.images.split(name)) for name in ("train", "test"))
-    if count < FEWEST:
-        raise UserError(f"{root}: {count} images can be read; at least {FEWEST} are needed to compare them")
 
 
 def survey_model(frozen: FrozenFeatures, session: Session) -> SurveyedModel:
@@ -169,19 +156,3 @@ def equal_files(root: Path, names: Sequence[str]) -> tuple[tuple[str, ...], ...]
     for name in names:
         groups.setdefault(file_digest(root.expanduser() / name), []).append(name)
     return tuple(tuple(group) for group in groups.values() if len(group) > 1)
-
-
-def near_duplicates(paths: Sequence[str], features: Tensor, threshold: float) -> tuple[SimilarPair, ...]:
-    """Pairs whose whitened features have a cosine of at least ``threshold``, the most similar first."""
-    near = neighbours(whitened(features), min(NEIGHBOURS, len(paths) - 1))
-    return tuple(SimilarPair(paths[i], paths[j], cosine) for i, j, cosine in near_pairs(near, threshold))
-
-
-def examples(paths: Sequence[str], near: Neighbours) -> tuple[ImageNeighbours, ...]:
-    """Images at equal distances in the order of the names, with their nearest neighbours."""
-    indices = torch.linspace(0, len(paths) - 1, min(EXAMPLES, len(paths))).long().tolist()
-    nearest = [zip(near.index[i, :NEAREST].tolist(), near.cosine[i, :NEAREST].tolist(), strict=True) for i in indices]
-    return tuple(
-        ImageNeighbours(paths[i], tuple((paths[j], cosine) for j, cosine in pairs))
-        for i, pairs in zip(indices, nearest, strict=True)
-    )

@@ -7,7 +7,7 @@ fewer the labels, the less fine-tuning; always beside training from scratch.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -81,11 +81,7 @@ def decide(evidence: Evidence) -> Advice:
     linear = evidence.linear
     if linear is None:
         return Advice("undecided", f"Nothing can be said: {evidence.reason}.", ())
-    reasons = (
-        f"The linear probe on {evidence.model} gets {linear} right.",
-        *without_model(evidence),
-        *value_of_labels(evidence),
-    )
+    reasons = (f"The linear probe on {evidence.model} gets {linear} right.", *further_reasons(evidence))
     if linear.value >= ENOUGH:
         return Advice("stop", enough(linear), reasons)
     if evidence.is_baseline:
@@ -93,16 +89,11 @@ def decide(evidence: Evidence) -> Advice:
         return Advice("another model", headline, reasons)
     best = max((share.value for share in (evidence.pixels, evidence.scratch) if share is not None), default=-1.0)
     if best >= linear.value:
-        headline = (
-            "This model gives these images nothing that they do not have without it: try another, or train on them."
-        )
-        return Advice("another model", headline, reasons)
+        headline = "This model gives these images nothing that they do not have without it"
+        return Advice("another model", f"{headline}: try another, or train on them.", reasons)
     if evidence.labels_a_class < FEW_LABELS:
-        headline = (
-            f"Keep the model frozen and label more images: with {evidence.labels_a_class} labels a class, fine-tuning"
-            " mostly learns them by heart."
-        )
-        return Advice("more labels", headline, reasons)
+        labels = f"with {evidence.labels_a_class} labels a class, fine-tuning mostly learns them by heart"
+        return Advice("more labels", f"Keep the model frozen and label more images: {labels}.", reasons)
     return Advice("fine-tune", worth_it(linear), reasons)
 
 
@@ -116,28 +107,19 @@ def enough(linear: Share) -> str:
 def worth_it(linear: Share) -> str:
     """The headline of ``fine-tune``."""
     if linear.value < TUNABLE - MARGIN:
-        return (
-            "Fine-tune with the small learning rate, and try another model as well: the probe is far from the"
-            f" {TUNABLE:.0%} at which fine-tuning is known to help."
-        )
+        far = f"the probe is far from the {TUNABLE:.0%} at which fine-tuning is known to help"
+        return f"Fine-tune with the small learning rate, and try another model as well: {far}."
     return "Fine-tune with the small learning rate (backbone a hundredth of the head's), beside training from scratch."
 
 
-def without_model(evidence: Evidence) -> tuple[str, ...]:
-    """What the same labels give without the model."""
-    lines = []
+def further_reasons(evidence: Evidence) -> Iterator[str]:
+    """What the same labels give without the model, and what the last step of the curve brought."""
     if evidence.scratch is not None:
-        lines.append(f"A small network trained from scratch on the same labels gets {evidence.scratch.value:.1%}.")
+        yield f"A small network trained from scratch on the same labels gets {evidence.scratch.value:.1%}."
     if evidence.pixels is not None:
-        lines.append(f"The same probe on the pixels themselves gets {evidence.pixels.value:.1%}.")
-    return tuple(lines)
-
-
-def value_of_labels(evidence: Evidence) -> tuple[str, ...]:
-    """What the last step of the curve brought."""
-    if len(evidence.curve) < 2:
-        return ()
-    before, last = sorted(evidence.curve)[-2:]
-    gain = 100 * (evidence.curve[last] - evidence.curve[before])
-    step = f"From {before} to {last} labels a class the model gained {gain:.1f} points"
-    return (f"{step}: more labels will help." if gain >= 1 else f"{step}: more labels will hardly help.",)
+        yield f"The same probe on the pixels themselves gets {evidence.pixels.value:.1%}."
+    if len(evidence.curve) > 1:
+        before, last = sorted(evidence.curve)[-2:]
+        gain = 100 * (evidence.curve[last] - evidence.curve[before])
+        step = f"From {before} to {last} labels a class the model gained {gain:.1f} points"
+        yield f"{step}: more labels will {'help' if gain >= 1 else 'hardly help'}."

@@ -1,15 +1,17 @@
-"""A claim that the harness or finished runs can test, and its row in the table of claims."""
+"""A claim that the harness or finished runs can test, which runs may be compared for it, and its row in the table."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from sslbench.contracts.simulator import Claim, Verdict, across_seeds, check_claim
+from sslbench.store.record import Record
 
 NOT_MEASURED: Literal["not measured yet"] = "not measured yet"
 """verdict on a claim that needs a run which is not there"""
+Setting = tuple[Any, ...]
 
 
 @dataclass(frozen=True)
@@ -28,11 +30,7 @@ class ClaimRow:
     @classmethod
     def of(cls, claim: Claim, command: str) -> ClaimRow:
         """The row of a claim that was checked."""
-        return cls(claim.statement, claim.source, claim.expected, claim.measured, claim.verdict, claim.seeds, command)
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain values."""
-        return {**asdict(self), "seeds": list(self.seeds)}
+        return cls(**vars(claim), command=command)
 
 
 @dataclass(frozen=True)
@@ -44,9 +42,9 @@ class Hypothesis:
     expected: str
     command: str
 
-    def unmeasured(self, why: str) -> ClaimRow:
-        """Its row where what it needs is not there."""
-        return ClaimRow(self.statement, self.source, self.expected, why, NOT_MEASURED, (), self.command)
+    def without_seeds(self, measured: str, verdict: Verdict | Literal["not measured yet"] = NOT_MEASURED) -> ClaimRow:
+        """Its row where no seed plays a part, or (``measured`` says why) where what it needs is not there."""
+        return ClaimRow(self.statement, self.source, self.expected, measured, verdict, (), self.command)
 
     def by_seeds(
         self, values: Mapping[int, Sequence[float]], test: Callable[[Sequence[float]], bool | None], measured: str
@@ -58,9 +56,23 @@ class Hypothesis:
         """
         outcomes = {seed: test(of_seed) for seed, of_seed in values.items()}
         words = measured.format(across_seeds([value for of_seed in values.values() for value in of_seed]))
-        claim = check_claim(self.statement, self.source, self.expected, outcomes, words)
-        return ClaimRow.of(claim, self.command)
+        return ClaimRow.of(check_claim(self.statement, self.source, self.expected, outcomes, words), self.command)
 
-    def without_seeds(self, verdict: Verdict, measured: str) -> ClaimRow:
-        """Its row where no seed plays a part."""
-        return ClaimRow(self.statement, self.source, self.expected, measured, verdict, (), self.command)
+
+def setting_of(record: Record, detail: str | None) -> Setting:
+    """What two runs must share to be compared, with what a claim holds fixed besides; the seed last."""
+    device = record.params.get("training", {}).get("device")
+    return detail, record.dataset, record.backbone, record.augmentation, device, record.seed
+
+
+def by_seed(values: Mapping[Setting, float]) -> dict[int, list[float]]:
+    """Seed, the last item of a setting -> the values of all its settings."""
+    groups: dict[int, list[float]] = {}
+    for setting, value in values.items():
+        groups.setdefault(setting[-1], []).append(value)
+    return groups
+
+
+def unanimous(outcomes: Sequence[bool]) -> bool | None:
+    """What all of them are; None where they differ."""
+    return outcomes[0] if len(set(outcomes)) == 1 else None

@@ -1,11 +1,13 @@
-"""Runs simulators: parameters and a seed in; tables, claims and figures out."""
+"""Runs simulators: parameters and a seed in; tables, claims and figures out, the figures as files."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, cast
 
 from sslbench.contracts.plugin import BuildContext
 from sslbench.contracts.simulator import SimulationResult, SimulatorSpec
@@ -47,24 +49,15 @@ def simulate(
     """
     registry = registry or default_registry()
     failures = failed if names is None else None
-    specs = load(registry.names("simulator") if names is None else names, registry, failures)
-    return run_each(resolve_all(specs, given or {}), seed, failures)
-
-
-def load(names: Sequence[str], registry: Registry, failures: list[str] | None) -> list[SimulatorSpec]:
-    """The specs; one that is broken is a line of ``failures`` where those are collected, else raises PluginError."""
     specs = []
-    for name in names:
+    for name in registry.names("simulator") if names is None else names:
         try:
-            spec = registry.get("simulator", name)
+            specs.append(cast(SimulatorSpec, registry.get("simulator", name)))
         except PluginError as error:
             if failures is None:
                 raise
             failures += error.messages
-            continue
-        assert isinstance(spec, SimulatorSpec)
-        specs.append(spec)
-    return specs
+    return run_each(resolve_all(specs, given or {}), seed, failures)
 
 
 def run_each(
@@ -88,10 +81,15 @@ def run_each(
 
 def resolve_all(specs: Sequence[SimulatorSpec], given: Mapping[str, Any]) -> list[Choice[SimulatorSpec]]:
     """Each simulator with its parameters. Raises UserError with one line per mistake."""
-    several = len(specs) != 1
     # The mistakes of a single simulator say themselves which parameters it has.
+    several = len(specs) != 1
     if several:
-        check_known(specs, given)
+        known = sorted({name for spec in specs for name in spec.params.model_fields})
+        unknown = [f"{key!r}{did_you_mean(key, known)}" for key in given if key not in known]
+        if unknown:
+            raise UserError(
+                *(f"no simulator has a parameter {key} (see: sslbench show simulator NAME)" for key in unknown)
+            )
     simulators, mistakes = [], []
     for spec in specs:
         own = {key: value for key, value in given.items() if not several or key in spec.params.model_fields}
@@ -104,27 +102,14 @@ def resolve_all(specs: Sequence[SimulatorSpec], given: Mapping[str, Any]) -> lis
     return simulators
 
 
-def check_known(specs: Sequence[SimulatorSpec], given: Mapping[str, Any]) -> None:
-    """Raises UserError for parameters that none of the simulators has."""
-    known = sorted({name for spec in specs for name in spec.params.model_fields})
-    where = "see: sslbench show simulator NAME"
-    unknown = [key for key in given if key not in known]
-    if unknown:
-        raise UserError(
-            *(f"no simulator has a parameter {key!r}{did_you_mean(key, known)} ({where})" for key in unknown)
-        )
-
-
 def run_one(simulator: Choice[SimulatorSpec], seed: int) -> Simulation:
     """Run one simulator. Raises whatever it raises."""
     spec = simulator.spec
     result: SimulationResult = simulator.build(BuildContext()).run(seed)
-    tables = {
-        name: [finite(row, f"{spec.label}, table {name}") for row in rows] for name, rows in result.tables.items()
-    }
-    return Simulation(
-        spec.name, spec.summary, seed, plain(simulator.values, spec.label), replace(result, tables=tables)
-    )
+    where = f"{spec.label}, table"
+    tables = {name: [finite(row, f"{where} {name}") for row in rows] for name, rows in result.tables.items()}
+    parameters = plain(simulator.values, spec.label)
+    return Simulation(spec.name, spec.summary, seed, parameters, replace(result, tables=tables))
 
 
 def finite(row: Mapping[str, Any], where: str) -> dict[str, Any]:
@@ -137,3 +122,35 @@ def finite(row: Mapping[str, Any], where: str) -> dict[str, Any]:
     if undefined and not copy.get("reason"):
         copy["reason"] = f"not a finite number: {', '.join(undefined)}"
     return copy
+
+
+def check_figures(folder: Path) -> None:
+    """Raises UserError where figures could not be drawn or saved, before anything is computed."""
+    if find_spec("matplotlib") is None:
+        raise UserError("figures need matplotlib, which is not installed: pip install 'sslbench[plots]'")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"--figures {str(folder)!r}: cannot be made: {error.strerror}") from None
+
+
+def save_figures(simulator: str, figures: Mapping[str, Callable[[], Any]], folder: Path) -> list[Path]:
+    """Save each as ``SIMULATOR-NAME.png`` and ``.svg`` in ``folder``; the same input gives the same bytes.
+
+    ``figures``: name -> a function that returns a matplotlib figure. Raises UserError where a file cannot be written.
+    """
+    import matplotlib
+
+    written = []
+    # Element ids in SVG are random without a salt.
+    with matplotlib.rc_context({"svg.hashsalt": "sslbench"}):
+        for name, draw in figures.items():
+            figure = draw()
+            for ending, metadata in (("png", {}), ("svg", {"Date": None})):
+                path = folder / f"{simulator}-{name}.{ending}"
+                try:
+                    figure.savefig(path, dpi=150, metadata=metadata)
+                except OSError as error:
+                    raise UserError(f"--figures: {str(path)!r} cannot be written: {error.strerror}") from None
+                written.append(path)
+    return written

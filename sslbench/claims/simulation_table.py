@@ -9,12 +9,8 @@ from typing import Any
 from sslbench.report.numbers import NOTHING, decimals, fixed, three_digits
 from sslbench.report.text import WIDTH, Column, broken, fits, markdown, plural, terminal, wrapped
 
-LONGEST = 60
-"""rows of a table that are printed; a longer one is left to JSON"""
-LONG_CELL = 64
-"""characters of a line of a cell"""
-LISTED = 16
-"""items of a list that are printed"""
+LONGEST, LONG_CELL, LISTED = 60, 64, 16
+"""rows of a table, characters of a line of a cell, and items of a list that are printed; the rest is left to JSON"""
 Rows = Sequence[Mapping[str, Any]]
 
 
@@ -53,7 +49,7 @@ def cut(names: list[str], keys: int, rows: Rows, limit: int) -> list[list[str]]:
     """Blocks of columns, each filled up to ``limit`` characters, after the first ``keys`` columns in every one."""
     blocks: list[list[str]] = []
     for name in names[keys:]:
-        if blocks and width([*blocks[-1], name], rows) <= limit:
+        if blocks and max(map(len, block([*blocks[-1], name], rows).split("\n"))) <= limit:
             blocks[-1].append(name)
         else:
             blocks.append([*names[:keys], name])
@@ -63,13 +59,8 @@ def cut(names: list[str], keys: int, rows: Rows, limit: int) -> list[list[str]]:
 def block(names: list[str], rows: Rows) -> str:
     """Some columns as text."""
     columns = [column(name, rows) for name in names]
-    columns = [replace(item, cells=[broken(cell, LONG_CELL) for cell in item.cells]) for item in columns]
-    return terminal(columns, gap=2, broken_headers=True)
-
-
-def width(names: list[str], rows: Rows) -> int:
-    """Characters of the longest line of a block."""
-    return max(map(len, block(names, rows).split("\n")))
+    short = [replace(item, cells=[broken(cell, LONG_CELL) for cell in item.cells]) for item in columns]
+    return terminal(short, gap=2, broken_headers=True)
 
 
 def column(name: str, rows: Rows) -> Column:

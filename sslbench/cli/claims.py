@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+FORMATS = click.Choice(["table", "markdown", "json"])
+
 
 @click.command("claims", short_help="Test every claim.")
 @click.option(
@@ -23,12 +25,7 @@ import click
     help="A folder of finished runs that claims are tested on; repeatable.  [default: those in sslbench-results]",
 )
 @click.option(
-    "--format",
-    "format_",
-    type=click.Choice(["table", "markdown", "json"]),
-    default="table",
-    show_default=True,
-    help="How the claims are printed.",
+    "--format", "format_", type=FORMATS, default="table", show_default=True, help="How the claims are printed."
 )
 def command(seed: int, results: tuple[Path, ...], format_: str) -> int:
     """Test every claim: the simulators', and those that the harness and finished runs can test.
@@ -37,7 +34,7 @@ def command(seed: int, results: tuple[Path, ...], format_: str) -> int:
     "not measured yet".
     """
     from sslbench.claims.all_claims import all_claims
-    from sslbench.claims.table import render_claims
+    from sslbench.claims.text import render_claims
 
     failed: list[str] = []
     click.echo(render_claims(all_claims(seed, results, failed=failed), format_))

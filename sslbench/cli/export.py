@@ -23,8 +23,10 @@ def command(folder: Path, where: tuple[str, ...], out: Path) -> None:
     from sslbench.store.results import ResultsStore
 
     with ResultsStore.open_for_reading(folder) as store:
-        records = filter_records(store.records(), list(where))
-    model = export(records, folder, out)
+        stored = store.read()
+    for damage in stored.damaged:
+        click.echo(f"sslbench: warning: {damage}; it is left out", err=True)
+    model = export(filter_records(stored.records, list(where)), folder, out)
     click.echo(f"{model.title}: {model.features} features, {model.parameters:,} parameters, in {out}")
     for line in model.ways:
         click.echo(f"  {line}")

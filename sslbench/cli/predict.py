@@ -9,18 +9,15 @@ import click
 
 from sslbench.cli.options import feature_options
 
+FORMATS = click.Choice(["table", "csv", "json"])
+
 
 @click.command("predict", short_help="Label new images.")
 @click.argument("head", metavar="HEAD", type=click.Path(path_type=Path))
 @click.argument("images", metavar="IMAGES...", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--unsure-first", is_flag=True, help="Those first that the head is least sure of.")
 @click.option(
-    "--format",
-    "format_",
-    type=click.Choice(["table", "csv", "json"]),
-    default="table",
-    show_default=True,
-    help="How predictions are printed.",
+    "--format", "format_", type=FORMATS, default="table", show_default=True, help="How predictions are printed."
 )
 @feature_options()
 def command(head: Path, images: tuple[Path, ...], unsure_first: bool, format_: str, **options: Any) -> int:
@@ -29,8 +26,7 @@ def command(head: Path, images: tuple[Path, ...], unsure_first: bool, format_: s
     Exit code 1 if an image cannot be read; the others are labelled.
     """
     from sslbench.advise.head import read_head
-    from sslbench.advise.predict import predict
-    from sslbench.advise.predictions_text import render_predictions
+    from sslbench.advise.predict import predict, render_predictions
     from sslbench.cli.options import read_settings_of_features
     from sslbench.hooks.registry import default_registry
 

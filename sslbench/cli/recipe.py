@@ -9,6 +9,8 @@ import click
 
 from sslbench.cli.options import feature_options
 
+FORMATS = click.Choice(["table", "json"])
+
 
 @click.command("recipe", short_help="Say what to do with a folder of images.")
 @click.argument("folder", metavar="FOLDER", type=click.Path(path_type=Path))
@@ -39,12 +41,7 @@ from sslbench.cli.options import feature_options
 )
 @feature_options("sslbench-results/recipe", "--out", "Folder for results, features and the fitted head.")
 @click.option(
-    "--format",
-    "format_",
-    type=click.Choice(["table", "json"]),
-    default="table",
-    show_default=True,
-    help="How the answer is printed.",
+    "--format", "format_", type=FORMATS, default="table", show_default=True, help="How the answer is printed."
 )
 def command(
     folder: Path, labels: Path | None, unlabelled: bool, models: tuple[str, ...], format_: str, **options: Any
@@ -56,10 +53,10 @@ def command(
     `sslbench predict`.
     """
     from sslbench.advise.folder import has_folders
+    from sslbench.advise.frozen import Session
     from sslbench.advise.recipe import recipe
-    from sslbench.advise.recipe_text import render_recipe
     from sslbench.advise.survey import survey
-    from sslbench.advise.survey_text import render_survey
+    from sslbench.advise.text import render_recipe, render_survey
     from sslbench.cli.options import read_settings_of_features
     from sslbench.cli.progress import Display
     from sslbench.errors import UserError
@@ -71,15 +68,15 @@ def command(
     has_classes = has_folders(folder)
     settings = read_settings_of_features(options)
     references = [model_reference(text) for text in models]
-    registry, not_stored = default_registry(), ""
+    not_stored = ""
     with Display() as display:
+        session = Session(settings, default_registry(), display.show)
         if labels is None and (unlabelled or not has_classes):
             threshold = options["threshold"]
-            result = survey(folder, settings, registry, display.show, models=references, threshold=threshold)
-            text = render_survey(result, format_)
+            text = render_survey(survey(folder, session, models=references, threshold=threshold), format_)
         else:
             scratch = options["scratch"]
-            advice = recipe(folder, settings, registry, display.show, labels=labels, models=references, scratch=scratch)
+            advice = recipe(folder, session, labels=labels, models=references, scratch=scratch)
             not_stored = advice.not_stored
             text = render_recipe(advice, format_)
     click.echo(text)

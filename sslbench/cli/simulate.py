@@ -37,9 +37,8 @@ def command(
     name: str | None, seed: int, settings: tuple[str, ...], claims_only: bool, format_: str, figures: Path | None
 ) -> int:
     """Run the simulator NAME, or all of them: small studies without training, and the claims that they test."""
-    from sslbench.claims.figures import check_figures, save_figures
-    from sslbench.claims.simulate import simulate
-    from sslbench.claims.simulation_text import render_json, render_simulation
+    from sslbench.claims.simulate import check_figures, save_figures, simulate
+    from sslbench.claims.text import render_json, render_simulation
     from sslbench.cli.options import read_settings
 
     failed: list[str] = []

@@ -29,20 +29,20 @@ def test_what_is_cached_comes_first_in_the_order_of_the_presets_then_what_was_ex
     cache("resnet50.a1_in1k")
     cache("vit_small_patch14_dinov2.lvd142m")
     shutil.copytree(exported, tmp_path / "models/mine")
-    result = available(REGISTRY, download=False, folder=tmp_path)
-    assert [str(one) for one in result.references] == [
+    references, note = available(REGISTRY, download=False, folder=tmp_path)
+    assert [str(one) for one in references] == [
         "pretrained:preset=dinov2-vits14",
         "pretrained:preset=supervised-resnet50",
         f"pretrained:path={tmp_path / 'models/mine'}",
     ]
-    assert result.note == ""
+    assert note == ""
 
 
 def test_where_there_is_none_a_note_says_so_and_with_consent_one_is_fetched(tmp_path, cache):
-    result = available(REGISTRY, download=False, folder=tmp_path)
-    assert result.references == ()
-    assert "No pretrained model can be had here" in result.note
-    (first,) = available(REGISTRY, download=True, folder=tmp_path).references
+    references, note = available(REGISTRY, download=False, folder=tmp_path)
+    assert references == []
+    assert "No pretrained model can be had here" in note
+    (first,), _ = available(REGISTRY, download=True, folder=tmp_path)
     assert str(first) == "pretrained:preset=dinov2-vits14"
 
 

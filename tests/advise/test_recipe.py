@@ -11,8 +11,7 @@ from PIL import Image
 
 from sslbench import BuildContext
 from sslbench.advise import recipe as module
-from sslbench.advise import recipe_run
-from sslbench.advise.frozen import Settings
+from sslbench.advise.frozen import Session, Settings
 from sslbench.advise.head import read_head
 from sslbench.advise.predict import predict
 from sslbench.advise.recipe import recipe
@@ -28,15 +27,14 @@ REGISTRY = Registry()
 @pytest.fixture(autouse=True)
 def quick(monkeypatch, tmp_path):
     """Few epochs from scratch, and nothing that lies about on this machine."""
-    monkeypatch.setattr(recipe_run, "SCRATCH_EPOCHS", (1, 1))
+    monkeypatch.setattr(module, "SCRATCH_EPOCHS", (1, 1))
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
     monkeypatch.chdir(tmp_path)
 
 
 def recipe_of(folder, out, *models, **options):
-    settings = Settings("cpu", "fp32", Path(out))
-    references = [model_reference(str(one)) for one in models]
-    return recipe(Path(folder), settings, REGISTRY, lambda event: None, models=references, **options)
+    session = Session(Settings("cpu", "fp32", Path(out)), REGISTRY, lambda event: None)
+    return recipe(Path(folder), session, models=[model_reference(str(one)) for one in models], **options)
 
 
 def test_models_and_baselines_are_evaluated_on_a_held_out_fifth(photos, exported, tmp_path):

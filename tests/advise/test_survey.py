@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sslbench.advise.frozen import Settings
+from sslbench.advise.frozen import Session, Settings
 from sslbench.advise.survey import survey
 from sslbench.errors import UserError
 from sslbench.hooks.registry import Registry
@@ -19,7 +19,8 @@ REGISTRY = Registry()
 
 def look(folder, out, *models, **options):
     references = [model_reference(str(one)) for one in models]
-    return survey(folder, Settings("cpu", "fp32", out), REGISTRY, lambda event: None, models=references, **options)
+    session = Session(Settings("cpu", "fp32", out), REGISTRY, lambda event: None)
+    return survey(folder, session, models=references, **options)
 
 
 @pytest.fixture

@@ -5,8 +5,8 @@ import importlib.util
 import pytest
 
 from sslbench import UserError
-from sslbench.claims import figures as module
-from sslbench.claims.figures import check_figures, save_figures
+from sslbench.claims import simulate as module
+from sslbench.claims.simulate import check_figures, save_figures
 
 
 def line():

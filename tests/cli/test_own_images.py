@@ -6,6 +6,8 @@ import csv
 import io
 import json
 import shutil
+import sqlite3
+from contextlib import closing
 
 import numpy as np
 import pytest
@@ -14,7 +16,7 @@ import torch
 from PIL import Image
 from safetensors.torch import save_file
 
-from sslbench.advise import recipe, recipe_run
+from sslbench.advise import recipe
 from sslbench.cli.main import call
 
 
@@ -22,7 +24,7 @@ from sslbench.cli.main import call
 def elsewhere(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
-    monkeypatch.setattr(recipe_run, "SCRATCH_EPOCHS", (1, 1))
+    monkeypatch.setattr(recipe, "SCRATCH_EPOCHS", (1, 1))
 
 
 @pytest.fixture
@@ -149,6 +151,14 @@ def test_a_trained_encoder_is_exported_and_run_again(capsys, tmp_path):
     assert "sslbench run -m pretrained:path=model" in out
     code, out, _ = call_with(capsys, "run", "-m", "pretrained:path=model", *small, "--format", "json")
     assert (code, json.loads(out)["records"][0]["features"]["dim"]) == (0, 16)
+    with closing(sqlite3.connect(tmp_path / "runs/results.sqlite")) as db, db:
+        db.execute("UPDATE record SET text = '{}' WHERE text LIKE '%\"method\":\"pretrained\"%'")
+    code, out, err = call_with(capsys, "export", "runs", "-o", "again")
+    (line,) = err.splitlines()
+    assert line.startswith("sslbench: warning: runs/results.sqlite: record of cell ")
+    assert line.endswith(": damaged: cell is missing; it is left out")
+    assert code == 0
+    assert out.splitlines()[0].startswith("simclr affine convnet-small digits seed 0: 16 features, ")
 
 
 @pytest.mark.parametrize(
@@ -183,18 +193,16 @@ def test_a_mistake_is_one_line_and_exit_code_2(capsys, tmp_path, arguments, word
 def test_the_command_that_comes_next_is_one_that_can_be_run(capsys, photos, model, verdict):
     from pathlib import Path
 
-    from sslbench.advise.frozen import Model, Settings
-    from sslbench.advise.next_command import next_command
-    from sslbench.advise.session import Session
+    from sslbench.advise.frozen import Model, Session, Settings
     from sslbench.advise.verdict import Advice
     from sslbench.hooks.registry import default_registry
     from sslbench.plan.choose import model_reference
 
     registry = default_registry()
     settings = Settings("cpu", "fp32", Path("out"), download=True)
-    run = recipe_run.RecipeRun(Path("photos"), None, Session(settings, registry, lambda event: None))
-    candidate = recipe_run.Candidate(Model.of(model_reference("mine"), registry), 20, "model")
-    name, command, *arguments = next_command(run, Advice(verdict, "", ()), candidate)
+    run = recipe.RecipeRun(Path("photos"), None, Session(settings, registry, lambda event: None))
+    candidate = recipe.Candidate(Model.of(model_reference("mine"), registry), 20, "model")
+    name, command, *arguments = recipe.next_command(run, Advice(verdict, "", ()), candidate)
     assert (name, command) == ("sslbench", "run")
     code, out, _ = call_with(capsys, "plan", *arguments, "--format", "json")
     cells = json.loads(out)["cells"]
@@ -207,6 +215,6 @@ def test_the_command_that_comes_next_is_one_that_can_be_run(capsys, photos, mode
         assert {cell["evaluator"] for cell in cells} == {"fine-tune", "linear-probe"}
     else:
         session = Session(Settings("cpu", "fp32", Path("out")), registry, lambda event: None)
-        run = recipe_run.RecipeRun(Path("photos"), Path("labels.csv"), session)
-        again = next_command(run, Advice(verdict, "", ()), None)
+        run = recipe.RecipeRun(Path("photos"), Path("labels.csv"), session)
+        again = recipe.next_command(run, Advice(verdict, "", ()), None)
         assert again == ("sslbench", "recipe", "photos", "--labels", "labels.csv", "--download")

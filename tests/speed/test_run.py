@@ -14,8 +14,7 @@ from sslbench.hooks.registry import Registry
 from sslbench.measure.ceilings import Ceilings
 from sslbench.measure.comparison import Comparison
 from sslbench.measure.timing import Timing, WarmUp
-from sslbench.speed import preparation
-from sslbench.speed import run as module
+from sslbench.speed import preparation, run as module
 from sslbench.speed.baselines import Pair
 from sslbench.speed.bench import SpeedBench
 from sslbench.speed.budget import Budget

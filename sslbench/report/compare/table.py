@@ -13,8 +13,7 @@ from sslbench.report.compare.comparison import Comparison, OneSided
 from sslbench.report.compare.words import in_unit, percents, signed
 from sslbench.report.numbers import NOTHING, listed
 from sslbench.report.rows import AXES
-from sslbench.report.text import Column, markdown, plural, terminal, wrapped
-from sslbench.report.text import as_csv as csv_of
+from sslbench.report.text import Column, as_csv as csv_of, markdown, plural, terminal, wrapped
 from sslbench.store.record import SCHEMA
 
 RECIPE = 30

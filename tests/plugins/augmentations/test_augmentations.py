@@ -4,8 +4,7 @@ import math
 
 import pytest
 import torch
-from torchvision.transforms.v2 import InterpolationMode
-from torchvision.transforms.v2 import functional as reference
+from torchvision.transforms.v2 import InterpolationMode, functional as reference
 
 from sslbench import BuildContext
 from sslbench.hooks.registry import Registry

@@ -10,7 +10,7 @@ import sys
 import pytest
 
 from sslbench.claims.simulate import simulate
-from sslbench.claims.simulation_text import render_json
+from sslbench.claims.text import render_json
 from sslbench.hooks.registry import Registry
 from sslbench.testing.conformance import problems
 

@@ -15,8 +15,7 @@ import torch
 from PIL import Image
 
 from sslbench import UserError
-from sslbench_plugins.blocks.images_on_disk import encoded as module
-from sslbench_plugins.blocks.images_on_disk import reading
+from sslbench_plugins.blocks.images_on_disk import encoded as module, reading
 from sslbench_plugins.blocks.images_on_disk.encoded import Encoded
 from sslbench_plugins.blocks.images_on_disk.reading import ReadingParams, read
 from sslbench_plugins.blocks.images_on_disk.statistics import channel_sums

@@ -1,18 +1,22 @@
-"""Simulations as text: tables, claims with a mark each, and what follows; or as Markdown or JSON."""
+"""Simulations (tables, claims with a mark each, and what follows) and the table of all claims, as text or JSON."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Sequence
 from dataclasses import asdict
-from typing import Any
 
+from sslbench.claims.claim_row import ClaimRow
 from sslbench.claims.simulate import Simulation
 from sslbench.claims.simulation_table import table
 from sslbench.contracts.simulator import Claim
-from sslbench.report.text import Column, markdown, plural, wrapped
+from sslbench.report.text import Column, broken, markdown, plural, terminal, wrapped
 
 MARKS = {"holds": "✓", "fails": "✗", "undecided": "?"}
+NO_VERDICT = "…"
+"""marks a claim that no run has tested yet"""
+WIDTHS = {"verdict": 18, "claim": 33, "evidence": 36, "command": 26}
+"""characters of a terminal for each column of the table of claims"""
 
 
 def render_simulation(simulation: Simulation, fmt: str, claims_only: bool = False) -> str:
@@ -22,20 +26,36 @@ def render_simulation(simulation: Simulation, fmt: str, claims_only: bool = Fals
 
 def render_json(simulations: Sequence[Simulation], claims_only: bool = False, *, single: bool) -> str:
     """The one object itself where ``single``, else an object with the list of them."""
-    objects = [as_object(simulation, claims_only) for simulation in simulations]
+    objects = [
+        {
+            "schema": 2,
+            "simulator": simulation.name,
+            "seed": simulation.seed,
+            "parameters": simulation.parameters,
+            "tables": {} if claims_only else dict(simulation.result.tables),
+            "claims": [asdict(claim) for claim in simulation.result.claims],
+        }
+        for simulation in simulations
+    ]
     return json.dumps(objects[0] if single else {"schema": 2, "simulations": objects}, indent=1, allow_nan=False)
 
 
-def as_object(simulation: Simulation, claims_only: bool) -> dict[str, Any]:
-    """JSON-able values."""
-    return {
-        "schema": 2,
-        "simulator": simulation.name,
-        "seed": simulation.seed,
-        "parameters": simulation.parameters,
-        "tables": {} if claims_only else dict(simulation.result.tables),
-        "claims": [{**asdict(claim), "seeds": list(claim.seeds)} for claim in simulation.result.claims],
+def render_claims(rows: Sequence[ClaimRow], fmt: str) -> str:
+    """The claims as text without a newline at the end; ``fmt``: ``table``, ``markdown`` or ``json``."""
+    if fmt == "json":
+        return json.dumps({"schema": 2, "claims": [asdict(row) for row in rows]}, indent=1, allow_nan=False)
+    counts = tally([row.verdict for row in rows])
+    cells = {
+        "verdict": [f"{MARKS.get(row.verdict, NO_VERDICT)} {row.verdict}" for row in rows],
+        "claim": [row.statement for row in rows],
+        "evidence": [row.measured for row in rows],
+        "command": [row.command for row in rows],
     }
+    if fmt == "markdown":
+        return f"{markdown([Column(name, texts) for name, texts in cells.items()])}\n\n{counts}"
+    # An empty line keeps rows of several lines apart.
+    columns = [Column(name, [broken(text, WIDTHS[name]) + "\n" for text in texts]) for name, texts in cells.items()]
+    return f"{terminal(columns, gap=2, broken_headers=False)}\n{counts}"
 
 
 def as_text(simulation: Simulation, claims_only: bool) -> str:
@@ -61,13 +81,12 @@ def as_markdown(simulation: Simulation, claims_only: bool) -> str:
         for name, rows in result.tables.items():
             parts += [f"### {name.replace('_', ' ')}", table(rows, as_markdown=True)]
     if result.claims:
-        columns = [
-            Column("verdict", [f"{MARKS[claim.verdict]} {claim.verdict}" for claim in result.claims]),
-            Column("claim", [claim.statement for claim in result.claims]),
-            Column("expected", [claim.expected for claim in result.claims]),
-            Column("measured", [claim.measured for claim in result.claims]),
-        ]
         verdicts = [claim.verdict for claim in result.claims]
+        columns = [
+            Column("verdict", [f"{MARKS[verdict]} {verdict}" for verdict in verdicts]),
+            Column("claim", [claim.statement for claim in result.claims]),
+            *(Column(name, [getattr(claim, name) for claim in result.claims]) for name in ("expected", "measured")),
+        ]
         parts += [f"### claims ({seeds_of(result.claims)})", markdown(columns), tally(verdicts)]
     if result.advice:
         parts.append(f"**In practice:** {result.advice}")
@@ -78,10 +97,8 @@ def claim_text(claim: Claim) -> str:
     """The verdict and the sentence, then what was tested and what was measured."""
     head = f"  {MARKS[claim.verdict]} {claim.verdict:<9}  "
     indent = " " * len(head)
-    evidence = {"tested": claim.expected, "measured": claim.measured}
-    lines = [wrapped(claim.statement, head, indent)]
-    lines += [wrapped(f"{word}: {text}", indent, f"{indent}  ") for word, text in evidence.items()]
-    return "\n".join(lines)
+    evidence = (f"tested: {claim.expected}", f"measured: {claim.measured}")
+    return "\n".join([wrapped(claim.statement, head, indent), *(wrapped(e, indent, f"{indent}  ") for e in evidence)])
 
 
 def tally(verdicts: Sequence[str]) -> str:

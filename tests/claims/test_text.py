@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 
 import pytest
 
@@ -8,8 +9,7 @@ from sslbench import Claim, SimulationResult
 from sslbench.claims.claim_row import ClaimRow
 from sslbench.claims.simulate import Simulation
 from sslbench.claims.simulation_table import table
-from sslbench.claims.simulation_text import render_json, render_simulation, tally
-from sslbench.claims.table import render_claims
+from sslbench.claims.text import render_claims, render_json, render_simulation, tally
 from sslbench.report.text import WIDTH
 
 CLAIMS = [
@@ -168,5 +168,5 @@ def test_all_claims_in_one_table():
     assert lines[0] == "| verdict | claim | evidence | command |"
     assert json.loads(render_claims(ROWS_OF_CLAIMS, "json")) == {
         "schema": 2,
-        "claims": [row.to_json() for row in ROWS_OF_CLAIMS],
+        "claims": [{**asdict(row), "seeds": list(row.seeds)} for row in ROWS_OF_CLAIMS],
     }

@@ -1,0 +1,153 @@
+"""Recipes and surveys as text for a terminal, and as JSON."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from dataclasses import asdict
+
+from sslbench.advise.recipe import Recipe
+from sslbench.advise.rows import Row
+from sslbench.advise.survey import Survey
+from sslbench.report.numbers import NOTHING, three_digits
+from sslbench.report.text import Column, plural, terminal, wrapped
+
+CHOSEN = "*"
+SHOWN = 10
+"""rows of a list that are printed"""
+
+
+def render_recipe(recipe: Recipe, fmt: str) -> str:
+    """``table`` or ``json``, without a newline at the end."""
+    if fmt == "table":
+        return recipe_text(recipe)
+    folder = recipe.folder
+    document = {
+        "schema": 2,
+        "folder": {**asdict(folder), "root": str(folder.root), "labels": folder.labels and str(folder.labels)},
+        "models": [asdict(row) for row in recipe.rows],
+        "chosen": recipe.best,
+        "advice": asdict(recipe.advice),
+        "command": recipe.command,
+        "note": recipe.note or None,
+        "head": str(recipe.head),
+    }
+    return json.dumps(document, indent=1, allow_nan=False)
+
+
+def render_survey(survey: Survey, fmt: str) -> str:
+    """``table`` or ``json``, without a newline at the end."""
+    if fmt == "table":
+        return survey_text(survey)
+    return json.dumps({"schema": 2, **asdict(survey), "root": str(survey.root)}, indent=1, allow_nan=False)
+
+
+def recipe_text(recipe: Recipe) -> str:
+    """The folder, the models, the advice with its reasons, and the next command."""
+    folder = recipe.folder
+    source = "a held-out fifth of each class" if folder.held_out else "the folder's own"
+    head = (
+        f"{folder.root}: {len(folder.classes)} classes, {folder.train:,} training images, {folder.test:,} to"
+        f" evaluate on ({source})"
+    )
+    parts = [
+        "\n".join([wrapped(head), *(wrapped(f"note: {note}") for note in folder.notes)]),
+        *([wrapped(recipe.note)] if recipe.note else []),
+        recipe_table(recipe),
+        "\n".join([wrapped(recipe.advice.headline), *(wrapped(why, "  ", "  ") for why in recipe.advice.reasons)]),
+        f"Next:\n  {shlex.join(recipe.command)}",
+    ]
+    return "\n\n".join(parts)
+
+
+def recipe_table(recipe: Recipe) -> str:
+    """One row a model, what the columns mean, and what went wrong."""
+    rows = recipe.rows
+    points = sorted({point for row in rows for point in row.curve})
+    labels = [f"{CHOSEN if index == recipe.best else ' '}{row.label}" for index, row in enumerate(rows)]
+    columns = [
+        Column(" model", labels),
+        Column("k-NN", [percent(row.knn) for row in rows], number=True),
+        Column("linear", [percent(row.linear) for row in rows], number=True),
+        *(Column(f"@{point}", [few_label_cell(row, point) for row in rows], number=True) for point in points),
+        Column("features", [str(row.dim or NOTHING) for row in rows], number=True),
+        Column("images/s", [three_digits(row.images_per_second) for row in rows], number=True),
+    ]
+    sentences = ["Percent right of the images to evaluate on; the model is frozen. linear: all labels."]
+    if points:
+        sentences.append("@n: with n labels a class, mean ± deviation over draws of the labels.")
+    if recipe.best is not None and rows[recipe.best].chosen_by is not None:
+        sentences.append(f"{CHOSEN}: chosen by the probe on a fifth of the training images, not by these numbers.")
+    legend = [wrapped(" ".join(sentences)), *(wrapped(f"{row.label}: {row.reason}") for row in rows if row.reason)]
+    return "\n".join([terminal(columns, gap=2, broken_headers=True), "", *legend])
+
+
+def percent(share: float | None) -> str:
+    """A share in 0..1 to a tenth of a percent."""
+    return NOTHING if share is None else f"{100 * share:.1f}"
+
+
+def few_label_cell(row: Row, point: int) -> str:
+    """Mean and deviation with ``point`` labels a class."""
+    if point not in row.curve:
+        return NOTHING
+    mean, std = row.curve[point]
+    return percent(mean) + ("" if std is None else f"±{100 * std:.1f}")
+
+
+def survey_text(survey: Survey) -> str:
+    """The models, then duplicates, outliers and neighbours by the features of one of them."""
+    title = f"{survey.root}: {survey.images:,} images without labels"
+    outliers = ["Unlike all others (mean distance to the nearest ones; how far above the median, in its deviations):"]
+    outliers += [f"  {far.distance:.3f}  {far.deviations:+5.1f}  {far.path}" for far in survey.outliers[:SHOWN]]
+    neighbours = ["Nearest neighbours of some images:"]
+    for image in survey.neighbours:
+        neighbours += [f"  {image.path}", *(f"    {cosine:.3f}  {path}" for path, cosine in image.nearest)]
+    parts = [
+        "\n".join([title, *(f"note: {note}" for note in survey.notes)]),
+        *([wrapped(survey.note)] if survey.note else []),
+        survey_table(survey),
+        f"What follows is by the features of {survey.features_of}.",
+        duplicates_text(survey),
+        "\n".join(outliers),
+        "\n".join(neighbours),
+    ]
+    return "\n\n".join(parts)
+
+
+def survey_table(survey: Survey) -> str:
+    """One row a model."""
+    models = survey.models
+    metrics = {
+        name: [NOTHING if (value := model.metrics.get(name)) is None else f"{value:.4g}" for model in models]
+        for name in dict.fromkeys(name for model in models for name in model.metrics)
+    }
+    columns = [
+        Column("model", [model.label for model in models]),
+        *(Column(name, cells, number=True) for name, cells in metrics.items()),
+        Column("features", [str(model.dim) for model in models], number=True),
+        Column("images/s", [three_digits(model.images_per_second) for model in models], number=True),
+    ]
+    return terminal(columns, gap=2, broken_headers=True)
+
+
+def duplicates_text(survey: Survey) -> str:
+    """Equal files, then near duplicates."""
+    lines = []
+    groups = survey.equal_files
+    if groups:
+        total = sum(len(group) for group in groups)
+        lines.append(f"Equal files: {total} images in {plural(len(groups), 'group')}")
+        lines += [f"  {' = '.join(group)}" for group in groups[:SHOWN]]
+        lines += and_more(len(groups) - SHOWN)
+    pairs = survey.near_duplicates
+    count = plural(len(pairs), "pair") if pairs else "none"
+    lines.append(f"Near duplicates: {count} at a whitened cosine of {survey.threshold:g} or more")
+    lines += [f"  {pair.cosine:.3f}  {pair.first}  {pair.second}" for pair in pairs[:SHOWN]]
+    lines += and_more(len(pairs) - SHOWN)
+    return "\n".join(lines)
+
+
+def and_more(count: int) -> list[str]:
+    """A line for what is not printed."""
+    return [f"  ... and {count} more (--format json has all)"] if count > 0 else []

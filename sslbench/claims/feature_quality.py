@@ -1,0 +1,111 @@
+"""Claims about the k-NN top-1 of finished runs: what MoCo's queue does for it, and whether pretext loss tells it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from statistics import fmean
+
+from sslbench.claims.claim_row import ClaimRow, Hypothesis, Setting, by_seed, setting_of, unanimous
+from sslbench.claims.defaults import EVALUATOR, NETWORK, QUEUED, TOP1, TRAINED_ALIKE
+from sslbench.statistics.correlation import spearman
+from sslbench.store.record import CurvePoint, Record
+
+LOSS = 0.02
+"""top-1 that a small batch may lose"""
+QUEUE = Hypothesis(
+    "with MoCo's queue a small batch does as well as a large one",
+    "He et al. 2020, MoCo, section 3.1: the queue decouples the dictionary from the batch",
+    f"kNN top-1 of the smallest batch at most {LOSS:g} below that of the largest, at one queue size",
+    "".join(
+        f"sslbench run -m {QUEUED}:queue_size=1024 -e {EVALUATOR} --seeds 0,1,2 --batch-size {size}"
+        f" --out sslbench-results/{QUEUED}-{size} && "
+        for size in (32, 256)
+    )
+    + "sslbench claims",
+)
+CORRELATED, FEWEST = 0.8, 4
+"""rank correlation from which on low loss would be a measure of quality; and how many there must be to rank"""
+LOSS_COMMAND = (
+    f"sslbench run {' '.join(f'-m {name}' for name in TRAINED_ALIKE)} -b {NETWORK} -e {EVALUATOR} --seeds 0,1,2"
+    f" --set curve_every=1 --set curve={EVALUATOR} --out sslbench-results/losses && sslbench claims"
+)
+
+
+def moco_queue(records: Iterable[Record]) -> ClaimRow:
+    """Top-1 of the smallest batch against the largest at one queue size, seed by seed."""
+    groups: dict[Setting, dict[int, float]] = {}
+    for record in records:
+        top1 = top1_of(record)
+        if record.method == QUEUED and top1 is not None:
+            setting = setting_of(record, f"queue_size={record.params['method'].get('queue_size')}")
+            groups.setdefault(setting, {})[record.params["training"]["batch_size"]] = top1
+    changes = by_seed({key: tops[min(tops)] - tops[max(tops)] for key, tops in groups.items() if len(tops) > 1})
+    if not changes:
+        return QUEUE.without_seeds("no finished runs of MoCo at one queue size and two batch sizes")
+    return QUEUE.by_seeds(
+        changes, lambda values: unanimous([change >= -LOSS for change in values]), "top-1 changes by {}"
+    )
+
+
+def pretext_loss(records: Iterable[Record]) -> list[ClaimRow]:
+    """How well low loss ranks k-NN top-1, seed by seed: over the recipes of a run, and over the epochs of a curve."""
+    records = list(records)
+    recipes, epochs = "recipes of two methods or more, trained alike on one data set", "epochs of one training"
+    by_epoch = "it does not say at which epoch of a training features are best"
+    return [
+        loss_claim("it does not rank methods", recipes, over_recipes(records)),
+        loss_claim(by_epoch, epochs, over_epochs(records)),
+    ]
+
+
+def loss_claim(statement: str, ranked: str, correlations: Mapping[int, list[float]]) -> ClaimRow:
+    """``correlations``: seed -> rank correlations of low loss with top-1 over what is ``ranked``, in words."""
+    claim = Hypothesis(
+        f"pretext loss is no measure of quality: {statement}",
+        "tutorial on self-supervised learning, advice on evaluating features",
+        f"rank correlation of low loss with kNN top-1 over {ranked} (at least {FEWEST}), mean of a seed,"
+        f" below {CORRELATED:g}",
+        LOSS_COMMAND,
+    )
+    if not correlations:
+        return claim.without_seeds(f"no finished run with loss and kNN top-1 of {FEWEST} {ranked}")
+    return claim.by_seeds(correlations, lambda values: round(fmean(values), 9) < CORRELATED, "rank correlation {}")
+
+
+def over_recipes(records: Sequence[Record]) -> dict[int, list[float]]:
+    """Seed -> rank correlations, one for each data set and training settings."""
+    groups: dict[Setting, dict[str | None, tuple[str, float, float]]] = {}
+    for record in records:
+        training, top1 = record.pretraining, top1_of(record)
+        if training is not None and training.final_loss is not None and top1 is not None:
+            settings = json.dumps(record.params.get("training"), sort_keys=True)
+            group = groups.setdefault((record.dataset, settings, record.seed), {})
+            group[training.key] = record.method, -training.final_loss, top1
+    correlations = {}
+    for key, recipes in groups.items():
+        methods, losses, tops = zip(*recipes.values(), strict=True)
+        correlation = spearman(losses, tops).value
+        if len(set(methods)) > 1 and len(recipes) >= FEWEST and correlation is not None:
+            correlations[key] = correlation
+    return by_seed(correlations)
+
+
+def over_epochs(records: Sequence[Record]) -> dict[int, list[float]]:
+    """Seed -> rank correlations, one for each training with a curve."""
+    correlations: dict[Setting, float] = {}
+    for record in records:
+        training = record.pretraining
+        points = (training.curve or ()) if training else ()
+        known = [(-p.loss, top1) for p in points if p.loss is not None and (top1 := top1_of(p)) is not None]
+        if training is not None and len(known) >= FEWEST:
+            correlation = spearman(*zip(*known, strict=True)).value
+            if correlation is not None:
+                correlations[training.key, record.seed] = correlation
+    return by_seed(correlations)
+
+
+def top1_of(measured: Record | CurvePoint) -> float | None:
+    """k-NN top-1 (0..1) of a record or of a point of its curve, or None."""
+    metric = measured.metrics.get(TOP1)
+    return metric.value if metric else None
