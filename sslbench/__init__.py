@@ -38,15 +38,15 @@ if TYPE_CHECKING:
         check_claim,
     )
     from sslbench.errors import PluginError, SslbenchError, UserError
-    from sslbench.evaluate.view import centre_view
     from sslbench.execute.request import Outcome, Request
     from sslbench.execute.scheduler import run
     from sslbench.execute.worker import run_work
     from sslbench.hooks.specs import hookimpl
     from sslbench.plan.build import build_installed, build_plugin
     from sslbench.plan.suite import Overrides
-    from sslbench.train.ahead import ahead
-    from sslbench.train.schedules import cosine
+    from sslbench.train.data import ahead
+    from sslbench.train.optimizers import cosine
+    from sslbench.train.views import centre_view
 
 _HOME = {
     "claims.simulate": "Simulation simulate",
@@ -63,15 +63,15 @@ _HOME = {
     "contracts.plugin": "BuildContext Spec",
     "contracts.simulator": "Claim SimulationResult Simulator SimulatorSpec across_seeds check_claim",
     "errors": "PluginError SslbenchError UserError",
-    "evaluate.view": "centre_view",
     "execute.request": "Outcome Request",
     "execute.scheduler": "run",
     "execute.worker": "run_work",
     "hooks.specs": "hookimpl",
     "plan.build": "build_installed build_plugin",
     "plan.suite": "Overrides",
-    "train.ahead": "ahead",
-    "train.schedules": "cosine",
+    "train.data": "ahead",
+    "train.optimizers": "cosine",
+    "train.views": "centre_view",
 }
 _WHERE = {name: module for module, names in _HOME.items() for name in names.split()}
 

@@ -15,15 +15,15 @@ from sslbench.contracts.plugin import BuildContext
 from sslbench.errors import UserError
 from sslbench.evaluate.features import Extraction
 from sslbench.execute.pretraining import PretrainingJob
-from sslbench.execute.work import work_of
+from sslbench.execute.session import work_of
 from sslbench.hooks.registry import Registry
 from sslbench.measure.machine import resolve_device, resolve_precision
 from sslbench.plan.cell import Choice
 from sslbench.plan.plan import Group
 from sslbench.plan.reference import Reference
 from sslbench.plan.single import chosen, single
-from sslbench.train.build import build_dataset, build_method
 from sslbench.train.data import Splits
+from sslbench.train.task import build_dataset, build_method
 
 
 @dataclass(frozen=True)

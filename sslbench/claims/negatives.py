@@ -10,7 +10,7 @@ from sslbench.hooks.registry import Registry
 from sslbench.measure.negatives import negatives_per_anchor
 from sslbench.plan.reference import Reference
 from sslbench.plan.single import chosen
-from sslbench.train.build import build_method
+from sslbench.train.task import build_method
 
 CLAIM = Hypothesis(
     "every anchor of NT-Xent has 2(N - 1) negatives in a batch of N images",

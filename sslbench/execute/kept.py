@@ -8,13 +8,14 @@ from pathlib import Path
 
 import torch
 from safetensors import SafetensorError
+from torch import Tensor
 
 from sslbench.contracts.executor import Work
 from sslbench.contracts.method import InputSpec, Method
 from sslbench.evaluate.features import Extraction, StaleFeatures, load_extraction, save_extraction
 from sslbench.store.artifacts import PretrainingFiles, pretraining_files
 from sslbench.store.record import TrainingFacts
-from sslbench.train.checkpoint import load_tensors, save_tensors, tensors_digest, weights_digest
+from sslbench.train.checkpoint import load_tensors, tensors_digest, weights_digest
 
 
 @dataclass(frozen=True)
@@ -38,11 +39,13 @@ class KeptArtifacts:
 
     def features(self) -> Extraction | None:
         """Features that were made of the same weights, data and settings; others are named in a warning."""
-        path = self.files.features
+        path, made_of = self.files.features, self._made_of()
         if not path.is_file():
             return None
+        if (weights := self._weights()) is not None:
+            made_of["weights"] = tensors_digest(weights)
         try:
-            return load_extraction(path, torch.device(self.work.training.device), self._made_of(self._weights_digest()))
+            return load_extraction(path, torch.device(self.work.training.device), made_of)
         except (OSError, SafetensorError, KeyError):
             self.warn(f"{path} cannot be read; features are extracted again")
         except StaleFeatures as error:
@@ -51,21 +54,15 @@ class KeptArtifacts:
 
     def load_weights(self, method: Method) -> bool:
         """Put the stored weights into ``method``; False where there are none that can be read."""
-        try:
-            tensors, _ = load_tensors(self.files.weights)
-        except (OSError, SafetensorError):
-            return False
-        method.load_state_dict(tensors)
-        return True
+        weights = self._weights()
+        if weights is not None:
+            method.load_state_dict(weights)
+        return weights is not None
 
     def keep_features(self, features: Extraction, method: Method, input_spec: InputSpec) -> None:
         """Store features with what they were made of."""
-        made_of = {**self._made_of(weights_digest(method)), "view": asdict(input_spec)}
+        made_of = {**self._made_of(), "weights": weights_digest(method), "view": asdict(input_spec)}
         self.keep(lambda: save_extraction(self.files.features, features, made_of), "features")
-
-    def keep_weights(self, method: Method) -> None:
-        """Store everything that ``load_weights`` puts back."""
-        self.keep(lambda: save_tensors(self.files.weights, method.state_dict(), {}), "weights")
 
     def keep_facts(self, facts: TrainingFacts) -> None:
         """Store the facts: from now on the training is done."""
@@ -78,14 +75,13 @@ class KeptArtifacts:
         except OSError as error:
             self.warn(f"{what} not kept: {error}")
 
-    def _made_of(self, weights: str | None) -> dict[str, str]:
-        """What features come from: the key, which stands for data, view and settings; the precision; the weights."""
-        facts = {"key": self.work.key, "precision": self.work.training.precision}
-        return facts if weights is None else {**facts, "weights": weights}
+    def _made_of(self) -> dict[str, str]:
+        """What features come from beside the weights; the key stands for data, view and settings."""
+        return {"key": self.work.key, "precision": self.work.training.precision}
 
-    def _weights_digest(self) -> str | None:
-        """Of the stored weights; None where there are none that can be read."""
+    def _weights(self) -> dict[str, Tensor] | None:
+        """The stored weights; None where there are none that can be read."""
         try:
-            return tensors_digest(load_tensors(self.files.weights)[0])
+            return load_tensors(self.files.weights)[0]
         except (OSError, SafetensorError):
             return None

@@ -2,32 +2,31 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
 import torch
 
 from sslbench.contracts.executor import Emit, Work
-from sslbench.contracts.method import Method, MethodSpec
+from sslbench.contracts.method import Method
 from sslbench.contracts.params import MethodParams
 from sslbench.contracts.plugin import BuildContext
 from sslbench.errors import SslbenchError
-from sslbench.evaluate.curve import CurveEvaluation
 from sslbench.evaluate.evaluated_model import TrainedModel
 from sslbench.evaluate.features import Extraction, extract_all
+from sslbench.evaluate.run import CurveEvaluation
 from sslbench.execute.events import StageStarted, StepsTimed, Warned
 from sslbench.execute.kept import KeptArtifacts
-from sslbench.execute.outcome import input_of, training_facts
 from sslbench.hooks.registry import Registry
 from sslbench.measure.flops import step_flops_per_image
 from sslbench.plan.cell import Choice
 from sslbench.plan.choose import sent
 from sslbench.store.record import TrainingFacts
-from sslbench.train.build import build_dataset, build_method
+from sslbench.train.checkpoint import save_tensors
 from sslbench.train.curve import Curve
 from sslbench.train.data import Splits, make_splits
-from sslbench.train.task import Callbacks, LoopSettings, TrainingTask
+from sslbench.train.task import Callbacks, LoopSettings, TrainingTask, build_dataset, build_method
 from sslbench.train.trainer import Trainer
 
 
@@ -40,29 +39,18 @@ class PretrainingJob:
     registry: Registry
     _model: TrainedModel | None = field(default=None, init=False)
 
-    @property
-    def device(self) -> torch.device:
-        """Where it runs."""
-        return torch.device(self.work.training.device)
+    def __post_init__(self) -> None:
+        self.settings, self.kept = self.work.training, KeptArtifacts(self.work, self.warn)
 
     @cached_property
-    def kept(self) -> KeptArtifacts:
-        """What it stores, and what an earlier run left."""
-        return KeptArtifacts(self.work, self.warn)
+    def device(self) -> torch.device:
+        """Where it runs."""
+        return torch.device(self.settings.device)
 
     @cached_property
     def choices(self) -> dict[str, Choice[Any]]:
         """Its plugins by kind. Raises what keeps one from being loaded."""
         return {kind: sent(kind, plain, self.registry) for kind, plain in self.work.plugins.items()}
-
-    @property
-    def method_choice(self) -> Choice[MethodSpec]:
-        """The method."""
-        return self.choices["method"]
-
-    def report(self, text: str) -> None:
-        """Emit that the part of the work that ``text`` names begins."""
-        self.emit(StageStarted(text))
 
     def warn(self, text: str) -> None:
         """Emit a warning."""
@@ -77,26 +65,25 @@ class PretrainingJob:
         if facts and features:
             return facts, features
         data = self.data()
-        method = self.built(data)
+        method = self.build(data)
         if facts is None or not self.kept.load_weights(method):
             facts = self.train(method, data)
         return facts, self.extract(method, data)
 
     def data(self) -> Splits:
         """The images that it trains on and is evaluated on. Raises UserError where they cannot be read."""
-        self.report("reading images")
-        settings = self.work.training
+        self.emit(StageStarted("reading images"))
         splits = make_splits(
             build_dataset(self.choices["dataset"], self.work.download),
-            evaluate_on=settings.evaluate_on,
-            train_images=settings.train_images,
-            image_size=settings.image_size,
+            evaluate_on=self.settings.evaluate_on,
+            train_images=self.settings.train_images,
+            image_size=self.settings.image_size,
         )
         for note in splits.notes:
             self.warn(f"{self.choices['dataset'].name}: {note}")
         return splits
 
-    def built(self, data: Splits, seed: int | None = None) -> Method:
+    def build(self, data: Splits, seed: int | None = None) -> Method:
         """The method on its backbone, initialised from the seed (default: the work's)."""
         context = BuildContext(
             image_size=data.image_size,
@@ -104,43 +91,37 @@ class PretrainingJob:
             seed=self.work.seed if seed is None else seed,
             download=self.work.download,
             mask_ratio=self.work.mask_ratio,
-            device=self.work.training.device,
+            device=self.settings.device,
         )
-        return build_method(self.method_choice, self.choices.get("backbone"), context)
+        return build_method(self.choices["method"], self.choices.get("backbone"), context)
 
     def train(self, method: Method, data: Splits) -> TrainingFacts:
         """Pretrain and keep the weights; for a method that takes no step there are only facts."""
-        if not self.method_choice.spec.trains:
-            facts = TrainingFacts(
-                key=self.work.key, epochs=0, steps=0, seconds=0.0, images_skipped=data.skipped, input=input_of(data)
-            )
+        key, skipped, given = self.work.key, data.skipped, data.training_input
+        if not self.choices["method"].spec.trains:
+            facts = TrainingFacts(key=key, epochs=0, steps=0, seconds=0.0, images_skipped=skipped, input=given)
             self.kept.keep_facts(facts)
             return facts
-        task, settings = self._task(method, data), self._settings()
+        task, files = self._task(method, data), self.kept.files
+        settings = LoopSettings.of(self.settings, self.work.seed, files.checkpoint)
         batch = min(settings.batch_size, len(data.pretraining)) // settings.accumulate
         flops = step_flops_per_image(method, batch, task.mask_ratio, task.labels)
-        self.report("training")
-        curve = self._curve(method, data)
-        trained = Trainer(task, settings, Callbacks(self.emit, self.warn, curve)).run()
-        if trained.batch_size < settings.batch_size:
-            self.warn(f"batch of {trained.batch_size}: there are no more training images")
-        facts = training_facts(self.work.key, trained, flops, data, curve)
-        self.emit(StepsTimed(self.work.key, trained.step_ms))
-        self.kept.keep_weights(method)
+        self.emit(StageStarted("training"))
+        trainer = Trainer(task, settings, Callbacks(self.emit, self.warn, self._curve(method, data)))
+        facts = replace(trainer.run(), key=key, flops_per_image=flops)
+        if trainer.batches.batch_size < settings.batch_size:
+            self.warn(f"batch of {trainer.batches.batch_size}: there are no more training images")
+        self.emit(StepsTimed(key, tuple(trainer.clock.step_ms)))
+        self.kept.keep(lambda: save_tensors(files.weights, method.state_dict(), {}), "weights")
         self.kept.keep_facts(facts)
-        self.kept.files.checkpoint.unlink(missing_ok=True)
+        files.checkpoint.unlink(missing_ok=True)
         return facts
 
     def extract(self, method: Method, data: Splits) -> Extraction:
         """Extract the features and keep them, and the model for the evaluators that ask for it."""
-        self.report("extracting features")
-        features = extract_all(
-            method.to(self.device).encoder,
-            data,
-            self.device,
-            self.work.training.precision,
-            input_spec=method.input_spec,
-        )
+        self.emit(StageStarted("extracting features"))
+        encoder = method.to(self.device).encoder
+        features = extract_all(encoder, data, self.device, self.settings.precision, method.input_spec)
         self._model = self._model_of(method, data)
         self.kept.keep_features(features, method, method.input_spec or data.input_spec)
         return features
@@ -149,8 +130,8 @@ class PretrainingJob:
         """The trained model, built again where only features were read. Raises SslbenchError without its weights."""
         if self._model is None:
             data = self.data()
-            method = self.built(data)
-            if self.method_choice.spec.trains and not self.kept.load_weights(method):
+            method = self.build(data)
+            if self.choices["method"].spec.trains and not self.kept.load_weights(method):
                 raise SslbenchError(
                     f"{self.kept.files.weights} is gone or cannot be read; --fresh trains this pretraining again"
                 )
@@ -162,18 +143,15 @@ class PretrainingJob:
         """The next evaluator gets the model as it was trained, built again."""
         self._model = None
 
-    def _settings(self) -> LoopSettings:
-        return LoopSettings.of(self.work.training, self.work.seed, self.kept.files.checkpoint)
-
     def _task(self, method: Method, data: Splits) -> TrainingTask:
-        params, masking = self.method_choice.params, self.choices.get("masking")
-        assert isinstance(params, MethodParams)
+        choice, masking = self.choices["method"], self.choices.get("masking")
+        assert isinstance(choice.params, MethodParams)
         return TrainingTask(
             method=method,
-            params=params,
+            params=choice.params,
             masking=masking.build(BuildContext()) if masking else None,
             mask_ratio=self.work.mask_ratio,
-            labels=self.method_choice.spec.uses_labels,
+            labels=choice.spec.uses_labels,
             data=data,
             augmentation=self.choices["augmentation"].build(BuildContext()),
         )
@@ -187,11 +165,5 @@ class PretrainingJob:
         return Curve(request.every, evaluate, request.asked)
 
     def _model_of(self, method: Method, data: Splits) -> TrainedModel:
-        return TrainedModel(
-            method,
-            lambda seed: self.built(data, seed),
-            data,
-            self.device,
-            self.work.training.precision,
-            self.work.mask_ratio,
-        )
+        precision, mask_ratio = self.settings.precision, self.work.mask_ratio
+        return TrainedModel(method, lambda seed: self.build(data, seed), data, self.device, precision, mask_ratio)

@@ -8,11 +8,10 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
-from sslbench.contracts.executor import Event, Executor
+from sslbench.contracts.executor import Evaluation, Event, Executor, Work
 from sslbench.errors import StoreError
 from sslbench.execute.events import PretrainingStarted, RecordMade, StepsTimed, Warned
 from sslbench.execute.request import Outcome, Request
-from sslbench.execute.work import limited, skipped_record, work_of
 from sslbench.hooks.registry import Registry
 from sslbench.plan.cell import Cell
 from sslbench.plan.plan import Group, Plan, make_plan
@@ -138,3 +137,40 @@ def started(group: Group, number: int, groups: Sequence[Group]) -> PretrainingSt
     pretraining = group.pretraining
     names = " ".join(choice.name for choice in pretraining.choices.values())
     return PretrainingStarted(f"{names} seed {pretraining.seed}", number, len(groups), count(groups))
+
+
+def work_of(group: Group, out: Path, *, download: bool = False, fresh: bool = False) -> Work:
+    """A pretraining and its cells as an executor takes them; artifacts are kept below ``out``."""
+    pretraining = group.pretraining
+    choices = [*pretraining.choices.values(), *(cell.evaluator for cell in group.cells)]
+    return Work(
+        key=pretraining.key,
+        plugins={kind: choice.plain for kind, choice in pretraining.choices.items()},
+        seed=pretraining.seed,
+        training=pretraining.training,
+        mask_ratio=pretraining.mask_ratio,
+        evaluations=tuple(Evaluation(cell.key, cell.evaluator.plain, cell.params) for cell in group.cells),
+        out=str(out),
+        distributions={choice.distribution: choice.version for choice in choices},
+        download=download,
+        fresh=fresh,
+        curve=pretraining.curve_request,
+    )
+
+
+def limited(groups: Sequence[Group], max_cells: int | None) -> list[Group]:
+    """The first ``max_cells`` cells of the groups."""
+    if max_cells is None:
+        return list(groups)
+    first = []
+    for group in groups:
+        if max_cells <= 0:
+            break
+        first.append(Group(group.pretraining, group.cells[:max_cells]))
+        max_cells -= len(group.cells)
+    return first
+
+
+def skipped_record(cell: Cell, reason: str) -> Record:
+    """The record of plugins that do not work together; it is shown, not stored."""
+    return Record(cell.key, "skipped", reason=reason, **cell.axes, params=cell.params)

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+import torch
+
 from sslbench.contracts.evaluator import EvaluatorSpec, Metric
 from sslbench.contracts.executor import Emit, Evaluation, Work
 from sslbench.evaluate.features import Extraction
-from sslbench.evaluate.metrics import metric_value, save_per_image
-from sslbench.evaluate.run import ModelChanged, guarded, run_evaluator
-from sslbench.execute.events import RecordMade
-from sslbench.execute.failure import forget_cuda_cache, reason_of, status_of
-from sslbench.execute.outcome import feature_facts, status_of_features
+from sslbench.evaluate.run import ModelChanged, guarded, metric_value, run_evaluator, save_per_image
+from sslbench.execute.events import RecordMade, StageStarted
+from sslbench.execute.outcome import reason_of, status_of, status_of_features
 from sslbench.execute.pretraining import PretrainingJob
 from sslbench.hooks.registry import Registry, default_registry
 from sslbench.measure.machine import torch_facts
@@ -25,10 +25,7 @@ from sslbench.store.record import MetricValue, Record, Status, TrainingFacts
 
 
 def run_work(work: Work, emit: Emit, registry: Registry | None = None) -> None:
-    """Do one piece of work. Each cell ends in a ``RecordMade`` event, whatever goes wrong.
-
-    Only an interrupt goes through.
-    """
+    """Do one piece of work. Each cell ends in a ``RecordMade`` event, whatever goes wrong but an interrupt."""
     registry = registry or default_registry()
     job = PretrainingJob(work, emit, registry)
     cells = [CellJob(job, evaluation, registry) for evaluation in work.evaluations]
@@ -37,7 +34,8 @@ def run_work(work: Work, emit: Emit, registry: Registry | None = None) -> None:
     except Exception as error:
         for cell in cells:
             cell.emit_failure(error, TrainingFacts(key=work.key))
-        forget_cuda_cache()
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
         return
     for cell in cells:
         try:
@@ -62,7 +60,7 @@ class CellJob:
     def run(self, training: TrainingFacts, features: Extraction) -> None:
         """Evaluate and emit the record. Raises whatever the evaluator raises, and ModelChanged."""
         name = self.evaluation.evaluator.name
-        self.job.report(f"evaluating {name}")
+        self.job.emit(StageStarted(f"evaluating {name}"))
         model = self.job.trained_model() if self.evaluator.spec.uses_model else None
         try:
             with guarded(model, f"evaluator {name!r}"):
@@ -113,7 +111,7 @@ class CellJob:
             metrics=metrics,
             headline=self.headline() or None,
             pretraining=training,
-            features=feature_facts(features),
+            features=features.facts if features else None,
             traceback=trace,
             provenance=provenance(torch_facts(work.training.device), dict(work.distributions)),
         )

@@ -10,7 +10,7 @@ import torch
 
 from sslbench.contracts.evaluator import Metric
 from sslbench.contracts.executor import CurveRequest, Evaluation, PluginChoice
-from sslbench.evaluate.metrics import per_image
+from sslbench.evaluate.run import per_image
 from sslbench.hooks.registry import Registry
 from sslbench.store.artifacts import pretraining_files, read_per_image
 from sslbench.train.checkpoint import load_tensors
