@@ -26,7 +26,7 @@ from sslbench.store.record import TrainingFacts
 from sslbench.train.checkpoint import save_tensors
 from sslbench.train.curve import Curve
 from sslbench.train.data import Splits, make_splits
-from sslbench.train.task import Callbacks, LoopSettings, TrainingTask, build_dataset, build_method
+from sslbench.train.task import LoopSettings, TrainingTask, build_dataset, build_method
 from sslbench.train.trainer import Trainer
 
 
@@ -37,7 +37,8 @@ class PretrainingJob:
     work: Work
     emit: Emit
     registry: Registry
-    _model: TrainedModel | None = field(default=None, init=False)
+    model: TrainedModel | None = field(default=None, init=False)
+    """as trained, once it was built"""
 
     def __post_init__(self) -> None:
         self.settings, self.kept = self.work.training, KeptArtifacts(self.work, self.warn)
@@ -107,7 +108,7 @@ class PretrainingJob:
         batch = min(settings.batch_size, len(data.pretraining)) // settings.accumulate
         flops = step_flops_per_image(method, batch, task.mask_ratio, task.labels)
         self.emit(StageStarted("training"))
-        trainer = Trainer(task, settings, Callbacks(self.emit, self.warn, self._curve(method, data)))
+        trainer = Trainer(task, settings, self.emit, self.warn, self._curve(method, data))
         facts = replace(trainer.run(), key=key, flops_per_image=flops)
         if trainer.batches.batch_size < settings.batch_size:
             self.warn(f"batch of {trainer.batches.batch_size}: there are no more training images")
@@ -122,26 +123,22 @@ class PretrainingJob:
         self.emit(StageStarted("extracting features"))
         encoder = method.to(self.device).encoder
         features = extract_all(encoder, data, self.device, self.settings.precision, method.input_spec)
-        self._model = self._model_of(method, data)
+        self.model = self._model_of(method, data)
         self.kept.keep_features(features, method, method.input_spec or data.input_spec)
         return features
 
     def trained_model(self) -> TrainedModel:
         """The trained model, built again where only features were read. Raises SslbenchError without its weights."""
-        if self._model is None:
+        if self.model is None:
             data = self.data()
             method = self.build(data)
             if self.choices["method"].spec.trains and not self.kept.load_weights(method):
                 raise SslbenchError(
                     f"{self.kept.files.weights} is gone or cannot be read; --fresh trains this pretraining again"
                 )
-            self._model = self._model_of(method, data)
-        self._model.method.eval()
-        return self._model
-
-    def forget_model(self) -> None:
-        """The next evaluator gets the model as it was trained, built again."""
-        self._model = None
+            self.model = self._model_of(method, data)
+        self.model.method.eval()
+        return self.model
 
     def _task(self, method: Method, data: Splits) -> TrainingTask:
         choice, masking = self.choices["method"], self.choices.get("masking")

@@ -6,6 +6,7 @@ import queue
 import tempfile
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from itertools import accumulate
 from pathlib import Path
 
 from sslbench.contracts.executor import Evaluation, Event, Executor, Work
@@ -35,19 +36,19 @@ class Session:
         """Run what is not done yet. Raises StoreLocked; any other trouble with the store is in the outcome."""
         with ExitStack() as stack:
             self._open_store(stack)
-            plan = make_plan(
-                self.outcome.suite, cells, self._store, fresh=self.request.fresh, keep_stale=self.request.keep_stale
-            )
+            fresh, keep_stale = self.request.fresh, self.request.keep_stale
+            plan = make_plan(self.outcome.suite, cells, self._store, fresh=fresh, keep_stale=keep_stale)
             groups = limited(plan.groups, self.request.max_cells)
             self._cells = {cell.key: cell for cell in cells}
-            self._notify_start(groups)
+            self.registry.load_observers()
+            suite, out = self.outcome.suite, str(self.outcome.out)
+            self.registry.notify("sslbench_run_started", suite=suite, cells=count(groups), out=out)
             try:
                 self._submit_all(groups, executor)
             except KeyboardInterrupt:
                 self.outcome.interrupted = True
             self.outcome.records = self._collect(plan)
-            statuses = dict(self.outcome.statuses)
-            self.registry.notify("sslbench_run_finished", suite=self.outcome.suite, statuses=statuses)
+            self.registry.notify("sslbench_run_finished", suite=suite, statuses=dict(self.outcome.statuses))
         return self.outcome
 
     def _open_store(self, stack: ExitStack) -> None:
@@ -60,12 +61,6 @@ class Session:
             self._artifacts = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="sslbench-")))
             self._warn_not_stored(error)
 
-    def _notify_start(self, groups: Sequence[Group]) -> None:
-        self.registry.load_observers()
-        self.registry.notify(
-            "sslbench_run_started", suite=self.outcome.suite, cells=count(groups), out=str(self.outcome.out)
-        )
-
     def _submit_all(self, groups: Sequence[Group], executor: Executor) -> None:
         """Keep the executor's slots full; only this thread passes events on to the store."""
         events: queue.SimpleQueue[Event] = queue.SimpleQueue()
@@ -75,16 +70,11 @@ class Session:
             self.on_event(started(group, number, groups))
             work = work_of(group, self._artifacts, download=self.request.download, fresh=self.request.fresh)
             handles.append(executor.submit(work, emit))
-            while len(handles) >= executor.slots:
+            is_last = number == len(groups) - 1
+            while handles and (is_last or len(handles) >= executor.slots):
                 handles.pop(0).wait()
-                self._drain(events)
-        for handle in handles:
-            handle.wait()
-            self._drain(events)
-
-    def _drain(self, events: queue.SimpleQueue[Event]) -> None:
-        while not events.empty():
-            self._receive(events.get())
+                while not events.empty():
+                    self._receive(events.get())
 
     def _receive(self, event: Event) -> None:
         """Store what an event brings, then pass it on."""
@@ -162,13 +152,9 @@ def limited(groups: Sequence[Group], max_cells: int | None) -> list[Group]:
     """The first ``max_cells`` cells of the groups."""
     if max_cells is None:
         return list(groups)
-    first = []
-    for group in groups:
-        if max_cells <= 0:
-            break
-        first.append(Group(group.pretraining, group.cells[:max_cells]))
-        max_cells -= len(group.cells)
-    return first
+    earlier = accumulate((len(group.cells) for group in groups), initial=0)
+    left = [max(0, max_cells - cells) for cells in earlier]
+    return [Group(group.pretraining, group.cells[:most]) for group, most in zip(groups, left, strict=False) if most]
 
 
 def skipped_record(cell: Cell, reason: str) -> Record:

@@ -152,10 +152,8 @@ class Batch(NamedTuple):
 
 
 class Batches:
-    """Batches of training images on the model's device, in an order that depends on seed and epoch alone.
-
-    The last, smaller batch of an epoch is dropped: batch norm and contrastive losses depend on the batch size.
-    """
+    """Batches of training images on the model's device, in an order that depends on seed and epoch alone; the last,
+    smaller batch of an epoch is dropped: batch norm and contrastive losses depend on the batch size."""
 
     def __init__(self, split: Split, batch_size: int, seed: int, device: torch.device, labels: bool = False) -> None:
         if labels and split.labels is None:
@@ -195,10 +193,9 @@ def in_turn(images: ImageReader | Tensor, index_batches: Iterable[Tensor]) -> It
 def ahead(
     function: Callable[[Item], Result], items: Iterable[Item], threads: int, waiting: int = 1
 ) -> Iterator[Result]:
-    """``function`` of every item, in the order of the items, worked on by other threads before it is asked for.
+    """``function`` of every item, in order, computed by threads ahead of the caller: ``threads + waiting`` at most.
 
-    At most ``threads + waiting`` items are started or done ahead of the caller. What ``function`` raises is raised
-    where its result would have come. However the caller ends, an interrupt included, no thread is left.
+    What ``function`` raises is raised in place of its result. However the caller ends, no thread is left.
     """
     pool = ThreadPoolExecutor(threads, thread_name_prefix="ahead")
     started: deque[Future[Result]] = deque()

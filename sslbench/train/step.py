@@ -10,14 +10,7 @@ import torch
 from torch import Tensor
 
 from sslbench.contracts.method import Method, Progress
-from sslbench.train.optimizers import (
-    base_rate,
-    build_optimizer,
-    cosine,
-    set_rate,
-    set_weight_decay,
-    warmup_cosine,
-)
+from sslbench.train.optimizers import base_rate, build_optimizer, cosine, set_rate, set_weight_decay, warmup_cosine
 from sslbench.train.randomness import Stream, seed_everything
 from sslbench.train.task import LoopSettings, StepTask
 

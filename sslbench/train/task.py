@@ -1,8 +1,7 @@
-"""A training before it begins: its plugins built, what is trained, how, for how long, and who is called meanwhile."""
+"""A training before it begins: its plugins built, what is trained, how and for how long; and its progress."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,6 @@ from sslbench.contracts.params import MethodParams
 from sslbench.contracts.plugin import BuildContext
 from sslbench.errors import SslbenchError
 from sslbench.plan.cell import Choice
-from sslbench.train.curve import Curve
 from sslbench.train.data import Splits
 from sslbench.train.randomness import seed_everything
 
@@ -120,12 +118,3 @@ class TrainingProgress(Event):
     """mean of the epoch so far"""
     images_per_second: float
     """of the last steps"""
-
-
-@dataclass(frozen=True)
-class Callbacks:
-    """Called while a training runs, and the curve that is evaluated then."""
-
-    on_progress: Callable[[TrainingProgress], None] = lambda progress: None
-    on_warning: Callable[[str], None] = lambda text: None
-    curve: Curve | None = None

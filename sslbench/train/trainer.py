@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
 from typing import Any
@@ -19,10 +19,11 @@ from sslbench.measure.memory import PeakMemory
 from sslbench.measure.step_clock import StepClock
 from sslbench.store.record import TrainingFacts
 from sslbench.train.checkpoint import load_tensors, restore_training, save_tensors, training_state
+from sslbench.train.curve import Curve
 from sslbench.train.data import Batch, Batches
 from sslbench.train.randomness import Stream
 from sslbench.train.step import TrainingStep
-from sslbench.train.task import Callbacks, LoopSettings, TrainingProgress, TrainingTask
+from sslbench.train.task import LoopSettings, TrainingProgress, TrainingTask
 from sslbench.train.views import Normalise, TrainingViews
 
 READ_LOSS_EVERY = 25
@@ -66,12 +67,19 @@ class Usage:
 class Trainer:
     """Trains one method, step by step, and resumes from a checkpoint after an interruption."""
 
-    def __init__(self, task: TrainingTask, settings: LoopSettings, callbacks: Callbacks | None = None) -> None:
+    def __init__(
+        self,
+        task: TrainingTask,
+        settings: LoopSettings,
+        on_progress: Callable[[TrainingProgress], None] = lambda progress: None,
+        on_warning: Callable[[str], None] = lambda text: None,
+        curve: Curve | None = None,
+    ) -> None:
         """Raises UserError where labels are missing, the method cannot work with the batch or settings contradict."""
-        self.task, self.settings, self.callbacks = task, settings, callbacks or Callbacks()
-        self.method, self.curve = task.method, self.callbacks.curve
-        data, device = task.data, settings.device
+        self.task, self.settings, self.on_progress, self.on_warning = task, settings, on_progress, on_warning
+        self.method, self.curve, data, device = task.method, curve, task.data, settings.device
         self.batches = Batches(data.pretraining, settings.batch_size, settings.seed, device, task.labels)
+        self.total_steps = settings.epochs * self.batches.steps_per_epoch
         self._check_settings()
         self.views = TrainingViews(task.augmentation, task.method.views, Normalise(data.mean, data.std, device))
         self.view_stream = Stream(settings.seed, "views", device)
@@ -94,11 +102,6 @@ class Trainer:
                 f"weight_decay_end = {params.weight_decay_end:g} needs a weight_decay above 0, where its cosine"
                 " starts; given: 0"
             )
-
-    @property
-    def total_steps(self) -> int:
-        """Optimizer steps of all epochs."""
-        return self.settings.epochs * self.batches.steps_per_epoch
 
     def run(self) -> TrainingFacts:
         """Train to the last epoch. Raises Diverged, TimeLimit and whatever the method raises."""
@@ -149,8 +152,8 @@ class Trainer:
             raise TimeLimit(f"training took longer than {limit:g} s (time_limit), {place}")
         recent_ms = self.clock.step_ms[-READ_LOSS_EVERY:]
         rate = 1000 * self.batches.batch_size * len(recent_ms) / max(1e-9, sum(recent_ms))
-        progress = TrainingProgress(epoch + 1, self.settings.epochs, self.step, self.total_steps, loss, rate)
-        self.callbacks.on_progress(progress)
+        epochs = self.settings.epochs
+        self.on_progress(TrainingProgress(epoch + 1, epochs, self.step, self.total_steps, loss, rate))
 
     def _end_epoch(self, epoch: int) -> None:
         """Note the loss of ``epoch``, counted from 1, and add to the curve."""
@@ -169,7 +172,7 @@ class Trainer:
                 save_tensors(self.settings.checkpoint, *self._state())
             except OSError as error:
                 # Training is worth more than its checkpoint.
-                self.callbacks.on_warning(f"no checkpoint written: {error}")
+                self.on_warning(f"no checkpoint written: {error}")
         self._saved = time.perf_counter()
 
     def _state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -188,12 +191,12 @@ class Trainer:
         try:
             tensors, facts = load_tensors(path)
         except (OSError, SafetensorError) as error:
-            self.callbacks.on_warning(f"checkpoint {path} cannot be read ({error}); training starts anew")
+            self.on_warning(f"checkpoint {path} cannot be read ({error}); training starts anew")
             return
         if self.curve is not None:
             state = facts.get("curve")
             if state is None or state["asked"] != self.curve.asked:
-                self.callbacks.on_warning("the checkpoint is of a training without this curve; training starts anew")
+                self.on_warning("the checkpoint is of a training without this curve; training starts anew")
                 return
             self.curve.restore(state)
         self._restore(tensors, facts)

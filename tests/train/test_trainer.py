@@ -18,7 +18,7 @@ from sslbench.train.checkpoint import weights_digest
 from sslbench.train.curve import Curve
 from sslbench.train.data import make_splits
 from sslbench.train.randomness import seed_everything
-from sslbench.train.task import Callbacks, LoopSettings, TrainingTask
+from sslbench.train.task import LoopSettings, TrainingTask
 from sslbench.train.trainer import Trainer
 
 REGISTRY = Registry()
@@ -53,7 +53,7 @@ def trainer(
         augmentation=built("augmentation", "affine"),
     )
     loop = {"epochs": epochs, "batch_size": 16, "seed": seed, "device": torch.device("cpu"), "checkpoint": checkpoint}
-    return Trainer(task, LoopSettings(**loop | settings), callbacks)
+    return Trainer(task, LoopSettings(**loop | settings), **(callbacks or {}))
 
 
 def built(kind, name):
@@ -108,7 +108,7 @@ def test_training_lowers_the_loss(name):
     progress = []
     # A moving target makes the loss of a small queue or a young centre rise before it falls: hold the target still.
     still = {"moco": {"key_momentum": 1.0, "queue_size": 64}, "dino": {"teacher_momentum": 1.0, "centring": False}}
-    trainer(name, epochs=12, callbacks=Callbacks(on_progress=progress.append), given=still.get(name)).run()
+    trainer(name, epochs=12, callbacks={"on_progress": progress.append}, given=still.get(name)).run()
     # The queue starts with random directions, which are easy to tell from a key: the first epoch is no measure.
     first, last = progress[2 if name == "moco" else 0], progress[-1]
     assert last.loss < first.loss
@@ -146,7 +146,7 @@ def test_a_damaged_checkpoint_is_warned_of_and_training_starts_anew(tmp_path):
     path = tmp_path / "c.safetensors"
     path.write_bytes(b"not a checkpoint")
     warnings = []
-    trained = trainer(checkpoint=path, callbacks=Callbacks(on_warning=warnings.append)).run()
+    trained = trainer(checkpoint=path, callbacks={"on_warning": warnings.append}).run()
     assert trained.resumed_at is None
     assert trained.steps == 12
     assert len(warnings) == 1
@@ -157,7 +157,7 @@ def test_a_checkpoint_that_cannot_be_written_does_not_end_the_training(tmp_path)
     blocked = tmp_path / "file"
     blocked.write_text("")
     warnings = []
-    callbacks = Callbacks(on_warning=warnings.append)
+    callbacks = {"on_warning": warnings.append}
     trained = trainer(checkpoint=blocked / "c", checkpoint_every=1e-9, callbacks=callbacks).run()
     assert trained.steps == 12
     assert "no checkpoint written" in warnings[0]
@@ -323,7 +323,7 @@ def test_a_checkpoint_without_the_curve_is_not_continued(tmp_path, kept):
     if kept:
         with_curve(killed, 2, kept)
     killed_at(killed, 9)
-    run = trainer(checkpoint=path, callbacks=Callbacks(on_warning=warnings.append))
+    run = trainer(checkpoint=path, callbacks={"on_warning": warnings.append})
     curve = with_curve(run)
     assert run.run().resumed_at is None
     assert [point.epoch for point in curve.points] == [1, 2, 3]
