@@ -20,6 +20,9 @@ from sslbench.train.data import Splits, in_turn
 from sslbench.train.step import autocast
 from sslbench.train.views import EvaluationView
 
+BATCH = 256
+"""images that an encoder is given at once"""
+
 COLLAPSED_SPREAD = 0.01
 """Below this spread, features of different images are equal but for 1e-4 of their length squared."""
 
@@ -69,12 +72,7 @@ def extract(
 
 
 def extract_all(
-    encoder: nn.Module,
-    data: Splits,
-    device: torch.device,
-    precision: str,
-    input_spec: InputSpec | None = None,
-    batch: int = 256,
+    encoder: nn.Module, data: Splits, device: torch.device, precision: str, input_spec: InputSpec | None = None
 ) -> Extraction:
     """Features of both splits; ``input_spec``: the encoder's own. Raises RuntimeError where the encoder changes."""
     view = EvaluationView(input_spec or data.input_spec, device)
@@ -83,8 +81,8 @@ def extract_all(
     before = weights_digest(encoder)
 
     begin = time.perf_counter()
-    train = extract(encoder, data.train, view, batch, device, precision)
-    test = extract(encoder, data.test, view, batch, device, precision)
+    train = extract(encoder, data.train, view, BATCH, device, precision)
+    test = extract(encoder, data.test, view, BATCH, device, precision)
     if device.type == "cuda":
         torch.cuda.synchronize(device)
     seconds = time.perf_counter() - begin

@@ -2,32 +2,105 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
+from torch import Tensor
 
 from sslbench.contracts.executor import Emit, Work
-from sslbench.contracts.method import Method
+from sslbench.contracts.method import InputSpec, Method
 from sslbench.contracts.params import MethodParams
 from sslbench.contracts.plugin import BuildContext
 from sslbench.errors import SslbenchError
 from sslbench.evaluate.evaluated_model import TrainedModel
-from sslbench.evaluate.features import Extraction, extract_all
+from sslbench.evaluate.features import Extraction, StaleFeatures, extract_all, load_extraction, save_extraction
 from sslbench.evaluate.run import CurveEvaluation
 from sslbench.execute.events import StageStarted, StepsTimed, Warned
-from sslbench.execute.kept import KeptArtifacts
 from sslbench.hooks.registry import Registry
 from sslbench.measure.flops import step_flops_per_image
 from sslbench.plan.cell import Choice
 from sslbench.plan.choose import sent
+from sslbench.store.artifacts import PretrainingFiles, pretraining_files
 from sslbench.store.record import TrainingFacts
-from sslbench.train.checkpoint import save_tensors
+from sslbench.train.checkpoint import load_tensors, save_tensors, tensors_digest, weights_digest
 from sslbench.train.curve import Curve
 from sslbench.train.data import Splits, make_splits
 from sslbench.train.task import LoopSettings, TrainingTask, build_dataset, build_method
 from sslbench.train.trainer import Trainer
+
+
+@dataclass(frozen=True)
+class KeptArtifacts:
+    """The artifacts of one piece of work. One that cannot be written costs the next run time, and this one nothing."""
+
+    work: Work
+    warn: Callable[[str], None]
+
+    @property
+    def files(self) -> PretrainingFiles:
+        """Where they lie."""
+        return pretraining_files(Path(self.work.out), self.work.key)
+
+    def facts(self) -> TrainingFacts | None:
+        """Of this pretraining, if it has ended and has the curve that the work asks for."""
+        facts, curve = self.files.read_facts(), self.work.curve
+        if facts is None or facts.key != self.work.key:
+            return None
+        return facts if curve is None or facts.curve_asked == dict(curve.asked) else None
+
+    def features(self) -> Extraction | None:
+        """Features that were made of the same weights, data and settings; others are named in a warning."""
+        path, made_of = self.files.features, self._made_of()
+        if not path.is_file():
+            return None
+        if (weights := self._weights()) is not None:
+            made_of["weights"] = tensors_digest(weights)
+        try:
+            return load_extraction(path, torch.device(self.work.training.device), made_of)
+        except (OSError, SafetensorError, KeyError):
+            self.warn(f"{path} cannot be read; features are extracted again")
+        except StaleFeatures as error:
+            self.warn(f"{error}; features are extracted again")
+        return None
+
+    def load_weights(self, method: Method) -> bool:
+        """Put the stored weights into ``method``; False where there are none that can be read."""
+        weights = self._weights()
+        if weights is not None:
+            method.load_state_dict(weights)
+        return weights is not None
+
+    def keep_features(self, features: Extraction, method: Method, input_spec: InputSpec) -> None:
+        """Store features with what they were made of."""
+        made_of = {**self._made_of(), "weights": weights_digest(method), "view": asdict(input_spec)}
+        self.keep(lambda: save_extraction(self.files.features, features, made_of), "features")
+
+    def keep_facts(self, facts: TrainingFacts) -> None:
+        """Store the facts: from now on the training is done."""
+        self.keep(lambda: self.files.write_facts(facts), "facts")
+
+    def keep(self, write: Callable[[], object], what: str) -> None:
+        """Call ``write``; an OSError becomes a warning that names ``what``."""
+        try:
+            write()
+        except OSError as error:
+            self.warn(f"{what} not kept: {error}")
+
+    def _made_of(self) -> dict[str, str]:
+        """What features come from beside the weights; the key stands for data, view and settings."""
+        return {"key": self.work.key, "precision": self.work.training.precision}
+
+    def _weights(self) -> dict[str, Tensor] | None:
+        """The stored weights; None where there are none that can be read."""
+        try:
+            return load_tensors(self.files.weights)[0]
+        except (OSError, SafetensorError):
+            return None
 
 
 @dataclass
@@ -74,25 +147,18 @@ class PretrainingJob:
     def data(self) -> Splits:
         """The images that it trains on and is evaluated on. Raises UserError where they cannot be read."""
         self.emit(StageStarted("reading images"))
-        splits = make_splits(
-            build_dataset(self.choices["dataset"], self.work.download),
-            evaluate_on=self.settings.evaluate_on,
-            train_images=self.settings.train_images,
-            image_size=self.settings.image_size,
-        )
+        choice, chosen = self.choices["dataset"], self.settings
+        dataset, cap, size = build_dataset(choice, self.work.download), chosen.train_images, chosen.image_size
+        splits = make_splits(dataset, evaluate_on=chosen.evaluate_on, train_images=cap, image_size=size)
         for note in splits.notes:
-            self.warn(f"{self.choices['dataset'].name}: {note}")
+            self.warn(f"{choice.name}: {note}")
         return splits
 
     def build(self, data: Splits, seed: int | None = None) -> Method:
         """The method on its backbone, initialised from the seed (default: the work's)."""
+        work, seed = self.work, self.work.seed if seed is None else seed
         context = BuildContext(
-            image_size=data.image_size,
-            classes=data.classes,
-            seed=self.work.seed if seed is None else seed,
-            download=self.work.download,
-            mask_ratio=self.work.mask_ratio,
-            device=self.settings.device,
+            data.image_size, data.classes, seed, work.download, mask_ratio=work.mask_ratio, device=work.training.device
         )
         return build_method(self.choices["method"], self.choices.get("backbone"), context)
 

@@ -67,7 +67,9 @@ class Session:
         emit: Callable[[Event], None] = self._receive if executor.slots == 1 else events.put
         handles = []
         for number, group in enumerate(groups):
-            self.on_event(started(group, number, groups))
+            names = " ".join(choice.name for choice in group.pretraining.choices.values())
+            name = f"{names} seed {group.pretraining.seed}"
+            self.on_event(PretrainingStarted(name, number, len(groups), count(groups)))
             work = work_of(group, self._artifacts, download=self.request.download, fresh=self.request.fresh)
             handles.append(executor.submit(work, emit))
             is_last = number == len(groups) - 1
@@ -120,13 +122,6 @@ class Session:
 def count(groups: Sequence[Group]) -> int:
     """Cells of all groups."""
     return sum(len(group.cells) for group in groups)
-
-
-def started(group: Group, number: int, groups: Sequence[Group]) -> PretrainingStarted:
-    """The event that the pretraining of a group begins."""
-    pretraining = group.pretraining
-    names = " ".join(choice.name for choice in pretraining.choices.values())
-    return PretrainingStarted(f"{names} seed {pretraining.seed}", number, len(groups), count(groups))
 
 
 def work_of(group: Group, out: Path, *, download: bool = False, fresh: bool = False) -> Work:

@@ -52,7 +52,8 @@ class TrainingStep:
         for part in range(parts):
             if parts > 1:
                 rows = slice(part * size, (part + 1) * size)
-                inputs = [view[rows] for view in views], rows_of(mask, rows), rows_of(labels, rows)
+                masks, targets = (None if whole is None else whole[rows] for whole in (mask, labels))
+                inputs = [view[rows] for view in views], masks, targets
             else:
                 inputs = list(views), mask, labels
             losses.append(self._backward(*inputs, progress))
@@ -105,8 +106,3 @@ def compiled(method: Method, mode: str | None) -> Callable[..., tuple[Tensor, Ma
     own = FunctionType(code, plain.__globals__, code.co_name, plain.__defaults__, plain.__closure__)
     own.__kwdefaults__ = plain.__kwdefaults__
     return torch.compile(MethodType(own, method), mode=mode)
-
-
-def rows_of(tensor: Tensor | None, rows: slice) -> Tensor | None:
-    """Some rows of a tensor, where there is one."""
-    return None if tensor is None else tensor[rows]

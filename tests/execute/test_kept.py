@@ -7,7 +7,7 @@ import json
 import pytest
 
 from sslbench.contracts.executor import CurveRequest, PluginChoice
-from sslbench.execute.kept import KeptArtifacts
+from sslbench.execute.pretraining import KeptArtifacts
 from sslbench.store.record import CurvePoint, MetricValue, TrainingFacts, TrainingInput
 
 INPUT = {"image_size": 8, "classes": 10, "mean": [0.3, 0.3, 0.3], "std": [0.4, 0.4, 0.4]}
