@@ -16,7 +16,7 @@ from sslbench.contracts.evaluator import FeatureSet
 from sslbench.contracts.method import InputSpec
 from sslbench.store.record import FeatureFacts
 from sslbench.train.checkpoint import load_tensors, save_tensors, weights_digest
-from sslbench.train.data import Splits, in_turn
+from sslbench.train.data import Splits, read_batches
 from sslbench.train.step import autocast
 from sslbench.train.views import EvaluationView
 
@@ -65,7 +65,7 @@ def extract(
     """float32 ``[N, D]`` on ``device``: the encoder in eval mode over every image, in order, without gradients."""
     parts = []
     with torch.inference_mode(), autocast(device, precision):
-        for images in in_turn(split.images, torch.split(torch.arange(len(split)), batch)):
+        for images in read_batches(split.images, torch.split(torch.arange(len(split)), batch)):
             parts.append(encoder(view(images.to(device))).float())
     # Cloned outside inference mode, so that an evaluator may compute gradients with them.
     return torch.cat(parts).clone()
@@ -129,11 +129,8 @@ def save_extraction(path: Path, extraction: Extraction, made_of: Mapping[str, An
 
 
 def load_extraction(path: Path, device: torch.device, made_of: Mapping[str, Any] | None = None) -> Extraction:
-    """What ``save_extraction`` stored, on ``device``; on a CPU the file is mapped into memory, not read.
-
-    Raises StaleFeatures where the features were made of anything else than ``made_of`` names, OSError or safetensors'
-    error for a damaged file.
-    """
+    """What ``save_extraction`` stored, on ``device``; memory-mapped on a CPU. Raises StaleFeatures where it was made of
+    anything else than ``made_of`` names, OSError or safetensors' error where the file is damaged."""
     tensors, facts = load_tensors(path)
     source = facts.get("made_of", {})
     for what, expected in (made_of or {}).items():

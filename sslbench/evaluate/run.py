@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
-from torch import Tensor
 
 from sslbench.contracts.evaluator import EvaluationData, EvaluatorSpec, Metric
 from sslbench.contracts.plugin import BuildContext
@@ -56,10 +55,7 @@ def guarded(model: TrainedModel | None, who: str) -> Iterator[None]:
 
 @dataclass(frozen=True)
 class CurveEvaluation:
-    """Evaluates one point of a curve: features once, then every evaluator.
-
-    What an evaluator fails to measure is None with a reason, and the training goes on.
-    """
+    """Evaluates one point of a curve; what an evaluator fails to measure is None with a reason."""
 
     evaluators: Sequence[Choice[EvaluatorSpec]]
     data: Splits
@@ -106,20 +102,16 @@ def finite(value: float | None) -> float | None:
     return None if value is None or not math.isfinite(value) else float(value)
 
 
-def per_image(metrics: Iterable[Metric]) -> dict[str, Tensor]:
-    """Metric -> ``[N]``, for those that know it: uint8 where every image is right (1) or wrong (0), else float16."""
+def save_per_image(path: Path, metrics: Iterable[Metric]) -> None:
+    """Store ``[N]`` of each metric that has it: uint8 where all images are right (1) or wrong (0), else float16. Raises
+    OSError where it cannot be written."""
     tensors = {}
     for metric in metrics:
         if metric.per_image is not None and metric.value is not None:
             values = metric.per_image.detach().cpu().float()
             binary = bool(((values == 0) | (values == 1)).all())
             tensors[metric.name] = values.to(torch.uint8 if binary else torch.float16)
-    return tensors
-
-
-def save_per_image(path: Path, metrics: Iterable[Metric]) -> None:
-    """Store ``per_image`` of a cell's metrics, if any has it. Raises OSError where it cannot be written."""
-    if tensors := per_image(metrics):
+    if tensors:
         save_tensors(path, tensors, {})
     else:
         path.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""One pretraining on this machine: trained unless that is done, its features extracted unless they are kept."""
+"""One pretraining on this machine: trained and its features extracted, unless an earlier run left them."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ from sslbench.train.trainer import Trainer
 
 
 @dataclass(frozen=True)
-class KeptArtifacts:
-    """The artifacts of one piece of work. One that cannot be written costs the next run time, and this one nothing."""
+class ArtifactCache:
+    """Weights, facts and features of a pretraining on disk; one that cannot be written costs the next run time."""
 
     work: Work
     warn: Callable[[str], None]
@@ -75,16 +75,16 @@ class KeptArtifacts:
             method.load_state_dict(weights)
         return weights is not None
 
-    def keep_features(self, features: Extraction, method: Method, input_spec: InputSpec) -> None:
+    def save_features(self, features: Extraction, method: Method, input_spec: InputSpec) -> None:
         """Store features with what they were made of."""
         made_of = {**self._made_of(), "weights": weights_digest(method), "view": asdict(input_spec)}
-        self.keep(lambda: save_extraction(self.files.features, features, made_of), "features")
+        self.save(lambda: save_extraction(self.files.features, features, made_of), "features")
 
-    def keep_facts(self, facts: TrainingFacts) -> None:
+    def save_facts(self, facts: TrainingFacts) -> None:
         """Store the facts: from now on the training is done."""
-        self.keep(lambda: self.files.write_facts(facts), "facts")
+        self.save(lambda: self.files.write_facts(facts), "facts")
 
-    def keep(self, write: Callable[[], object], what: str) -> None:
+    def save(self, write: Callable[[], object], what: str) -> None:
         """Call ``write``; an OSError becomes a warning that names ``what``."""
         try:
             write()
@@ -114,7 +114,7 @@ class PretrainingJob:
     """as trained, once it was built"""
 
     def __post_init__(self) -> None:
-        self.settings, self.kept = self.work.training, KeptArtifacts(self.work, self.warn)
+        self.settings, self.cache = self.work.training, ArtifactCache(self.work, self.warn)
 
     @cached_property
     def device(self) -> torch.device:
@@ -133,23 +133,27 @@ class PretrainingJob:
     def prepare(self) -> tuple[TrainingFacts, Extraction]:
         """Train and extract, or read what an earlier run left. Raises whatever keeps that from being done."""
         if self.work.fresh:
-            self.kept.files.remove()
-        facts = self.kept.facts()
-        features = self.kept.features() if facts else None
+            self.cache.files.remove()
+        facts = self.cache.facts()
+        features = self.cache.features() if facts else None
         if facts and features:
             return facts, features
         data = self.data()
         method = self.build(data)
-        if facts is None or not self.kept.load_weights(method):
+        if facts is None or not self.cache.load_weights(method):
             facts = self.train(method, data)
         return facts, self.extract(method, data)
 
     def data(self) -> Splits:
         """The images that it trains on and is evaluated on. Raises UserError where they cannot be read."""
         self.emit(StageStarted("reading images"))
-        choice, chosen = self.choices["dataset"], self.settings
-        dataset, cap, size = build_dataset(choice, self.work.download), chosen.train_images, chosen.image_size
-        splits = make_splits(dataset, evaluate_on=chosen.evaluate_on, train_images=cap, image_size=size)
+        choice, settings = self.choices["dataset"], self.settings
+        splits = make_splits(
+            build_dataset(choice, self.work.download),
+            evaluate_on=settings.evaluate_on,
+            train_images=settings.train_images,
+            image_size=settings.image_size,
+        )
         for note in splits.notes:
             self.warn(f"{choice.name}: {note}")
         return splits
@@ -164,12 +168,12 @@ class PretrainingJob:
 
     def train(self, method: Method, data: Splits) -> TrainingFacts:
         """Pretrain and keep the weights; for a method that takes no step there are only facts."""
-        key, skipped, given = self.work.key, data.skipped, data.training_input
+        key, images, skipped = self.work.key, data.training_input, data.skipped
         if not self.choices["method"].spec.trains:
-            facts = TrainingFacts(key=key, epochs=0, steps=0, seconds=0.0, images_skipped=skipped, input=given)
-            self.kept.keep_facts(facts)
+            facts = TrainingFacts(key=key, epochs=0, steps=0, seconds=0.0, images_skipped=skipped, input=images)
+            self.cache.save_facts(facts)
             return facts
-        task, files = self._task(method, data), self.kept.files
+        task, files = self._task(method, data), self.cache.files
         settings = LoopSettings.of(self.settings, self.work.seed, files.checkpoint)
         batch = min(settings.batch_size, len(data.pretraining)) // settings.accumulate
         flops = step_flops_per_image(method, batch, task.mask_ratio, task.labels)
@@ -179,8 +183,8 @@ class PretrainingJob:
         if trainer.batches.batch_size < settings.batch_size:
             self.warn(f"batch of {trainer.batches.batch_size}: there are no more training images")
         self.emit(StepsTimed(key, tuple(trainer.clock.step_ms)))
-        self.kept.keep(lambda: save_tensors(files.weights, method.state_dict(), {}), "weights")
-        self.kept.keep_facts(facts)
+        self.cache.save(lambda: save_tensors(files.weights, method.state_dict(), {}), "weights")
+        self.cache.save_facts(facts)
         files.checkpoint.unlink(missing_ok=True)
         return facts
 
@@ -190,7 +194,7 @@ class PretrainingJob:
         encoder = method.to(self.device).encoder
         features = extract_all(encoder, data, self.device, self.settings.precision, method.input_spec)
         self.model = self._model_of(method, data)
-        self.kept.keep_features(features, method, method.input_spec or data.input_spec)
+        self.cache.save_features(features, method, method.input_spec or data.input_spec)
         return features
 
     def trained_model(self) -> TrainedModel:
@@ -198,9 +202,9 @@ class PretrainingJob:
         if self.model is None:
             data = self.data()
             method = self.build(data)
-            if self.choices["method"].spec.trains and not self.kept.load_weights(method):
+            if self.choices["method"].spec.trains and not self.cache.load_weights(method):
                 raise SslbenchError(
-                    f"{self.kept.files.weights} is gone or cannot be read; --fresh trains this pretraining again"
+                    f"{self.cache.files.weights} is gone or cannot be read; --fresh trains this pretraining again"
                 )
             self.model = self._model_of(method, data)
         self.model.method.eval()

@@ -81,7 +81,7 @@ class Session:
     def _receive(self, event: Event) -> None:
         """Store what an event brings, then pass it on."""
         if isinstance(event, RecordMade):
-            self._keep(event.record)
+            self._store_record(event.record)
         elif isinstance(event, StepsTimed):
             try:
                 self._store.put_steps(event.pretraining, event.step_ms)
@@ -89,7 +89,7 @@ class Session:
                 self._warn_not_stored(error)
         self.on_event(event)
 
-    def _keep(self, record: Record) -> None:
+    def _store_record(self, record: Record) -> None:
         cell = self._cells[record.cell]
         self.outcome.trained += 1
         self._made[cell.key] = record

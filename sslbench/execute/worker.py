@@ -26,8 +26,7 @@ from sslbench.store.record import Record, Status, TrainingFacts
 
 def run_work(work: Work, emit: Emit, registry: Registry | None = None) -> None:
     """Do one piece of work. Each cell ends in a ``RecordMade`` event, whatever goes wrong but an interrupt."""
-    registry = registry or default_registry()
-    job = PretrainingJob(work, emit, registry)
+    job = PretrainingJob(work, emit, registry or default_registry())
     cells = [CellJob(job, evaluation) for evaluation in work.evaluations]
     try:
         training, features = job.prepare()
@@ -67,8 +66,8 @@ class CellJob:
         except ModelChanged:
             self.job.model = None
             raise
-        path = self.job.kept.files.per_image(self.evaluation.cell)
-        self.job.kept.keep(lambda: save_per_image(path, metrics), "the metrics of each image")
+        path = self.job.cache.files.per_image(self.evaluation.cell)
+        self.job.cache.save(lambda: save_per_image(path, metrics), "the metrics of each image")
         status, reason = status_of_features(training, features)
         values = {metric.name: metric_value(metric) for metric in metrics}
         record = self._record(status, training, features)

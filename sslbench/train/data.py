@@ -163,7 +163,7 @@ class Batches:
         self.steps_per_epoch = len(split) // self.batch_size
         self._order, self._count = Stream(seed, "order"), len(split)
         self._device, self._images = device, split.images
-        if isinstance(split.images, Tensor) and device.type == "cuda" and fits(split.images, device):
+        if isinstance(split.images, Tensor) and device.type == "cuda" and fits_on_device(split.images, device):
             self._images = split.images.to(device)
 
     def epoch(self, epoch: int, start: int = 0) -> Iterator[Batch]:
@@ -175,13 +175,13 @@ class Batches:
         if isinstance(self._images, Tensor) and self._images.is_cuda:
             images = (self._images[indices.to(self._device, non_blocking=True)] for indices in index_batches)
         else:
-            images = (part.to(self._device, non_blocking=True) for part in in_turn(self._images, index_batches))
+            images = (part.to(self._device, non_blocking=True) for part in read_batches(self._images, index_batches))
         for indices, part in zip(index_batches, images, strict=True):
             labels = None if self._labels is None else self._labels[indices.to(self._device, non_blocking=True)]
             yield Batch(part, labels)
 
 
-def in_turn(images: ImageReader | Tensor, index_batches: Iterable[Tensor]) -> Iterator[Tensor]:
+def read_batches(images: ImageReader | Tensor, index_batches: Iterable[Tensor]) -> Iterator[Tensor]:
     """uint8 ``[B, 3, H, W]`` for each int64 ``[B]`` of ``index_batches``. Images that are not in memory are read by
     another thread while the caller works on the batch before."""
     if isinstance(images, Tensor):
@@ -210,7 +210,7 @@ def ahead(
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def fits(images: Tensor, device: torch.device) -> bool:
+def fits_on_device(images: Tensor, device: torch.device) -> bool:
     """Whether the images take at most a third of the device's free memory."""
     free, _ = torch.cuda.mem_get_info(device)
     return images.numel() * images.element_size() <= free / 3

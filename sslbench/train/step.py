@@ -25,7 +25,7 @@ def autocast(device: torch.device, precision: str) -> torch.autocast:
 
 
 class TrainingStep:
-    """The same step for a training and for a measurement of its speed."""
+    """Called with views and labels; the same for a training and for a measurement of its speed."""
 
     def __init__(self, task: StepTask, settings: LoopSettings, batch_size: int, steps_per_epoch: int) -> None:
         self.task, self.settings, self.steps_per_epoch = task, settings, steps_per_epoch
@@ -52,7 +52,7 @@ class TrainingStep:
         for part in range(parts):
             if parts > 1:
                 rows = slice(part * size, (part + 1) * size)
-                masks, targets = (None if whole is None else whole[rows] for whole in (mask, labels))
+                masks, targets = (None if tensor is None else tensor[rows] for tensor in (mask, labels))
                 inputs = [view[rows] for view in views], masks, targets
             else:
                 inputs = list(views), mask, labels
@@ -66,13 +66,13 @@ class TrainingStep:
         return losses[0] if parts == 1 else torch.stack(losses).mean()
 
     def _backward(self, views: list[Tensor], mask: Tensor | None, labels: Tensor | None, progress: Progress) -> Tensor:
-        """Gradients of one part of the batch, added up; its loss."""
+        """Adds the gradients of one part of the batch to those of the others; its loss."""
         settings = self.settings
         targets = {} if labels is None else {"labels": labels}
         with autocast(settings.device, settings.precision):
             loss, scalars = self.forward(views, mask=mask, progress=progress, **targets)
-        whole = loss if settings.accumulate == 1 else loss / settings.accumulate
-        self.scaler.scale(whole).backward()
+        share = loss if settings.accumulate == 1 else loss / settings.accumulate
+        self.scaler.scale(share).backward()
         self.scalars = dict(scalars)
         return loss.detach()
 

@@ -97,10 +97,10 @@ class Trainer:
         if batch_size % parts:
             raise UserError(f"accumulate = {parts}: a batch of {batch_size} cannot be cut into {parts} equal parts")
         self.method.check_batch(batch_size // parts)
-        if params.weight_decay_end and not params.weight_decay:
+        end = params.weight_decay_end
+        if end and not params.weight_decay:
             raise UserError(
-                f"weight_decay_end = {params.weight_decay_end:g} needs a weight_decay above 0, where its cosine"
-                " starts; given: 0"
+                f"weight_decay_end = {end:g} needs a weight_decay above 0, where its cosine starts; given: 0"
             )
 
     def run(self) -> TrainingFacts:

@@ -74,10 +74,8 @@ def nearest_pixels(side: int, resized: int, start: int, size: int) -> Tensor:
 
 
 def centre_view(images: Tensor, size: int, crop: float = 1.0, interpolation: str = "bilinear") -> Tensor:
-    """The view for evaluation: shorter side resized to ``size / crop`` (antialiased), centre cropped.
-
-    uint8 ``[B, 3, H, W]`` -> float ``[B, 3, size, size]`` in 0..1.
-    """
+    """uint8 ``[B, 3, H, W]`` -> float ``[B, 3, size, size]`` in 0..1: the shorter side resized to ``size / crop``
+    (antialiased), then centre cropped."""
     height, width = images.shape[-2:]
     values = images.float().div_(255)
     if (height, width) == (size, size) and crop == 1:
