@@ -27,9 +27,8 @@ COLLAPSED_SPREAD = 0.01
 """Below this spread, features of different images are equal but for 1e-4 of their length squared."""
 
 COLLAPSED_EMBEDDINGS = 0.05
-"""Below this, what a method without negatives compares, embeddings or distributions, is one vector to its loss. On
-digits: 0.03 for BYOL without predictor and stop-gradient, 0.95 with both; 3e-10 for DINO without centring, 0.93 with it
-(docs/log.md)."""
+"""Below this, the embeddings or distributions that a method without negatives compares are one vector to its loss: on
+digits 0.03 for BYOL without predictor and stop-gradient, 0.95 with both (docs/log.md)."""
 
 
 @dataclass(frozen=True)

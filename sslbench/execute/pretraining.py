@@ -203,9 +203,8 @@ class PretrainingJob:
             data = self.data()
             method = self.build(data)
             if self.choices["method"].spec.trains and not self.cache.load_weights(method):
-                raise SslbenchError(
-                    f"{self.cache.files.weights} is gone or cannot be read; --fresh trains this pretraining again"
-                )
+                path = self.cache.files.weights
+                raise SslbenchError(f"{path} is gone or cannot be read; --fresh trains this pretraining again")
             self.model = self._model_of(method, data)
         self.model.method.eval()
         return self.model

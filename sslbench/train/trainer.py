@@ -99,9 +99,8 @@ class Trainer:
         self.method.check_batch(batch_size // parts)
         end = params.weight_decay_end
         if end and not params.weight_decay:
-            raise UserError(
-                f"weight_decay_end = {end:g} needs a weight_decay above 0, where its cosine starts; given: 0"
-            )
+            needed = "needs a weight_decay above 0, where its cosine starts; given: 0"
+            raise UserError(f"weight_decay_end = {end:g} {needed}")
 
     def run(self) -> TrainingFacts:
         """Train to the last epoch. Raises Diverged, TimeLimit and whatever the method raises."""
