@@ -99,7 +99,7 @@ def feature_set(features: Tensor, split: Split, device: torch.device) -> Feature
 
 
 class StaleFeatures(Exception):
-    """Stored features were made from another source than the one they are needed of."""
+    """Stored features come from other weights, data or settings than those that are asked for."""
 
 
 def spread(features: Tensor) -> float | None:

@@ -37,13 +37,13 @@ def run_evaluator(
 
 
 @contextmanager
-def guarded(model: TrainedModel | None, who: str) -> Iterator[None]:
-    """Raises ModelChanged at the end where ``who`` changed the model meanwhile, also where it failed."""
+def guarded(model: TrainedModel | None, evaluator: str) -> Iterator[None]:
+    """Raises ModelChanged at the end where ``evaluator`` changed the model meanwhile, also where it failed."""
     before = weights_digest(model.method) if model else ""
 
     def check() -> None:
         if model and weights_digest(model.method) != before:
-            raise ModelChanged(f"{who} changed the model that it evaluates")
+            raise ModelChanged(f"{evaluator} changed the model that it evaluates")
 
     try:
         yield
@@ -66,7 +66,8 @@ class CurveEvaluation:
 
     def __call__(self) -> dict[str, MetricValue]:
         """Metrics by name. Raises ModelChanged where an evaluator changed what is being trained."""
-        model, values = self.model(), dict[str, MetricValue]()
+        model = self.model()
+        values: dict[str, MetricValue] = {}
         exposed = model if any(evaluator.spec.uses_model for evaluator in self.evaluators) else None
         names = ", ".join(evaluator.name for evaluator in self.evaluators)
         with guarded(exposed, f"an evaluator of the curve ({names})"):

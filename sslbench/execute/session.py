@@ -147,9 +147,9 @@ def limited(groups: Sequence[Group], max_cells: int | None) -> list[Group]:
     """The first ``max_cells`` cells of the groups."""
     if max_cells is None:
         return list(groups)
-    earlier = accumulate((len(group.cells) for group in groups), initial=0)
-    left = [max(0, max_cells - cells) for cells in earlier]
-    return [Group(group.pretraining, group.cells[:most]) for group, most in zip(groups, left, strict=False) if most]
+    starts = accumulate((len(group.cells) for group in groups), initial=0)
+    limits = [max(0, max_cells - start) for start in starts]
+    return [Group(group.pretraining, group.cells[:most]) for group, most in zip(groups, limits, strict=False) if most]
 
 
 def skipped_record(cell: Cell, reason: str) -> Record:

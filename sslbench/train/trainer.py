@@ -75,7 +75,7 @@ class Trainer:
         on_warning: Callable[[str], None] = lambda text: None,
         curve: Curve | None = None,
     ) -> None:
-        """Raises UserError where labels are missing, the method cannot work with the batch or settings contradict."""
+        """Raises UserError for missing labels, a batch that the method cannot work with, contradictory settings."""
         self.task, self.settings, self.on_progress, self.on_warning = task, settings, on_progress, on_warning
         self.method, self.curve, data, device = task.method, curve, task.data, settings.device
         self.batches = Batches(data.pretraining, settings.batch_size, settings.seed, device, task.labels)

@@ -13,7 +13,7 @@ from sslbench.contracts.method import InputSpec
 
 
 class Normalise:
-    """Float images in 0..1 -> zero mean and unit deviation per channel, by the data set's statistics."""
+    """Float images in 0..1 -> zero mean and unit standard deviation per channel, by the data set's statistics."""
 
     def __init__(self, mean: Sequence[float], std: Sequence[float], device: torch.device | str) -> None:
         # A channel without any spread (blank images) is only centred.
