@@ -74,15 +74,15 @@ if TYPE_CHECKING:  # "as" makes a name public for type checkers
         check_claim as check_claim,
     )
     from sslbench.errors import PluginError as PluginError, SslbenchError as SslbenchError, UserError as UserError
-    from sslbench.evaluate.view import centre_view as centre_view
     from sslbench.execute.request import Outcome as Outcome, Request as Request
     from sslbench.execute.scheduler import run as run
     from sslbench.execute.worker import run_work as run_work
     from sslbench.hooks.specs import hookimpl as hookimpl
     from sslbench.plan.choose import build_installed as build_installed, build_plugin as build_plugin
     from sslbench.plan.suite import Overrides as Overrides
-    from sslbench.train.ahead import ahead as ahead
-    from sslbench.train.schedules import cosine as cosine
+    from sslbench.train.data import ahead as ahead
+    from sslbench.train.optimizers import cosine as cosine
+    from sslbench.train.views import centre_view as centre_view
 
 _NAMES = {
     "sslbench.claims.simulate": "Simulation simulate",
@@ -98,15 +98,15 @@ _NAMES = {
     "sslbench.contracts.plugin": "BuildContext Spec",
     "sslbench.contracts.simulator": "Claim SimulationResult Simulator SimulatorSpec across_seeds check_claim",
     "sslbench.errors": "PluginError SslbenchError UserError",
-    "sslbench.evaluate.view": "centre_view",
     "sslbench.execute.request": "Outcome Request",
     "sslbench.execute.scheduler": "run",
     "sslbench.execute.worker": "run_work",
     "sslbench.hooks.specs": "hookimpl",
     "sslbench.plan.choose": "build_installed build_plugin",
     "sslbench.plan.suite": "Overrides",
-    "sslbench.train.ahead": "ahead",
-    "sslbench.train.schedules": "cosine",
+    "sslbench.train.data": "ahead",
+    "sslbench.train.optimizers": "cosine",
+    "sslbench.train.views": "centre_view",
 }
 _HOMES = {name: module for module, names in _NAMES.items() for name in names.split()}
 __all__ = sorted(_HOMES)

@@ -27,8 +27,8 @@ from sslbench.plan.choose import sent
 from sslbench.store.artifacts import pretraining_files
 from sslbench.store.atomic import write_atomically
 from sslbench.store.record import Record, TrainingInput
-from sslbench.train.build import build_method
 from sslbench.train.checkpoint import load_tensors
+from sslbench.train.task import build_method
 
 LISTED = 8
 """trainings that a message lists"""

@@ -18,7 +18,7 @@ from sslbench.evaluate.features import Extraction
 from sslbench.execute.pretraining import PretrainingJob
 from sslbench.execute.request import Request
 from sslbench.execute.scheduler import run
-from sslbench.execute.work import work_of
+from sslbench.execute.session import work_of
 from sslbench.hooks.registry import Registry
 from sslbench.measure.machine import resolve_device, resolve_precision
 from sslbench.plan.cell import Choice
@@ -28,8 +28,8 @@ from sslbench.plan.plan import Group
 from sslbench.plan.reference import Reference
 from sslbench.plan.suite import RawSuite
 from sslbench.store.record import Record
-from sslbench.train.build import build_dataset, build_method
 from sslbench.train.data import Splits
+from sslbench.train.task import build_dataset, build_method
 
 
 @dataclass(frozen=True)

@@ -18,13 +18,13 @@ from sslbench.contracts.dataset import Split
 from sslbench.contracts.plugin import BuildContext
 from sslbench.errors import UserError
 from sslbench.evaluate.features import extract
-from sslbench.evaluate.view import EvaluationView
 from sslbench.hooks.registry import Registry
 from sslbench.plan.choose import chosen, sent
 from sslbench.plan.expand import fingerprint_of
 from sslbench.plan.reference import Reference
 from sslbench.report.text import Column, as_csv, terminal
-from sslbench.train.build import build_method
+from sslbench.train.task import build_method
+from sslbench.train.views import EvaluationView
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from sslbench.plan.choose import chosen
 from sslbench.plan.reference import Reference
 from sslbench.store.record import Record
 from sslbench.store.results import ResultsStore
-from sslbench.train.build import build_method
+from sslbench.train.task import build_method
 
 NEGATIVES = Hypothesis(
     "every anchor of NT-Xent has 2(N - 1) negatives in a batch of N images",

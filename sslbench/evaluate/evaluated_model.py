@@ -11,9 +11,9 @@ from torch import Tensor, nn
 
 from sslbench.contracts.dataset import Split, SplitName
 from sslbench.contracts.method import Method
-from sslbench.evaluate.view import EvaluationView
 from sslbench.train.data import Splits
-from sslbench.train.precision import autocast
+from sslbench.train.step import autocast
+from sslbench.train.views import EvaluationView
 
 
 class TrainedModel:

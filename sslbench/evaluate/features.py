@@ -14,18 +14,21 @@ from torch import Tensor, nn
 from sslbench.contracts.dataset import Split
 from sslbench.contracts.evaluator import FeatureSet
 from sslbench.contracts.method import InputSpec
-from sslbench.evaluate.view import EvaluationView
+from sslbench.store.record import FeatureFacts
 from sslbench.train.checkpoint import load_tensors, save_tensors, weights_digest
-from sslbench.train.data import Splits, in_turn
-from sslbench.train.precision import autocast
+from sslbench.train.data import Splits, read_batches
+from sslbench.train.step import autocast
+from sslbench.train.views import EvaluationView
+
+BATCH = 256
+"""images that an encoder is given at once"""
 
 COLLAPSED_SPREAD = 0.01
 """Below this spread, features of different images are equal but for 1e-4 of their length squared."""
 
 COLLAPSED_EMBEDDINGS = 0.05
-"""Below this, what a method without negatives compares, embeddings or distributions, is one vector to its loss. On
-digits: 0.03 for BYOL without predictor and stop-gradient, 0.95 with both; 3e-10 for DINO without centring, 0.93 with it
-(docs/log.md)."""
+"""Below this, the embeddings or distributions that a method without negatives compares are one vector to its loss: on
+digits 0.03 for BYOL without predictor and stop-gradient, 0.95 with both (docs/log.md)."""
 
 
 @dataclass(frozen=True)
@@ -44,61 +47,49 @@ class Extraction:
         return self.train.features.shape[1]
 
     @property
+    def facts(self) -> FeatureFacts:
+        """The record's description of them."""
+        return FeatureFacts(self.dim, self.images_per_second, self.seconds, self.spread)
+
+    @property
     def classes(self) -> int:
         """One more than the largest label of either split; 0 without labels."""
-        return max(
-            (int(part.labels.max()) + 1 for part in (self.train, self.test) if part.labels is not None), default=0
-        )
+        labels = [part.labels for part in (self.train, self.test) if part.labels is not None]
+        return max((int(values.max()) + 1 for values in labels), default=0)
 
 
 def extract(
-    encoder: nn.Module,
-    split: Split,
-    view: Callable[[Tensor], Tensor],
-    batch: int,
-    device: torch.device,
-    precision: str,
+    encoder: nn.Module, split: Split, view: Callable[[Tensor], Tensor], batch: int, device: torch.device, precision: str
 ) -> Tensor:
     """float32 ``[N, D]`` on ``device``: the encoder in eval mode over every image, in order, without gradients."""
     parts = []
     with torch.inference_mode(), autocast(device, precision):
-        for images in in_turn(split.images, torch.split(torch.arange(len(split)), batch)):
+        for images in read_batches(split.images, torch.split(torch.arange(len(split)), batch)):
             parts.append(encoder(view(images.to(device))).float())
     # Cloned outside inference mode, so that an evaluator may compute gradients with them.
     return torch.cat(parts).clone()
 
 
 def extract_all(
-    encoder: nn.Module,
-    data: Splits,
-    device: torch.device,
-    precision: str,
-    batch: int = 256,
-    input_spec: InputSpec | None = None,
+    encoder: nn.Module, data: Splits, device: torch.device, precision: str, input_spec: InputSpec | None = None
 ) -> Extraction:
-    """Features of both splits; ``input_spec`` is that of an encoder that has its own. Raises RuntimeError where the
-    encoder changes meanwhile."""
+    """Features of both splits; ``input_spec``: the encoder's own. Raises RuntimeError where the encoder changes."""
     view = EvaluationView(input_spec or data.input_spec, device)
     was_training = encoder.training
     encoder.eval()
     before = weights_digest(encoder)
 
     begin = time.perf_counter()
-    train = extract(encoder, data.train, view, batch, device, precision)
-    test = extract(encoder, data.test, view, batch, device, precision)
+    train = extract(encoder, data.train, view, BATCH, device, precision)
+    test = extract(encoder, data.test, view, BATCH, device, precision)
     if device.type == "cuda":
         torch.cuda.synchronize(device)
     seconds = time.perf_counter() - begin
     if weights_digest(encoder) != before:
         raise RuntimeError("the encoder changed its weights or buffers in eval mode; frozen features must not")
     encoder.train(was_training)
-    return Extraction(
-        feature_set(train, data.train, device),
-        feature_set(test, data.test, device),
-        spread(train),
-        seconds,
-        (len(data.train) + len(data.test)) / seconds,
-    )
+    sets = feature_set(train, data.train, device), feature_set(test, data.test, device)
+    return Extraction(*sets, spread(train), seconds, (len(train) + len(test)) / seconds)
 
 
 def feature_set(features: Tensor, split: Split, device: torch.device) -> FeatureSet:
@@ -108,7 +99,7 @@ def feature_set(features: Tensor, split: Split, device: torch.device) -> Feature
 
 
 class StaleFeatures(Exception):
-    """Stored features were made from another source than the one they are needed of."""
+    """Stored features come from other weights, data or settings than those that are asked for."""
 
 
 def spread(features: Tensor) -> float | None:
@@ -137,23 +128,18 @@ def save_extraction(path: Path, extraction: Extraction, made_of: Mapping[str, An
 
 
 def load_extraction(path: Path, device: torch.device, made_of: Mapping[str, Any] | None = None) -> Extraction:
-    """What ``save_extraction`` stored, on ``device``; on a CPU the file is mapped into memory, not read.
-
-    ``made_of``: what the features must have been made from, as far as it is named here; raises StaleFeatures where they
-    were not. Raises OSError or safetensors' error for a damaged file.
-    """
+    """What ``save_extraction`` stored, on ``device``; memory-mapped on a CPU. Raises StaleFeatures where it was made of
+    anything else than ``made_of`` names, OSError or safetensors' error where the file is damaged."""
     tensors, facts = load_tensors(path)
-    kept = facts.get("made_of", {})
+    source = facts.get("made_of", {})
     for what, expected in (made_of or {}).items():
-        if kept.get(what) != expected:
-            raise StaleFeatures(f"{path} was made with {what} {kept.get(what)}, not {expected}")
+        if source.get(what) != expected:
+            raise StaleFeatures(f"{path} was made with {what} {source.get(what)}, not {expected}")
 
     def part(name: str) -> FeatureSet:
         prefix = f"{name}/factors/"
         factors = {key.removeprefix(prefix): t.to(device) for key, t in tensors.items() if key.startswith(prefix)}
-        labels = tensors.get(f"{name}/labels")
-        return FeatureSet(
-            tensors[f"{name}/features"].to(device), None if labels is None else labels.to(device), factors
-        )
+        labels = tensors[f"{name}/labels"].to(device) if f"{name}/labels" in tensors else None
+        return FeatureSet(tensors[f"{name}/features"].to(device), labels, factors)
 
     return Extraction(part("train"), part("test"), facts["spread"], facts["seconds"], facts["images_per_second"])

@@ -1,16 +1,24 @@
-"""Running evaluators on features: seeded, and with the model guarded."""
+"""Running evaluators on features, after a training or again and again during one; seeded, and the model guarded."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
 
 from sslbench.contracts.evaluator import EvaluationData, EvaluatorSpec, Metric
 from sslbench.contracts.plugin import BuildContext
 from sslbench.evaluate.evaluated_model import TrainedModel
-from sslbench.evaluate.features import Extraction
+from sslbench.evaluate.features import Extraction, extract_all
+from sslbench.hooks.registry import one_line
 from sslbench.plan.cell import Choice
-from sslbench.train.checkpoint import weights_digest
+from sslbench.store.record import MetricValue
+from sslbench.train.checkpoint import save_tensors, weights_digest
+from sslbench.train.data import Splits
 from sslbench.train.randomness import seed_everything
 
 
@@ -24,20 +32,18 @@ def run_evaluator(
     """Its metrics. Raises whatever the evaluator raises. ``model``: for one whose spec says ``uses_model``."""
     built = evaluator.build(BuildContext(classes=features.classes, seed=seed))
     seed_everything(seed, "evaluate")
-    data = EvaluationData(
-        features.train, features.test, features.classes, seed, model if evaluator.spec.uses_model else None
-    )
-    return list(built.evaluate(data))
+    exposed = model if evaluator.spec.uses_model else None
+    return list(built.evaluate(EvaluationData(features.train, features.test, features.classes, seed, exposed)))
 
 
 @contextmanager
-def guarded(model: TrainedModel | None, who: str) -> Iterator[None]:
-    """Raises ModelChanged at the end where ``who`` changed the model meanwhile, also where it failed."""
+def guarded(model: TrainedModel | None, evaluator: str) -> Iterator[None]:
+    """Raises ModelChanged at the end where ``evaluator`` changed the model meanwhile, also where it failed."""
     before = weights_digest(model.method) if model else ""
 
     def check() -> None:
         if model and weights_digest(model.method) != before:
-            raise ModelChanged(f"{who} changed the model that it evaluates")
+            raise ModelChanged(f"{evaluator} changed the model that it evaluates")
 
     try:
         yield
@@ -45,3 +51,68 @@ def guarded(model: TrainedModel | None, who: str) -> Iterator[None]:
         check()
         raise
     check()
+
+
+@dataclass(frozen=True)
+class CurveEvaluation:
+    """Evaluates one point of a curve; what an evaluator fails to measure is None with a reason."""
+
+    evaluators: Sequence[Choice[EvaluatorSpec]]
+    data: Splits
+    seed: int
+    model: Callable[[], TrainedModel]
+    """the method as it is when called, in eval mode"""
+    warn: Callable[[str], None]
+
+    def __call__(self) -> dict[str, MetricValue]:
+        """Metrics by name. Raises ModelChanged where an evaluator changed what is being trained."""
+        model = self.model()
+        values: dict[str, MetricValue] = {}
+        exposed = model if any(evaluator.spec.uses_model for evaluator in self.evaluators) else None
+        names = ", ".join(evaluator.name for evaluator in self.evaluators)
+        with guarded(exposed, f"an evaluator of the curve ({names})"):
+            method = model.method
+            features = extract_all(method.encoder, self.data, model.device, model.precision, method.input_spec)
+            for evaluator in self.evaluators:
+                for metric in self._metrics(evaluator, features, model):
+                    name = f"{metric.name} ({evaluator.name})" if metric.name in values else metric.name
+                    values[name] = replace(metric_value(metric), evaluator=evaluator.name)
+        return values
+
+    def _metrics(self, evaluator: Choice[EvaluatorSpec], features: Extraction, model: TrainedModel) -> list[Metric]:
+        try:
+            return run_evaluator(evaluator, features, model, self.seed)
+        except Exception as error:
+            reason = one_line(error)
+            self.warn(f"curve: evaluator {evaluator.name!r}: {reason}")
+            headline = evaluator.spec.ranked_by(evaluator.params) or evaluator.name
+            return [Metric(headline, None, reason=reason)]
+
+
+def metric_value(metric: Metric) -> MetricValue:
+    """The metric as a record has it, in Python's own types; a value that is not finite becomes None with a reason."""
+    value, reason = finite(metric.value), metric.reason
+    if value is None and metric.value is not None:
+        reason = reason or f"the evaluator returned {metric.value}"
+    n = None if metric.n is None else int(metric.n)
+    return MetricValue(value, metric.unit, metric.higher_is_better, finite(metric.std), n, reason or None)
+
+
+def finite(value: float | None) -> float | None:
+    """``value`` as a Python float, None where it is not finite."""
+    return None if value is None or not math.isfinite(value) else float(value)
+
+
+def save_per_image(path: Path, metrics: Iterable[Metric]) -> None:
+    """Store ``[N]`` of each metric that has it: uint8 where all images are right (1) or wrong (0), else float16. Raises
+    OSError where it cannot be written."""
+    tensors = {}
+    for metric in metrics:
+        if metric.per_image is not None and metric.value is not None:
+            values = metric.per_image.detach().cpu().float()
+            binary = bool(((values == 0) | (values == 1)).all())
+            tensors[metric.name] = values.to(torch.uint8 if binary else torch.float16)
+    if tensors:
+        save_tensors(path, tensors, {})
+    else:
+        path.unlink(missing_ok=True)

@@ -10,24 +10,20 @@ from sslbench.store.record import Record
 
 @dataclass(frozen=True)
 class PretrainingStarted(Event):
-    """The scheduler begins with one pretraining and its cells."""
+    """The scheduler begins with number ``number``, from 0, of the run's ``pretrainings``; it runs ``cells`` in all."""
 
     name: str
     """its plugins and seed"""
     number: int
-    """from 0"""
     pretrainings: int
-    """in this run"""
     cells: int
-    """to be run in all"""
 
 
 @dataclass(frozen=True)
 class StageStarted(Event):
-    """A part of the work begins."""
+    """A part of the work begins, such as ``extracting features``."""
 
     text: str
-    """which, such as ``extracting features``"""
 
 
 @dataclass(frozen=True)
@@ -39,12 +35,10 @@ class Warned(Event):
 
 @dataclass(frozen=True)
 class StepsTimed(Event):
-    """A training has ended."""
+    """A training has ended: its key, and the milliseconds of each step."""
 
     pretraining: str
-    """its key"""
     step_ms: tuple[float, ...]
-    """time of each step, milliseconds"""
 
 
 @dataclass(frozen=True)

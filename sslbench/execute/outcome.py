@@ -1,60 +1,40 @@
-"""The parts of a record that describe a training and its features."""
+"""How a cell ended: its status and the reason, from an exception or from its features."""
 
 from __future__ import annotations
 
-from dataclasses import asdict
+import torch
 
+from sslbench.errors import Diverged, SslbenchError, TimeLimit
 from sslbench.evaluate.features import COLLAPSED_EMBEDDINGS, COLLAPSED_SPREAD, Extraction
-from sslbench.store.record import FeatureFacts, Status, TrainingFacts, TrainingInput
-from sslbench.train.curve import Curve
-from sslbench.train.data import Splits
-from sslbench.train.trainer import Trained
+from sslbench.hooks.registry import one_line
+from sslbench.store.record import Status, TrainingFacts
 
 
-def training_facts(key: str, trained: Trained, flops: float | None, data: Splits, curve: Curve | None) -> TrainingFacts:
-    """The record's ``pretraining`` of one that has ended; ``flops``: forward and backward of one image."""
-    return TrainingFacts(
-        key=key,
-        epochs=trained.epochs,
-        steps=trained.steps,
-        seconds=trained.seconds,
-        **asdict(trained.times),
-        peak_memory_bytes=trained.peak_memory_bytes,
-        flops_per_image=flops,
-        final_loss=trained.final_loss,
-        losses=trained.losses,
-        curve=tuple(curve.points) if curve else None,
-        batch_size=trained.batch_size,
-        scalars=trained.scalars,
-        resumed_at=trained.resumed_at,
-        images_skipped=data.skipped,
-        input=input_of(data),
-        curve_seconds=curve.seconds if curve else None,
-        curve_asked=curve.asked if curve else None,
-    )
+def status_of(error: Exception) -> Status:
+    """The record's status for a cell that ended with ``error``."""
+    if isinstance(error, Diverged):
+        return "diverged"
+    if isinstance(error, TimeLimit):
+        return "timeout"
+    # torch's CPU allocator raises a plain RuntimeError.
+    if isinstance(error, (torch.OutOfMemoryError, MemoryError)) or "can't allocate memory" in str(error):
+        return "oom"
+    return "failed"
 
 
-def input_of(data: Splits) -> TrainingInput:
-    """The record's description of the images that the encoder was trained on."""
-    return TrainingInput(data.image_size, data.classes, data.mean, data.std)
-
-
-def feature_facts(features: Extraction | None) -> FeatureFacts | None:
-    """The record's ``features``, None where none were extracted."""
-    if features is None:
-        return None
-    return FeatureFacts(features.dim, features.images_per_second, features.seconds, features.spread)
+def reason_of(error: Exception) -> str:
+    """One line for the table: a user's mistake in its own words, a bug with its type."""
+    return "; ".join(error.messages) if isinstance(error, SslbenchError) else one_line(error)
 
 
 def status_of_features(training: TrainingFacts, features: Extraction) -> tuple[Status, str | None]:
     """An evaluated cell's status, and why it is another than ``done``."""
     if features.spread is None:
         return "failed", "the features are not finite"
+    equal = "{} are all but equal: spread {:.2g} < {}"
     if training.steps and features.spread < COLLAPSED_SPREAD:
-        reason = f"features of different images are all but equal: spread {features.spread:.2g} < {COLLAPSED_SPREAD}"
-        return "collapsed", reason
+        return "collapsed", equal.format("features of different images", features.spread, COLLAPSED_SPREAD)
     spread = training.scalars.get("embedding_spread")
     if spread is not None and spread < COLLAPSED_EMBEDDINGS:
-        reason = f"embeddings that the loss compares are all but equal: spread {spread:.2g} < {COLLAPSED_EMBEDDINGS}"
-        return "collapsed", reason
+        return "collapsed", equal.format("embeddings that the loss compares", spread, COLLAPSED_EMBEDDINGS)
     return "done", None

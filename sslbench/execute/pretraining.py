@@ -1,34 +1,106 @@
-"""One pretraining on this machine: trained unless that is done, its features extracted unless they are kept."""
+"""One pretraining on this machine: trained and its features extracted, unless an earlier run left them."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
+from torch import Tensor
 
 from sslbench.contracts.executor import Emit, Work
-from sslbench.contracts.method import Method, MethodSpec
+from sslbench.contracts.method import InputSpec, Method
 from sslbench.contracts.params import MethodParams
 from sslbench.contracts.plugin import BuildContext
 from sslbench.errors import SslbenchError
-from sslbench.evaluate.curve import CurveEvaluation
 from sslbench.evaluate.evaluated_model import TrainedModel
-from sslbench.evaluate.features import Extraction, extract_all
+from sslbench.evaluate.features import Extraction, StaleFeatures, extract_all, load_extraction, save_extraction
+from sslbench.evaluate.run import CurveEvaluation
 from sslbench.execute.events import StageStarted, StepsTimed, Warned
-from sslbench.execute.kept import KeptArtifacts
-from sslbench.execute.outcome import input_of, training_facts
 from sslbench.hooks.registry import Registry
 from sslbench.measure.flops import step_flops_per_image
 from sslbench.plan.cell import Choice
 from sslbench.plan.choose import sent
+from sslbench.store.artifacts import PretrainingFiles, pretraining_files
 from sslbench.store.record import TrainingFacts
-from sslbench.train.build import build_dataset, build_method
+from sslbench.train.checkpoint import load_tensors, save_tensors, tensors_digest, weights_digest
 from sslbench.train.curve import Curve
 from sslbench.train.data import Splits, make_splits
-from sslbench.train.task import Callbacks, LoopSettings, TrainingTask
+from sslbench.train.task import Callbacks, LoopSettings, TrainingTask, build_dataset, build_method
 from sslbench.train.trainer import Trainer
+
+
+@dataclass(frozen=True)
+class ArtifactCache:
+    """Weights, facts and features of a pretraining on disk; one that cannot be written costs the next run time."""
+
+    work: Work
+    warn: Callable[[str], None]
+
+    @property
+    def files(self) -> PretrainingFiles:
+        """Where they lie."""
+        return pretraining_files(Path(self.work.out), self.work.key)
+
+    def facts(self) -> TrainingFacts | None:
+        """Of this pretraining, if it has ended and has the curve that the work asks for."""
+        facts, curve = self.files.read_facts(), self.work.curve
+        if facts is None or facts.key != self.work.key:
+            return None
+        return facts if curve is None or facts.curve_asked == dict(curve.asked) else None
+
+    def features(self) -> Extraction | None:
+        """Features that were made of the same weights, data and settings; others are named in a warning."""
+        path, made_of = self.files.features, self._made_of()
+        if not path.is_file():
+            return None
+        if (weights := self._weights()) is not None:
+            made_of["weights"] = tensors_digest(weights)
+        try:
+            return load_extraction(path, torch.device(self.work.training.device), made_of)
+        except (OSError, SafetensorError, KeyError):
+            self.warn(f"{path} cannot be read; features are extracted again")
+        except StaleFeatures as error:
+            self.warn(f"{error}; features are extracted again")
+        return None
+
+    def load_weights(self, method: Method) -> bool:
+        """Put the stored weights into ``method``; False where there are none that can be read."""
+        weights = self._weights()
+        if weights is not None:
+            method.load_state_dict(weights)
+        return weights is not None
+
+    def save_features(self, features: Extraction, method: Method, input_spec: InputSpec) -> None:
+        """Store features with what they were made of."""
+        made_of = {**self._made_of(), "weights": weights_digest(method), "view": asdict(input_spec)}
+        self.save(lambda: save_extraction(self.files.features, features, made_of), "features")
+
+    def save_facts(self, facts: TrainingFacts) -> None:
+        """Store the facts: from now on the training is done."""
+        self.save(lambda: self.files.write_facts(facts), "facts")
+
+    def save(self, write: Callable[[], object], what: str) -> None:
+        """Call ``write``; an OSError becomes a warning that names ``what``."""
+        try:
+            write()
+        except OSError as error:
+            self.warn(f"{what} not kept: {error}")
+
+    def _made_of(self) -> dict[str, str]:
+        """What features come from beside the weights; the key stands for data, view and settings."""
+        return {"key": self.work.key, "precision": self.work.training.precision}
+
+    def _weights(self) -> dict[str, Tensor] | None:
+        """The stored weights; None where there are none that can be read."""
+        try:
+            return load_tensors(self.files.weights)[0]
+        except (OSError, SafetensorError):
+            return None
 
 
 @dataclass
@@ -38,31 +110,21 @@ class PretrainingJob:
     work: Work
     emit: Emit
     registry: Registry
-    _model: TrainedModel | None = field(default=None, init=False)
+    model: TrainedModel | None = field(default=None, init=False)
+    """as trained, once it was built"""
 
-    @property
-    def device(self) -> torch.device:
-        """Where it runs."""
-        return torch.device(self.work.training.device)
+    def __post_init__(self) -> None:
+        self.settings, self.cache = self.work.training, ArtifactCache(self.work, self.warn)
 
     @cached_property
-    def kept(self) -> KeptArtifacts:
-        """What it stores, and what an earlier run left."""
-        return KeptArtifacts(self.work, self.warn)
+    def device(self) -> torch.device:
+        """Where it runs."""
+        return torch.device(self.settings.device)
 
     @cached_property
     def choices(self) -> dict[str, Choice[Any]]:
         """Its plugins by kind. Raises what keeps one from being loaded."""
         return {kind: sent(kind, plain, self.registry) for kind, plain in self.work.plugins.items()}
-
-    @property
-    def method_choice(self) -> Choice[MethodSpec]:
-        """The method."""
-        return self.choices["method"]
-
-    def report(self, text: str) -> None:
-        """Emit that the part of the work that ``text`` names begins."""
-        self.emit(StageStarted(text))
 
     def warn(self, text: str) -> None:
         """Emit a warning."""
@@ -71,109 +133,91 @@ class PretrainingJob:
     def prepare(self) -> tuple[TrainingFacts, Extraction]:
         """Train and extract, or read what an earlier run left. Raises whatever keeps that from being done."""
         if self.work.fresh:
-            self.kept.files.remove()
-        facts = self.kept.facts()
-        features = self.kept.features() if facts else None
+            self.cache.files.remove()
+        facts = self.cache.facts()
+        features = self.cache.features() if facts else None
         if facts and features:
             return facts, features
         data = self.data()
-        method = self.built(data)
-        if facts is None or not self.kept.load_weights(method):
+        method = self.build(data)
+        if facts is None or not self.cache.load_weights(method):
             facts = self.train(method, data)
         return facts, self.extract(method, data)
 
     def data(self) -> Splits:
         """The images that it trains on and is evaluated on. Raises UserError where they cannot be read."""
-        self.report("reading images")
-        settings = self.work.training
+        self.emit(StageStarted("reading images"))
+        choice, settings = self.choices["dataset"], self.settings
         splits = make_splits(
-            build_dataset(self.choices["dataset"], self.work.download),
+            build_dataset(choice, self.work.download),
             evaluate_on=settings.evaluate_on,
             train_images=settings.train_images,
             image_size=settings.image_size,
         )
         for note in splits.notes:
-            self.warn(f"{self.choices['dataset'].name}: {note}")
+            self.warn(f"{choice.name}: {note}")
         return splits
 
-    def built(self, data: Splits, seed: int | None = None) -> Method:
+    def build(self, data: Splits, seed: int | None = None) -> Method:
         """The method on its backbone, initialised from the seed (default: the work's)."""
+        work, seed = self.work, self.work.seed if seed is None else seed
         context = BuildContext(
-            image_size=data.image_size,
-            classes=data.classes,
-            seed=self.work.seed if seed is None else seed,
-            download=self.work.download,
-            mask_ratio=self.work.mask_ratio,
-            device=self.work.training.device,
+            data.image_size, data.classes, seed, work.download, mask_ratio=work.mask_ratio, device=work.training.device
         )
-        return build_method(self.method_choice, self.choices.get("backbone"), context)
+        return build_method(self.choices["method"], self.choices.get("backbone"), context)
 
     def train(self, method: Method, data: Splits) -> TrainingFacts:
         """Pretrain and keep the weights; for a method that takes no step there are only facts."""
-        if not self.method_choice.spec.trains:
-            facts = TrainingFacts(
-                key=self.work.key, epochs=0, steps=0, seconds=0.0, images_skipped=data.skipped, input=input_of(data)
-            )
-            self.kept.keep_facts(facts)
+        key, images, skipped = self.work.key, data.training_input, data.skipped
+        if not self.choices["method"].spec.trains:
+            facts = TrainingFacts(key=key, epochs=0, steps=0, seconds=0.0, images_skipped=skipped, input=images)
+            self.cache.save_facts(facts)
             return facts
-        task, settings = self._task(method, data), self._settings()
+        task, files = self._task(method, data), self.cache.files
+        settings = LoopSettings.of(self.settings, self.work.seed, files.checkpoint)
         batch = min(settings.batch_size, len(data.pretraining)) // settings.accumulate
         flops = step_flops_per_image(method, batch, task.mask_ratio, task.labels)
-        self.report("training")
-        curve = self._curve(method, data)
-        trained = Trainer(task, settings, Callbacks(self.emit, self.warn, curve)).run()
-        if trained.batch_size < settings.batch_size:
-            self.warn(f"batch of {trained.batch_size}: there are no more training images")
-        facts = training_facts(self.work.key, trained, flops, data, curve)
-        self.emit(StepsTimed(self.work.key, trained.step_ms))
-        self.kept.keep_weights(method)
-        self.kept.keep_facts(facts)
-        self.kept.files.checkpoint.unlink(missing_ok=True)
+        self.emit(StageStarted("training"))
+        trainer = Trainer(task, settings, Callbacks(self.emit, self.warn, self._curve(method, data)))
+        facts = replace(trainer.run(), key=key, flops_per_image=flops)
+        if trainer.batches.batch_size < settings.batch_size:
+            self.warn(f"batch of {trainer.batches.batch_size}: there are no more training images")
+        self.emit(StepsTimed(key, tuple(trainer.clock.step_ms)))
+        self.cache.save(lambda: save_tensors(files.weights, method.state_dict(), {}), "weights")
+        self.cache.save_facts(facts)
+        files.checkpoint.unlink(missing_ok=True)
         return facts
 
     def extract(self, method: Method, data: Splits) -> Extraction:
         """Extract the features and keep them, and the model for the evaluators that ask for it."""
-        self.report("extracting features")
-        features = extract_all(
-            method.to(self.device).encoder,
-            data,
-            self.device,
-            self.work.training.precision,
-            input_spec=method.input_spec,
-        )
-        self._model = self._model_of(method, data)
-        self.kept.keep_features(features, method, method.input_spec or data.input_spec)
+        self.emit(StageStarted("extracting features"))
+        encoder = method.to(self.device).encoder
+        features = extract_all(encoder, data, self.device, self.settings.precision, method.input_spec)
+        self.model = self._model_of(method, data)
+        self.cache.save_features(features, method, method.input_spec or data.input_spec)
         return features
 
     def trained_model(self) -> TrainedModel:
         """The trained model, built again where only features were read. Raises SslbenchError without its weights."""
-        if self._model is None:
+        if self.model is None:
             data = self.data()
-            method = self.built(data)
-            if self.method_choice.spec.trains and not self.kept.load_weights(method):
-                raise SslbenchError(
-                    f"{self.kept.files.weights} is gone or cannot be read; --fresh trains this pretraining again"
-                )
-            self._model = self._model_of(method, data)
-        self._model.method.eval()
-        return self._model
-
-    def forget_model(self) -> None:
-        """The next evaluator gets the model as it was trained, built again."""
-        self._model = None
-
-    def _settings(self) -> LoopSettings:
-        return LoopSettings.of(self.work.training, self.work.seed, self.kept.files.checkpoint)
+            method = self.build(data)
+            if self.choices["method"].spec.trains and not self.cache.load_weights(method):
+                path = self.cache.files.weights
+                raise SslbenchError(f"{path} is gone or cannot be read; --fresh trains this pretraining again")
+            self.model = self._model_of(method, data)
+        self.model.method.eval()
+        return self.model
 
     def _task(self, method: Method, data: Splits) -> TrainingTask:
-        params, masking = self.method_choice.params, self.choices.get("masking")
-        assert isinstance(params, MethodParams)
+        choice, masking = self.choices["method"], self.choices.get("masking")
+        assert isinstance(choice.params, MethodParams)
         return TrainingTask(
             method=method,
-            params=params,
+            params=choice.params,
             masking=masking.build(BuildContext()) if masking else None,
             mask_ratio=self.work.mask_ratio,
-            labels=self.method_choice.spec.uses_labels,
+            labels=choice.spec.uses_labels,
             data=data,
             augmentation=self.choices["augmentation"].build(BuildContext()),
         )
@@ -187,11 +231,5 @@ class PretrainingJob:
         return Curve(request.every, evaluate, request.asked)
 
     def _model_of(self, method: Method, data: Splits) -> TrainedModel:
-        return TrainedModel(
-            method,
-            lambda seed: self.built(data, seed),
-            data,
-            self.device,
-            self.work.training.precision,
-            self.work.mask_ratio,
-        )
+        precision, mask_ratio = self.settings.precision, self.work.mask_ratio
+        return TrainedModel(method, lambda seed: self.build(data, seed), data, self.device, precision, mask_ratio)

@@ -22,38 +22,39 @@ from sslbench.store.results import ResultsStore
 
 
 def run(request: Request | None = None, on_event: OnEvent | None = None, registry: Registry | None = None) -> Outcome:
-    """Run a suite and return its records.
-
-    Raises UserError, PluginError or StoreLocked before the first cell; from then on, what goes wrong is in the
-    records. An interrupt ends the run and keeps what is finished.
-    """
+    """Run a suite and return its records. Raises UserError, PluginError or StoreLocked before the first cell; from then
+    on, what goes wrong is in the records, and an interrupt keeps what is finished."""
     request = request or Request()
     registry = registry or default_registry()
-    suite, cells = prepare(request, registry)
+    outcome, cells = prepare(request, registry)
     executor = build_executor(request.executor, registry)
-    outcome = Outcome(suite, results_folder(request, suite))
     return Session(request, outcome, on_event or (lambda event: None), registry).run(cells, executor)
 
 
 def plan_only(request: Request, registry: Registry | None = None) -> Plan:
     """What a run would do. Reads the store if there is one, writes nothing."""
     registry = registry or default_registry()
-    suite, cells = prepare(request, registry)
-    out = results_folder(request, suite)
-    if not ResultsStore.exists(out):
-        return make_plan(suite, cells, None, fresh=request.fresh)
-    with ResultsStore.open_for_reading(out) as store:
-        return make_plan(suite, cells, store, fresh=request.fresh, keep_stale=request.keep_stale)
+    outcome, cells = prepare(request, registry)
+    if not ResultsStore.exists(outcome.out):
+        return make_plan(outcome.suite, cells, None, fresh=request.fresh)
+    with ResultsStore.open_for_reading(outcome.out) as store:
+        return make_plan(outcome.suite, cells, store, fresh=request.fresh, keep_stale=request.keep_stale)
 
 
-def prepare(request: Request, registry: Registry) -> tuple[str, list[Cell]]:
-    """The suite's name and all its cells. Raises UserError or PluginError if anything about the request is wrong."""
+def prepare(request: Request, registry: Registry) -> tuple[Outcome, list[Cell]]:
+    """All cells of the suite, and the outcome before any has run. Raises UserError or PluginError for all that is wrong
+    about the request."""
     raw = request.suite if isinstance(request.suite, RawSuite) else read_suite(request.suite, request.size)
     overrides = with_device(raw, request.overrides)
-    if request.strict_plugins:
-        refuse_broken(registry)
-    suite = resolve_suite(RawSuite(raw.name, raw.source, raw.data), overrides, registry)
-    return suite.name, expand(suite)
+    broken = [
+        f"plugin {loaded.entry.name} of {loaded.entry.distribution} is broken: {loaded.failure} (--strict-plugins)"
+        for loaded in (registry.load_all() if request.strict_plugins else ())
+        if loaded.failure
+    ]
+    if broken:
+        raise PluginError(*broken)
+    suite = resolve_suite(raw, overrides, registry)
+    return Outcome(suite.name, request.out or Path("sslbench-results") / suite.name), expand(suite)
 
 
 def with_device(raw: RawSuite, overrides: Overrides) -> Overrides:
@@ -69,22 +70,6 @@ def with_device(raw: RawSuite, overrides: Overrides) -> Overrides:
     device = resolve_device(device)
     resolved: dict[str, Any] = {"device": device, "precision": resolve_precision(precision, device)}
     return Overrides(overrides.axes, overrides.seeds, {**overrides.training, **resolved})
-
-
-def refuse_broken(registry: Registry) -> None:
-    """Raise PluginError if any plugin at all is broken."""
-    broken = [
-        f"plugin {loaded.entry.name} of {loaded.entry.distribution} is broken: {loaded.failure} (--strict-plugins)"
-        for loaded in registry.load_all()
-        if loaded.failure
-    ]
-    if broken:
-        raise PluginError(*broken)
-
-
-def results_folder(request: Request, suite: str) -> Path:
-    """Where the results of a suite are stored."""
-    return request.out or Path("sslbench-results") / suite
 
 
 def build_executor(text: str, registry: Registry) -> Executor:

@@ -6,13 +6,13 @@ import queue
 import tempfile
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from itertools import accumulate
 from pathlib import Path
 
-from sslbench.contracts.executor import Event, Executor
+from sslbench.contracts.executor import Evaluation, Event, Executor, Work
 from sslbench.errors import StoreError
 from sslbench.execute.events import PretrainingStarted, RecordMade, StepsTimed, Warned
 from sslbench.execute.request import Outcome, Request
-from sslbench.execute.work import limited, skipped_record, work_of
 from sslbench.hooks.registry import Registry
 from sslbench.plan.cell import Cell
 from sslbench.plan.plan import Group, Plan, make_plan
@@ -36,19 +36,19 @@ class Session:
         """Run what is not done yet. Raises StoreLocked; any other trouble with the store is in the outcome."""
         with ExitStack() as stack:
             self._open_store(stack)
-            plan = make_plan(
-                self.outcome.suite, cells, self._store, fresh=self.request.fresh, keep_stale=self.request.keep_stale
-            )
+            fresh, keep_stale = self.request.fresh, self.request.keep_stale
+            plan = make_plan(self.outcome.suite, cells, self._store, fresh=fresh, keep_stale=keep_stale)
             groups = limited(plan.groups, self.request.max_cells)
             self._cells = {cell.key: cell for cell in cells}
-            self._notify_start(groups)
+            self.registry.load_observers()
+            suite, out = self.outcome.suite, str(self.outcome.out)
+            self.registry.notify("sslbench_run_started", suite=suite, cells=count(groups), out=out)
             try:
                 self._submit_all(groups, executor)
             except KeyboardInterrupt:
                 self.outcome.interrupted = True
             self.outcome.records = self._collect(plan)
-            statuses = dict(self.outcome.statuses)
-            self.registry.notify("sslbench_run_finished", suite=self.outcome.suite, statuses=statuses)
+            self.registry.notify("sslbench_run_finished", suite=suite, statuses=dict(self.outcome.statuses))
         return self.outcome
 
     def _open_store(self, stack: ExitStack) -> None:
@@ -61,36 +61,27 @@ class Session:
             self._artifacts = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="sslbench-")))
             self._warn_not_stored(error)
 
-    def _notify_start(self, groups: Sequence[Group]) -> None:
-        self.registry.load_observers()
-        self.registry.notify(
-            "sslbench_run_started", suite=self.outcome.suite, cells=count(groups), out=str(self.outcome.out)
-        )
-
     def _submit_all(self, groups: Sequence[Group], executor: Executor) -> None:
         """Keep the executor's slots full; only this thread passes events on to the store."""
         events: queue.SimpleQueue[Event] = queue.SimpleQueue()
         emit: Callable[[Event], None] = self._receive if executor.slots == 1 else events.put
         handles = []
         for number, group in enumerate(groups):
-            self.on_event(started(group, number, groups))
+            names = " ".join(choice.name for choice in group.pretraining.choices.values())
+            name = f"{names} seed {group.pretraining.seed}"
+            self.on_event(PretrainingStarted(name, number, len(groups), count(groups)))
             work = work_of(group, self._artifacts, download=self.request.download, fresh=self.request.fresh)
             handles.append(executor.submit(work, emit))
-            while len(handles) >= executor.slots:
+            is_last = number == len(groups) - 1
+            while handles and (is_last or len(handles) >= executor.slots):
                 handles.pop(0).wait()
-                self._drain(events)
-        for handle in handles:
-            handle.wait()
-            self._drain(events)
-
-    def _drain(self, events: queue.SimpleQueue[Event]) -> None:
-        while not events.empty():
-            self._receive(events.get())
+                while not events.empty():
+                    self._receive(events.get())
 
     def _receive(self, event: Event) -> None:
         """Store what an event brings, then pass it on."""
         if isinstance(event, RecordMade):
-            self._keep(event.record)
+            self._store_record(event.record)
         elif isinstance(event, StepsTimed):
             try:
                 self._store.put_steps(event.pretraining, event.step_ms)
@@ -98,7 +89,7 @@ class Session:
                 self._warn_not_stored(error)
         self.on_event(event)
 
-    def _keep(self, record: Record) -> None:
+    def _store_record(self, record: Record) -> None:
         cell = self._cells[record.cell]
         self.outcome.trained += 1
         self._made[cell.key] = record
@@ -133,8 +124,34 @@ def count(groups: Sequence[Group]) -> int:
     return sum(len(group.cells) for group in groups)
 
 
-def started(group: Group, number: int, groups: Sequence[Group]) -> PretrainingStarted:
-    """The event that the pretraining of a group begins."""
+def work_of(group: Group, out: Path, *, download: bool = False, fresh: bool = False) -> Work:
+    """A pretraining and its cells as an executor takes them; artifacts are kept below ``out``."""
     pretraining = group.pretraining
-    names = " ".join(choice.name for choice in pretraining.choices.values())
-    return PretrainingStarted(f"{names} seed {pretraining.seed}", number, len(groups), count(groups))
+    choices = [*pretraining.choices.values(), *(cell.evaluator for cell in group.cells)]
+    return Work(
+        key=pretraining.key,
+        plugins={kind: choice.plain for kind, choice in pretraining.choices.items()},
+        seed=pretraining.seed,
+        training=pretraining.training,
+        mask_ratio=pretraining.mask_ratio,
+        evaluations=tuple(Evaluation(cell.key, cell.evaluator.plain, cell.params) for cell in group.cells),
+        out=str(out),
+        distributions={choice.distribution: choice.version for choice in choices},
+        download=download,
+        fresh=fresh,
+        curve=pretraining.curve_request,
+    )
+
+
+def limited(groups: Sequence[Group], max_cells: int | None) -> list[Group]:
+    """The first ``max_cells`` cells of the groups."""
+    if max_cells is None:
+        return list(groups)
+    starts = accumulate((len(group.cells) for group in groups), initial=0)
+    limits = [max(0, max_cells - start) for start in starts]
+    return [Group(group.pretraining, group.cells[:most]) for group, most in zip(groups, limits, strict=False) if most]
+
+
+def skipped_record(cell: Cell, reason: str) -> Record:
+    """The record of plugins that do not work together; it is shown, not stored."""
+    return Record(cell.key, "skipped", reason=reason, **cell.axes, params=cell.params)

@@ -3,41 +3,38 @@
 from __future__ import annotations
 
 import traceback
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
+
+import torch
 
 from sslbench.contracts.evaluator import EvaluatorSpec, Metric
 from sslbench.contracts.executor import Emit, Evaluation, Work
 from sslbench.evaluate.features import Extraction
-from sslbench.evaluate.metrics import metric_value, save_per_image
-from sslbench.evaluate.run import ModelChanged, guarded, run_evaluator
-from sslbench.execute.events import RecordMade
-from sslbench.execute.failure import forget_cuda_cache, reason_of, status_of
-from sslbench.execute.outcome import feature_facts, status_of_features
+from sslbench.evaluate.run import ModelChanged, guarded, metric_value, run_evaluator, save_per_image
+from sslbench.execute.events import RecordMade, StageStarted
+from sslbench.execute.outcome import reason_of, status_of, status_of_features
 from sslbench.execute.pretraining import PretrainingJob
 from sslbench.hooks.registry import Registry, default_registry
 from sslbench.measure.machine import torch_facts
 from sslbench.plan.cell import Choice
 from sslbench.plan.choose import sent
 from sslbench.store.provenance import provenance
-from sslbench.store.record import MetricValue, Record, Status, TrainingFacts
+from sslbench.store.record import Record, Status, TrainingFacts
 
 
 def run_work(work: Work, emit: Emit, registry: Registry | None = None) -> None:
-    """Do one piece of work. Each cell ends in a ``RecordMade`` event, whatever goes wrong.
-
-    Only an interrupt goes through.
-    """
-    registry = registry or default_registry()
-    job = PretrainingJob(work, emit, registry)
-    cells = [CellJob(job, evaluation, registry) for evaluation in work.evaluations]
+    """Do one piece of work. Each cell ends in a ``RecordMade`` event, whatever goes wrong but an interrupt."""
+    job = PretrainingJob(work, emit, registry or default_registry())
+    cells = [CellJob(job, evaluation) for evaluation in work.evaluations]
     try:
         training, features = job.prepare()
     except Exception as error:
         for cell in cells:
             cell.emit_failure(error, TrainingFacts(key=work.key))
-        forget_cuda_cache()
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
         return
     for cell in cells:
         try:
@@ -52,36 +49,37 @@ class CellJob:
 
     job: PretrainingJob
     evaluation: Evaluation
-    registry: Registry
 
     @cached_property
     def evaluator(self) -> Choice[EvaluatorSpec]:
         """The evaluator with its parameters. Raises what keeps it from being loaded."""
-        return sent("evaluator", self.evaluation.evaluator, self.registry)
+        return sent("evaluator", self.evaluation.evaluator, self.job.registry)
 
     def run(self, training: TrainingFacts, features: Extraction) -> None:
         """Evaluate and emit the record. Raises whatever the evaluator raises, and ModelChanged."""
         name = self.evaluation.evaluator.name
-        self.job.report(f"evaluating {name}")
+        self.job.emit(StageStarted(f"evaluating {name}"))
         model = self.job.trained_model() if self.evaluator.spec.uses_model else None
         try:
             with guarded(model, f"evaluator {name!r}"):
                 metrics = run_evaluator(self.evaluator, features, model, self.job.work.seed)
         except ModelChanged:
-            self.job.forget_model()
+            self.job.model = None
             raise
-        path = self.job.kept.files.per_image(self.evaluation.cell)
-        self.job.kept.keep(lambda: save_per_image(path, metrics), "the metrics of each image")
+        path = self.job.cache.files.per_image(self.evaluation.cell)
+        self.job.cache.save(lambda: save_per_image(path, metrics), "the metrics of each image")
         status, reason = status_of_features(training, features)
         values = {metric.name: metric_value(metric) for metric in metrics}
-        self._emit(status, reason, values, training, features)
+        record = self._record(status, training, features)
+        self.job.emit(RecordMade(replace(record, reason=reason, metrics=values)))
 
     def emit_failure(self, error: Exception, training: TrainingFacts, features: Extraction | None = None) -> None:
         """Emit the record of a cell that failed, with its traceback."""
         status, headline = status_of(error), self.headline()
         metrics = {headline: metric_value(Metric(headline, None, reason=status))} if headline else {}
         trace = "".join(traceback.format_exception(error))
-        self._emit(status, reason_of(error), metrics, training, features, trace)
+        record = self._record(status, training, features)
+        self.job.emit(RecordMade(replace(record, reason=reason_of(error), metrics=metrics, traceback=trace)))
 
     def headline(self) -> str:
         """The metric to rank by; empty where the evaluator cannot be loaded."""
@@ -90,31 +88,19 @@ class CellJob:
         except Exception:
             return ""
 
-    def _emit(
-        self,
-        status: Status,
-        reason: str | None,
-        metrics: dict[str, MetricValue],
-        training: TrainingFacts,
-        features: Extraction | None,
-        trace: str | None = None,
-    ) -> None:
+    def _record(self, status: Status, training: TrainingFacts, features: Extraction | None) -> Record:
         work = self.job.work
         names: dict[str, Any] = {kind: plugin.name for kind, plugin in work.plugins.items()}
-        record = Record(
+        return Record(
             self.evaluation.cell,
             status,
             seed=work.seed,
-            reason=reason,
             **names,
             mask_ratio=work.mask_ratio,
             evaluator=self.evaluation.evaluator.name,
             params=self.evaluation.params,
-            metrics=metrics,
             headline=self.headline() or None,
             pretraining=training,
-            features=feature_facts(features),
-            traceback=trace,
+            features=features.facts if features else None,
             provenance=provenance(torch_facts(work.training.device), dict(work.distributions)),
         )
-        self.job.emit(RecordMade(record))

@@ -9,7 +9,7 @@ from functools import partial
 from sslbench.contracts.dataset import Dataset
 from sslbench.contracts.plugin import BuildContext
 from sslbench.errors import SslbenchError
-from sslbench.execute.failure import reason_of
+from sslbench.execute.outcome import reason_of
 from sslbench.measure.comparison import LEAST_ROUNDS, compare_warm
 from sslbench.measure.memory import release_unused
 from sslbench.plan.cell import digest

@@ -13,8 +13,7 @@ from sslbench.measure.flops import step_flops_per_image
 from sslbench.speed.row import SpeedRow
 from sslbench.speed.suite import COMPILING
 from sslbench.speed.synthetic_step import CLASSES, EPOCHS, SyntheticStep, synthetic_step
-from sslbench.train.build import build_method
-from sslbench.train.task import LoopSettings, StepTask
+from sslbench.train.task import LoopSettings, StepTask, build_method
 
 STATE_COPIES = 4
 """a parameter, its gradient, and AdamW's two moments"""

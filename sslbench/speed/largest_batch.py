@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import torch
 
-from sslbench.execute.failure import reason_of
+from sslbench.execute.outcome import reason_of
 from sslbench.measure.batch_limit import BatchLimit, by_growth, by_trying
 from sslbench.measure.memory import PeakMemory, available_bytes, release_unused, used_bytes
 from sslbench.speed.synthetic_step import SyntheticStep

@@ -5,7 +5,7 @@ from __future__ import annotations
 import traceback
 from dataclasses import dataclass, field
 
-from sslbench.execute.failure import reason_of, status_of
+from sslbench.execute.outcome import reason_of, status_of
 from sslbench.measure.batch_limit import BatchLimit
 from sslbench.measure.comparison import Comparison
 from sslbench.measure.timing import Timing

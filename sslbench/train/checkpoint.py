@@ -16,14 +16,12 @@ from torch.optim import Optimizer
 
 from sslbench.store.atomic import write_atomically
 
-FORMAT = "1"
-
 
 def save_tensors(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> None:
     """Tensors by name, and JSON-able facts in the file's header."""
     # Tied tensors are stored once per name: safetensors refuses views of one storage.
     whole = {name: tensor.detach().cpu().clone().contiguous() for name, tensor in tensors.items()}
-    write_atomically(path, save(whole, {"format": FORMAT, "facts": json.dumps(facts)}))
+    write_atomically(path, save(whole, {"format": "1", "facts": json.dumps(facts)}))
 
 
 def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -64,10 +62,8 @@ def restore_training(
 
 
 def match_layout(optimizer: Optimizer) -> None:
-    """Give the optimizer's tensors the memory layout of their parameters, which a file does not keep.
-
-    Fused kernels walk parameter and state side by side through memory, whatever their strides say.
-    """
+    """Give the optimizer's tensors their parameters' memory layout, which a file does not keep: fused kernels walk both
+    side by side through memory, whatever their strides say."""
     for group in optimizer.param_groups:
         for p in group["params"]:
             state = optimizer.state.get(p, {})

@@ -35,15 +35,14 @@ class Curve:
     def add(self, method: nn.Module, device: torch.device, epoch: int, loss: float) -> None:
         """Evaluate ``method`` and add a point; ``loss`` is the mean of the epoch."""
         begin = time.perf_counter()
-        with unchanged(method, device):
+        with state_preserved(method, device):
             metrics = dict(self.evaluate())
         self.seconds += time.perf_counter() - begin
         self.points.append(CurvePoint(epoch, loss, metrics))
 
     def state(self) -> dict[str, Any]:
         """What a checkpoint keeps, JSON-able."""
-        points = [point.to_json() for point in self.points]
-        return {"asked": dict(self.asked), "points": points, "seconds": self.seconds}
+        return {"asked": dict(self.asked), "points": [p.to_json() for p in self.points], "seconds": self.seconds}
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Continue from what ``state`` returned. Raises DamagedRecord where a point is not one."""
@@ -52,7 +51,7 @@ class Curve:
 
 
 @contextmanager
-def unchanged(method: nn.Module, device: torch.device) -> Iterator[None]:
+def state_preserved(method: nn.Module, device: torch.device) -> Iterator[None]:
     """Restores the modes of all modules and torch's random generators, whatever is done within."""
     modes = [(module, module.training) for module in method.modules()]
     with torch.random.fork_rng([device] if device.type == "cuda" else []):

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple, TypeVar
 
 import torch
 from torch import Tensor
@@ -12,12 +14,15 @@ from torch import Tensor
 from sslbench.contracts.dataset import Dataset, ImageReader, MapReader, Split
 from sslbench.contracts.method import InputSpec
 from sslbench.errors import UserError
-from sslbench.train.ahead import ahead
+from sslbench.store.record import TrainingInput
 from sslbench.train.randomness import Stream
 
 SUBSET_SEED = 0
 """Subsets are the same for every seed of a run, so that seeds differ in training only."""
 VALIDATION_SHARE = 0.2
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -42,6 +47,11 @@ class Splits:
         return InputSpec(self.image_size, self.mean, self.std)
 
     @property
+    def training_input(self) -> TrainingInput:
+        """The record's description of the images that the encoder was trained on."""
+        return TrainingInput(self.image_size, self.classes, self.mean, self.std)
+
+    @property
     def pretraining(self) -> Split:
         """The split that methods are trained on: images without labels where the data set has them."""
         return self.train if self.unlabelled is None else self.unlabelled
@@ -51,8 +61,7 @@ class Subset:
     """Some images, or maps, of a reader that makes them on demand."""
 
     def __init__(self, reader: ImageReader | MapReader, indices: Tensor) -> None:
-        self._reader = reader
-        self._indices = indices
+        self._reader, self._indices = reader, indices
 
     def __len__(self) -> int:
         return len(self._indices)
@@ -78,17 +87,12 @@ def pick(split: Split, indices: Tensor) -> Split:
 
 
 def make_splits(
-    dataset: Dataset,
-    *,
-    evaluate_on: Literal["test", "validation"],
-    train_images: int | None,
-    image_size: int | None,
+    dataset: Dataset, *, evaluate_on: Literal["test", "validation"], train_images: int | None, image_size: int | None
 ) -> Splits:
     """The splits that a suite's settings ask for. Raises UserError where one holds too few images.
 
-    ``evaluate_on="validation"`` replaces the test split by a fifth of the training split; the test split is then not
-    even read: hyper-parameters are chosen this way. ``train_images`` caps the images to train on with a fixed random
-    subset. ``image_size`` None is the data set's own.
+    ``evaluate_on="validation"``: a fifth of the training split is the test split, which is then not even read.
+    ``train_images``: size of a fixed random subset to train on. ``image_size`` None: the data set's own.
     """
     train = dataset.split("train")
     notes: list[str] = []
@@ -128,8 +132,7 @@ def capped(split: Split, count: int | None, notes: list[str]) -> Split:
 
 def held_out(split: Split) -> tuple[Tensor, Tensor]:
     """Indices to keep and to hold out: a fifth of each class, fixed; a fifth of all without labels."""
-    generator = torch.Generator().manual_seed(SUBSET_SEED)
-    order = torch.randperm(len(split), generator=generator)
+    order = torch.randperm(len(split), generator=torch.Generator().manual_seed(SUBSET_SEED))
     if split.labels is None:
         held = order[: round(len(split) * VALIDATION_SHARE)]
     else:
@@ -141,21 +144,16 @@ def held_out(split: Split) -> tuple[Tensor, Tensor]:
     return keep.nonzero().flatten(), held.sort().values
 
 
-@dataclass(frozen=True)
-class Batch:
-    """Some training images on the model's device."""
+class Batch(NamedTuple):
+    """Training images, uint8 ``[B, 3, H, W]``, and for a method that trains on them labels, int64 ``[B]``."""
 
     images: Tensor
-    """uint8 ``[B, 3, H, W]``"""
-    labels: Tensor | None = None
-    """int64 ``[B]``, for a method that trains on them"""
+    labels: Tensor | None
 
 
 class Batches:
-    """Batches of training images on the model's device, in an order that depends on seed and epoch alone.
-
-    The last, smaller batch of an epoch is dropped: batch norm and contrastive losses depend on the batch size.
-    """
+    """Batches of training images on the model's device, in an order that depends on seed and epoch alone; the last,
+    smaller batch of an epoch is dropped: batch norm and contrastive losses depend on the batch size."""
 
     def __init__(self, split: Split, batch_size: int, seed: int, device: torch.device, labels: bool = False) -> None:
         if labels and split.labels is None:
@@ -163,11 +161,9 @@ class Batches:
         self._labels = split.labels.to(device) if labels and split.labels is not None else None
         self.batch_size = min(batch_size, len(split))
         self.steps_per_epoch = len(split) // self.batch_size
-        self._order = Stream(seed, "order")
-        self._device = device
-        self._count = len(split)
-        self._images = split.images
-        if isinstance(split.images, Tensor) and device.type == "cuda" and fits(split.images, device):
+        self._order, self._count = Stream(seed, "order"), len(split)
+        self._device, self._images = device, split.images
+        if isinstance(split.images, Tensor) and device.type == "cuda" and fits_on_device(split.images, device):
             self._images = split.images.to(device)
 
     def epoch(self, epoch: int, start: int = 0) -> Iterator[Batch]:
@@ -179,14 +175,13 @@ class Batches:
         if isinstance(self._images, Tensor) and self._images.is_cuda:
             images = (self._images[indices.to(self._device, non_blocking=True)] for indices in index_batches)
         else:
-            read = in_turn(self._images, index_batches)
-            images = (batch.to(self._device, non_blocking=True) for batch in read)
-        for indices, batch in zip(index_batches, images, strict=True):
+            images = (part.to(self._device, non_blocking=True) for part in read_batches(self._images, index_batches))
+        for indices, part in zip(index_batches, images, strict=True):
             labels = None if self._labels is None else self._labels[indices.to(self._device, non_blocking=True)]
-            yield Batch(batch, labels)
+            yield Batch(part, labels)
 
 
-def in_turn(images: ImageReader | Tensor, index_batches: Iterable[Tensor]) -> Iterator[Tensor]:
+def read_batches(images: ImageReader | Tensor, index_batches: Iterable[Tensor]) -> Iterator[Tensor]:
     """uint8 ``[B, 3, H, W]`` for each int64 ``[B]`` of ``index_batches``. Images that are not in memory are read by
     another thread while the caller works on the batch before."""
     if isinstance(images, Tensor):
@@ -195,7 +190,27 @@ def in_turn(images: ImageReader | Tensor, index_batches: Iterable[Tensor]) -> It
     return ahead(images.__getitem__, index_batches, threads=1)
 
 
-def fits(images: Tensor, device: torch.device) -> bool:
+def ahead(
+    function: Callable[[Item], Result], items: Iterable[Item], threads: int, waiting: int = 1
+) -> Iterator[Result]:
+    """``function`` of every item, in order, computed by threads ahead of the caller: ``threads + waiting`` at most.
+
+    What ``function`` raises is raised in place of its result. However the caller ends, no thread is left.
+    """
+    pool = ThreadPoolExecutor(threads, thread_name_prefix="ahead")
+    started: deque[Future[Result]] = deque()
+    try:
+        for item in items:
+            started.append(pool.submit(function, item))
+            if len(started) > threads + waiting:
+                yield started.popleft().result()
+        while started:
+            yield started.popleft().result()
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def fits_on_device(images: Tensor, device: torch.device) -> bool:
     """Whether the images take at most a third of the device's free memory."""
     free, _ = torch.cuda.mem_get_info(device)
     return images.numel() * images.element_size() <= free / 3

@@ -1,7 +1,8 @@
-"""Optimizers by name, fused where torch has it, and LARS."""
+"""Optimizers by name, fused where torch has it, and LARS; schedules of their rate and weight decay."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -52,12 +53,8 @@ class Lars(Optimizer):
         if group["weight_decay"]:
             updates = list(torch._foreach_add(updates, trained, alpha=group["weight_decay"]))
         if group["adapt"]:
-            weight_norms = torch._foreach_norm(trained)
-            update_norms = torch._foreach_norm(updates)
-            trust = [
-                torch.where((w > 0) & (u > 0), group["eta"] * w / u, torch.ones_like(w))
-                for w, u in zip(weight_norms, update_norms, strict=True)
-            ]
+            norms = zip(torch._foreach_norm(trained), torch._foreach_norm(updates), strict=True)
+            trust = [torch.where((w > 0) & (u > 0), group["eta"] * w / u, torch.ones_like(w)) for w, u in norms]
             updates = [update * t for update, t in zip(updates, trust, strict=True)]
         for p in trained:
             if "buffer" not in self.state[p]:
@@ -75,11 +72,7 @@ def base_rate(params: MethodParams, batch_size: int) -> float:
 
 
 def build_optimizer(params: MethodParams, groups: list[dict[str, Any]], batch_size: int) -> Optimizer:
-    """The optimizer a method asks for.
-
-    Each group keeps its peak rate in ``peak_lr`` for the schedule. A group may say ``constant_lr: True``: the
-    schedule leaves it alone.
-    """
+    """The optimizer a method asks for; each group keeps its peak rate in ``peak_lr`` for the schedule."""
     lr = base_rate(params, batch_size)
     groups = [group for group in groups if group["params"]]
     if params.decay_all:
@@ -101,7 +94,7 @@ def build_optimizer(params: MethodParams, groups: list[dict[str, Any]], batch_si
 
 
 def set_rate(optimizer: Optimizer, factor: float) -> None:
-    """Multiply every group's peak rate by the schedule's factor."""
+    """Multiply every group's peak rate by the schedule's factor, unless the group says ``constant_lr: True``."""
     for group in optimizer.param_groups:
         if not group.get("constant_lr"):
             group["lr"] = group["peak_lr"] * factor
@@ -112,3 +105,20 @@ def set_weight_decay(optimizer: Optimizer, weight_decay: float) -> None:
     for group in optimizer.param_groups:
         if group["weight_decay"]:
             group["weight_decay"] = weight_decay
+
+
+def warmup_cosine(step: int, total_steps: int, warmup_steps: float, floor: float = 0.0) -> float:
+    """Factor of the learning rate at ``step`` (from 0): linear warm-up, then half a cosine down to ``floor``.
+
+    As in SimCLR's ``learning_rate_schedule`` and MAE's ``adjust_learning_rate``, but the first warm-up step takes
+    ``1 / warmup_steps``, so that no step is wasted on a rate of 0.
+    """
+    if step < warmup_steps:
+        return min(1.0, (step + 1) / warmup_steps)
+    return cosine(1.0, floor, (step - warmup_steps) / max(1.0, total_steps - warmup_steps))
+
+
+def cosine(start: float, end: float, fraction: float) -> float:
+    """Half a cosine from ``start`` to ``end`` as ``fraction`` goes from 0 to 1 (DINO's ``cosine_scheduler``; with
+    ``end`` 1 also BYOL's moving-average schedule, Grill et al. 2020, section 3.3)."""
+    return end + (start - end) * 0.5 * (1 + math.cos(math.pi * min(1.0, fraction)))

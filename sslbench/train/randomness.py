@@ -1,8 +1,4 @@
-"""Random streams that depend on nothing but the seed, the purpose and the step.
-
-Each step's generators are seeded afresh, so a resumed run draws what an uninterrupted one would, with no
-generator state to keep.
-"""
+"""Random streams of seed, purpose and step alone: a resumed run draws what an uninterrupted one would."""
 
 from __future__ import annotations
 
@@ -21,8 +17,7 @@ class Stream:
     """One generator, re-seeded for each step."""
 
     def __init__(self, seed: int, purpose: str, device: torch.device | str = "cpu") -> None:
-        self._seed = seed
-        self._purpose = purpose
+        self._seed, self._purpose = seed, purpose
         self._generator = torch.Generator(device)
 
     def at(self, step: int) -> torch.Generator:
@@ -31,12 +26,9 @@ class Stream:
 
 
 def seed_everything(seed: int, purpose: str, step: int = 0) -> None:
-    """Seed torch's global generators (dropout, drop path, weight initialisation), CPU and CUDA.
-
-    A GPU that nothing has used yet is left alone. ``torch.manual_seed`` would note for it where the call came from,
-    three stack traces for each step.
-    """
+    """Seed torch's global generators (dropout, drop path, weight initialisation), CPU and CUDA where it is in use."""
     value = stream_seed(seed, purpose, step)
+    # torch.manual_seed would keep three stack traces a step for a GPU that nothing has used yet.
     torch.default_generator.manual_seed(value)
     if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
         torch.cuda.manual_seed_all(value)

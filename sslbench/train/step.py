@@ -10,18 +10,22 @@ import torch
 from torch import Tensor
 
 from sslbench.contracts.method import Method, Progress
-from sslbench.train.optimizers import base_rate, build_optimizer, set_rate, set_weight_decay
-from sslbench.train.precision import autocast
+from sslbench.train.optimizers import base_rate, build_optimizer, cosine, set_rate, set_weight_decay, warmup_cosine
 from sslbench.train.randomness import Stream, seed_everything
-from sslbench.train.schedules import cosine, warmup_cosine
 from sslbench.train.task import LoopSettings, StepTask
 
+DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 COMPILED = count()
 """numbers of the methods that this process has compiled"""
 
 
+def autocast(device: torch.device, precision: str) -> torch.autocast:
+    """Mixed precision on ``device``; does nothing for ``fp32``."""
+    return torch.autocast(device.type, DTYPES.get(precision, torch.bfloat16), enabled=precision in DTYPES)
+
+
 class TrainingStep:
-    """The same step for a training and for a measurement of its speed."""
+    """Called with views and labels; the same for a training and for a measurement of its speed."""
 
     def __init__(self, task: StepTask, settings: LoopSettings, batch_size: int, steps_per_epoch: int) -> None:
         self.task, self.settings, self.steps_per_epoch = task, settings, steps_per_epoch
@@ -38,17 +42,18 @@ class TrainingStep:
 
     def __call__(self, views: Sequence[Tensor], labels: Tensor | None, progress: Progress) -> Tensor:
         """The batch's loss, detached and on the device. ``views``: normalised; ``labels``: where the method has any."""
-        settings, parts = self.settings, self.settings.accumulate
+        parts = self.settings.accumulate
         self._set_rates(progress)
         mask = self.mask(len(views[0]), progress.step)
-        seed_everything(settings.seed, "model", progress.step)
+        seed_everything(self.settings.seed, "model", progress.step)
         self.optimizer.zero_grad(set_to_none=True)
         size = len(views[0]) // parts
         losses = []
         for part in range(parts):
             if parts > 1:
                 rows = slice(part * size, (part + 1) * size)
-                inputs = [view[rows] for view in views], rows_of(mask, rows), rows_of(labels, rows)
+                masks, targets = (None if tensor is None else tensor[rows] for tensor in (mask, labels))
+                inputs = [view[rows] for view in views], masks, targets
             else:
                 inputs = list(views), mask, labels
             losses.append(self._backward(*inputs, progress))
@@ -61,49 +66,43 @@ class TrainingStep:
         return losses[0] if parts == 1 else torch.stack(losses).mean()
 
     def _backward(self, views: list[Tensor], mask: Tensor | None, labels: Tensor | None, progress: Progress) -> Tensor:
-        """Gradients of one part of the batch, added up; its loss."""
+        """Adds the gradients of one part of the batch to those of the others; its loss."""
         settings = self.settings
         targets = {} if labels is None else {"labels": labels}
         with autocast(settings.device, settings.precision):
             loss, scalars = self.forward(views, mask=mask, progress=progress, **targets)
-        whole = loss if settings.accumulate == 1 else loss / settings.accumulate
-        self.scaler.scale(whole).backward()
+        share = loss if settings.accumulate == 1 else loss / settings.accumulate
+        self.scaler.scale(share).backward()
         self.scalars = dict(scalars)
         return loss.detach()
 
     def mask(self, batch: int, step: int) -> Tensor | None:
         """bool ``[B, rows * cols]``, True = masked; None for a method that masks nothing."""
-        if self.task.masking is None or self.method.mask_grid is None or self.task.mask_ratio is None:
+        task, grid = self.task, self.method.mask_grid
+        if task.masking is None or grid is None or task.mask_ratio is None:
             return None
-        return self.task.masking.sample(batch, self.method.mask_grid, self.task.mask_ratio, self.mask_stream.at(step))
+        return task.masking.sample(batch, grid, task.mask_ratio, self.mask_stream.at(step))
 
     def _set_rates(self, progress: Progress) -> None:
-        set_rate(self.optimizer, self._rate(progress))
-        if self.task.params.weight_decay_end is not None:
-            decay = cosine(self.task.params.weight_decay, self.task.params.weight_decay_end, progress.fraction)
-            set_weight_decay(self.optimizer, decay)
-
-    def _rate(self, progress: Progress) -> float:
-        if self.task.params.schedule == "epoch":
-            return warmup_cosine(progress.epoch, progress.epochs, self.task.params.warmup_epochs, self.floor)
-        warmup = self.task.params.warmup_epochs * self.steps_per_epoch
-        return warmup_cosine(progress.step, progress.total_steps, warmup, self.floor)
+        params = self.task.params
+        if params.schedule == "epoch":
+            factor = warmup_cosine(progress.epoch, progress.epochs, params.warmup_epochs, self.floor)
+        else:
+            warmup = params.warmup_epochs * self.steps_per_epoch
+            factor = warmup_cosine(progress.step, progress.total_steps, warmup, self.floor)
+        set_rate(self.optimizer, factor)
+        if params.weight_decay_end is not None:
+            set_weight_decay(self.optimizer, cosine(params.weight_decay, params.weight_decay_end, progress.fraction))
 
 
 def compiled(method: Method, mode: str | None) -> Callable[..., tuple[Tensor, Mapping[str, Tensor]]]:
-    """``method.forward`` compiled, apart from all other methods of this process.
+    """``method.forward`` compiled, as a function of its own with a name of its own.
 
-    Torch keeps compiled variants with the code of a function, eight at most, and compiles what varies between them for
-    any size. From the ninth on it runs the function uncompiled, and nothing in the result shows it. So each method
-    gets a function of its own, by a name of its own.
+    Torch keeps at most eight compiled variants of a function, compiles what varies between them for any size, and from
+    the ninth on runs it uncompiled without a word.
     """
     plain = type(method).forward
     code = plain.__code__.replace(co_name=f"forward_{next(COMPILED)}")
     own = FunctionType(code, plain.__globals__, code.co_name, plain.__defaults__, plain.__closure__)
     own.__kwdefaults__ = plain.__kwdefaults__
     return torch.compile(MethodType(own, method), mode=mode)
-
-
-def rows_of(tensor: Tensor | None, rows: slice) -> Tensor | None:
-    """Some rows of a tensor, where there is one."""
-    return None if tensor is None else tensor[rows]

@@ -1,20 +1,51 @@
-"""A training before it begins: what is trained, how, for how long, and who is called meanwhile."""
+"""A training before it begins: its plugins built, what is trained, how and for how long; and its progress."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from sslbench.contracts.augmentation import Augmentation
+from sslbench.contracts.dataset import Dataset
 from sslbench.contracts.executor import Event, TrainingSettings
 from sslbench.contracts.masking import Masking
 from sslbench.contracts.method import Method
 from sslbench.contracts.params import MethodParams
+from sslbench.contracts.plugin import BuildContext
+from sslbench.errors import SslbenchError
+from sslbench.plan.cell import Choice
 from sslbench.train.curve import Curve
 from sslbench.train.data import Splits
+from sslbench.train.randomness import seed_everything
+
+_LAST_DATASET: dict[tuple[str, str, bool], Dataset | SslbenchError] = {}
+
+
+def build_method(method: Choice[Any], backbone: Choice[Any] | None, context: BuildContext) -> Method:
+    """The method on its backbone, initialised from the seed of the context. Raises whatever the plugins raise."""
+    seed_everything(context.seed, "init")
+    network = backbone.build(context) if backbone else None
+    built: Method = method.build(replace(context, backbone=network))
+    return built
+
+
+def build_dataset(choice: Choice[Any], download: bool) -> Dataset:
+    """The data set, read once and kept for the next pretraining; a failure to read it is kept as well."""
+    key = (choice.name, repr(sorted(choice.values.items())), download)
+    if key not in _LAST_DATASET:
+        _LAST_DATASET.clear()
+        try:
+            _LAST_DATASET[key] = choice.build(BuildContext(download=download))
+        except SslbenchError as error:
+            _LAST_DATASET[key] = error
+    dataset = _LAST_DATASET[key]
+    if isinstance(dataset, SslbenchError):
+        raise dataset
+    return dataset
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,13 +81,13 @@ class LoopSettings:
     compile_mode: str | None = None
     """of ``torch.compile``; ``reduce-overhead`` records CUDA graphs"""
     accumulate: int = 1
-    """parts that a batch is worked on in, one after the other, before the optimizer steps"""
+    """parts that a batch is split into, whose gradients are added up before the optimizer steps"""
     time_limit: float | None = None
-    """seconds of training, or None"""
+    """seconds of training"""
     checkpoint_every: float = 15.0
     """seconds between two checkpoints"""
     checkpoint: Path | None = None
-    """file that a killed training goes on from; None: it begins anew"""
+    """file that a killed training resumes from; None: it begins anew"""
 
     @classmethod
     def of(cls, training: TrainingSettings, seed: int, checkpoint: Path | None = None) -> LoopSettings:
@@ -93,8 +124,8 @@ class TrainingProgress(Event):
 
 @dataclass(frozen=True)
 class Callbacks:
-    """Called while a training runs, and the curve that is evaluated then."""
+    """Who is called while a training runs, and the curve that is measured meanwhile."""
 
-    on_progress: Callable[[TrainingProgress], None] = field(default=lambda progress: None)
-    on_warning: Callable[[str], None] = field(default=lambda text: None)
+    on_progress: Callable[[TrainingProgress], None] = lambda progress: None
+    on_warning: Callable[[str], None] = lambda text: None
     curve: Curve | None = None

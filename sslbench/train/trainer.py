@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from contextlib import contextmanager
+from dataclasses import asdict
 from typing import Any
 
 import torch
@@ -14,80 +15,86 @@ from torch import Tensor
 
 from sslbench.contracts.method import Progress
 from sslbench.errors import Diverged, TimeLimit, UserError
-from sslbench.measure.step_clock import StepClock, StepTimes
+from sslbench.measure.memory import PeakMemory
+from sslbench.measure.step_clock import StepClock
+from sslbench.store.record import TrainingFacts
 from sslbench.train.checkpoint import load_tensors, restore_training, save_tensors, training_state
 from sslbench.train.data import Batch, Batches
 from sslbench.train.randomness import Stream
 from sslbench.train.step import TrainingStep
 from sslbench.train.task import Callbacks, LoopSettings, TrainingProgress, TrainingTask
-from sslbench.train.usage import Usage
 from sslbench.train.views import Normalise, TrainingViews
 
 READ_LOSS_EVERY = 25
 """Steps between two readings of the loss: each one waits for the device."""
 
 
-@dataclass(frozen=True)
-class Trained:
-    """What a training took and how it ended."""
+class Usage:
+    """Time and peak memory of a training without those of its evaluations, on top of what an interrupted one took."""
 
-    epochs: int = 0
-    steps: int = 0
-    seconds: float = 0.0
-    final_loss: float | None = None
-    """mean over the last epoch"""
-    scalars: dict[str, float] = field(default_factory=dict)
-    """what the method logged at its last step"""
-    batch_size: int = 0
-    """as used: the suite's, or the whole training split where that is smaller"""
-    times: StepTimes = field(default_factory=StepTimes)
-    peak_memory_bytes: int | None = None
-    step_ms: tuple[float, ...] = ()
-    resumed_at: int | None = None
-    """step at which it went on after an interruption"""
-    losses: tuple[float, ...] = ()
-    """mean of each epoch"""
+    def __init__(self, device: torch.device, seconds: float = 0.0, peak: int | None = None) -> None:
+        self._device, self._earlier_peak = device, peak or 0
+        self.seconds = seconds
+        """when the clock was last read"""
+        self.start()
 
+    def start(self) -> None:
+        """The training begins or goes on."""
+        self._began = time.perf_counter() - self.seconds
+        self._memory = PeakMemory(self._device)
 
-def check_settings(task: TrainingTask, settings: LoopSettings, batch_size: int) -> None:
-    """Raises UserError where the method cannot work with the batch or settings contradict each other."""
-    parts, params = settings.accumulate, task.params
-    if batch_size % parts:
-        raise UserError(f"accumulate = {parts}: a batch of {batch_size} cannot be cut into {parts} equal parts")
-    task.method.check_batch(batch_size // parts)
-    end = params.weight_decay_end
-    if end and not params.weight_decay:
-        raise UserError(f"weight_decay_end = {end:g} needs a weight_decay above 0, where its cosine starts; given: 0")
+    def read_clock(self) -> float:
+        """Seconds of training until now."""
+        self.seconds = time.perf_counter() - self._began
+        return self.seconds
+
+    def peak(self) -> int | None:
+        """Bytes, or None where the system does not report them."""
+        now = self._memory.bytes()
+        return None if now is None else max(now, self._earlier_peak)
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Neither the time nor the memory of what is done within is the training's."""
+        self._earlier_peak = self.peak() or 0
+        begin = time.perf_counter()
+        yield
+        self._began += time.perf_counter() - begin
+        self._memory = PeakMemory(self._device)
 
 
 class Trainer:
     """Trains one method, step by step, and resumes from a checkpoint after an interruption."""
 
     def __init__(self, task: TrainingTask, settings: LoopSettings, callbacks: Callbacks | None = None) -> None:
-        """Raises what ``check_settings`` raises, and UserError where labels are needed and there are none."""
+        """Raises UserError for missing labels, a batch that the method cannot work with, contradictory settings."""
         self.task, self.settings, self.callbacks = task, settings, callbacks or Callbacks()
-        self.method, self.curve = task.method, self.callbacks.curve
-        data, device = task.data, settings.device
+        self.method, self.curve, data, device = task.method, self.callbacks.curve, task.data, settings.device
         self.batches = Batches(data.pretraining, settings.batch_size, settings.seed, device, task.labels)
-        check_settings(task, settings, self.batches.batch_size)
+        self.total_steps = settings.epochs * self.batches.steps_per_epoch
+        self._check_settings()
         self.views = TrainingViews(task.augmentation, task.method.views, Normalise(data.mean, data.std, device))
         self.view_stream = Stream(settings.seed, "views", device)
         self.update = TrainingStep(task, settings, self.batches.batch_size, self.batches.steps_per_epoch)
-        self.clock = StepClock(device)
+        self.clock, self.usage = StepClock(device), Usage(device)
         self.step = 0
         self.resumed_at: int | None = None
         self.losses: list[float] = []
         self.loss_sum = torch.zeros((), device=device, dtype=torch.float64)
         """of the epoch's steps so far, on the device"""
-        self.usage = Usage(device)
         self._saved = 0.0
 
-    @property
-    def total_steps(self) -> int:
-        """Optimizer steps of all epochs."""
-        return self.settings.epochs * self.batches.steps_per_epoch
+    def _check_settings(self) -> None:
+        params, parts, batch_size = self.task.params, self.settings.accumulate, self.batches.batch_size
+        if batch_size % parts:
+            raise UserError(f"accumulate = {parts}: a batch of {batch_size} cannot be cut into {parts} equal parts")
+        self.method.check_batch(batch_size // parts)
+        end = params.weight_decay_end
+        if end and not params.weight_decay:
+            needed = "needs a weight_decay above 0, where its cosine starts; given: 0"
+            raise UserError(f"weight_decay_end = {end:g} {needed}")
 
-    def run(self) -> Trained:
+    def run(self) -> TrainingFacts:
         """Train to the last epoch. Raises Diverged, TimeLimit and whatever the method raises."""
         self.method.train()
         self._resume()
@@ -98,7 +105,7 @@ class Trainer:
         if self.settings.device.type == "cuda":
             torch.cuda.synchronize(self.settings.device)
         self.usage.read_clock()
-        return self._trained()
+        return self._facts()
 
     def _run_epoch(self, epoch: int, start: int) -> None:
         """The steps of an epoch from ``start`` to its end."""
@@ -106,7 +113,12 @@ class Trainer:
             self.loss_sum.zero_()
         batches = self.batches.epoch(epoch, start)
         for done in range(start + 1, self.batches.steps_per_epoch + 1):
-            self._timed_step(batches, epoch)
+            self.clock.begin()
+            batch = next(batches)
+            self.clock.fetched()
+            self._train_step(batch, Progress(self.step, self.total_steps, epoch, self.settings.epochs))
+            self.clock.end()
+            self.step += 1
             ended, due = done == self.batches.steps_per_epoch, self._checkpoint_due()
             if due or ended or self.step % READ_LOSS_EVERY == 0:
                 self._read_loss(epoch)
@@ -115,50 +127,31 @@ class Trainer:
             if due:
                 self._save()
 
-    def _timed_step(self, batches: Iterator[Batch], epoch: int) -> None:
-        self.clock.begin()
-        batch = next(batches)
-        self.clock.fetched()
-        self._train_step(batch, Progress(self.step, self.total_steps, epoch, self.settings.epochs))
-        self.clock.end()
-        self.step += 1
-
     def _train_step(self, batch: Batch, progress: Progress) -> None:
         views = self.views(batch.images, self.view_stream.at(progress.step))
         self.loss_sum += self.update(views, batch.labels, progress)
 
     def _read_loss(self, epoch: int) -> None:
-        """Check the epoch's mean loss and report it. Only here does the loop wait for the device."""
-        seconds = self.usage.read_clock()
+        """Check the epoch's mean loss and the time, and report. Only here does the loop wait for the device."""
+        seconds, limit = self.usage.read_clock(), self.settings.time_limit
         self.clock.drain()
         loss = self.loss_sum.item() / (self.step - epoch * self.batches.steps_per_epoch)
         if not math.isfinite(loss):
             raise Diverged(f"the loss was {loss} within epoch {epoch + 1}, before step {self.step}")
-        self._check_time(seconds)
-        rate = self._images_per_second()
-        self.callbacks.on_progress(
-            TrainingProgress(epoch + 1, self.settings.epochs, self.step, self.total_steps, loss, rate)
-        )
-
-    def _check_time(self, seconds: float) -> None:
-        limit = self.settings.time_limit
         if limit is not None and seconds > limit:
-            raise TimeLimit(
-                f"training took longer than {limit:g} s (time_limit), at step {self.step} of {self.total_steps}"
-            )
-
-    def _images_per_second(self) -> float:
-        """Of the last steps."""
-        recent = self.clock.step_ms[-READ_LOSS_EVERY:]
-        return 1000 * self.batches.batch_size * len(recent) / max(1e-9, sum(recent))
+            place = f"at step {self.step} of {self.total_steps}"
+            raise TimeLimit(f"training took longer than {limit:g} s (time_limit), {place}")
+        recent_ms = self.clock.step_ms[-READ_LOSS_EVERY:]
+        rate = 1000 * self.batches.batch_size * len(recent_ms) / max(1e-9, sum(recent_ms))
+        epochs = self.settings.epochs
+        self.callbacks.on_progress(TrainingProgress(epoch + 1, epochs, self.step, self.total_steps, loss, rate))
 
     def _end_epoch(self, epoch: int) -> None:
         """Note the loss of ``epoch``, counted from 1, and add to the curve."""
         self.losses.append(self.loss_sum.item() / self.batches.steps_per_epoch)
-        if self.curve is None or not self.curve.due(epoch, self.settings.epochs):
-            return
-        with self.usage.paused():
-            self.curve.add(self.method, self.settings.device, epoch, self.losses[-1])
+        if self.curve is not None and self.curve.due(epoch, self.settings.epochs):
+            with self.usage.paused():
+                self.curve.add(self.method, self.settings.device, epoch, self.losses[-1])
 
     def _checkpoint_due(self) -> bool:
         elapsed = time.perf_counter() - self._saved
@@ -178,14 +171,8 @@ class Trainer:
         tensors["loop/loss_sum"] = self.loss_sum
         tensors["loop/step_ms"] = torch.tensor(self.clock.step_ms, dtype=torch.float64)
         tensors["loop/wait_ms"] = torch.tensor(self.clock.wait_ms, dtype=torch.float64)
-        facts |= {
-            "step": self.step,
-            "spent": self.usage.seconds,
-            "scaler": self.update.scaler.state_dict(),
-            "peak": self.usage.peak(),
-            "losses": self.losses,
-            "curve": self.curve.state() if self.curve else None,
-        }
+        facts |= {"step": self.step, "spent": self.usage.seconds, "peak": self.usage.peak(), "losses": self.losses}
+        facts |= {"scaler": self.update.scaler.state_dict(), "curve": self.curve.state() if self.curve else None}
         return tensors, facts
 
     def _resume(self) -> None:
@@ -213,20 +200,25 @@ class Trainer:
         self.clock.step_ms = tensors["loop/step_ms"].tolist()
         self.clock.wait_ms = tensors["loop/wait_ms"].tolist()
         self.step = self.resumed_at = facts["step"]
-        self.usage.continue_from(facts["spent"], facts["peak"])
+        self.usage = Usage(self.settings.device, facts["spent"], facts["peak"])
         self.losses = facts["losses"]
 
-    def _trained(self) -> Trained:
-        return Trained(
+    def _facts(self) -> TrainingFacts:
+        curve = self.curve
+        return TrainingFacts(
             epochs=self.settings.epochs,
             steps=self.step,
             seconds=self.usage.seconds,
-            final_loss=self.losses[-1] if self.losses else None,
-            scalars={name: float(value) for name, value in self.update.scalars.items()},
-            batch_size=self.batches.batch_size,
-            times=self.clock.summary(self.batches.batch_size),
+            **asdict(self.clock.summary(self.batches.batch_size)),
             peak_memory_bytes=self.usage.peak(),
-            step_ms=tuple(self.clock.step_ms),
-            resumed_at=self.resumed_at,
+            final_loss=self.losses[-1] if self.losses else None,
             losses=tuple(self.losses),
+            batch_size=self.batches.batch_size,
+            scalars={name: float(value) for name, value in self.update.scalars.items()},
+            resumed_at=self.resumed_at,
+            images_skipped=self.task.data.skipped,
+            input=self.task.data.training_input,
+            curve=tuple(curve.points) if curve else None,
+            curve_seconds=curve.seconds if curve else None,
+            curve_asked=curve.asked if curve else None,
         )

@@ -47,7 +47,7 @@ def test_the_features_are_those_of_the_encoder_on_the_evaluation_view(features, 
     from PIL import Image
 
     from sslbench.contracts.method import InputSpec
-    from sslbench.evaluate.view import EvaluationView
+    from sslbench.train.views import EvaluationView
 
     spec = REGISTRY.get("method", "pretrained")
     method = spec.build(spec.params(path=str(exported)), BuildContext(image_size=8)).eval()

@@ -21,8 +21,8 @@ from sslbench.plan.choose import sent
 from sslbench.plan.suite import RawSuite
 from sslbench.store.artifacts import pretraining_files
 from sslbench.store.record import Record, TrainingFacts, TrainingInput
-from sslbench.train.build import build_method
 from sslbench.train.checkpoint import load_tensors
+from sslbench.train.task import build_method
 
 REGISTRY = Registry()
 VIT = {"name": "vit-tiny-small-image", "dim": 24, "depth": 1, "heads": 2}

@@ -10,7 +10,7 @@ import torch
 
 from sslbench.contracts.evaluator import Metric
 from sslbench.contracts.executor import CurveRequest, Evaluation, PluginChoice
-from sslbench.evaluate.metrics import per_image
+from sslbench.evaluate.run import save_per_image
 from sslbench.hooks.registry import Registry
 from sslbench.store.artifacts import pretraining_files, read_per_image
 from sslbench.train.checkpoint import load_tensors
@@ -140,17 +140,16 @@ def test_metrics_of_each_image_lie_beside_the_record_and_not_in_it(tmp_path, sma
     assert {name: (array.dtype.name, array.tolist()) for name, array in arrays.items()} == {"total": ("uint8", [1, 0])}
 
 
-def test_per_image_metrics_are_kept_small():
+def test_per_image_metrics_are_kept_small(tmp_path):
     metrics = [
         Metric("right", 0.5, per_image=torch.tensor([True, False])),
         Metric("share", 0.5, per_image=torch.tensor([0.25, 0.75])),
         Metric("without", 0.5),
         Metric("undefined", None, per_image=torch.tensor([1.0])),
     ]
-    assert {name: values.dtype for name, values in per_image(metrics).items()} == {
-        "right": torch.uint8,
-        "share": torch.float16,
-    }
+    save_per_image(tmp_path / "c.safetensors", metrics)
+    tensors, _ = load_tensors(tmp_path / "c.safetensors")
+    assert {name: values.dtype for name, values in tensors.items()} == {"right": torch.uint8, "share": torch.float16}
 
 
 @pytest.mark.parametrize("content", [None, b"not one"])

@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import nn
 
+from sslbench.evaluate import features
 from sslbench.evaluate.features import StaleFeatures, extract_all, load_extraction, save_extraction, spread
 from sslbench.testing.fakes import TinyBackbone, TinyDataset
 from sslbench.train.data import make_splits
@@ -19,12 +20,13 @@ def data():
     return make_splits(TinyDataset(), evaluate_on="test", train_images=None, image_size=None)
 
 
-def test_features_are_the_encoder_in_eval_mode_whatever_the_batch(data):
+def test_features_are_the_encoder_in_eval_mode_whatever_the_batch(data, monkeypatch):
     torch.manual_seed(0)
     encoder = TinyBackbone(6).train()
     encoder.net[1].running_mean.fill_(0.1)
-    extraction = extract_all(encoder, data, CPU, "fp32", batch=7)
-    again = extract_all(encoder, data, CPU, "fp32", batch=64)
+    again = extract_all(encoder, data, CPU, "fp32")
+    monkeypatch.setattr(features, "BATCH", 7)
+    extraction = extract_all(encoder, data, CPU, "fp32")
     assert extraction.train.features.shape == (64, 6)
     assert torch.allclose(extraction.train.features, again.train.features, atol=1e-6)
     assert torch.equal(extraction.test.labels, data.test.labels)

@@ -10,12 +10,12 @@ import torch
 from sslbench.contracts.evaluator import Metric
 from sslbench.contracts.executor import Evaluation, PluginChoice
 from sslbench.errors import Diverged, TimeLimit, UserError
-from sslbench.evaluate.metrics import metric_value
+from sslbench.evaluate.run import metric_value
 from sslbench.execute import outcome
 from sslbench.execute.events import StepsTimed
-from sslbench.execute.failure import reason_of, status_of
+from sslbench.execute.outcome import reason_of, status_of
 from sslbench.plan.cell import Choice
-from sslbench.train import build
+from sslbench.train import task
 from sslbench.train.checkpoint import load_tensors, save_tensors
 
 
@@ -174,13 +174,13 @@ def test_a_data_set_that_cannot_be_read_fails_its_cells_and_is_read_once(tmp_pat
         calls.append(1)
         raise UserError("digits are out", "and more")
 
-    build._LAST_DATASET.clear()
+    task._LAST_DATASET.clear()
     monkeypatch.setattr(Choice, "build", unreadable)
     for key in ("a", "b"):
         records, _ = run(tmp_path, key=key)
         assert (records[0].status, records[0].reason) == ("failed", "digits are out; and more")
     assert len(calls) == 1
-    build._LAST_DATASET.clear()
+    task._LAST_DATASET.clear()
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from torch import nn
 
 from sslbench.store.json_parts import DamagedRecord
 from sslbench.store.record import CurvePoint, MetricValue
-from sslbench.train.curve import Curve, unchanged
+from sslbench.train.curve import Curve, state_preserved
 
 CPU = torch.device("cpu")
 
@@ -21,7 +21,7 @@ def network():
 
 def test_modes_and_random_numbers_are_as_they_were():
     net, before = network(), torch.get_rng_state()
-    with unchanged(net, CPU):
+    with state_preserved(net, CPU):
         net.eval()
         torch.rand(3)
         torch.manual_seed(7)

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from sslbench.train.schedules import cosine, warmup_cosine
+from sslbench.train.optimizers import cosine, warmup_cosine
 
 
 def test_warm_up_is_linear_and_starts_above_zero():

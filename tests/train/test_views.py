@@ -6,8 +6,7 @@ from torchvision.transforms.v2 import functional as reference
 
 from sslbench.contracts.augmentation import ViewRequest
 from sslbench.contracts.method import InputSpec
-from sslbench.evaluate.view import EvaluationView, centre_view
-from sslbench.train.views import Normalise, TrainingViews
+from sslbench.train.views import EvaluationView, Normalise, TrainingViews, centre_view
 
 
 def test_normalise_equals_torchvisions():

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from sslbench.contracts.executor import CurveRequest, PluginChoice
-from sslbench.execute.kept import KeptArtifacts
+from sslbench.execute.pretraining import ArtifactCache
 from sslbench.store.record import CurvePoint, MetricValue, TrainingFacts, TrainingInput
 
 INPUT = {"image_size": 8, "classes": 10, "mean": [0.3, 0.3, 0.3], "std": [0.4, 0.4, 0.4]}
@@ -38,10 +38,10 @@ def facts_of(tmp_path, small_work):
     """The facts that are used where ``pretraining.json`` holds ``content``."""
 
     def read(content, curve=None):
-        kept = KeptArtifacts(small_work(tmp_path, curve=curve), warn=pytest.fail)
-        kept.files.folder.mkdir(parents=True, exist_ok=True)
-        kept.files.facts.write_text(content if isinstance(content, str) else json.dumps(content))
-        return kept.facts()
+        cache = ArtifactCache(small_work(tmp_path, curve=curve), warn=pytest.fail)
+        cache.files.folder.mkdir(parents=True, exist_ok=True)
+        cache.files.facts.write_text(content if isinstance(content, str) else json.dumps(content))
+        return cache.facts()
 
     return read
 
