@@ -1,7 +1,6 @@
 """What this machine can do at most: matrix products and memory copies, measured, and kept with their date.
 
-A utilisation is a share of what was measured here, not of a data sheet: sheets name clocks that a chip holds for
-milliseconds, and instructions that a processor may not have.
+A data sheet names clocks that a chip holds for milliseconds, and instructions that a processor may not have.
 """
 
 from __future__ import annotations
@@ -22,8 +21,7 @@ from typing import Any
 import torch
 
 from sslbench.errors import TimingError
-from sslbench.measure.clocks import clock_for, contended
-from sslbench.measure.undisturbed import undisturbed_clock
+from sslbench.measure.clocks import contended, undisturbed_clock
 
 PRECISIONS: Mapping[str, Mapping[str, torch.dtype]] = {
     "cpu": {"fp32": torch.float32, "bf16": torch.bfloat16},
@@ -40,7 +38,7 @@ SECONDS = 0.3
 
 @dataclass(frozen=True)
 class Ceilings:
-    """The best of several tries of each; None where the device cannot."""
+    """The best of several tries of each; None where the device cannot do it."""
 
     device: str
     """processor or GPU by name"""
@@ -94,8 +92,8 @@ def identity(device: str, processor: str | None) -> dict[str, Any]:
 def cache_path(device: str, processor: str | None) -> Path:
     """``ceilings-HASH.json`` in ``sslbench`` of the user's cache folder ($XDG_CACHE_HOME, ~/.cache)."""
     folder = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "sslbench"
-    machine = json.dumps(identity(device, processor), sort_keys=True)
-    return folder / f"ceilings-{hashlib.blake2b(machine.encode(), digest_size=6).hexdigest()}.json"
+    machine = json.dumps(identity(device, processor), sort_keys=True).encode()
+    return folder / f"ceilings-{hashlib.blake2b(machine, digest_size=6).hexdigest()}.json"
 
 
 def read(path: Path) -> Ceilings | None:
@@ -136,27 +134,32 @@ def highest(earlier: Ceilings, later: Ceilings) -> Ceilings:
 
 def measure(device: str, processor: str | None) -> Ceilings:
     """Measure now, without looking at the cache."""
-    kind = "cuda" if device.startswith("cuda") else "cpu"
-    where, side = torch.device(device), SIDES[kind]
-    flops: dict[str, float | None] = {}
+    where = torch.device(device)
+    side, copied = SIDES[where.type], COPIED[where.type]
     contentions = []
-    for name, dtype in PRECISIONS[kind].items():
-        try:
-            a, b = (torch.randn(side, side, device=where).to(dtype) for _ in range(2))
-            seconds, busy = shortest(partial(torch.matmul, a, b), where)
-            flops[name] = 2 * side**3 / seconds
+
+    def rate(amount: float, make: Callable[[], Callable[[], Any]]) -> float | None:
+        # None: no such kernel, no room, or clocks that disagree.
+        with suppress(RuntimeError, TimingError):
+            seconds, busy = shortest(make(), where)
             contentions.append(busy)
-        except (RuntimeError, TimingError):  # no such kernel, no room, or clocks that disagree
-            flops[name] = None
-    copied = None
-    with suppress(RuntimeError, TimingError):
-        source = torch.zeros(COPIED[kind], dtype=torch.uint8, device=where)
-        seconds, busy = shortest(partial(torch.empty_like(source).copy_, source), where)
-        copied = 2 * COPIED[kind] / seconds
-        contentions.append(busy)
-    now = datetime.now(UTC).isoformat(timespec="seconds")
-    machine = identity(device, processor)
-    return Ceilings(**machine, flops=flops, copy_bytes_per_second=copied, measured=now, contended=any(contentions))
+            return amount / seconds
+        return None
+
+    def product(dtype: torch.dtype) -> Callable[[], Any]:
+        return partial(torch.matmul, *(torch.randn(side, side, device=where).to(dtype) for _ in range(2)))
+
+    def copy() -> Callable[[], Any]:
+        source = torch.zeros(copied, dtype=torch.uint8, device=where)
+        return partial(torch.empty_like(source).copy_, source)
+
+    return Ceilings(
+        **identity(device, processor),
+        flops={name: rate(2 * side**3, partial(product, dtype)) for name, dtype in PRECISIONS[where.type].items()},
+        copy_bytes_per_second=rate(2 * copied, copy),
+        measured=datetime.now(UTC).isoformat(timespec="seconds"),
+        contended=any(contentions),
+    )
 
 
 def shortest(call: Callable[[], Any], device: torch.device) -> tuple[float, bool]:
@@ -165,7 +168,7 @@ def shortest(call: Callable[[], Any], device: torch.device) -> tuple[float, bool
     began, busy = time.perf_counter(), False
     taken_ms: list[float] = []
     while len(taken_ms) < 3 or time.perf_counter() - began < SECONDS:
-        clock = undisturbed_clock() if device.type == "cpu" else clock_for(device)
+        clock = undisturbed_clock(device)
         clock.start()
         for _ in range(1 if device.type == "cpu" else 8):
             call()

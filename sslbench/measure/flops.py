@@ -47,7 +47,6 @@ def on_meta(method: Method) -> Method:
     memo: dict[int, object] = {}
     for tensor in (*method.parameters(), *method.buffers()):
         empty = torch.empty_like(tensor, device="meta")
-        memo[id(tensor)] = (
-            torch.nn.Parameter(empty, tensor.requires_grad) if isinstance(tensor, torch.nn.Parameter) else empty
-        )
+        trained = isinstance(tensor, torch.nn.Parameter)
+        memo[id(tensor)] = torch.nn.Parameter(empty, tensor.requires_grad) if trained else empty
     return copy.deepcopy(method, memo).to("meta")

@@ -34,9 +34,7 @@ class PeakMemory:
         """The peak; None where the system does not report it."""
         if self._device.type == "cuda":
             return torch.cuda.max_memory_allocated(self._device)
-        if not self._known:
-            return None
-        return kibibytes(STATUS, "VmHWM:")
+        return kibibytes(STATUS, "VmHWM:") if self._known else None
 
     def reserved_bytes(self) -> int | None:
         """What torch's allocator held of the GPU, handed out or not; None on a CPU."""
@@ -45,12 +43,11 @@ class PeakMemory:
 
 def kibibytes(path: Path, name: str) -> int | None:
     """A number of one of Linux's status files, in bytes; None elsewhere."""
-    try:
-        lines = path.read_text().splitlines()
-    except OSError:
-        return None
-    line = next((line for line in lines if line.startswith(name)), None)
-    return int(line.split()[1]) * 1024 if line else None
+    with suppress(OSError):
+        for line in path.read_text().splitlines():
+            if line.startswith(name):
+                return int(line.split()[1]) * 1024
+    return None
 
 
 def used_bytes(device: torch.device) -> int | None:

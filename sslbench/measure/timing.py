@@ -78,16 +78,6 @@ class Timing:
         return statistics.median(self.step_ms)
 
     @property
-    def p20_ms(self) -> float:
-        """20th percentile of the timed steps."""
-        return percentile(self.step_ms, 20)
-
-    @property
-    def p80_ms(self) -> float:
-        """80th percentile of the timed steps."""
-        return percentile(self.step_ms, 80)
-
-    @property
     def iqr_ms(self) -> float:
         """Interquartile range of the timed steps."""
         return percentile(self.step_ms, 75) - percentile(self.step_ms, 25)
@@ -99,17 +89,14 @@ class Timing:
 
     def described(self) -> dict[str, Any]:
         """JSON-able, without the raw samples."""
-        names = ("median_ms", "iqr_ms", "p20_ms", "p80_ms", "images_per_second", "cpu_ms", "contended", "final_loss")
-        warm = self.warm_up
+        own = ("median_ms", "iqr_ms", "images_per_second", "cpu_ms", "contended", "final_loss")
+        before = ("steady", "first_step_ms", "compile_ms", "peak_allocated_bytes", "peak_reserved_bytes")
         return {
-            **{name: getattr(self, name) for name in names},
+            **{name: getattr(self, name) for name in own},
+            **{f"p{percent}_ms": percentile(self.step_ms, percent) for percent in (20, 80)},
             "steps": len(self.step_ms),
-            "warmup_steps": warm.steps,
-            "steady": warm.steady,
-            "first_step_ms": warm.first_step_ms,
-            "compile_ms": warm.compile_ms,
-            "peak_allocated_bytes": warm.peak_allocated_bytes,
-            "peak_reserved_bytes": warm.peak_reserved_bytes,
+            "warmup_steps": self.warm_up.steps,
+            **{name: getattr(self.warm_up, name) for name in before},
         }
 
 
@@ -134,36 +121,32 @@ def measure_steps(
     arm = Arm(step, images, parameters, compiled, torch.device(device))
     clock = clock or clock_for(arm.device)
     warm = warm_up(arm, clock, warmup, seconds)
-    count = steps_within(seconds, warm.step_ms, steps)
+    count = count_within(seconds, warm.step_ms, LEAST_TIMED_STEPS, steps)
     (timing,) = time_in_order([arm], [warm], [0] * count, clock)
     return timing
 
 
-def steps_within(seconds: float | None, step_ms: float, most: int) -> int:
-    """How many fit into a budget: at least 10 (or ``most``, where that is less)."""
-    if seconds is None:
-        return most
-    return min(most, max(LEAST_TIMED_STEPS, int(1000 * seconds / max(step_ms, 1e-6))))
+def count_within(seconds: float | None, each_ms: float, least: int, most: int) -> int:
+    """How many steps or rounds fit into a budget: at least ``least``, at most ``most``, which counts for more."""
+    return most if seconds is None else min(most, max(least, int(1000 * seconds / max(each_ms, 1e-6))))
 
 
 def warm_up(arm: Arm, clock: Clock, least: int = WARMUP_STEPS, seconds: float | None = None) -> WarmUp:
     """Run until steady: at least ``least`` steps, at most 60 or, once ``least`` are done, ``seconds``."""
     memory = PeakMemory(arm.device)
     taken: list[float] = []
-    steady = False
     began = clock.now_ms()
-    while len(taken) < max(least, 2) or not steady:
+    over = False
+    while len(taken) < max(least, 2) or not (over or is_steady(taken)):
         before = clock.now_ms()
         arm.step()
         clock.wait()
         taken.append(clock.now_ms() - before)
-        steady = is_steady(taken)
         spent = seconds is not None and clock.now_ms() - began > 1000 * seconds
-        if len(taken) >= max(least, 2) and (spent or len(taken) >= MOST_WARMUP_STEPS):
-            break
+        over = spent or len(taken) >= MOST_WARMUP_STEPS
     return WarmUp(
         steps=len(taken),
-        steady=steady,
+        steady=is_steady(taken),
         first_step_ms=taken[0],
         compile_ms=max(0.0, taken[0] - taken[1]) if arm.compiled else None,
         step_ms=statistics.median(taken[-STEADY_WINDOW:]),

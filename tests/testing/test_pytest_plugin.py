@@ -19,7 +19,7 @@ CONFTEST = """
 import numpy as np
 import pytest
 import torch
-from sslbench.measure import evidence, rounds
+from sslbench.measure import comparison, evidence
 from sslbench.testing import stopwatch
 from sslbench.testing.fake_time import FakeClock, fake_training
 
@@ -28,8 +28,8 @@ from sslbench.testing.fake_time import FakeClock, fake_training
 def clock(monkeypatch):
     clock = FakeClock()
     monkeypatch.setattr(evidence, "PAUSE", (0.0, 0.0))
-    monkeypatch.setattr(rounds, "undisturbed_clock", lambda: clock)
-    monkeypatch.setattr(stopwatch, "undisturbed_clock", lambda: clock)
+    monkeypatch.setattr(comparison, "undisturbed_clock", lambda device: clock)
+    monkeypatch.setattr(stopwatch, "undisturbed_clock", lambda device: clock)
     return clock
 
 
