@@ -13,9 +13,9 @@ from sslbench import BuildContext
 from sslbench.contracts.dataset import Split
 from sslbench.contracts.method import Progress
 from sslbench.hooks.registry import Registry
+from sslbench.measure.clocks import undisturbed_clock
 from sslbench.measure.comparison import compare_steps
 from sslbench.measure.timing import Arm
-from sslbench.measure.clocks import undisturbed_clock
 from sslbench.train.data import Splits
 from sslbench.train.task import LoopSettings, TrainingTask
 from sslbench.train.trainer import Trainer

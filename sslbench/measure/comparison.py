@@ -129,7 +129,7 @@ def interval_of_median(values: Sequence[float], seed: int = 0) -> tuple[float, f
 
 
 def bootstrap(statistic: Callable[[Any], Any], count: int, level: float, seed: int) -> tuple[float, float]:
-    """Quantiles of a statistic of resamples; ``statistic``: indices ``[resamples, count]`` -> values ``[resamples]``."""
+    """Quantiles over resamples; ``statistic``: indices ``[resamples, count]`` -> values ``[resamples]``."""
     drawn = np.random.default_rng(seed).integers(0, count, (RESAMPLES, count))
     low, high = np.quantile(statistic(drawn), [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)

@@ -6,21 +6,21 @@ import gc
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
-from sslbench.contracts.dataset import Dataset
 from sslbench.contracts.plugin import BuildContext
 from sslbench.errors import SslbenchError
 from sslbench.execute.failure import reason_of
+from sslbench.measure.clocks import undisturbed_clock
 from sslbench.measure.comparison import LEAST_ROUNDS, compare_warm
 from sslbench.measure.memory import release_unused
-from sslbench.plan.cell import digest
 from sslbench.speed.budget import Budget
 from sslbench.speed.largest_batch import largest_batch
-from sslbench.speed.measurement import Measurement
-from sslbench.speed.pipeline import end_to_end
-from sslbench.speed.preparation import BenchSettings, Preparation, ReadyRow
-from sslbench.speed.row import SpeedRow
+from sslbench.speed.preparation import BenchSettings, Measurement, Preparation, ReadyRow
+from sslbench.speed.steps import end_to_end
+from sslbench.train.build import build_dataset
 
 NO_ROOM_BESIDE = "not compared: there is no room in memory beside its baseline"
+Group = Mapping[int, Measurement]
+"""index of a row -> what was measured of it, baselines first"""
 IndexPairs = Sequence[tuple[int, int]]
 """(index of a baseline, index of a row that is compared with it)"""
 
@@ -31,13 +31,11 @@ class SpeedBench:
     def __init__(self, settings: BenchSettings, budget: Budget, report: Callable[[str], None]) -> None:
         self.settings, self.budget, self.report = settings, budget, report
         self.preparation = Preparation(settings, budget, report)
-        self.rounds = max(LEAST_ROUNDS, settings.steps // 2)
         self._apart: set[int] = set()
         """rows that do not fit beside their baselines"""
-        self._datasets: dict[str, Dataset] = {}
 
-    def measure(self, group: Mapping[int, Measurement], pairs: IndexPairs) -> None:
-        """Fill in the rows of one group. ``group``: index -> row, baselines first."""
+    def measure(self, group: Group, pairs: IndexPairs) -> None:
+        """Fill in the rows of one group."""
         waiting = list(group)
         while waiting:
             chunk = self._build_chunk(group, pairs, waiting)
@@ -45,16 +43,13 @@ class SpeedBench:
             chunk.clear()
             gc.collect()
             release_unused(self.settings.device)
-        if self.settings.find_batch:
-            for measured in group.values():
-                if measured.status == "done":
-                    self.report(f"largest batch of {measured.row.method.name}")
-                    build = partial(self.preparation.build, measured.row)
-                    measured.largest_batch = largest_batch(build, self.settings.device)
+        for measured in group.values() if self.settings.find_batch else ():
+            if measured.status == "done":
+                self.report(f"largest batch of {measured.row.method.name}")
+                build = partial(self.preparation.build, measured.row)
+                measured.largest_batch = largest_batch(build, self.settings.device)
 
-    def _build_chunk(
-        self, group: Mapping[int, Measurement], pairs: IndexPairs, waiting: list[int]
-    ) -> dict[int, ReadyRow]:
+    def _build_chunk(self, group: Group, pairs: IndexPairs, waiting: list[int]) -> dict[int, ReadyRow]:
         """As many of the rows that wait as fit, and the baselines that they need. Takes them off the list."""
         chunk: dict[int, ReadyRow] = {}
         while waiting:
@@ -75,82 +70,62 @@ class SpeedBench:
 
     def _add(self, index: int, measured: Measurement, chunk: dict[int, ReadyRow]) -> bool:
         """Put a row into the chunk, unless it cannot be measured. False where it may fit without the others."""
-        fitted_before = measured.timing is not None
         round_seconds = sum(ready.warm_up.step_ms for ready in chunk.values()) / 1000
         ready = self.preparation.ready(measured, round_seconds)
-        if ready is None and measured.status == "oom" and (chunk or fitted_before):
-            measured.succeed()
-            return False
         if ready is not None:
             chunk[index] = ready
             measured.reason = NO_ROOM_BESIDE if index in self._apart else None
+        elif measured.status == "oom" and (chunk or measured.timing is not None):
+            measured.succeed()
+            return False
         return True
 
-    def _time_chunk(self, chunk: dict[int, ReadyRow], group: Mapping[int, Measurement], pairs: IndexPairs) -> None:
+    def _time_chunk(self, chunk: Mapping[int, ReadyRow], group: Group, pairs: IndexPairs) -> None:
         """Steps in turn, then whole pipelines. Keeps nothing of the chunk."""
+        if chunk:
+            self.report(f"timing {len(chunk)} rows in turn")
         try:
             self._time(chunk, group, pairs)
         except Exception:
             # One of them is at fault: alone, the others have their times, without a comparison.
             for index, ready in chunk.items():
-                self._time_alone(ready, group[index])
+                try:
+                    self._time({index: ready}, group, ())
+                except Exception as error:
+                    if group[index].timing is None:
+                        group[index].fail(error)
         for index, ready in chunk.items():
             self._end_to_end(ready, group[index])
 
-    def _time(self, chunk: dict[int, ReadyRow], group: Mapping[int, Measurement], pairs: IndexPairs) -> None:
+    def _time(self, chunk: Mapping[int, ReadyRow], group: Group, pairs: IndexPairs) -> None:
         if not chunk:
             return
         indices = list(chunk)
         here = [(a, b) for a, b in pairs if a in chunk and b in chunk and a not in group[b].against]
-        self.report(f"timing {len(indices)} rows in turn")
         timings, comparisons = compare_warm(
             [ready.arm for ready in chunk.values()],
             [ready.warm_up for ready in chunk.values()],
             [(indices.index(a), indices.index(b)) for a, b in here],
-            rounds=self.rounds,
+            rounds=max(LEAST_ROUNDS, self.settings.steps // 2),
             seconds=self.budget.seconds_now(),
-            clock=self.settings.clock(),
+            clock=undisturbed_clock(self.settings.device),
         )
         for index, timing in zip(indices, timings, strict=True):
             group[index].timing = group[index].timing or timing
         for (baseline, row), comparison in zip(here, comparisons, strict=True):
             group[row].against[baseline] = comparison
 
-    def _time_alone(self, ready: ReadyRow, measured: Measurement) -> None:
-        try:
-            (timing,), _ = compare_warm(
-                [ready.arm],
-                [ready.warm_up],
-                [],
-                rounds=self.rounds,
-                seconds=self.budget.seconds_now(),
-                clock=self.settings.clock(),
-            )
-            measured.timing = measured.timing or timing
-        except Exception as error:
-            if measured.timing is None:
-                measured.fail(error)
-
     def _end_to_end(self, ready: ReadyRow, measured: Measurement) -> None:
         """The same step with images from the row's data set, if it has one."""
-        row = measured.row
+        row, settings = measured.row, self.settings
         if row.dataset is None or measured.end_to_end is not None or measured.status != "done":
             return
         assert row.augmentation is not None
         self.report(f"end to end on {row.dataset.name}")
         try:
             augmentation = row.augmentation.build(BuildContext())
-            steps = self.settings.warmup + self.settings.steps
-            measured.end_to_end = end_to_end(
-                ready.step, self._dataset(row), augmentation, steps, self.budget.seconds_now()
-            )
+            dataset = build_dataset(row.dataset, settings.download)
+            steps = settings.warmup + settings.steps
+            measured.end_to_end = end_to_end(ready.step, dataset, augmentation, steps, self.budget.seconds_now())
         except SslbenchError as error:
             measured.reason = reason_of(error)
-
-    def _dataset(self, row: SpeedRow) -> Dataset:
-        """The row's data set, read once."""
-        assert row.dataset is not None
-        key = digest(row.dataset.description)
-        if key not in self._datasets:
-            self._datasets[key] = row.dataset.build(BuildContext(download=self.settings.download))
-        return self._datasets[key]

@@ -38,7 +38,6 @@ class Ratio(Part):
     flop_bound: float | None = None
     """the ratio if time went with arithmetic"""
     share_of_bound: float | None = None
-    """``ratio / flop_bound``"""
     published: tuple[PublishedRatio, ...] = ()
     statement: str | None = None
     """what the suite expects of this ratio, in words"""
@@ -59,26 +58,19 @@ class EndToEndFacts(Part):
 
 @dataclass(frozen=True)
 class LargestBatch(Part):
-    """The largest batch that fits into memory, and how it was determined."""
+    """The largest batch that fits into memory, None where not even the smallest does, and how it was determined."""
 
-    batch: int | None
-    how: str
+    batch: int | None = None
+    how: str = ""
 
 
 @dataclass(frozen=True)
 class CeilingFacts(Part):
-    """What the device could do at most when the row was timed; see ``sslbench.measure.ceilings``."""
+    """Of what the device could do at most when the row was timed; the rest of those ``Ceilings`` is in ``extra``."""
 
     device: str
     """processor or GPU by name"""
     threads: int | None = None
-    torch: str | None = None
-    flops: Mapping[str, float | None] = field(default_factory=dict)
-    """precision -> floating-point operations per second"""
-    copy_bytes_per_second: float | None = None
-    measured: str | None = None
-    """date and time, UTC, ISO 8601"""
-    contended: bool | None = None
 
 
 @dataclass(frozen=True)

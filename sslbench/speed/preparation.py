@@ -1,23 +1,25 @@
-"""A row is brought into memory and warmed up, if there is time and room."""
+"""A row is brought into memory and warmed up, if there is time and room; and what was measured of it so far."""
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 
 from sslbench.contracts.masking import masked_count
-from sslbench.measure.clocks import Clock, clock_for
+from sslbench.execute.failure import reason_of, status_of
+from sslbench.measure.clocks import undisturbed_clock
+from sslbench.measure.comparison import Comparison
 from sslbench.measure.flops import step_flops_per_image
 from sslbench.measure.memory import available_bytes, release_unused, used_bytes
-from sslbench.measure.timing import Arm, WarmUp, warm_up
-from sslbench.measure.undisturbed import undisturbed_clock
+from sslbench.measure.timing import Arm, Timing, WarmUp, warm_up
 from sslbench.speed.budget import Budget
-from sslbench.speed.build import build_step
-from sslbench.speed.measurement import Measurement
-from sslbench.speed.row import SpeedRow
-from sslbench.speed.synthetic_step import SyntheticStep
+from sslbench.speed.facts import LargestBatch
+from sslbench.speed.rows import SpeedRow
+from sslbench.speed.steps import EndToEnd, SyntheticStep, build_step
+from sslbench.store.record import Status
 
 ROOM_SHARE = 0.9
 """of the available memory that a row may take"""
@@ -35,13 +37,44 @@ class BenchSettings:
     steps: int
     """timed steps of a row, at most"""
     find_batch: bool = False
-    """whether the largest batch that fits is looked for"""
     download: bool = False
     """whether the user allowed fetching"""
 
-    def clock(self) -> Clock:
-        """On a CPU without what other programs took of the stepping thread's time, where the system reports it."""
-        return undisturbed_clock() if self.device.type == "cpu" else clock_for(self.device)
+
+@dataclass
+class Measurement:
+    """A row and what was measured of it; None for what was not."""
+
+    row: SpeedRow
+    status: Status = "done"
+    reason: str | None = None
+    trace: str | None = None
+    """traceback of what failed"""
+    timing: Timing | None = None
+    flops_per_image: float | None = None
+    parameters: int | None = None
+    patches: tuple[int, int] | None = None
+    """(masked, all) of an image"""
+    peak_bytes: int | None = None
+    """of the warm-up, less what was there before the row was built"""
+    reserved_bytes: int | None = None
+    end_to_end: EndToEnd | None = None
+    largest_batch: LargestBatch | None = None
+    against: dict[int, Comparison] = field(default_factory=dict)
+    """index of a baseline -> how many times as fast as it"""
+
+    def skip(self, reason: str) -> None:
+        """It is not measured, for this reason."""
+        self.status, self.reason = "skipped", reason
+
+    def succeed(self) -> None:
+        """What failed before was tried again and went well."""
+        self.status, self.reason, self.trace = "done", None, None
+
+    def fail(self, error: Exception) -> None:
+        """It could not be measured."""
+        self.status, self.reason = status_of(error), reason_of(error)
+        self.trace = "".join(traceback.format_exception(error))
 
 
 @dataclass(frozen=True)
@@ -66,7 +99,7 @@ class Preparation:
 
     def has_room(self, row: SpeedRow) -> bool:
         """Whether the row is expected to fit into the memory that is left; True where nobody knows."""
-        state, available = self.budget.forecasts.of(row).state_bytes, available_bytes(self.settings.device)
+        state, available = self.budget.forecast(row).state_bytes, available_bytes(self.settings.device)
         if state is None or available is None:
             return True
         return state + ACTIVATIONS_MARGIN * self._largest_activations < ROOM_SHARE * available
@@ -87,7 +120,7 @@ class Preparation:
         try:
             step = self.build(row)
             arm = step.arm()
-            warm = warm_up(arm, self.settings.clock(), self.settings.warmup, self.budget.warmup_seconds)
+            warm = warm_up(arm, undisturbed_clock(device), self.settings.warmup, self.budget.warmup_seconds)
         except Exception as error:
             measured.fail(error)
             release_unused(device)
@@ -99,17 +132,17 @@ class Preparation:
 
     def _count(self, measured: Measurement, step: SyntheticStep, warm: WarmUp) -> None:
         """Parameters, patches and operations."""
-        row, method = measured.row, step.method
-        flops = self.budget.forecasts.of(row).flops_per_image
+        row, method, batch_size = measured.row, step.method, step.settings.batch_size
+        flops = self.budget.forecast(row).flops_per_image
         if flops is None:  # it could not be built on the meta device; perhaps its operations can be counted there
-            flops = step_flops_per_image(method, step.batch_size, row.mask_ratio, step.labels is not None)
+            flops = step_flops_per_image(method, batch_size, row.mask_ratio, step.labels is not None)
         measured.flops_per_image = flops
         measured.parameters = sum(p.numel() for p in method.parameters())
         if method.mask_grid is not None and row.mask_ratio is not None:
             patches = method.mask_grid[0] * method.mask_grid[1]
             measured.patches = masked_count(patches, row.mask_ratio), patches
         if flops is not None:
-            self.budget.rates[row.precision] = 1000 * flops * step.batch_size / warm.step_ms
+            self.budget.rates[row.precision] = 1000 * flops * batch_size / warm.step_ms
 
     def _note_memory(self, measured: Measurement, warm: WarmUp, bytes_before: int) -> None:
         measured.reserved_bytes = warm.peak_reserved_bytes

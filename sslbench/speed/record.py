@@ -8,9 +8,9 @@ from typing import Any
 
 from sslbench.measure.ceilings import Ceilings
 from sslbench.measure.comparison import Comparison
-from sslbench.speed.facts import CeilingFacts, EndToEndFacts, LargestBatch, PublishedRatio, Ratio, SpeedFacts
-from sslbench.speed.measurement import Measurement
+from sslbench.speed.facts import CeilingFacts, EndToEndFacts, PublishedRatio, Ratio, SpeedFacts
 from sslbench.speed.plan import SpeedPlan
+from sslbench.speed.preparation import Measurement
 from sslbench.speed.suite import Expected, SpeedFile
 from sslbench.store.record import Record, TrainingFacts
 
@@ -25,21 +25,16 @@ class RecordWriter:
         """Of the row at ``index`` of the plan. ``measurements``: of all rows, by index."""
         measured = measurements[index]
         row = measured.row
-        names = {kind: choice.name for kind, choice in row.choices.items()}
-        params = {kind: choice.values for kind, choice in row.choices.items()}
+        names: dict[str, Any] = {axis: choice.name for axis, choice in row.choices.items()}
         return Record(
             row.key,
             measured.status,
-            row.method.name,
+            **names,
             seed=0,
             kind="speed",
             reason=measured.reason,
-            augmentation=names.get("augmentation"),
-            masking=names.get("masking"),
             mask_ratio=row.mask_ratio,
-            dataset=names.get("dataset"),
-            backbone=names.get("backbone"),
-            params={**params, "speed": row.settings},
+            params={**{axis: choice.values for axis, choice in row.choices.items()}, "speed": row.settings},
             pretraining=training_facts(measured),
             traceback=measured.trace,
             speed=self._facts(index, measurements).to_json(),
@@ -48,24 +43,17 @@ class RecordWriter:
 
     def _facts(self, index: int, measurements: Mapping[int, Measurement]) -> SpeedFacts:
         measured, pairs = measurements[index], self.plan.pairs
-        row = measured.row
+        row, timing, flops = measured.row, measured.timing, measured.flops_per_image
+        flops_per_second = flops * timing.images_per_second if flops is not None and timing else None
+        copied = ("parameters", "patches", "peak_bytes", "reserved_bytes", "flops_per_image", "largest_batch")
         return SpeedFacts(
-            batch_size=row.batch_size,
-            precision=row.precision,
-            compile=row.compile,
-            image_size=row.image_size,
-            device=row.device,
+            **{**row.settings, "device": row.device},
             images=row.batch_size,
-            **(measured.timing.described() if measured.timing else {}),
-            parameters=measured.parameters,
-            patches=measured.patches,
-            peak_bytes=measured.peak_bytes,
-            reserved_bytes=measured.reserved_bytes,
-            flops_per_image=measured.flops_per_image,
-            utilisation=self.ceilings.utilisation(measured.flops_per_second, row.precision),
-            ceilings=CeilingFacts(**asdict(self.ceilings)),
+            **(timing.described() if timing else {}),
+            **{name: getattr(measured, name) for name in copied},
+            utilisation=self.ceilings.utilisation(flops_per_second, row.precision),
+            ceilings=CeilingFacts.from_json(asdict(self.ceilings)),
             end_to_end=EndToEndFacts(**asdict(measured.end_to_end.times)) if measured.end_to_end else None,
-            largest_batch=LargestBatch(**asdict(measured.largest_batch)) if measured.largest_batch else None,
             against=tuple(
                 self._ratio(measured, measurements[pair.baseline], pair.names, measured.against[pair.baseline])
                 for pair in pairs

@@ -16,14 +16,13 @@ from sslbench.measure.comparison import Comparison
 from sslbench.measure.timing import Timing, WarmUp
 from sslbench.speed import preparation
 from sslbench.speed import run as module
-from sslbench.speed.baselines import Pair
 from sslbench.speed.bench import SpeedBench
 from sslbench.speed.budget import Budget
 from sslbench.speed.facts import SpeedFacts
 from sslbench.speed.plan import SpeedPlan
 from sslbench.speed.record import verdict
-from sslbench.speed.request import SpeedRequest
-from sslbench.speed.run import prepare, speed
+from sslbench.speed.rows import Pair
+from sslbench.speed.run import SpeedRequest, prepare, speed
 from sslbench.speed.suite import Expected
 from sslbench.store.results import ResultsStore
 
