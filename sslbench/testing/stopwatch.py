@@ -10,11 +10,10 @@ import torch
 from torch import Tensor
 
 from sslbench.errors import UserError
-from sslbench.measure.clocks import clock_for
+from sslbench.measure.clocks import undisturbed_clock
+from sslbench.measure.comparison import compare_until_sure
 from sslbench.measure.machine import resolve_device, torch_facts
-from sslbench.measure.rounds import MeasuredSlowdown, compare_until_sure
 from sslbench.measure.timing import Arm, Timing, measure_steps
-from sslbench.measure.undisturbed import undisturbed_clock
 from sslbench.statistics.intervals import Interval
 from sslbench.store.provenance import machine_facts
 from sslbench.testing.speed import Rate, Speed
@@ -40,11 +39,9 @@ class StepUnderTest:
     def device(self, name: str | None) -> torch.device:
         """Where it computes: on the device of that ``name``, else where its parameters are, else on the GPU where there
         is one. Raises UserError for a device that is not there."""
-        if name is not None:
-            return torch.device(resolve_device(name))
-        for parameter in self.parameters or ():
-            return parameter.device
-        return torch.device(resolve_device("auto"))
+        if name is None and self.parameters:
+            return self.parameters[0].device
+        return torch.device(resolve_device("auto" if name is None else name))
 
 
 def measure_speed(
@@ -60,33 +57,15 @@ def measure_speed(
 
     Raises UserError for a wrong setting, TimingError for a measurement that contradicts itself.
     """
-    for number, what in (
-        (candidate.images, "images"),
-        (seconds, "seconds"),
-        (baseline.images if baseline else 1, "baseline_images"),
-    ):
+    baseline_images = baseline.images if baseline else 1
+    for what, number in {"images": candidate.images, "seconds": seconds, "baseline_images": baseline_images}.items():
         if not number > 0:
             raise UserError(f"sslbench_speed({what}={number}): must be above 0")
     arm = candidate.arm(candidate.device(device))
+    against: dict[str, Any] = {}
     if baseline is not None:
         slowdown = compare_until_sure(baseline.arm(arm.device), arm, precision=precision, seconds=seconds)
-        return speed_of(name, slowdown.candidate, arm.device, slowdown)
-    timing = measure_steps(
-        arm.step,
-        device=arm.device,
-        images=arm.images,
-        parameters=arm.parameters,
-        steps=STEPS,
-        seconds=seconds,
-        clock=undisturbed_clock() if arm.device.type == "cpu" else clock_for(arm.device),
-    )
-    return speed_of(name, timing, arm.device)
-
-
-def speed_of(name: str, timing: Timing, device: torch.device, slowdown: MeasuredSlowdown | None = None) -> Speed:
-    """A measurement in the words of a test, with the machine that it was made on."""
-    against: dict[str, Any] = {}
-    if slowdown is not None:
+        timing = slowdown.candidate
         against = {
             "speed_up": 1 / (1 + slowdown.slowdown),
             "speed_up_interval": Interval(1 / (1 + slowdown.high), 1 / (1 + slowdown.low)),
@@ -94,11 +73,15 @@ def speed_of(name: str, timing: Timing, device: torch.device, slowdown: Measured
             "rounds": slowdown.rounds,
             "baseline": rate_of(slowdown.baseline),
         }
+    else:
+        clock = undisturbed_clock(arm.device)
+        facts: dict[str, Any] = {"device": arm.device, "images": arm.images, "parameters": arm.parameters}
+        timing = measure_steps(arm.step, **facts, steps=STEPS, seconds=seconds, clock=clock)
     return Speed(
         name=name,
         step_ms=timing.step_ms,
         contended=timing.contended,
-        machine={**machine_facts(), **torch_facts(str(device))},
+        machine={**machine_facts(), **torch_facts(str(arm.device))},
         **asdict(rate_of(timing)),
         **against,
     )
