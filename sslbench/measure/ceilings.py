@@ -81,12 +81,11 @@ def ceilings(device: str, processor: str | None, report: Callable[[str], None] =
 
 def identity(device: str, processor: str | None) -> dict[str, Any]:
     """What a ceiling depends on."""
-    on_gpu = device.startswith("cuda")
-    return {
-        "device": torch.cuda.get_device_name(device) if on_gpu else processor or "unknown processor",
-        "threads": None if on_gpu else torch.get_num_threads(),
-        "torch": torch.__version__,
-    }
+    if device.startswith("cuda"):
+        name, threads = torch.cuda.get_device_name(device), None
+    else:
+        name, threads = processor or "unknown processor", torch.get_num_threads()
+    return {"device": name, "threads": threads, "torch": torch.__version__}
 
 
 def cache_path(device: str, processor: str | None) -> Path:
@@ -133,7 +132,7 @@ def highest(earlier: Ceilings, later: Ceilings) -> Ceilings:
 
 
 def measure(device: str, processor: str | None) -> Ceilings:
-    """Measure now, without looking at the cache."""
+    """Measured now, without the cache."""
     where = torch.device(device)
     side, copied = SIDES[where.type], COPIED[where.type]
     contentions = []

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 
@@ -35,27 +35,12 @@ class Laps:
     """how long threads of this process could run and got no core; None where the system does not say"""
 
 
-class Clock(Protocol):
-    """``start()``, ``mark()`` after each step, ``stop()``; ``wait()`` where steps of another kind come next."""
-
-    def now_ms(self) -> float:
-        """The host's time, from any origin: what budgets and warm-ups go by."""
-
-    def wait(self) -> None:
-        """Until the device has done its work."""
-
-    def start(self) -> None:
-        """Before the first step."""
-
-    def mark(self) -> None:
-        """After a step, without waiting for it."""
-
-    def stop(self) -> Laps:
-        """Times of the steps since ``start``; waits for the device. Raises TimingError for times that disagree."""
-
-
 class HostClock:
-    """Wall clock, and CPU time of the process beside it: for work that is done when the call returns."""
+    """Wall clock, and CPU time of the process beside it: for work that is done when the call returns.
+
+    As with every clock: ``start()``, ``mark()`` after each step without waiting for it, ``stop()``; ``wait()`` where
+    steps of another kind come next; ``now_ms()`` for budgets and warm-ups, from any origin.
+    """
 
     def __init__(self) -> None:
         self._wall: list[int] = []
@@ -163,6 +148,9 @@ class EventClock:
         steps = tuple(a.elapsed_time(b) for a, b in pairwise(self._events))
         check_clocks(sum(steps), wall)
         return Laps(steps, wall)
+
+
+Clock = HostClock | EventClock
 
 
 def clock_for(device: torch.device) -> Clock:

@@ -32,11 +32,12 @@ class Comparison:
     """of the median step times"""
     low: float
     high: float
-    """95% bootstrap interval of the ratio, over rounds"""
+    """bootstrap interval of the ratio, over rounds: 95%; 99% of ``compare_until_sure``"""
     noise_floor: float
     """how far from 1 the interval of a against itself reaches in the same run: 0.02 means 2%"""
     a: Timing
     b: Timing
+    rounds: int = 0
 
     @property
     def differs(self) -> bool:
@@ -101,7 +102,7 @@ def compare_warm(
         a, b = timings[baseline], timings[arm]
         per_image = b.images / a.images
         low, high = (bound * per_image for bound in interval(samples[baseline], samples[arm]))
-        comparisons.append(Comparison(per_image * a.median_ms / b.median_ms, low, high, noise[baseline], a, b))
+        comparisons.append(Comparison(per_image * a.median_ms / b.median_ms, low, high, noise[baseline], a, b, count))
     return timings, comparisons
 
 
@@ -135,53 +136,33 @@ def bootstrap(statistic: Callable[[Any], Any], count: int, level: float, seed: i
     return float(low), float(high)
 
 
-@dataclass(frozen=True)
-class MeasuredSlowdown:
-    """How much longer a step takes than its baseline, per image; shares: 0.05 is 5% longer.
-
-    The rounds are those of ``compare_steps``; ``slowdown`` is the median over rounds, ``low`` and ``high`` its 99%
-    bootstrap interval.
-    """
-
-    slowdown: float
-    low: float
-    high: float
-    noise_floor: float
-    """how far from 0 the interval of the baseline against itself reaches in the same rounds"""
-    rounds: int
-    baseline: Timing
-    candidate: Timing
-
-
-def compare_until_sure(
-    baseline: Arm, candidate: Arm, *, precision: float, seconds: float, clock: Clock | None = None
-) -> MeasuredSlowdown:
+def compare_until_sure(a: Arm, b: Arm, *, precision: float, seconds: float, clock: Clock | None = None) -> Comparison:
     """Rounds of both until the interval is at most ``precision`` to either side, or ``seconds`` are over.
 
-    At least 10 rounds are made. When to stop depends on the width of the interval alone, never on where it lies.
-    On a CPU the time in which other programs had the core does not count. Raises TimingError as ``measure_steps``.
+    At least 10 rounds are made, as in ``compare_steps``; the ratio is the median over rounds. When to stop depends on
+    the width of the interval alone, never on where it lies. On a CPU the time in which other programs had the core
+    does not count. Raises TimingError as ``measure_steps``.
     """
-    arms = [baseline, candidate]
-    clock = clock or undisturbed_clock(baseline.device)
-    warm = [warm_up(arm, clock, seconds=seconds / 4) for arm in arms]
-    per_image = baseline.images / candidate.images
+    clock = clock or undisturbed_clock(a.device)
+    warm = [warm_up(arm, clock, seconds=seconds / 4) for arm in (a, b)]
+    per_image = b.images / a.images
     timings: list[tuple[Timing, ...]] = []
     ratios: list[float] = []
     own_ratios: list[float] = []
     began = clock.now_ms()
     while True:
         rounds = ROUNDS_MORE if timings else FIRST_ROUNDS
-        timings.append(compare_warm(arms, warm, [(0, 1)], rounds=rounds, clock=clock)[0])
+        timings.append(compare_warm([a, b], warm, [(0, 1)], rounds=rounds, clock=clock)[0])
         a_ms, b_ms = (np.reshape(timing.step_ms, (rounds, -1)) for timing in timings[-1])
-        ratios += list(np.log(np.median(b_ms, axis=1) / np.median(a_ms, axis=1) * per_image))
+        ratios += list(np.log(np.median(a_ms, axis=1) / np.median(b_ms, axis=1) * per_image))
         own_ratios += list(against_itself(a_ms))
         low, high = interval_of_median(ratios)
         if high - low <= 2 * math.log1p(precision) or clock.now_ms() - began > 1000 * seconds:
             break
-    noise = max(map(abs, interval_of_median(own_ratios)))
-    slowdown, low, high, noise = (math.expm1(value) for value in (float(np.median(ratios)), low, high, noise))
-    a, b = (joined(parts) for parts in zip(*timings, strict=True))
-    return MeasuredSlowdown(slowdown, low, high, noise, len(ratios), a, b)
+    ratio, low, high = (math.exp(value) for value in (float(np.median(ratios)), low, high))
+    noise = math.expm1(max(map(abs, interval_of_median(own_ratios))))
+    joined_a, joined_b = (joined(parts) for parts in zip(*timings, strict=True))
+    return Comparison(ratio, low, high, noise, joined_a, joined_b, len(ratios))
 
 
 def against_itself(own: Samples) -> Samples:

@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -80,7 +81,8 @@ class Timing:
     @property
     def iqr_ms(self) -> float:
         """Interquartile range of the timed steps."""
-        return percentile(self.step_ms, 75) - percentile(self.step_ms, 25)
+        low, high = np.percentile(self.step_ms, [25, 75])
+        return float(high - low)
 
     @property
     def images_per_second(self) -> float:
@@ -93,7 +95,7 @@ class Timing:
         before = ("steady", "first_step_ms", "compile_ms", "peak_allocated_bytes", "peak_reserved_bytes")
         return {
             **{name: getattr(self, name) for name in own},
-            **{f"p{percent}_ms": percentile(self.step_ms, percent) for percent in (20, 80)},
+            **{f"p{percent}_ms": float(np.percentile(self.step_ms, percent)) for percent in (20, 80)},
             "steps": len(self.step_ms),
             "warmup_steps": self.warm_up.steps,
             **{name: getattr(self.warm_up, name) for name in before},
@@ -220,10 +222,3 @@ def run_laps(order: Sequence[Arm], clock: Clock) -> tuple[Laps, list[Loss]]:
     finally:
         if collecting:
             gc.enable()
-
-
-def percentile(samples: Sequence[float], percent: int) -> float:
-    """Linear between the two nearest samples (numpy's default)."""
-    if len(samples) == 1:
-        return samples[0]
-    return statistics.quantiles(samples, n=100, method="inclusive")[percent - 1]

@@ -26,7 +26,6 @@ class Ratio(Part):
     baselines: tuple[str, ...]
     """names of the baseline: several where they are one and the same row"""
     cell: str
-    """key of the baseline's record"""
     ratio: float
     low: float
     high: float
@@ -40,7 +39,6 @@ class Ratio(Part):
     share_of_bound: float | None = None
     published: tuple[PublishedRatio, ...] = ()
     statement: str | None = None
-    """what the suite expects of this ratio, in words"""
     verdict: str | None = None
     """``holds``, ``undecided`` or ``fails: ...``"""
 
@@ -69,7 +67,6 @@ class CeilingFacts(Part):
     """Of what the device could do at most when the row was timed; the rest of those ``Ceilings`` is in ``extra``."""
 
     device: str
-    """processor or GPU by name"""
     threads: int | None = None
 
 
@@ -84,7 +81,6 @@ class SpeedFacts(Part):
     """pixels"""
     device: str | None = None
     images: int | None = None
-    """source images of one step"""
     images_per_second: float | None = None
     """source images in the time of the median step"""
     median_ms: float | None = None
@@ -94,13 +90,10 @@ class SpeedFacts(Part):
     cpu_ms: float | None = None
     """median CPU time of the process a step; None on CUDA"""
     contended: bool | None = None
-    """whether other programs took cores meanwhile"""
     final_loss: float | None = None
     steps: int | None = None
-    """timed"""
     warmup_steps: int | None = None
     steady: bool | None = None
-    """whether the warm-up ended because the times had settled"""
     first_step_ms: float | None = None
     compile_ms: float | None = None
     peak_allocated_bytes: int | None = None
@@ -112,7 +105,6 @@ class SpeedFacts(Part):
     """most memory that the row added while it warmed up"""
     reserved_bytes: float | None = None
     flops_per_image: float | None = None
-    """operations of forward and backward, a multiply-add counted as two"""
     utilisation: float | None = None
     """share of the fastest matrix product of the device in this precision"""
     ceilings: CeilingFacts | None = None
@@ -120,7 +112,6 @@ class SpeedFacts(Part):
     largest_batch: LargestBatch | None = None
     against: tuple[Ratio, ...] = ()
     baseline_of: tuple[str, ...] = ()
-    """names of the baselines that this row is"""
     notes: Mapping[str, str] = field(default_factory=dict)
     """name of a baseline -> what the suite says of it"""
 

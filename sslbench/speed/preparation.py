@@ -49,7 +49,6 @@ class Measurement:
     status: Status = "done"
     reason: str | None = None
     trace: str | None = None
-    """traceback of what failed"""
     timing: Timing | None = None
     flops_per_image: float | None = None
     parameters: int | None = None

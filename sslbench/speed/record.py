@@ -23,7 +23,7 @@ class RecordWriter:
 
     def record(self, index: int, measurements: Mapping[int, Measurement], provenance: Mapping[str, Any]) -> Record:
         """Of the row at ``index`` of the plan. ``measurements``: of all rows, by index."""
-        measured = measurements[index]
+        measured, facts = measurements[index], self._facts(index, measurements)
         row = measured.row
         names: dict[str, Any] = {axis: choice.name for axis, choice in row.choices.items()}
         return Record(
@@ -35,9 +35,18 @@ class RecordWriter:
             reason=measured.reason,
             mask_ratio=row.mask_ratio,
             params={**{axis: choice.values for axis, choice in row.choices.items()}, "speed": row.settings},
-            pretraining=training_facts(measured),
+            pretraining=TrainingFacts(  # of a step on data that is on the device already
+                steps=facts.steps,
+                images_per_second=facts.images_per_second,
+                step_ms_median=facts.median_ms,
+                step_ms_iqr=facts.iqr_ms,
+                data_wait_share=facts.end_to_end.data_wait_share if facts.end_to_end else None,
+                peak_memory_bytes=measured.peak_bytes,
+                flops_per_image=facts.flops_per_image,
+                final_loss=facts.final_loss,
+            ),
             traceback=measured.trace,
-            speed=self._facts(index, measurements).to_json(),
+            speed=facts.to_json(),
             provenance=dict(provenance),
         )
 
@@ -87,21 +96,6 @@ class RecordWriter:
             statement=expected.statement if expected else None,
             verdict=verdict(comparison, expected) if expected else None,
         )
-
-
-def training_facts(measured: Measurement) -> TrainingFacts:
-    """The facts of a pretraining that are about speed: here of a step on data that is on the device already."""
-    timing, end_to_end = measured.timing, measured.end_to_end
-    return TrainingFacts(
-        steps=len(timing.step_ms) if timing else None,
-        images_per_second=timing.images_per_second if timing else None,
-        step_ms_median=timing.median_ms if timing else None,
-        step_ms_iqr=timing.iqr_ms if timing else None,
-        data_wait_share=end_to_end.times.data_wait_share if end_to_end else None,
-        peak_memory_bytes=measured.peak_bytes,
-        flops_per_image=measured.flops_per_image,
-        final_loss=timing.final_loss if timing else None,
-    )
 
 
 def verdict(comparison: Comparison, expected: Expected) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from itertools import count
 
@@ -65,20 +64,14 @@ class SyntheticStep:
     def arm(self) -> Arm:
         """Masks, forward, backward, optimizer and moving averages; no augmentation and no reading of images."""
         trained = [p for p in self.method.parameters() if p.requires_grad]
-        settings = self.settings
-        return Arm(self._stepper(), settings.batch_size, trained, compiled=settings.compile, device=settings.device)
-
-    def _stepper(self) -> Callable[[], Tensor]:
-        done = 0
+        settings, numbers = self.settings, count()
 
         def step() -> Tensor:
-            nonlocal done
-            loss = self.update(self.views, self.labels, progress_at(done))
-            done += 1
+            loss = self.update(self.views, self.labels, progress_at(next(numbers)))
             # What a CUDA graph returns is overwritten by its next replay; the timed run keeps every loss.
-            return loss.clone() if self.settings.compile else loss
+            return loss.clone() if settings.compile else loss
 
-        return step
+        return Arm(step, settings.batch_size, trained, compiled=settings.compile, device=settings.device)
 
 
 def synthetic_step(task: StepTask, settings: LoopSettings) -> SyntheticStep:

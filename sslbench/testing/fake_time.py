@@ -9,12 +9,12 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
-from sslbench.measure.clocks import EventClock, Laps
+from sslbench.measure.clocks import EventClock, HostClock, Laps
 
 
 @dataclass
-class FakeClock:
-    """A ``sslbench.measure.clocks.Clock`` that stands still but for what steps add to ``now``."""
+class FakeClock(HostClock):
+    """Stands still but for what steps add to ``now``."""
 
     now: float = 0.0
     """milliseconds"""
@@ -25,9 +25,6 @@ class FakeClock:
     def now_ms(self) -> float:
         """``now``."""
         return self.now
-
-    def wait(self) -> None:
-        """Work of the host is done when its call returns."""
 
     def start(self) -> None:
         """Before the first step."""

@@ -118,14 +118,15 @@ def sslbench_speed(request: pytest.FixtureRequest) -> Callable[..., Speed]:
         ``seconds``: to measure at most, warming up left out. Raises TimingError for a measurement that contradicts
         itself, UserError for a wrong setting and for a name used twice.
         """
-        from sslbench.testing.stopwatch import StepUnderTest, measure_speed
+        from sslbench.measure.timing import Arm
+        from sslbench.testing.stopwatch import measure_speed
 
         settings = request.config.stash[SETTINGS]
         key = claim(request.node, name)
         other_images = images if baseline_images is None else baseline_images
         speed = measure_speed(
-            StepUnderTest(step, images, listed(parameters)),
-            StepUnderTest(baseline, other_images, listed(baseline_parameters)) if baseline else None,
+            Arm(step, images, listed(parameters)),
+            Arm(baseline, other_images, listed(baseline_parameters)) if baseline else None,
             name=name or request.node.name,
             device=device,
             seconds=seconds,

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
@@ -29,7 +31,15 @@ def arm(clock, step_ms, images=8, noise=0.02, drift=0.0, seed=0):
 def measured(share, precision=0.01, seconds=60.0, seed=0, **facts):
     clock = FakeClock()
     arms = arm(clock, 4.0, seed=2 * seed, **facts), arm(clock, 4.0 * share, seed=2 * seed + 1, **facts)
-    return compare_until_sure(*arms, precision=precision, seconds=seconds, clock=clock)
+    return slowdown_of(compare_until_sure(*arms, precision=precision, seconds=seconds, clock=clock))
+
+
+def slowdown_of(comparison):
+    """How much longer a step of the second takes, per image, as a share."""
+    shares = {"slowdown": comparison.ratio, "low": comparison.high, "high": comparison.low}
+    shares = {name: 1 / ratio - 1 for name, ratio in shares.items()}
+    timings = {"baseline": comparison.a, "candidate": comparison.b}
+    return SimpleNamespace(**shares, **timings, noise_floor=comparison.noise_floor, rounds=comparison.rounds)
 
 
 @pytest.mark.parametrize("share", [0.5, 0.95, 1.05, 2.0])
@@ -74,7 +84,7 @@ def test_or_until_time_is_over():
 def test_images_are_what_is_compared_not_steps():
     clock = FakeClock()
     found = compare_until_sure(arm(clock, 4.0), arm(clock, 8.0, images=16), precision=0.01, seconds=60.0, clock=clock)
-    assert found.low < 0 < found.high
+    assert found.low < 1 < found.high
 
 
 def test_noise_counts_before_a_difference_is_claimed():
