@@ -8,9 +8,9 @@ from typing import Any
 
 from sslbench.measure.ceilings import Ceilings
 from sslbench.measure.comparison import Comparison
+from sslbench.speed.bench import Measurement
 from sslbench.speed.facts import CeilingFacts, EndToEndFacts, PublishedRatio, Ratio, SpeedFacts
 from sslbench.speed.plan import SpeedPlan
-from sslbench.speed.preparation import Measurement
 from sslbench.speed.suite import Expected, SpeedFile
 from sslbench.store.record import Record, TrainingFacts
 

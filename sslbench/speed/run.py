@@ -19,10 +19,9 @@ from sslbench.measure.machine import resolve_device, resolve_precision, torch_fa
 from sslbench.plan.cell import digest
 from sslbench.plan.suite import RawSuite
 from sslbench.speed import SUITE
-from sslbench.speed.bench import SpeedBench
+from sslbench.speed.bench import BenchSettings, Measurement, SpeedBench
 from sslbench.speed.budget import Budget
 from sslbench.speed.plan import SpeedPlan, plan_speed
-from sslbench.speed.preparation import BenchSettings, Measurement
 from sslbench.speed.record import RecordWriter
 from sslbench.speed.suite import Baseline, SpeedFile, read_speed_suite
 from sslbench.store.provenance import machine_facts, provenance
