@@ -46,11 +46,11 @@ class Ceilings:
     """of a CPU; None on a GPU"""
     torch: str
     flops: Mapping[str, float | None]
-    """precision -> floating-point operations per second of a matrix product, a multiply-add counted as two"""
+    """precision -> operations per second of a matrix product, a multiply-add counted as two"""
     copy_bytes_per_second: float | None
     """bytes read and written by a copy within the device's memory"""
     measured: str
-    """date and time, UTC, ISO 8601"""
+    """when: UTC, ISO 8601"""
     contended: bool
     """other programs took cores meanwhile: a ceiling may be higher"""
 
@@ -68,12 +68,11 @@ def ceilings(device: str, processor: str | None, report: Callable[[str], None] =
     """
     path = cache_path(device, processor)
     known = read(path)
-    if known is not None and not known.contended:
+    if known and not known.contended:
         return known
     report(f"measuring what {device} can do at most (about a second; kept in {path.parent})")
     measured = measure(device, processor)
-    if known is not None:
-        measured = highest(known, measured)
+    measured = highest(known, measured) if known else measured
     with suppress(OSError):  # without a cache it is measured each time
         write(path, measured)
     return measured

@@ -9,7 +9,9 @@ nothing may change any more once the clock has stopped.
 from __future__ import annotations
 
 import gc
+import math
 import statistics
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,14 +20,20 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from sslbench.errors import TimingError
 from sslbench.measure.clocks import Clock, Laps, clock_for, contended
-from sslbench.measure.evidence import Loss, check_changes, check_losses, checksum
 from sslbench.measure.memory import PeakMemory
 
 WARMUP_STEPS, MOST_WARMUP_STEPS = 10, 60
 STEADY_WINDOW, STEADY = 5, 0.1
 """steady: the median of the last 5 steps is within 10% of that of the 5 before"""
 TIMED_STEPS, LEAST_TIMED_STEPS = 50, 10
+PAUSE = 0.01, 0.5
+"""seconds, at least and at most, in which nothing may change after the clock has stopped; between them a step's time"""
+
+Loss = Tensor | float | None
+BITS = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
+"""Bytes of an element -> the integers that its bits are read as."""
 
 
 @dataclass(frozen=True)
@@ -222,3 +230,48 @@ def run_laps(order: Sequence[Arm], clock: Clock) -> tuple[Laps, list[Loss]]:
     finally:
         if collecting:
             gc.enable()
+
+
+def check_losses(losses: Sequence[Loss]) -> float:
+    """The last of a training's losses. Raises TimingError where a step returned none, or a loss that is not finite."""
+    if any(loss is None for loss in losses):
+        raise TimingError(
+            "timing: the step returned no loss; a training step returns its loss"
+            " (parameters=None: work that trains nothing)"
+        )
+    values = [float(loss) for loss in losses if loss is not None]
+    for number, value in enumerate(values):
+        if not math.isfinite(value):
+            raise TimingError(f"timing: the loss of timed step {number + 1} of {len(values)} was {value}")
+    return values[-1]
+
+
+def check_changes(groups: Sequence[Sequence[Tensor] | None], before: Sequence[tuple[int, ...]], step_ms: float) -> None:
+    """Raise TimingError where all parameters of a group are as they were, or something goes on changing them.
+
+    ``before``: the groups' checksums before the timed run; ``step_ms``: how long a step took at most. A group that is
+    None trains nothing.
+    """
+    after = [checksum(group) for group in groups]
+    for group, old, new in zip(groups, before, after, strict=True):
+        if group is not None and old == new:
+            raise TimingError(
+                f"timing: none of {len(new)} parameter tensors changed in the timed run: the step trains nothing,"
+                " or does so after the clock has stopped"
+            )
+    if all(group is None for group in groups):
+        return
+    time.sleep(min(max(PAUSE[0], step_ms / 1000), PAUSE[1]))
+    if [checksum(group) for group in groups] != after:
+        raise TimingError(
+            "timing: parameters went on changing after the clock had stopped: a step returns before its work is done"
+        )
+
+
+def checksum(parameters: Sequence[Tensor] | None) -> tuple[int, ...]:
+    """An integer for each tensor, from its bits: the smallest change shows. Waits for the device."""
+    if not parameters:
+        return ()
+    with torch.no_grad():
+        sums = [p.detach().view(BITS[p.element_size()]).sum(dtype=torch.int64) for p in parameters]
+        return tuple(torch.stack([total.cpu() for total in sums]).tolist())

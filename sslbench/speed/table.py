@@ -185,8 +185,8 @@ class SpeedTable:
         cells = {
             "img/s": [three_digits(s.images_per_second) for s in speeds],
             "step ms (IQR)": [median_and_iqr(s.median_ms, s.iqr_ms, " ") for s in speeds],
-            "peak MB": [three_digits(scaled(s.peak_bytes, 1e6)) for s in speeds],
-            "GFLOP/img": [three_digits(scaled(s.flops_per_image, 1e9)) for s in speeds],
+            "peak MB": [three_digits(s.peak_bytes and s.peak_bytes / 1e6) for s in speeds],
+            "GFLOP/img": [three_digits(s.flops_per_image and s.flops_per_image / 1e9) for s in speeds],
             "use %": [percent(s.utilisation) for s in speeds],
         }
         if any(s.end_to_end for s in speeds):
@@ -261,8 +261,3 @@ def published(ratio: Ratio, width: int) -> str:
     """What the literature has, in lines of at most ``width`` characters."""
     lines = [broken(f"{source.ratio:g} ({source.words})", width, at_hyphens=True) for source in ratio.published]
     return "\n".join(lines) or NOTHING
-
-
-def scaled(value: float | None, by: float) -> float | None:
-    """In units of ``by``."""
-    return None if value is None else value / by

@@ -129,7 +129,10 @@ def than_stored(speed: Speed, stored: StoredSpeed) -> Slowdown:
     ratio = ratio_of_series(stored.step_ms, speed.step_ms, level=LEVEL)
     interval = Interval(ratio.low * per_image - 1, ratio.high * per_image - 1)
     value = speed.step_ms_median / stored.step_ms_median * per_image - 1
-    return Slowdown(value, interval, 0.0, f"stored{machine_warning(speed.machine, stored.machine)}")
+    now, then = speed.machine, stored.machine
+    changed = [fact for fact in MACHINE if fact in then and then[fact] != now.get(fact)]
+    facts = ", ".join(f"{fact}: {then[fact]} then, {now.get(fact)} now" for fact in changed)
+    return Slowdown(value, interval, 0.0, f"stored on another machine ({facts})" if changed else "stored")
 
 
 def between_ratios(speed: Speed, stored: StoredSpeed) -> Slowdown | None:
@@ -144,13 +147,6 @@ def between_ratios(speed: Speed, stored: StoredSpeed) -> Slowdown | None:
     noise = max(speed.noise_floor or 0.0, stored.noise_floor or 0.0)
     against = f"its stored speed-up over the baseline, {stored.speed_up:.3f}"
     return Slowdown(math.expm1(middle), Interval(math.expm1(middle - down), math.expm1(middle + up)), noise, against)
-
-
-def machine_warning(now: Mapping[str, Any], then: Mapping[str, Any]) -> str:
-    """`` on another machine (gpu: X then, Y now)``, or nothing."""
-    changed = [fact for fact in MACHINE if fact in then and then[fact] != now.get(fact)]
-    facts = ", ".join(f"{fact}: {then[fact]} then, {now.get(fact)} now" for fact in changed)
-    return f" on another machine ({facts})" if changed else ""
 
 
 def check_limits(speed: Speed, stored: StoredSpeed | None, limits: Sequence[Limit]) -> tuple[list[str], list[str]]:

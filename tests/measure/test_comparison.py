@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from sslbench.errors import TimingError
-from sslbench.measure import evidence
+from sslbench.measure import timing as module
 from sslbench.measure.comparison import compare_steps, compare_warm, in_a_row, interval
 from sslbench.measure.timing import Arm, WarmUp, count_within
 from sslbench.testing.fake_time import FakeClock, FakeDevice, fake_training
@@ -15,7 +15,7 @@ from sslbench.testing.fake_time import FakeClock, FakeDevice, fake_training
 
 @pytest.fixture(autouse=True)
 def no_pause(monkeypatch):
-    monkeypatch.setattr(evidence, "PAUSE", (0.0, 0.0))
+    monkeypatch.setattr(module, "PAUSE", (0.0, 0.0))
 
 
 WARM = WarmUp(10, True, 100.0, None, 100.0, None, None)

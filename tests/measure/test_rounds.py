@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from sslbench.errors import TimingError
-from sslbench.measure import evidence
+from sslbench.measure import timing
 from sslbench.measure.comparison import compare_until_sure, interval_of_median
 from sslbench.measure.timing import Arm
 from sslbench.testing.fake_time import FakeClock, fake_training
@@ -14,7 +14,7 @@ from sslbench.testing.fake_time import FakeClock, fake_training
 
 @pytest.fixture(autouse=True)
 def no_pause(monkeypatch):
-    monkeypatch.setattr(evidence, "PAUSE", (0.0, 0.0))
+    monkeypatch.setattr(timing, "PAUSE", (0.0, 0.0))
 
 
 def arm(clock, step_ms, images=8, noise=0.02, drift=0.0, seed=0):

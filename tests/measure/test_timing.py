@@ -8,9 +8,8 @@ import pytest
 import torch
 
 from sslbench.errors import TimingError
-from sslbench.measure import evidence
-from sslbench.measure.evidence import checksum
-from sslbench.measure.timing import Arm, Timing, count_within, is_steady, measure_steps, warm_up
+from sslbench.measure import timing as module
+from sslbench.measure.timing import Arm, Timing, checksum, count_within, is_steady, measure_steps, warm_up
 from sslbench.testing.fake_time import FakeClock, FakeDevice, fake_training
 
 
@@ -82,7 +81,7 @@ def test_a_step_that_stops_training_after_the_warm_up_fails():
 
 
 def test_work_that_is_queued_until_after_the_clock_has_stopped_fails(monkeypatch):
-    monkeypatch.setattr(evidence, "PAUSE", (0.5, 0.5))
+    monkeypatch.setattr(module, "PAUSE", (0.5, 0.5))
     weight, go, moved = torch.zeros(3), threading.Event(), threading.Event()
     done = []
 

@@ -60,7 +60,7 @@ CHIP = Ceilings("chip", 1, "2.14", {"fp32": 1e11}, 1e10, "2026-01-01T00:00:00+00
 def quick(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(module, "ceilings", lambda device, processor, report: CHIP)
-    monkeypatch.setattr("sslbench.measure.evidence.PAUSE", (0.0, 0.0))
+    monkeypatch.setattr("sslbench.measure.timing.PAUSE", (0.0, 0.0))
     (tmp_path / "mini.toml").write_text(SUITE)
 
 
