@@ -1,7 +1,4 @@
-"""What this machine can do at most: matrix products and memory copies, measured, and kept with their date.
-
-A data sheet names clocks that a chip holds for milliseconds, and instructions that a processor may not have.
-"""
+"""What this machine can do at most: matrix products and memory copies, measured, and kept with their date."""
 
 from __future__ import annotations
 
@@ -61,11 +58,8 @@ class Ceilings:
 
 
 def ceilings(device: str, processor: str | None, report: Callable[[str], None] = lambda text: None) -> Ceilings:
-    """Those of this machine: from the cache, or measured within two seconds and cached.
-
-    ``processor``: its name. What was measured beside other programs is measured again the next time, and the higher
-    number is kept. ``report`` gets a line before anything is measured.
-    """
+    """Those of this machine: from the cache, or measured within two seconds and cached. What was measured beside other
+    programs is measured again the next time, and the higher number is kept. ``processor``: its name."""
     path = cache_path(device, processor)
     known = read(path)
     if known and not known.contended:

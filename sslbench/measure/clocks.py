@@ -76,8 +76,7 @@ class UndisturbedClock(HostClock):
     """Wall clock less the time in which the stepping thread could run and got no core (Linux, ``schedstat``).
 
     What a step does itself counts: computing, sleeping, waiting for a file or for its own threads. Only what other
-    programs take does not, and that is most of the noise on a machine that is shared. CPU time would leave out the
-    sleeping and the waiting as well.
+    programs take does not, and that is most of the noise on a machine that is shared.
     """
 
     @staticmethod

@@ -14,12 +14,11 @@ from sslbench.contracts.method import Method, Progress
 def step_flops_per_image(
     method: Method, batch_size: int, mask_ratio: float | None, labels: bool = False
 ) -> float | None:
-    """Floating-point operations per source image of forward and backward, a multiply-add counted as two.
+    """Floating-point operations per source image of forward and backward, a multiply-add counted as two; None where a
+    method cannot run on the meta device, on which a copy of it is counted without memory or arithmetic.
 
     Matrix products, convolutions and attention only, as torch's ``FlopCounterMode`` knows them; views, norms,
-    optimizer and moving averages are not in it. Counted on a copy on the meta device, whose tensors have shapes and no
-    numbers, so it takes neither memory nor arithmetic, however large the method and the batch; None where a method
-    cannot run there.
+    optimizer and moving averages are not in it.
     """
     state = torch.random.get_rng_state()
     try:

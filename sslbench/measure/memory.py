@@ -13,20 +13,17 @@ MEMINFO = Path("/proc/meminfo")
 
 
 class PeakMemory:
-    """Bytes at the highest point since it was made.
-
-    On CUDA what torch's allocator handed out; on a CPU the resident memory of the process, which holds the
-    interpreter and torch itself as well (Linux only; None elsewhere).
-    """
+    """Bytes at the highest point since it was made: on CUDA what torch's allocator handed out, on a CPU the resident
+    memory of the process, interpreter and torch included (Linux only; None elsewhere)."""
 
     def __init__(self, device: torch.device) -> None:
         self._device = device
         self._known = True
-        if device.type == "cuda":
-            torch.cuda.reset_peak_memory_stats(device)
-            return
         try:
-            CLEAR.write_text("5")
+            if device.type == "cuda":
+                torch.cuda.reset_peak_memory_stats(device)
+            else:
+                CLEAR.write_text("5")
         except OSError:
             self._known = False
 

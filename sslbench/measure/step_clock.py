@@ -44,12 +44,8 @@ class StepTimes:
 
 @dataclass
 class StepClock:
-    """Raw step times of one training.
-
-    ``begin()`` before the batch is fetched, ``fetched()`` when it is there, ``end()`` after the optimizer step.
-    On CUDA, ``end()`` records an event and reads no clock of the device: the times between events are read in
-    ``drain()``, which waits for the device and is called rarely. The time between two drains is never a step.
-    """
+    """Raw step times of one training. On CUDA, ``end()`` records an event and reads no clock of the device: the times
+    between events are read in ``drain()``, which is called rarely. The time between two drains is never a step."""
 
     device: torch.device
     step_ms: list[float] = field(default_factory=list)

@@ -249,8 +249,7 @@ def check_losses(losses: Sequence[Loss]) -> float:
 def check_changes(groups: Sequence[Sequence[Tensor] | None], before: Sequence[tuple[int, ...]], step_ms: float) -> None:
     """Raise TimingError where all parameters of a group are as they were, or something goes on changing them.
 
-    ``before``: the groups' checksums before the timed run; ``step_ms``: how long a step took at most. A group that is
-    None trains nothing.
+    ``before``: checksums before the timed run; ``step_ms``: of a step at most. A group that is None trains nothing.
     """
     after = [checksum(group) for group in groups]
     for group, old, new in zip(groups, before, after, strict=True):

@@ -117,10 +117,8 @@ class Preparation:
         return state + ACTIVATIONS_MARGIN * self._largest_activations < ROOM_SHARE * available
 
     def ready(self, measured: Measurement, round_seconds: float) -> ReadyRow | None:
-        """Build a row and warm it up; None, with the reason in ``measured``, where that cannot be.
-
-        ``round_seconds``: of a pass over the rows that are timed together with it.
-        """
+        """Build a row and warm it up; None, with the reason in ``measured``, where that cannot be. ``round_seconds``:
+        of a pass over the rows that are timed together with it."""
         row, device = measured.row, self.settings.device
         refusal = self.budget.refusal(row, round_seconds)
         if refusal is not None:
@@ -221,8 +219,9 @@ class SpeedBench:
 
     def _time_chunk(self, chunk: Mapping[int, ReadyRow], group: Group, pairs: IndexPairs) -> None:
         """Steps in turn, then whole pipelines. Keeps nothing of the chunk."""
-        if chunk:
-            self.report(f"timing {len(chunk)} rows in turn")
+        if not chunk:
+            return
+        self.report(f"timing {len(chunk)} rows in turn")
         try:
             self._time(chunk, group, pairs)
         except Exception:
@@ -237,8 +236,6 @@ class SpeedBench:
             self._end_to_end(ready, group[index])
 
     def _time(self, chunk: Mapping[int, ReadyRow], group: Group, pairs: IndexPairs) -> None:
-        if not chunk:
-            return
         indices = list(chunk)
         here = [(a, b) for a, b in pairs if a in chunk and b in chunk and a not in group[b].against]
         timings, comparisons = compare_warm(

@@ -81,10 +81,7 @@ class Budget:
         return 0.0 if rate is None or flops is None else flops * row.batch_size / rate
 
     def refusal(self, row: SpeedRow, round_seconds: float) -> str | None:
-        """Why there is no time for a row, or None; the row no longer waits.
-
-        ``round_seconds``: of a pass over the rows that are timed together with it.
-        """
+        """Why there is no time for a row, or None; it no longer waits. ``round_seconds``: see ``Preparation``."""
         if row in self.waiting:
             self.waiting.remove(row)
         left = self.left

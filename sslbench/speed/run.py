@@ -74,11 +74,8 @@ class SpeedOutcome:
 
 
 def speed(request: SpeedRequest, on_event: Emit | None = None, registry: Registry | None = None) -> SpeedOutcome:
-    """Measure a suite and return its records.
-
-    Raises UserError, PluginError or StoreLocked before the first row; from then on, what goes wrong is in the
-    records. An interrupt ends it and keeps what is finished.
-    """
+    """Measure a suite. Raises UserError, PluginError or StoreLocked before the first row; from then on, what goes wrong
+    is in the records. An interrupt ends it and keeps what is finished."""
     raw, layout = prepare(request)
     plan = plan_speed(raw, layout, request.axes, registry or default_registry())
     name = layout.name or raw.name
@@ -121,13 +118,10 @@ class SpeedSession:
             self.store = stack.enter_context(ResultsStore.open_for_writing(outcome.out))
         except StoreError as error:
             self._not_stored(error)
-        settings = layout.speed
-        self.device = settings.device
-        limits = ceilings(self.device, machine_facts()["processor"], self._report)
-        self.budget = Budget(plan.seconds, settings.warmup, limits.flops)
-        device = torch.device(self.device)
+        settings, device = layout.speed, torch.device(layout.speed.device)
+        limits = ceilings(settings.device, machine_facts()["processor"], self._report)
         bench = BenchSettings(device, settings.warmup, settings.steps, request.find_batch, request.download)
-        self.bench = SpeedBench(bench, self.budget, self._report)
+        self.bench = SpeedBench(bench, Budget(plan.seconds, settings.warmup, limits.flops), self._report)
         self.writer = RecordWriter(plan, layout, limits)
 
     def run(self) -> None:
@@ -137,7 +131,7 @@ class SpeedSession:
             if measured.row.skip:
                 measured.skip(measured.row.skip)
         groups = [group for group in self.plan.groups if rows[group[0]].status == "done"]
-        self.budget.waiting = [rows[index].row for group in groups for index in group]
+        self.bench.budget.waiting = [rows[index].row for group in groups for index in group]
         kept: set[int] = set()
         try:
             for number, group in enumerate(groups):
@@ -158,10 +152,9 @@ class SpeedSession:
 
     def _keep(self, index: int, rows: dict[int, Measurement]) -> None:
         """Make the record of a row, report it and store it with its samples."""
-        measured = rows[index]
-        row = measured.row
+        measured, row = rows[index], rows[index].row
         distributions = {choice.distribution: choice.version for choice in row.choices.values()}
-        record = self.writer.record(index, rows, provenance(torch_facts(self.device), distributions))
+        record = self.writer.record(index, rows, provenance(torch_facts(row.device), distributions))
         self.outcome.records.append(record)
         self.on_event(RecordMade(record))
         if measured.status == "skipped":  # shown, not stored: an earlier measurement of it stays

@@ -89,9 +89,7 @@ def build_step(
     row: SpeedRow, device: torch.device, batch_size: int | None = None, *, download: bool = False
 ) -> SyntheticStep:
     """The row's training step with its views, for the row's batch size or another. Raises whatever the plugins raise.
-
-    ``download``: whether the user allowed fetching what a plugin may need.
-    """
+    ``download``: whether the user allowed fetching what a plugin may need."""
     params, mode = row.method.params, COMPILING[row.compile]
     assert isinstance(params, MethodParams)
     task = StepTask(

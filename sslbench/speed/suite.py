@@ -97,10 +97,8 @@ class SpeedFile(Model):
 
 
 def read_speed_suite(name: str, settings: Mapping[str, Any]) -> tuple[RawSuite, SpeedFile]:
-    """A built-in speed suite by name, or a TOML file by path; ``settings`` replace those of ``[speed]``.
-
-    Raises UserError with one line a mistake.
-    """
+    """A built-in speed suite by name, or a TOML file by path; ``settings`` replace those of ``[speed]``. Raises
+    UserError with one line a mistake."""
     raw = read_suite(name, package="sslbench.speed")
     written = raw.data.get("speed", {})
     data = {**raw.data, "speed": {**written, **settings}} if isinstance(written, Mapping) else raw.data

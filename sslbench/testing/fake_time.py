@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from itertools import pairwise
+from itertools import count, pairwise
 
 import torch
 from torch import Tensor
@@ -81,12 +81,10 @@ class FakeDevice:
 
 def fake_training(clock: FakeClock, step_ms: Callable[[int], float]) -> tuple[Callable[[], Tensor], list[Tensor]]:
     """A training step that takes ``step_ms`` of its number, from 0, on a fake clock; and its parameters."""
-    weight = torch.zeros(3)
-    calls: list[None] = []
+    weight, numbers = torch.zeros(3), count()
 
     def step() -> Tensor:
-        clock.now += step_ms(len(calls))
-        calls.append(None)
+        clock.now += step_ms(next(numbers))
         weight.add_(0.5)
         return torch.ones(())
 

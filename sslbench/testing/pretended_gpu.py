@@ -1,8 +1,5 @@
-"""A GPU that is not there: tensors with a device and a shape and no numbers.
-
-What would go wrong on a GPU, and how often the host would wait for it, shows on a machine without one. Results have no
-numbers either, so nothing is known about their values.
-"""
+"""A GPU that is not there: tensors with a device and a shape and no numbers. What would go wrong on one, and how often
+the host would wait for it, shows on any machine; values of results do not."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""The pytest plugin of sslbench: the fixture ``sslbench_speed``, and a gate on what it measures.
-
-Importing this imports no torch, and a run that does not use the fixture sees nothing of it.
-"""
+"""The pytest plugin of sslbench: the fixture ``sslbench_speed``, and a gate on what it measures. No torch."""
 
 from __future__ import annotations
 
@@ -88,9 +85,8 @@ def read_settings(config: pytest.Config, save: str | None, compare: str | None, 
 
 def json_file(config: pytest.Config, name: str) -> Path:
     """``NAME`` -> ``.sslbench/NAME.json`` below the root; what ends in .json is a path."""
-    if name.endswith(".json"):
-        return config.invocation_params.dir / name
-    return config.rootpath / FOLDER / f"{name}.json"
+    is_path = name.endswith(".json")
+    return config.invocation_params.dir / name if is_path else config.rootpath / FOLDER / f"{name}.json"
 
 
 @pytest.fixture
