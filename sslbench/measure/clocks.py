@@ -212,11 +212,10 @@ def waited_for_cores_ms() -> float | None:
 
 
 def contended(laps: Laps, threads: int) -> bool | None:
-    """Whether other programs took cores from the steps; None on a GPU.
+    """Whether other programs took cores from the steps; None on a GPU. Two signs, either of which suffices.
 
-    Two signs, either of which suffices. Threads waited for a core for more than 5% of the wall clock, by the system's
-    account. Or the process got less CPU time than it should: with one thread as much as the wall clock shows; with
-    more it depends on the step how well they are used, so the best tenth of the steps says how much it can be.
+    Threads waited for a core for more than 5% of the wall clock, by the system's account. Or the process got less CPU
+    time than it should: with one thread as much as the wall clock shows, with more as much as in its best steps.
     """
     if not laps.cpu_ms:
         return None

@@ -14,7 +14,6 @@ from sslbench.measure.clocks import Clock, clock_for, undisturbed_clock
 from sslbench.measure.timing import WARMUP_STEPS, Arm, Timing, WarmUp, count_within, time_in_order, warm_up
 
 Samples = np.ndarray[Any, np.dtype[np.float64]]
-
 ROUNDS, LEAST_ROUNDS = 25, 5
 FIRST_ROUNDS, ROUNDS_MORE = 10, 5
 """of a comparison that goes on until it is sure"""
@@ -137,11 +136,11 @@ def bootstrap(statistic: Callable[[Any], Any], count: int, level: float, seed: i
 
 
 def compare_until_sure(a: Arm, b: Arm, *, precision: float, seconds: float, clock: Clock | None = None) -> Comparison:
-    """Rounds of both until the interval is at most ``precision`` to either side, or ``seconds`` are over.
+    """Rounds of both, at least 10, until the interval is at most ``precision`` to either side, or ``seconds`` are over.
 
-    At least 10 rounds are made, as in ``compare_steps``; the ratio is the median over rounds. When to stop depends on
-    the width of the interval alone, never on where it lies. On a CPU the time in which other programs had the core
-    does not count. Raises TimingError as ``measure_steps``.
+    The ratio is the median over rounds. When to stop depends on the width of the interval alone, never on where it
+    lies. On a CPU the time in which other programs had the core does not count. Raises TimingError as
+    ``measure_steps``.
     """
     clock = clock or undisturbed_clock(a.device)
     warm = [warm_up(arm, clock, seconds=seconds / 4) for arm in (a, b)]

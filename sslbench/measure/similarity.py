@@ -65,10 +65,8 @@ def near_pairs(nearest: Neighbours, threshold: float) -> list[tuple[int, int, fl
     rows, columns = (nearest.cosine >= threshold).nonzero(as_tuple=True)
     other = nearest.index[rows, columns]
     values = nearest.cosine[rows, columns]
-    pairs = {
-        (min(i, j), max(i, j)): value
-        for i, j, value in zip(rows.tolist(), other.tolist(), values.tolist(), strict=True)
-    }
+    triples = zip(rows.tolist(), other.tolist(), values.tolist(), strict=True)
+    pairs = {(min(i, j), max(i, j)): value for i, j, value in triples}
     return sorted(((i, j, value) for (i, j), value in pairs.items()), key=lambda pair: (-pair[2], pair[:2]))
 
 

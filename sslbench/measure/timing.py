@@ -1,9 +1,8 @@
 """How long a step takes: the protocol behind every speed that sslbench reports.
 
-Warm-up until the times are steady, at least ten steps. Then steps without a pause: on CUDA one event after each and no
-synchronisation until the end, when events and wall clock must agree; on a CPU the wall clock with the process's CPU
-time beside it. Every sample is kept. Inside the timed run the loss must be finite and the parameters must change, and
-nothing may change any more once the clock has stopped.
+Warm-up until the times are steady, at least ten steps. Then steps without a pause: on CUDA one event after each, and
+events and wall clock must agree; on a CPU the wall clock with the process's CPU time beside it. In the timed run the
+loss must be finite and the parameters must change, and nothing may change any more once the clock has stopped.
 """
 
 from __future__ import annotations
@@ -71,10 +70,8 @@ class Timing:
 
     images: int
     step_ms: tuple[float, ...]
-    """every timed step, in order"""
     warm_up: WarmUp
     wall_ms: float
-    """of the whole timed run"""
     cpu_ms: float | None
     """median CPU time of the process a step, all threads together; None on CUDA"""
     contended: bool | None

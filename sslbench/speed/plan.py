@@ -29,7 +29,6 @@ class SpeedPlan:
     left_out: tuple[str, ...]
     """what the suite does not measure on this device, in its own words"""
     seconds: float | None
-    """for the whole suite"""
 
     @property
     def groups(self) -> list[list[int]]:

@@ -60,7 +60,6 @@ class SpeedOutcome:
     left_out: tuple[str, ...] = ()
     """what the suite leaves out on this device, in its own words"""
     store_error: str | None = None
-    """why results could not be stored, or None"""
     interrupted: bool = False
 
     @property

@@ -78,7 +78,6 @@ class Expected(Model):
     low: float
     high: float
     against: list[str] = Field(min_length=1)
-    """names of the baselines that it speaks of"""
     where: dict[str, Any] = Field(default_factory=dict)
     """the rows, as in ``Baseline.change``"""
 

@@ -144,7 +144,6 @@ class SpeedTable:
         self.rows = [row for row in rows if row.record.status == "done"]
         self.missing = [row for row in rows if row.record.status != "done"]
         self.compared = [(row, ratio) for row in self.rows for ratio in row.facts.against]
-        """rows and the ratios to their baselines"""
         self.naming = Naming(rows)
         self.varying = varying(self.rows)
 

@@ -71,11 +71,11 @@ class TinyTokenBackbone(TokenBackbone):
 class TinyReconstructor(Method):
     """Takes no training step; reconstructs masked patches as the mean of the visible pixels."""
 
+    views: tuple[ViewRequest, ...] = ()
+
     def __init__(self, image_size: int = 16) -> None:
         super().__init__()
         self.backbone = TinyTokenBackbone(image_size)
-
-    views: tuple[ViewRequest, ...] = ()
 
     @property
     def encoder(self) -> nn.Module:

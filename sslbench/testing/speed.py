@@ -25,7 +25,6 @@ class Rate:
     images: int
     """source images of a step"""
     images_per_second: float
-    """in the time of the median step"""
     step_ms_median: float
     step_ms_iqr: float
 
@@ -36,20 +35,17 @@ class Speed(Rate):
 
     name: str
     step_ms: tuple[float, ...]
-    """raw"""
     contended: bool | None
     """whether other programs took cores meanwhile; None on a GPU"""
     machine: Mapping[str, Any]
     """with the time of the measurement and the GPU's name"""
     speed_up: float | None = None
-    """how many times as fast as the same-run baseline, per image; None without one"""
     speed_up_interval: Interval | None = None
-    """99%"""
+    """how many times as fast as the same-run baseline, per image, with its 99% interval; None without one"""
     noise_floor: float | None = None
     """how far from 1 the baseline against itself reaches, as a share"""
     rounds: int | None = None
     baseline: Rate | None = field(default=None, repr=False)
-    """the same-run baseline's"""
 
     def described(self) -> dict[str, Any]:
         """JSON-able, with the raw samples to a microsecond."""

@@ -68,8 +68,7 @@ def measure_speed(
 
 
 def device_of(parameters: Sequence[Tensor] | None, name: str | None) -> torch.device:
-    """The device of that ``name``, else that of the parameters, else the GPU where there is one. Raises UserError for
-    a device that is not there."""
+    """That of the ``name``, of the parameters, or the GPU where there is one. Raises UserError for one that is not."""
     if name is None and parameters:
         return parameters[0].device
     return torch.device(resolve_device("auto" if name is None else name))

@@ -25,7 +25,6 @@ CHECKS: dict[str, Callable[[Any, Any], Problems]] = {
     "executor": of_executor,
     "simulator": of_simulator,
 }
-"""by kind"""
 
 
 def problems(spec: Spec, **given: Any) -> list[str]:

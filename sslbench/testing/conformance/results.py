@@ -42,15 +42,11 @@ def of_evaluator(spec: EvaluatorSpec, params: Any) -> Problems:
     if spec.ranked_by(params) not in again:
         yield f"its headline {spec.ranked_by(params)!r} is none of its metrics: {', '.join(again)}"
     if not spec.uses_model:
-        yield from nan_problems(spec, params, data)
-
-
-def nan_problems(spec: EvaluatorSpec, params: Any, data: EvaluationData) -> Problems:
-    """A metric of features that are not numbers must be None."""
-    broken = FeatureSet(torch.full_like(data.train.features, math.nan), data.train.labels, data.train.factors)
-    for metric in spec.build(params, BuildContext()).evaluate(EvaluationData(broken, broken, data.classes, data.seed)):
-        if metric.value is not None:
-            yield f"{metric.name} is {metric.value} for features that are not numbers; it must be None with a reason"
+        broken = FeatureSet(torch.full_like(features, math.nan), data.train.labels, data.train.factors)
+        data = EvaluationData(broken, broken, data.classes, data.seed)
+        for metric in spec.build(params, BuildContext()).evaluate(data):
+            if (value := metric.value) is not None:
+                yield f"{metric.name} is {value} for features that are not numbers; it must be None with a reason"
 
 
 def of_dataset(spec: DatasetSpec, params: Any) -> Problems:
