@@ -121,7 +121,7 @@ def with_baselines(
                 ordered.setdefault(other.key, other)
         ordered.setdefault(row.key, row)
     index = {key: number for number, key in enumerate(ordered)}
-    pairs = [Pair(index[row], index[other], tuple(those)) for (row, other), those in names.items()]
+    pairs = [Pair(index[row], index[other], tuple(baseline_names)) for (row, other), baseline_names in names.items()]
     return list(ordered.values()), pairs
 
 

@@ -133,8 +133,8 @@ def training_problems(method: Method, ratio: float | None, uses_labels: bool) ->
 
     def forward(gpu: PretendedGpu) -> list[Tensor]:
         gpu.take(method)
-        there = {name: None if tensor is None else without_numbers(tensor) for name, tensor in inputs.items()}
-        loss, _ = method([without_numbers(view) for view in views], progress=PROGRESS, **there)
+        gpu_inputs = {name: None if tensor is None else without_numbers(tensor) for name, tensor in inputs.items()}
+        loss, _ = method([without_numbers(view) for view in views], progress=PROGRESS, **gpu_inputs)
         method.after_step(PROGRESS)
         return [loss, *method.state_dict().values()]
 
