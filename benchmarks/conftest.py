@@ -9,8 +9,8 @@ from time import process_time
 import pytest
 import torch
 
+from sslbench.measure.clocks import UndisturbedClock, open_queue, stamp
 from sslbench.measure.machine import torch_facts
-from sslbench.measure.undisturbed import UndisturbedClock, open_queue, stamp
 from sslbench.report.text import Column, terminal
 
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")

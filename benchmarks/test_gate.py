@@ -6,8 +6,9 @@ import pytest
 import torch
 
 from sslbench.measure.limits import Limit
+from sslbench.measure.timing import Arm
 from sslbench.testing.speed import check_limits
-from sslbench.testing.stopwatch import StepUnderTest, measure_speed
+from sslbench.testing.stopwatch import measure_speed
 
 PRODUCTS, SIDE = 20, 224
 """Matrix products of a step, about 4 ms: one more is 5% more work."""
@@ -30,7 +31,7 @@ def test_the_gate(request, report_line, products, what):
     tries = request.config.getoption("gate_tries")
     speeds, red = [], 0
     for number in range(tries):
-        candidate, baseline = StepUnderTest(work(products), 1), StepUnderTest(work(PRODUCTS), 1)
+        candidate, baseline = Arm(work(products), 1, None), Arm(work(PRODUCTS), 1, None)
         speed = measure_speed(candidate, baseline, name=str(number), device="cpu", seconds=20.0, precision=0.01)
         crossed, _ = check_limits(speed, None, [LIMIT])
         red += bool(crossed)

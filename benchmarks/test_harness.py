@@ -13,14 +13,15 @@ from sslbench import BuildContext
 from sslbench.contracts.dataset import Split
 from sslbench.contracts.method import Progress
 from sslbench.hooks.registry import Registry
+from sslbench.measure.clocks import undisturbed_clock
 from sslbench.measure.comparison import compare_steps
 from sslbench.measure.timing import Arm
-from sslbench.measure.undisturbed import undisturbed_clock
 from sslbench.train.data import Splits
 from sslbench.train.task import LoopSettings, TrainingTask
 from sslbench.train.trainer import Trainer
 
 REGISTRY = Registry()
+CPU = torch.device("cpu")
 BATCH, SIZE, STEPS = 4, 8, 32
 STEP_MS, ALLOWED = 20.0, 0.01
 """What the loop adds may be one hundredth of a step of 20 ms."""
@@ -43,7 +44,7 @@ def training(width):
         data=Splits(split, split, 0, SIZE, (0.5,) * 3, (0.25,) * 3),
         augmentation=augmentation.build(augmentation.params(), BuildContext()),
     )
-    return Trainer(task, LoopSettings(epochs=1, batch_size=BATCH, seed=0, device=torch.device("cpu")))
+    return Trainer(task, LoopSettings(epochs=1, batch_size=BATCH, seed=0, device=CPU))
 
 
 def harness(run):
@@ -79,7 +80,7 @@ def test_the_loop_costs_less_than_a_hundredth_of_a_step(report_line):
         run = training(width=4)
         run.method.train()
         arms.append(Arm(make(run), BATCH * STEPS, list(run.method.parameters())))
-    comparison = compare_steps(*arms, rounds=12, warmup=2, clock=undisturbed_clock())
+    comparison = compare_steps(*arms, rounds=12, warmup=2, clock=undisturbed_clock(CPU))
     step_ms = comparison.a.median_ms / STEPS
     added, least, most = (step_ms * (1 / ratio - 1) for ratio in (comparison.ratio, comparison.high, comparison.low))
     report_line(

@@ -15,7 +15,7 @@ from sslbench import Backbone, BuildContext, MethodParams, build_plugin
 from sslbench.hooks.params import resolve
 from sslbench.hooks.registry import default_registry
 from sslbench.plan.cell import Choice
-from sslbench.speed.synthetic_step import EPOCHS, SyntheticStep, synthetic_step
+from sslbench.speed.steps import EPOCHS, SyntheticStep, synthetic_step
 from sslbench.train.task import LoopSettings, StepTask
 
 DRY = "--dry" in sys.argv

@@ -15,7 +15,7 @@ from measured import BATCH, DATA, DEVICE, DRY, SIZE, now, our_step, report
 from torch.profiler import ProfilerActivity, profile
 
 from sslbench import Progress, build_plugin
-from sslbench.speed.synthetic_step import EPOCHS, STEPS_PER_EPOCH
+from sslbench.speed.steps import EPOCHS, STEPS_PER_EPOCH
 from sslbench.train.data import Batches
 from sslbench.train.randomness import Stream
 from sslbench.train.views import Normalise, TrainingViews

@@ -7,67 +7,51 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from sslbench.cli.options import AXES, FORMATS
-from sslbench.speed.defaults import SUITE
+from sslbench.cli.options import AXES, FORMATS, Function, decorated
+from sslbench.speed import SUITE
 
 if TYPE_CHECKING:
-    from sslbench.speed.request import SpeedRequest
+    from sslbench.speed.run import SpeedRequest
 
 SPEED_AXES = [axis for axis in AXES if axis[1] != "evaluator"]
 
 
-def axis_options() -> list[Any]:
-    """One option for each axis of a speed suite."""
-    options = []
+def speed_options(function: Function) -> Function:
+    """Everything that says what is to be measured."""
+    axes = []
     for short, axis, what in SPEED_AXES:
         more = "; also measures end to end" if axis == "dataset" else ""
         text = f"{what}{more}: NAME or NAME:key=value,key=value; repeatable, replaces the suite's"
-        options.append(click.option(short, f"--{axis}", axis, multiple=True, metavar="NAME", help=text))
-    return options
-
-
-SETTING_OPTIONS = [
-    click.option("--batch-size", multiple=True, metavar="N,N", help="Source images per step; repeatable."),
-    click.option("--precision", multiple=True, metavar="NAME,NAME", help="auto, fp32, bf16, fp16; repeatable."),
-    click.option(
-        "--compile", "compile_", multiple=True, metavar="NAME,NAME", help="eager, compile, cuda-graphs; repeatable."
-    ),
-    click.option("--image-size", type=click.IntRange(2), metavar="N", help="Side of the views, pixels."),
-    click.option("--device", metavar="NAME", help="auto, cpu, cuda or cuda:N."),
-    click.option("--steps", type=click.IntRange(10), metavar="N", help="Timed steps a row, at most."),
-    click.option("--seconds", type=float, metavar="S", help="For the whole suite; rows that do not fit are left out."),
-    click.option(
-        "--baseline",
-        multiple=True,
-        metavar="KEY=VALUE",
-        help="Compare each row with itself with this changed, such as precision=fp32 or method.decoder_depth=8;"
-        " several changes make one baseline.",
-    ),
-    click.option("--find-batch", is_flag=True, help="Find the largest batch that fits into memory."),
-    click.option("--download", is_flag=True, help="Allow data sets to be fetched."),
-    click.option(
-        "--out",
-        type=click.Path(path_type=Path),
-        metavar="DIR",
-        help="Results folder.  [default: sslbench-results/SUITE]",
-    ),
-]
-
-
-def speed_options(function: Any) -> Any:
-    """Adds to a command everything that says what is to be measured."""
-    decorators = [click.argument("suite", default=SUITE), *axis_options(), *SETTING_OPTIONS]
-    for decorator in reversed(decorators):
-        function = decorator(function)
-    return function
+        axes.append(click.option(short, f"--{axis}", axis, multiple=True, metavar="NAME", help=text))
+    several = "; repeatable."
+    limit = "For the whole suite; rows that do not fit are left out."
+    folder = "Results folder.  [default: sslbench-results/SUITE]"
+    change = (
+        "Compare each row with itself with this changed, such as precision=fp32 or method.decoder_depth=8;"
+        " several changes make one baseline."
+    )
+    settings = [
+        click.option("--batch-size", multiple=True, metavar="N,N", help=f"Source images per step{several}"),
+        click.option("--precision", multiple=True, metavar="NAME,NAME", help=f"auto, fp32, bf16, fp16{several}"),
+        click.option("--compile", multiple=True, metavar="NAME,NAME", help=f"eager, compile, cuda-graphs{several}"),
+        click.option("--image-size", type=click.IntRange(2), metavar="N", help="Side of the views, pixels."),
+        click.option("--device", metavar="NAME", help="auto, cpu, cuda or cuda:N."),
+        click.option("--steps", type=click.IntRange(10), metavar="N", help="Timed steps a row, at most."),
+        click.option("--seconds", type=float, metavar="S", help=limit),
+        click.option("--baseline", multiple=True, metavar="KEY=VALUE", help=change),
+        click.option("--find-batch", is_flag=True, help="Find the largest batch that fits into memory."),
+        click.option("--download", is_flag=True, help="Allow data sets to be fetched."),
+        click.option("--out", type=click.Path(path_type=Path), metavar="DIR", help=folder),
+        click.option(
+            "--format", "fmt", type=FORMATS, default="table", show_default=True, help="Format of the result on stdout."
+        ),
+    ]
+    return decorated(function, [click.argument("suite", default=SUITE), *axes, *settings])
 
 
 @click.command("speed", short_help="Measure speed.")
 @speed_options
-@click.option(
-    "--format", "format_", type=FORMATS, default="table", show_default=True, help="Format of the result on stdout."
-)
-def command(format_: str, **options: Any) -> int:
+def command(fmt: str, **options: Any) -> int:
     """Measure the training steps of SUITE, a built-in name or a TOML file (default: mae-speedup), and nothing else:
     images per second, step times, memory, arithmetic, and how many times as fast each is as its baseline.
 
@@ -76,12 +60,11 @@ def command(format_: str, **options: Any) -> int:
     request = read_speed_request(options)
     from sslbench.cli.progress import Display
     from sslbench.speed.run import speed
+    from sslbench.speed.table import render_speed
 
     with Display() as display:
         outcome = speed(request, display.show)
-    from sslbench.speed.table import render_speed
-
-    click.echo(render_speed(outcome.records, format_, outcome.suite))
+    click.echo(render_speed(outcome.records, fmt, outcome.suite))
     for words in outcome.left_out:
         click.echo(f"sslbench: left out {words}", err=True)
     stored = f"results: {outcome.out}" if outcome.store_error is None else f"not stored: {outcome.store_error}"
@@ -91,26 +74,20 @@ def command(format_: str, **options: Any) -> int:
 
 def read_speed_request(options: dict[str, Any]) -> SpeedRequest:
     """The request behind the options. Raises UserError with one line per mistake."""
-    from sslbench.speed.request import SpeedRequest
-
     settings: dict[str, Any] = {
         "batch_sizes": whole_numbers("--batch-size", split_at_commas(options["batch_size"])),
         "precisions": split_at_commas(options["precision"]),
-        "compile": split_at_commas(options["compile_"]),
-        "image_size": options["image_size"],
-        "device": options["device"],
-        "steps": options["steps"],
-        "seconds": options["seconds"],
+        "compile": split_at_commas(options["compile"]),
+        **{name: options[name] for name in ("image_size", "device", "steps", "seconds")},
     }
     change = read_changes(options["baseline"])
+    from sslbench.speed.run import SpeedRequest
+
     return SpeedRequest(
-        suite=options["suite"],
         axes={axis: options[axis] for _, axis, _ in SPEED_AXES if options[axis]},
         settings={key: value for key, value in settings.items() if value},
         baselines=[change] if change else [],
-        out=options["out"],
-        find_batch=options["find_batch"],
-        download=options["download"],
+        **{name: options[name] for name in ("suite", "out", "find_batch", "download")},
     )
 
 

@@ -1,8 +1,4 @@
-"""What this machine can do at most: matrix products and memory copies, measured, and kept with their date.
-
-A utilisation is a share of what was measured here, not of a data sheet: sheets name clocks that a chip holds for
-milliseconds, and instructions that a processor may not have.
-"""
+"""What this machine can do at most: matrix products and memory copies, measured, and kept with their date."""
 
 from __future__ import annotations
 
@@ -22,8 +18,7 @@ from typing import Any
 import torch
 
 from sslbench.errors import TimingError
-from sslbench.measure.clocks import clock_for, contended
-from sslbench.measure.undisturbed import undisturbed_clock
+from sslbench.measure.clocks import contended, undisturbed_clock
 
 PRECISIONS: Mapping[str, Mapping[str, torch.dtype]] = {
     "cpu": {"fp32": torch.float32, "bf16": torch.bfloat16},
@@ -40,7 +35,7 @@ SECONDS = 0.3
 
 @dataclass(frozen=True)
 class Ceilings:
-    """The best of several tries of each; None where the device cannot."""
+    """The best of several tries of each; None where the device cannot do it."""
 
     device: str
     """processor or GPU by name"""
@@ -48,11 +43,11 @@ class Ceilings:
     """of a CPU; None on a GPU"""
     torch: str
     flops: Mapping[str, float | None]
-    """precision -> floating-point operations per second of a matrix product, a multiply-add counted as two"""
+    """precision -> operations per second of a matrix product, a multiply-add counted as two"""
     copy_bytes_per_second: float | None
     """bytes read and written by a copy within the device's memory"""
     measured: str
-    """date and time, UTC, ISO 8601"""
+    """when: UTC, ISO 8601"""
     contended: bool
     """other programs took cores meanwhile: a ceiling may be higher"""
 
@@ -63,19 +58,15 @@ class Ceilings:
 
 
 def ceilings(device: str, processor: str | None, report: Callable[[str], None] = lambda text: None) -> Ceilings:
-    """Those of this machine: from the cache, or measured within two seconds and cached.
-
-    ``processor``: its name. What was measured beside other programs is measured again the next time, and the higher
-    number is kept. ``report`` gets a line before anything is measured.
-    """
+    """Those of this machine: from the cache, or measured within two seconds and cached. What was measured beside other
+    programs is measured again the next time, and the higher number is kept. ``processor``: its name."""
     path = cache_path(device, processor)
     known = read(path)
-    if known is not None and not known.contended:
+    if known and not known.contended:
         return known
     report(f"measuring what {device} can do at most (about a second; kept in {path.parent})")
     measured = measure(device, processor)
-    if known is not None:
-        measured = highest(known, measured)
+    measured = highest(known, measured) if known else measured
     with suppress(OSError):  # without a cache it is measured each time
         write(path, measured)
     return measured
@@ -83,19 +74,18 @@ def ceilings(device: str, processor: str | None, report: Callable[[str], None] =
 
 def identity(device: str, processor: str | None) -> dict[str, Any]:
     """What a ceiling depends on."""
-    on_gpu = device.startswith("cuda")
-    return {
-        "device": torch.cuda.get_device_name(device) if on_gpu else processor or "unknown processor",
-        "threads": None if on_gpu else torch.get_num_threads(),
-        "torch": torch.__version__,
-    }
+    if device.startswith("cuda"):
+        name, threads = torch.cuda.get_device_name(device), None
+    else:
+        name, threads = processor or "unknown processor", torch.get_num_threads()
+    return {"device": name, "threads": threads, "torch": torch.__version__}
 
 
 def cache_path(device: str, processor: str | None) -> Path:
     """``ceilings-HASH.json`` in ``sslbench`` of the user's cache folder ($XDG_CACHE_HOME, ~/.cache)."""
     folder = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "sslbench"
-    machine = json.dumps(identity(device, processor), sort_keys=True)
-    return folder / f"ceilings-{hashlib.blake2b(machine.encode(), digest_size=6).hexdigest()}.json"
+    machine = json.dumps(identity(device, processor), sort_keys=True).encode()
+    return folder / f"ceilings-{hashlib.blake2b(machine, digest_size=6).hexdigest()}.json"
 
 
 def read(path: Path) -> Ceilings | None:
@@ -135,28 +125,33 @@ def highest(earlier: Ceilings, later: Ceilings) -> Ceilings:
 
 
 def measure(device: str, processor: str | None) -> Ceilings:
-    """Measure now, without looking at the cache."""
-    kind = "cuda" if device.startswith("cuda") else "cpu"
-    where, side = torch.device(device), SIDES[kind]
-    flops: dict[str, float | None] = {}
+    """Measured now, without the cache."""
+    where = torch.device(device)
+    side, copied = SIDES[where.type], COPIED[where.type]
     contentions = []
-    for name, dtype in PRECISIONS[kind].items():
-        try:
-            a, b = (torch.randn(side, side, device=where).to(dtype) for _ in range(2))
-            seconds, busy = shortest(partial(torch.matmul, a, b), where)
-            flops[name] = 2 * side**3 / seconds
+
+    def rate(amount: float, make: Callable[[], Callable[[], Any]]) -> float | None:
+        # None: no such kernel, no room, or clocks that disagree.
+        with suppress(RuntimeError, TimingError):
+            seconds, busy = shortest(make(), where)
             contentions.append(busy)
-        except (RuntimeError, TimingError):  # no such kernel, no room, or clocks that disagree
-            flops[name] = None
-    copied = None
-    with suppress(RuntimeError, TimingError):
-        source = torch.zeros(COPIED[kind], dtype=torch.uint8, device=where)
-        seconds, busy = shortest(partial(torch.empty_like(source).copy_, source), where)
-        copied = 2 * COPIED[kind] / seconds
-        contentions.append(busy)
-    now = datetime.now(UTC).isoformat(timespec="seconds")
-    machine = identity(device, processor)
-    return Ceilings(**machine, flops=flops, copy_bytes_per_second=copied, measured=now, contended=any(contentions))
+            return amount / seconds
+        return None
+
+    def product(dtype: torch.dtype) -> Callable[[], Any]:
+        return partial(torch.matmul, *(torch.randn(side, side, device=where).to(dtype) for _ in range(2)))
+
+    def copy() -> Callable[[], Any]:
+        source = torch.zeros(copied, dtype=torch.uint8, device=where)
+        return partial(torch.empty_like(source).copy_, source)
+
+    return Ceilings(
+        **identity(device, processor),
+        flops={name: rate(2 * side**3, partial(product, dtype)) for name, dtype in PRECISIONS[where.type].items()},
+        copy_bytes_per_second=rate(2 * copied, copy),
+        measured=datetime.now(UTC).isoformat(timespec="seconds"),
+        contended=any(contentions),
+    )
 
 
 def shortest(call: Callable[[], Any], device: torch.device) -> tuple[float, bool]:
@@ -165,7 +160,7 @@ def shortest(call: Callable[[], Any], device: torch.device) -> tuple[float, bool
     began, busy = time.perf_counter(), False
     taken_ms: list[float] = []
     while len(taken_ms) < 3 or time.perf_counter() - began < SECONDS:
-        clock = undisturbed_clock() if device.type == "cpu" else clock_for(device)
+        clock = undisturbed_clock(device)
         clock.start()
         for _ in range(1 if device.type == "cpu" else 8):
             call()

@@ -1,26 +1,25 @@
-"""Two clocks for a row of steps: the host's for a CPU, events for a GPU. Neither waits between two steps."""
+"""Clocks for a row of steps: the host's for a CPU, events for a GPU. None waits between two steps."""
 
 from __future__ import annotations
 
+import os
 import statistics
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 
 from sslbench.errors import TimingError
 
-DISAGREEMENT = 0.03
-"""share by which the device's clock and the host's may differ"""
-SLACK_MS = 0.5
-"""what starting and stopping may cost beside that"""
+DISAGREEMENT, SLACK_MS = 0.03, 0.5
+"""by how much the device's clock and the host's may differ: a share, and what starting and stopping may cost beside"""
 WAITING = 0.05
 """share of the wall clock that threads may wait for a core before a run counts as contended"""
-TASKS = Path("/proc/self/task")
+TASKS, SCHEDSTAT = Path("/proc/self/task"), Path("/proc/thread-self/schedstat")
 
 
 @dataclass(frozen=True)
@@ -36,32 +35,12 @@ class Laps:
     """how long threads of this process could run and got no core; None where the system does not say"""
 
 
-class Clock(Protocol):
-    """``start()``, ``mark()`` after each step, ``stop()``; ``wait()`` where steps of another kind come next."""
-
-    def now_ms(self) -> float:
-        """The host's time, from any origin: what budgets and warm-ups go by."""
-        ...
-
-    def wait(self) -> None:
-        """Until the device has done its work."""
-        ...
-
-    def start(self) -> None:
-        """Before the first step."""
-        ...
-
-    def mark(self) -> None:
-        """After a step, without waiting for it."""
-        ...
-
-    def stop(self) -> Laps:
-        """Times of the steps since ``start``; waits for the device. Raises TimingError for times that disagree."""
-        ...
-
-
 class HostClock:
-    """Wall clock, and CPU time of the process beside it: for work that is done when the call returns."""
+    """Wall clock, and CPU time of the process beside it: for work that is done when the call returns.
+
+    As with every clock: ``start()``, ``mark()`` after each step without waiting for it, ``stop()``; ``wait()`` where
+    steps of another kind come next; ``now_ms()`` for budgets and warm-ups, from any origin.
+    """
 
     def __init__(self) -> None:
         self._wall: list[int] = []
@@ -90,8 +69,43 @@ class HostClock:
         """Times of the steps since ``start``."""
         after = waited_for_cores_ms()
         waited = None if self._waited is None or after is None else max(0.0, after - self._waited)
-        wall_ms = (self._wall[-1] - self._wall[0]) / 1e6
-        return Laps(differences(self._wall), wall_ms, differences(self._cpu), waited)
+        return Laps(differences(self._wall), (self._wall[-1] - self._wall[0]) / 1e6, differences(self._cpu), waited)
+
+
+class UndisturbedClock(HostClock):
+    """Wall clock less the time in which the stepping thread could run and got no core (Linux, ``schedstat``).
+
+    What a step does itself counts: computing, sleeping, waiting for a file or for its own threads. Only what other
+    programs take does not, and that is most of the noise on a machine that is shared.
+    """
+
+    @staticmethod
+    def works() -> bool:
+        """Whether this system reports how long a thread has waited."""
+        try:
+            return len(SCHEDSTAT.read_text().split()) == 3
+        except OSError:
+            return False
+
+    def start(self) -> None:
+        """Before the first step."""
+        self._wall, self._cpu, self._lost = [], [], list[int]()
+        self._file = open_queue()
+        self.mark()
+
+    def mark(self) -> None:
+        """After a step."""
+        now, waited = stamp(self._file)
+        self._wall.append(now)
+        self._lost.append(waited)
+        self._cpu.append(time.process_time_ns())
+
+    def stop(self) -> Laps:
+        """Times of the steps since ``start``, without what other programs took."""
+        os.close(self._file)
+        lost = differences(self._lost)
+        steps = tuple(max(0.0, wall - waited) for wall, waited in zip(differences(self._wall), lost, strict=True))
+        return Laps(steps, (self._wall[-1] - self._wall[0]) / 1e6, differences(self._cpu), sum(lost))
 
 
 class EventClock:
@@ -109,25 +123,18 @@ class EventClock:
         now: Callable[[], float] = time.perf_counter,
     ) -> None:
         self._record = new_event or (lambda: recorded_event(device))
-        self._synchronise = synchronise or (lambda: torch.cuda.synchronize(device))
+        self.wait = synchronise or (lambda: torch.cuda.synchronize(device))
         self._now = now
-        self._events: list[Any] = []
-        self._began = 0.0
 
     def now_ms(self) -> float:
         """Monotonic, of the host, milliseconds."""
         return 1000 * self._now()
 
-    def wait(self) -> None:
-        """Until the device has done its work."""
-        self._synchronise()
-
     def start(self) -> None:
         """Waits for the device, then records the first event."""
-        self._events = []
-        self._synchronise()
+        self.wait()
         self._began = self._now()
-        self.mark()
+        self._events = [self._record()]
 
     def mark(self) -> None:
         """Records an event after a step."""
@@ -135,16 +142,24 @@ class EventClock:
 
     def stop(self) -> Laps:
         """Raises TimingError where events and wall clock differ by more than 3%."""
-        self._synchronise()
+        self.wait()
         wall = 1000 * (self._now() - self._began)
         steps = tuple(a.elapsed_time(b) for a, b in pairwise(self._events))
         check_clocks(sum(steps), wall)
         return Laps(steps, wall)
 
 
+Clock = HostClock | EventClock
+
+
 def clock_for(device: torch.device) -> Clock:
     """Events on a GPU, the host's clock on a CPU."""
     return EventClock(device) if device.type == "cuda" else HostClock()
+
+
+def undisturbed_clock(device: torch.device) -> Clock:
+    """The same; on a CPU without what other programs took, where the system reports it."""
+    return UndisturbedClock() if device.type == "cpu" and UndisturbedClock.works() else clock_for(device)
 
 
 def recorded_event(device: torch.device) -> torch.cuda.Event:
@@ -156,8 +171,7 @@ def recorded_event(device: torch.device) -> torch.cuda.Event:
 
 def check_clocks(device_ms: float, wall_ms: float) -> None:
     """Raise TimingError where they differ by more than 3% (and half a millisecond)."""
-    apart = abs(wall_ms - device_ms)
-    if apart > DISAGREEMENT * wall_ms + SLACK_MS:
+    if abs(wall_ms - device_ms) > DISAGREEMENT * wall_ms + SLACK_MS:
         raise TimingError(
             f"timing: the device's events say {device_ms:.1f} ms and the wall clock {wall_ms:.1f} ms for the same steps"
             f" (allowed: {DISAGREEMENT:.0%} apart); work ran on another stream, or after the last event"
@@ -169,23 +183,39 @@ def differences(marks: Sequence[int]) -> tuple[float, ...]:
     return tuple((b - a) / 1e6 for a, b in pairwise(marks))
 
 
+def open_queue() -> int:
+    """The scheduler's account of the calling thread, as a file that is kept open: reading it takes two microseconds."""
+    return os.open(SCHEDSTAT, os.O_RDONLY)
+
+
+def waited_ns(queue: int) -> int:
+    """How long the thread that opened it could run and got no core, since it began."""
+    return int(os.pread(queue, 64, 0).split()[1])
+
+
+def stamp(queue: int) -> tuple[int, int]:
+    """The time, and how long the thread had waited at that moment, nanoseconds both."""
+    while True:
+        waited = waited_ns(queue)
+        now = time.perf_counter_ns()
+        # Where the thread lost the core in between, the two are not of the same moment.
+        if waited_ns(queue) == waited:
+            return now, waited
+
+
 def waited_for_cores_ms() -> float | None:
     """How long all threads of this process have waited in the run queue, milliseconds (Linux, ``schedstat``)."""
-    waited = 0
     try:
-        for task in TASKS.iterdir():
-            waited += int((task / "schedstat").read_text().split()[1])
+        return sum(int((task / "schedstat").read_text().split()[1]) for task in TASKS.iterdir()) / 1e6
     except (OSError, ValueError, IndexError):
         return None
-    return waited / 1e6
 
 
 def contended(laps: Laps, threads: int) -> bool | None:
-    """Whether other programs took cores from the steps; None on a GPU.
+    """Whether other programs took cores from the steps; None on a GPU. Two signs, either of which suffices.
 
-    Two signs, either of which suffices. Threads waited for a core for more than 5% of the wall clock, by the system's
-    account. Or the process got less CPU time than it should: with one thread as much as the wall clock shows; with
-    more it depends on the step how well they are used, so the best tenth of the steps says how much it can be.
+    Threads waited for a core for more than 5% of the wall clock, by the system's account. Or the process got less CPU
+    time than it should: with one thread as much as the wall clock shows, with more as much as in its best steps.
     """
     if not laps.cpu_ms:
         return None

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from itertools import chain
 from typing import Any
 
 import numpy as np
 
-from sslbench.measure.clocks import Clock, clock_for
-from sslbench.measure.timing import WARMUP_STEPS, Arm, Timing, WarmUp, time_in_order, warm_up
+from sslbench.measure.clocks import Clock, clock_for, undisturbed_clock
+from sslbench.measure.timing import WARMUP_STEPS, Arm, Timing, WarmUp, count_within, time_in_order, warm_up
 
 Samples = np.ndarray[Any, np.dtype[np.float64]]
-
 ROUNDS, LEAST_ROUNDS = 25, 5
-LEVEL = 0.95
+FIRST_ROUNDS, ROUNDS_MORE = 10, 5
+"""of a comparison that goes on until it is sure"""
 RESAMPLES = 2000
 SLOT_MS, LONGEST_SLOT = 50.0, 10
 """Steps shorter than this are taken several in a row, and the first of a row does not count: it finds the caches full
@@ -30,11 +31,12 @@ class Comparison:
     """of the median step times"""
     low: float
     high: float
-    """95% bootstrap interval of the ratio, over rounds"""
+    """bootstrap interval of the ratio, over rounds: 95%; 99% of ``compare_until_sure``"""
     noise_floor: float
     """how far from 1 the interval of a against itself reaches in the same run: 0.02 means 2%"""
     a: Timing
     b: Timing
+    rounds: int = 0
 
     @property
     def differs(self) -> bool:
@@ -44,8 +46,7 @@ class Comparison:
 
     def described(self) -> dict[str, Any]:
         """JSON-able, without the timings."""
-        names = ("ratio", "low", "high", "noise_floor", "differs")
-        return {name: getattr(self, name) for name in names}
+        return {name: getattr(self, name) for name in ("ratio", "low", "high", "noise_floor", "differs")}
 
 
 def compare_steps(
@@ -55,18 +56,16 @@ def compare_steps(
     rounds: int = ROUNDS,
     seconds: float | None = None,
     warmup: int = WARMUP_STEPS,
-    seed: int = 0,
     clock: Clock | None = None,
 ) -> Comparison:
     """Time two steps against each other: rounds of A B A' A' B A, so that a drift of the machine hits all alike.
 
     A' is A again: what differs between the two is noise. ``rounds`` are made, or as many (at least 5) as fit into
-    ``seconds``; warming up comes before them. ``seed`` is the bootstrap's. Raises TimingError as ``measure_steps``
-    does.
+    ``seconds``; warming up comes before them. Raises TimingError as ``measure_steps`` does.
     """
     clock = clock or clock_for(a.device)
     warm = [warm_up(arm, clock, warmup, seconds) for arm in (a, b)]
-    _, (comparison,) = compare_warm([a, b], warm, [(0, 1)], rounds=rounds, seconds=seconds, seed=seed, clock=clock)
+    _, (comparison,) = compare_warm([a, b], warm, [(0, 1)], rounds=rounds, seconds=seconds, clock=clock)
     return comparison
 
 
@@ -77,7 +76,6 @@ def compare_warm(
     *,
     rounds: int = ROUNDS,
     seconds: float | None = None,
-    seed: int = 0,
     clock: Clock | None = None,
 ) -> tuple[tuple[Timing, ...], list[Comparison]]:
     """Many steps in one run: in each round all arms, then each baseline again, and the same backwards.
@@ -88,7 +86,7 @@ def compare_warm(
     baselines = list(dict.fromkeys(baseline for baseline, _ in pairs))
     forth = [*range(len(arms)), *baselines]
     repeats = in_a_row(min(before.step_ms for before in warm))
-    count = rounds_within(seconds, 2 * repeats * sum(warm[arm].step_ms for arm in forth), rounds)
+    count = count_within(seconds, 2 * repeats * sum(warm[arm].step_ms for arm in forth), LEAST_ROUNDS, rounds)
     order = [arm for slot in (forth + forth[::-1]) * count for arm in [slot] * repeats]
     counts = [lap % repeats > 0 or repeats == 1 for lap in range(len(order))]
     timings = time_in_order(arms, warm, order, clock or clock_for(arms[0].device), counts)
@@ -96,15 +94,14 @@ def compare_warm(
     # Of the four slots that a baseline has in a round, the outer two are A and the inner two are A'.
     noise = {}
     for baseline in baselines:
-        low, high = interval(samples[baseline][:, [0, 3]], samples[baseline][:, [1, 2]], seed)
+        low, high = interval(samples[baseline][:, [0, 3]], samples[baseline][:, [1, 2]])
         noise[baseline] = max(high, 1 / low) - 1
     comparisons = []
     for baseline, arm in pairs:
         a, b = timings[baseline], timings[arm]
         per_image = b.images / a.images
-        low, high = (bound * per_image for bound in interval(samples[baseline], samples[arm], seed))
-        ratio = per_image * a.median_ms / b.median_ms
-        comparisons.append(Comparison(ratio, low, high, noise[baseline], a, b))
+        low, high = (bound * per_image for bound in interval(samples[baseline], samples[arm]))
+        comparisons.append(Comparison(per_image * a.median_ms / b.median_ms, low, high, noise[baseline], a, b, count))
     return timings, comparisons
 
 
@@ -113,21 +110,76 @@ def in_a_row(step_ms: float) -> int:
     return 1 if step_ms >= SLOT_MS else min(LONGEST_SLOT, 1 + math.ceil(SLOT_MS / max(step_ms, 1e-6)))
 
 
-def rounds_within(seconds: float | None, round_ms: float, most: int) -> int:
-    """How many rounds fit into a budget: at least 5 (or ``most``, where that is less)."""
-    if seconds is None:
-        return most
-    return min(most, max(LEAST_ROUNDS, int(1000 * seconds / max(round_ms, 1e-6))))
-
-
-def interval(
-    a: Samples, b: Samples, seed: int, resamples: int = RESAMPLES, level: float = LEVEL
-) -> tuple[float, float]:
-    """Percentile bootstrap interval of ``median(a) / median(b)``; each ``[rounds, ...]``, milliseconds.
+def interval(a: Samples, b: Samples, seed: int = 0) -> tuple[float, float]:
+    """Percentile bootstrap interval of ``median(a) / median(b)``, 95%; each ``[rounds, ...]``, milliseconds.
 
     Whole rounds are drawn, the same for both, so that what slows a whole round down cancels out.
     """
-    drawn = np.random.default_rng(seed).integers(0, len(a), (resamples, len(a)))
-    ratios = np.median(a[drawn].reshape(resamples, -1), axis=1) / np.median(b[drawn].reshape(resamples, -1), axis=1)
-    low, high = np.quantile(ratios, [(1 - level) / 2, (1 + level) / 2])
+
+    def ratio(drawn: Any) -> Any:
+        a_ms, b_ms = (np.median(samples[drawn].reshape(len(drawn), -1), axis=1) for samples in (a, b))
+        return a_ms / b_ms
+
+    return bootstrap(ratio, len(a), 0.95, seed)
+
+
+def interval_of_median(values: Sequence[float], seed: int = 0) -> tuple[float, float]:
+    """Percentile bootstrap interval of the median, 99%."""
+    return bootstrap(lambda drawn: np.median(np.asarray(values)[drawn], axis=1), len(values), 0.99, seed)
+
+
+def bootstrap(statistic: Callable[[Any], Any], count: int, level: float, seed: int) -> tuple[float, float]:
+    """Quantiles over resamples; ``statistic``: indices ``[resamples, count]`` -> values ``[resamples]``."""
+    drawn = np.random.default_rng(seed).integers(0, count, (RESAMPLES, count))
+    low, high = np.quantile(statistic(drawn), [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)
+
+
+def compare_until_sure(a: Arm, b: Arm, *, precision: float, seconds: float, clock: Clock | None = None) -> Comparison:
+    """Rounds of both, at least 10, until the interval is at most ``precision`` to either side, or ``seconds`` are over.
+
+    The ratio is the median over rounds. When to stop depends on the width of the interval alone, never on where it
+    lies. On a CPU the time in which other programs had the core does not count. Raises TimingError as
+    ``measure_steps``.
+    """
+    clock = clock or undisturbed_clock(a.device)
+    warm = [warm_up(arm, clock, seconds=seconds / 4) for arm in (a, b)]
+    per_image = b.images / a.images
+    timings: list[tuple[Timing, ...]] = []
+    ratios: list[float] = []
+    own_ratios: list[float] = []
+    began = clock.now_ms()
+    while True:
+        rounds = ROUNDS_MORE if timings else FIRST_ROUNDS
+        timings.append(compare_warm([a, b], warm, [(0, 1)], rounds=rounds, clock=clock)[0])
+        a_ms, b_ms = (np.reshape(timing.step_ms, (rounds, -1)) for timing in timings[-1])
+        ratios += list(np.log(np.median(a_ms, axis=1) / np.median(b_ms, axis=1) * per_image))
+        own_ratios += list(against_itself(a_ms))
+        low, high = interval_of_median(ratios)
+        if high - low <= 2 * math.log1p(precision) or clock.now_ms() - began > 1000 * seconds:
+            break
+    ratio, low, high = (math.exp(value) for value in (float(np.median(ratios)), low, high))
+    noise = math.expm1(max(map(abs, interval_of_median(own_ratios))))
+    joined_a, joined_b = (joined(parts) for parts in zip(*timings, strict=True))
+    return Comparison(ratio, low, high, noise, joined_a, joined_b, len(ratios))
+
+
+def against_itself(own: Samples) -> Samples:
+    """Milliseconds ``[rounds, steps]`` -> log ratios ``[rounds]``: of the four slots that the baseline has in a round,
+    the inner two against the outer two."""
+    slots = own.reshape(len(own), 4, -1)
+    outer, inner = (np.median(slots[:, pair].reshape(len(own), -1), axis=1) for pair in ([0, 3], [1, 2]))
+    return np.asarray(np.log(inner / outer))
+
+
+def joined(parts: Sequence[Timing]) -> Timing:
+    """Consecutive timings of one arm as one."""
+    cpu = [part.cpu_ms for part in parts if part.cpu_ms is not None]
+    contended = [part.contended for part in parts if part.contended is not None]
+    return replace(
+        parts[-1],
+        step_ms=tuple(chain.from_iterable(part.step_ms for part in parts)),
+        wall_ms=sum(part.wall_ms for part in parts),
+        cpu_ms=float(np.median(cpu)) if cpu else None,
+        contended=any(contended) if contended else None,
+    )

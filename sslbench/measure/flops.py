@@ -14,12 +14,11 @@ from sslbench.contracts.method import Method, Progress
 def step_flops_per_image(
     method: Method, batch_size: int, mask_ratio: float | None, labels: bool = False
 ) -> float | None:
-    """Floating-point operations per source image of forward and backward, a multiply-add counted as two.
+    """Floating-point operations per source image of forward and backward, a multiply-add counted as two; None where a
+    method cannot run on the meta device, on which a copy of it is counted without memory or arithmetic.
 
     Matrix products, convolutions and attention only, as torch's ``FlopCounterMode`` knows them; views, norms,
-    optimizer and moving averages are not in it. Counted on a copy on the meta device, whose tensors have shapes and no
-    numbers, so it takes neither memory nor arithmetic, however large the method and the batch; None where a method
-    cannot run there.
+    optimizer and moving averages are not in it.
     """
     state = torch.random.get_rng_state()
     try:
@@ -47,7 +46,6 @@ def on_meta(method: Method) -> Method:
     memo: dict[int, object] = {}
     for tensor in (*method.parameters(), *method.buffers()):
         empty = torch.empty_like(tensor, device="meta")
-        memo[id(tensor)] = (
-            torch.nn.Parameter(empty, tensor.requires_grad) if isinstance(tensor, torch.nn.Parameter) else empty
-        )
+        trained = isinstance(tensor, torch.nn.Parameter)
+        memo[id(tensor)] = torch.nn.Parameter(empty, tensor.requires_grad) if trained else empty
     return copy.deepcopy(method, memo).to("meta")

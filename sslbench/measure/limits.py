@@ -7,8 +7,6 @@ from dataclasses import dataclass
 
 from sslbench.errors import UserError, did_you_mean
 
-EXAMPLE = "images_per_second:5%"
-
 
 @dataclass(frozen=True)
 class Limit:
@@ -29,9 +27,8 @@ def read_limits(option: str, texts: Iterable[str], allowed: Iterable[str]) -> li
         name, colon, number = (part.strip() for part in text.rpartition(":"))
         percent = as_percent(number)
         if not name or not colon or percent is None:
-            mistakes.append(
-                f"{option} {text!r} is not QUANTITY:PERCENT with a percentage of 0 or more, such as {EXAMPLE}"
-            )
+            form = "QUANTITY:PERCENT with a percentage of 0 or more, such as images_per_second:5%"
+            mistakes.append(f"{option} {text!r} is not {form}")
         elif name not in allowed:
             hint = did_you_mean(name, allowed)
             mistakes.append(f"{option} {text!r}: unknown quantity {name!r}{hint} (allowed: {', '.join(allowed)})")

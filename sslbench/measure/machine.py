@@ -39,17 +39,15 @@ def resolve_precision(wanted: str, device: str) -> str:
 
 def torch_facts(device: str) -> dict[str, Any]:
     """Versions and names for a record's provenance."""
-    facts: dict[str, Any] = {
+    on_gpu = device.startswith("cuda")
+    facts = {
         "torch": torch.__version__,
-        "cuda": torch.version.cuda if device.startswith("cuda") else None,
+        "cuda": torch.version.cuda if on_gpu else None,
         "device": device,
-        "gpu": None,
+        "gpu": torch.cuda.get_device_name(device) if on_gpu else None,
         "threads": torch.get_num_threads(),
     }
-    if device.startswith("cuda"):
-        facts["gpu"] = torch.cuda.get_device_name(device)
-        facts["cudnn"] = torch.backends.cudnn.version()  # type: ignore[no-untyped-call]
-    return facts
+    return {**facts, "cudnn": torch.backends.cudnn.version()} if on_gpu else facts  # type: ignore[no-untyped-call]
 
 
 def torch_hardware() -> dict[str, Any]:

@@ -13,20 +13,17 @@ MEMINFO = Path("/proc/meminfo")
 
 
 class PeakMemory:
-    """Bytes at the highest point since it was made.
-
-    On CUDA what torch's allocator handed out; on a CPU the resident memory of the process, which holds the
-    interpreter and torch itself as well (Linux only; None elsewhere).
-    """
+    """Bytes at the highest point since it was made: on CUDA what torch's allocator handed out, on a CPU the resident
+    memory of the process, interpreter and torch included (Linux only; None elsewhere)."""
 
     def __init__(self, device: torch.device) -> None:
         self._device = device
         self._known = True
-        if device.type == "cuda":
-            torch.cuda.reset_peak_memory_stats(device)
-            return
         try:
-            CLEAR.write_text("5")
+            if device.type == "cuda":
+                torch.cuda.reset_peak_memory_stats(device)
+            else:
+                CLEAR.write_text("5")
         except OSError:
             self._known = False
 
@@ -34,9 +31,7 @@ class PeakMemory:
         """The peak; None where the system does not report it."""
         if self._device.type == "cuda":
             return torch.cuda.max_memory_allocated(self._device)
-        if not self._known:
-            return None
-        return kibibytes(STATUS, "VmHWM:")
+        return kibibytes(STATUS, "VmHWM:") if self._known else None
 
     def reserved_bytes(self) -> int | None:
         """What torch's allocator held of the GPU, handed out or not; None on a CPU."""
@@ -45,12 +40,11 @@ class PeakMemory:
 
 def kibibytes(path: Path, name: str) -> int | None:
     """A number of one of Linux's status files, in bytes; None elsewhere."""
-    try:
-        lines = path.read_text().splitlines()
-    except OSError:
-        return None
-    line = next((line for line in lines if line.startswith(name)), None)
-    return int(line.split()[1]) * 1024 if line else None
+    with suppress(OSError):
+        for line in path.read_text().splitlines():
+            if line.startswith(name):
+                return int(line.split()[1]) * 1024
+    return None
 
 
 def used_bytes(device: torch.device) -> int | None:

@@ -10,12 +10,10 @@ from sslbench.contracts.method import Method, Progress
 
 
 def negatives_per_anchor(method: Method, images: int, size: int) -> float:
-    """Negatives beside the positive, for a method with two views whose loss is a softmax cross-entropy.
-
-    All ``images`` are the same grey square of ``size`` px, so that every similarity is the same and the loss is
-    ``log(1 + negatives)``, at any temperature. The method is in eval mode meanwhile: batch statistics of equal images
-    would leave only rounding errors to compare. Raises ValueError for fewer than two images.
-    """
+    """Negatives beside the positive, for a method with two views whose loss is a softmax cross-entropy. All ``images``
+    are the same grey square of ``size`` px, so that every similarity is the same and the loss is
+    ``log(1 + negatives)``, at any temperature; in eval mode, since batch statistics of equal images would leave only
+    rounding errors to compare. Raises ValueError for fewer than two images."""
     if images < 2:
         raise ValueError(f"{images} images have no negatives; at least 2 are needed")
     views = [torch.full((images, 3, size, size), 0.5)] * 2

@@ -44,10 +44,9 @@ def neighbours(features: Tensor, k: int) -> Neighbours:
 def whitened(features: Tensor, shrinkage: float | None = None) -> Tensor:
     """Float ``[N, D]``, finite -> float32 ``[N, D]``: mean 0, and directions of equal variance, so that none dominates.
 
-    The directions in which classes differ dominate the cosines of trained features, so that images of one class look
-    like copies. Whitened, copies of one image stay alike and others of its class do not. ``shrinkage``, in mean
-    variances, is added to each variance before it is divided out; by default D / 2N within ``LEAST`` and ``MOST``,
-    since with few images most directions are their noise (chosen on planted copies, docs/log.md).
+    Those in which classes differ dominate the cosines of trained features. ``shrinkage``, in mean variances, is added
+    to each variance before it is divided out; by default D / 2N within ``LEAST`` and ``MOST``, since with few images
+    most directions are their noise (chosen on planted copies, docs/log.md).
     """
     count, width = features.shape
     added = min(MOST, max(LEAST, width / (2 * count))) if shrinkage is None else shrinkage
@@ -66,10 +65,8 @@ def near_pairs(nearest: Neighbours, threshold: float) -> list[tuple[int, int, fl
     rows, columns = (nearest.cosine >= threshold).nonzero(as_tuple=True)
     other = nearest.index[rows, columns]
     values = nearest.cosine[rows, columns]
-    pairs = {
-        (min(i, j), max(i, j)): value
-        for i, j, value in zip(rows.tolist(), other.tolist(), values.tolist(), strict=True)
-    }
+    triples = zip(rows.tolist(), other.tolist(), values.tolist(), strict=True)
+    pairs = {(min(i, j), max(i, j)): value for i, j, value in triples}
     return sorted(((i, j, value) for (i, j), value in pairs.items()), key=lambda pair: (-pair[2], pair[:2]))
 
 

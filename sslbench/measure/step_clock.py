@@ -5,8 +5,11 @@ from __future__ import annotations
 import statistics
 import time
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import torch
+
+from sslbench.measure.clocks import recorded_event
 
 WARMUP_STEPS = 10
 """Steps left out at the start: allocator, kernel selection, caches. At most a fifth of all steps."""
@@ -30,10 +33,7 @@ class StepTimes:
         steps, waits = step_ms[skip:], wait_ms[skip:]
         if not steps or sum(steps) <= 0:
             return cls()
-        if len(steps) > 1:
-            low, _, high = statistics.quantiles(steps, n=4, method="inclusive")
-        else:
-            low = high = steps[0]
+        low, _, high = statistics.quantiles(steps, n=4, method="inclusive") if len(steps) > 1 else (0.0, 0.0, 0.0)
         return cls(
             images_per_second=1000 * batch_size * len(steps) / sum(steps),
             step_ms_median=statistics.median(steps),
@@ -44,12 +44,8 @@ class StepTimes:
 
 @dataclass
 class StepClock:
-    """Raw step times of one training.
-
-    ``begin()`` before the batch is fetched, ``fetched()`` when it is there, ``end()`` after the optimizer step.
-    On CUDA, ``end()`` records an event and reads no clock of the device: the times between events are read in
-    ``drain()``, which waits for the device and is called rarely. The time between two drains is never a step.
-    """
+    """Raw step times of one training. On CUDA, ``end()`` records an event and reads no clock of the device: the times
+    between events are read in ``drain()``, which is called rarely. The time between two drains is never a step."""
 
     device: torch.device
     step_ms: list[float] = field(default_factory=list)
@@ -63,7 +59,7 @@ class StepClock:
         """Before the batch is fetched."""
         self._begun = time.perf_counter()
         if self.device.type == "cuda" and not self._events:
-            self._mark()
+            self._events.append(recorded_event(self.device))
 
     def fetched(self) -> None:
         """When the batch is there."""
@@ -72,22 +68,15 @@ class StepClock:
     def end(self) -> None:
         """After the optimizer step."""
         if self.device.type == "cuda":
-            self._mark()
+            self._events.append(recorded_event(self.device))
         else:
             self.step_ms.append(1000 * (time.perf_counter() - self._begun))
-
-    def _mark(self) -> None:
-        event = torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]
-        # The stream of this device: the current device may be another.
-        event.record(torch.cuda.current_stream(self.device))
-        self._events.append(event)
 
     def drain(self) -> None:
         """Read the events since the last drain; waits for the device."""
         if len(self._events) > 1:
             self._events[-1].synchronize()
-            pairs = zip(self._events, self._events[1:], strict=False)
-            self.step_ms += [first.elapsed_time(second) for first, second in pairs]
+            self.step_ms += [first.elapsed_time(second) for first, second in pairwise(self._events)]
         self._events = []
 
     def summary(self, batch_size: int) -> StepTimes:

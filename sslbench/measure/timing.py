@@ -1,30 +1,38 @@
 """How long a step takes: the protocol behind every speed that sslbench reports.
 
-Warm-up until the times are steady, at least ten steps. Then steps without a pause: on CUDA one event after each and no
-synchronisation until the end, when events and wall clock must agree; on a CPU the wall clock with the process's CPU
-time beside it. Every sample is kept. Inside the timed run the loss must be finite and the parameters must change, and
-nothing may change any more once the clock has stopped.
+Warm-up until the times are steady, at least ten steps. Then steps without a pause: on CUDA one event after each, and
+events and wall clock must agree; on a CPU the wall clock with the process's CPU time beside it. In the timed run the
+loss must be finite and the parameters must change, and nothing may change any more once the clock has stopped.
 """
 
 from __future__ import annotations
 
 import gc
+import math
 import statistics
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from sslbench.errors import TimingError
 from sslbench.measure.clocks import Clock, Laps, clock_for, contended
-from sslbench.measure.evidence import Loss, check_changes, check_losses, checksum
 from sslbench.measure.memory import PeakMemory
 
 WARMUP_STEPS, MOST_WARMUP_STEPS = 10, 60
 STEADY_WINDOW, STEADY = 5, 0.1
 """steady: the median of the last 5 steps is within 10% of that of the 5 before"""
 TIMED_STEPS, LEAST_TIMED_STEPS = 50, 10
+PAUSE = 0.01, 0.5
+"""seconds, at least and at most, in which nothing may change after the clock has stopped; between them a step's time"""
+
+Loss = Tensor | float | None
+BITS = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
+"""Bytes of an element -> the integers that its bits are read as."""
 
 
 @dataclass(frozen=True)
@@ -62,10 +70,8 @@ class Timing:
 
     images: int
     step_ms: tuple[float, ...]
-    """every timed step, in order"""
     warm_up: WarmUp
     wall_ms: float
-    """of the whole timed run"""
     cpu_ms: float | None
     """median CPU time of the process a step, all threads together; None on CUDA"""
     contended: bool | None
@@ -78,19 +84,10 @@ class Timing:
         return statistics.median(self.step_ms)
 
     @property
-    def p20_ms(self) -> float:
-        """20th percentile of the timed steps."""
-        return percentile(self.step_ms, 20)
-
-    @property
-    def p80_ms(self) -> float:
-        """80th percentile of the timed steps."""
-        return percentile(self.step_ms, 80)
-
-    @property
     def iqr_ms(self) -> float:
         """Interquartile range of the timed steps."""
-        return percentile(self.step_ms, 75) - percentile(self.step_ms, 25)
+        low, high = np.percentile(self.step_ms, [25, 75])
+        return float(high - low)
 
     @property
     def images_per_second(self) -> float:
@@ -99,17 +96,14 @@ class Timing:
 
     def described(self) -> dict[str, Any]:
         """JSON-able, without the raw samples."""
-        names = ("median_ms", "iqr_ms", "p20_ms", "p80_ms", "images_per_second", "cpu_ms", "contended", "final_loss")
-        warm = self.warm_up
+        own = ("median_ms", "iqr_ms", "images_per_second", "cpu_ms", "contended", "final_loss")
+        before = ("steady", "first_step_ms", "compile_ms", "peak_allocated_bytes", "peak_reserved_bytes")
         return {
-            **{name: getattr(self, name) for name in names},
+            **{name: getattr(self, name) for name in own},
+            **{f"p{percent}_ms": float(np.percentile(self.step_ms, percent)) for percent in (20, 80)},
             "steps": len(self.step_ms),
-            "warmup_steps": warm.steps,
-            "steady": warm.steady,
-            "first_step_ms": warm.first_step_ms,
-            "compile_ms": warm.compile_ms,
-            "peak_allocated_bytes": warm.peak_allocated_bytes,
-            "peak_reserved_bytes": warm.peak_reserved_bytes,
+            "warmup_steps": self.warm_up.steps,
+            **{name: getattr(self.warm_up, name) for name in before},
         }
 
 
@@ -134,36 +128,32 @@ def measure_steps(
     arm = Arm(step, images, parameters, compiled, torch.device(device))
     clock = clock or clock_for(arm.device)
     warm = warm_up(arm, clock, warmup, seconds)
-    count = steps_within(seconds, warm.step_ms, steps)
+    count = count_within(seconds, warm.step_ms, LEAST_TIMED_STEPS, steps)
     (timing,) = time_in_order([arm], [warm], [0] * count, clock)
     return timing
 
 
-def steps_within(seconds: float | None, step_ms: float, most: int) -> int:
-    """How many fit into a budget: at least 10 (or ``most``, where that is less)."""
-    if seconds is None:
-        return most
-    return min(most, max(LEAST_TIMED_STEPS, int(1000 * seconds / max(step_ms, 1e-6))))
+def count_within(seconds: float | None, each_ms: float, least: int, most: int) -> int:
+    """How many steps or rounds fit into a budget: at least ``least``, at most ``most``, which counts for more."""
+    return most if seconds is None else min(most, max(least, int(1000 * seconds / max(each_ms, 1e-6))))
 
 
 def warm_up(arm: Arm, clock: Clock, least: int = WARMUP_STEPS, seconds: float | None = None) -> WarmUp:
     """Run until steady: at least ``least`` steps, at most 60 or, once ``least`` are done, ``seconds``."""
     memory = PeakMemory(arm.device)
     taken: list[float] = []
-    steady = False
     began = clock.now_ms()
-    while len(taken) < max(least, 2) or not steady:
+    over = False
+    while len(taken) < max(least, 2) or not (over or is_steady(taken)):
         before = clock.now_ms()
         arm.step()
         clock.wait()
         taken.append(clock.now_ms() - before)
-        steady = is_steady(taken)
         spent = seconds is not None and clock.now_ms() - began > 1000 * seconds
-        if len(taken) >= max(least, 2) and (spent or len(taken) >= MOST_WARMUP_STEPS):
-            break
+        over = spent or len(taken) >= MOST_WARMUP_STEPS
     return WarmUp(
         steps=len(taken),
-        steady=steady,
+        steady=is_steady(taken),
         first_step_ms=taken[0],
         compile_ms=max(0.0, taken[0] - taken[1]) if arm.compiled else None,
         step_ms=statistics.median(taken[-STEADY_WINDOW:]),
@@ -239,8 +229,45 @@ def run_laps(order: Sequence[Arm], clock: Clock) -> tuple[Laps, list[Loss]]:
             gc.enable()
 
 
-def percentile(samples: Sequence[float], percent: int) -> float:
-    """Linear between the two nearest samples (numpy's default)."""
-    if len(samples) == 1:
-        return samples[0]
-    return statistics.quantiles(samples, n=100, method="inclusive")[percent - 1]
+def check_losses(losses: Sequence[Loss]) -> float:
+    """The last of a training's losses. Raises TimingError where a step returned none, or a loss that is not finite."""
+    if any(loss is None for loss in losses):
+        raise TimingError(
+            "timing: the step returned no loss; a training step returns its loss"
+            " (parameters=None: work that trains nothing)"
+        )
+    values = [float(loss) for loss in losses if loss is not None]
+    for number, value in enumerate(values):
+        if not math.isfinite(value):
+            raise TimingError(f"timing: the loss of timed step {number + 1} of {len(values)} was {value}")
+    return values[-1]
+
+
+def check_changes(groups: Sequence[Sequence[Tensor] | None], before: Sequence[tuple[int, ...]], step_ms: float) -> None:
+    """Raise TimingError where all parameters of a group are as they were, or something goes on changing them.
+
+    ``before``: checksums before the timed run; ``step_ms``: of a step at most. A group that is None trains nothing.
+    """
+    after = [checksum(group) for group in groups]
+    for group, old, new in zip(groups, before, after, strict=True):
+        if group is not None and old == new:
+            raise TimingError(
+                f"timing: none of {len(new)} parameter tensors changed in the timed run: the step trains nothing,"
+                " or does so after the clock has stopped"
+            )
+    if all(group is None for group in groups):
+        return
+    time.sleep(min(max(PAUSE[0], step_ms / 1000), PAUSE[1]))
+    if [checksum(group) for group in groups] != after:
+        raise TimingError(
+            "timing: parameters went on changing after the clock had stopped: a step returns before its work is done"
+        )
+
+
+def checksum(parameters: Sequence[Tensor] | None) -> tuple[int, ...]:
+    """An integer for each tensor, from its bits: the smallest change shows. Waits for the device."""
+    if not parameters:
+        return ()
+    with torch.no_grad():
+        sums = [p.detach().view(BITS[p.element_size()]).sum(dtype=torch.int64) for p in parameters]
+        return tuple(torch.stack([total.cpu() for total in sums]).tolist())

@@ -26,7 +26,6 @@ class Ratio(Part):
     baselines: tuple[str, ...]
     """names of the baseline: several where they are one and the same row"""
     cell: str
-    """key of the baseline's record"""
     ratio: float
     low: float
     high: float
@@ -38,10 +37,8 @@ class Ratio(Part):
     flop_bound: float | None = None
     """the ratio if time went with arithmetic"""
     share_of_bound: float | None = None
-    """``ratio / flop_bound``"""
     published: tuple[PublishedRatio, ...] = ()
     statement: str | None = None
-    """what the suite expects of this ratio, in words"""
     verdict: str | None = None
     """``holds``, ``undecided`` or ``fails: ...``"""
 
@@ -59,26 +56,18 @@ class EndToEndFacts(Part):
 
 @dataclass(frozen=True)
 class LargestBatch(Part):
-    """The largest batch that fits into memory, and how it was determined."""
+    """The largest batch that fits into memory, None where not even the smallest does, and how it was determined."""
 
-    batch: int | None
-    how: str
+    batch: int | None = None
+    how: str = ""
 
 
 @dataclass(frozen=True)
 class CeilingFacts(Part):
-    """What the device could do at most when the row was timed; see ``sslbench.measure.ceilings``."""
+    """Of what the device could do at most when the row was timed; the rest of those ``Ceilings`` is in ``extra``."""
 
     device: str
-    """processor or GPU by name"""
     threads: int | None = None
-    torch: str | None = None
-    flops: Mapping[str, float | None] = field(default_factory=dict)
-    """precision -> floating-point operations per second"""
-    copy_bytes_per_second: float | None = None
-    measured: str | None = None
-    """date and time, UTC, ISO 8601"""
-    contended: bool | None = None
 
 
 @dataclass(frozen=True)
@@ -92,7 +81,6 @@ class SpeedFacts(Part):
     """pixels"""
     device: str | None = None
     images: int | None = None
-    """source images of one step"""
     images_per_second: float | None = None
     """source images in the time of the median step"""
     median_ms: float | None = None
@@ -102,13 +90,10 @@ class SpeedFacts(Part):
     cpu_ms: float | None = None
     """median CPU time of the process a step; None on CUDA"""
     contended: bool | None = None
-    """whether other programs took cores meanwhile"""
     final_loss: float | None = None
     steps: int | None = None
-    """timed"""
     warmup_steps: int | None = None
     steady: bool | None = None
-    """whether the warm-up ended because the times had settled"""
     first_step_ms: float | None = None
     compile_ms: float | None = None
     peak_allocated_bytes: int | None = None
@@ -120,7 +105,6 @@ class SpeedFacts(Part):
     """most memory that the row added while it warmed up"""
     reserved_bytes: float | None = None
     flops_per_image: float | None = None
-    """operations of forward and backward, a multiply-add counted as two"""
     utilisation: float | None = None
     """share of the fastest matrix product of the device in this precision"""
     ceilings: CeilingFacts | None = None
@@ -128,7 +112,6 @@ class SpeedFacts(Part):
     largest_batch: LargestBatch | None = None
     against: tuple[Ratio, ...] = ()
     baseline_of: tuple[str, ...] = ()
-    """names of the baselines that this row is"""
     notes: Mapping[str, str] = field(default_factory=dict)
     """name of a baseline -> what the suite says of it"""
 

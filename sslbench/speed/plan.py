@@ -13,8 +13,7 @@ from sslbench.plan.axes import auto_augmentations, read_axis, recommended
 from sslbench.plan.cell import Choice
 from sslbench.plan.choose import look_up
 from sslbench.plan.suite import Overrides, RawSuite
-from sslbench.speed.baselines import Pair, impossible_changes, with_baselines
-from sslbench.speed.row import SpeedRow, why_not_timed
+from sslbench.speed.rows import Pair, SpeedRow, impossible_changes, with_baselines
 from sslbench.speed.suite import SPEED_AXES, Part, SpeedFile
 
 Chosen = Mapping[str, tuple[Choice[Any] | None, ...]]
@@ -30,26 +29,17 @@ class SpeedPlan:
     left_out: tuple[str, ...]
     """what the suite does not measure on this device, in its own words"""
     seconds: float | None
-    """for the whole suite"""
 
     @property
     def groups(self) -> list[list[int]]:
-        """Indices of rows that are compared with each other, directly or through others; baselines before their
-        rows."""
-        linked = list(range(len(self.rows)))
-
-        def root(index: int) -> int:
-            while linked[index] != index:
-                index = linked[index]
-            return index
-
+        """Indices of rows that are compared with each other, directly or through others, in order."""
+        groups = {index: [index] for index in range(len(self.rows))}
         for pair in self.pairs:
-            first, second = sorted((root(pair.row), root(pair.baseline)))
-            linked[second] = first
-        groups: dict[int, list[int]] = {}
-        for index in range(len(self.rows)):
-            groups.setdefault(root(index), []).append(index)
-        return list(groups.values())
+            first, second = groups[pair.row], groups[pair.baseline]
+            if first is not second:
+                first += second
+                groups |= dict.fromkeys(second, first)
+        return [sorted(group) for index, group in groups.items() if index == min(group)]
 
 
 def plan_speed(raw: RawSuite, layout: SpeedFile, axes: Mapping[str, Sequence[str]], registry: Registry) -> SpeedPlan:
@@ -66,15 +56,15 @@ def plan_speed(raw: RawSuite, layout: SpeedFile, axes: Mapping[str, Sequence[str
         mistakes += wrong
         if not wrong:
             rows += rows_of(chosen, layout, part.batch_sizes or layout.speed.batch_sizes)
-    mistakes += [line for baseline in layout.baselines for line in impossible_changes(raw, baseline)]
+    mistakes += [line for baseline in layout.baselines for line in impossible_changes(raw.source, baseline)]
     if mistakes:
         raise UserError(*dict.fromkeys(mistakes))
     distinct = list({row.key: row for row in rows}.values())
     rows, pairs = with_baselines(distinct, layout.baselines, registry, layout.speed.preset)
     # Who names the axes knows what they leave out.
-    left_out = [] if axes else [part.left_out for part in parts if part.left_out]
+    left_out = dict.fromkeys(part.left_out for part in parts if part.left_out and not axes)
     seconds = layout.speed.seconds or max((part.seconds for part in parts if part.seconds), default=None)
-    return SpeedPlan(tuple(rows), tuple(pairs), tuple(dict.fromkeys(left_out)), seconds)
+    return SpeedPlan(tuple(rows), tuple(pairs), tuple(left_out), seconds)
 
 
 def read_axes(
@@ -92,21 +82,15 @@ def read_axes(
         chosen[axis], unknown = look_up(axis, references, registry, preset)
         mistakes += [*unreadable, *unknown]
     chosen["augmentation"] = chosen["augmentation"] or (None,)
-    mistakes = mistakes or empty_axes(raw, chosen)
+    used = {axis for choice in chosen["method"] if choice for axis in choice.spec.uses}
+    mistakes = mistakes or [
+        f"{raw.source}: axis {axis!r} is empty; name at least one (see: sslbench list {axis})"
+        for axis in ("method", "backbone", "masking")
+        if not chosen[axis] and axis in used | {"method"}
+    ]
     defaults, wrong = auto_augmentations(chosen, registry, preset)
     chosen["default"] = tuple(defaults.values())
     return chosen, [*mistakes, *wrong]
-
-
-def empty_axes(raw: RawSuite, chosen: Chosen) -> list[str]:
-    """One line per axis that needs an entry and has none."""
-    used = {axis for choice in chosen["method"] if choice for axis in choice.spec.uses}
-    needed = ["method", *(axis for axis in ("backbone", "masking") if axis in used)]
-    return [
-        f"{raw.source}: axis {axis!r} is empty; name at least one (see: sslbench list {axis})"
-        for axis in needed
-        if not chosen[axis]
-    ]
 
 
 def rows_of(chosen: Chosen, layout: SpeedFile, batch_sizes: Sequence[int]) -> Iterator[SpeedRow]:
@@ -127,15 +111,7 @@ def rows_of(chosen: Chosen, layout: SpeedFile, batch_sizes: Sequence[int]) -> It
                 auto = recommended(dataset.spec, method.spec)
                 augmentation = next(choice for choice in chosen["default"] if choice and choice.name == auto)
             yield SpeedRow(
-                method=method,
-                backbone=backbone,
-                masking=masking,
-                augmentation=augmentation,
-                dataset=dataset,
-                batch_size=batch_size,
-                precision=precision,
-                compile=compiling,
-                image_size=settings.image_size,
-                device=settings.device,
-                skip=why_not_timed(method, backbone),
+                *(method, backbone, masking, augmentation, dataset),
+                *(batch_size, precision, compiling),
+                *(settings.image_size, settings.device),
             )

@@ -8,8 +8,8 @@ from typing import Any
 
 from sslbench.measure.ceilings import Ceilings
 from sslbench.measure.comparison import Comparison
-from sslbench.speed.facts import CeilingFacts, EndToEndFacts, LargestBatch, PublishedRatio, Ratio, SpeedFacts
-from sslbench.speed.measurement import Measurement
+from sslbench.speed.bench import Measurement
+from sslbench.speed.facts import CeilingFacts, EndToEndFacts, PublishedRatio, Ratio, SpeedFacts
 from sslbench.speed.plan import SpeedPlan
 from sslbench.speed.suite import Expected, SpeedFile
 from sslbench.store.record import Record, TrainingFacts
@@ -23,49 +23,46 @@ class RecordWriter:
 
     def record(self, index: int, measurements: Mapping[int, Measurement], provenance: Mapping[str, Any]) -> Record:
         """Of the row at ``index`` of the plan. ``measurements``: of all rows, by index."""
-        measured = measurements[index]
+        measured, facts = measurements[index], self._facts(index, measurements)
         row = measured.row
-        names = {kind: choice.name for kind, choice in row.choices.items()}
-        params = {kind: choice.values for kind, choice in row.choices.items()}
+        names: dict[str, Any] = {axis: choice.name for axis, choice in row.choices.items()}
         return Record(
             row.key,
             measured.status,
-            row.method.name,
+            **names,
             seed=0,
             kind="speed",
             reason=measured.reason,
-            augmentation=names.get("augmentation"),
-            masking=names.get("masking"),
             mask_ratio=row.mask_ratio,
-            dataset=names.get("dataset"),
-            backbone=names.get("backbone"),
-            params={**params, "speed": row.settings},
-            pretraining=training_facts(measured),
+            params={**{axis: choice.values for axis, choice in row.choices.items()}, "speed": row.settings},
+            pretraining=TrainingFacts(  # of a step on data that is on the device already
+                steps=facts.steps,
+                images_per_second=facts.images_per_second,
+                step_ms_median=facts.median_ms,
+                step_ms_iqr=facts.iqr_ms,
+                data_wait_share=facts.end_to_end.data_wait_share if facts.end_to_end else None,
+                peak_memory_bytes=measured.peak_bytes,
+                flops_per_image=facts.flops_per_image,
+                final_loss=facts.final_loss,
+            ),
             traceback=measured.trace,
-            speed=self._facts(index, measurements).to_json(),
+            speed=facts.to_json(),
             provenance=dict(provenance),
         )
 
     def _facts(self, index: int, measurements: Mapping[int, Measurement]) -> SpeedFacts:
         measured, pairs = measurements[index], self.plan.pairs
-        row = measured.row
+        row, timing, flops = measured.row, measured.timing, measured.flops_per_image
+        flops_per_second = flops * timing.images_per_second if flops is not None and timing else None
+        copied = ("parameters", "patches", "peak_bytes", "reserved_bytes", "flops_per_image", "largest_batch")
         return SpeedFacts(
-            batch_size=row.batch_size,
-            precision=row.precision,
-            compile=row.compile,
-            image_size=row.image_size,
-            device=row.device,
+            **{**row.settings, "device": row.device},
             images=row.batch_size,
-            **(measured.timing.described() if measured.timing else {}),
-            parameters=measured.parameters,
-            patches=measured.patches,
-            peak_bytes=measured.peak_bytes,
-            reserved_bytes=measured.reserved_bytes,
-            flops_per_image=measured.flops_per_image,
-            utilisation=self.ceilings.utilisation(measured.flops_per_second, row.precision),
-            ceilings=CeilingFacts(**asdict(self.ceilings)),
+            **(timing.described() if timing else {}),
+            **{name: getattr(measured, name) for name in copied},
+            utilisation=self.ceilings.utilisation(flops_per_second, row.precision),
+            ceilings=CeilingFacts.from_json(asdict(self.ceilings)),
             end_to_end=EndToEndFacts(**asdict(measured.end_to_end.times)) if measured.end_to_end else None,
-            largest_batch=LargestBatch(**asdict(measured.largest_batch)) if measured.largest_batch else None,
             against=tuple(
                 self._ratio(measured, measurements[pair.baseline], pair.names, measured.against[pair.baseline])
                 for pair in pairs
@@ -99,21 +96,6 @@ class RecordWriter:
             statement=expected.statement if expected else None,
             verdict=verdict(comparison, expected) if expected else None,
         )
-
-
-def training_facts(measured: Measurement) -> TrainingFacts:
-    """The facts of a pretraining that are about speed: here of a step on data that is on the device already."""
-    timing, end_to_end = measured.timing, measured.end_to_end
-    return TrainingFacts(
-        steps=len(timing.step_ms) if timing else None,
-        images_per_second=timing.images_per_second if timing else None,
-        step_ms_median=timing.median_ms if timing else None,
-        step_ms_iqr=timing.iqr_ms if timing else None,
-        data_wait_share=end_to_end.times.data_wait_share if end_to_end else None,
-        peak_memory_bytes=measured.peak_bytes,
-        flops_per_image=measured.flops_per_image,
-        final_loss=timing.final_loss if timing else None,
-    )
 
 
 def verdict(comparison: Comparison, expected: Expected) -> str:

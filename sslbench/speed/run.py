@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,34 +18,69 @@ from sslbench.measure.ceilings import ceilings
 from sslbench.measure.machine import resolve_device, resolve_precision, torch_facts
 from sslbench.plan.cell import digest
 from sslbench.plan.suite import RawSuite
-from sslbench.speed.bench import SpeedBench
+from sslbench.speed import SUITE
+from sslbench.speed.bench import BenchSettings, Measurement, SpeedBench
 from sslbench.speed.budget import Budget
-from sslbench.speed.build import Forecasts
-from sslbench.speed.measurement import Measurement
 from sslbench.speed.plan import SpeedPlan, plan_speed
-from sslbench.speed.preparation import BenchSettings
 from sslbench.speed.record import RecordWriter
-from sslbench.speed.request import SpeedOutcome, SpeedRequest
 from sslbench.speed.suite import Baseline, SpeedFile, read_speed_suite
 from sslbench.store.provenance import machine_facts, provenance
+from sslbench.store.record import Record
 from sslbench.store.results import MemoryStore, ResultsStore
 
 OUT = Path("sslbench-results")
 
 
-def speed(request: SpeedRequest, on_event: Emit | None = None, registry: Registry | None = None) -> SpeedOutcome:
-    """Measure a suite and return its records.
+@dataclass(frozen=True)
+class SpeedRequest:
+    """What the user asked to be measured."""
 
-    Raises UserError, PluginError or StoreLocked before the first row; from then on, what goes wrong is in the
-    records. An interrupt ends it and keeps what is finished.
-    """
+    suite: str = SUITE
+    """a name or path"""
+    axes: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    """axis -> references; replaces that axis of the suite"""
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    """replaces settings of ``[speed]``"""
+    baselines: Sequence[Mapping[str, Any]] = ()
+    """changes that make a baseline; replaces the suite's"""
+    out: Path | None = None
+    """results folder; default: ``sslbench-results/SUITE``"""
+    find_batch: bool = False
+    download: bool = False
+
+
+@dataclass
+class SpeedOutcome:
+    """What a speed suite left."""
+
+    suite: str
+    out: Path
+    records: list[Record] = field(default_factory=list)
+    """of every row in the suite's order, those that were left out included"""
+    left_out: tuple[str, ...] = ()
+    """what the suite leaves out on this device, in its own words"""
+    store_error: str | None = None
+    interrupted: bool = False
+
+    @property
+    def exit_code(self) -> int:
+        """Of the command."""
+        if self.interrupted:
+            return 130
+        if self.store_error:
+            return StoreError.exit_code
+        return 0 if {record.status for record in self.records} <= {"done", "skipped"} else 1
+
+
+def speed(request: SpeedRequest, on_event: Emit | None = None, registry: Registry | None = None) -> SpeedOutcome:
+    """Measure a suite. Raises UserError, PluginError or StoreLocked before the first row; from then on, what goes wrong
+    is in the records. An interrupt ends it and keeps what is finished."""
     raw, layout = prepare(request)
     plan = plan_speed(raw, layout, request.axes, registry or default_registry())
     name = layout.name or raw.name
     outcome = SpeedOutcome(name, request.out or OUT / name, left_out=plan.left_out)
     with ExitStack() as stack:
-        session = SpeedSession(request, layout, plan, outcome, on_event or (lambda event: None), stack)
-        session.run()
+        SpeedSession(request, layout, plan, outcome, on_event or (lambda event: None), stack).run()
     return outcome
 
 
@@ -54,14 +91,12 @@ def prepare(request: SpeedRequest) -> tuple[RawSuite, SpeedFile]:
     precisions = list(dict.fromkeys(resolve_precision(name, device) for name in layout.speed.precisions))
     if "cuda-graphs" in layout.speed.compile and not device.startswith("cuda"):
         raise UserError("--compile cuda-graphs needs a GPU; allowed on a CPU: eager, compile")
+    baselines = [
+        Baseline(name=", ".join(f"{key}={value}" for key, value in change.items()), change=dict(change))
+        for change in request.baselines
+    ]
     settings = layout.speed.model_copy(update={"device": device, "precisions": precisions})
-    changes: dict[str, Any] = {"speed": settings}
-    if request.baselines:
-        changes["baselines"] = [
-            Baseline(name=", ".join(f"{key}={value}" for key, value in change.items()), change=dict(change))
-            for change in request.baselines
-        ]
-    return raw, layout.model_copy(update=changes)
+    return raw, layout.model_copy(update={"speed": settings, "baselines": baselines or layout.baselines})
 
 
 class SpeedSession:
@@ -77,20 +112,15 @@ class SpeedSession:
         stack: ExitStack,
     ) -> None:
         self.plan, self.outcome, self.on_event = plan, outcome, on_event
-        self.store: ResultsStore | MemoryStore
+        self.store: ResultsStore | MemoryStore = MemoryStore()
         try:
             self.store = stack.enter_context(ResultsStore.open_for_writing(outcome.out))
         except StoreError as error:
-            self.store = MemoryStore()
             self._not_stored(error)
-        settings = layout.speed
-        self.device = settings.device
-        limits = ceilings(self.device, machine_facts()["processor"], self._report)
-        self.budget = Budget(plan.seconds, settings.warmup, limits.flops, Forecasts())
-        bench = BenchSettings(
-            torch.device(self.device), settings.warmup, settings.steps, request.find_batch, request.download
-        )
-        self.bench = SpeedBench(bench, self.budget, self._report)
+        settings, device = layout.speed, torch.device(layout.speed.device)
+        limits = ceilings(settings.device, machine_facts()["processor"], self._report)
+        bench = BenchSettings(device, settings.warmup, settings.steps, request.find_batch, request.download)
+        self.bench = SpeedBench(bench, Budget(plan.seconds, settings.warmup, limits.flops), self._report)
         self.writer = RecordWriter(plan, layout, limits)
 
     def run(self) -> None:
@@ -100,7 +130,7 @@ class SpeedSession:
             if measured.row.skip:
                 measured.skip(measured.row.skip)
         groups = [group for group in self.plan.groups if rows[group[0]].status == "done"]
-        self.budget.waiting = [rows[index].row for group in groups for index in group]
+        self.bench.budget.waiting = [rows[index].row for group in groups for index in group]
         kept: set[int] = set()
         try:
             for number, group in enumerate(groups):
@@ -121,10 +151,9 @@ class SpeedSession:
 
     def _keep(self, index: int, rows: dict[int, Measurement]) -> None:
         """Make the record of a row, report it and store it with its samples."""
-        measured = rows[index]
-        row = measured.row
+        measured, row = rows[index], rows[index].row
         distributions = {choice.distribution: choice.version for choice in row.choices.values()}
-        record = self.writer.record(index, rows, provenance(torch_facts(self.device), distributions))
+        record = self.writer.record(index, rows, provenance(torch_facts(row.device), distributions))
         self.outcome.records.append(record)
         self.on_event(RecordMade(record))
         if measured.status == "skipped":  # shown, not stored: an earlier measurement of it stays
@@ -144,4 +173,4 @@ class SpeedSession:
     def _not_stored(self, error: SslbenchError) -> None:
         if self.outcome.store_error is None:
             self.on_event(Warned(f"{error}; results will only be printed"))
-        self.outcome.store_error = self.outcome.store_error or str(error)
+            self.outcome.store_error = str(error)

@@ -78,7 +78,6 @@ class Expected(Model):
     low: float
     high: float
     against: list[str] = Field(min_length=1)
-    """names of the baselines that it speaks of"""
     where: dict[str, Any] = Field(default_factory=dict)
     """the rows, as in ``Baseline.change``"""
 
@@ -97,30 +96,24 @@ class SpeedFile(Model):
 
 
 def read_speed_suite(name: str, settings: Mapping[str, Any]) -> tuple[RawSuite, SpeedFile]:
-    """A built-in speed suite by name, or a TOML file by path; ``settings`` replace those of ``[speed]``.
-
-    Raises UserError with one line a mistake.
-    """
+    """A built-in speed suite by name, or a TOML file by path; ``settings`` replace those of ``[speed]``. Raises
+    UserError with one line a mistake."""
     raw = read_suite(name, package="sslbench.speed")
-    data = dict(raw.data)
-    written = data.get("speed", {})
-    if settings and isinstance(written, Mapping):
-        data["speed"] = {**written, **settings}
-    if "batch_sizes" in settings and isinstance(data.get("parts"), list):
-        data["parts"] = [
-            {key: value for key, value in part.items() if key != "batch_sizes"} if isinstance(part, Mapping) else part
-            for part in data["parts"]
-        ]
+    written = raw.data.get("speed", {})
+    data = {**raw.data, "speed": {**written, **settings}} if isinstance(written, Mapping) else raw.data
     try:
-        layout = SpeedFile.model_validate(data)
+        layout = SpeedFile.model_validate(dict(data))
     except ValidationError as error:
         raise UserError(*(f"{raw.source}: {line}" for line in mistakes(error))) from None
+    if "batch_sizes" in settings:
+        parts = [part.model_copy(update={"batch_sizes": None}) for part in layout.parts]
+        layout = layout.model_copy(update={"parts": parts})
     return raw, layout
 
 
 def mistakes(error: ValidationError) -> list[str]:
     """One line per mistake; an unknown key gets the allowed ones."""
-    models: dict[str, type[BaseModel]] = {
+    models: dict[str, type[Model]] = {
         "speed": SpeedSettings,
         "parts": Part,
         "baselines": Baseline,

@@ -1,18 +1,21 @@
-"""Measured speeds as text: one table of rows, one of what is compared with what."""
+"""Measured speeds as text: one table of rows, one of what is compared with what; or CSV."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
 from sslbench.report.numbers import NOTHING, median_and_iqr, percent, three_digits
-from sslbench.report.text import Column, broken, markdown, plural, terminal, wrapped
-from sslbench.speed.csv_text import speed_csv
+from sslbench.report.rows import as_text, differing
+from sslbench.report.text import Column, as_csv, broken, markdown, plural, terminal, wrapped
 from sslbench.speed.facts import EndToEndFacts, LargestBatch, Ratio, TimedRow
-from sslbench.speed.naming import KINDS, Naming, masked_patches, setting, varying
+from sslbench.speed.rows import SETTINGS
 from sslbench.store.plain_values import plain
 from sslbench.store.record import SCHEMA, Record
 
+KINDS = ("backbone", "method", "augmentation", "dataset")
+"""Plugins that say which row it is; of the masking, the number of patches says it."""
 LONGEST, NARROW = 25, 17
 """characters of a line in the column that names rows, and in columns of other words"""
 
@@ -34,6 +37,13 @@ RATIO_LEGEND = (
     "noise %: how far the baseline's ratio to itself may be from 1; within it no difference is claimed",
     "FLOP bound: how many times as fast it would be if time went with arithmetic",
 )
+CSV_FACTS = (
+    *(*SETTINGS, "image_size", "device", "images_per_second", "median_ms", "iqr_ms", "p20_ms", "p80_ms", "cpu_ms"),
+    *("steps", "warmup_steps", "steady", "contended", "first_step_ms", "compile_ms"),
+    *("peak_bytes", "reserved_bytes", "flops_per_image", "utilisation"),
+)
+CSV_END_TO_END = ("images_per_second", "step_ms_median", "step_ms_iqr", "data_wait_share")
+CSV_RATIO = ("ratio", "low", "high", "noise_floor", "differs", "flop_bound", "share_of_bound", "verdict")
 
 
 def render_speed(records: Sequence[Record], fmt: str, suite: str) -> str:
@@ -42,7 +52,7 @@ def render_speed(records: Sequence[Record], fmt: str, suite: str) -> str:
         documents = [plain(record.to_json(), "record") for record in records]
         return json.dumps({"schema": SCHEMA, "suite": suite, "records": documents}, indent=1, allow_nan=False)
     if fmt == "csv":
-        return speed_csv(records)
+        return as_csv([line for record in records for line in csv_lines(TimedRow.of(record))])
     speeds = SpeedTable(records)
     table: Callable[[Sequence[Column]], str] = (
         markdown if fmt == "markdown" else lambda columns: terminal(columns, gap=2, broken_headers=True)
@@ -56,23 +66,91 @@ def render_speed(records: Sequence[Record], fmt: str, suite: str) -> str:
     return "\n\n".join([*parts, *speeds.notes()])
 
 
+def csv_lines(row: TimedRow) -> list[dict[str, Any]]:
+    """One line for each baseline of a row, unrounded; a row without a baseline has empty fields there."""
+    record, facts = row.record, row.facts
+    end_to_end, limit = facts.end_to_end or EndToEndFacts(), facts.largest_batch or LargestBatch()
+    own = {
+        "status": record.status,
+        "reason": record.reason,
+        **{kind: getattr(record, kind) for kind in (*KINDS, "masking", "mask_ratio")},
+        "params": as_text({kind: values for kind, values in record.params.items() if kind != "speed"}),
+        **{name: getattr(facts, name) for name in CSV_FACTS},
+        **{f"end_to_end_{name}": getattr(end_to_end, name) for name in CSV_END_TO_END},
+        "largest_batch": limit.batch,
+    }
+    return [
+        {
+            **own,
+            "against": " = ".join(ratio.baselines) if ratio else None,
+            **{name: getattr(ratio, name, None) for name in CSV_RATIO},
+        }
+        for ratio in facts.against or (None,)
+    ]
+
+
+class Naming:
+    """Names for some rows. ``among`` are always the rows that a name must be told apart from."""
+
+    def __init__(self, rows: Sequence[TimedRow]) -> None:
+        self.rows = rows
+
+    def plugin(self, row: TimedRow, kind: str, among: Sequence[TimedRow] | None = None) -> str:
+        """A plugin's name with the parameters that tell it from others of that name, in all rows by default; of a
+        switch only that it is on."""
+        name = getattr(row.record, kind)
+        if name is None:
+            return NOTHING
+        others = [other.record for other in (self.rows if among is None else among)]
+        keys = differing([other.params[kind] for other in others if getattr(other, kind) == name])
+        values = {key: row.record.params[kind].get(key) for key in keys}
+        words = [key if value is True else f"{key}={value}" for key, value in values.items() if value is not False]
+        return f"{name} ({', '.join(words)})" if words else str(name)
+
+    def row(self, row: TimedRow, among: Sequence[TimedRow]) -> str:
+        """What tells a row from others."""
+        words = [
+            self.plugin(row, kind, among)
+            for kind in KINDS
+            if len({self.plugin(other, kind, among) for other in among}) > 1
+        ]
+        if len({masked_patches(other) for other in among}) > 1:
+            words.append(f"{masked_patches(row)} masked")
+        words += [str(getattr(row.facts, name)) for name in varying(among)]
+        return " ".join(words) or self.plugin(row, "method", among)
+
+    def request(self, row: TimedRow) -> str:
+        """What was asked for, of a row that was not measured."""
+        words = [self.plugin(row, kind) for kind in (*KINDS, "masking") if getattr(row.record, kind)]
+        settings = [getattr(row.facts, name) for name in varying(self.rows)]
+        return " ".join([*words, *(str(value) for value in settings if value is not None)])
+
+
+def varying(rows: Sequence[TimedRow]) -> list[str]:
+    """The settings in which rows differ; those of a row whose facts are damaged are None and count for nothing."""
+    return [name for name in SETTINGS if len({getattr(row.facts, name) for row in rows} - {None}) > 1]
+
+
+def masked_patches(row: TimedRow) -> str:
+    """``147/196``."""
+    return "/".join(map(str, row.facts.patches)) if row.facts.patches else NOTHING
+
+
 class SpeedTable:
     """The tables of some records, and the lines above and below them."""
 
     def __init__(self, records: Iterable[Record]) -> None:
         rows = [TimedRow.of(record) for record in records]
         self.rows = [row for row in rows if row.record.status == "done"]
-        self.failed = [row for row in rows if row.record.status not in ("done", "skipped")]
-        self.skipped = [row for row in rows if row.record.status == "skipped"]
+        self.missing = [row for row in rows if row.record.status != "done"]
         self.compared = [(row, ratio) for row in self.rows for ratio in row.facts.against]
-        """rows and the ratios to their baselines"""
         self.naming = Naming(rows)
         self.varying = varying(self.rows)
 
     def title(self, suite: str) -> str:
         """The suite and what all rows share."""
-        words = self._shared() if self.rows else ["no results"]
-        return f"{suite}: {' · '.join(words)}" if suite else " · ".join(words)
+        words = " · ".join(self._shared() if self.rows else ["no results"])
+        return f"{suite}: {words}" if suite else words
 
     def _shared(self) -> list[str]:
         facts = self.rows[0].facts
@@ -97,8 +175,8 @@ class SpeedTable:
         if any(row.facts.patches for row in self.rows):
             columns.append(Column("masked", [masked_patches(row) for row in self.rows], number=True))
         for name in self.varying:
-            cells = [str(setting(row, name)) for row in self.rows]
-            columns.append(Column(name, cells, number=name == "batch_size"))
+            settings = [str(getattr(row.facts, name)) for row in self.rows]
+            columns.append(Column(name, settings, number=name == "batch_size"))
         return columns + [Column(header, cells, number=True) for header, cells in self._numbers().items()]
 
     def _numbers(self) -> dict[str, list[str]]:
@@ -106,8 +184,8 @@ class SpeedTable:
         cells = {
             "img/s": [three_digits(s.images_per_second) for s in speeds],
             "step ms (IQR)": [median_and_iqr(s.median_ms, s.iqr_ms, " ") for s in speeds],
-            "peak MB": [three_digits(scaled(s.peak_bytes, 1e6)) for s in speeds],
-            "GFLOP/img": [three_digits(scaled(s.flops_per_image, 1e9)) for s in speeds],
+            "peak MB": [three_digits(s.peak_bytes and s.peak_bytes / 1e6) for s in speeds],
+            "GFLOP/img": [three_digits(s.flops_per_image and s.flops_per_image / 1e9) for s in speeds],
             "use %": [percent(s.utilisation) for s in speeds],
         }
         if any(s.end_to_end for s in speeds):
@@ -115,8 +193,7 @@ class SpeedTable:
             cells["img/s end to end"] = [three_digits(pipeline.images_per_second) for pipeline in pipelines]
             cells["wait %"] = [percent(pipeline.data_wait_share) for pipeline in pipelines]
         if any(s.largest_batch for s in speeds):
-            limits = [s.largest_batch or LargestBatch(None, "") for s in speeds]
-            cells["largest batch"] = [str(limit.batch or NOTHING) for limit in limits]
+            cells["largest batch"] = [str((s.largest_batch or LargestBatch()).batch or NOTHING) for s in speeds]
         return cells
 
     def comparisons(self, wide: bool) -> list[Column]:
@@ -124,16 +201,15 @@ class SpeedTable:
         ratios = [ratio for _, ratio in self.compared]
         longest, narrow = (0, 0) if wide else (LONGEST, NARROW)
         by_cell = {row.record.cell: row for row in self.rows}
-        among = [one for row, ratio in self.compared for one in (row, by_cell.get(ratio.cell, row))]
+        among = [named for row, ratio in self.compared for named in (row, by_cell.get(ratio.cell, row))]
+        names = [broken(self.naming.row(row, among), longest, at_hyphens=True) for row, _ in self.compared]
+        baselines = [[broken(name, narrow, at_hyphens=True) for name in ratio.baselines] for ratio in ratios]
         columns = [
-            Column("row", [broken(self.naming.row(row, among), longest, at_hyphens=True) for row, _ in self.compared]),
-            Column(
-                "against",
-                [" =\n".join(broken(name, narrow, at_hyphens=True) for name in ratio.baselines) for ratio in ratios],
-            ),
+            Column("row", names),
+            Column("against", [" =\n".join(words) for words in baselines]),
             Column("times as fast (95%)", [with_interval(ratio) for ratio in ratios]),
             Column("noise %", [percent(ratio.noise_floor) for ratio in ratios], number=True),
-            Column("FLOP bound", [two_decimals(ratio.flop_bound) for ratio in ratios], number=True),
+            Column("FLOP bound", [f"{r.flop_bound:.2f}" if r.flop_bound else NOTHING for r in ratios], number=True),
             Column("of bound %", [percent(ratio.share_of_bound) for ratio in ratios], number=True),
         ]
         if any(ratio.published for ratio in ratios):
@@ -147,18 +223,18 @@ class SpeedTable:
         """Blocks of lines below the tables: what the words mean, and what is not in them."""
         lines = []
         if self.rows:
-            shown = [column.header for column in self.columns()]
-            lines += [f"{name}: {words}" for name, words in LEGEND.items() if name in shown]
+            headers = [column.header for column in self.columns()]
+            lines += [f"{name}: {words}" for name, words in LEGEND.items() if name in headers]
         if self.compared:
             lines += [f"{name}: {note}" for name, note in sorted(self.rows[0].facts.notes.items())]
             lines += RATIO_LEGEND
         lines += self._warnings()
         blocks = ["\n".join(wrapped(line, rest="    ") for line in lines)] if lines else []
-        missing = [f"{self.naming.request(row)}: {row.record.status}: {row.record.reason}" for row in self.failed]
-        missing += [f"{self.naming.request(row)}: {row.record.reason}" for row in self.skipped]
-        if missing:
-            blocks.append("\n".join(["not measured:", *(wrapped(line, "  ", "    ") for line in missing)]))
-        return blocks
+        missing = []
+        for row in sorted(self.missing, key=lambda row: row.record.status == "skipped"):
+            status = "" if row.record.status == "skipped" else f"{row.record.status}: "
+            missing.append(wrapped(f"{self.naming.request(row)}: {status}{row.record.reason}", "  ", "    "))
+        return [*blocks, "\n".join(["not measured:", *missing])] if missing else blocks
 
     def _warnings(self) -> list[str]:
         lines = []
@@ -184,13 +260,3 @@ def published(ratio: Ratio, width: int) -> str:
     """What the literature has, in lines of at most ``width`` characters."""
     lines = [broken(f"{source.ratio:g} ({source.words})", width, at_hyphens=True) for source in ratio.published]
     return "\n".join(lines) or NOTHING
-
-
-def two_decimals(value: float | None) -> str:
-    """``2.90``."""
-    return NOTHING if value is None else f"{value:.2f}"
-
-
-def scaled(value: float | None, by: float) -> float | None:
-    """In units of ``by``."""
-    return None if value is None else value / by

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from itertools import pairwise
+from itertools import count, pairwise
 
 import torch
 from torch import Tensor
 
-from sslbench.measure.clocks import EventClock, Laps
+from sslbench.measure.clocks import EventClock, HostClock, Laps
 
 
 @dataclass
-class FakeClock:
-    """A ``sslbench.measure.clocks.Clock`` that stands still but for what steps add to ``now``."""
+class FakeClock(HostClock):
+    """Stands still but for what steps add to ``now``."""
 
     now: float = 0.0
     """milliseconds"""
@@ -25,9 +25,6 @@ class FakeClock:
     def now_ms(self) -> float:
         """``now``."""
         return self.now
-
-    def wait(self) -> None:
-        """Work of the host is done when its call returns."""
 
     def start(self) -> None:
         """Before the first step."""
@@ -84,12 +81,10 @@ class FakeDevice:
 
 def fake_training(clock: FakeClock, step_ms: Callable[[int], float]) -> tuple[Callable[[], Tensor], list[Tensor]]:
     """A training step that takes ``step_ms`` of its number, from 0, on a fake clock; and its parameters."""
-    weight = torch.zeros(3)
-    calls: list[None] = []
+    weight, numbers = torch.zeros(3), count()
 
     def step() -> Tensor:
-        clock.now += step_ms(len(calls))
-        calls.append(None)
+        clock.now += step_ms(next(numbers))
         weight.add_(0.5)
         return torch.ones(())
 

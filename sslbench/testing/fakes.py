@@ -28,6 +28,7 @@ class TinyBackbone(Backbone):
         self.net = nn.Sequential(nn.Conv2d(3, feature_dim, 3, 2, 1), nn.BatchNorm2d(feature_dim), nn.ReLU())
 
     def forward(self, images: Tensor) -> Tensor:
+        """``[B, feature_dim]``."""
         features: Tensor = self.net(images).mean(dim=(2, 3))
         return features
 
@@ -47,51 +48,55 @@ class TinyTokenBackbone(TokenBackbone):
         self.mix = nn.Linear(token_dim, token_dim)
 
     def embed(self, images: Tensor) -> Tensor:
+        """``[B, patches, token_dim]``."""
         patches: Tensor = self.project(images)
         return patches.flatten(2).transpose(1, 2)
 
     def encode(self, tokens: Tensor) -> Tensor:
+        """``[B, 1 + patches, token_dim]``."""
         tokens = torch.cat([self.class_token.expand(len(tokens), -1, -1), tokens], dim=1)
         mixed: Tensor = self.mix(tokens.mean(dim=1, keepdim=True))
         return tokens + mixed.tanh()
 
     def attention(self, images: Tensor) -> Tensor:
-        patches = self.embed(images)
-        scores = torch.stack([patches.sum(dim=2), -patches.sum(dim=2)], dim=1)
-        return scores.softmax(dim=2)
+        """``[B, 2, patches]``."""
+        scores = self.embed(images).sum(dim=2)
+        return torch.stack([scores, -scores], dim=1).softmax(dim=2)
 
     def forward(self, images: Tensor) -> Tensor:
+        """``[B, feature_dim]``."""
         return self.encode(self.embed(images))[:, 1:].mean(dim=1)
 
 
 class TinyReconstructor(Method):
     """Takes no training step; reconstructs masked patches as the mean of the visible pixels."""
 
+    views: tuple[ViewRequest, ...] = ()
+
     def __init__(self, image_size: int = 16) -> None:
         super().__init__()
         self.backbone = TinyTokenBackbone(image_size)
 
     @property
-    def views(self) -> tuple[ViewRequest, ...]:
-        return ()
-
-    @property
     def encoder(self) -> nn.Module:
+        """The backbone."""
         return self.backbone
 
     @property
     def mask_grid(self) -> tuple[int, int]:
+        """The backbone's."""
         return self.backbone.grid
 
     def forward(
         self, views: Sequence[Tensor], *, mask: Tensor | None, progress: Progress
     ) -> tuple[Tensor, Mapping[str, Tensor]]:
+        """Raises RuntimeError."""
         raise RuntimeError("a method that takes no training step has no loss")
 
     def reconstruct(self, images: Tensor, mask: Tensor) -> Tensor:
-        rows, cols = self.backbone.grid
+        """Float ``[B, 3, S, S]``."""
         side = self.backbone.patch_size
-        masked = mask.view(-1, 1, rows, cols).repeat_interleave(side, 2).repeat_interleave(side, 3)
+        masked = mask.view(-1, 1, *self.mask_grid).repeat_interleave(side, 2).repeat_interleave(side, 3)
         mean = (images * ~masked).sum(dim=(2, 3), keepdim=True) / (~masked).sum(dim=(2, 3), keepdim=True)
         return torch.where(masked, mean, images)
 

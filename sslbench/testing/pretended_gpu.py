@@ -1,8 +1,5 @@
-"""A GPU that is not there: tensors with a device and a shape and no numbers.
-
-What would go wrong on a GPU, and how often the host would wait for it, shows on a machine without one. Results have no
-numbers either, so nothing is known about their values.
-"""
+"""A GPU that is not there: tensors with a device and a shape and no numbers. What would go wrong on one, and how often
+the host would wait for it, shows on any machine; values of results do not."""
 
 from __future__ import annotations
 
@@ -11,7 +8,7 @@ import traceback
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import torch
 from torch import Generator, Tensor, nn
@@ -42,7 +39,7 @@ class PretendedGenerator(Generator):
         return DEVICE
 
 
-class PretendedGpu:
+class PretendedGpu(ExitStack):
     """In a ``with`` block, tensors made on ``cuda`` are without numbers. Not for a machine that has a GPU.
 
     ``crossings``: where tensors were copied between host and GPU in the block, one line each. The host waits for each
@@ -50,18 +47,15 @@ class PretendedGpu:
     """
 
     def __init__(self) -> None:
+        super().__init__()
         self.crossings: list[str] = []
-        self._stack = ExitStack()
 
-    def __enter__(self) -> PretendedGpu:
+    def __enter__(self) -> Self:
         # Torch looks for a driver, unless it was set up for fake tensors.
         torch._C._ensureCUDADeviceGuardSet()
-        self._stack.enter_context(FakeTensorMode(allow_non_fake_inputs=True))
-        self._stack.enter_context(_Watch(self.crossings))
+        self.enter_context(FakeTensorMode(allow_non_fake_inputs=True))
+        self.enter_context(_Watch(self.crossings))
         return self
-
-    def __exit__(self, *error: object) -> None:
-        self._stack.close()
 
     @staticmethod
     def take(module: nn.Module) -> None:
@@ -71,11 +65,8 @@ class PretendedGpu:
         for part in module.modules():
             for tensors in (part._parameters, part._buffers):
                 for name, tensor in tensors.items():
-                    if tensor is None:
-                        continue
-                    if id(tensor) not in moved:
-                        moved[id(tensor)] = without_numbers(tensor)
-                    tensors[name] = moved[id(tensor)]  # type: ignore[assignment]
+                    if tensor is not None:
+                        tensors[name] = moved.setdefault(id(tensor), without_numbers(tensor))  # type: ignore[assignment]
 
 
 def without_numbers(tensor: Tensor) -> Tensor:

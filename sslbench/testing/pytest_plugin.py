@@ -1,7 +1,4 @@
-"""The pytest plugin of sslbench: the fixture ``sslbench_speed``, and a gate on what it measures.
-
-Importing this imports no torch, and a run that does not use the fixture sees nothing of it.
-"""
+"""The pytest plugin of sslbench: the fixture ``sslbench_speed``, and a gate on what it measures. No torch."""
 
 from __future__ import annotations
 
@@ -88,9 +85,8 @@ def read_settings(config: pytest.Config, save: str | None, compare: str | None, 
 
 def json_file(config: pytest.Config, name: str) -> Path:
     """``NAME`` -> ``.sslbench/NAME.json`` below the root; what ends in .json is a path."""
-    if name.endswith(".json"):
-        return config.invocation_params.dir / name
-    return config.rootpath / FOLDER / f"{name}.json"
+    is_path = name.endswith(".json")
+    return config.invocation_params.dir / name if is_path else config.rootpath / FOLDER / f"{name}.json"
 
 
 @pytest.fixture
@@ -118,14 +114,15 @@ def sslbench_speed(request: pytest.FixtureRequest) -> Callable[..., Speed]:
         ``seconds``: to measure at most, warming up left out. Raises TimingError for a measurement that contradicts
         itself, UserError for a wrong setting and for a name used twice.
         """
-        from sslbench.testing.stopwatch import StepUnderTest, measure_speed
+        from sslbench.measure.timing import Arm
+        from sslbench.testing.stopwatch import measure_speed
 
         settings = request.config.stash[SETTINGS]
         key = claim(request.node, name)
         other_images = images if baseline_images is None else baseline_images
         speed = measure_speed(
-            StepUnderTest(step, images, listed(parameters)),
-            StepUnderTest(baseline, other_images, listed(baseline_parameters)) if baseline else None,
+            Arm(step, images, listed(parameters)),
+            Arm(baseline, other_images, listed(baseline_parameters)) if baseline else None,
             name=name or request.node.name,
             device=device,
             seconds=seconds,

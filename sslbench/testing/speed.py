@@ -25,7 +25,6 @@ class Rate:
     images: int
     """source images of a step"""
     images_per_second: float
-    """in the time of the median step"""
     step_ms_median: float
     step_ms_iqr: float
 
@@ -36,29 +35,24 @@ class Speed(Rate):
 
     name: str
     step_ms: tuple[float, ...]
-    """raw"""
     contended: bool | None
     """whether other programs took cores meanwhile; None on a GPU"""
     machine: Mapping[str, Any]
     """with the time of the measurement and the GPU's name"""
     speed_up: float | None = None
-    """how many times as fast as the same-run baseline, per image; None without one"""
     speed_up_interval: Interval | None = None
-    """99%"""
+    """how many times as fast as the same-run baseline, per image, with its 99% interval; None without one"""
     noise_floor: float | None = None
     """how far from 1 the baseline against itself reaches, as a share"""
     rounds: int | None = None
     baseline: Rate | None = field(default=None, repr=False)
-    """the same-run baseline's"""
 
     def described(self) -> dict[str, Any]:
         """JSON-able, with the raw samples to a microsecond."""
         names = ("name", "images", "images_per_second", "step_ms_median", "step_ms_iqr", "contended", "speed_up")
-        interval = self.speed_up_interval
         return {
             **{name: getattr(self, name) for name in names},
-            "low": interval.low if interval else None,
-            "high": interval.high if interval else None,
+            **{name: getattr(self.speed_up_interval, name, None) for name in ("low", "high")},
             "noise_floor": self.noise_floor,
             "rounds": self.rounds,
             "baseline": asdict(self.baseline) if self.baseline else None,
@@ -92,11 +86,6 @@ class Slowdown:
     against: str
     """what it is compared with, in words"""
 
-    @classmethod
-    def of_speed_up(cls, speed_up: float, interval: Interval, noise_floor: float, against: str) -> Slowdown:
-        """Of a ratio of speeds: half as fast is 100% longer."""
-        return cls(1 / speed_up - 1, Interval(1 / interval.high - 1, 1 / interval.low - 1), noise_floor, against)
-
     def crosses(self, limit: Limit) -> bool:
         """Slower beyond the noise, and not shown to be slower by less than the limit."""
         beyond_noise = self.interval.low > 0 and self.value > self.noise_floor
@@ -114,17 +103,20 @@ def slowdowns(speed: Speed, stored: StoredSpeed | None) -> dict[str, Slowdown]:
 
     ``speed_up`` compares a same-run ratio with a stored same-run ratio, which means something on any machine.
     """
+    ratio = None
     if speed.speed_up is not None and speed.speed_up_interval is not None:
-        noise = speed.noise_floor or 0.0
-        now = Slowdown.of_speed_up(speed.speed_up, speed.speed_up_interval, noise, "the baseline of this run")
+        low, high = speed.speed_up_interval.low, speed.speed_up_interval.high
+        interval, noise = Interval(1 / high - 1, 1 / low - 1), speed.noise_floor or 0.0
+        # Half as fast is 100% longer.
+        slowdown = Slowdown(1 / speed.speed_up - 1, interval, noise, "the baseline of this run")
         ratio = between_ratios(speed, stored) if stored else None
-        return {**both_quantities(now), **({"speed_up": ratio} if ratio else {})}
-    return both_quantities(than_stored(speed, stored)) if stored else {}
-
-
-def both_quantities(slowdown: Slowdown) -> dict[str, Slowdown]:
-    """Images per second and the time of a step say the same per image."""
-    return {"images_per_second": slowdown, "step_ms_median": slowdown}
+    elif stored:
+        slowdown = than_stored(speed, stored)
+    else:
+        return {}
+    # Images per second and the time of a step say the same per image.
+    both = {"images_per_second": slowdown, "step_ms_median": slowdown}
+    return {**both, "speed_up": ratio} if ratio else both
 
 
 def than_stored(speed: Speed, stored: StoredSpeed) -> Slowdown:
@@ -133,7 +125,10 @@ def than_stored(speed: Speed, stored: StoredSpeed) -> Slowdown:
     ratio = ratio_of_series(stored.step_ms, speed.step_ms, level=LEVEL)
     interval = Interval(ratio.low * per_image - 1, ratio.high * per_image - 1)
     value = speed.step_ms_median / stored.step_ms_median * per_image - 1
-    return Slowdown(value, interval, 0.0, f"stored{machine_warning(speed.machine, stored.machine)}")
+    now, then = speed.machine, stored.machine
+    changed = [fact for fact in MACHINE if fact in then and then[fact] != now.get(fact)]
+    facts = ", ".join(f"{fact}: {then[fact]} then, {now.get(fact)} now" for fact in changed)
+    return Slowdown(value, interval, 0.0, f"stored on another machine ({facts})" if changed else "stored")
 
 
 def between_ratios(speed: Speed, stored: StoredSpeed) -> Slowdown | None:
@@ -150,35 +145,22 @@ def between_ratios(speed: Speed, stored: StoredSpeed) -> Slowdown | None:
     return Slowdown(math.expm1(middle), Interval(math.expm1(middle - down), math.expm1(middle + up)), noise, against)
 
 
-def machine_warning(now: Mapping[str, Any], then: Mapping[str, Any]) -> str:
-    """`` on another machine (gpu: X then, Y now)``, or nothing."""
-    changed = [fact for fact in MACHINE if fact in then and then[fact] != now.get(fact)]
-    if not changed:
-        return ""
-    facts = ", ".join(f"{fact}: {then[fact]} then, {now.get(fact)} now" for fact in changed)
-    return f" on another machine ({facts})"
-
-
 def check_limits(speed: Speed, stored: StoredSpeed | None, limits: Sequence[Limit]) -> tuple[list[str], list[str]]:
     """Lines for limits that were crossed, and notes on limits for which there was nothing to compare with."""
     slower = slowdowns(speed, stored)
     crossed, notes = [], []
     for limit in limits:
-        if limit.quantity not in slower:
-            notes.append(f"{limit} not checked: {missing(speed, limit)}")
-        elif slower[limit.quantity].crosses(limit):
-            words = slower[limit.quantity].in_words()
-            crossed.append(f"{speed.name}: {words}: not within the limit {limit}")
+        slowdown = slower.get(limit.quantity)
+        if slowdown is None:
+            missing = "no baseline= in the test"
+            if limit.quantity != "speed_up":
+                missing += " and nothing stored for it (--sslbench-compare)"
+            elif speed.speed_up is not None:
+                missing = "no stored speed-up (--sslbench-compare)"
+            notes.append(f"{limit} not checked: {missing}")
+        elif slowdown.crosses(limit):
+            crossed.append(f"{speed.name}: {slowdown.in_words()}: not within the limit {limit}")
     return crossed, notes
-
-
-def missing(speed: Speed, limit: Limit) -> str:
-    """Why a limit cannot be checked."""
-    if limit.quantity == "speed_up" and speed.speed_up is None:
-        return "no baseline= in the test"
-    if limit.quantity == "speed_up":
-        return "no stored speed-up (--sslbench-compare)"
-    return "no baseline= in the test and nothing stored for it (--sslbench-compare)"
 
 
 def summary_line(speed: Speed, stored: StoredSpeed | None, crossed: Sequence[str], notes: Sequence[str]) -> str:

@@ -7,15 +7,15 @@ import pytest
 import torch
 
 from sslbench.errors import TimingError
-from sslbench.measure import evidence
-from sslbench.measure.comparison import compare_steps, compare_warm, in_a_row, interval, rounds_within
-from sslbench.measure.timing import Arm, WarmUp
+from sslbench.measure import timing as module
+from sslbench.measure.comparison import compare_steps, compare_warm, in_a_row, interval
+from sslbench.measure.timing import Arm, WarmUp, count_within
 from sslbench.testing.fake_time import FakeClock, FakeDevice, fake_training
 
 
 @pytest.fixture(autouse=True)
 def no_pause(monkeypatch):
-    monkeypatch.setattr(evidence, "PAUSE", (0.0, 0.0))
+    monkeypatch.setattr(module, "PAUSE", (0.0, 0.0))
 
 
 WARM = WarmUp(10, True, 100.0, None, 100.0, None, None)
@@ -210,7 +210,7 @@ def test_an_arm_that_the_host_holds_up_is_not_hidden_behind_one_that_the_device_
 
 def test_what_fits_into_a_budget():
     assert [in_a_row(ms) for ms in (80.0, 50.0, 25.0, 20.0, 1.0, 0.0)] == [1, 1, 3, 4, 10, 10]
-    assert rounds_within(None, 100.0, 25) == 25
-    assert rounds_within(1.0, 100.0, 25) == 10
-    assert rounds_within(0.1, 100.0, 25) == 5
-    assert rounds_within(100.0, 100.0, 25) == 25
+    assert count_within(None, 100.0, 5, 25) == 25
+    assert count_within(1.0, 100.0, 5, 25) == 10
+    assert count_within(0.1, 100.0, 5, 25) == 5
+    assert count_within(100.0, 100.0, 5, 25) == 25

@@ -8,9 +8,8 @@ import pytest
 import torch
 
 from sslbench.errors import TimingError
-from sslbench.measure import evidence
-from sslbench.measure.evidence import checksum
-from sslbench.measure.timing import Arm, Timing, is_steady, measure_steps, steps_within, warm_up
+from sslbench.measure import timing as module
+from sslbench.measure.timing import Arm, Timing, checksum, count_within, is_steady, measure_steps, warm_up
 from sslbench.testing.fake_time import FakeClock, FakeDevice, fake_training
 
 
@@ -29,8 +28,8 @@ def test_the_summary_is_that_of_the_raw_samples():
     assert len(samples) == 30
     assert set(samples.round(6)) == {10.0, 11.0, 12.0, 13.0, 14.0, 15.0, 16.0}
     assert timing.median_ms == np.median(samples)
-    assert timing.p20_ms == pytest.approx(np.percentile(samples, 20))
-    assert timing.p80_ms == pytest.approx(np.percentile(samples, 80))
+    assert timing.described()["p20_ms"] == pytest.approx(np.percentile(samples, 20))
+    assert timing.described()["p80_ms"] == pytest.approx(np.percentile(samples, 80))
     assert timing.iqr_ms == pytest.approx(np.percentile(samples, 75) - np.percentile(samples, 25))
     assert timing.images_per_second == pytest.approx(8000 / np.median(samples))
     assert (timing.final_loss, timing.contended) == (1.0, False)
@@ -82,7 +81,7 @@ def test_a_step_that_stops_training_after_the_warm_up_fails():
 
 
 def test_work_that_is_queued_until_after_the_clock_has_stopped_fails(monkeypatch):
-    monkeypatch.setattr(evidence, "PAUSE", (0.5, 0.5))
+    monkeypatch.setattr(module, "PAUSE", (0.5, 0.5))
     weight, go, moved = torch.zeros(3), threading.Event(), threading.Event()
     done = []
 
@@ -203,10 +202,10 @@ def test_the_warm_up_and_its_budget_go_by_the_clock_that_is_given():
 
 
 def test_a_budget_says_how_many_steps():
-    assert steps_within(None, 100.0, 50) == 50
-    assert steps_within(2.0, 100.0, 50) == 20
-    assert steps_within(0.1, 100.0, 50) == 10
-    assert steps_within(9.0, 1.0, 50) == 50
+    assert count_within(None, 100.0, 10, 50) == 50
+    assert count_within(2.0, 100.0, 10, 50) == 20
+    assert count_within(0.1, 100.0, 10, 50) == 10
+    assert count_within(9.0, 1.0, 10, 50) == 50
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float64, torch.int64, torch.uint8])

@@ -5,10 +5,10 @@ import sys
 import time
 
 import pytest
+import torch
 
-from sslbench.measure import undisturbed
-from sslbench.measure.clocks import HostClock
-from sslbench.measure.undisturbed import UndisturbedClock, undisturbed_clock
+from sslbench.measure import clocks
+from sslbench.measure.clocks import HostClock, UndisturbedClock, undisturbed_clock
 
 needs_linux = pytest.mark.skipif(not UndisturbedClock.works(), reason="this system has no schedstat")
 
@@ -22,7 +22,7 @@ def scheduler(tmp_path, monkeypatch):
         path.write_text(f"12345 {waited} 7\n")
 
     set_waited(0)
-    monkeypatch.setattr(undisturbed, "SCHEDSTAT", path)
+    monkeypatch.setattr(clocks, "SCHEDSTAT", path)
     return set_waited
 
 
@@ -53,9 +53,9 @@ def test_both_times_are_of_one_moment(monkeypatch):
     """The thread loses the core between two looks, once; the time before that does not count."""
     looks = iter([5, 9, 9, 9])
     times = iter([100, 200])
-    monkeypatch.setattr(undisturbed, "waited_ns", lambda queue: next(looks))
-    monkeypatch.setattr(undisturbed.time, "perf_counter_ns", lambda: next(times))
-    assert undisturbed.stamp(0) == (200, 9)
+    monkeypatch.setattr(clocks, "waited_ns", lambda queue: next(looks))
+    monkeypatch.setattr(clocks.time, "perf_counter_ns", lambda: next(times))
+    assert clocks.stamp(0) == (200, 9)
 
 
 @needs_linux
@@ -66,17 +66,17 @@ def test_it_can_be_used_again_and_gives_its_file_back():
         clock.mark()
         assert len(clock.stop().step_ms) == 1
     with pytest.raises(OSError, match="Bad file"):
-        undisturbed.os.pread(clock._file, 1, 0)
+        clocks.os.pread(clock._file, 1, 0)
 
 
 @needs_linux
 def test_the_kernel_tells_of_other_programs():
     """Three busy programs and this one on one core: it waits, and less of the wall clock counts."""
     code = "import os; os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})\nwhile True: pass"
-    before = undisturbed.os.sched_getaffinity(0)
+    before = clocks.os.sched_getaffinity(0)
     others = [subprocess.Popen([sys.executable, "-c", code]) for _ in range(3)]
     try:
-        undisturbed.os.sched_setaffinity(0, {min(before)})
+        clocks.os.sched_setaffinity(0, {min(before)})
         clock = UndisturbedClock()
         clock.start()
         while time.process_time() - clock._cpu[0] / 1e9 < 0.2:
@@ -84,7 +84,7 @@ def test_the_kernel_tells_of_other_programs():
         clock.mark()
         laps = clock.stop()
     finally:
-        undisturbed.os.sched_setaffinity(0, before)
+        clocks.os.sched_setaffinity(0, before)
         for other in others:
             other.kill()
             other.wait()
@@ -97,5 +97,5 @@ def test_where_the_system_does_not_tell_the_wall_clock_serves(tmp_path, monkeypa
     path = tmp_path / "schedstat"
     if text is not None:
         path.write_text(text)
-    monkeypatch.setattr(undisturbed, "SCHEDSTAT", path)
-    assert isinstance(undisturbed_clock(), HostClock)
+    monkeypatch.setattr(clocks, "SCHEDSTAT", path)
+    assert type(undisturbed_clock(torch.device("cpu"))) is HostClock

@@ -14,15 +14,14 @@ from sslbench.hooks.registry import Registry
 from sslbench.measure.ceilings import Ceilings
 from sslbench.measure.comparison import Comparison
 from sslbench.measure.timing import Timing, WarmUp
-from sslbench.speed import preparation, run as module
-from sslbench.speed.baselines import Pair
+from sslbench.speed import bench, run as module
 from sslbench.speed.bench import SpeedBench
 from sslbench.speed.budget import Budget
 from sslbench.speed.facts import SpeedFacts
 from sslbench.speed.plan import SpeedPlan
 from sslbench.speed.record import verdict
-from sslbench.speed.request import SpeedRequest
-from sslbench.speed.run import prepare, speed
+from sslbench.speed.rows import Pair
+from sslbench.speed.run import SpeedRequest, prepare, speed
 from sslbench.speed.suite import Expected
 from sslbench.store.results import ResultsStore
 
@@ -60,7 +59,7 @@ CHIP = Ceilings("chip", 1, "2.14", {"fp32": 1e11}, 1e10, "2026-01-01T00:00:00+00
 def quick(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(module, "ceilings", lambda device, processor, report: CHIP)
-    monkeypatch.setattr("sslbench.measure.evidence.PAUSE", (0.0, 0.0))
+    monkeypatch.setattr("sslbench.measure.timing.PAUSE", (0.0, 0.0))
     (tmp_path / "mini.toml").write_text(SUITE)
 
 
@@ -136,9 +135,9 @@ def test_a_data_set_smaller_than_the_batch_leaves_the_step_and_says_why():
 
 def test_the_largest_batch_is_said_where_it_is_asked_for(monkeypatch):
     sizes = []
-    build = preparation.build_step
+    build = bench.build_step
     monkeypatch.setattr(
-        preparation,
+        bench,
         "build_step",
         lambda row, device, size=None, **options: sizes.append(size) or build(row, device, size, **options),
     )
@@ -168,7 +167,7 @@ def test_what_cannot_be_built_is_reported_and_the_rest_measured():
 
 
 def test_a_step_that_trains_nothing_is_a_failure_and_spoils_no_other(monkeypatch):
-    build = preparation.build_step
+    build = bench.build_step
 
     def lazy(row, device, size=None, **options):
         step = build(row, device, size, **options)
@@ -176,7 +175,7 @@ def test_a_step_that_trains_nothing_is_a_failure_and_spoils_no_other(monkeypatch
             step.update.optimizer.step = lambda *args, **kwargs: None
         return step
 
-    monkeypatch.setattr(preparation, "build_step", lazy)
+    monkeypatch.setattr(bench, "build_step", lazy)
     outcome = measured()
     assert statuses(outcome) == ["done", "failed"]
     assert "parameter tensors changed in the timed run" in outcome.records[1].reason
@@ -185,7 +184,7 @@ def test_a_step_that_trains_nothing_is_a_failure_and_spoils_no_other(monkeypatch
 
 def test_rows_that_do_not_fit_into_memory_together_are_timed_in_parts(monkeypatch):
     """Three rows and their baseline; there is room for two."""
-    build, there = preparation.build_step, []
+    build, there = bench.build_step, []
 
     def full(row, device, size=None, **options):
         if len(there) >= 2:
@@ -193,7 +192,7 @@ def test_rows_that_do_not_fit_into_memory_together_are_timed_in_parts(monkeypatc
         there.append(row.mask_ratio)
         return build(row, device, size, **options)
 
-    monkeypatch.setattr(preparation, "build_step", full)
+    monkeypatch.setattr(bench, "build_step", full)
     chunks = []
 
     class Chunked(SpeedBench):
@@ -211,7 +210,7 @@ def test_rows_that_do_not_fit_into_memory_together_are_timed_in_parts(monkeypatc
 
 def test_a_row_that_fits_without_its_baseline_is_timed_and_not_compared(monkeypatch):
     """There is room for one row at a time, and a row that was measured makes room for the next."""
-    build, alive = preparation.build_step, []
+    build, alive = bench.build_step, []
 
     def one_at_a_time(row, device, size=None, **options):
         gc.collect()
@@ -221,7 +220,7 @@ def test_a_row_that_fits_without_its_baseline_is_timed_and_not_compared(monkeypa
         alive.append(weakref.ref(built.method))
         return built
 
-    monkeypatch.setattr(preparation, "build_step", one_at_a_time)
+    monkeypatch.setattr(bench, "build_step", one_at_a_time)
     outcome = measured()
     assert statuses(outcome) == ["done"] * 2
     assert all(facts(record).median_ms > 0 for record in outcome.records)
@@ -235,7 +234,7 @@ def test_a_row_that_never_fits_is_out_of_memory(monkeypatch):
     def never(row, device, size=None, **options):
         raise torch.OutOfMemoryError("no room")
 
-    monkeypatch.setattr(preparation, "build_step", never)
+    monkeypatch.setattr(bench, "build_step", never)
     outcome = measured()
     assert statuses(outcome) == ["oom", "oom"]
     assert outcome.exit_code == 1

@@ -14,7 +14,7 @@ from sslbench import BuildContext
 from sslbench.contracts.method import Progress
 from sslbench.hooks.params import resolve
 from sslbench.hooks.registry import Registry
-from sslbench.speed.synthetic_step import EPOCHS, STEPS_PER_EPOCH, synthetic_step
+from sslbench.speed.steps import EPOCHS, STEPS_PER_EPOCH, synthetic_step
 from sslbench.testing.pretended_gpu import DEVICE, WAITS, MixedDevices, PretendedGenerator, PretendedGpu
 from sslbench.train import optimizers
 from sslbench.train.task import LoopSettings, StepTask

@@ -19,7 +19,7 @@ CONFTEST = """
 import numpy as np
 import pytest
 import torch
-from sslbench.measure import evidence, rounds
+from sslbench.measure import comparison, timing
 from sslbench.testing import stopwatch
 from sslbench.testing.fake_time import FakeClock, fake_training
 
@@ -27,9 +27,9 @@ from sslbench.testing.fake_time import FakeClock, fake_training
 @pytest.fixture
 def clock(monkeypatch):
     clock = FakeClock()
-    monkeypatch.setattr(evidence, "PAUSE", (0.0, 0.0))
-    monkeypatch.setattr(rounds, "undisturbed_clock", lambda: clock)
-    monkeypatch.setattr(stopwatch, "undisturbed_clock", lambda: clock)
+    monkeypatch.setattr(timing, "PAUSE", (0.0, 0.0))
+    monkeypatch.setattr(comparison, "undisturbed_clock", lambda device: clock)
+    monkeypatch.setattr(stopwatch, "undisturbed_clock", lambda device: clock)
     return clock
 
 

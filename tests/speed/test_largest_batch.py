@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from sslbench.measure.batch_limit import by_growth, by_trying
+from sslbench.speed.largest_batch import by_growth, by_trying
 
 
 @pytest.mark.parametrize("room", [2, 3, 7, 16, 100, 1000, 4097])

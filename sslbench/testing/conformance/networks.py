@@ -1,35 +1,81 @@
-"""Methods: what their encoder and their reconstruction return, and that a step trains."""
+"""Backbones and methods: shapes of what they return, and that a step trains."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from sslbench.contracts.backbone import Backbone
+from sslbench.contracts.backbone import Backbone, BackboneSpec, TokenBackbone
 from sslbench.contracts.masking import masked_count
 from sslbench.contracts.method import Method, MethodSpec, Progress
-from sslbench.contracts.plugin import BuildContext, Spec
-from sslbench.testing.conformance.devices import gpu_problems
-from sslbench.testing.conformance.problem import SIZE, Problems
+from sslbench.contracts.plugin import BuildContext
+from sslbench.testing.conformance.problem import SIZE, Problems, gpu_problems
 from sslbench.testing.fakes import TinyBackbone, TinyTokenBackbone
 from sslbench.testing.pretended_gpu import PretendedGpu, without_numbers
 
+SIDE = 32
+"""side of the images that backbones are tried on, pixels"""
 PROGRESS = Progress(0, 10, 0, 1)
 
 
-def of_method(spec: Spec, params: Any) -> Problems:
+def of_backbone(spec: BackboneSpec, params: Any) -> Problems:
+    """Features of three images, and tokens and attention where the spec promises them."""
+    backbone = spec.build(params, BuildContext(image_size=SIDE))
+    if not isinstance(backbone, Backbone):
+        yield "build must return a sslbench.Backbone"
+        return
+    backbone.eval()
+    images = torch.randn(3, 3, SIDE, SIDE, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        features = backbone(images)
+        if features.shape != (3, backbone.feature_dim):
+            yield f"features {list(features.shape)}, not [3, feature_dim = {backbone.feature_dim}]"
+        elif not torch.allclose(features[:1], backbone(images[:1]), atol=1e-4):
+            yield "in eval mode the features of an image depend on the rest of the batch"
+        for name, problems_of in (("tokens", token_problems), ("attention", attention_problems)):
+            if name in spec.provided(params):
+                if isinstance(backbone, TokenBackbone):
+                    yield from problems_of(backbone, images)
+                else:
+                    yield f"it says that it provides {name} but is no sslbench.TokenBackbone"
+
+
+def token_problems(backbone: TokenBackbone, images: Tensor) -> Problems:
+    """Tokens of all patches and of some."""
+    patches = backbone.grid[0] * backbone.grid[1]
+    tokens = backbone.embed(images)
+    if tokens.shape != (3, patches, backbone.token_dim):
+        yield f"embed returned {list(tokens.shape)}, not [3, {patches}, {backbone.token_dim}]"
+        return
+    for kept in (patches, 1, patches // 2):
+        encoded = backbone.encode(tokens[:, :kept])
+        if encoded.shape != (3, backbone.prefix_tokens + kept, backbone.token_dim):
+            yield f"encode of {kept} patches returned {list(encoded.shape)}"
+
+
+def attention_problems(backbone: TokenBackbone, images: Tensor) -> Problems:
+    """Shape of the attention, and that it is a share of 1."""
+    patches = backbone.grid[0] * backbone.grid[1]
+    attention = backbone.attention(images)
+    if attention.ndim != 3 or attention.shape[0] != 3 or attention.shape[2] != patches:
+        yield f"attention returned {list(attention.shape)}, not [3, heads, {patches}]"
+    elif attention.min() < 0 or attention.sum(dim=-1).max() > 1 + 1e-4:
+        yield "its attention is no share of 1: it is negative, or sums to more"
+
+
+def of_method(spec: MethodSpec, params: Any) -> Problems:
     """The method on a tiny backbone: its encoder, its reconstruction if it has one, and a training step."""
-    assert isinstance(spec, MethodSpec)
     unknown = spec.uses - {"backbone", "augmentation", "masking"}
     if unknown:
         yield f"uses {', '.join(sorted(unknown))}, which is no axis"
     ratio = 0.75 if "masking" in spec.uses else None
     torch.manual_seed(0)
-    method = spec.build(params, BuildContext(SIZE, classes=3, backbone=backbone_for(spec), mask_ratio=ratio))
+    backbone: Backbone = TinyTokenBackbone(SIZE) if "tokens" in spec.needs else TinyBackbone()
+    context = BuildContext(SIZE, classes=3, mask_ratio=ratio, backbone=backbone if "backbone" in spec.uses else None)
+    method = spec.build(params, context)
     if not isinstance(method, Method):
         yield "build must return a sslbench.Method"
         return
@@ -43,13 +89,6 @@ def of_method(spec: Spec, params: Any) -> Problems:
         yield from reconstruction_problems(method)
     if spec.trains:
         yield from training_problems(method, ratio, spec.uses_labels)
-
-
-def backbone_for(spec: MethodSpec) -> Backbone | None:
-    """A tiny backbone that the method can use, None for one that uses none."""
-    if "backbone" not in spec.uses:
-        return None
-    return TinyTokenBackbone(SIZE) if "tokens" in spec.needs else TinyBackbone()
 
 
 def reconstruction_problems(method: Method) -> Problems:
@@ -71,47 +110,20 @@ def reconstruction_problems(method: Method) -> Problems:
             yield f"ratio {ratio}: reconstruct changes visible pixels"
 
 
-@dataclass(frozen=True)
-class StepInput:
-    """What a method's ``forward`` is given for four images."""
-
-    views: list[Tensor]
-    mask: Tensor | None
-    targets: dict[str, Tensor] = field(default_factory=dict)
-    """labels, for a method that trains on them"""
-
-    def loss(self, method: Method) -> tuple[Tensor, Any]:
-        """Loss and scalars of the method."""
-        return method(self.views, mask=self.mask, progress=PROGRESS, **self.targets)  # type: ignore[no-any-return]
-
-    def without_numbers(self) -> StepInput:
-        """The same on the pretended GPU."""
-        return StepInput(
-            [without_numbers(view) for view in self.views],
-            None if self.mask is None else without_numbers(self.mask),
-            {name: without_numbers(tensor) for name, tensor in self.targets.items()},
-        )
-
-
-def step_input(method: Method, ratio: float | None, uses_labels: bool) -> StepInput:
-    """Random views and labels, and a mask of the first patches."""
+def training_problems(method: Method, ratio: float | None, uses_labels: bool) -> Problems:
+    """One step with plain SGD on random views, and a forward pass on a pretended GPU."""
+    method.train()
     views = [torch.randn(4, 3, view.size, view.size) for view in method.views]
-    mask = None
+    inputs: dict[str, Tensor | None] = {"mask": None}
     if method.mask_grid is not None and ratio is not None:
         patches = method.mask_grid[0] * method.mask_grid[1]
-        mask = torch.zeros(4, patches, dtype=torch.bool)
-        mask[:, : masked_count(patches, ratio)] = True
-    return StepInput(views, mask, {"labels": torch.arange(4) % 3} if uses_labels else {})
-
-
-def training_problems(method: Method, ratio: float | None, uses_labels: bool) -> Problems:
-    """One step with plain SGD, and a forward pass on a pretended GPU."""
-    method.train()
-    inputs = step_input(method, ratio, uses_labels)
-    if not inputs.views:
+        inputs["mask"] = (torch.arange(patches) < masked_count(patches, ratio)).repeat(4, 1)
+    if uses_labels:
+        inputs["labels"] = torch.arange(4) % 3
+    if not views:
         yield "it trains but asks for no view"
         return
-    loss, scalars = inputs.loss(method)
+    loss, scalars = method(views, progress=PROGRESS, **inputs)
     if loss.shape != () or not math.isfinite(loss.item()):
         yield f"the loss must be one finite number, not {loss.detach()!r}"
         return
@@ -121,7 +133,8 @@ def training_problems(method: Method, ratio: float | None, uses_labels: bool) ->
 
     def forward(gpu: PretendedGpu) -> list[Tensor]:
         gpu.take(method)
-        loss, _ = inputs.without_numbers().loss(method)
+        gpu_inputs = {name: None if tensor is None else without_numbers(tensor) for name, tensor in inputs.items()}
+        loss, _ = method([without_numbers(view) for view in views], progress=PROGRESS, **gpu_inputs)
         method.after_step(PROGRESS)
         return [loss, *method.state_dict().values()]
 
