@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from sslbench.report.styles import STYLES, Marks, Style
 from sslbench.report.text import Column, fits, markdown, terminal, wrapped
 from sslbench.report.where import filter_records
-from sslbench.store.plain_values import plain
+from sslbench.store.json_parts import plain
 from sslbench.store.record import SCHEMA, Record
 
 if TYPE_CHECKING:

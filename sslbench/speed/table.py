@@ -10,7 +10,7 @@ from sslbench.report.text import Column, broken, markdown, plural, terminal, wra
 from sslbench.speed.csv_text import speed_csv
 from sslbench.speed.facts import EndToEndFacts, LargestBatch, Ratio, TimedRow
 from sslbench.speed.naming import KINDS, Naming, masked_patches, setting, varying
-from sslbench.store.plain_values import plain
+from sslbench.store.json_parts import plain
 from sslbench.store.record import SCHEMA, Record
 
 LONGEST, NARROW = 25, 17

@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sslbench.store.atomic import write_atomically
-from sslbench.store.json_parts import DamagedRecord
-from sslbench.store.plain_values import canonical
+from sslbench.store.json_parts import DamagedRecord, canonical
 from sslbench.store.record import TrainingFacts
 
 if TYPE_CHECKING:
@@ -64,8 +63,7 @@ class PretrainingFiles:
 
 
 def read_per_image(path: Path) -> dict[str, NDArray[Any]]:
-    """Metric -> uint8 or float16 ``[N]``, one value for each test image, in order; empty where there is no such file
-    or it is damaged."""
+    """Metric -> uint8 or float16 ``[N]``, one value for each test image; empty without the file or of a damaged one."""
     from safetensors import SafetensorError
     from safetensors.numpy import load_file
 

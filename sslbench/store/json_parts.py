@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, dataclass, field, fields
+from functools import cache, partial
 from types import NoneType, UnionType
-from typing import Any, Literal, Self, TypeVar, get_args, get_origin, get_type_hints
+from typing import Any, Literal, Self, get_args, get_origin, get_type_hints
 
 from sslbench.errors import StoreError
 
@@ -28,88 +30,63 @@ class Part:
     def from_json(cls, data: Any, where: str = "record") -> Self:
         """Raises DamagedRecord, whose words begin with ``where``, for anything that does not fit."""
         try:
-            return read_part(cls, data)
+            part: Self = read_part(cls, data)
+            return part
         except Misfit as misfit:
             raise DamagedRecord(f"{where}: damaged: {misfit}") from None
 
     def to_json(self) -> dict[str, Any]:
         """Plain values, with the unknown keys that it was read with: a copy all the way down."""
-        known = {name: as_json(getattr(self, name)) for name in shape_of(type(self)).readers}
+        known = {name: as_json(getattr(self, name)) for name in readers_of(type(self))}
         return {**known, **as_json(self.extra)}
-
-
-P = TypeVar("P", bound=Part)
 
 
 class Misfit(Exception):
     """A value that is not what its annotation says, and the path to it."""
 
-    def __init__(self, problem: str) -> None:
+    def __init__(self, problem: str, path: str = "") -> None:
         super().__init__(problem)
-        self.problem = problem
-        self.path = ""
-
-    def below(self, name: str) -> Misfit:
-        """The same, seen from one level higher; ``name``: ``.key`` or ``[index]``."""
-        self.path = name + self.path
-        return self
+        self.problem, self.path = problem, path
 
     def __str__(self) -> str:
         return f"{self.path.lstrip('.')} {self.problem}".lstrip()
 
 
-def misfit(value: Any, allowed: str) -> Misfit:
-    """Of a value that is there but not allowed."""
-    shown = repr(value)
-    return Misfit(f"is {shown[:60]}{'...' if len(shown) > 60 else ''}; allowed: {allowed}")
+@cache
+def readers_of(cls: type[Part]) -> dict[str, Reader]:
+    """The reader of each field but ``extra``."""
+    types = get_type_hints(cls)
+    return {item.name: reader_of(types[item.name]) for item in fields(cls) if item.name != "extra"}
 
 
-@dataclass(frozen=True)
-class Shape:
-    """What JSON a dataclass is made of."""
-
-    readers: Mapping[str, Reader]
-    """of each field, ``extra`` left out"""
-    required: tuple[str, ...]
+@cache
+def required(cls: type[Part]) -> list[str]:
+    """Fields without a default."""
+    return [item.name for item in fields(cls) if item.default is MISSING and item.default_factory is MISSING]
 
 
-SHAPES: dict[type[Part], Shape] = {}
-
-
-def shape_of(cls: type[Part]) -> Shape:
-    """The shape of a class, worked out once from its annotations."""
-    if cls not in SHAPES:
-        own = [item for item in fields(cls) if item.name != "extra"]
-        types = get_type_hints(cls)
-        required = [item.name for item in own if item.default is MISSING and item.default_factory is MISSING]
-        SHAPES[cls] = Shape({item.name: reader_of(types[item.name]) for item in own}, tuple(required))
-    return SHAPES[cls]
-
-
-def read_part(cls: type[P], data: Any) -> P:
-    """One dataclass from a JSON object. Raises Misfit."""
-    if not isinstance(data, Mapping):
-        raise misfit(data, "an object")
-    shape = shape_of(cls)
-    values: dict[str, Any] = {}
-    extra: dict[str, Any] = {}
-    for name, value in data.items():
-        if name in shape.readers:
-            values[name] = read_below(shape.readers[name], value, f".{name}")
+def read_part(cls: type[Part], data: Any) -> Any:
+    """One dataclass from a JSON object."""
+    readers = readers_of(cls)
+    values, extra = {}, {}
+    for name, value in checked(Mapping, "an object", data).items():
+        if name in readers:
+            values[name] = read_below(readers[name], value, f".{name}")
         else:
             extra[name] = value
-    for name in shape.required:
+    for name in required(cls):
         if name not in values:
-            raise Misfit("is missing").below(f".{name}")
+            raise Misfit("is missing", f".{name}")
     return cls(**values, extra=extra)
 
 
 def read_below(reader: Reader, value: Any, name: str) -> Any:
-    """A value inside another, so that a Misfit has the path to it."""
+    """A value inside another, ``.key`` or ``[index]``, so that a Misfit has the path to it."""
     try:
         return reader(value)
     except Misfit as error:
-        raise error.below(name) from None
+        error.path = name + error.path
+        raise
 
 
 def reader_of(kind: Any) -> Reader:
@@ -117,91 +94,50 @@ def reader_of(kind: Any) -> Reader:
     or a dataclass of this kind."""
     origin, arguments = get_origin(kind), get_args(kind)
     if origin is UnionType:
-        (inner,) = (argument for argument in arguments if argument is not NoneType)
-        return optional(reader_of(inner))
+        (inner,) = (reader_of(argument) for argument in arguments if argument is not NoneType)
+        return lambda value: None if value is None else inner(value)
     if origin is Literal:
-        return one_of(*arguments)
+        return partial(one_of, arguments)
     if origin is tuple:
-        return each(reader_of(arguments[0]))
+        return partial(each, reader_of(arguments[0]))
     if origin is Mapping:
-        return by_name(reader_of(arguments[1]))
-    if isinstance(kind, type) and issubclass(kind, Part):
-        return lambda value: read_part(kind, value)
-    return PLAIN[kind]
+        return partial(by_name, reader_of(arguments[1]))
+    return PLAIN[kind] if kind in PLAIN else partial(read_part, kind)
 
 
-def optional(reader: Reader) -> Reader:
-    """Takes null as well."""
-    return lambda value: None if value is None else reader(value)
-
-
-def one_of(*words: str) -> Reader:
-    """Takes these words alone."""
-
-    def read(value: Any) -> Any:
-        if value not in words:
-            raise misfit(value, ", ".join(words))
-        return value
-
-    return read
-
-
-def each(reader: Reader) -> Reader:
-    """Takes a list; a tuple is made of it."""
-
-    def read(value: Any) -> Any:
-        if not isinstance(value, (list, tuple)):
-            raise misfit(value, "a list")
-        return tuple(read_below(reader, item, f"[{index}]") for index, item in enumerate(value))
-
-    return read
-
-
-def by_name(reader: Reader) -> Reader:
-    """Takes an object with any keys."""
-
-    def read(value: Any) -> Any:
-        if not isinstance(value, Mapping):
-            raise misfit(value, "an object")
-        return {str(name): read_below(reader, item, f".{name}") for name, item in value.items()}
-
-    return read
-
-
-def anything(value: Any) -> Any:
-    """Takes every value of JSON."""
+def checked(kind: Any, allowed: str, value: Any) -> Any:
+    """A value of this kind; true and false are no numbers, NaN and infinities, which Python reads in JSON, neither."""
+    number = isinstance(value, float) and not math.isfinite(value)
+    if number or not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
+        shown = repr(value)
+        raise Misfit(f"is {shown[:60]}{'...' if len(shown) > 60 else ''}; allowed: {allowed}")
     return value
 
 
-def text(value: Any) -> Any:
-    """Takes a string."""
-    if not isinstance(value, str):
-        raise misfit(value, "a text")
-    return value
+def one_of(words: tuple[str, ...], value: Any) -> Any:
+    """One of these words."""
+    return value if value in words else checked((), ", ".join(words), value)
 
 
-def flag(value: Any) -> Any:
-    """Takes true and false."""
-    if not isinstance(value, bool):
-        raise misfit(value, "true or false")
-    return value
+def each(reader: Reader, value: Any) -> tuple[Any, ...]:
+    """A tuple from a list."""
+    items = checked((list, tuple), "a list", value)
+    return tuple(read_below(reader, item, f"[{index}]") for index, item in enumerate(items))
 
 
-def whole_number(value: Any) -> Any:
-    """Takes what JSON writes without a point."""
-    if not isinstance(value, int) or isinstance(value, bool):
-        raise misfit(value, "a whole number")
-    return value
+def by_name(reader: Reader, value: Any) -> dict[str, Any]:
+    """An object with any keys."""
+    items = checked(Mapping, "an object", value).items()
+    return {str(name): read_below(reader, item, f".{name}") for name, item in items}
 
 
-def number(value: Any) -> Any:
-    """Takes any number that is not NaN or infinite, which Python reads in JSON."""
-    if not isinstance(value, (int, float)) or isinstance(value, bool) or not math.isfinite(value):
-        raise misfit(value, "a finite number")
-    return value
-
-
-PLAIN: dict[Any, Reader] = {Any: anything, str: text, bool: flag, int: whole_number, float: number}
+PLAIN: dict[Any, Reader] = {
+    Any: lambda value: value,
+    str: partial(checked, str, "a text"),
+    bool: partial(checked, bool, "true or false"),
+    int: partial(checked, int, "a whole number"),
+    float: partial(checked, (int, float), "a finite number"),
+}
 
 
 def as_json(value: Any) -> Any:
@@ -210,6 +146,27 @@ def as_json(value: Any) -> Any:
         return value.to_json()
     if isinstance(value, Mapping):
         return {str(key): as_json(item) for key, item in value.items()}
-    if isinstance(value, (tuple, list)):
-        return [as_json(item) for item in value]
-    return value
+    return [as_json(item) for item in value] if isinstance(value, (tuple, list)) else value
+
+
+def plain(value: Any, where: str) -> Any:
+    """``value`` made of what JSON can hold alone: numbers of other libraries become Python's, those that are not finite
+    null. Raises StoreError, which says ``where``, for anything else."""
+    if value is None or isinstance(value, (str, bool)):
+        return value
+    if isinstance(value, Mapping):
+        return {str(key): plain(item, f"{where}.{key}" if where else str(key)) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(item, f"{where}[{index}]") for index, item in enumerate(value)]
+    if isinstance(value, int):
+        return int(value)
+    if hasattr(value, "tolist"):
+        return plain(value.tolist(), where)
+    if hasattr(value, "__float__"):
+        return float(value) if math.isfinite(value) else None
+    raise StoreError(f"a record's {where} is a {type(value).__name__}, which JSON cannot hold")
+
+
+def canonical(value: Mapping[str, Any]) -> str:
+    """The text of plain values: keys sorted, no blanks, ASCII. Equal values have equal texts."""
+    return json.dumps(plain(value, ""), sort_keys=True, separators=(",", ":"), allow_nan=False)

@@ -15,9 +15,8 @@ from typing import Any, Self
 
 from sslbench.errors import UserError
 from sslbench.store.database import as_store_error, create, open_readable, open_writable
-from sslbench.store.json_parts import DamagedRecord
+from sslbench.store.json_parts import DamagedRecord, canonical
 from sslbench.store.lock import WriterLock
-from sslbench.store.plain_values import canonical
 from sslbench.store.record import Record
 
 FILE = "results.sqlite"
@@ -36,10 +35,9 @@ class StoredRecords:
 class ResultsStore:
     """The records of one folder. Open it with ``open_for_writing`` or ``open_for_reading``, in a ``with``.
 
-    Every ``put`` is one transaction that is on the disk when it returns (write-ahead log, ``synchronous=FULL``:
-    a record costs seconds to hours, its fsync milliseconds). Readers are never blocked by the writer. When the
-    writer closes, the log is folded into the file, so that a finished folder is one file that can be copied and read
-    from read-only media. Whatever SQLite or the system refuse is a StoreError of one line.
+    Every ``put`` is one transaction that is on the disk when it returns. Readers are never blocked by the writer. A
+    finished folder is one file that can be copied and read from read-only media. Whatever SQLite or the system refuse
+    is a StoreError of one line.
     """
 
     def __init__(self, path: Path | str, db: sqlite3.Connection, lock: WriterLock | None = None) -> None:
@@ -79,10 +77,8 @@ class ResultsStore:
             return cls(path, open_readable(path))
 
     def put(self, record: Record, *, suite: str, description: str, inputs: Mapping[str, Any]) -> None:
-        """Store a record, in the place of an older one of its cell if there is one.
-
-        ``description`` is the hash of what was asked for, ``inputs`` the code and data that made it.
-        """
+        """Store a record in the place of an older one of its cell. ``description``: hash of what was asked for;
+        ``inputs``: code and data that made it."""
         text = canonical(record.to_json())
         row = (record.cell, suite, description, json.dumps(inputs, sort_keys=True), record.status, text)
         with as_store_error(self.path, f"store the record of cell {record.cell}"):
@@ -103,29 +99,20 @@ class ResultsStore:
         text = self.raw(cell)
         return None if text is None else self._read(cell, text)
 
-    def read(self, suite: str | None = None) -> StoredRecords:
-        """The records of a suite, or all; one that is damaged hides no other."""
+    def read(self) -> StoredRecords:
+        """All records; one that is damaged hides no other."""
         stored = StoredRecords([], [])
-        for cell, text in self._texts(suite):
+        for cell, text in self._query("SELECT cell, text FROM record ORDER BY position"):
             try:
                 stored.records.append(self._read(cell, text))
             except DamagedRecord as error:
                 stored.damaged.append(str(error))
         return stored
 
-    def records(self, where: Mapping[str, Any] | None = None, suite: str | None = None) -> list[Record]:
+    def records(self, where: Mapping[str, Any] | None = None) -> list[Record]:
         """The records that can be read; ``where``: values of attributes, as ``{"method": "simclr", "seed": 0}``."""
         wanted = (where or {}).items()
-        return [r for r in self.read(suite).records if all(getattr(r, name) == value for name, value in wanted)]
-
-    def damaged(self, suite: str | None = None) -> list[str]:
-        """One line for each record that cannot be read: which, where, why."""
-        return self.read(suite).damaged
-
-    def _texts(self, suite: str | None) -> list[tuple[str, str]]:
-        if suite is None:
-            return self._query("SELECT cell, text FROM record ORDER BY position")
-        return self._query("SELECT cell, text FROM record WHERE suite = ? ORDER BY position", suite)
+        return [r for r in self.read().records if all(getattr(r, name) == value for name, value in wanted)]
 
     def _read(self, cell: str, text: str) -> Record:
         where = f"{self.path}: record of cell {cell}"
@@ -140,10 +127,18 @@ class ResultsStore:
         return [name for (name,) in self._query("SELECT suite FROM record GROUP BY suite ORDER BY min(position)")]
 
     def find(self, description: str) -> list[tuple[str, dict[str, Any], str]]:
-        """(cell, inputs, status) of each record of this description, whatever code and data made it."""
-        statement = "SELECT cell, inputs, status FROM record WHERE description = ? ORDER BY position"
+        """(cell, inputs, status) of each record of this description, whatever code and data made it. The status of one
+        that cannot be read is ``damaged``."""
+        statement = "SELECT cell, inputs, status, text FROM record WHERE description = ? ORDER BY position"
         rows = self._query(statement, description)
-        return [(cell, json.loads(inputs), status) for cell, inputs, status in rows]
+        return [(cell, json.loads(inputs), self._status(cell, status, text)) for cell, inputs, status, text in rows]
+
+    def _status(self, cell: str, status: str, text: str) -> str:
+        try:
+            self._read(cell, text)
+        except DamagedRecord:
+            return "damaged"
+        return status
 
     def put_steps(self, pretraining: str, step_ms: Iterable[float]) -> None:
         """Store the time of every step of a pretraining, milliseconds; kept as float32."""
@@ -167,7 +162,7 @@ class ResultsStore:
     def close(self) -> None:
         """Fold the log into the file and let others write."""
         if self._lock is not None:
-            with suppress(sqlite3.Error):  # a reader holds it open: the log stays beside the file, which does no harm
+            with suppress(sqlite3.Error):  # beside a reader the log stays, which does no harm
                 self._db.execute("PRAGMA journal_mode = DELETE")
         self._db.close()
         if self._lock is not None:
