@@ -6,10 +6,9 @@ from typing import Any
 
 from pandas import DataFrame
 
-from sslbench.report.aggregate import Aggregate
-from sslbench.report.recipes import Recipe
+from sslbench.report.aggregate import Aggregate, Recipe
 from sslbench.report.rows import AXES
-from sslbench.statistics.estimate import Estimate
+from sslbench.statistics.student import Estimate
 
 
 def data_frame(aggregate: Aggregate) -> DataFrame:
@@ -40,13 +39,7 @@ def line_of(recipe: Recipe) -> dict[str, Any]:
 
 def columns_of(name: str, estimate: Estimate) -> dict[str, Any]:
     """The five columns of one quantity."""
-    return {
-        f"{name}_mean": estimate.mean,
-        f"{name}_std": estimate.std,
-        f"{name}_low": estimate.low,
-        f"{name}_high": estimate.high,
-        f"{name}_n": estimate.n,
-    }
+    return {f"{name}_{part}": value for part, value in vars(estimate).items()}
 
 
 def number_type(column: str) -> str:

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-
+from sslbench.report.aggregate import Problem
 from sslbench.report.metric_columns import MetricColumn
 from sslbench.report.numbers import listed
-from sslbench.report.problems import Problem
 from sslbench.report.sections.curves import best_of_curve
-from sslbench.report.text import plural
+from sslbench.report.text import Block, plural
 from sslbench.report.view import View
 
 NOT_TOLD_APART = (
@@ -28,30 +25,25 @@ SPEEDS = (
 """what the columns of speed and cost mean"""
 
 
-@dataclass(frozen=True)
-class Block:
-    """Lines under a heading; the legend has none."""
-
-    heading: str
-    lines: Sequence[str]
-
-
 def blocks_below(view: View, best: str, tie: str) -> list[Block]:
     """All blocks that have something to say. ``best`` and ``tie`` say what values are marked with."""
     aggregate = view.aggregate
     curve = "best epoch of curve, chosen on the images that it is evaluated on (the table has the last epoch)"
+    left_out = [f"{count} unreadable images of {name}" for name, count in aggregate.images_skipped.items()]
+    if aggregate.older:
+        left_out.append(f"{aggregate.older} records of cells that were made again later (--format json has all)")
     unmeasured = [
         f"{metric}, {plural(count, 'cell')}: {reason}" for (metric, reason), count in aggregate.unmeasured.items()
     ]
     blocks = [
-        Block("", legend(view, best, tie) if view.order else []),
-        Block(curve, best_of_curve(view)),
-        Block("not done", [problem_in_words(view, problem) for problem in aggregate.problems]),
-        Block("not measured", unmeasured),
-        Block("skipped", [f"{plural(count, 'cell')}: {reason}" for reason, count in aggregate.skipped.items()]),
-        Block("left out", left_out(view)),
+        ("", legend(view, best, tie) if view.order else []),
+        (curve, best_of_curve(view)),
+        ("not done", [problem_in_words(view, problem) for problem in aggregate.problems]),
+        ("not measured", unmeasured),
+        ("skipped", [f"{plural(count, 'cell')}: {reason}" for reason, count in aggregate.skipped.items()]),
+        ("left out", left_out),
     ]
-    return [block for block in blocks if block.lines]
+    return [(heading, lines) for heading, lines in blocks if lines]
 
 
 def legend(view: View, best: str, tie: str) -> list[str]:
@@ -62,7 +54,12 @@ def legend(view: View, best: str, tie: str) -> list[str]:
         names = [with_unit(column) for column in view.aggregate.metrics if column.higher_is_better is better]
         if names:
             lines.append(f"{', '.join(names)}: {words}")
-    lines += spreads(view)
+    spreads = [ranking.spread(column, row) for column in view.aggregate.metrics for row in view.order]
+    seeds, draws = ({spread.n for spread in spreads if spread and spread.over == name} for name in ("seeds", "draws"))
+    if seeds:
+        lines.append(f"±: standard deviation over {listed(seeds)} seeds")
+    if draws:
+        lines.append(f"± with a d: one seed; standard deviation over {listed(draws)} draws inside the evaluator")
     if any(ranking.best.values()):
         lines.append(f"{best}: best of its column on a data set")
     if any(ranking.ties.values()):
@@ -75,33 +72,12 @@ def legend(view: View, best: str, tie: str) -> list[str]:
     return [*lines, *SPEEDS]
 
 
-def spreads(view: View) -> list[str]:
-    """What stands behind a ±."""
-    all_spreads = [view.ranking.spread(column, row) for column in view.aggregate.metrics for row in view.order]
-    seeds = {spread.n for spread in all_spreads if spread and spread.over == "seeds"}
-    draws = {spread.n for spread in all_spreads if spread and spread.over == "draws"}
-    lines = []
-    if seeds:
-        lines.append(f"±: standard deviation over {listed(seeds)} seeds")
-    if draws:
-        lines.append(f"± with a d: one seed; standard deviation over {listed(draws)} draws inside the evaluator")
-    return lines
-
-
 def problem_in_words(view: View, problem: Problem) -> str:
     """Which cells, what, why."""
     seeds = f"seed{'s' if len(problem.seeds) > 1 else ''} {listed(problem.seeds)}"
     evaluators = f", {', '.join(problem.evaluators)}" if problem.evaluators else ""
     reason = problem.reason or "no reason was given"
     return f"{view.names.recipe(problem.row)}, {seeds}{evaluators}: {problem.status}: {reason}"
-
-
-def left_out(view: View) -> list[str]:
-    """Images that could not be read, and records of older code or data."""
-    lines = [f"{count} unreadable images of {name}" for name, count in view.aggregate.images_skipped.items()]
-    if view.aggregate.older:
-        lines.append(f"{view.aggregate.older} records of cells that were made again later (--format json has all)")
-    return lines
 
 
 def with_unit(column: MetricColumn) -> str:

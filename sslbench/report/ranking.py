@@ -1,15 +1,22 @@
-"""The order of the rows, the best of each metric, and what is not told apart from it."""
+"""The order of the rows, the best of each metric, and what is not told apart from it by the seeds there are."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
+from statistics import fmean
 from typing import Literal
 
 from sslbench.report.aggregate import Aggregate
 from sslbench.report.metric_columns import MetricColumn
 from sslbench.report.numbers import decimals
-from sslbench.report.ties import not_told_apart, seedless
+from sslbench.statistics.student import Difference, holm, paired_t
+
+SIGNIFICANT = 0.05
+"""p below which two recipes differ"""
+Seeds = Mapping[int, float]
+"""seed -> value"""
 
 
 @dataclass(frozen=True)
@@ -57,14 +64,10 @@ class Ranking:
     def _sorted(self) -> list[int]:
         ranking = (c for c in self._aggregate.metrics if not c.detail and c.higher_is_better is not None)
         first = next((c for c in ranking if any(mean is not None for mean in self.means(c))), None)
-        means = self.means(first) if first else [None] * len(self._datasets)
         sign = -1 if first and first.higher_is_better else 1
-
-        def key(row: int) -> tuple[str, bool, float]:
-            mean = means[row]
-            return self._datasets[row], mean is None, 0.0 if mean is None else sign * mean
-
-        return sorted(range(len(self._datasets)), key=key)
+        means = [None if mean is None else sign * mean for mean in self.means(first)] if first else []
+        keys = [(dataset, mean is None, mean or 0.0) for dataset, mean in zip_longest(self._datasets, means)]
+        return sorted(range(len(keys)), key=keys.__getitem__)
 
     def rivals(self, column: MetricColumn) -> list[list[int]]:
         """Of each data set: the rows that a metric ranks, best first, or the highest where none is better."""
@@ -108,3 +111,40 @@ class Ranking:
     def seeds(self) -> int:
         """The most that a row has."""
         return max((recipe.seeds for recipe in self._aggregate.recipes), default=0)
+
+
+def over_seeds(first: Seeds, second: Seeds) -> Difference | None:
+    """``first - second`` over the seeds that both have, with the paired t-test; None where they share none."""
+    shared = sorted(first.keys() & second.keys())
+    return paired_t([first[seed] - second[seed] for seed in shared]) if shared else None
+
+
+def not_told_apart(best: Seeds, others: Sequence[Seeds], margin: float) -> list[bool]:
+    """Whether each of the others is a tie with the best: where they share two seeds or more, and the seed makes a
+    difference, by the paired t-test with Holm's correction for their number; elsewhere if the means lie within
+    ``margin``."""
+    tested = {index: p for index, other in enumerate(others) if (p := p_over_seeds(best, other)) is not None}
+    corrected = dict(zip(tested, holm(list(tested.values())), strict=True))
+    return [
+        corrected[index] >= SIGNIFICANT
+        if index in corrected
+        else abs(fmean(best.values()) - fmean(other.values())) <= margin
+        for index, other in enumerate(others)
+    ]
+
+
+def p_over_seeds(first: Seeds, second: Seeds) -> float | None:
+    """Of the paired t-test; None where seeds say nothing: fewer than two are shared, or all give the same values.
+
+    Values that vary and differ by the same on every seed leave the t-test without a spread. Shares of a few hundred
+    images do so by chance, so that the signs alone are believed (Fisher, The Design of Experiments, section 21).
+    """
+    difference = over_seeds(first, second)
+    if difference is None or difference.n < 2 or seedless(first, second):
+        return None
+    return 2.0 ** (1 - difference.n) if difference.p is None else difference.p
+
+
+def seedless(first: Seeds, second: Seeds) -> bool:
+    """Whether two seeds and more change neither: models that somebody else trained, evaluated without randomness."""
+    return all(len(values) > 1 and len(set(values.values())) == 1 for values in (first, second))

@@ -6,18 +6,13 @@ import json
 from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import takewhile
-from typing import TYPE_CHECKING
 
-from sslbench.report.styles import STYLES, Marks, Style
-from sslbench.report.text import Column, fits, markdown, terminal, wrapped
-from sslbench.report.where import filter_records
+from sslbench.report.aggregate import aggregate
+from sslbench.report.legend import blocks_below
+from sslbench.report.text import Column, fits, markdown, markdown_page, terminal, terminal_page
+from sslbench.report.view import STYLES, Marks, Style, View
 from sslbench.store.json_parts import plain
 from sslbench.store.record import SCHEMA, Record
-
-if TYPE_CHECKING:
-    from sslbench.report.view import View
-
-__all__ = ["filter_records", "render"]
 
 CUT = 2
 """place in ``STYLES`` of the style of a table that is cut into several"""
@@ -34,9 +29,6 @@ def render(records: Sequence[Record], fmt: str, suite: str) -> str:
     """
     if fmt == "json":
         return as_json(records, suite)
-    from sslbench.report.aggregate import aggregate
-    from sslbench.report.view import View
-
     aggregated = aggregate(records)
     if fmt == "csv":
         from sslbench.report.frame import data_frame
@@ -56,17 +48,9 @@ def as_json(records: Sequence[Record], suite: str) -> str:
 
 def as_table(view: View, suite: str) -> str:
     """For a terminal."""
-    from sslbench.report.legend import blocks_below
-
-    parts = [wrapped(view.names.title(suite), rest="    ")]
-    if view.order:
-        parts.append(fitting(view.columns))
-        parts += [f"{table}:\n{fitting(partial(view.columns_of, table))}" for table in view.tables]
-    for block in blocks_below(view, best="*", tie="="):
-        indent = "  " if block.heading else ""
-        lines = [wrapped(line, indent, f"{indent}    ") for line in block.lines]
-        parts.append("\n".join([f"{block.heading}:", *lines] if block.heading else lines))
-    return "\n\n".join(parts)
+    tables = [fitting(view.columns)] if view.order else []
+    tables += [f"{table}:\n{fitting(partial(view.columns_of, table))}" for table in view.tables]
+    return terminal_page(view.names.title(suite), tables, blocks_below(view, best="*", tie="="))
 
 
 def fitting(columns: Callable[[Style, Marks], list[Column]]) -> str:
@@ -95,13 +79,6 @@ def cut(columns: Sequence[Column], style: Style) -> list[list[Column]]:
 
 def as_markdown(view: View, suite: str) -> str:
     """As GitHub shows it."""
-    from sslbench.report.legend import blocks_below
-
-    parts = [view.names.title(suite)]
-    if view.order:
-        parts.append(markdown(view.columns(Style(), BOLD)))
-        parts += [f"**{table}**\n\n{markdown(view.columns_of(table, Style(), BOLD))}" for table in view.tables]
-    for block in blocks_below(view, best="bold", tie="italic"):
-        lines = [f"- {line}" for line in block.lines]
-        parts.append("\n".join([f"**{block.heading}**", "", *lines] if block.heading else lines))
-    return "\n\n".join(parts)
+    tables = [markdown(view.columns(Style(), BOLD))] if view.order else []
+    tables += [f"**{table}**\n\n{markdown(view.columns_of(table, Style(), BOLD))}" for table in view.tables]
+    return markdown_page(view.names.title(suite), tables, blocks_below(view, best="bold", tie="italic"))

@@ -1,4 +1,4 @@
-"""Student's t: the interval of a mean, and the paired comparison of two methods over the same seeds."""
+"""Student's t: a mean and its interval, and the paired comparison of two methods over the same seeds."""
 
 from __future__ import annotations
 
@@ -21,6 +21,32 @@ class Difference:
     p: float | None
     n: int
     """differences that it comes from"""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A mean over seeds. What too few values do not tell is None."""
+
+    mean: float | None
+    std: float | None
+    """standard deviation (ddof 1)"""
+    low: float | None
+    """Student's 95% interval of the mean"""
+    high: float | None
+    n: int
+    """number of values"""
+
+    @classmethod
+    def of(cls, values: Sequence[float]) -> Estimate:
+        """None has no mean, one has neither deviation nor interval."""
+        if not values:
+            return cls(None, None, None, None, 0)
+        mean = fmean(values)
+        if len(values) < 2:
+            return cls(mean, None, None, None, 1)
+        std = stdev(values)
+        half = half_width(std, len(values))
+        return cls(mean, std, mean - half, mean + half, len(values))
 
 
 @lru_cache

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import MISSING, dataclass, field, fields
-from functools import cache, partial
+from dataclasses import dataclass, field, fields
+from functools import partial
 from types import NoneType, UnionType
 from typing import Any, Literal, Self, get_args, get_origin, get_type_hints
 
@@ -37,7 +37,7 @@ class Part:
 
     def to_json(self) -> dict[str, Any]:
         """Plain values, with the unknown keys that it was read with: a copy all the way down."""
-        known = {name: as_json(getattr(self, name)) for name in readers_of(type(self))}
+        known = {name: as_json(getattr(self, name)) for name in shape_of(type(self))}
         return {**known, **as_json(self.extra)}
 
 
@@ -52,30 +52,30 @@ class Misfit(Exception):
         return f"{self.path.lstrip('.')} {self.problem}".lstrip()
 
 
-@cache
-def readers_of(cls: type[Part]) -> dict[str, Reader]:
-    """The reader of each field but ``extra``."""
-    types = get_type_hints(cls)
-    return {item.name: reader_of(types[item.name]) for item in fields(cls) if item.name != "extra"}
+SHAPES: dict[type[Part], dict[str, tuple[Reader, bool]]] = {}
 
 
-@cache
-def required(cls: type[Part]) -> list[str]:
-    """Fields without a default."""
-    return [item.name for item in fields(cls) if item.default is MISSING and item.default_factory is MISSING]
+def shape_of(cls: type[Part]) -> dict[str, tuple[Reader, bool]]:
+    """Each field but ``extra`` -> its reader, and whether it must be there; worked out once from the annotations."""
+    if cls not in SHAPES:
+        types = get_type_hints(cls)
+        SHAPES[cls] = {
+            item.name: (reader_of(types[item.name]), item.default is item.default_factory)  # both MISSING
+            for item in fields(cls)
+            if item.name != "extra"
+        }
+    return SHAPES[cls]
 
 
 def read_part(cls: type[Part], data: Any) -> Any:
     """One dataclass from a JSON object."""
-    readers = readers_of(cls)
-    values, extra = {}, {}
-    for name, value in checked(Mapping, "an object", data).items():
-        if name in readers:
-            values[name] = read_below(readers[name], value, f".{name}")
-        else:
-            extra[name] = value
-    for name in required(cls):
-        if name not in values:
+    shape = shape_of(cls)
+    extra = {name: value for name, value in checked(Mapping, "an object", data).items() if name not in shape}
+    values = {}
+    for name, (reader, required) in shape.items():
+        if name in data:
+            values[name] = read_below(reader, data[name], f".{name}")
+        elif required:
             raise Misfit("is missing", f".{name}")
     return cls(**values, extra=extra)
 

@@ -3,15 +3,44 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from statistics import fmean
+from typing import Any, Literal
 
 from sslbench.measure.limits import Limit
-from sslbench.report.compare.uncertainty import Source
-from sslbench.report.compare.words import RATE, in_unit, percents
-from sslbench.report.numbers import NOTHING
-from sslbench.statistics.intervals import Interval
+from sslbench.report.numbers import NOTHING, three_digits
+from sslbench.statistics.intervals import Interval, Moments, difference_of_means, ratio_of_series
+
+RATE = "images/s"
+"""the unit of what is more the less time it takes"""
+LEAST_STEPS = 10
+"""raw step times that an interval needs"""
+MEDIAN_ERROR = 1.25 / 1.35
+"""Standard error of a median in units of IQR / sqrt(n) (McGill, Tukey, Larsen, The American Statistician 32, 1978)."""
+NORMAL_95 = 1.96
+EXACT = ("flops_per_image",)
+"""counted, not measured: has no spread"""
+Source = Literal["seeds", "draws", "steps", "IQR", "rounds", "exact"]
+"""what an interval comes from"""
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One value of one seed, and what is known of its spread."""
+
+    value: float
+    std: float | None = None
+    """over draws within the evaluator"""
+    n: int | None = None
+    """number of those draws"""
+    steps: Sequence[float] = ()
+    """raw step times, milliseconds, warm-up left out"""
+    statistic: str = "median"
+    """of the steps, which the value rests on: ``median`` or ``mean``"""
+    relative_error: float | None = None
+    """standard error as a share of the value, where that is known instead"""
+    error_from: Source = "IQR"
 
 
 @dataclass(frozen=True)
@@ -87,3 +116,65 @@ class Change:
         values = " -> ".join(in_unit(value, self.unit) for value in (self.before, self.after))
         share = f"{self.worse_by:.1%} worse, " if self.is_worse and self.worse_by is not None else ""
         return f"{self.recipe}: {self.quantity} {values}, {share}{self.spread_in_words()}"
+
+
+def interval_between(
+    before: Sequence[Measured], after: Sequence[Measured], quantity: str
+) -> tuple[Interval | None, Source | None]:
+    """The interval of the change of a mean, from values of the same seeds; of one seed from what is known inside each
+    value: over raw steps, from a standard error, or over draws."""
+    if quantity in EXACT:
+        mean, mean_after = (fmean(measured.value for measured in side) for side in (before, after))
+        change = (mean_after - mean) / abs(mean) if mean else math.copysign(math.inf, mean_after - mean)
+        return Interval(change, change), "exact"
+    if len(before) > 1:
+        old, new = (Moments.of([measured.value for measured in side]) for side in (before, after))
+        return as_share(difference_of_means(old, new), old.mean), "seeds"
+    (first,), (second,) = before, after
+    if min(len(first.steps), len(second.steps)) >= LEAST_STEPS:
+        # A rate is images by a step: the ratio of rates is that of the steps turned over.
+        series = (second.steps, first.steps) if quantity == "images_per_second" else (first.steps, second.steps)
+        ratio = ratio_of_series(*series, first.statistic)
+        return Interval(ratio.low - 1, ratio.high - 1), "steps"
+    if first.relative_error is not None and second.relative_error is not None:
+        half = NORMAL_95 * math.hypot(first.relative_error, second.relative_error)
+        change = second.value / first.value - 1
+        return Interval(change - half, change + half), first.error_from
+    if first.std is not None and second.std is not None and min(first.n or 0, second.n or 0) > 1:
+        old, new = (Moments(side.value, side.std or 0.0, side.n or 0) for side in (first, second))
+        return as_share(difference_of_means(old, new), first.value), "draws"
+    return None, None
+
+
+def as_share(interval: Interval, of: float) -> Interval:
+    """Of a value's size; where that is 0, only the signs are known."""
+    if of == 0:
+        return Interval(*(math.copysign(math.inf, end) if end else 0.0 for end in (interval.low, interval.high)))
+    return Interval(interval.low / abs(of), interval.high / abs(of))
+
+
+def error_of_median(median: float | None, iqr: float | None, steps: int | None) -> float | None:
+    """Standard error of a median step as a share of it."""
+    if not median or iqr is None or not steps or steps < LEAST_STEPS:
+        return None
+    return MEDIAN_ERROR * iqr / median / math.sqrt(steps)
+
+
+def in_unit(value: float, unit: str) -> str:
+    """``4321 images/s``, ``512 MB``, ``0.953``."""
+    if unit in ("bytes", "FLOP"):
+        return f"{three_digits(value / 1e6)} M{'B' if unit == 'bytes' else unit}"
+    if unit in (RATE, "ms"):
+        return f"{three_digits(value)} {unit}"
+    text = f"{value:.4g}" if abs(value) < 1000 else three_digits(value)
+    return f"{text} {unit}" if unit else text
+
+
+def percents(interval: Interval) -> str:
+    """``-3.1 to +0.2%``."""
+    return f"{signed(100 * interval.low)} to {signed(100 * interval.high)}%"
+
+
+def signed(number: float) -> str:
+    """``+0.2``; what rounds to nothing has no sign of its own."""
+    return f"{number:+.1f}".replace("-0.0", "+0.0") if abs(number) < 1 else f"{number:+.1f}"

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from statistics import fmean
 
+from sslbench.errors import UserError, did_you_mean
 from sslbench.measure.limits import Limit, read_limits
-from sslbench.report.compare.change import Change
+from sslbench.report.compare.change import Change, interval_between
 from sslbench.report.compare.measured import SPEEDS, Quantities, Values
-from sslbench.report.compare.pairing import by_key, check_across, recipe_names
 from sslbench.report.compare.sides import Side, machine_differences
-from sslbench.report.compare.uncertainty import shift_between
-from sslbench.report.rows import Row, gather
-
-EXACT = ("flops_per_image",)
-"""counted, not measured: has no spread"""
+from sslbench.report.rows import AXES, IN_AN_AXIS, KINDS, Row, as_text, assigned, distinguishing, gather
+from sslbench.report.view import KINDS as NAMED
 
 
 @dataclass(frozen=True)
@@ -82,24 +80,15 @@ def changes_of(recipe: str, row: Row, first: Values, second: Values, quantities:
     """The quantities that both sides measured, over the seeds in which both did."""
     changes = []
     for quantity in [*quantities.metrics, *SPEEDS]:
-        before, after = first.get(quantity, {}), second.get(quantity, {})
-        seeds = tuple(sorted(before.keys() & after.keys()))
+        of_seeds = [side.get(quantity, {}) for side in (first, second)]
+        seeds = tuple(sorted(of_seeds[0].keys() & of_seeds[1].keys()))
         if not seeds:
             continue
-        shared = [{seed: side[seed] for seed in seeds} for side in (before, after)]
-        shift = shift_between(shared[0], shared[1], quantity, exact=quantity in EXACT)
-        change = Change(
-            recipe,
-            dict(row.axes),
-            quantity,
-            *quantities.unit_and_direction(quantity),
-            shift.before,
-            shift.after,
-            seeds,
-            shift.interval,
-            shift.over,
-        )
-        changes.append(change)
+        shared = [[side[seed] for seed in seeds] for side in of_seeds]
+        before, after = (fmean(measured.value for measured in side) for side in shared)
+        unit, better = quantities.unit_and_direction(quantity)
+        interval, over = interval_between(shared[0], shared[1], quantity)
+        changes.append(Change(recipe, row.axes, quantity, unit, better, before, after, seeds, interval, over))
     return changes
 
 
@@ -132,3 +121,64 @@ def crossed(
     if not limited and not all_lost:
         lines.append(f"{limit.quantity}: no cell of A and B has measured it in both (limit {limit})")
     return lines
+
+
+def check_across(names: Sequence[str], rows: Sequence[Row]) -> None:
+    """Raises UserError for what is neither an axis nor a parameter of these rows."""
+    parameters = [f"{kind}.{name}" for row in rows for kind in KINDS for name in row.params[kind]]
+    allowed = list(dict.fromkeys([*AXES, *parameters]))
+    words = f"(allowed: {', '.join(AXES)}, and parameters such as training.precision)"
+    mistakes = [
+        f"--across {name!r}: no axis or parameter of these results{did_you_mean(name, allowed)} {words}"
+        for name in names
+        if name not in allowed
+    ]
+    if mistakes:
+        raise UserError(*mistakes)
+
+
+def by_key(rows: Sequence[Row], across: Sequence[str], side: str) -> dict[str, Row]:
+    """Rows by what they are, without what may differ."""
+    keyed: dict[str, Row] = {}
+    for row in rows:
+        key = key_of(row, across)
+        if key in keyed:
+            raise UserError(f"--across {' '.join(across)}: several recipes of {side} differ in nothing else")
+        keyed[key] = row
+    return keyed
+
+
+def key_of(row: Row, across: Sequence[str]) -> str:
+    """The axes and parameters in which a pair must agree."""
+    ignored = {tuple(name.split(".", 1)) for name in across if "." in name}
+    ignored |= IN_AN_AXIS if "mask_ratio" in across else set()
+    axes = {axis: value for axis, value in row.axes.items() if axis not in across}
+    params = {
+        kind: {name: value for name, value in settings.items() if (kind, name) not in ignored}
+        for kind, settings in row.params.items()
+        if kind not in across
+    }
+    return as_text([axes, params])
+
+
+def recipe_names(rows: Mapping[str, Row], across: Sequence[str]) -> dict[str, str]:
+    """Each row in words: its method, and whatever else tells rows apart."""
+    parameters = distinguishing(list(rows.values()))
+    words: dict[str, list[str]] = {key: [] for key in rows}
+    for kind in NAMED:
+        column = {key: name_of(row, kind, parameters[kind, row.name(kind)], across) for key, row in rows.items()}
+        if kind == "method" or len(set(column.values())) > 1:
+            for key, text in column.items():
+                words[key] += [text] if text else []
+    return {key: " · ".join(parts) for key, parts in words.items()}
+
+
+def name_of(row: Row, kind: str, parameters: Sequence[str], across: Sequence[str]) -> str:
+    """A plugin's name with these parameters, those left out in which a pair may differ."""
+    text = assigned(row.params[kind], [name for name in parameters if f"{kind}.{name}" not in across])
+    if kind in across or kind == "training":
+        return text
+    ratio = row.axes["mask_ratio"]
+    if kind == "masking" and ratio is not None and "mask_ratio" not in across:
+        text = ", ".join(filter(None, [f"ratio={ratio:g}", text]))
+    return f"{row.name(kind)} ({text})" if text else row.name(kind)

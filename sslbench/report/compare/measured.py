@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from sslbench.report.compare.uncertainty import Measured, error_of_median
-from sslbench.report.compare.words import RATE
-from sslbench.report.metric_columns import MetricColumns, samples_of
-from sslbench.report.problems import first_line
-from sslbench.report.recipes import speed
+from sslbench.report.aggregate import first_line, speed
+from sslbench.report.compare.change import RATE, Measured, error_of_median
+from sslbench.report.metric_columns import metric_columns, samples_of
 from sslbench.report.rows import Row, evaluator_key
 from sslbench.store.record import Record, TrainingFacts
 
@@ -34,10 +32,9 @@ class Quantities:
     """All that the rows of both sides measured: metrics by label, and speeds."""
 
     def __init__(self, rows: Sequence[Row]) -> None:
-        metrics = MetricColumns(samples_of(rows))
-        self.metrics = {column.label: column for column in metrics.columns}
-        self._labels = metrics.labels
-        self._evaluators = {label: evaluator for (_, evaluator), label in metrics.labels.items()}
+        columns, self._labels = metric_columns(samples_of(rows))
+        self.metrics = {column.label: column for column in columns}
+        self._evaluators = {label: evaluator for (_, evaluator), label in self._labels.items()}
 
     def limitable(self) -> list[str]:
         """Every name that a limit may have: of what can become worse."""

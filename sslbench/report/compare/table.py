@@ -8,12 +8,11 @@ import textwrap
 from collections import Counter
 from typing import Any
 
-from sslbench.report.compare.change import Change
+from sslbench.report.compare.change import Change, in_unit, percents, signed
 from sslbench.report.compare.comparison import Comparison, OneSided
-from sslbench.report.compare.words import in_unit, percents, signed
 from sslbench.report.numbers import NOTHING, listed
 from sslbench.report.rows import AXES
-from sslbench.report.text import Column, markdown, plural, terminal, wrapped
+from sslbench.report.text import Block, Column, markdown, markdown_page, plural, terminal, terminal_page
 from sslbench.report.text import as_csv as csv_of
 from sslbench.store.record import SCHEMA
 
@@ -31,22 +30,14 @@ def render_comparison(comparison: Comparison, fmt: str) -> str:
 
 def as_table(comparison: Comparison) -> str:
     """For a terminal."""
-    parts = [wrapped(title(comparison), rest="    ")]
-    if comparison.changes:
-        parts.append(terminal(columns(comparison, RECIPE), gap=2, broken_headers=False))
-    for heading, lines in blocks_below(comparison):
-        parts.append("\n".join([f"{heading}:", *(wrapped(line, "  ", "      ") for line in lines)]))
-    return "\n\n".join(parts)
+    tables = [terminal(columns(comparison, RECIPE), 2, broken_headers=False)] if comparison.changes else []
+    return terminal_page(title(comparison), tables, blocks_below(comparison))
 
 
 def as_markdown(comparison: Comparison) -> str:
     """As GitHub shows it."""
-    parts = [title(comparison)]
-    if comparison.changes:
-        parts.append(markdown(columns(comparison, 0)))
-    for heading, lines in blocks_below(comparison):
-        parts.append("\n".join([f"**{heading}**", "", *(f"- {line}" for line in lines)]))
-    return "\n\n".join(parts)
+    tables = [markdown(columns(comparison, 0))] if comparison.changes else []
+    return markdown_page(title(comparison), tables, blocks_below(comparison))
 
 
 def title(comparison: Comparison) -> str:
@@ -94,15 +85,16 @@ def interval(change: Change) -> str:
     return NOTHING if change.interval is None or change.over == "exact" else percents(change.interval)
 
 
-def blocks_below(comparison: Comparison) -> list[tuple[str, list[str]]]:
-    """What is said below the table: headings with their lines."""
-    blocks = []
-    for side, other in (("A", "B"), ("B", "A")):
-        lines = [one_sided_in_words(item, other) for item in comparison.one_sided if item.side == side]
-        blocks.append((f"Measured in {side} only", lines))
-    blocks.append(("Different machines, so speeds compare them as well", list(comparison.machines)))
-    blocks.append(("How to read it", notes(comparison)))
-    blocks.append(("Beyond the limits", list(comparison.exceeded)))
+def blocks_below(comparison: Comparison) -> list[Block]:
+    """What is said below the table."""
+    one_sided = {side: [item for item in comparison.one_sided if item.side == side] for side in "AB"}
+    blocks = [
+        ("Measured in A only", [one_sided_in_words(item, "B") for item in one_sided["A"]]),
+        ("Measured in B only", [one_sided_in_words(item, "A") for item in one_sided["B"]]),
+        ("Different machines, so speeds compare them as well", comparison.machines),
+        ("How to read it", notes(comparison)),
+        ("Beyond the limits", comparison.exceeded),
+    ]
     return [(heading, lines) for heading, lines in blocks if lines]
 
 

@@ -5,16 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
-from typing import Any
 
-from sslbench.report.defaults import LABEL_FREE
-from sslbench.report.names import KINDS
+from sslbench.report.metric_columns import LABEL_FREE
 from sslbench.report.numbers import NOTHING, decimals, fixed
 from sslbench.report.rows import Row
-from sslbench.report.sections.section import Section
-from sslbench.report.styles import Style
-from sslbench.report.text import Column
-from sslbench.report.view import View
+from sslbench.report.text import Column, Section
+from sslbench.report.view import Style, View
 from sslbench.store.record import CurvePoint, MetricValue
 
 NO_CURVE = "no curve: none of these trainings was evaluated while it went on; run with --set curve_every=1"
@@ -55,19 +51,16 @@ def mean_points(index: int, row: Row) -> list[Point]:
     if not curves:
         return []
     epochs = sorted(set.intersection(*(set(curve) for curve in curves)))
-    return [mean_point(index, epochs[-1], [curve[epoch] for curve in curves]) for epoch in epochs]
-
-
-def mean_point(index: int, epochs: int, points: Sequence[CurvePoint]) -> Point:
-    """Of the same epoch of several seeds."""
-    values = [
-        {name: metric.value for name, metric in point.metrics.items() if metric.value is not None} for point in points
-    ]
-    shared = [name for name in values[0] if all(name in of_seed for of_seed in values)]
-    metrics = {name: fmean(of_seed[name] for of_seed in values) for name in shared}
-    losses = [point.loss for point in points if point.loss is not None]
-    loss = fmean(losses) if len(losses) == len(points) else None
-    return Point(index, points[0].epoch, epochs, len(points), loss, metrics)
+    means = []
+    for epoch in epochs:
+        points = [curve[epoch] for curve in curves]
+        values = [{name: m.value for name, m in point.metrics.items() if m.value is not None} for point in points]
+        shared = [name for name in values[0] if all(name in of_seed for of_seed in values)]
+        metrics = {name: fmean(of_seed[name] for of_seed in values) for name in shared}
+        losses = [point.loss for point in points if point.loss is not None]
+        loss = fmean(losses) if len(losses) == len(points) else None
+        means.append(Point(index, epoch, epochs[-1], len(points), loss, metrics))
+    return means
 
 
 def metrics_of_curves(rows: Sequence[Row]) -> dict[str, MetricValue]:
@@ -107,9 +100,15 @@ def curves(view: View) -> Section:
         Column("loss", [NOTHING if p.loss is None else fixed(p.loss, losses) for p in points], number=True),
         *(Column(name, cells_of(name, points, best), number=True) for name in metrics),
     ]
-    return Section(
-        "curves: evaluated while training", [as_row(view, point, metrics) for point in points], columns, NOTES
-    )
+    json_rows = [
+        {
+            **view.names.columns_of(point.row),
+            **{name: getattr(point, name) for name in ("epoch", "epochs", "seeds", "loss")},
+            **{name: point.metrics.get(name) for name in metrics},
+        }
+        for point in points
+    ]
+    return Section("curves: evaluated while training", json_rows, columns, NOTES)
 
 
 def cells_of(name: str, points: Sequence[Point], best: Mapping[int, Mapping[str, int]]) -> list[str]:
@@ -123,28 +122,18 @@ def cells_of(name: str, points: Sequence[Point], best: Mapping[int, Mapping[str,
     ]
 
 
-def as_row(view: View, point: Point, metrics: Mapping[str, MetricValue]) -> dict[str, Any]:
-    """One point, unrounded."""
-    return {
-        **{kind: view.names.of_kind[kind][point.row] or None for kind in KINDS},
-        "epoch": point.epoch,
-        "epochs": point.epochs,
-        "seeds": point.seeds,
-        "loss": point.loss,
-        **{name: point.metrics.get(name) for name in metrics},
-    }
-
-
 def best_of_curve(view: View) -> list[str]:
     """A line for each recipe with a curve: the best epoch of each metric that needs labels."""
     lines = []
     for row in view.order:
         recipe = view.aggregate.recipes[row].row
-        metrics = {
-            name: metric for name, metric in metrics_of_curves([recipe]).items() if metric.evaluator not in LABEL_FREE
-        }
+        metrics = metrics_of_curves([recipe])
         points = mean_points(row, recipe)
-        words = [best_in_words(name, epoch, points) for name, epoch in best_epochs(points, metrics).items()]
+        words = [
+            best_in_words(name, epoch, points)
+            for name, epoch in best_epochs(points, metrics).items()
+            if metrics[name].evaluator not in LABEL_FREE
+        ]
         if words:
             lines.append(f"{view.names.recipe(row)}: {'; '.join(words)}")
     return lines

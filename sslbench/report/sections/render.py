@@ -12,9 +12,8 @@ from sslbench.report.sections.correlations import correlations
 from sslbench.report.sections.curves import curves
 from sslbench.report.sections.pairs import pairs
 from sslbench.report.sections.published import published
-from sslbench.report.sections.section import Section
 from sslbench.report.sections.spread import statistics
-from sslbench.report.text import as_csv
+from sslbench.report.text import Section, as_csv
 from sslbench.report.view import View
 from sslbench.store.record import SCHEMA, Record
 

@@ -5,13 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from sslbench.report.metric_columns import MetricColumn
-from sslbench.report.names import KINDS
 from sslbench.report.numbers import NOTHING, fixed
-from sslbench.report.sections.section import Section
-from sslbench.report.styles import Style
-from sslbench.report.text import Column
-from sslbench.report.view import View
-from sslbench.statistics.estimate import Estimate
+from sslbench.report.text import Column, Section
+from sslbench.report.view import Style, View
+from sslbench.statistics.student import Estimate
 
 
 def statistics(view: View) -> Section:
@@ -72,7 +69,7 @@ def as_row(view: View, metric: MetricColumn, row: int) -> dict[str, Any]:
         "metric": metric.label,
         "unit": metric.unit,
         "higher_is_better": metric.higher_is_better,
-        **{kind: view.names.of_kind[kind][row] or None for kind in KINDS},
+        **view.names.columns_of(row),
         "mean": estimate.mean,
         "std": estimate.std,
         "n": estimate.n,
