@@ -29,6 +29,15 @@ class Row:
         """Of the plugin of that kind; the training settings have none."""
         return str(self.axes.get(kind) or "")
 
+    def described(self, kind: str, parameters: Iterable[str], with_ratio: bool) -> str:
+        """The name with these parameters, and with the mask ratio of a masking; of training settings these alone."""
+        text, ratio = assigned(self.params[kind], parameters), self.axes["mask_ratio"]
+        if kind == "masking" and with_ratio and ratio is not None:
+            text = ", ".join(filter(None, [f"ratio={ratio:g}", text]))
+        if kind == "training":
+            return text
+        return f"{self.name(kind)} ({text})" if text else self.name(kind)
+
 
 def gather(records: Iterable[Record]) -> tuple[list[Row], int]:
     """Rows in the order in which they first appear, skipped cells left out, and how many older records are left out.

@@ -10,14 +10,12 @@ from itertools import takewhile
 from sslbench.report.aggregate import aggregate
 from sslbench.report.legend import blocks_below
 from sslbench.report.text import Column, fits, markdown, markdown_page, terminal, terminal_page
-from sslbench.report.view import STYLES, Marks, Style, View
+from sslbench.report.view import MARKDOWN, STYLES, Style, View
 from sslbench.store.json_parts import plain
 from sslbench.store.record import SCHEMA, Record
 
 CUT = 2
 """place in ``STYLES`` of the style of a table that is cut into several"""
-STARS = Marks(best=lambda value: f"*{value}", tie=lambda value: f"={value}")
-BOLD = Marks(best=lambda value: f"**{value}**", tie=lambda value: f"*{value}*")
 
 
 def render(records: Sequence[Record], fmt: str, suite: str) -> str:
@@ -53,14 +51,14 @@ def as_table(view: View, suite: str) -> str:
     return terminal_page(view.names.title(suite), tables, blocks_below(view, best="*", tie="="))
 
 
-def fitting(columns: Callable[[Style, Marks], list[Column]]) -> str:
+def fitting(columns: Callable[[Style], list[Column]]) -> str:
     """The roomiest table that fits; where none does, several with the same rows, one below the other."""
     for style in STYLES:
-        text = terminal(columns(style, STARS), style.gap, style.broken_headers)
+        text = terminal(columns(style), style.gap, style.broken_headers)
         if fits(text):
             return text
     roomy = STYLES[CUT]
-    groups = cut(columns(roomy, STARS), roomy)
+    groups = cut(columns(roomy), roomy)
     return "\n\n".join(terminal(group, roomy.gap, roomy.broken_headers) for group in groups)
 
 
@@ -79,6 +77,6 @@ def cut(columns: Sequence[Column], style: Style) -> list[list[Column]]:
 
 def as_markdown(view: View, suite: str) -> str:
     """As GitHub shows it."""
-    tables = [markdown(view.columns(Style(), BOLD))] if view.order else []
-    tables += [f"**{table}**\n\n{markdown(view.columns_of(table, Style(), BOLD))}" for table in view.tables]
+    tables = [markdown(view.columns(MARKDOWN))] if view.order else []
+    tables += [f"**{table}**\n\n{markdown(view.columns_of(table, MARKDOWN))}" for table in view.tables]
     return markdown_page(view.names.title(suite), tables, blocks_below(view, best="bold", tie="italic"))

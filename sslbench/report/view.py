@@ -10,7 +10,6 @@ from sslbench.report.aggregate import Aggregate
 from sslbench.report.metric_columns import MetricColumn
 from sslbench.report.numbers import NOTHING, fixed, listed, median_and_iqr, percent, three_digits
 from sslbench.report.ranking import Ranking
-from sslbench.report.rows import Row, assigned
 from sslbench.report.text import Column, broken, plural
 
 KINDS = ("dataset", "method", "augmentation", "masking", "backbone", "training")
@@ -32,7 +31,7 @@ SETTINGS: dict[str, Callable[[Any], str]] = {
 
 @dataclass(frozen=True)
 class Style:
-    """How much room the table takes."""
+    """How much room the table takes, and how values of note are marked."""
 
     gap: int = 2
     """blanks between columns"""
@@ -44,14 +43,10 @@ class Style:
     """the masking beside the method, in one column"""
     wrap: int = 0
     """width at which the words on the left are broken; 0: never"""
-
-
-@dataclass(frozen=True)
-class Marks:
-    """How values of note are shown."""
-
-    best: Callable[[str], str]
-    tie: Callable[[str], str]
+    best: str = "*{}"
+    """the best value of a column"""
+    tie: str = "={}"
+    """a value that is not told apart from it"""
 
 
 STYLES = (
@@ -64,6 +59,7 @@ STYLES = (
     Style(1, True, "±", leading_zero=False, join_masking=True, wrap=13),
 )
 """From roomy to tight."""
+MARKDOWN = Style(best="**{}**", tie="*{}*")
 
 
 class RecipeNames:
@@ -73,20 +69,15 @@ class RecipeNames:
         self._aggregate = aggregate
         rows = [recipe.row for recipe in aggregate.recipes]
         self._ratios = {row.axes["mask_ratio"] for row in rows} - {None}
-        self.of_kind = {kind: [self._name(row, kind) for row in rows] for kind in KINDS}
+        several = len(self._ratios) > 1
+        self.of_kind = {
+            kind: [row.described(kind, aggregate.distinguishing[kind, row.name(kind)], several) for row in rows]
+            for kind in KINDS
+        }
         """kind -> name of each row, with the parameters that tell it from another row's; empty where it has none"""
         different = {kind: len(set(names) - {""}) for kind, names in self.of_kind.items()}
         self.kept = [kind for kind in KINDS if kind == ALWAYS or different[kind] > 1]
         """kinds that are a column of the table"""
-
-    def _name(self, row: Row, kind: str) -> str:
-        parameters = assigned(row.params[kind], self._aggregate.distinguishing[kind, row.name(kind)])
-        if kind == "training":
-            return parameters
-        ratio = row.axes["mask_ratio"]
-        if kind == "masking" and ratio is not None and len(self._ratios) > 1:
-            parameters = ", ".join(filter(None, [f"ratio={ratio:g}", parameters]))
-        return f"{row.name(kind)} ({parameters})" if parameters else row.name(kind)
 
     def recipe(self, row: int) -> str:
         """A row in words: what tells it from the others."""
@@ -140,10 +131,10 @@ class View:
             methods.setdefault(self.aggregate.recipes[row].row.name("method"), []).append(row)
         return methods
 
-    def columns(self, style: Style, marks: Marks) -> list[Column]:
-        """Of the main table, with marks on the best values and on those not told apart from them."""
+    def columns(self, style: Style) -> list[Column]:
+        """Of the main table."""
         metrics = [metric for metric in self.aggregate.metrics if not metric.detail]
-        columns = [*self.words(style), *self._metrics(metrics, style, marks), *self._speeds(style)]
+        columns = [*self.words(style), *self._metrics(metrics, style), *self._speeds(style)]
         statuses = [self.aggregate.recipes[row].status for row in self.order]
         if len(set(statuses)) > 1 or any("done" not in status or "," in status for status in statuses):
             columns.append(Column("status", [broken(status, style.wrap, at_hyphens=True) for status in statuses]))
@@ -154,10 +145,10 @@ class View:
         """Titles of the evaluators that have a table of their own, below the main one."""
         return list(dict.fromkeys(column.table for column in self.aggregate.metrics if column.table))
 
-    def columns_of(self, table: str, style: Style, marks: Marks) -> list[Column]:
+    def columns_of(self, table: str, style: Style) -> list[Column]:
         """Of such a table: all metrics of its evaluator."""
         own = [metric for metric in self.aggregate.metrics if metric.table == table]
-        return self.words(style) + self._metrics(own, style, marks)
+        return self.words(style) + self._metrics(own, style)
 
     def words(self, style: Style, rows: Sequence[int] | None = None) -> list[Column]:
         """The columns that say which recipe a line is about; ``rows``: of these, in the place of all."""
@@ -173,10 +164,10 @@ class View:
             for kind, column in names.items()
         ]
 
-    def _metrics(self, metrics: Sequence[MetricColumn], style: Style, marks: Marks) -> list[Column]:
-        return [Column(metric.label, self._values(metric, style, marks), number=True) for metric in metrics]
+    def _metrics(self, metrics: Sequence[MetricColumn], style: Style) -> list[Column]:
+        return [Column(metric.label, self._values(metric, style), number=True) for metric in metrics]
 
-    def _values(self, metric: MetricColumn, style: Style, marks: Marks) -> list[str]:
+    def _values(self, metric: MetricColumn, style: Style) -> list[str]:
         means = self.ranking.means(metric)
         places = self.ranking.decimals(metric)
         cells = []
@@ -190,9 +181,9 @@ class View:
                 text += f"{style.plus_minus}{fixed(spread.std, places, style.leading_zero)}"
                 text += "d" if spread.over == "draws" else ""
             if row in self.ranking.best[metric.label]:
-                text = marks.best(text)
+                text = style.best.format(text)
             elif row in self.ranking.ties[metric.label]:
-                text = marks.tie(text)
+                text = style.tie.format(text)
             cells.append(text)
         return cells
 

@@ -2,43 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from sslbench.errors import UserError, did_you_mean
+from sslbench.report.numbers import NOTHING
 from sslbench.report.rows import shown
 from sslbench.store.record import Record
 
-FIELDS = (
-    "cell",
-    "status",
-    "method",
-    "augmentation",
-    "masking",
-    "mask_ratio",
-    "evaluator",
-    "dataset",
-    "backbone",
-    "seed",
-)
+FIELDS = "cell status method augmentation masking mask_ratio evaluator dataset backbone seed".split()
 """attributes of a record that can be asked for"""
-NOTHING = "-"
-"""How a table shows what a record does not have."""
 
 
-def filter_records(records: Sequence[Record], conditions: Iterable[str]) -> list[Record]:
+def filter_records(records: Sequence[Record], conditions: Sequence[str]) -> list[Record]:
     """Records that meet all conditions; of several on one field, one suffices.
 
     A field is one of ``FIELDS``, or a parameter such as ``method.temperature``; ``masking=-`` asks for records
     without one. Raises UserError for an unknown field or a condition without ``=``.
     """
-    conditions = list(conditions)
-    if not conditions:
-        return list(records)
-    parameters = dict.fromkeys(
-        f"{kind}.{name}" for record in records for kind, params in record.params.items() for name in params
-    )
     wanted: dict[str, list[str]] = {}
+    kinds = [item for record in records for item in record.params.items()] if conditions else []
+    parameters = dict.fromkeys(f"{kind}.{name}" for kind, params in kinds for name in params)
     mistakes = []
     for condition in conditions:
         field, equals, value = (part.strip() for part in condition.partition("="))
@@ -70,7 +54,7 @@ def matches(value: Any, texts: Sequence[str]) -> bool:
     if isinstance(value, bool):
         return shown(value) in [text.lower() for text in texts]
     if isinstance(value, (int, float)):
-        return any(value == number(text) for text in texts)
+        return value in [number(text) for text in texts]
     return shown(value) in texts
 
 

@@ -18,8 +18,8 @@ def compare_images(first: ArrayLike, second: ArrayLike) -> tuple[Difference, str
     """``first - second`` over images that both were evaluated on, and the name of the test that gave its p.
 
     Both ``[N]``, float, in the same order. Where both are right or wrong on each image, McNemar's exact test;
-    elsewhere the bootstrap. The interval is the bootstrap's. It says how sure these two models differ on images like
-    these; another training of either may differ by more. Raises ValueError for no image, or for two numbers of them.
+    elsewhere the bootstrap, of which the interval is. Another training of either may differ by more. Raises ValueError
+    for no image, or for two numbers of them.
     """
     import numpy
 
@@ -33,13 +33,6 @@ def compare_images(first: ArrayLike, second: ArrayLike) -> tuple[Difference, str
         p = mcnemar_exact(int((differences > 0).sum()), int((differences < 0).sum()))
         test = "McNemar over images"
     return Difference(float(differences.mean()), low, high, p, len(differences)), test
-
-
-def all_finite(values: NDArray[Any]) -> bool:
-    """Whether none is NaN or infinite."""
-    import numpy
-
-    return bool(numpy.isfinite(values).all())
 
 
 def is_binary(values: NDArray[Any]) -> bool:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,35 +15,23 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-@dataclass(frozen=True)
 class PretrainingFiles:
     """The files of one pretraining. Its folder is named by its key, so another key never finds them."""
 
-    folder: Path
-
-    @property
-    def checkpoint(self) -> Path:
-        """Written during training, removed when it ends."""
-        return self.folder / "checkpoint.safetensors"
-
-    @property
-    def weights(self) -> Path:
-        """Of the trained method."""
-        return self.folder / "weights.safetensors"
-
-    @property
-    def features(self) -> Path:
-        """Of the data set's images, frozen."""
-        return self.folder / "features.safetensors"
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.checkpoint = folder / "checkpoint.safetensors"
+        """written during training, removed when it ends"""
+        self.weights = folder / "weights.safetensors"
+        """of the trained method"""
+        self.features = folder / "features.safetensors"
+        """of the data set's images, frozen"""
+        self.facts = folder / "pretraining.json"
+        """what the training took; written last, so that its presence says the training is finished"""
 
     def per_image(self, cell: str) -> Path:
         """A cell's metrics on each test image, if its evaluator knows them."""
         return self.folder / "per_image" / f"{cell}.safetensors"
-
-    @property
-    def facts(self) -> Path:
-        """What the training took; written last, so that its presence says the training is finished."""
-        return self.folder / "pretraining.json"
 
     def read_facts(self) -> TrainingFacts | None:
         """The facts of a finished training, or None where there is none or the file is damaged."""

@@ -51,12 +51,11 @@ class WriterLock:
         self._lock.release()
 
     def _write_note(self) -> None:
-        holder = {
-            "pid": os.getpid(),
-            "host": socket.gethostname(),
-            "since": datetime.now(UTC).isoformat(timespec="seconds"),
-            "command": " ".join([program(), *sys.argv[1:]]),
-        }
+        path = Path(sys.argv[0])
+        program = path.parent.name if path.name == "__main__.py" else path.name  # python -m sslbench
+        since = datetime.now(UTC).isoformat(timespec="seconds")
+        command = " ".join([program, *sys.argv[1:]])
+        holder = {"pid": os.getpid(), "host": socket.gethostname(), "since": since, "command": command}
         write_atomically(self._note, json.dumps(holder).encode())
 
     def _holder(self) -> str:
@@ -69,12 +68,6 @@ class WriterLock:
             return f"pid {pid} on {host} since {note['since']} ({note['command']})"
         except (OSError, ValueError, KeyError, TypeError):
             return "which one is not known"
-
-
-def program() -> str:
-    """The running program's name; ``python -m sslbench`` is ``sslbench``."""
-    path = Path(sys.argv[0])
-    return path.parent.name if path.name == "__main__.py" else path.name
 
 
 def alive(pid: int) -> bool:

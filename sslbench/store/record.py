@@ -37,12 +37,10 @@ class MetricValue(Part):
 
 @dataclass(frozen=True)
 class CurvePoint(Part):
-    """What was measured after an epoch."""
+    """What was measured after an epoch, which count from 1; the loss is its mean."""
 
     epoch: int
-    """from 1"""
     loss: float | None
-    """mean of the epoch"""
     metrics: Mapping[str, MetricValue] = field(default_factory=dict)
 
 
@@ -60,7 +58,7 @@ class TrainingInput(Part):
 
 @dataclass(frozen=True)
 class TrainingFacts(Part):
-    """What a pretraining took. What was not measured is None."""
+    """What a pretraining took. What was not measured is None. Losses are means of an epoch."""
 
     key: str | None = None
     epochs: int | None = None
@@ -74,9 +72,7 @@ class TrainingFacts(Part):
     peak_memory_bytes: int | None = None
     flops_per_image: float | None = None
     final_loss: float | None = None
-    """mean of the last epoch"""
     losses: tuple[float | None, ...] | None = None
-    """mean of each epoch"""
     curve: tuple[CurvePoint, ...] | None = None
     batch_size: int | None = None
     """as used: the suite's, or the whole training split where that is smaller"""
@@ -101,7 +97,7 @@ class FeatureFacts(Part):
     images_per_second: float | None = None
     seconds: float | None = None
     spread: float | None = None
-    """of their directions: 0 where all images have one feature vector, 1 where they point anywhere"""
+    """0 where all images have one feature vector, 1 where they point anywhere"""
 
 
 @dataclass(frozen=True)
@@ -109,7 +105,6 @@ class Record(Part):
     """One cell: which one, how it ended, what it measured, what it cost, and what made it."""
 
     cell: str
-    """its key"""
     status: Status
     method: str
     seed: int

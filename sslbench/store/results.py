@@ -10,7 +10,6 @@ from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 from sslbench.errors import UserError
@@ -20,6 +19,11 @@ from sslbench.store.lock import WriterLock
 from sslbench.store.record import Record
 
 FILE = "results.sqlite"
+COLUMNS = ("cell", "suite", "description", "inputs", "status", "text")
+PUT = (
+    f"INSERT INTO record ({', '.join(COLUMNS)}) VALUES (?, ?, ?, ?, ?, ?)"
+    f" ON CONFLICT (cell) DO UPDATE SET {', '.join(f'{name} = excluded.{name}' for name in COLUMNS[1:])}"
+)
 
 
 @dataclass(frozen=True)
@@ -48,10 +52,9 @@ class ResultsStore:
     @staticmethod
     def exists(folder: Path) -> bool:
         """Whether the folder holds a results file with anything in it."""
-        try:
+        with suppress(OSError):
             return (folder / FILE).stat().st_size > 0
-        except OSError:
-            return False
+        return False
 
     @classmethod
     def open_for_writing(cls, folder: Path) -> Self:
@@ -82,15 +85,10 @@ class ResultsStore:
         text = canonical(record.to_json())
         row = (record.cell, suite, description, json.dumps(inputs, sort_keys=True), record.status, text)
         with as_store_error(self.path, f"store the record of cell {record.cell}"):
-            self._db.execute(
-                "INSERT INTO record (cell, suite, description, inputs, status, text) VALUES (?, ?, ?, ?, ?, ?)"
-                " ON CONFLICT (cell) DO UPDATE SET suite = excluded.suite, description = excluded.description,"
-                " inputs = excluded.inputs, status = excluded.status, text = excluded.text",
-                row,
-            )
+            self._db.execute(PUT, row)
 
     def raw(self, cell: str) -> str | None:
-        """The text of a cell's record, byte for byte as it was stored, or None."""
+        """The text of a cell's record as it was stored, or None."""
         rows = self._query("SELECT text FROM record WHERE cell = ?", cell)
         return rows[0][0] if rows else None
 
@@ -117,10 +115,9 @@ class ResultsStore:
     def _read(self, cell: str, text: str) -> Record:
         where = f"{self.path}: record of cell {cell}"
         try:
-            data = json.loads(text)
+            return Record.from_json(json.loads(text), where)
         except (ValueError, TypeError) as error:
             raise DamagedRecord(f"{where}: not JSON: {error}") from None
-        return Record.from_json(data, where)
 
     def suites(self) -> list[str]:
         """Names of the suites that asked for these records, the first one first."""
@@ -129,20 +126,18 @@ class ResultsStore:
     def find(self, description: str) -> list[tuple[str, dict[str, Any], str]]:
         """(cell, inputs, status) of each record of this description, whatever code and data made it. The status of one
         that cannot be read is ``damaged``."""
-        statement = "SELECT cell, inputs, status, text FROM record WHERE description = ? ORDER BY position"
-        rows = self._query(statement, description)
-        return [(cell, json.loads(inputs), self._status(cell, status, text)) for cell, inputs, status, text in rows]
+        rows = self._query("SELECT cell, inputs, text FROM record WHERE description = ? ORDER BY position", description)
+        return [(cell, json.loads(inputs), self._status(cell, text)) for cell, inputs, text in rows]
 
-    def _status(self, cell: str, status: str, text: str) -> str:
+    def _status(self, cell: str, text: str) -> str:
         try:
-            self._read(cell, text)
+            return self._read(cell, text).status
         except DamagedRecord:
             return "damaged"
-        return status
 
     def put_steps(self, pretraining: str, step_ms: Iterable[float]) -> None:
         """Store the time of every step of a pretraining, milliseconds; kept as float32."""
-        samples = little_endian(array("f", [float(ms) for ms in step_ms]))
+        samples = little_endian(array("f", map(float, step_ms)))
         with as_store_error(self.path, f"store the step times of pretraining {pretraining}"):
             self._db.execute("INSERT OR REPLACE INTO steps VALUES (?, ?)", (pretraining, samples.tobytes()))
 
@@ -172,9 +167,7 @@ class ResultsStore:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.close()
 
 

@@ -105,17 +105,12 @@ class Change:
         """``3 seeds``, ``steps``."""
         return f"{len(self.seeds)} seeds" if self.over == "seeds" else self.over or NOTHING
 
-    def spread_in_words(self) -> str:
-        """``95%: -3.1 to +0.2%, 3 seeds``."""
-        if self.interval is None or self.over == "exact":
-            return "no spread known" if self.interval is None else "exact"
-        return f"95%: {percents(self.interval)}, {self.over_in_words}"
-
     def in_words(self) -> str:
-        """One line: what, from what to what, by how much, how sure."""
+        """One line: what, from what to what, by how much, how sure: ``95%: -3.1 to +0.2%, 3 seeds``."""
         values = " -> ".join(in_unit(value, self.unit) for value in (self.before, self.after))
         share = f"{self.worse_by:.1%} worse, " if self.is_worse and self.worse_by is not None else ""
-        return f"{self.recipe}: {self.quantity} {values}, {share}{self.spread_in_words()}"
+        known = f"95%: {percents(self.interval)}, {self.over_in_words}" if self.interval else "no spread known"
+        return f"{self.recipe}: {self.quantity} {values}, {share}{'exact' if self.over == 'exact' else known}"
 
 
 def interval_between(

@@ -138,27 +138,20 @@ def check_across(names: Sequence[str], rows: Sequence[Row]) -> None:
 
 
 def by_key(rows: Sequence[Row], across: Sequence[str], side: str) -> dict[str, Row]:
-    """Rows by what they are, without what may differ."""
-    keyed: dict[str, Row] = {}
-    for row in rows:
-        key = key_of(row, across)
-        if key in keyed:
-            raise UserError(f"--across {' '.join(across)}: several recipes of {side} differ in nothing else")
-        keyed[key] = row
-    return keyed
-
-
-def key_of(row: Row, across: Sequence[str]) -> str:
-    """The axes and parameters in which a pair must agree."""
+    """Rows by the axes and parameters in which a pair must agree."""
     ignored = {tuple(name.split(".", 1)) for name in across if "." in name}
     ignored |= IN_AN_AXIS if "mask_ratio" in across else set()
-    axes = {axis: value for axis, value in row.axes.items() if axis not in across}
-    params = {
-        kind: {name: value for name, value in settings.items() if (kind, name) not in ignored}
-        for kind, settings in row.params.items()
-        if kind not in across
-    }
-    return as_text([axes, params])
+    keyed: dict[str, Row] = {}
+    for row in rows:
+        axes = {axis: value for axis, value in row.axes.items() if axis not in across}
+        params = {
+            kind: {name: value for name, value in settings.items() if (kind, name) not in ignored}
+            for kind, settings in row.params.items()
+            if kind not in across
+        }
+        if keyed.setdefault(as_text([axes, params]), row) is not row:
+            raise UserError(f"--across {' '.join(across)}: several recipes of {side} differ in nothing else")
+    return keyed
 
 
 def recipe_names(rows: Mapping[str, Row], across: Sequence[str]) -> dict[str, str]:
@@ -166,19 +159,12 @@ def recipe_names(rows: Mapping[str, Row], across: Sequence[str]) -> dict[str, st
     parameters = distinguishing(list(rows.values()))
     words: dict[str, list[str]] = {key: [] for key in rows}
     for kind in NAMED:
-        column = {key: name_of(row, kind, parameters[kind, row.name(kind)], across) for key, row in rows.items()}
+        column = {}
+        for key, row in rows.items():
+            own = [name for name in parameters[kind, row.name(kind)] if f"{kind}.{name}" not in across]
+            named = row.described(kind, own, "mask_ratio" not in across)
+            column[key] = assigned(row.params[kind], own) if kind in across else named
         if kind == "method" or len(set(column.values())) > 1:
             for key, text in column.items():
                 words[key] += [text] if text else []
     return {key: " · ".join(parts) for key, parts in words.items()}
-
-
-def name_of(row: Row, kind: str, parameters: Sequence[str], across: Sequence[str]) -> str:
-    """A plugin's name with these parameters, those left out in which a pair may differ."""
-    text = assigned(row.params[kind], [name for name in parameters if f"{kind}.{name}" not in across])
-    if kind in across or kind == "training":
-        return text
-    ratio = row.axes["mask_ratio"]
-    if kind == "masking" and ratio is not None and "mask_ratio" not in across:
-        text = ", ".join(filter(None, [f"ratio={ratio:g}", text]))
-    return f"{row.name(kind)} ({text})" if text else row.name(kind)

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -49,65 +49,56 @@ def load_side(path: Path) -> Side:
 
 
 def from_file(path: Path) -> Side:
-    """A side from a file of JSON."""
+    """A side from a file of JSON, of this schema or an older one."""
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
         if "speeds" in document:
-            speeds = document["speeds"]
-            steps = {name: speed["step_ms"] for name, speed in speeds.items()}
-            return Side(str(path), [record_of_test(name, speed) for name, speed in speeds.items()], steps)
-        return from_records(path, [dict(data) for data in document["records"]])
+            speeds = document["speeds"].items()
+            records = [record_of_test(name, speed) for name, speed in speeds]
+            return Side(str(path), records, {name: speed["step_ms"] for name, speed in speeds})
+        texts = [dict(data) for data in document["records"]]
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         raise UserError(
             f"{path}: neither a results folder, nor what `sslbench results DIR --format json` prints,"
             " nor what `pytest --sslbench-save` writes"
         ) from None
-
-
-def from_records(path: Path, texts: Sequence[Mapping[str, Any]]) -> Side:
-    """A side from records as ``results --format json`` prints them, of this schema or an older one."""
-    records: list[Record] = []
-    damaged: list[str] = []
-    for number, data in enumerate(texts, 1):
-        try:
-            records.append(Record.from_json(data, f"{path}: record {number}"))
-        except DamagedRecord as error:
-            damaged.append(str(error))
-    return side_of(str(path), records, damaged)
+    numbered = {f"{path}: record {number}": data for number, data in enumerate(texts, 1)}
+    return side_of(str(path), *readable(numbered, lambda where: Record.from_json(numbered[where], where)))
 
 
 def side_of(name: str, records: Sequence[Record], damaged: Sequence[str]) -> Side:
     """A side without step times. Rows of speed suites whose ratios cannot be read are damaged as well."""
-    comparable: list[Record] = []
-    lines = list(damaged)
-    for record in records:
+    comparable, more = readable(records, with_ratios)
+    return Side(name, comparable, damaged=[*damaged, *(f"{name}: {line}" for line in more)])
+
+
+def readable(items: Iterable[Any], read: Callable[[Any], Record]) -> tuple[list[Record], list[str]]:
+    """What can be read of some items, and a line for each that is damaged."""
+    records, damaged = [], []
+    for item in items:
         try:
-            comparable.append(with_ratios(record))
+            records.append(read(item))
         except DamagedRecord as error:
-            lines.append(f"{name}: {error}")
-    return Side(name, comparable, damaged=lines)
+            damaged.append(str(error))
+    return records, damaged
 
 
 def machine_differences(first: Side, second: Side) -> list[str]:
-    """``processor: X in A, Y in B``, for each fact in which the two have nothing in common."""
+    """``processor: X in A, Y in B``, for each fact in which the two have nothing in common; ``none`` is a value where
+    the records know of the fact."""
     lines = []
     for fact in MACHINE:
-        values = [known(side.records, fact) for side in (first, second)]
-        if all(values) and not values[0] & values[1]:
-            words = [" and ".join(sorted(side)) for side in values]
-            lines.append(f"{fact}: {words[0]} in A, {words[1]} in B")
+        of_side = ([record.provenance or {} for record in side.records] for side in (first, second))
+        known = [{str(facts[fact] or "none") for facts in all_facts if fact in facts} for all_facts in of_side]
+        if all(known) and not known[0] & known[1]:
+            in_a, in_b = (" and ".join(sorted(values)) for values in known)
+            lines.append(f"{fact}: {in_a} in A, {in_b} in B")
     return lines
 
 
-def known(records: Sequence[Record], fact: str) -> set[str]:
-    """The values of one fact of the machine; ``none`` is a value where the records know of the fact."""
-    provenances = [record.provenance or {} for record in records]
-    return {str(provenance[fact] or "none") for provenance in provenances if fact in provenance}
-
-
 def with_ratios(record: Record) -> Record:
-    """A row of a speed suite with its ratios to baselines as metrics, and with its settings beside its plugins as
-    training settings; any other record as it is. Raises DamagedRecord where the ratios are not what they should be."""
+    """A row of a speed suite with its ratios to baselines as metrics and its settings as training settings; any other
+    record as it is. Raises DamagedRecord where the ratios are not what they should be."""
     if record.kind != "speed":
         return record
     params = {kind: settings for kind, settings in record.params.items() if kind != "speed"}
@@ -133,22 +124,19 @@ def ratios(record: Record) -> dict[str, MetricValue]:
 
 def record_of_test(name: str, speed: Mapping[str, Any]) -> Record:
     """What ``pytest --sslbench-save`` keeps of one test, whose name is the recipe."""
-    known = speed["speed_up"] is not None
+    value = speed["speed_up"]
+    metrics = {} if value is None else {"speed_up": ratio(value, speed["low"], speed["high"], NORMAL_99)}
+    rates = {key: speed[key] for key in ("images_per_second", "step_ms_median", "step_ms_iqr")}
+    training = TrainingFacts(key=name, steps=len(speed["step_ms"]), **rates)
     return Record(
-        cell=name,
-        status="done",
-        method=name,
-        seed=0,
+        name,
+        "done",
+        name,
+        0,
         kind="speed",
         evaluator="pytest",
-        metrics={"speed_up": ratio(speed["speed_up"], speed["low"], speed["high"], NORMAL_99)} if known else {},
-        pretraining=TrainingFacts(
-            key=name,
-            steps=len(speed["step_ms"]),
-            images_per_second=speed["images_per_second"],
-            step_ms_median=speed["step_ms_median"],
-            step_ms_iqr=speed["step_ms_iqr"],
-        ),
+        metrics=metrics,
+        pretraining=training,
         provenance=speed["machine"],
     )
 

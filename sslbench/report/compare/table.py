@@ -12,32 +12,30 @@ from sslbench.report.compare.change import Change, in_unit, percents, signed
 from sslbench.report.compare.comparison import Comparison, OneSided
 from sslbench.report.numbers import NOTHING, listed
 from sslbench.report.rows import AXES
-from sslbench.report.text import Block, Column, markdown, markdown_page, plural, terminal, terminal_page
-from sslbench.report.text import as_csv as csv_of
+from sslbench.report.text import Block, Column, as_csv, markdown, markdown_page, plural, terminal, terminal_page
 from sslbench.store.record import SCHEMA
 
 RECIPE = 30
 """characters of a line of a recipe's name in a terminal"""
 VERDICTS = {"worse": "worse", "better": "better", "moved": "moved", "tie": "ties", "unsure": "unsure"}
 """verdict of a change -> of several"""
-CSV_COLUMNS = ("recipe", *AXES, "quantity", "unit", "higher_is_better", "a", "b", "change", "low", "high")
+COLUMNS = ("quantity", "unit", "higher_is_better", "a", "b", "change", "low", "high", "over", "seeds", "verdict")
+"""of CSV and JSON, after the recipe and its axes"""
 
 
 def render_comparison(comparison: Comparison, fmt: str) -> str:
-    """As text without a newline at the end; ``fmt``: ``table``, ``markdown``, ``csv`` or ``json``."""
-    return {"table": as_table, "markdown": as_markdown, "csv": as_csv, "json": as_json}[fmt](comparison)
-
-
-def as_table(comparison: Comparison) -> str:
-    """For a terminal."""
-    tables = [terminal(columns(comparison, RECIPE), 2, broken_headers=False)] if comparison.changes else []
-    return terminal_page(title(comparison), tables, blocks_below(comparison))
-
-
-def as_markdown(comparison: Comparison) -> str:
-    """As GitHub shows it."""
-    tables = [markdown(columns(comparison, 0))] if comparison.changes else []
-    return markdown_page(title(comparison), tables, blocks_below(comparison))
+    """As text without a newline at the end; ``fmt``: ``table``, ``markdown``, ``csv`` (changes alone) or ``json``."""
+    rows = [as_object(change) for change in comparison.changes]
+    if fmt == "csv":
+        lines = [{**row, "seeds": " ".join(map(str, row["seeds"]))} for row in rows]
+        return as_csv(lines, ["recipe", *AXES, *COLUMNS])
+    if fmt == "json":
+        return as_json(comparison, rows)
+    blocks = blocks_below(comparison)
+    if fmt == "markdown":
+        return markdown_page(title(comparison), [markdown(columns(comparison, 0))] if rows else [], blocks)
+    tables = [terminal(columns(comparison, RECIPE), 2, broken_headers=False)] if rows else []
+    return terminal_page(title(comparison), tables, blocks)
 
 
 def title(comparison: Comparison) -> str:
@@ -62,7 +60,7 @@ def columns(comparison: Comparison, wrap: int) -> list[Column]:
         Column("quantity", [change.quantity for change in rows]),
         Column("A", [in_unit(change.before, change.unit) for change in rows], number=True),
         Column("B", [in_unit(change.after, change.unit) for change in rows], number=True),
-        Column("change %", [change_in_percent(change) for change in rows], number=True),
+        Column("change %", [NOTHING if c.relative is None else signed(100 * c.relative) for c in rows], number=True),
         Column("95% interval", [interval(change) for change in rows], number=True),
         Column("over", [change.over_in_words for change in rows]),
         Column("", [change.verdict for change in rows]),
@@ -73,11 +71,6 @@ def spread_over(lines: list[str], rows: int) -> list[str]:
     """A line of text for each row, empty ones where there are fewer; what is left over goes to the last row."""
     cells = [*lines[: rows - 1], "\n".join(lines[rows - 1 :])]
     return cells + [""] * (rows - len(cells))
-
-
-def change_in_percent(change: Change) -> str:
-    """Of the value in A."""
-    return NOTHING if change.relative is None else signed(100 * change.relative)
 
 
 def interval(change: Change) -> str:
@@ -129,9 +122,7 @@ def as_object(change: Change) -> dict[str, Any]:
     return {
         "recipe": change.recipe,
         **{axis: change.axes.get(axis) for axis in AXES},
-        "quantity": change.quantity,
-        "unit": change.unit,
-        "higher_is_better": change.higher_is_better,
+        **{name: getattr(change, name) for name in ("quantity", "unit", "higher_is_better")},
         "a": change.before,
         "b": change.after,
         "change": change.relative,
@@ -143,19 +134,13 @@ def as_object(change: Change) -> dict[str, Any]:
     }
 
 
-def as_csv(comparison: Comparison) -> str:
-    """The changes alone, unrounded."""
-    rows = [{**as_object(change), "seeds": " ".join(map(str, change.seeds))} for change in comparison.changes]
-    return csv_of(rows, [*CSV_COLUMNS, "over", "seeds", "verdict"])
-
-
-def as_json(comparison: Comparison) -> str:
+def as_json(comparison: Comparison, rows: list[dict[str, Any]]) -> str:
     """Everything, for programs."""
     document = {
         "schema": SCHEMA,
         "a": comparison.first,
         "b": comparison.second,
-        "changes": [as_object(change) for change in comparison.changes],
+        "changes": rows,
         "only": [vars(item) for item in comparison.one_sided],
         "machines": comparison.machines,
         "limits": [str(limit) for limit in comparison.limits],

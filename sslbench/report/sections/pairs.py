@@ -15,9 +15,10 @@ from sslbench.report.ranking import SIGNIFICANT, over_seeds
 from sslbench.report.rows import Row, as_text
 from sslbench.report.text import Column, Section
 from sslbench.report.view import View
-from sslbench.statistics.images import all_finite, compare_images
+from sslbench.statistics.images import compare_images
 from sslbench.statistics.student import Difference, holm
 from sslbench.store.artifacts import pretraining_files, read_per_image
+from sslbench.store.record import TrainingFacts
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -90,12 +91,12 @@ def compare_two(recipes: Sequence[Recipe], metric: MetricColumn, best: int, othe
 
 def images_of(sample: Sample, folder: Path) -> NDArray[Any] | None:
     """The metric of each test image, or None where it is not kept or one of them has none."""
-    training = sample.record.pretraining
-    if training is None or not training.key:
-        return None
-    path = pretraining_files(folder, training.key).per_image(sample.record.cell)
+    import numpy
+
+    training = sample.record.pretraining or TrainingFacts()
+    path = pretraining_files(folder, training.key or "none").per_image(sample.record.cell)
     values = read_per_image(path).get(sample.key[0])
-    return None if values is None or not all_finite(values) else values
+    return None if values is None or not numpy.isfinite(values).all() else values
 
 
 def corrected(group: Sequence[Pair]) -> list[Pair]:
