@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from functools import partial
-from types import NoneType, UnionType
+from types import UnionType
 from typing import Any, Literal, Self, get_args, get_origin, get_type_hints
 
 from sslbench.errors import StoreError
-
-Reader = Callable[[Any], Any]
-"""checks a value of JSON and returns it as the dataclass has it; raises Misfit"""
 
 
 class DamagedRecord(StoreError):
@@ -52,19 +48,42 @@ class Misfit(Exception):
         return f"{self.path.lstrip('.')} {self.problem}".lstrip()
 
 
-SHAPES: dict[type[Part], dict[str, tuple[Reader, bool]]] = {}
+SHAPES: dict[type[Part], dict[str, tuple[Any, bool, bool]]] = {}
 
 
-def shape_of(cls: type[Part]) -> dict[str, tuple[Reader, bool]]:
-    """Each field but ``extra`` -> its reader, and whether it must be there; worked out once from the annotations."""
+def shape_of(cls: type[Part]) -> dict[str, tuple[Any, bool, bool]]:
+    """Each field but ``extra`` -> its type, whether it may be null, and whether it must be there; worked out once."""
     if cls not in SHAPES:
         types = get_type_hints(cls)
         SHAPES[cls] = {
-            item.name: (reader_of(types[item.name]), item.default is item.default_factory)  # both MISSING
+            item.name: (types[item.name], isinstance(types[item.name], UnionType), item.default is item.default_factory)
             for item in fields(cls)
             if item.name != "extra"
         }
     return SHAPES[cls]
+
+
+def read(kind: Any, value: Any, name: str = "") -> Any:
+    """A value of an annotated type: one of ``PLAIN``, Literal, ``X | None``, ``tuple[X, ...]``, ``Mapping[str, X]`` or a
+    Part. ``name``: ``.key`` or ``[index]`` inside another value, for the path of a Misfit."""
+    try:
+        if kind in PLAIN:
+            return checked(*PLAIN[kind], value)
+        origin, arguments = get_origin(kind), get_args(kind)
+        if origin is UnionType:
+            return None if value is None else read(arguments[0], value)
+        if origin is Literal:
+            return value if value in arguments else checked((), ", ".join(arguments), value)
+        if origin is tuple:
+            items = enumerate(checked((list, tuple), "a list", value))
+            return tuple(read(arguments[0], item, f"[{index}]") for index, item in items)
+        if origin is Mapping:
+            pairs = checked(Mapping, "an object", value).items()
+            return {str(key): read(arguments[1], item, f".{key}") for key, item in pairs}
+        return read_part(kind, value)
+    except Misfit as error:
+        error.path = name + error.path
+        raise
 
 
 def read_part(cls: type[Part], data: Any) -> Any:
@@ -72,72 +91,32 @@ def read_part(cls: type[Part], data: Any) -> Any:
     shape = shape_of(cls)
     extra = {name: value for name, value in checked(Mapping, "an object", data).items() if name not in shape}
     values = {}
-    for name, (reader, required) in shape.items():
+    for name, (kind, nullable, required) in shape.items():
         if name in data:
-            values[name] = read_below(reader, data[name], f".{name}")
+            value = data[name]
+            values[name] = None if nullable and value is None else read(kind, value, f".{name}")
         elif required:
             raise Misfit("is missing", f".{name}")
     return cls(**values, extra=extra)
 
 
-def read_below(reader: Reader, value: Any, name: str) -> Any:
-    """A value inside another, ``.key`` or ``[index]``, so that a Misfit has the path to it."""
-    try:
-        return reader(value)
-    except Misfit as error:
-        error.path = name + error.path
-        raise
+PLAIN: dict[Any, tuple[Any, str]] = {
+    Any: (object, ""),
+    str: (str, "a text"),
+    bool: (bool, "true or false"),
+    int: (int, "a whole number"),
+    float: ((int, float), "a finite number"),
+}
+"""annotation -> classes of its values, in words"""
 
 
-def reader_of(kind: Any) -> Reader:
-    """The reader of an annotated type: a plain one, Any, Literal, ``X | None``, ``tuple[X, ...]``, ``Mapping[str, X]``
-    or a dataclass of this kind."""
-    origin, arguments = get_origin(kind), get_args(kind)
-    if origin is UnionType:
-        (inner,) = (reader_of(argument) for argument in arguments if argument is not NoneType)
-        return lambda value: None if value is None else inner(value)
-    if origin is Literal:
-        return partial(one_of, arguments)
-    if origin is tuple:
-        return partial(each, reader_of(arguments[0]))
-    if origin is Mapping:
-        return partial(by_name, reader_of(arguments[1]))
-    return PLAIN[kind] if kind in PLAIN else partial(read_part, kind)
-
-
-def checked(kind: Any, allowed: str, value: Any) -> Any:
-    """A value of this kind; true and false are no numbers, NaN and infinities, which Python reads in JSON, neither."""
-    number = isinstance(value, float) and not math.isfinite(value)
-    if number or not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
+def checked(classes: Any, allowed: str, value: Any) -> Any:
+    """A value of these classes. True and false are no numbers, and what is not finite is none."""
+    misfit = not isinstance(value, classes) or (isinstance(value, bool) and classes not in (bool, object))
+    if misfit or (isinstance(value, float) and classes is not object and not math.isfinite(value)):
         shown = repr(value)
         raise Misfit(f"is {shown[:60]}{'...' if len(shown) > 60 else ''}; allowed: {allowed}")
     return value
-
-
-def one_of(words: tuple[str, ...], value: Any) -> Any:
-    """One of these words."""
-    return value if value in words else checked((), ", ".join(words), value)
-
-
-def each(reader: Reader, value: Any) -> tuple[Any, ...]:
-    """A tuple from a list."""
-    items = checked((list, tuple), "a list", value)
-    return tuple(read_below(reader, item, f"[{index}]") for index, item in enumerate(items))
-
-
-def by_name(reader: Reader, value: Any) -> dict[str, Any]:
-    """An object with any keys."""
-    items = checked(Mapping, "an object", value).items()
-    return {str(name): read_below(reader, item, f".{name}") for name, item in items}
-
-
-PLAIN: dict[Any, Reader] = {
-    Any: lambda value: value,
-    str: partial(checked, str, "a text"),
-    bool: partial(checked, bool, "true or false"),
-    int: partial(checked, int, "a whole number"),
-    float: partial(checked, (int, float), "a finite number"),
-}
 
 
 def as_json(value: Any) -> Any:
