@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
-from sslbench.cli.options import FORMATS
-
-if TYPE_CHECKING:
-    from sslbench.store.record import Record
+from sslbench.cli.options import FORMATS, decorated
 
 SECTIONS = {
     "statistics": "Mean, deviation, 95% interval and seeds of each metric.",
@@ -25,9 +22,7 @@ SECTIONS = {
 
 def section_options(function: Callable[..., Any]) -> Callable[..., Any]:
     """An option for each of ``SECTIONS``."""
-    for name, text in reversed(SECTIONS.items()):
-        function = click.option(f"--{name}", is_flag=True, help=text)(function)
-    return function
+    return decorated(function, [click.option(f"--{name}", is_flag=True, help=text) for name, text in SECTIONS.items()])
 
 
 @click.command("results", short_help="Print the results of a folder.")
@@ -52,18 +47,10 @@ def command(folder: Path, format_: str, where: tuple[str, ...], **sections: bool
         from sslbench.report.sections.render import render_sections
 
         click.echo(render_sections(records, names, format_, suite, folder))
-    elif format_ == "json":
-        click.echo(render(records, format_, suite))
-    else:
-        show_tables(records, format_, suite)
-
-
-def show_tables(records: Sequence[Record], format_: str, suite: str) -> None:
-    """Cells and rows of speed suites have a table each."""
-    from sslbench.report.tables import render
-
-    speeds = [record for record in records if record.kind == "speed"]
-    cells = [record for record in records if record.kind == "run"]
+        return
+    # Cells and rows of speed suites have a table each.
+    speeds = [record for record in records if record.kind == "speed" and format_ != "json"]
+    cells = [record for record in records if record.kind == "run" or format_ == "json"]
     if cells or not speeds:
         click.echo(render(cells, format_, suite))
     if speeds:

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
-from typing import Any
+from typing import Any, Literal
 
 from sslbench.report.metric_columns import MetricColumn, Sample, metric_columns, samples_of
 from sslbench.report.rows import Row, distinguishing, gather
@@ -27,12 +27,13 @@ SPEEDS: dict[str, Callable[[TrainingFacts, FeatureFacts], float | None]] = {
 
 
 @dataclass(frozen=True)
-class Draws:
-    """The spread of a metric over repeated draws inside its evaluator: over seeds the root mean square."""
+class Spread:
+    """What stands behind a ±: over seeds, or over repeated draws inside the evaluator (root mean square and mean number
+    over seeds)."""
 
     std: float | None
     n: int | None
-    """mean number of draws"""
+    over: Literal["seeds", "draws"]
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,7 @@ class Recipe:
     """label of a metric -> seed -> what was measured"""
     metrics: Mapping[str, Estimate]
     """label of every metric column -> over seeds"""
-    draws: Mapping[str, Draws]
+    draws: Mapping[str, Spread]
     """label -> spread inside the evaluator, of metrics of which any row has one"""
     speeds: Mapping[str, Estimate]
     """each of ``SPEEDS`` -> over pretrainings"""
@@ -57,6 +58,12 @@ class Recipe:
     def values(self, label: str) -> dict[int, float]:
         """Seed -> value of a metric."""
         return {seed: sample.value for seed, sample in self.samples.get(label, {}).items()}
+
+    def spread(self, label: str) -> Spread | None:
+        """Of a metric over seeds, else over draws."""
+        estimate = self.metrics[label]
+        known = self.draws.get(label) if estimate.std is None else Spread(estimate.std, estimate.n, "seeds")
+        return known if known and known.std is not None else None
 
 
 @dataclass(frozen=True)
@@ -130,11 +137,10 @@ def recipe_of(
     drawn: set[str],
 ) -> Recipe:
     """One row. ``parameters`` tell rows apart; ``drawn``: labels of metrics with draws inside the evaluator."""
-    names = dict.fromkeys((kind, name) for (kind, _), own in parameters.items() for name in own)
     labels = {column.label: list(samples.get(column.label, {}).values()) for column in metrics}
     return Recipe(
         row,
-        {f"{kind}.{name}": row.params[kind].get(name) for kind, name in names},
+        {f"{kind}.{name}": row.params[kind].get(name) for (kind, _), names in parameters.items() for name in names},
         len({record.seed for record in row.records}),
         status_of(row),
         samples,
@@ -154,11 +160,11 @@ def status_of(row: Row) -> str:
     return ", ".join(f"{counts[status]} {status}" for status in sorted(counts, key=lambda s: (s != "done", s)))
 
 
-def draws_of(samples: Sequence[Sample]) -> Draws:
+def draws_of(samples: Sequence[Sample]) -> Spread:
     """Of one metric over seeds."""
     squares = [sample.metric.std**2 for sample in samples if sample.metric.std is not None]
     counts = [float(sample.metric.n) for sample in samples if sample.metric.n is not None]
-    return Draws(fmean(squares) ** 0.5 if squares else None, round(fmean(counts)) if counts else None)
+    return Spread(fmean(squares) ** 0.5 if squares else None, round(fmean(counts)) if counts else None, "draws")
 
 
 def speeds_of(row: Row) -> dict[str, Estimate]:

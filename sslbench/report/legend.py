@@ -54,8 +54,9 @@ def legend(view: View, best: str, tie: str) -> list[str]:
         names = [with_unit(column) for column in view.aggregate.metrics if column.higher_is_better is better]
         if names:
             lines.append(f"{', '.join(names)}: {words}")
-    spreads = [ranking.spread(column, row) for column in view.aggregate.metrics for row in view.order]
-    seeds, draws = ({spread.n for spread in spreads if spread and spread.over == name} for name in ("seeds", "draws"))
+    spreads = [recipe.spread(column.label) for column in view.aggregate.metrics for recipe in view.aggregate.recipes]
+    seeds = {spread.n or 0 for spread in spreads if spread and spread.over == "seeds"}
+    draws = {spread.n or 0 for spread in spreads if spread and spread.over == "draws"}
     if seeds:
         lines.append(f"±: standard deviation over {listed(seeds)} seeds")
     if draws:

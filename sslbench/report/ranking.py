@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from itertools import zip_longest
 from statistics import fmean
-from typing import Literal
 
 from sslbench.report.aggregate import Aggregate
 from sslbench.report.metric_columns import MetricColumn
@@ -17,16 +15,6 @@ SIGNIFICANT = 0.05
 """p below which two recipes differ"""
 Seeds = Mapping[int, float]
 """seed -> value"""
-
-
-@dataclass(frozen=True)
-class Spread:
-    """What stands behind a ±."""
-
-    std: float
-    over: Literal["seeds", "draws"]
-    """``draws``: of one seed, inside the evaluator"""
-    n: int
 
 
 class Ranking:
@@ -50,16 +38,6 @@ class Ranking:
     def decimals(self, column: MetricColumn) -> int:
         """How many of them a metric's values get."""
         return decimals(mean for mean in self.means(column) if mean is not None)
-
-    def spread(self, column: MetricColumn, row: int) -> Spread | None:
-        """Of one value: over seeds, else over draws."""
-        recipe = self._aggregate.recipes[row]
-        estimate, draws = recipe.metrics[column.label], recipe.draws.get(column.label)
-        if estimate.std is not None:
-            return Spread(estimate.std, "seeds", estimate.n)
-        if draws is not None and draws.std is not None:
-            return Spread(draws.std, "draws", draws.n or 0)
-        return None
 
     def _sorted(self) -> list[int]:
         ranking = (c for c in self._aggregate.metrics if not c.detail and c.higher_is_better is not None)
@@ -87,9 +65,9 @@ class Ranking:
             if not others or column.higher_is_better is None:
                 continue
             equal = {row for row in others if means[row] == means[top]}
-            spread = self.spread(column, top)
+            spread = recipes[top].spread(column.label)
             top_values, *other_values = (recipes[row].values(column.label) for row in (top, *others))
-            tied = not_told_apart(top_values, other_values, margin=spread.std if spread else 0.0)
+            tied = not_told_apart(top_values, other_values, margin=(spread.std or 0.0) if spread else 0.0)
             best |= {top, *equal}
             ties |= {row for row, tie in zip(others, tied, strict=True) if tie and row not in equal}
         return best, ties

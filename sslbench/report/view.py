@@ -176,9 +176,9 @@ class View:
                 cells.append(NOTHING)
                 continue
             text = fixed(mean, places, style.leading_zero)
-            spread = self.ranking.spread(metric, row)
+            spread = self.aggregate.recipes[row].spread(metric.label)
             if spread:
-                text += f"{style.plus_minus}{fixed(spread.std, places, style.leading_zero)}"
+                text += f"{style.plus_minus}{fixed(spread.std or 0.0, places, style.leading_zero)}"
                 text += "d" if spread.over == "draws" else ""
             if row in self.ranking.best[metric.label]:
                 text = style.best.format(text)

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from statistics import fmean, stdev
 from typing import TYPE_CHECKING, Any
 
+from sslbench.statistics.student import LEVEL
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-LEVEL = 0.95
 RESAMPLES = 1000
 MOST_SAMPLES = 4000
 """of a longer series an even share is taken"""
@@ -19,7 +20,7 @@ MOST_SAMPLES = 4000
 
 @dataclass(frozen=True)
 class Interval:
-    """A difference or a ratio lies within, at the level that was asked for."""
+    """A difference or a ratio lies within."""
 
     low: float
     high: float

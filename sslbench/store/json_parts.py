@@ -64,8 +64,8 @@ def shape_of(cls: type[Part]) -> dict[str, tuple[Any, bool, bool]]:
 
 
 def read(kind: Any, value: Any, name: str = "") -> Any:
-    """A value of an annotated type: one of ``PLAIN``, Literal, ``X | None``, ``tuple[X, ...]``, ``Mapping[str, X]`` or a
-    Part. ``name``: ``.key`` or ``[index]`` inside another value, for the path of a Misfit."""
+    """A value of a type: one of ``PLAIN``, Literal, ``X | None``, ``tuple[X, ...]``, ``Mapping[str, X]`` or a Part.
+    ``name``: ``.key`` or ``[index]`` inside another value, for the path of a Misfit."""
     try:
         if kind in PLAIN:
             return checked(*PLAIN[kind], value)
