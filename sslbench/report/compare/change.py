@@ -71,15 +71,11 @@ class Change:
     def verdict(self) -> str:
         """``better`` or ``worse`` beyond the spread, or ``moved`` where neither is; ``tie`` within it, ``unsure`` where
         no spread is known."""
-        if self.before == self.after:
-            return "tie"
-        if self.interval is None:
+        if self.interval is None and self.before != self.after:
             return "unsure"
-        if self.interval.low <= 0 <= self.interval.high:
+        if self.interval is None or self.before == self.after or self.interval.low <= 0 <= self.interval.high:
             return "tie"
-        if self.higher_is_better is None:
-            return "moved"
-        return "worse" if self.is_worse else "better"
+        return "moved" if self.higher_is_better is None else "worse" if self.is_worse else "better"
 
     @property
     def is_worse(self) -> bool:

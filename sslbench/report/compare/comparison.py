@@ -9,7 +9,7 @@ from statistics import fmean
 from sslbench.errors import UserError, did_you_mean
 from sslbench.measure.limits import Limit, read_limits
 from sslbench.report.compare.change import Change, interval_between
-from sslbench.report.compare.measured import SPEEDS, Quantities, Values
+from sslbench.report.compare.measured import Quantities, Values
 from sslbench.report.compare.sides import Side, machine_differences
 from sslbench.report.rows import AXES, IN_AN_AXIS, KINDS, Row, as_text, assigned, distinguishing, gather
 from sslbench.report.view import KINDS as NAMED
@@ -35,12 +35,12 @@ class Comparison:
     first: str
     """name of the side A"""
     second: str
-    changes: tuple[Change, ...]
-    one_sided: tuple[OneSided, ...]
-    machines: tuple[str, ...]
+    changes: Sequence[Change]
+    one_sided: Sequence[OneSided]
+    machines: Sequence[str]
     """facts of the machine in which the two differ"""
-    limits: tuple[Limit, ...]
-    exceeded: tuple[str, ...]
+    limits: Sequence[Limit]
+    exceeded: Sequence[str]
     """a line for each limit that was crossed, and where"""
 
 
@@ -65,28 +65,22 @@ def compare(first: Side, second: Side, limits: Iterable[str] = (), across: Itera
         changes += changes_of(recipe, row_a or in_b[key], values_a, values_b, quantities)
         one_sided += only_on("A", recipe, values_a, values_b, row_b, quantities)
         one_sided += only_on("B", recipe, values_b, values_a, row_a, quantities)
-    return Comparison(
-        first.name,
-        second.name,
-        tuple(changes),
-        tuple(one_sided),
-        tuple(machine_differences(first, second)),
-        tuple(checked),
-        tuple(line for limit in checked for line in crossed(changes, one_sided, limit, quantities)),
-    )
+    exceeded = [line for limit in checked for line in crossed(changes, one_sided, limit, quantities)]
+    machines = machine_differences(first, second)
+    return Comparison(first.name, second.name, changes, one_sided, machines, checked, exceeded)
 
 
 def changes_of(recipe: str, row: Row, first: Values, second: Values, quantities: Quantities) -> list[Change]:
     """The quantities that both sides measured, over the seeds in which both did."""
     changes = []
-    for quantity in [*quantities.metrics, *SPEEDS]:
+    for quantity, column in quantities.columns.items():
         of_seeds = [side.get(quantity, {}) for side in (first, second)]
         seeds = tuple(sorted(of_seeds[0].keys() & of_seeds[1].keys()))
         if not seeds:
             continue
         shared = [[side[seed] for seed in seeds] for side in of_seeds]
         before, after = (fmean(measured.value for measured in side) for side in shared)
-        unit, better = quantities.unit_and_direction(quantity)
+        unit, better = column.unit, column.higher_is_better
         interval, over = interval_between(shared[0], shared[1], quantity)
         changes.append(Change(recipe, row.axes, quantity, unit, better, before, after, seeds, interval, over))
     return changes

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 from sslbench.report.aggregate import Recipe
-from sslbench.report.metric_columns import MetricColumn, Sample
+from sslbench.report.metric_columns import Sample
 from sslbench.report.numbers import NOTHING, fixed
 from sslbench.report.ranking import SIGNIFICANT, over_seeds
 from sslbench.report.rows import Row, as_text
@@ -30,42 +30,47 @@ UNTESTED = "not tested"
 
 @dataclass(frozen=True)
 class Pair:
-    """One recipe against the best of its data set."""
+    """One recipe against the best of its metric and data set; a line of the section."""
 
-    metric: MetricColumn
-    best: int
-    """index of a recipe"""
-    other: int
-    difference: Difference
+    metric: str
+    dataset: str
+    best: str
+    other: str
+    difference: float
     """other - best, in units of the metric"""
-    test: str
-    """its name and its number of seeds or images; empty where nothing was tested"""
-    corrected: float | None = None
-    """p after Holm's correction for all others of this metric and data set that were tested in the same way"""
-
-    @property
-    def verdict(self) -> str:
-        """``tie``, ``worse`` or ``not tested``."""
-        if self.corrected is None:
-            return UNTESTED
-        return "tie" if self.corrected >= SIGNIFICANT else "worse"
+    low: float | None
+    high: float | None
+    p: float | None
+    p_holm: float | None
+    """after Holm's correction for all others of this metric and data set that were tested in the same way"""
+    n: int
+    test: str | None
+    """its name and its number of seeds or images"""
+    verdict: str = UNTESTED
+    """or ``tie`` or ``worse``"""
 
 
 def pairs(view: View, folder: Path) -> Section:
     """A line for each metric and recipe that is not the best one. ``folder``: holds the metrics of each image."""
     compared: list[Pair] = []
     left_out = 0
-    recipes = view.aggregate.recipes
+    recipes, names = view.aggregate.recipes, view.names
     for metric in view.aggregate.metrics:
         for best, *others in view.ranking.rivals(metric) if metric.higher_is_better is not None else ():
             images = evaluated_on(recipes[best].row)
             same = [other for other in others if evaluated_on(recipes[other].row) == images]
             left_out += len(others) - len(same)
-            compared += corrected([compare_two(recipes, metric, best, other, folder) for other in same])
+            group = []
+            for other in same:
+                words = (metric.label, names.of_kind["dataset"][best], names.recipe(best), names.recipe(other))
+                result, test = tested(recipes[other], recipes[best], metric.label, folder)
+                group.append(Pair(*words, result.mean, result.low, result.high, result.p, None, result.n, test))
+            compared += corrected(group)
     if not compared:
         return Section(f"{TITLE}: fewer than two recipes to compare")
-    rows = [as_row(view, pair) for pair in compared]
-    return Section(TITLE, rows, columns_of(view, compared), notes(compared, left_out))
+    places = {metric.label: view.ranking.decimals(metric) for metric in view.aggregate.metrics}
+    rows = [vars(pair) for pair in compared]
+    return Section(TITLE, rows, columns_of(compared, places), notes(compared, left_out))
 
 
 def evaluated_on(row: Row) -> str:
@@ -73,20 +78,20 @@ def evaluated_on(row: Row) -> str:
     return as_text([row.name("dataset"), row.params["dataset"], row.params["training"].get("evaluate_on")])
 
 
-def compare_two(recipes: Sequence[Recipe], metric: MetricColumn, best: int, other: int, folder: Path) -> Pair:
-    """Over seeds where two or more are shared and their differences vary, else over the test images of one seed."""
-    values, best_values = (recipes[index].values(metric.label) for index in (other, best))
+def tested(recipe: Recipe, best: Recipe, label: str, folder: Path) -> tuple[Difference, str | None]:
+    """``recipe - best`` over seeds where two or more are shared and differences vary, else over the test images of
+    one seed; and the test, None where nothing was tested."""
+    values, best_values = recipe.values(label), best.values(label)
     shared = over_seeds(values, best_values)
     if shared is not None and shared.p is not None:
-        return Pair(metric, best, other, shared, f"{OVER_SEEDS} ({shared.n})")
-    samples, best_samples = (recipes[index].samples[metric.label] for index in (other, best))
-    for seed in sorted(samples.keys() & best_samples.keys()):
-        images, best_images = (images_of(of_seed[seed], folder) for of_seed in (samples, best_samples))
+        return shared, f"{OVER_SEEDS} ({shared.n})"
+    for seed in sorted(values.keys() & best_values.keys()):
+        images, best_images = (images_of(side.samples[label][seed], folder) for side in (recipe, best))
         if images is not None and best_images is not None and len(images) == len(best_images):
             difference, test = compare_images(images, best_images)
-            return Pair(metric, best, other, difference, f"{test} ({difference.n:,})")
+            return difference, f"{test} ({difference.n:,})"
     mean = fmean(values.values()) - fmean(best_values.values())
-    return Pair(metric, best, other, shared or Difference(mean, None, None, None, 0), "")
+    return shared or Difference(mean, None, None, None, 0), None
 
 
 def images_of(sample: Sample, folder: Path) -> NDArray[Any] | None:
@@ -103,35 +108,28 @@ def corrected(group: Sequence[Pair]) -> list[Pair]:
     """The same pairs with Holm's correction, for each test by itself."""
     by_test: dict[str, list[int]] = {}
     for index, pair in enumerate(group):
-        if pair.difference.p is not None:
-            by_test.setdefault(pair.test.partition(" (")[0], []).append(index)
+        if pair.p is not None:
+            by_test.setdefault(str(pair.test).partition(" (")[0], []).append(index)
     pairs = list(group)
     for indices in by_test.values():
-        p_values = holm([pairs[index].difference.p or 0.0 for index in indices])
-        for index, p in zip(indices, p_values, strict=True):
-            pairs[index] = replace(pairs[index], corrected=p)
+        for index, p in zip(indices, holm([pairs[index].p or 0.0 for index in indices]), strict=True):
+            pairs[index] = replace(pairs[index], p_holm=p, verdict="tie" if p >= SIGNIFICANT else "worse")
     return pairs
 
 
-def columns_of(view: View, compared: Sequence[Pair]) -> list[Column]:
-    """The pairs as a person reads them."""
-    places = {pair.metric.label: view.ranking.decimals(pair.metric) for pair in compared}
+def columns_of(compared: Sequence[Pair], places: Mapping[str, int]) -> list[Column]:
+    """The pairs as a person reads them. ``places``: decimals of each metric."""
 
-    def signed(pair: Pair, value: float | None) -> str:
-        return NOTHING if value is None else f"{value:+.{places[pair.metric.label]}f}"
-
-    def interval(pair: Pair) -> str:
-        ends = dict.fromkeys(signed(pair, value) for value in (pair.difference.low, pair.difference.high))
-        return " to ".join(ends)
+    def signed(pair: Pair, *values: float | None) -> str:
+        words = [NOTHING if value is None else f"{value:+.{places[pair.metric]}f}" for value in values]
+        return " to ".join(dict.fromkeys(words))
 
     return [
-        Column("metric", [pair.metric.label for pair in compared]),
-        Column("best", [view.names.recipe(pair.best) for pair in compared]),
-        Column("other", [view.names.recipe(pair.other) for pair in compared]),
-        Column("other - best", [signed(pair, pair.difference.mean) for pair in compared], number=True),
-        Column("95% interval", [interval(pair) for pair in compared], number=True),
-        Column("p", [probability(pair.difference.p) for pair in compared], number=True),
-        Column("p (Holm)", [probability(pair.corrected) for pair in compared], number=True),
+        *(Column(name, [getattr(pair, name) for pair in compared]) for name in ("metric", "best", "other")),
+        Column("other - best", [signed(pair, pair.difference) for pair in compared], number=True),
+        Column("95% interval", [signed(pair, pair.low, pair.high) for pair in compared], number=True),
+        Column("p", [probability(pair.p) for pair in compared], number=True),
+        Column("p (Holm)", [probability(pair.p_holm) for pair in compared], number=True),
         Column("test", [pair.test or NOTHING for pair in compared]),
         Column("verdict", [pair.verdict for pair in compared]),
     ]
@@ -139,9 +137,7 @@ def columns_of(view: View, compared: Sequence[Pair]) -> list[Column]:
 
 def probability(p: float | None) -> str:
     """Three decimals."""
-    if p is None:
-        return NOTHING
-    return fixed(p, 3) if p >= 0.001 else "<0.001"
+    return NOTHING if p is None else fixed(p, 3) if p >= 0.001 else "<0.001"
 
 
 def notes(compared: Sequence[Pair], left_out: int) -> list[str]:
@@ -150,14 +146,15 @@ def notes(compared: Sequence[Pair], left_out: int) -> list[str]:
         f"tie: p at least {SIGNIFICANT:g} after Holm's correction for the recipes of one metric and data set; that a"
         " difference is not seen does not say that there is none"
     ]
-    if any(pair.test.startswith(OVER_SEEDS) for pair in compared):
+    tests = {str(pair.test).partition(" (")[0] for pair in compared}
+    if OVER_SEEDS in tests:
         lines.append(f"{OVER_SEEDS}: the same seeds and test images for both; tells what other seeds would show")
-    if any("images" in pair.test for pair in compared):
+    if any("images" in test for test in tests):
         lines.append(
             "over images: two trained models, one seed of each, on the same test images; tells nothing of other seeds"
             " (run more with --seeds 0,1,2)"
         )
-    if any(not pair.test for pair in compared):
+    if any(pair.test is None for pair in compared):
         lines.append(
             f"{UNTESTED}: fewer than two seeds in common (or no spread), and the metric of each image is not kept"
         )
@@ -165,22 +162,3 @@ def notes(compared: Sequence[Pair], left_out: int) -> list[str]:
     if left_out:
         lines.append(f"{left_out} left out: evaluated on other images than the best")
     return lines
-
-
-def as_row(view: View, pair: Pair) -> dict[str, Any]:
-    """One pair, unrounded."""
-    difference = pair.difference
-    return {
-        "metric": pair.metric.label,
-        "dataset": view.names.of_kind["dataset"][pair.best],
-        "best": view.names.recipe(pair.best),
-        "other": view.names.recipe(pair.other),
-        "difference": difference.mean,
-        "low": difference.low,
-        "high": difference.high,
-        "p": difference.p,
-        "p_holm": pair.corrected,
-        "n": difference.n,
-        "test": pair.test or None,
-        "verdict": pair.verdict,
-    }
