@@ -9,17 +9,19 @@ NOTHING = "-"
 """what stands where there is no number"""
 
 
-def decimals(values: Iterable[float]) -> int:
+def decimals(values: Iterable[float | None]) -> int:
     """How many decimals a column gets: three for shares, fewer for large numbers, more for small ones."""
-    largest = max((abs(value) for value in values if not math.isnan(value)), default=0.0)
+    largest = max((abs(value) for value in values if value is not None and not math.isnan(value)), default=0.0)
     if largest == 0:
         return 3
     magnitude = math.floor(math.log10(largest))
     return min(3, max(0, 3 - magnitude)) if magnitude >= -1 else min(8, 2 - magnitude)
 
 
-def fixed(value: float, places: int, leading_zero: bool = True) -> str:
+def fixed(value: float | None, places: int, leading_zero: bool = True) -> str:
     """``0.953``, or ``.953`` where room is scarce."""
+    if value is None:
+        return NOTHING
     text = f"{value:.{places}f}"
     return text if leading_zero or abs(value) >= 1 else text.replace("0.", ".", 1)
 

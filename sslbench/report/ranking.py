@@ -37,7 +37,7 @@ class Ranking:
 
     def decimals(self, column: MetricColumn) -> int:
         """How many of them a metric's values get."""
-        return decimals(mean for mean in self.means(column) if mean is not None)
+        return decimals(self.means(column))
 
     def _sorted(self) -> list[int]:
         ranking = (c for c in self._aggregate.metrics if not c.detail and c.higher_is_better is not None)

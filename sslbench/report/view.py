@@ -168,17 +168,13 @@ class View:
         return [Column(metric.label, self._values(metric, style), number=True) for metric in metrics]
 
     def _values(self, metric: MetricColumn, style: Style) -> list[str]:
-        means = self.ranking.means(metric)
-        places = self.ranking.decimals(metric)
+        means, places = self.ranking.means(metric), self.ranking.decimals(metric)
         cells = []
         for row in self.order:
-            if (mean := means[row]) is None:
-                cells.append(NOTHING)
-                continue
-            text = fixed(mean, places, style.leading_zero)
+            text = fixed(means[row], places, style.leading_zero)
             spread = self.aggregate.recipes[row].spread(metric.label)
             if spread:
-                text += f"{style.plus_minus}{fixed(spread.std or 0.0, places, style.leading_zero)}"
+                text += f"{style.plus_minus}{fixed(spread.std, places, style.leading_zero)}"
                 text += "d" if spread.over == "draws" else ""
             if row in self.ranking.best[metric.label]:
                 text = style.best.format(text)

@@ -65,7 +65,7 @@ def compare(first: Side, second: Side, limits: Iterable[str] = (), across: Itera
         changes += changes_of(recipe, row_a or in_b[key], values_a, values_b, quantities)
         one_sided += only_on("A", recipe, values_a, values_b, row_b, quantities)
         one_sided += only_on("B", recipe, values_b, values_a, row_a, quantities)
-    exceeded = [line for limit in checked for line in crossed(changes, one_sided, limit, quantities)]
+    exceeded = tuple(line for limit in checked for line in crossed(changes, one_sided, limit, quantities))
     machines = machine_differences(first, second)
     return Comparison(first.name, second.name, changes, one_sided, machines, checked, exceeded)
 

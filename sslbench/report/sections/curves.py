@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from statistics import fmean
 
 from sslbench.report.metric_columns import LABEL_FREE
-from sslbench.report.numbers import NOTHING, decimals, fixed
+from sslbench.report.numbers import decimals, fixed
 from sslbench.report.rows import Row
 from sslbench.report.text import Column, Section
 from sslbench.report.view import Style, View
@@ -66,11 +66,8 @@ def mean_points(index: int, row: Row) -> list[Point]:
 def metrics_of_curves(rows: Sequence[Row]) -> dict[str, MetricValue]:
     """Every metric of a curve, those that need labels first; of each one value, for its unit and direction."""
     metrics: dict[str, MetricValue] = {}
-    for row in rows:
-        for points in curves_of(row).values():
-            for point in points:
-                for name, metric in point.metrics.items():
-                    metrics.setdefault(name, metric)
+    for point in (point for row in rows for points in curves_of(row).values() for point in points):
+        metrics |= {name: metric for name, metric in point.metrics.items() if name not in metrics}
     return dict(sorted(metrics.items(), key=lambda item: item[1].evaluator in LABEL_FREE))
 
 
@@ -93,11 +90,11 @@ def curves(view: View) -> Section:
         return Section(NO_CURVE)
     metrics = metrics_of_curves(rows)
     best = {row: best_epochs(by_row[row], metrics) for row in view.order}
-    losses = decimals(point.loss for point in points if point.loss is not None)
+    losses = decimals(point.loss for point in points)
     columns = [
         *view.words(Style(), [point.row for point in points]),
         Column("epoch", [f"{point.epoch}/{point.epochs}" for point in points], number=True),
-        Column("loss", [NOTHING if p.loss is None else fixed(p.loss, losses) for p in points], number=True),
+        Column("loss", [fixed(point.loss, losses) for point in points], number=True),
         *(Column(name, cells_of(name, points, best), number=True) for name in metrics),
     ]
     json_rows = [
@@ -113,13 +110,9 @@ def curves(view: View) -> Section:
 
 def cells_of(name: str, points: Sequence[Point], best: Mapping[int, Mapping[str, int]]) -> list[str]:
     """One metric of all points, the best epoch of each recipe marked."""
-    places = decimals(point.metrics[name] for point in points if name in point.metrics)
-    return [
-        f"{'*' if best[point.row].get(name) == point.epoch else ''}{fixed(point.metrics[name], places)}"
-        if name in point.metrics
-        else NOTHING
-        for point in points
-    ]
+    places = decimals(point.metrics.get(name) for point in points)
+    marks = ["*" if best[point.row].get(name) == point.epoch else "" for point in points]
+    return [mark + fixed(point.metrics.get(name), places) for mark, point in zip(marks, points, strict=True)]
 
 
 def best_of_curve(view: View) -> list[str]:

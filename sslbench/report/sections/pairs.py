@@ -137,7 +137,7 @@ def columns_of(compared: Sequence[Pair], places: Mapping[str, int]) -> list[Colu
 
 def probability(p: float | None) -> str:
     """Three decimals."""
-    return NOTHING if p is None else fixed(p, 3) if p >= 0.001 else "<0.001"
+    return "<0.001" if p is not None and p < 0.001 else fixed(p, 3)
 
 
 def notes(compared: Sequence[Pair], left_out: int) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from sslbench.report.metric_columns import MetricColumn
-from sslbench.report.numbers import NOTHING, fixed
+from sslbench.report.numbers import fixed
 from sslbench.report.text import Column, Section
 from sslbench.report.view import Style, View
 
@@ -27,8 +27,7 @@ def statistics(view: View) -> Section:
     places = {metric.label: view.ranking.decimals(metric) for metric, _ in lines}
 
     def text(row: dict[str, Any], *names: str) -> str:
-        values = (NOTHING if row[name] is None else fixed(row[name], places[row["metric"]]) for name in names)
-        return " to ".join(dict.fromkeys(values))
+        return " to ".join(dict.fromkeys(fixed(row[name], places[row["metric"]]) for name in names))
 
     def mark(row: dict[str, Any]) -> str:
         return "*" if row["best"] else "=" if row["tie"] else ""
