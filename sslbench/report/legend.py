@@ -26,7 +26,7 @@ SPEEDS = (
 
 
 def blocks_below(view: View, best: str, tie: str) -> list[Block]:
-    """All blocks that have something to say. ``best`` and ``tie`` say what values are marked with."""
+    """``best`` and ``tie`` say what values are marked with."""
     aggregate = view.aggregate
     curve = "best epoch of curve, chosen on the images that it is evaluated on (the table has the last epoch)"
     left_out = [f"{count} unreadable images of {name}" for name, count in aggregate.images_skipped.items()]
@@ -35,7 +35,7 @@ def blocks_below(view: View, best: str, tie: str) -> list[Block]:
     unmeasured = [
         f"{metric}, {plural(count, 'cell')}: {reason}" for (metric, reason), count in aggregate.unmeasured.items()
     ]
-    blocks = [
+    return [
         ("", legend(view, best, tie) if view.order else []),
         (curve, best_of_curve(view)),
         ("not done", [problem_in_words(view, problem) for problem in aggregate.problems]),
@@ -43,7 +43,6 @@ def blocks_below(view: View, best: str, tie: str) -> list[Block]:
         ("skipped", [f"{plural(count, 'cell')}: {reason}" for reason, count in aggregate.skipped.items()]),
         ("left out", left_out),
     ]
-    return [(heading, lines) for heading, lines in blocks if lines]
 
 
 def legend(view: View, best: str, tie: str) -> list[str]:

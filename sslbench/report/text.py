@@ -102,13 +102,13 @@ def fits(text: str) -> bool:
 
 
 def terminal_page(title: str, tables: Iterable[str], blocks: Iterable[Block]) -> str:
-    """A title, tables, and blocks of lines for a terminal."""
+    """A title, tables, and the blocks that have lines, for a terminal."""
     parts = [wrapped(title, rest="    "), *tables]
     for heading, lines in blocks:
         indent = "  " if heading else ""
         texts = [wrapped(line, indent, f"{indent}    ") for line in lines]
-        parts.append("\n".join([f"{heading}:", *texts] if heading else texts))
-    return "\n\n".join(parts)
+        parts.append("\n".join([f"{heading}:", *texts] if heading and lines else texts))
+    return "\n\n".join(filter(None, parts))
 
 
 def markdown_page(title: str, tables: Iterable[str], blocks: Iterable[Block]) -> str:
@@ -116,8 +116,8 @@ def markdown_page(title: str, tables: Iterable[str], blocks: Iterable[Block]) ->
     parts = [title, *tables]
     for heading, lines in blocks:
         texts = [f"- {line}" for line in lines]
-        parts.append("\n".join([f"**{heading}**", "", *texts] if heading else texts))
-    return "\n\n".join(parts)
+        parts.append("\n".join([f"**{heading}**", "", *texts] if heading and lines else texts))
+    return "\n\n".join(filter(None, parts))
 
 
 @dataclass(frozen=True)
@@ -140,12 +140,11 @@ class Section:
             tables = [terminal(cut, 1 if width else 2, width > 0)]
             if fits(tables[0]):
                 break
-        return terminal_page(self.title, tables, [("", self.notes)] if self.notes else [])
+        return terminal_page(self.title, tables, [("", self.notes)])
 
     def as_markdown(self) -> str:
         """As GitHub shows it."""
-        tables = [markdown(self.columns)] if self.rows else []
-        return markdown_page(f"**{self.title}**", tables, [("", self.notes)] if self.notes else [])
+        return markdown_page(f"**{self.title}**", [markdown(self.columns)] if self.rows else [], [("", self.notes)])
 
 
 def as_csv(rows: Sequence[Mapping[str, Any]], columns: Sequence[str] = ()) -> str:
@@ -154,15 +153,10 @@ def as_csv(rows: Sequence[Mapping[str, Any]], columns: Sequence[str] = ()) -> st
     text = io.StringIO()
     writer = csv.DictWriter(text, columns or (list(rows[0]) if rows else []), lineterminator="\n")
     writer.writeheader()
-    writer.writerows({name: flat(value) for name, value in row.items()} for row in rows)
+    for row in rows:
+        flat = {name: [f"{k}={v}" for k, v in x.items()] if isinstance(x, Mapping) else x for name, x in row.items()}
+        writer.writerow({name: ", ".join(map(str, x)) if isinstance(x, list) else x for name, x in flat.items()})
     return text.getvalue().rstrip("\n")
-
-
-def flat(value: Any) -> Any:
-    """Lists and mappings as one cell."""
-    if isinstance(value, Mapping):
-        return ", ".join(f"{key}={item}" for key, item in value.items())
-    return ", ".join(map(str, value)) if isinstance(value, list) else value
 
 
 def plural(count: int, word: str) -> str:

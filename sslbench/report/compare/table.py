@@ -61,7 +61,11 @@ def columns(comparison: Comparison, wrap: int) -> list[Column]:
         Column("A", [in_unit(change.before, change.unit) for change in rows], number=True),
         Column("B", [in_unit(change.after, change.unit) for change in rows], number=True),
         Column("change %", [NOTHING if c.relative is None else signed(100 * c.relative) for c in rows], number=True),
-        Column("95% interval", [interval(change) for change in rows], number=True),
+        Column(
+            "95% interval",
+            [percents(c.interval) if c.interval and c.over != "exact" else NOTHING for c in rows],
+            number=True,
+        ),
         Column("over", [change.over_in_words for change in rows]),
         Column("", [change.verdict for change in rows]),
     ]
@@ -73,22 +77,16 @@ def spread_over(lines: list[str], rows: int) -> list[str]:
     return cells + [""] * (rows - len(cells))
 
 
-def interval(change: Change) -> str:
-    """A dash where none is known and where none is needed."""
-    return NOTHING if change.interval is None or change.over == "exact" else percents(change.interval)
-
-
 def blocks_below(comparison: Comparison) -> list[Block]:
     """What is said below the table."""
     one_sided = {side: [item for item in comparison.one_sided if item.side == side] for side in "AB"}
-    blocks = [
+    return [
         ("Measured in A only", [one_sided_in_words(item, "B") for item in one_sided["A"]]),
         ("Measured in B only", [one_sided_in_words(item, "A") for item in one_sided["B"]]),
         ("Different machines, so speeds compare them as well", comparison.machines),
         ("How to read it", notes(comparison)),
         ("Beyond the limits", comparison.exceeded),
     ]
-    return [(heading, lines) for heading, lines in blocks if lines]
 
 
 def one_sided_in_words(item: OneSided, other: str) -> str:
