@@ -22,7 +22,9 @@ def data_frame(aggregate: Aggregate) -> DataFrame:
     lines = [line_of(recipe) for recipe in aggregate.recipes]
     columns = list(lines[0]) if lines else [*AXES, "seeds", "status"]
     measured = columns[columns.index("status") + 1 :]
-    return DataFrame(lines, columns=columns, dtype=object).astype({name: number_type(name) for name in measured})
+    types = {name: "int64" if name.endswith("_n") else "float64" for name in measured}
+    types |= {name: "Int64" for name in measured if name.endswith("_draws_n")}
+    return DataFrame(lines, columns=columns, dtype=object).astype(types)
 
 
 def line_of(recipe: Recipe) -> dict[str, Any]:
@@ -40,10 +42,3 @@ def line_of(recipe: Recipe) -> dict[str, Any]:
 def columns_of(name: str, estimate: Estimate) -> dict[str, Any]:
     """The five columns of one quantity."""
     return {f"{name}_{part}": value for part, value in vars(estimate).items()}
-
-
-def number_type(column: str) -> str:
-    """Of a measured column: a count, a count that may be missing, or a number that may be missing."""
-    if column.endswith("_draws_n"):
-        return "Int64"
-    return "int64" if column.endswith("_n") else "float64"

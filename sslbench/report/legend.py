@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from sslbench.report.aggregate import Problem
-from sslbench.report.metric_columns import MetricColumn
 from sslbench.report.numbers import listed
 from sslbench.report.sections.curves import best_of_curve
 from sslbench.report.text import Block, plural
@@ -50,8 +49,8 @@ def legend(view: View, best: str, tie: str) -> list[str]:
     ranking = view.ranking
     lines = []
     for better, words in ((True, "higher is better"), (False, "lower is better"), (None, "neither is better")):
-        names = [with_unit(column) for column in view.aggregate.metrics if column.higher_is_better is better]
-        if names:
+        columns = [column for column in view.aggregate.metrics if column.higher_is_better is better]
+        if names := [f"{column.label} [{column.unit}]" if column.unit else column.label for column in columns]:
             lines.append(f"{', '.join(names)}: {words}")
     spreads = [recipe.spread(column.label) for column in view.aggregate.metrics for recipe in view.aggregate.recipes]
     seeds = {spread.n or 0 for spread in spreads if spread and spread.over == "seeds"}
@@ -78,8 +77,3 @@ def problem_in_words(view: View, problem: Problem) -> str:
     evaluators = f", {', '.join(problem.evaluators)}" if problem.evaluators else ""
     reason = problem.reason or "no reason was given"
     return f"{view.names.recipe(problem.row)}, {seeds}{evaluators}: {problem.status}: {reason}"
-
-
-def with_unit(column: MetricColumn) -> str:
-    """A metric's label as the legend has it."""
-    return f"{column.label} [{column.unit}]" if column.unit else column.label

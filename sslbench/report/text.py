@@ -8,6 +8,7 @@ import re
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import zip_longest
 from typing import Any
 
 WIDTH = 120
@@ -47,12 +48,9 @@ def terminal(columns: Sequence[Column], gap: int, broken_headers: bool) -> str:
 def aligned(cells: Sequence[Sequence[str]], columns: Sequence[Column], widths: Sequence[int], blank: str) -> str:
     """One row, of as many lines as its tallest cell."""
     text = []
-    for index in range(max(map(len, cells))):
-        words = [lines[index] if index < len(lines) else "" for lines in cells]
-        padded = [
-            word.rjust(width) if column.number else word.ljust(width)
-            for word, width, column in zip(words, widths, columns, strict=True)
-        ]
+    for words in zip_longest(*cells, fillvalue=""):
+        shares = zip(words, widths, columns, strict=True)
+        padded = [word.rjust(width) if column.number else word.ljust(width) for word, width, column in shares]
         text.append(blank.join(padded).rstrip())
     return "\n".join(text)
 
@@ -153,10 +151,15 @@ def as_csv(rows: Sequence[Mapping[str, Any]], columns: Sequence[str] = ()) -> st
     text = io.StringIO()
     writer = csv.DictWriter(text, columns or (list(rows[0]) if rows else []), lineterminator="\n")
     writer.writeheader()
-    for row in rows:
-        flat = {name: [f"{k}={v}" for k, v in x.items()] if isinstance(x, Mapping) else x for name, x in row.items()}
-        writer.writerow({name: ", ".join(map(str, x)) if isinstance(x, list) else x for name, x in flat.items()})
+    writer.writerows({name: flat(value) for name, value in row.items()} for row in rows)
     return text.getvalue().rstrip("\n")
+
+
+def flat(value: Any) -> Any:
+    """Lists and mappings as one cell."""
+    if isinstance(value, Mapping):
+        value = [f"{key}={item}" for key, item in value.items()]
+    return ", ".join(map(str, value)) if isinstance(value, list) else value
 
 
 def plural(count: int, word: str) -> str:

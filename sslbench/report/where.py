@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from sslbench.errors import UserError, did_you_mean
 from sslbench.report.numbers import NOTHING
@@ -36,19 +35,13 @@ def filter_records(records: Sequence[Record], conditions: Sequence[str]) -> list
             wanted.setdefault(field, []).append(value)
     if mistakes:
         raise UserError(*mistakes)
-    return [
-        record for record in records if all(matches(value_of(record, field), texts) for field, texts in wanted.items())
-    ]
+    return [record for record in records if all(matches(record, field, texts) for field, texts in wanted.items())]
 
 
-def value_of(record: Record, field: str) -> Any:
-    """Of one of ``FIELDS``, or of a parameter; None where the record has none."""
+def matches(record: Record, field: str, texts: Sequence[str]) -> bool:
+    """Whether the value of one of ``FIELDS``, or of a parameter, is one of those as a user writes them: 0.75 is .75."""
     kind, dot, name = field.partition(".")
-    return record.params.get(kind, {}).get(name) if dot else getattr(record, field)
-
-
-def matches(value: Any, texts: Sequence[str]) -> bool:
-    """Whether a value is one of those, as a user writes them: 0.75 is .75."""
+    value = record.params.get(kind, {}).get(name) if dot else getattr(record, field)
     if value is None:
         return NOTHING in texts
     if isinstance(value, bool):

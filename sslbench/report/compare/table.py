@@ -30,7 +30,17 @@ def render_comparison(comparison: Comparison, fmt: str) -> str:
         lines = [{**row, "seeds": " ".join(map(str, row["seeds"]))} for row in rows]
         return as_csv(lines, ["recipe", *AXES, *COLUMNS])
     if fmt == "json":
-        return as_json(comparison, rows)
+        document = {
+            "schema": SCHEMA,
+            "a": comparison.first,
+            "b": comparison.second,
+            "changes": rows,
+            "only": [vars(item) for item in comparison.one_sided],
+            "machines": comparison.machines,
+            "limits": [str(limit) for limit in comparison.limits],
+            "exceeded": comparison.exceeded,
+        }
+        return json.dumps(document, indent=1, allow_nan=False)
     blocks = blocks_below(comparison)
     if fmt == "markdown":
         return markdown_page(title(comparison), [markdown(columns(comparison, 0))] if rows else [], blocks)
@@ -54,27 +64,21 @@ def columns(comparison: Comparison, wrap: int) -> list[Column]:
     names: list[str] = []
     for recipe, changes in by_recipe.items():
         rows += sorted(changes, key=lambda change: change.verdict == "tie")
-        names += spread_over(textwrap.wrap(recipe, wrap), len(changes)) if wrap else [recipe] * len(changes)
+        lines, last = textwrap.wrap(recipe, wrap) if wrap else [recipe] * len(changes), len(changes) - 1
+        # A line for each row, empty ones where there are fewer; what is left over goes to the last row.
+        names += [*lines[:last], "\n".join(lines[last:]), *[""] * (last - len(lines))]
+    intervals = [percents(c.interval) if c.interval and c.over != "exact" else NOTHING for c in rows]
+    intervals = [percents(c.interval) if c.interval and c.over != "exact" else NOTHING for c in rows]
     return [
         Column("recipe", names),
         Column("quantity", [change.quantity for change in rows]),
         Column("A", [in_unit(change.before, change.unit) for change in rows], number=True),
         Column("B", [in_unit(change.after, change.unit) for change in rows], number=True),
         Column("change %", [NOTHING if c.relative is None else signed(100 * c.relative) for c in rows], number=True),
-        Column(
-            "95% interval",
-            [percents(c.interval) if c.interval and c.over != "exact" else NOTHING for c in rows],
-            number=True,
-        ),
+        Column("95% interval", intervals, number=True),
         Column("over", [change.over_in_words for change in rows]),
         Column("", [change.verdict for change in rows]),
     ]
-
-
-def spread_over(lines: list[str], rows: int) -> list[str]:
-    """A line of text for each row, empty ones where there are fewer; what is left over goes to the last row."""
-    cells = [*lines[: rows - 1], "\n".join(lines[rows - 1 :])]
-    return cells + [""] * (rows - len(cells))
 
 
 def blocks_below(comparison: Comparison) -> list[Block]:
@@ -130,18 +134,3 @@ def as_object(change: Change) -> dict[str, Any]:
         "seeds": list(change.seeds),
         "verdict": change.verdict,
     }
-
-
-def as_json(comparison: Comparison, rows: list[dict[str, Any]]) -> str:
-    """Everything, for programs."""
-    document = {
-        "schema": SCHEMA,
-        "a": comparison.first,
-        "b": comparison.second,
-        "changes": rows,
-        "only": [vars(item) for item in comparison.one_sided],
-        "machines": comparison.machines,
-        "limits": [str(limit) for limit in comparison.limits],
-        "exceeded": comparison.exceeded,
-    }
-    return json.dumps(document, indent=1, allow_nan=False)

@@ -113,9 +113,10 @@ def over_epochs(dataset: str, over: str, row: Row) -> list[Line]:
     means = []
     for same in by_pair.values():
         # Without an interval: the epochs of one training depend on each other.
-        ranks, values = (mean_of([getattr(line, name).value for line in same]) for name in ("spearman", "pearson"))
-        n = min(line.n for line in same)
-        means.append(replace(same[0], n=n, curves=len(same), spearman=ranks, pearson=values))
+        by_name = {name: [getattr(line, name).value for line in same] for name in ("spearman", "pearson")}
+        known = {name: [value for value in values if value is not None] for name, values in by_name.items()}
+        mean = {name: Coefficient(fmean(values) if values else None) for name, values in known.items()}
+        means.append(replace(same[0], n=min(line.n for line in same), curves=len(same), **mean))
     return means
 
 
@@ -125,12 +126,6 @@ def epoch_point(point: CurvePoint) -> Point:
     quantities = {name: value for name, value, evaluator in values if evaluator in LABEL_FREE}
     probes = {name: value for name, value, evaluator in values if evaluator in PROBES}
     return Point(quantities if point.loss is None else {LOSS: float(point.loss), **quantities}, probes)
-
-
-def mean_of(values: Sequence[float | None]) -> Coefficient:
-    """Of those that are defined."""
-    known = [value for value in values if value is not None]
-    return Coefficient(fmean(known) if known else None)
 
 
 def why_none(view: View) -> str:

@@ -157,17 +157,12 @@ def columns_of(lines: Sequence[Line]) -> list[Column]:
         Column("data set", [line.dataset for line in lines]),
         Column("network", [line.network or NOTHING for line in lines]),
         Column("evaluator", [line.evaluator for line in lines]),
-        Column("epochs", [count(line.epochs) for line in lines], number=True),
-        Column("batch", [count(line.batch_size) for line in lines], number=True),
+        Column("epochs", [str(line.epochs or NOTHING) for line in lines], number=True),
+        Column("batch", [str(line.batch_size or NOTHING) for line in lines], number=True),
         Column("epoch", [line.epoch for line in lines]),
         Column("top-1 %", [top1(line) for line in lines], number=True),
         Column("differs in", [", ".join(line.differs) for line in lines]),
     ]
-
-
-def count(value: int | None) -> str:
-    """A dash where a source does not say it."""
-    return NOTHING if value is None else str(value)
 
 
 def sources_of(lines: Sequence[Line]) -> list[tuple[str, str | None]]:
