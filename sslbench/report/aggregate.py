@@ -28,8 +28,7 @@ SPEEDS: dict[str, Callable[[TrainingFacts, FeatureFacts], float | None]] = {
 
 @dataclass(frozen=True)
 class Spread:
-    """What stands behind a ±: over seeds, or over repeated draws inside the evaluator (root mean square and mean number
-    over seeds)."""
+    """What stands behind a ±; over draws inside the evaluator: root mean square and mean number over seeds."""
 
     std: float | None
     n: int | None

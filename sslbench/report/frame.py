@@ -12,13 +12,9 @@ from sslbench.statistics.student import Estimate
 
 
 def data_frame(aggregate: Aggregate) -> DataFrame:
-    """One line a recipe.
-
-    Columns: the axes; ``KIND.PARAMETER`` for each parameter that tells rows apart; ``seeds`` (their number) and
-    ``status``; for each metric and each speed, over seeds: ``_mean``, ``_std`` (ddof 1), ``_low`` and ``_high``
-    (Student's 95% interval of the mean), these three null for one seed, and ``_n``; for a metric with repeated draws
-    inside the evaluator also ``_draws_std`` and ``_draws_n`` (root mean square and mean over seeds).
-    """
+    """One line a recipe: the axes; ``KIND.PARAMETER`` for each parameter that tells rows apart; ``seeds`` (their number)
+    and ``status``; for each metric and speed an ``Estimate`` over seeds, ``_mean``, ``_std``, ``_low``, ``_high``, ``_n``;
+    for a metric with repeated draws inside the evaluator also ``_draws_std`` and ``_draws_n``."""
     lines = [line_of(recipe) for recipe in aggregate.recipes]
     columns = list(lines[0]) if lines else [*AXES, "seeds", "status"]
     measured = columns[columns.index("status") + 1 :]

@@ -110,8 +110,7 @@ def label_of(own: Sample, rivals: Sequence[Sample]) -> str:
 
 
 def titles_of(shown: Sequence[Key], first: Mapping[Key, Sample]) -> dict[str, str]:
-    """Evaluators that show more than ``MANY`` metrics and say which is the headline -> their names, with the
-    parameters that tell them apart."""
+    """Evaluators that show more than ``MANY`` metrics and say which is the headline -> what tells them apart."""
     known = {evaluator: sample for (_, evaluator), sample in first.items()}
     titles = {}
     for evaluator, sample in known.items():

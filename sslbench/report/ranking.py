@@ -112,14 +112,12 @@ def not_told_apart(best: Seeds, others: Sequence[Seeds], margin: float) -> list[
 
 
 def p_over_seeds(first: Seeds, second: Seeds) -> float | None:
-    """Of the paired t-test; None where seeds say nothing: fewer than two are shared, or all give the same values.
-
-    Values that vary and differ by the same on every seed leave the t-test without a spread. Shares of a few hundred
-    images do so by chance, so that the signs alone are believed (Fisher, The Design of Experiments, section 21).
-    """
+    """Of the paired t-test; None where seeds say nothing: fewer than two are shared, or all give the same values."""
     difference = over_seeds(first, second)
     if difference is None or difference.n < 2 or seedless(first, second):
         return None
+    # The same difference on every seed has no spread. Shares of a few hundred images do so by chance: the signs alone
+    # are believed (Fisher, The Design of Experiments, section 21).
     return 2.0 ** (1 - difference.n) if difference.p is None else difference.p
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from sslbench.store.record import Record
 
 AXES = ("dataset", "method", "augmentation", "masking", "mask_ratio", "backbone")
-"""Attributes of a record that say which row it is on."""
+"""attributes of a record that say which row it is on"""
 KINDS = ("method", "augmentation", "masking", "dataset", "backbone", "training")
 """Whose parameters say so as well."""
 IN_AN_AXIS = {("masking", "ratio")}
@@ -40,10 +40,8 @@ class Row:
 
 
 def gather(records: Iterable[Record]) -> tuple[list[Row], int]:
-    """Rows in the order in which they first appear, skipped cells left out, and how many older records are left out.
-
-    A cell that was made again by newer code or data has a record for each; the newest counts.
-    """
+    """Rows in the order in which they first appear, without skipped cells, and how many records are left out because
+    newer code or data made their cell again."""
     rows: dict[str, Row] = {}
     newest: dict[str, dict[tuple[str, int], Record]] = {}
     older = 0

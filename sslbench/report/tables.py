@@ -19,12 +19,8 @@ CUT = 2
 
 
 def render(records: Sequence[Record], fmt: str, suite: str) -> str:
-    """The records as text, without a newline at the end.
-
-    ``fmt``: ``table`` and ``markdown`` are for people, one row a recipe, rounded, the best marked, and a second table
-    for an evaluator with many metrics; ``csv`` has the same rows with all metrics, unrounded (columns: see
-    ``frame.data_frame``); ``json`` has the records as they are.
-    """
+    """The records as text, without a newline at the end. ``fmt``: ``table`` and ``markdown`` have one row a recipe,
+    rounded, the best marked; ``csv`` the same rows unrounded (see ``frame.data_frame``); ``json`` records as they are."""
     if fmt == "json":
         return as_json(records, suite)
     aggregated = aggregate(records)

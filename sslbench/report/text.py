@@ -146,8 +146,7 @@ class Section:
 
 
 def as_csv(rows: Sequence[Mapping[str, Any]], columns: Sequence[str] = ()) -> str:
-    """One line a row after the header; the columns are those of the first row unless they are named. Lists and mappings
-    are one cell."""
+    """One line a row after the header; the columns are those of the first row unless they are named."""
     text = io.StringIO()
     writer = csv.DictWriter(text, columns or (list(rows[0]) if rows else []), lineterminator="\n")
     writer.writeheader()

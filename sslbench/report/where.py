@@ -14,11 +14,8 @@ FIELDS = "cell status method augmentation masking mask_ratio evaluator dataset b
 
 
 def filter_records(records: Sequence[Record], conditions: Sequence[str]) -> list[Record]:
-    """Records that meet all conditions; of several on one field, one suffices.
-
-    A field is one of ``FIELDS``, or a parameter such as ``method.temperature``; ``masking=-`` asks for records
-    without one. Raises UserError for an unknown field or a condition without ``=``.
-    """
+    """Records that meet all conditions; of several on one field, one suffices. A field is one of ``FIELDS`` or a
+    parameter such as ``method.lr``; ``-`` asks for records without it. Raises UserError for every other condition."""
     wanted: dict[str, list[str]] = {}
     kinds = [item for record in records for item in record.params.items()] if conditions else []
     parameters = dict.fromkeys(f"{kind}.{name}" for kind, params in kinds for name in params)

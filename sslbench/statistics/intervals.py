@@ -57,11 +57,9 @@ def difference_of_means(first: Moments, second: Moments, level: float = LEVEL) -
 def ratio_of_series(
     first: Sequence[float], second: Sequence[float], statistic: str = "median", level: float = LEVEL
 ) -> Interval:
-    """Of ``statistic(second) / statistic(first)`` for two series of times; ``statistic``: ``median`` or ``mean``.
-
-    A bootstrap of blocks as long as the square root of the series (circular; Politis and Romano, 1992), because a
-    machine that is slow in one step is slow in the next; 1,000 resamples, the same for the same series.
-    """
+    """Of ``statistic(second) / statistic(first)`` for two series of times; ``statistic``: ``median`` or ``mean``. A
+    bootstrap of blocks as long as the square root of the series (circular; Politis and Romano, 1992), because a machine
+    that is slow in one step is slow in the next; the resamples are the same for the same series."""
     import numpy
 
     generator = numpy.random.default_rng(0)

@@ -63,11 +63,8 @@ def half_width(std: float, n: int) -> float:
 
 
 def paired_t(differences: Sequence[float]) -> Difference:
-    """The paired t-test of Student (Biometrika 6, 1908) on the differences of matched values, at least one of them.
-
-    One difference has no interval and no p. Differences that are all the same have no spread to be compared with: they
-    have a p of 1 where they are 0, and none elsewhere.
-    """
+    """The paired t-test of Student (Biometrika 6, 1908) on at least one difference of matched values. One alone has no
+    interval and no p; differences without a spread have no interval, and a p of 1 where they are 0, elsewhere none."""
     n, mean = len(differences), fmean(differences)
     if n < 2:
         return Difference(mean, None, None, None, n)

@@ -15,10 +15,7 @@ from sslbench.store.atomic import write_atomically
 
 
 class WriterLock:
-    """Held by the process that writes. The system frees it when that process ends, however it ends.
-
-    The note beside it only serves the message; a note without a lock means nothing.
-    """
+    """Held by the process that writes; the system frees it when that ends. A note without a lock means nothing."""
 
     def __init__(self, database: Path) -> None:
         from filelock import FileLock  # takes 60 ms to import, which a reader need not wait for

@@ -25,11 +25,8 @@ def provenance(torch_facts: Mapping[str, Any], distributions: Mapping[str, str])
 
 
 def machine_facts() -> dict[str, Any]:
-    """``time`` (UTC, ISO 8601) and what does not change while the process runs; unknown facts are None.
-
-    ``cores`` and ``physical_cores`` count those this process may use. ``git_commit`` and ``git_dirty`` speak of the
-    repository around the current directory, as it was at the first call; files that git does not track are not counted.
-    """
+    """``time`` (UTC, ISO 8601) and what does not change while the process runs; unknown facts are None. Cores are those
+    that this process may use; git's facts those of the repository around the current directory at the first call."""
     now = datetime.now(UTC).isoformat(timespec="seconds")
     return {"time": now, **lasting_facts(), **git_facts(os.getcwd())}
 

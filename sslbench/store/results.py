@@ -37,12 +37,9 @@ class StoredRecords:
 
 
 class ResultsStore:
-    """The records of one folder. Open it with ``open_for_writing`` or ``open_for_reading``, in a ``with``.
-
-    Every ``put`` is one transaction that is on the disk when it returns. Readers are never blocked by the writer. A
-    finished folder is one file that can be copied and read from read-only media. Whatever SQLite or the system refuse
-    is a StoreError of one line.
-    """
+    """The records of one folder, opened in a ``with``. Every ``put`` is on the disk when it returns. Readers are never
+    blocked by the writer. A finished folder is one file that can be copied and read from read-only media. Whatever
+    SQLite or the system refuse is a StoreError of one line."""
 
     def __init__(self, path: Path | str, db: sqlite3.Connection, lock: WriterLock | None = None) -> None:
         self.path = path
@@ -124,8 +121,7 @@ class ResultsStore:
         return [name for (name,) in self._query("SELECT suite FROM record GROUP BY suite ORDER BY min(position)")]
 
     def find(self, description: str) -> list[tuple[str, dict[str, Any], str]]:
-        """(cell, inputs, status) of each record of this description, whatever code and data made it. The status of one
-        that cannot be read is ``damaged``."""
+        """(cell, inputs, status) of each record of this description; ``damaged``: one that cannot be read."""
         rows = self._query("SELECT cell, inputs, text FROM record WHERE description = ? ORDER BY position", description)
         return [(cell, json.loads(inputs), self._status(cell, text)) for cell, inputs, text in rows]
 

@@ -29,11 +29,8 @@ def read_speeds(path: Path) -> dict[str, dict[str, Any]]:
 
 
 def add_speed(path: Path, name: str, speed: Mapping[str, Any]) -> None:
-    """Put one measurement into the file, in place of an older one of that name; the folder is made where missing.
-
-    Other processes may do the same at the same time: each waits for its turn, reads what is there and replaces the
-    file whole. Raises StoreError where that cannot be done.
-    """
+    """Put one measurement into the file, in place of an older one of that name; the folder is made where missing. Each
+    process waits for its turn and replaces the file whole. Raises StoreError where that cannot be done."""
     from filelock import FileLock, Timeout
 
     try:

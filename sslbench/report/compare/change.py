@@ -69,8 +69,7 @@ class Change:
 
     @property
     def verdict(self) -> str:
-        """``better`` or ``worse`` beyond the spread, or ``moved`` where neither is; ``tie`` within it, ``unsure`` where
-        no spread is known."""
+        """``better``, ``worse`` or (neither is) ``moved`` beyond the spread; ``tie`` within it; ``unsure`` without one."""
         if self.interval is None and self.before != self.after:
             return "unsure"
         if self.interval is None or self.before == self.after or self.interval.low <= 0 <= self.interval.high:
@@ -112,8 +111,7 @@ class Change:
 def interval_between(
     before: Sequence[Measured], after: Sequence[Measured], quantity: str
 ) -> tuple[Interval | None, Source | None]:
-    """The interval of the change of a mean, from values of the same seeds; of one seed from what is known inside each
-    value: over raw steps, from a standard error, or over draws."""
+    """Of the change of a mean over the same seeds; of one seed over raw steps, from a standard error, or over draws."""
     if quantity in EXACT:
         mean, mean_after = (fmean(measured.value for measured in side) for side in (before, after))
         change = (mean_after - mean) / abs(mean) if mean else math.copysign(math.inf, mean_after - mean)

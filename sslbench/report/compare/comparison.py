@@ -45,11 +45,8 @@ class Comparison:
 
 
 def compare(first: Side, second: Side, limits: Iterable[str] = (), across: Iterable[str] = ()) -> Comparison:
-    """Pair the cells of two sides by what was asked for: the same axes, parameters and seed.
-
-    ``limits``: texts ``QUANTITY:PERCENT``. ``across`` names axes or parameters (``training.precision``) in which a
-    pair may differ. Raises UserError for an unknown name, and where ``across`` makes two recipes of one side the same.
-    """
+    """Pair the cells of two sides by axes, parameters and seed, but for those that ``across`` names. ``limits``: texts
+    ``QUANTITY:PERCENT``. Raises UserError for unknown names, and where ``across`` makes recipes of one side the same."""
     across = list(across)
     first_rows, second_rows = gather(first.records)[0], gather(second.records)[0]
     rows = [*first_rows, *second_rows]

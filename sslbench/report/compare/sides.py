@@ -1,5 +1,4 @@
-"""One side of a comparison: records with raw step times, from a results folder or from JSON. Speeds become records that
-can be compared: rows of a speed suite, and what the fixture of pytest measured."""
+"""One side of a comparison: records, also made of speeds, with raw step times, from a results folder or from JSON."""
 
 from __future__ import annotations
 
@@ -34,10 +33,7 @@ class Side:
 
 
 def load_side(path: Path) -> Side:
-    """A results folder of ``run`` or ``speed``, a file of ``results --format json``, or one of ``--sslbench-save``.
-
-    Raises UserError for anything else.
-    """
+    """A results folder, a file of ``results --format json`` or one of ``--sslbench-save``. Raises UserError for more."""
     if path.is_file():
         return from_file(path)
     with ResultsStore.open_for_reading(path) as store:
@@ -84,8 +80,7 @@ def readable(items: Iterable[Any], read: Callable[[Any], Record]) -> tuple[list[
 
 
 def machine_differences(first: Side, second: Side) -> list[str]:
-    """``processor: X in A, Y in B``, for each fact in which the two have nothing in common; ``none`` is a value where
-    the records know of the fact."""
+    """``processor: X in A, Y in B``, for each fact that both sides know and in which they have nothing in common."""
     lines = []
     for fact in MACHINE:
         of_side = ([record.provenance or {} for record in side.records] for side in (first, second))
@@ -97,8 +92,7 @@ def machine_differences(first: Side, second: Side) -> list[str]:
 
 
 def with_ratios(record: Record) -> Record:
-    """A row of a speed suite with its ratios to baselines as metrics and its settings as training settings; any other
-    record as it is. Raises DamagedRecord where the ratios are not what they should be."""
+    """A row of a speed suite with its ratios as metrics and its settings as training settings; others as they are."""
     if record.kind != "speed":
         return record
     params = {kind: settings for kind, settings in record.params.items() if kind != "speed"}

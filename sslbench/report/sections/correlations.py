@@ -115,7 +115,7 @@ def over_epochs(dataset: str, over: str, row: Row) -> list[Line]:
         # Without an interval: the epochs of one training depend on each other.
         by_name = {name: [getattr(line, name).value for line in same] for name in ("spearman", "pearson")}
         known = {name: [value for value in values if value is not None] for name, values in by_name.items()}
-        mean = {name: Coefficient(fmean(values) if values else None) for name, values in known.items()}
+        mean: dict[str, Any] = {name: Coefficient(fmean(values) if values else None) for name, values in known.items()}
         means.append(replace(same[0], n=min(line.n for line in same), curves=len(same), **mean))
     return means
 
