@@ -12,9 +12,9 @@ from sslbench.statistics.student import Estimate
 
 
 def data_frame(aggregate: Aggregate) -> DataFrame:
-    """One line a recipe: the axes; ``KIND.PARAMETER`` for each parameter that tells rows apart; ``seeds`` (their number)
-    and ``status``; for each metric and speed an ``Estimate`` over seeds, ``_mean``, ``_std``, ``_low``, ``_high``, ``_n``;
-    for a metric with repeated draws inside the evaluator also ``_draws_std`` and ``_draws_n``."""
+    """One line a recipe: the axes; ``KIND.PARAMETER`` for each parameter that tells rows apart; ``seeds``, their number,
+    and ``status``; for each metric and speed an ``Estimate`` over seeds (``_mean``, ``_std``, ``_low``, ``_high`` and
+    ``_n``); for a metric with repeated draws inside the evaluator also ``_draws_std`` and ``_draws_n``."""
     lines = [line_of(recipe) for recipe in aggregate.recipes]
     columns = list(lines[0]) if lines else [*AXES, "seeds", "status"]
     measured = columns[columns.index("status") + 1 :]
@@ -30,9 +30,9 @@ def line_of(recipe: Recipe) -> dict[str, Any]:
         line |= columns_of(label, estimate)
         if label in recipe.draws:
             line |= {f"{label}_draws_std": recipe.draws[label].std, f"{label}_draws_n": recipe.draws[label].n}
-    for quantity, estimate in recipe.speeds.items():
-        line |= columns_of(quantity, estimate)
-    return line
+    return line | {
+        key: value for name, speed in recipe.speeds.items() for key, value in columns_of(name, speed).items()
+    }
 
 
 def columns_of(name: str, estimate: Estimate) -> dict[str, Any]:

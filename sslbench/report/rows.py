@@ -12,9 +12,9 @@ from sslbench.store.record import Record
 AXES = ("dataset", "method", "augmentation", "masking", "mask_ratio", "backbone")
 """attributes of a record that say which row it is on"""
 KINDS = ("method", "augmentation", "masking", "dataset", "backbone", "training")
-"""Whose parameters say so as well."""
+"""whose parameters say so as well"""
 IN_AN_AXIS = {("masking", "ratio")}
-"""Parameters that are an axis of their own."""
+"""parameters that are an axis of their own"""
 
 
 @dataclass(frozen=True)
@@ -42,24 +42,21 @@ class Row:
 def gather(records: Iterable[Record]) -> tuple[list[Row], int]:
     """Rows in the order in which they first appear, without skipped cells, and how many records are left out because
     newer code or data made their cell again."""
-    rows: dict[str, Row] = {}
-    newest: dict[str, dict[tuple[str, int], Record]] = {}
+    rows: dict[str, tuple[Row, dict[tuple[str, int], Record]]] = {}
     older = 0
     for record in records:
         if record.status == "skipped":
             continue
         params = {kind: record.params.get(kind, {}) for kind in KINDS}
         axes = {axis: getattr(record, axis) for axis in AXES}
-        key = as_text([axes, params])
-        rows.setdefault(key, Row(axes, params))
-        cells = newest.setdefault(key, {})
+        cells = rows.setdefault(as_text([axes, params]), (Row(axes, params), {}))[1]
         cell = (evaluator_key(record), record.seed)
         older += cell in cells
         if cell not in cells or record.made >= cells[cell].made:
             cells[cell] = record
-    for key, row in rows.items():
-        row.records.extend(newest[key].values())
-    return list(rows.values()), older
+    for row, cells in rows.values():
+        row.records.extend(cells.values())
+    return [row for row, _ in rows.values()], older
 
 
 def evaluator_key(record: Record) -> str:

@@ -20,7 +20,7 @@ CUT = 2
 
 def render(records: Sequence[Record], fmt: str, suite: str) -> str:
     """The records as text, without a newline at the end. ``fmt``: ``table`` and ``markdown`` have one row a recipe,
-    rounded, the best marked; ``csv`` the same rows unrounded (see ``frame.data_frame``); ``json`` records as they are."""
+    rounded, the best marked; ``csv`` the same rows unrounded (see ``frame.data_frame``); ``json`` has the records."""
     if fmt == "json":
         return as_json(records, suite)
     aggregated = aggregate(records)

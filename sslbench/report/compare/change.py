@@ -69,7 +69,7 @@ class Change:
 
     @property
     def verdict(self) -> str:
-        """``better``, ``worse`` or (neither is) ``moved`` beyond the spread; ``tie`` within it; ``unsure`` without one."""
+        """``better``, ``worse`` or ``moved`` beyond the spread; ``tie`` within it; ``unsure`` where none is known."""
         if self.interval is None and self.before != self.after:
             return "unsure"
         if self.interval is None or self.before == self.after or self.interval.low <= 0 <= self.interval.high:

@@ -46,7 +46,7 @@ class Comparison:
 
 def compare(first: Side, second: Side, limits: Iterable[str] = (), across: Iterable[str] = ()) -> Comparison:
     """Pair the cells of two sides by axes, parameters and seed, but for those that ``across`` names. ``limits``: texts
-    ``QUANTITY:PERCENT``. Raises UserError for unknown names, and where ``across`` makes recipes of one side the same."""
+    ``QUANTITY:PERCENT``. Raises UserError for unknown names, and if ``across`` makes recipes of one side the same."""
     across = list(across)
     first_rows, second_rows = gather(first.records)[0], gather(second.records)[0]
     rows = [*first_rows, *second_rows]

@@ -33,7 +33,7 @@ class Side:
 
 
 def load_side(path: Path) -> Side:
-    """A results folder, a file of ``results --format json`` or one of ``--sslbench-save``. Raises UserError for more."""
+    """A results folder, a file of ``results --format json`` or one of ``--sslbench-save``. Raises UserError."""
     if path.is_file():
         return from_file(path)
     with ResultsStore.open_for_reading(path) as store:
