@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from sslbench.report.metric_columns import MetricColumn, Sample, metric_columns, samples_of
 from sslbench.report.rows import Row, distinguishing, gather
-from sslbench.statistics.student import Estimate
+from sslbench.statistics.intervals import Estimate
 from sslbench.store.record import FeatureFacts, Record, TrainingFacts
 
 SPEEDS: dict[str, Callable[[TrainingFacts, FeatureFacts], float | None]] = {
@@ -44,7 +44,6 @@ class Recipe:
     """``KIND.PARAMETER`` -> value, of each parameter that tells rows apart; None where the row has none"""
     seeds: int
     status: str
-    """``2 done, 1 diverged``: how many seeds"""
     samples: Mapping[str, Mapping[int, Sample]]
     """label of a metric -> seed -> what was measured"""
     metrics: Mapping[str, Estimate]
@@ -52,7 +51,6 @@ class Recipe:
     draws: Mapping[str, Spread]
     """label -> spread inside the evaluator, of metrics of which any row has one"""
     speeds: Mapping[str, Estimate]
-    """each of ``SPEEDS`` -> over pretrainings"""
 
     def values(self, label: str) -> dict[int, float]:
         """Seed -> value of a metric."""
@@ -70,7 +68,6 @@ class Problem:
     """Why cells of one row are not done."""
 
     row: int
-    """index of the row"""
     status: str
     reason: str
     seeds: tuple[int, ...]
@@ -84,7 +81,6 @@ class Aggregate:
 
     recipes: tuple[Recipe, ...]
     metrics: tuple[MetricColumn, ...]
-    """a column each"""
     distinguishing: Mapping[tuple[str, str], Sequence[str]]
     """(kind, plugin name) -> parameters that tell rows of that name apart"""
     problems: tuple[Problem, ...]

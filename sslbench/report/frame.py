@@ -8,11 +8,11 @@ from pandas import DataFrame
 
 from sslbench.report.aggregate import Aggregate, Recipe
 from sslbench.report.rows import AXES
-from sslbench.statistics.student import Estimate
+from sslbench.statistics.intervals import Estimate
 
 
 def data_frame(aggregate: Aggregate) -> DataFrame:
-    """One line a recipe: the axes; ``KIND.PARAMETER`` for each parameter that tells rows apart; ``seeds``, their number,
+    """One line a recipe: the axes; ``KIND.PARAMETER`` for each parameter that tells rows apart; ``seeds`` (number)
     and ``status``; for each metric and speed an ``Estimate`` over seeds (``_mean``, ``_std``, ``_low``, ``_high`` and
     ``_n``); for a metric with repeated draws inside the evaluator also ``_draws_std`` and ``_draws_n``."""
     lines = [line_of(recipe) for recipe in aggregate.recipes]
@@ -30,9 +30,9 @@ def line_of(recipe: Recipe) -> dict[str, Any]:
         line |= columns_of(label, estimate)
         if label in recipe.draws:
             line |= {f"{label}_draws_std": recipe.draws[label].std, f"{label}_draws_n": recipe.draws[label].n}
-    return line | {
-        key: value for name, speed in recipe.speeds.items() for key, value in columns_of(name, speed).items()
-    }
+    for quantity, estimate in recipe.speeds.items():
+        line |= columns_of(quantity, estimate)
+    return line
 
 
 def columns_of(name: str, estimate: Estimate) -> dict[str, Any]:

@@ -25,7 +25,6 @@ class Sample:
     """One metric of one record."""
 
     row: int
-    """index of its row"""
     key: Key
     metric: MetricValue
     record: Record
@@ -66,7 +65,6 @@ class MetricColumn:
     name: str
     unit: str
     higher_is_better: bool | None
-    """None: neither"""
     table: str = ""
     """of an evaluator with many metrics: the title of a table of its own"""
     detail: bool = False

@@ -6,7 +6,6 @@ import math
 from collections.abc import Iterable
 
 NOTHING = "-"
-"""what stands where there is no number"""
 
 
 def decimals(values: Iterable[float | None]) -> int:

@@ -9,7 +9,7 @@ from statistics import fmean
 from sslbench.report.aggregate import Aggregate
 from sslbench.report.metric_columns import MetricColumn
 from sslbench.report.numbers import decimals
-from sslbench.statistics.student import Difference, holm, paired_t
+from sslbench.statistics.intervals import Difference, holm, paired_t
 
 SIGNIFICANT = 0.05
 """p below which two recipes differ"""
@@ -84,11 +84,6 @@ class Ranking:
             for row in others
             if row not in self.best[column.label]
         )
-
-    @property
-    def seeds(self) -> int:
-        """The most that a row has."""
-        return max((recipe.seeds for recipe in self._aggregate.recipes), default=0)
 
 
 def over_seeds(first: Seeds, second: Seeds) -> Difference | None:

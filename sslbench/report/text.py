@@ -126,9 +126,7 @@ class Section:
     rows: Sequence[Mapping[str, Any]] = ()
     """unrounded, all with the same keys, JSON-able"""
     columns: Sequence[Column] = ()
-    """the same rows, rounded, in words"""
     notes: Sequence[str] = ()
-    """what to know about it"""
 
     def as_table(self) -> str:
         """For a terminal: the roomiest table that fits, the tightest one where none does."""

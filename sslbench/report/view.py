@@ -26,7 +26,6 @@ SETTINGS: dict[str, Callable[[Any], str]] = {
     "precision": str,
     "compile": lambda value: "compiled" if value else "",
 }
-"""training settings in words"""
 
 
 @dataclass(frozen=True)
@@ -34,7 +33,6 @@ class Style:
     """How much room the table takes, and how values of note are marked."""
 
     gap: int = 2
-    """blanks between columns"""
     broken_headers: bool = False
     """a header that is longer than its cells has two lines"""
     plus_minus: str = " ± "
@@ -44,9 +42,7 @@ class Style:
     wrap: int = 0
     """width at which the words on the left are broken; 0: never"""
     best: str = "*{}"
-    """the best value of a column"""
     tie: str = "={}"
-    """a value that is not told apart from it"""
 
 
 STYLES = (
@@ -58,7 +54,6 @@ STYLES = (
     Style(1, True, "±", leading_zero=False, join_masking=True),
     Style(1, True, "±", leading_zero=False, join_masking=True, wrap=13),
 )
-"""From roomy to tight."""
 MARKDOWN = Style(best="**{}**", tie="*{}*")
 
 

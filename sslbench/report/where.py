@@ -10,7 +10,6 @@ from sslbench.report.rows import shown
 from sslbench.store.record import Record
 
 FIELDS = "cell status method augmentation masking mask_ratio evaluator dataset backbone seed".split()
-"""attributes of a record that can be asked for"""
 
 
 def filter_records(records: Sequence[Record], conditions: Sequence[str]) -> list[Record]:

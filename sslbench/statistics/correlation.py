@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
 
-from sslbench.statistics.student import LEVEL
+from sslbench.statistics.intervals import LEVEL
 
 FEWEST, FEWEST_FOR_INTERVAL = 3, 4
 """pairs: two always lie on a line, and Fisher's interval divides by n - 3"""

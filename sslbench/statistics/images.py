@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sslbench.statistics.student import LEVEL, Difference
+from sslbench.statistics.intervals import LEVEL, Difference
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray

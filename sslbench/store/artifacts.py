@@ -23,9 +23,7 @@ class PretrainingFiles:
         self.checkpoint = folder / "checkpoint.safetensors"
         """written during training, removed when it ends"""
         self.weights = folder / "weights.safetensors"
-        """of the trained method"""
         self.features = folder / "features.safetensors"
-        """of the data set's images, frozen"""
         self.facts = folder / "pretraining.json"
         """what the training took; written last, so that its presence says the training is finished"""
 

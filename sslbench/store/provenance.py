@@ -16,7 +16,6 @@ from typing import Any
 
 CPUINFO = Path("/proc/cpuinfo")
 ASK_SECONDS = 2.0
-"""how long another program may take"""
 
 
 def provenance(torch_facts: Mapping[str, Any], distributions: Mapping[str, str]) -> dict[str, Any]:

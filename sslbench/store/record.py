@@ -12,7 +12,6 @@ SCHEMA = 2
 Kind = Literal["run", "speed"]
 Status = Literal["done", "collapsed", "diverged", "timeout", "oom", "failed", "skipped"]
 FINISHED: tuple[Status, ...] = ("done", "collapsed")
-"""statuses of cells that were evaluated"""
 
 
 @dataclass(frozen=True)
@@ -26,9 +25,7 @@ class MetricValue(Part):
     std: float | None = None
     """standard deviation over repeated draws inside the evaluator"""
     n: int | None = None
-    """number of those draws"""
     reason: str | None = None
-    """why ``value`` is None"""
     relative_error: float | None = None
     """standard error over the value, where it was measured in rounds"""
     evaluator: str | None = None
@@ -81,12 +78,10 @@ class TrainingFacts(Part):
     resumed_at: int | None = None
     """step at which it went on after an interruption"""
     images_skipped: int | None = None
-    """images that could not be read"""
     input: TrainingInput | None = None
     curve_seconds: float | None = None
     """spent on evaluation during training, no part of ``seconds``"""
     curve_asked: Mapping[str, Any] | None = None
-    """what the curve was asked to evaluate"""
 
 
 @dataclass(frozen=True)
@@ -125,7 +120,6 @@ class Record(Part):
     features: FeatureFacts | None = None
     traceback: str | None = None
     provenance: Mapping[str, Any] | None = None
-    """machine, versions, time"""
     kind: Kind = "run"
     speed: Mapping[str, Any] | None = None
     """of a row of a speed suite: what was timed"""

@@ -22,7 +22,6 @@ NORMAL_95 = 1.96
 EXACT = ("flops_per_image",)
 """counted, not measured: has no spread"""
 Source = Literal["seeds", "draws", "steps", "IQR", "rounds", "exact"]
-"""what an interval comes from"""
 
 
 @dataclass(frozen=True)
@@ -33,7 +32,6 @@ class Measured:
     std: float | None = None
     """over draws within the evaluator"""
     n: int | None = None
-    """number of those draws"""
     steps: Sequence[float] = ()
     """raw step times, milliseconds, warm-up left out"""
     statistic: str = "median"
@@ -56,7 +54,6 @@ class Change:
     before: float
     after: float
     seeds: tuple[int, ...]
-    """measured in both"""
     interval: Interval | None
     """of the change, 95%, as a share of the size of the value in A"""
     over: Source | None

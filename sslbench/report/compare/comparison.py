@@ -8,11 +8,29 @@ from statistics import fmean
 
 from sslbench.errors import UserError, did_you_mean
 from sslbench.measure.limits import Limit, read_limits
-from sslbench.report.compare.change import Change, interval_between
-from sslbench.report.compare.measured import Quantities, Values
+from sslbench.report.aggregate import first_line, speed
+from sslbench.report.compare.change import RATE, Change, Measured, error_of_median, interval_between
 from sslbench.report.compare.sides import Side, machine_differences
-from sslbench.report.rows import AXES, IN_AN_AXIS, KINDS, Row, as_text, assigned, distinguishing, gather
+from sslbench.report.metric_columns import MetricColumn, metric_columns, samples_of
+from sslbench.report.rows import AXES, IN_AN_AXIS, KINDS, Row, as_text, assigned, distinguishing, evaluator_key, gather
 from sslbench.report.view import KINDS as NAMED
+from sslbench.store.record import Record, TrainingFacts
+
+SPEEDS = {
+    "images_per_second": (RATE, True),
+    "step_ms_median": ("ms", False),
+    "peak_memory_bytes": ("bytes", False),
+    "flops_per_image": ("FLOP", False),
+    "embed_images_per_second": (RATE, True),
+}
+"""quantity of speed or cost -> unit, and whether more is better"""
+STATISTICS = {"images_per_second": "mean", "step_ms_median": "median"}
+"""quantity of which raw step times are kept -> what of them it rests on"""
+WARMUP_STEPS = 10
+"""left out of raw step times, at most a fifth of them, as in the numbers of the records"""
+Values = dict[str, dict[int, Measured]]
+Steps = Mapping[str, Sequence[float]]
+"""key of a pretraining -> raw step times, milliseconds"""
 
 
 @dataclass(frozen=True)
@@ -20,7 +38,6 @@ class OneSided:
     """What was measured on one side only: quantities of a recipe with the same seeds and reason."""
 
     side: str
-    """``A`` or ``B``"""
     recipe: str
     quantities: tuple[str, ...]
     seeds: tuple[int, ...]
@@ -33,15 +50,12 @@ class Comparison:
     """All that became of A in B."""
 
     first: str
-    """name of the side A"""
     second: str
     changes: Sequence[Change]
     one_sided: Sequence[OneSided]
     machines: Sequence[str]
-    """facts of the machine in which the two differ"""
     limits: Sequence[Limit]
     exceeded: Sequence[str]
-    """a line for each limit that was crossed, and where"""
 
 
 def compare(first: Side, second: Side, limits: Iterable[str] = (), across: Iterable[str] = ()) -> Comparison:
@@ -159,3 +173,61 @@ def recipe_names(rows: Mapping[str, Row], across: Sequence[str]) -> dict[str, st
             for key, text in column.items():
                 words[key] += [text] if text else []
     return {key: " · ".join(parts) for key, parts in words.items()}
+
+
+class Quantities:
+    """All that the rows of both sides measured: metrics by label, then speeds."""
+
+    def __init__(self, rows: Sequence[Row]) -> None:
+        columns, self._labels = metric_columns(samples_of(rows))
+        self._evaluators = {label: evaluator for (_, evaluator), label in self._labels.items()}
+        self.columns = {column.label: column for column in columns}
+        self.columns |= {name: MetricColumn(name, name, *facts) for name, facts in SPEEDS.items()}
+
+    def limitable(self) -> list[str]:
+        """Every name that a limit may have: of what can become worse."""
+        ranked = {label: column.name for label, column in self.columns.items() if column.higher_is_better is not None}
+        return list(dict.fromkeys([*SPEEDS, *ranked, *ranked.values()]))
+
+    def labels_of(self, name: str) -> set[str]:
+        """All quantities that a limit's name stands for: itself, and the metric of that name of every evaluator."""
+        return {name, *(label for label, column in self.columns.items() if column.name == name)}
+
+    def of(self, row: Row | None, steps: Steps) -> Values:
+        """All values of a row."""
+        values: Values = {}
+        for record in row.records if row else ():
+            for name, metric in record.metrics.items() if record.finished else ():
+                if metric.value is not None:
+                    value, error = float(metric.value), metric.relative_error
+                    measured = Measured(value, metric.std, metric.n, relative_error=error, error_from="rounds")
+                    values.setdefault(self._labels[name, evaluator_key(record)], {})[record.seed] = measured
+            for quantity in SPEEDS:
+                rate = speed_of(record, quantity, steps)
+                if rate is not None:
+                    # The records of one pretraining repeat its numbers, or lack them: the first one known counts.
+                    values.setdefault(quantity, {}).setdefault(record.seed, rate)
+        return values
+
+    def why_not(self, row: Row | None, quantity: str, seed: int) -> str | None:
+        """What became of the cell that should have measured it; None where there is none."""
+        evaluator = self._evaluators.get(quantity)
+        for record in row.records if row else ():
+            if record.seed == seed and evaluator in (None, evaluator_key(record)):
+                reason = ": ".join(filter(None, [record.status, first_line(record.reason)]))
+                return "not measured" if record.finished else reason
+        return None
+
+
+def speed_of(record: Record, quantity: str, steps: Steps) -> Measured | None:
+    """One of ``SPEEDS`` with its step times, where they are kept."""
+    value = speed(record, quantity)
+    if value is None or quantity not in STATISTICS:
+        return None if value is None else Measured(value)
+    training = record.pretraining or TrainingFacts()
+    series = list(steps.get(training.key or "", ()))
+    error = error_of_median(training.step_ms_median, training.step_ms_iqr, training.steps)
+    if record.kind == "speed":  # its rate is that of the median step, and its steps are without warm-up
+        return Measured(value, steps=series, relative_error=error)
+    steady = series[min(WARMUP_STEPS, len(series) // 5) :]
+    return Measured(value, steps=steady, statistic=STATISTICS[quantity], relative_error=error)

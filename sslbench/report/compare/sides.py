@@ -29,7 +29,6 @@ class Side:
     steps: Mapping[str, Sequence[float]] = field(default_factory=dict)
     """key of a pretraining -> raw step times in milliseconds, where they are at hand"""
     damaged: Sequence[str] = ()
-    """a line for each record that could not be read"""
 
 
 def load_side(path: Path) -> Side:

@@ -18,7 +18,6 @@ from sslbench.store.record import SCHEMA
 RECIPE = 30
 """characters of a line of a recipe's name in a terminal"""
 VERDICTS = {"worse": "worse", "better": "better", "moved": "moved", "tie": "ties", "unsure": "unsure"}
-"""verdict of a change -> of several"""
 COLUMNS = ("quantity", "unit", "higher_is_better", "a", "b", "change", "low", "high", "over", "seeds", "verdict")
 """of CSV and JSON, after the recipe and its axes"""
 

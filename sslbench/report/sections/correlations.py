@@ -36,7 +36,6 @@ class Line:
 
     dataset: str
     over: str
-    """which points"""
     quantity: str
     probe: str
     n: int

@@ -25,13 +25,11 @@ class Point:
     """One epoch of a recipe, mean over its seeds."""
 
     row: int
-    """index of the recipe"""
     epoch: int
     epochs: int
     """of the whole training"""
     seeds: int
     loss: float | None
-    """None where a seed has none"""
     metrics: Mapping[str, float]
     """those that every seed measured"""
 

@@ -16,7 +16,7 @@ from sslbench.report.rows import Row, as_text
 from sslbench.report.text import Column, Section
 from sslbench.report.view import View
 from sslbench.statistics.images import compare_images
-from sslbench.statistics.student import Difference, holm
+from sslbench.statistics.intervals import Difference, holm
 from sslbench.store.artifacts import pretraining_files, read_per_image
 from sslbench.store.record import TrainingFacts
 

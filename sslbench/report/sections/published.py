@@ -53,7 +53,6 @@ class Line:
     source: str | None = None
     note: str | None = None
     params: Mapping[str, Any] = field(default_factory=dict)
-    """of the method"""
     models: Sequence[str] = ()
     """of pretrained ones: what their names contain"""
 
