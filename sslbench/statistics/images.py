@@ -26,15 +26,10 @@ def compare_images(first: ArrayLike, second: ArrayLike) -> tuple[Difference, str
     differences = left - right
     low, high, p = bootstrap(differences)
     test = "bootstrap over images"
-    if is_binary(left) and is_binary(right):
+    if all(((values == 0) | (values == 1)).all() for values in (left, right)):
         p = mcnemar_exact(int((differences > 0).sum()), int((differences < 0).sum()))
         test = "McNemar over images"
     return Difference(float(differences.mean()), low, high, p, len(differences)), test
-
-
-def is_binary(values: NDArray[Any]) -> bool:
-    """Whether each is 0 or 1: wrong or right."""
-    return bool(((values == 0) | (values == 1)).all())
 
 
 def mcnemar_exact(only_first: int, only_second: int) -> float:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import sqlite3
-import sys
+import struct
 from array import array
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,12 +28,22 @@ PUT = (
 
 @dataclass(frozen=True)
 class StoredRecords:
-    """All records of a folder, and what is known of those that cannot be read."""
+    """Records, and what is known of those that cannot be read."""
 
     records: list[Record]
-    """in the order in which their cells were first stored"""
     damaged: list[str]
     """a line for each record that is left out: which, where, why"""
+
+    @classmethod
+    def of(cls, items: Iterable[Any], read: Callable[[Any], Record]) -> Self:
+        """What can be read of some items; one that is damaged hides no other."""
+        stored = cls([], [])
+        for item in items:
+            try:
+                stored.records.append(read(item))
+            except DamagedRecord as error:
+                stored.damaged.append(str(error))
+        return stored
 
 
 class ResultsStore:
@@ -95,14 +105,9 @@ class ResultsStore:
         return None if text is None else self._read(cell, text)
 
     def read(self) -> StoredRecords:
-        """All records; one that is damaged hides no other."""
-        stored = StoredRecords([], [])
-        for cell, text in self._query("SELECT cell, text FROM record ORDER BY position"):
-            try:
-                stored.records.append(self._read(cell, text))
-            except DamagedRecord as error:
-                stored.damaged.append(str(error))
-        return stored
+        """All records."""
+        rows = self._query("SELECT cell, text FROM record ORDER BY position")
+        return StoredRecords.of(rows, lambda row: self._read(*row))
 
     def records(self, where: Mapping[str, Any] | None = None) -> list[Record]:
         """The records that can be read; ``where``: values of attributes, as ``{"method": "simclr", "seed": 0}``."""
@@ -133,18 +138,15 @@ class ResultsStore:
 
     def put_steps(self, pretraining: str, step_ms: Iterable[float]) -> None:
         """Store the time of every step of a pretraining, milliseconds; kept as float32."""
-        samples = little_endian(array("f", map(float, step_ms)))
+        samples = list(step_ms)
+        row = (pretraining, struct.pack(f"<{len(samples)}f", *samples))
         with as_store_error(self.path, f"store the step times of pretraining {pretraining}"):
-            self._db.execute("INSERT OR REPLACE INTO steps VALUES (?, ?)", (pretraining, samples.tobytes()))
+            self._db.execute("INSERT OR REPLACE INTO steps VALUES (?, ?)", row)
 
     def steps(self, pretraining: str) -> array[float] | None:
         """float32 milliseconds in the order of the steps (``numpy.asarray`` takes it), or None."""
         rows = self._query("SELECT ms FROM steps WHERE pretraining = ?", pretraining)
-        if not rows:
-            return None
-        samples = array("f")
-        samples.frombytes(rows[0][0])
-        return little_endian(samples)
+        return array("f", struct.unpack(f"<{len(rows[0][0]) // 4}f", rows[0][0])) if rows else None
 
     def _query(self, statement: str, *values: str) -> list[tuple[Any, ...]]:
         with as_store_error(self.path, "read the results"):
@@ -196,10 +198,3 @@ def why_no_results(folder: Path) -> str:
     more = f" and {len(names) - 5} more" if len(names) > 5 else ""
     what = f"found: {', '.join(names[:5])}{more}" if names else "it is empty"
     return f"{folder}: holds no results (no {FILE}; {what})"
-
-
-def little_endian(samples: array[float]) -> array[float]:
-    """The samples with their bytes turned round where this machine is of the other kind."""
-    if sys.byteorder == "big":
-        samples.byteswap()
-    return samples

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from typing import Any
 from sslbench.errors import UserError
 from sslbench.store.json_parts import DamagedRecord
 from sslbench.store.record import MetricValue, Record, TrainingFacts
-from sslbench.store.results import ResultsStore
+from sslbench.store.results import ResultsStore, StoredRecords
 
 MACHINE = ("processor", "cores", "gpu", "threads", "torch", "cuda")
 """facts of a record's provenance on which times depend"""
@@ -36,8 +36,7 @@ def load_side(path: Path) -> Side:
     if path.is_file():
         return from_file(path)
     with ResultsStore.open_for_reading(path) as store:
-        stored = store.read()
-        side = side_of(str(path), stored.records, stored.damaged)
+        side = side_of(str(path), store.read())
         keys = {record.pretraining.key for record in side.records if record.pretraining and record.pretraining.key}
         steps = {key: list(samples) for key in keys if (samples := store.steps(key)) is not None}
     return replace(side, steps=steps)
@@ -58,24 +57,14 @@ def from_file(path: Path) -> Side:
             " nor what `pytest --sslbench-save` writes"
         ) from None
     numbered = {f"{path}: record {number}": data for number, data in enumerate(texts, 1)}
-    return side_of(str(path), *readable(numbered, lambda where: Record.from_json(numbered[where], where)))
+    return side_of(str(path), StoredRecords.of(numbered, lambda where: Record.from_json(numbered[where], where)))
 
 
-def side_of(name: str, records: Sequence[Record], damaged: Sequence[str]) -> Side:
+def side_of(name: str, stored: StoredRecords) -> Side:
     """A side without step times. Rows of speed suites whose ratios cannot be read are damaged as well."""
-    comparable, more = readable(records, with_ratios)
-    return Side(name, comparable, damaged=[*damaged, *(f"{name}: {line}" for line in more)])
-
-
-def readable(items: Iterable[Any], read: Callable[[Any], Record]) -> tuple[list[Record], list[str]]:
-    """What can be read of some items, and a line for each that is damaged."""
-    records, damaged = [], []
-    for item in items:
-        try:
-            records.append(read(item))
-        except DamagedRecord as error:
-            damaged.append(str(error))
-    return records, damaged
+    comparable = StoredRecords.of(stored.records, with_ratios)
+    more = [f"{name}: {line}" for line in comparable.damaged]
+    return Side(name, comparable.records, damaged=[*stored.damaged, *more])
 
 
 def machine_differences(first: Side, second: Side) -> list[str]:

@@ -65,7 +65,10 @@ def correlations(view: View) -> Section:
             over = f"epochs of {view.names.recipe(row)}"
             lines += over_epochs(dataset, over, view.aggregate.recipes[row].row)
     if not lines:
-        return Section(f"{TITLE}: {why_none(view)}")
+        evaluators = {record.evaluator for recipe in view.aggregate.recipes for record in recipe.row.records}
+        why = f"fewer than {FEWEST} trainings, and no curve (--set curve_every=1)"
+        none = f"no probe among the evaluators ({', '.join(PROBES)})"
+        return Section(f"{TITLE}: {why if evaluators & set(PROBES) else none}")
     return Section(TITLE, [as_row(line) for line in lines], columns_of(lines), notes(lines, too_few))
 
 
@@ -125,14 +128,6 @@ def epoch_point(point: CurvePoint) -> Point:
     quantities = {name: value for name, value, evaluator in values if evaluator in LABEL_FREE}
     probes = {name: value for name, value, evaluator in values if evaluator in PROBES}
     return Point(quantities if point.loss is None else {LOSS: float(point.loss), **quantities}, probes)
-
-
-def why_none(view: View) -> str:
-    """What is missing where there is no line."""
-    evaluators = {record.evaluator for recipe in view.aggregate.recipes for record in recipe.row.records}
-    if not evaluators & set(PROBES):
-        return f"no probe among the evaluators ({', '.join(PROBES)})"
-    return f"fewer than {FEWEST} trainings, and no curve (--set curve_every=1)"
 
 
 def columns_of(lines: Sequence[Line]) -> list[Column]:

@@ -18,6 +18,8 @@ from sslbench.report.view import View
 FILE = Path(__file__).parents[1] / "published.toml"
 LITERATURE = "imagenet"
 """the data set of the literature, shown beside whatever was measured"""
+Source = tuple[str | None, str | None]
+"""source and note"""
 IN_WORDS = {
     "dataset": "data set",
     "network": "network",
@@ -93,7 +95,8 @@ def published(view: View) -> Section:
         known = ", ".join(dict.fromkeys(number.method for number in published_numbers()))
         return Section(f"published numbers: none for these methods (there are some for {known})")
     title = "published numbers beside measured ones: not the same experiment, and not to be ranked together"
-    return Section(title, [line.as_row() for line in lines], columns_of(lines), notes(lines))
+    sources = list(dict.fromkeys((line.source, line.note) for line in lines if line.source))
+    return Section(title, [line.as_row() for line in lines], columns_of(lines, sources), notes(lines, sources))
 
 
 def measured_lines(view: View, row: int) -> Iterator[Line]:
@@ -140,9 +143,8 @@ def differing(number: Line, line: Line) -> list[str]:
     return names
 
 
-def columns_of(lines: Sequence[Line]) -> list[Column]:
+def columns_of(lines: Sequence[Line], sources: Sequence[Source]) -> list[Column]:
     """The lines as a person reads them."""
-    sources = sources_of(lines)
 
     def origin(line: Line) -> str:
         return line.origin if line.source is None else f"{line.origin} [{sources.index((line.source, line.note)) + 1}]"
@@ -164,18 +166,13 @@ def columns_of(lines: Sequence[Line]) -> list[Column]:
     ]
 
 
-def sources_of(lines: Sequence[Line]) -> list[tuple[str, str | None]]:
-    """Source and note, in the order in which they are numbered."""
-    return list(dict.fromkeys((line.source, line.note) for line in lines if line.source))
-
-
-def notes(lines: Sequence[Line]) -> list[str]:
+def notes(lines: Sequence[Line], sources: Sequence[Source]) -> list[str]:
     """How to read it, then a line for each source."""
     text = [
         "measured: this folder; epoch: which one was evaluated; differs in: of what a source says, against the measured"
         " line of the same evaluator that is nearest",
     ]
-    for number, (source, note) in enumerate(sources_of(lines), 1):
+    for number, (source, note) in enumerate(sources, 1):
         protocols = dict.fromkeys(line.protocol for line in lines if (line.source, line.note) == (source, note))
         text.append(f"[{number}] {source}: {'; '.join(protocols)}{f'. {note}' if note else ''}")
     return text
