@@ -25,6 +25,8 @@ class Ranking:
         self._datasets = datasets
         self.order = self._sorted()
         """all rows: by data set, then by the first metric, best first"""
+        self.seedless = False
+        """whether a best value and one that is not as good are the same on every seed"""
         ranked = {column.label: self._ranked(column) for column in aggregate.metrics}
         self.best = {label: best for label, (best, _) in ranked.items()}
         """label of a metric -> the best rows of each data set with rows to compare"""
@@ -70,20 +72,9 @@ class Ranking:
             tied = not_told_apart(top_values, other_values, margin=(spread.std or 0.0) if spread else 0.0)
             best |= {top, *equal}
             ties |= {row for row, tie in zip(others, tied, strict=True) if tie and row not in equal}
+            worse = [values for row, values in zip(others, other_values, strict=True) if row not in equal]
+            self.seedless = self.seedless or any(seedless(top_values, values) for values in worse)
         return best, ties
-
-    @property
-    def seedless(self) -> bool:
-        """Whether a best value and one that is not as good are the same on every seed."""
-        recipes = self._aggregate.recipes
-        return any(
-            seedless(recipes[top].values(column.label), recipes[row].values(column.label))
-            for column in self._aggregate.metrics
-            if column.higher_is_better is not None
-            for top, *others in self.rivals(column)
-            for row in others
-            if row not in self.best[column.label]
-        )
 
 
 def over_seeds(first: Seeds, second: Seeds) -> Difference | None:

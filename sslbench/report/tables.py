@@ -36,29 +36,24 @@ def render(records: Sequence[Record], fmt: str, suite: str) -> str:
     """The records as text, without a newline at the end. ``fmt``: ``table`` and ``markdown`` have one row a recipe,
     rounded, the best marked; ``csv`` the same rows unrounded (see ``frame.data_frame``); ``json`` has the records."""
     if fmt == "json":
-        return as_json(records, suite)
-    aggregated = aggregate(records)
+        document = {"schema": SCHEMA, "suite": suite, "records": [record.to_json() for record in records]}
+        try:
+            return json.dumps(document, indent=1, allow_nan=False)
+        except (TypeError, ValueError):  # what was never stored may hold what JSON cannot
+            return json.dumps(plain(document, ""), indent=1, allow_nan=False)
+    view = View(aggregate(records))
+    title = view.names.title(suite)
     if fmt == "csv":
         from sslbench.report.frame import data_frame
 
-        return str(data_frame(aggregated).to_csv(index=False, lineterminator="\n")).rstrip("\n")
-    return {"table": as_table, "markdown": as_markdown}[fmt](View(aggregated), suite)
-
-
-def as_json(records: Sequence[Record], suite: str) -> str:
-    """``{"schema": 2, "suite": ..., "records": [...]}``, which ``sslbench compare`` reads."""
-    document = {"schema": SCHEMA, "suite": suite, "records": [record.to_json() for record in records]}
-    try:
-        return json.dumps(document, indent=1, allow_nan=False)
-    except (TypeError, ValueError):  # what was never stored may hold what JSON cannot
-        return json.dumps(plain(document, ""), indent=1, allow_nan=False)
-
-
-def as_table(view: View, suite: str) -> str:
-    """For a terminal."""
+        return str(data_frame(view.aggregate).to_csv(index=False, lineterminator="\n")).rstrip("\n")
+    if fmt == "markdown":
+        tables = [markdown(view.columns(MARKDOWN))] if view.order else []
+        tables += [f"**{table}**\n\n{markdown(view.columns_of(table, MARKDOWN))}" for table in view.tables]
+        return markdown_page(title, tables, blocks_below(view, best="bold", tie="italic"))
     tables = [fitting(view.columns)] if view.order else []
     tables += [f"{table}:\n{fitting(partial(view.columns_of, table))}" for table in view.tables]
-    return terminal_page(view.names.title(suite), tables, blocks_below(view, best="*", tie="="))
+    return terminal_page(title, tables, blocks_below(view, best="*", tie="="))
 
 
 def fitting(columns: Callable[[Style], list[Column]]) -> str:
@@ -83,13 +78,6 @@ def cut(columns: Sequence[Column], style: Style) -> list[list[Column]]:
             groups.append(wider)
         groups[-1] = wider
     return groups
-
-
-def as_markdown(view: View, suite: str) -> str:
-    """As GitHub shows it."""
-    tables = [markdown(view.columns(MARKDOWN))] if view.order else []
-    tables += [f"**{table}**\n\n{markdown(view.columns_of(table, MARKDOWN))}" for table in view.tables]
-    return markdown_page(view.names.title(suite), tables, blocks_below(view, best="bold", tie="italic"))
 
 
 def blocks_below(view: View, best: str, tie: str) -> list[Block]:

@@ -11,7 +11,6 @@ from sslbench.store.json_parts import DamagedRecord, Part
 SCHEMA = 2
 Kind = Literal["run", "speed"]
 Status = Literal["done", "collapsed", "diverged", "timeout", "oom", "failed", "skipped"]
-FINISHED: tuple[Status, ...] = ("done", "collapsed")
 
 
 @dataclass(frozen=True)
@@ -142,7 +141,7 @@ class Record(Part):
     @property
     def finished(self) -> bool:
         """Whether it was evaluated."""
-        return self.status in FINISHED
+        return self.status in ("done", "collapsed")
 
     @property
     def made(self) -> str:

@@ -89,11 +89,17 @@ def curves(view: View) -> Section:
     metrics = metrics_of_curves(rows)
     best = {row: best_epochs(by_row[row], metrics) for row in view.order}
     losses = decimals(point.loss for point in points)
+
+    def cells(name: str) -> list[str]:
+        places = decimals(point.metrics.get(name) for point in points)
+        marks = ["*" if best[point.row].get(name) == point.epoch else "" for point in points]
+        return [mark + fixed(point.metrics.get(name), places) for mark, point in zip(marks, points, strict=True)]
+
     columns = [
         *view.words(Style(), [point.row for point in points]),
         Column("epoch", [f"{point.epoch}/{point.epochs}" for point in points], number=True),
         Column("loss", [fixed(point.loss, losses) for point in points], number=True),
-        *(Column(name, cells_of(name, points, best), number=True) for name in metrics),
+        *(Column(name, cells(name), number=True) for name in metrics),
     ]
     json_rows = [
         {
@@ -104,13 +110,6 @@ def curves(view: View) -> Section:
         for point in points
     ]
     return Section("curves: evaluated while training", json_rows, columns, NOTES)
-
-
-def cells_of(name: str, points: Sequence[Point], best: Mapping[int, Mapping[str, int]]) -> list[str]:
-    """One metric of all points, the best epoch of each recipe marked."""
-    places = decimals(point.metrics.get(name) for point in points)
-    marks = ["*" if best[point.row].get(name) == point.epoch else "" for point in points]
-    return [mark + fixed(point.metrics.get(name), places) for mark, point in zip(marks, points, strict=True)]
 
 
 def best_of_curve(view: View) -> list[str]:

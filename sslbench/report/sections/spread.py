@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from sslbench.report.metric_columns import MetricColumn
 from sslbench.report.numbers import fixed
 from sslbench.report.text import Column, Section
 from sslbench.report.view import Style, View
@@ -14,10 +13,22 @@ TITLE = "statistics over seeds"
 
 def statistics(view: View) -> Section:
     """A line for each metric and recipe, best first."""
+    recipes = view.aggregate.recipes
     lines = [(metric, row) for metric in view.aggregate.metrics for rows in view.ranking.rivals(metric) for row in rows]
     if not lines:
         return Section(f"{TITLE}: nothing was measured")
-    rows = [as_row(view, *line) for line in lines]
+    rows = [
+        {
+            "metric": metric.label,
+            "unit": metric.unit,
+            "higher_is_better": metric.higher_is_better,
+            **view.names.columns_of(row),
+            **{name: getattr(recipes[row].metrics[metric.label], name) for name in ("mean", "std", "n", "low", "high")},
+            "best": row in view.ranking.best[metric.label],
+            "tie": row in view.ranking.ties[metric.label],
+        }
+        for metric, row in lines
+    ]
     notes = [
         "deviation: standard deviation over seeds (n - 1); 95% interval: of the mean over seeds (Student's t)",
         "*: best; =: not told apart from it (paired t-test over seeds, Holm's correction; --pairs has the numbers)",
@@ -41,17 +52,3 @@ def statistics(view: View) -> Section:
         Column("95% interval", [text(row, "low", "high") for row in rows], number=True),
     ]
     return Section(TITLE, rows, columns, notes)
-
-
-def as_row(view: View, metric: MetricColumn, row: int) -> dict[str, Any]:
-    """One line, unrounded."""
-    estimate = view.aggregate.recipes[row].metrics[metric.label]
-    return {
-        "metric": metric.label,
-        "unit": metric.unit,
-        "higher_is_better": metric.higher_is_better,
-        **view.names.columns_of(row),
-        **{name: getattr(estimate, name) for name in ("mean", "std", "n", "low", "high")},
-        "best": row in view.ranking.best[metric.label],
-        "tie": row in view.ranking.ties[metric.label],
-    }
