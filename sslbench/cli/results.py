@@ -32,8 +32,8 @@ def section_options(function: Callable[..., Any]) -> Callable[..., Any]:
 @section_options
 def command(folder: Path, format_: str, where: tuple[str, ...], **sections: bool) -> None:
     """Print the results in DIR, as ``run`` and ``speed`` do, or the tables that are asked for in their place."""
+    from sslbench.report.rows import filter_records
     from sslbench.report.tables import render
-    from sslbench.report.where import filter_records
     from sslbench.store.results import ResultsStore
 
     with ResultsStore.open_for_reading(folder) as store:

@@ -112,8 +112,17 @@ def aggregate(records: Iterable[Record]) -> Aggregate:
         elif sample.record.finished and sample.metric.reason:
             unmeasured[label, sample.metric.reason] += 1
     parameters = distinguishing(rows)
+    names = dict.fromkeys((kind, name) for (kind, _), own in parameters.items() for name in own)
+    recipes = []
+    for row, measured in zip(rows, by_row, strict=True):
+        params = {f"{kind}.{name}": row.params[kind].get(name) for kind, name in names}
+        seeds = len({record.seed for record in row.records})
+        values = {column.label: list(measured.get(column.label, {}).values()) for column in metrics}
+        means = {label: Estimate.of([sample.value for sample in own]) for label, own in values.items()}
+        draws = {label: draws_of(own) for label, own in values.items() if label in drawn}
+        recipes.append(Recipe(row, params, seeds, status_of(row), measured, means, draws, speeds_of(row)))
     return Aggregate(
-        recipes=tuple(recipe_of(row, own, parameters, metrics, drawn) for row, own in zip(rows, by_row, strict=True)),
+        recipes=tuple(recipes),
         metrics=metrics,
         distinguishing=parameters,
         problems=tuple(problem for index, row in enumerate(rows) for problem in problems_of(index, row)),
@@ -121,27 +130,6 @@ def aggregate(records: Iterable[Record]) -> Aggregate:
         skipped=Counter(str(record.reason) for record in records if record.status == "skipped"),
         images_skipped=images_skipped(rows),
         older=older,
-    )
-
-
-def recipe_of(
-    row: Row,
-    samples: Mapping[str, Mapping[int, Sample]],
-    parameters: Mapping[tuple[str, str], Sequence[str]],
-    metrics: Sequence[MetricColumn],
-    drawn: set[str],
-) -> Recipe:
-    """One row. ``parameters`` tell rows apart; ``drawn``: labels of metrics with draws inside the evaluator."""
-    labels = {column.label: list(samples.get(column.label, {}).values()) for column in metrics}
-    return Recipe(
-        row,
-        {f"{kind}.{name}": row.params[kind].get(name) for (kind, _), names in parameters.items() for name in names},
-        len({record.seed for record in row.records}),
-        status_of(row),
-        samples,
-        {label: Estimate.of([sample.value for sample in own]) for label, own in labels.items()},
-        {label: draws_of(own) for label, own in labels.items() if label in drawn},
-        speeds_of(row),
     )
 
 

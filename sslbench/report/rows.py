@@ -1,4 +1,4 @@
-"""Which records belong on one row: the same recipe on the same data, over its seeds and evaluators."""
+"""Which records are wanted, and which belong on one row: the same recipe on the same data."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from sslbench.errors import UserError, did_you_mean
+from sslbench.report.numbers import NOTHING
 from sslbench.store.record import Record
 
 AXES = ("dataset", "method", "augmentation", "masking", "mask_ratio", "backbone")
@@ -15,6 +17,7 @@ KINDS = ("method", "augmentation", "masking", "dataset", "backbone", "training")
 """whose parameters say so as well"""
 IN_AN_AXIS = {("masking", "ratio")}
 """parameters that are an axis of their own"""
+FIELDS = "cell status method augmentation masking mask_ratio evaluator dataset backbone seed".split()
 
 
 @dataclass(frozen=True)
@@ -102,3 +105,46 @@ def shown(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:g}"
     return value if isinstance(value, str) else json.dumps(value)
+
+
+def filter_records(records: Sequence[Record], conditions: Sequence[str]) -> list[Record]:
+    """Records that meet all conditions; of several on one field, one suffices. A field is one of ``FIELDS`` or a
+    parameter such as ``method.lr``; ``-`` asks for records without it. Raises UserError for every other condition."""
+    wanted: dict[str, list[str]] = {}
+    kinds = [item for record in records for item in record.params.items()] if conditions else []
+    parameters = dict.fromkeys(f"{kind}.{name}" for kind, params in kinds for name in params)
+    mistakes = []
+    for condition in conditions:
+        field, equals, value = (part.strip() for part in condition.partition("="))
+        if not equals:
+            mistakes.append(f"--where {condition!r} is not FIELD=VALUE, such as method=simclr")
+        elif field not in FIELDS and field not in parameters:
+            hint = did_you_mean(field, [*FIELDS, *parameters])
+            allowed = f"allowed: {', '.join(FIELDS)}, and parameters such as method.lr"
+            mistakes.append(f"--where {condition!r}: unknown field {field!r}{hint} ({allowed})")
+        else:
+            wanted.setdefault(field, []).append(value)
+    if mistakes:
+        raise UserError(*mistakes)
+    return [record for record in records if all(matches(record, field, texts) for field, texts in wanted.items())]
+
+
+def matches(record: Record, field: str, texts: Sequence[str]) -> bool:
+    """Whether the value of one of ``FIELDS``, or of a parameter, is one of those as a user writes them: 0.75 is .75."""
+    kind, dot, name = field.partition(".")
+    value = record.params.get(kind, {}).get(name) if dot else getattr(record, field)
+    if value is None:
+        return NOTHING in texts
+    if isinstance(value, bool):
+        return shown(value) in [text.lower() for text in texts]
+    if isinstance(value, (int, float)):
+        return value in [number(text) for text in texts]
+    return shown(value) in texts
+
+
+def number(text: str) -> float | None:
+    """None for what is no number."""
+    try:
+        return float(text)
+    except ValueError:
+        return None

@@ -102,12 +102,9 @@ class RecipeNames:
 
     def _settings(self) -> list[str]:
         settings = [recipe.row.params["training"] for recipe in self._aggregate.recipes]
-        words = []
-        for name, in_words in SETTINGS.items():
-            values = [training[name] for training in settings if name in training]
-            if values and values[0] is not None and all(value == values[0] for value in values):
-                words.append(in_words(values[0]))
-        return [word for word in words if word]
+        values = {name: [training[name] for training in settings if name in training] for name in SETTINGS}
+        shared = {name: own[0] for name, own in values.items() if own and all(value == own[0] for value in own)}
+        return [word for name, value in shared.items() if value is not None and (word := SETTINGS[name](value))]
 
 
 class View:

@@ -184,10 +184,9 @@ class MemoryStore(ResultsStore):
 
 def why_no_results(folder: Path) -> str:
     """Why a folder has no results, and what is there instead."""
-    if not folder.exists():
-        return f"{folder}: no such folder; name the folder that `sslbench run` wrote to (--out)"
     if not folder.is_dir():
-        return f"{folder}: a file; name the folder that `sslbench run` wrote to (--out)"
+        what = "a file" if folder.exists() else "no such folder"
+        return f"{folder}: {what}; name the folder that `sslbench run` wrote to (--out)"
     try:
         names = sorted(f"{item.name}/" if item.is_dir() else item.name for item in folder.iterdir())
     except OSError as error:

@@ -139,13 +139,6 @@ def as_share(interval: Interval, of: float) -> Interval:
     return Interval(interval.low / abs(of), interval.high / abs(of))
 
 
-def error_of_median(median: float | None, iqr: float | None, steps: int | None) -> float | None:
-    """Standard error of a median step as a share of it."""
-    if not median or iqr is None or not steps or steps < LEAST_STEPS:
-        return None
-    return MEDIAN_ERROR * iqr / median / math.sqrt(steps)
-
-
 def in_unit(value: float, unit: str) -> str:
     """``4321 images/s``, ``512 MB``, ``0.953``."""
     if unit in ("bytes", "FLOP"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
@@ -9,7 +10,7 @@ from statistics import fmean
 from sslbench.errors import UserError, did_you_mean
 from sslbench.measure.limits import Limit, read_limits
 from sslbench.report.aggregate import first_line, speed
-from sslbench.report.compare.change import RATE, Change, Measured, error_of_median, interval_between
+from sslbench.report.compare.change import LEAST_STEPS, MEDIAN_ERROR, RATE, Change, Measured, interval_between
 from sslbench.report.compare.sides import Side, machine_differences
 from sslbench.report.metric_columns import MetricColumn, metric_columns, samples_of
 from sslbench.report.rows import AXES, IN_AN_AXIS, KINDS, Row, as_text, assigned, distinguishing, evaluator_key, gather
@@ -226,7 +227,10 @@ def speed_of(record: Record, quantity: str, steps: Steps) -> Measured | None:
         return None if value is None else Measured(value)
     training = record.pretraining or TrainingFacts()
     series = list(steps.get(training.key or "", ()))
-    error = error_of_median(training.step_ms_median, training.step_ms_iqr, training.steps)
+    median, iqr, steps_taken = training.step_ms_median, training.step_ms_iqr, training.steps or 0
+    error = None
+    if median and iqr is not None and steps_taken >= LEAST_STEPS:
+        error = MEDIAN_ERROR * iqr / median / math.sqrt(steps_taken)
     if record.kind == "speed":  # its rate is that of the median step, and its steps are without warm-up
         return Measured(value, steps=series, relative_error=error)
     steady = series[min(WARMUP_STEPS, len(series) // 5) :]

@@ -84,24 +84,20 @@ def with_ratios(record: Record) -> Record:
     if record.kind != "speed":
         return record
     params = {kind: settings for kind, settings in record.params.items() if kind != "speed"}
-    return replace(
-        record,
-        evaluator="speed",
-        params={**params, "training": record.params.get("speed", {})},
-        metrics=ratios(record),
-        pretraining=replace(record.pretraining or TrainingFacts(), key=record.cell),
-    )
-
-
-def ratios(record: Record) -> dict[str, MetricValue]:
-    """``speed_up/BASELINE`` -> how many times as fast a row of a speed suite is."""
     try:
-        return {
+        metrics = {
             f"speed_up/{'='.join(row['baselines'])}": ratio(row["ratio"], row["low"], row["high"], NORMAL_95)
             for row in (record.speed or {}).get("against", ())
         }
     except (ArithmeticError, KeyError, TypeError, ValueError):
         raise DamagedRecord(f"record of cell {record.cell}: damaged: speed.against has no ratio and interval") from None
+    return replace(
+        record,
+        evaluator="speed",
+        params={**params, "training": record.params.get("speed", {})},
+        metrics=metrics,
+        pretraining=replace(record.pretraining or TrainingFacts(), key=record.cell),
+    )
 
 
 def record_of_test(name: str, speed: Mapping[str, Any]) -> Record:

@@ -58,10 +58,6 @@ class Line:
     models: Sequence[str] = ()
     """of pretrained ones: what their names contain"""
 
-    def as_row(self) -> dict[str, Any]:
-        """All but what is in the method's name."""
-        return {name: value for name, value in vars(self).items() if name not in ("params", "models")}
-
     def applies(self, rows: Sequence[Row]) -> bool:
         """Whether it is of the method of one of these rows, and of its data set or the common one."""
         same = [row for row in rows if row.name("method") == self.method]
@@ -96,7 +92,9 @@ def published(view: View) -> Section:
         return Section(f"published numbers: none for these methods (there are some for {known})")
     title = "published numbers beside measured ones: not the same experiment, and not to be ranked together"
     sources = list(dict.fromkeys((line.source, line.note) for line in lines if line.source))
-    return Section(title, [line.as_row() for line in lines], columns_of(lines, sources), notes(lines, sources))
+    # The method's parameters are in its name.
+    rows = [{key: value for key, value in vars(line).items() if key not in ("params", "models")} for line in lines]
+    return Section(title, rows, columns_of(lines, sources), notes(lines, sources))
 
 
 def measured_lines(view: View, row: int) -> Iterator[Line]:
