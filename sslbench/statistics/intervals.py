@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from statistics import fmean, stdev
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    pass
 
 LEVEL = 0.95
 RESAMPLES = 1000
@@ -63,23 +63,17 @@ def ratio_of_series(
     import numpy
 
     generator = numpy.random.default_rng(0)
-    middles = [resampled(series, statistic, generator) for series in (first, second)]
+    middles = []
+    for series in (first, second):
+        values = numpy.asarray(series, dtype=numpy.float64)
+        values = values[:: math.ceil(len(values) / MOST_SAMPLES)]
+        count = len(values)
+        length = math.isqrt(count)
+        starts = generator.integers(0, count, (RESAMPLES, math.ceil(count / length)))
+        indices = (starts[:, :, None] + numpy.arange(length)).reshape(RESAMPLES, -1)[:, :count] % count
+        middles.append((numpy.median if statistic == "median" else numpy.mean)(values[indices], axis=1))
     low, high = numpy.quantile(middles[1] / middles[0], [(1 - level) / 2, (1 + level) / 2])
     return Interval(float(low), float(high))
-
-
-def resampled(series: Sequence[float], statistic: str, generator: Any) -> NDArray[Any]:
-    """The statistic of each resample, float64 [RESAMPLES]."""
-    import numpy
-
-    values = numpy.asarray(series, dtype=numpy.float64)
-    values = values[:: math.ceil(len(values) / MOST_SAMPLES)]
-    count = len(values)
-    length = math.isqrt(count)
-    starts = generator.integers(0, count, (RESAMPLES, math.ceil(count / length)))
-    indices = (starts[:, :, None] + numpy.arange(length)).reshape(RESAMPLES, -1)[:, :count] % count
-    middle = numpy.median if statistic == "median" else numpy.mean
-    return numpy.asarray(middle(values[indices], axis=1))
 
 
 @dataclass(frozen=True)

@@ -41,7 +41,6 @@ class Misfit(Exception):
     """A value that is not what its annotation says, and the path to it."""
 
     def __init__(self, problem: str, path: str = "") -> None:
-        super().__init__(problem)
         self.problem, self.path = problem, path
 
     def __str__(self) -> str:

@@ -60,19 +60,9 @@ class WriterLock:
         try:
             note = json.loads(self._note.read_text(encoding="utf-8"))
             pid, host = int(note["pid"]), str(note["host"])
-            if host == socket.gethostname() and not alive(pid):
-                return "which one is not known"
+            if host == socket.gethostname():
+                with suppress(PermissionError):  # it is there, but another user's
+                    os.kill(pid, 0)
             return f"pid {pid} on {host} since {note['since']} ({note['command']})"
         except (OSError, ValueError, KeyError, TypeError):
             return "which one is not known"
-
-
-def alive(pid: int) -> bool:
-    """Whether a process of this machine has that id."""
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:
-        pass  # it is there, but another user's
-    return True

@@ -92,9 +92,8 @@ def changes_of(recipe: str, row: Row, first: Values, second: Values, quantities:
             continue
         shared = [[side[seed] for seed in seeds] for side in of_seeds]
         before, after = (fmean(measured.value for measured in side) for side in shared)
-        unit, better = column.unit, column.higher_is_better
-        interval, over = interval_between(shared[0], shared[1], quantity)
-        changes.append(Change(recipe, row.axes, quantity, unit, better, before, after, seeds, interval, over))
+        facts = (row.axes, quantity, column.unit, column.higher_is_better, before, after, seeds)
+        changes.append(Change(recipe, *facts, *interval_between(shared[0], shared[1], quantity)))
     return changes
 
 
@@ -134,13 +133,9 @@ def check_across(names: Sequence[str], rows: Sequence[Row]) -> None:
     parameters = [f"{kind}.{name}" for row in rows for kind in KINDS for name in row.params[kind]]
     allowed = list(dict.fromkeys([*AXES, *parameters]))
     words = f"(allowed: {', '.join(AXES)}, and parameters such as training.precision)"
-    mistakes = [
-        f"--across {name!r}: no axis or parameter of these results{did_you_mean(name, allowed)} {words}"
-        for name in names
-        if name not in allowed
-    ]
-    if mistakes:
-        raise UserError(*mistakes)
+    if unknown := [name for name in names if name not in allowed]:
+        label = "no axis or parameter of these results"
+        raise UserError(*(f"--across {name!r}: {label}{did_you_mean(name, allowed)} {words}" for name in unknown))
 
 
 def by_key(rows: Sequence[Row], across: Sequence[str], side: str) -> dict[str, Row]:

@@ -63,7 +63,7 @@ def pairs(view: View, folder: Path) -> Section:
             group = []
             for other in same:
                 words = (metric.label, names.of_kind["dataset"][best], names.recipe(best), names.recipe(other))
-                result, test = tested(recipes[other], recipes[best], metric.label, folder)
+                result, test = difference_of(recipes[other], recipes[best], metric.label, folder)
                 group.append(Pair(*words, result.mean, result.low, result.high, result.p, None, result.n, test))
             compared += corrected(group)
     if not compared:
@@ -78,7 +78,7 @@ def evaluated_on(row: Row) -> str:
     return as_text([row.name("dataset"), row.params["dataset"], row.params["training"].get("evaluate_on")])
 
 
-def tested(recipe: Recipe, best: Recipe, label: str, folder: Path) -> tuple[Difference, str | None]:
+def difference_of(recipe: Recipe, best: Recipe, label: str, folder: Path) -> tuple[Difference, str | None]:
     """``recipe - best`` over seeds where two or more are shared and differences vary, else over the test images of
     one seed; and the test, None where nothing was tested."""
     values, best_values = recipe.values(label), best.values(label)
@@ -124,6 +124,9 @@ def columns_of(compared: Sequence[Pair], places: Mapping[str, int]) -> list[Colu
         words = [NOTHING if value is None else f"{value:+.{places[pair.metric]}f}" for value in values]
         return " to ".join(dict.fromkeys(words))
 
+    def probability(p: float | None) -> str:
+        return "<0.001" if p is not None and p < 0.001 else fixed(p, 3)
+
     return [
         *(Column(name, [getattr(pair, name) for pair in compared]) for name in ("metric", "best", "other")),
         Column("other - best", [signed(pair, pair.difference) for pair in compared], number=True),
@@ -133,11 +136,6 @@ def columns_of(compared: Sequence[Pair], places: Mapping[str, int]) -> list[Colu
         Column("test", [pair.test or NOTHING for pair in compared]),
         Column("verdict", [pair.verdict for pair in compared]),
     ]
-
-
-def probability(p: float | None) -> str:
-    """Three decimals."""
-    return "<0.001" if p is not None and p < 0.001 else fixed(p, 3)
 
 
 def notes(compared: Sequence[Pair], left_out: int) -> list[str]:

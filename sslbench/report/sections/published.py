@@ -86,15 +86,15 @@ def published(view: View) -> Section:
         if numbers:
             measured = [line for row in rows for line in measured_lines(view, row)]
             lines += measured
-            lines += [beside(number, measured) for number in numbers]
+            lines += [with_differences(number, measured) for number in numbers]
     if not lines:
         known = ", ".join(dict.fromkeys(number.method for number in published_numbers()))
         return Section(f"published numbers: none for these methods (there are some for {known})")
     title = "published numbers beside measured ones: not the same experiment, and not to be ranked together"
     sources = list(dict.fromkeys((line.source, line.note) for line in lines if line.source))
     # The method's parameters are in its name.
-    rows = [{key: value for key, value in vars(line).items() if key not in ("params", "models")} for line in lines]
-    return Section(title, rows, columns_of(lines, sources), notes(lines, sources))
+    facts = [{key: value for key, value in vars(line).items() if key not in ("params", "models")} for line in lines]
+    return Section(title, facts, columns_of(lines, sources), notes(lines, sources))
 
 
 def measured_lines(view: View, row: int) -> Iterator[Line]:
@@ -124,7 +124,7 @@ def measured_lines(view: View, row: int) -> Iterator[Line]:
         )
 
 
-def beside(number: Line, measured: Sequence[Line]) -> Line:
+def with_differences(number: Line, measured: Sequence[Line]) -> Line:
     """A published number with what differs from the measured line of the same evaluator that is nearest."""
     differences = [differing(number, line) for line in measured if line.evaluator == number.evaluator]
     settings = assigned(number.params, number.params)
