@@ -23,7 +23,7 @@ from sslbench.measure.flops import step_flops_per_image
 from sslbench.plan.builtin import builtin_suites
 from sslbench.plan.expand import resolve_suite
 from sslbench.plan.suite import Overrides, RawSuite
-from sslbench.report.compare.measured import SPEEDS
+from sslbench.report.compare.comparison import SPEEDS
 from sslbench.speed.plan import plan_speed
 from sslbench.speed.suite import SpeedSettings, read_speed_suite
 from sslbench.speed.table import LEGEND as SPEED_COLUMNS

@@ -15,7 +15,7 @@ from sslbench.errors import PluginError, UserError, did_you_mean
 from sslbench.hooks.params import resolve
 from sslbench.hooks.registry import Registry, default_registry
 from sslbench.plan.cell import Choice
-from sslbench.store.plain_values import plain
+from sslbench.store.json_parts import plain
 
 SEED = 42
 """of the tables, where none is given"""

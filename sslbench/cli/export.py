@@ -19,7 +19,7 @@ def command(folder: Path, where: tuple[str, ...], out: Path) -> None:
     ``-m pretrained:path=FOLDER`` and, where the network is one of timm's, plain timm load it back to the same features.
     """
     from sslbench.advise.export import export
-    from sslbench.report.tables import filter_records
+    from sslbench.report.rows import filter_records
     from sslbench.store.results import ResultsStore
 
     with ResultsStore.open_for_reading(folder) as store:

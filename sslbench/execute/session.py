@@ -16,6 +16,7 @@ from sslbench.execute.request import Outcome, Request
 from sslbench.hooks.registry import Registry
 from sslbench.plan.cell import Cell
 from sslbench.plan.plan import Group, Plan, make_plan
+from sslbench.store.json_parts import DamagedRecord
 from sslbench.store.record import Record
 from sslbench.store.results import MemoryStore, ResultsStore
 
@@ -39,6 +40,7 @@ class Session:
             fresh, keep_stale = self.request.fresh, self.request.keep_stale
             plan = make_plan(self.outcome.suite, cells, self._store, fresh=fresh, keep_stale=keep_stale)
             groups = limited(plan.groups, self.request.max_cells)
+            self._warn_damaged(plan)
             self._cells = {cell.key: cell for cell in cells}
             self.registry.load_observers()
             suite, out = self.outcome.suite, str(self.outcome.out)
@@ -60,6 +62,15 @@ class Session:
             self._store = MemoryStore()
             self._artifacts = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="sslbench-")))
             self._warn_not_stored(error)
+
+    def _warn_damaged(self, plan: Plan) -> None:
+        """Name the records that cannot be read, whose cells are to run."""
+        for group in plan.groups:
+            for cell in group.cells:
+                try:
+                    self._store.record(cell.key)
+                except DamagedRecord as error:
+                    self.on_event(Warned(f"{error}; its cell is to run again"))
 
     def _submit_all(self, groups: Sequence[Group], executor: Executor) -> None:
         """Keep the executor's slots full; only this thread passes events on to the store."""

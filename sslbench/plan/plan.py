@@ -15,7 +15,7 @@ class Memory(Protocol):
     """What the plan needs of the store."""
 
     def find(self, description: str) -> Sequence[tuple[str, Mapping[str, Any], str]]:
-        """(cell key, inputs, status) of each record with this description."""
+        """(cell key, inputs, status) of each record with this description; ``damaged``: one that cannot be read."""
 
 
 @dataclass(frozen=True)
@@ -72,9 +72,9 @@ def state_of(cell: Cell, memory: Memory | None, fresh: bool, keep_stale: bool) -
         return Planned(cell, "to run", "--fresh" if finished else "")
     if cell.key in finished and has_curve(finished[cell.key], cell.inputs):
         return Planned(cell, "done", record=cell.key)
-    if finished:
+    own = next((status for key, _, status in records if key == cell.key), None)
+    if finished and own != "damaged":
         key, inputs = list(finished.items())[-1]
         reason = changed(inputs, cell.inputs)
         return Planned(cell, "done", f"stale, kept: {reason}", key) if keep_stale else Planned(cell, "stale", reason)
-    failed = next((status for key, _, status in records if key == cell.key), None)
-    return Planned(cell, "to run", f"{failed} before" if failed else "")
+    return Planned(cell, "to run", f"{own} before" if own else "")

@@ -6,24 +6,21 @@ from typing import Any
 
 from pandas import DataFrame
 
-from sslbench.report.aggregate import Aggregate
-from sslbench.report.recipes import Recipe
+from sslbench.report.aggregate import Aggregate, Recipe
 from sslbench.report.rows import AXES
-from sslbench.statistics.estimate import Estimate
+from sslbench.statistics.intervals import Estimate
 
 
 def data_frame(aggregate: Aggregate) -> DataFrame:
-    """One line a recipe.
-
-    Columns: the axes; ``KIND.PARAMETER`` for each parameter that tells rows apart; ``seeds`` (their number) and
-    ``status``; for each metric and each speed, over seeds: ``_mean``, ``_std`` (ddof 1), ``_low`` and ``_high``
-    (Student's 95% interval of the mean), these three null for one seed, and ``_n``; for a metric with repeated draws
-    inside the evaluator also ``_draws_std`` and ``_draws_n`` (root mean square and mean over seeds).
-    """
+    """One line a recipe: the axes; ``KIND.PARAMETER`` for each parameter that tells rows apart; ``seeds`` (number)
+    and ``status``; for each metric and speed an ``Estimate`` over seeds (``_mean``, ``_std``, ``_low``, ``_high`` and
+    ``_n``); for a metric with repeated draws inside the evaluator also ``_draws_std`` and ``_draws_n``."""
     lines = [line_of(recipe) for recipe in aggregate.recipes]
     columns = list(lines[0]) if lines else [*AXES, "seeds", "status"]
     measured = columns[columns.index("status") + 1 :]
-    return DataFrame(lines, columns=columns, dtype=object).astype({name: number_type(name) for name in measured})
+    types = {name: "int64" if name.endswith("_n") else "float64" for name in measured}
+    types |= {name: "Int64" for name in measured if name.endswith("_draws_n")}
+    return DataFrame(lines, columns=columns, dtype=object).astype(types)
 
 
 def line_of(recipe: Recipe) -> dict[str, Any]:
@@ -40,17 +37,4 @@ def line_of(recipe: Recipe) -> dict[str, Any]:
 
 def columns_of(name: str, estimate: Estimate) -> dict[str, Any]:
     """The five columns of one quantity."""
-    return {
-        f"{name}_mean": estimate.mean,
-        f"{name}_std": estimate.std,
-        f"{name}_low": estimate.low,
-        f"{name}_high": estimate.high,
-        f"{name}_n": estimate.n,
-    }
-
-
-def number_type(column: str) -> str:
-    """Of a measured column: a count, a count that may be missing, or a number that may be missing."""
-    if column.endswith("_draws_n"):
-        return "Int64"
-    return "int64" if column.endswith("_n") else "float64"
+    return {f"{name}_{part}": value for part, value in vars(estimate).items()}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +12,12 @@ from sslbench.store.record import MetricValue, Record
 
 MANY = 3
 """metrics of one evaluator that the main table has room for"""
+PROBES = ("knn", "linear-probe")
+"""evaluators whose metrics the others are held against, and of which there are published numbers"""
+LABEL_FREE = ("label-free",)
+"""evaluators whose metrics describe features and do not say what they are good for"""
+Key = tuple[str, str]
+"""a metric's name, and the ``evaluator_key`` of the record"""
 
 
 @dataclass(frozen=True)
@@ -19,12 +25,9 @@ class Sample:
     """One metric of one record."""
 
     row: int
-    """index of its row"""
-    name: str
+    key: Key
     metric: MetricValue
     record: Record
-    evaluator: str
-    """``evaluator_key`` of the record"""
 
     @property
     def measured(self) -> bool:
@@ -47,6 +50,11 @@ class Sample:
         """As resolved."""
         return self.record.params.get("evaluator", {})
 
+    def named_among(self, others: Sequence[Sample], name: str) -> str:
+        """A name of its evaluator, with the parameters that tell it from the same evaluator of others."""
+        same = [other.evaluator_params for other in others if other.evaluator_name == self.evaluator_name]
+        return " ".join(filter(None, [name, assigned(self.evaluator_params, differing(same))]))
+
 
 @dataclass(frozen=True)
 class MetricColumn:
@@ -57,7 +65,6 @@ class MetricColumn:
     name: str
     unit: str
     higher_is_better: bool | None
-    """None: neither"""
     table: str = ""
     """of an evaluator with many metrics: the title of a table of its own"""
     detail: bool = False
@@ -67,70 +74,49 @@ class MetricColumn:
 def samples_of(rows: Sequence[Row]) -> list[Sample]:
     """All metrics of all records of these rows."""
     return [
-        Sample(index, name, metric, record, evaluator_key(record))
+        Sample(index, (name, evaluator_key(record)), metric, record)
         for index, row in enumerate(rows)
         for record in row.records
         for name, metric in record.metrics.items()
     ]
 
 
-class MetricColumns:
-    """The columns of some samples: evaluators in the order in which they appear, the metrics of each by name.
-
-    A metric that nobody measured has a column only if its evaluator measured nothing else.
-    """
-
-    def __init__(self, samples: Sequence[Sample]) -> None:
-        self._first = {(sample.name, sample.evaluator): sample for sample in reversed(samples)}
-        order = list(dict.fromkeys(sample.evaluator for sample in samples))
-        self._keys = sorted(self._first, key=lambda key: (order.index(key[1]), natural(key[0])))
-        self.labels = {key: self._label(key) for key in self._keys}
-        """(metric, evaluator's key) -> label"""
-        self.columns = self._columns({(sample.name, sample.evaluator) for sample in samples if sample.measured})
-        """those that are shown"""
-
-    def _columns(self, measured: Set[tuple[str, str]]) -> tuple[MetricColumn, ...]:
-        useful = {evaluator for _, evaluator in measured}
-        keys = [key for key in self._keys if key in measured or key[1] not in useful]
-        titles = self._tables(keys)
-        columns = []
-        for key in keys:
-            name, evaluator = key
-            metric, headline = self._first[key].metric, self._first[key].record.headline
-            title = titles.get(evaluator, "")
-            detail = bool(title) and name != headline
-            columns.append(MetricColumn(self.labels[key], name, metric.unit, metric.higher_is_better, title, detail))
-        return tuple(columns)
-
-    def label(self, sample: Sample) -> str:
-        """Of the column that a sample belongs to."""
-        return self.labels[sample.name, sample.evaluator]
-
-    def _label(self, key: tuple[str, str]) -> str:
-        name, own = key[0], self._first[key]
-        rivals = [self._first[other] for other in self._keys if other[0] == name]
-        words = [own.evaluator_name] if len({rival.evaluator_name for rival in rivals}) > 1 else []
-        tag = " ".join(filter(None, [*words, parameters_among(own, rivals)]))
-        return f"{name} ({tag})" if tag else name
-
-    def _tables(self, keys: Sequence[tuple[str, str]]) -> dict[str, str]:
-        """Evaluators that show more than ``MANY`` metrics and say which is the headline -> their names, with the
-        parameters that tell them apart."""
-        known = {evaluator: sample for (_, evaluator), sample in self._first.items()}
-        titles = {}
-        for evaluator, sample in known.items():
-            own = [name for name, other in keys if other == evaluator]
-            if len(own) > MANY and sample.record.headline in own:
-                parameters = parameters_among(sample, list(known.values()))
-                name = sample.evaluator_name
-                titles[evaluator] = f"{name} ({parameters})" if parameters else name
-        return titles
+def metric_columns(samples: Sequence[Sample]) -> tuple[tuple[MetricColumn, ...], dict[Key, str]]:
+    """The columns that are shown, evaluators in the order in which they appear, the metrics of each by name; and the
+    label of every key. A metric that nobody measured has a column only if its evaluator measured nothing else."""
+    first = {sample.key: sample for sample in reversed(samples)}
+    order = list(dict.fromkeys(sample.key[1] for sample in samples))
+    keys = sorted(first, key=lambda key: (order.index(key[1]), natural(key[0])))
+    labels = {key: label_of(first[key], [first[other] for other in keys if other[0] == key[0]]) for key in keys}
+    measured = {sample.key for sample in samples if sample.measured}
+    useful = {evaluator for _, evaluator in measured}
+    shown = [key for key in keys if key in measured or key[1] not in useful]
+    titles = titles_of(shown, first)
+    columns = []
+    for key in shown:
+        metric, title = first[key].metric, titles.get(key[1], "")
+        detail = bool(title) and key[0] != first[key].record.headline
+        columns.append(MetricColumn(labels[key], key[0], metric.unit, metric.higher_is_better, title, detail))
+    return tuple(columns), labels
 
 
-def parameters_among(sample: Sample, others: Sequence[Sample]) -> str:
-    """The parameters that tell the evaluator of a sample from others of its name."""
-    same = [other.evaluator_params for other in others if other.evaluator_name == sample.evaluator_name]
-    return assigned(sample.evaluator_params, differing(same))
+def label_of(own: Sample, rivals: Sequence[Sample]) -> str:
+    """Of one metric; ``rivals``: of the same name, itself among them."""
+    several = len({rival.evaluator_name for rival in rivals}) > 1
+    tag = own.named_among(rivals, own.evaluator_name if several else "")
+    return f"{own.key[0]} ({tag})" if tag else own.key[0]
+
+
+def titles_of(shown: Sequence[Key], first: Mapping[Key, Sample]) -> dict[str, str]:
+    """Evaluators that show more than ``MANY`` metrics and say which is the headline -> what tells them apart."""
+    known = {evaluator: sample for (_, evaluator), sample in first.items()}
+    titles = {}
+    for evaluator, sample in known.items():
+        own = [name for name, other in shown if other == evaluator]
+        if len(own) > MANY and sample.record.headline in own:
+            parameters = sample.named_among(list(known.values()), "")
+            titles[evaluator] = f"{sample.evaluator_name} ({parameters})" if parameters else sample.evaluator_name
+    return titles
 
 
 def natural(name: str) -> list[tuple[int, float, str]]:

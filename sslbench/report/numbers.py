@@ -6,34 +6,29 @@ import math
 from collections.abc import Iterable
 
 NOTHING = "-"
-"""what stands where there is no number"""
 
 
-def missing(value: float | None) -> bool:
-    """Whether there is no number: None or NaN."""
-    return value is None or math.isnan(value)
-
-
-def decimals(values: Iterable[float]) -> int:
+def decimals(values: Iterable[float | None]) -> int:
     """How many decimals a column gets: three for shares, fewer for large numbers, more for small ones."""
-    largest = max((abs(value) for value in values if not missing(value)), default=0.0)
+    largest = max((abs(value) for value in values if value is not None and not math.isnan(value)), default=0.0)
     if largest == 0:
         return 3
     magnitude = math.floor(math.log10(largest))
     return min(3, max(0, 3 - magnitude)) if magnitude >= -1 else min(8, 2 - magnitude)
 
 
-def fixed(value: float, places: int, leading_zero: bool = True) -> str:
+def fixed(value: float | None, places: int, leading_zero: bool = True) -> str:
     """``0.953``, or ``.953`` where room is scarce."""
+    if value is None:
+        return NOTHING
     text = f"{value:.{places}f}"
     return text if leading_zero or abs(value) >= 1 else text.replace("0.", ".", 1)
 
 
 def three_digits(value: float | None) -> str:
     """Three significant digits without an exponent: ``0.0123``, ``12.3``, ``1234``, ``1.23M``."""
-    if missing(value):
+    if value is None or math.isnan(value):
         return NOTHING
-    assert value is not None
     size = abs(value)
     for scale, letter in ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e5, "k")):
         if size >= 0.9995 * scale:
@@ -46,19 +41,17 @@ def three_digits(value: float | None) -> str:
 
 def median_and_iqr(median: float | None, iqr: float | None, gap: str) -> str:
     """``29.6 (1.2)``, both to the same decimals."""
-    if missing(median):
+    if median is None or math.isnan(median):
         return NOTHING
-    assert median is not None
     places = max(0, 2 - math.floor(math.log10(median))) if median > 0 else 0
-    spread = "" if iqr is None or missing(iqr) else f"{gap}({iqr:.{places}f})"
+    spread = "" if iqr is None or math.isnan(iqr) else f"{gap}({iqr:.{places}f})"
     return f"{median:.{places}f}{spread}"
 
 
 def percent(share: float | None) -> str:
     """A share in 0..1 as a percentage, without its sign."""
-    if missing(share):
+    if share is None or math.isnan(share):
         return NOTHING
-    assert share is not None
     return f"{100 * share:.1f}" if share < 0.0995 else f"{100 * share:.0f}"
 
 

@@ -1,4 +1,4 @@
-"""Which records belong on one row: the same recipe on the same data, over its seeds and evaluators."""
+"""Which records are wanted, and which belong on one row: the same recipe on the same data."""
 
 from __future__ import annotations
 
@@ -7,14 +7,17 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from sslbench.errors import UserError, did_you_mean
+from sslbench.report.numbers import NOTHING
 from sslbench.store.record import Record
 
 AXES = ("dataset", "method", "augmentation", "masking", "mask_ratio", "backbone")
-"""Attributes of a record that say which row it is on."""
+"""attributes of a record that say which row it is on"""
 KINDS = ("method", "augmentation", "masking", "dataset", "backbone", "training")
-"""Whose parameters say so as well."""
+"""whose parameters say so as well"""
 IN_AN_AXIS = {("masking", "ratio")}
-"""Parameters that are an axis of their own."""
+"""parameters that are an axis of their own"""
+FIELDS = "cell status method augmentation masking mask_ratio evaluator dataset backbone seed".split()
 
 
 @dataclass(frozen=True)
@@ -29,30 +32,34 @@ class Row:
         """Of the plugin of that kind; the training settings have none."""
         return str(self.axes.get(kind) or "")
 
+    def described(self, kind: str, parameters: Iterable[str], with_ratio: bool) -> str:
+        """The name with these parameters, and with the mask ratio of a masking; of training settings these alone."""
+        text, ratio = assigned(self.params[kind], parameters), self.axes["mask_ratio"]
+        if kind == "masking" and with_ratio and ratio is not None:
+            text = ", ".join(filter(None, [f"ratio={ratio:g}", text]))
+        if kind == "training":
+            return text
+        return f"{self.name(kind)} ({text})" if text else self.name(kind)
+
 
 def gather(records: Iterable[Record]) -> tuple[list[Row], int]:
-    """Rows in the order in which they first appear, skipped cells left out, and how many older records are left out.
-
-    A cell that was made again by newer code or data has a record for each; the newest counts.
-    """
-    rows: dict[str, Row] = {}
-    newest: dict[str, dict[tuple[str, int], Record]] = {}
+    """Rows in the order in which they first appear, without skipped cells, and how many records are left out because
+    newer code or data made their cell again."""
+    rows: dict[str, tuple[Row, dict[tuple[str, int], Record]]] = {}
     older = 0
     for record in records:
         if record.status == "skipped":
             continue
         params = {kind: record.params.get(kind, {}) for kind in KINDS}
         axes = {axis: getattr(record, axis) for axis in AXES}
-        key = as_text([axes, params])
-        rows.setdefault(key, Row(axes, params))
-        cells = newest.setdefault(key, {})
+        cells = rows.setdefault(as_text([axes, params]), (Row(axes, params), {}))[1]
         cell = (evaluator_key(record), record.seed)
         older += cell in cells
         if cell not in cells or record.made >= cells[cell].made:
             cells[cell] = record
-    for key, row in rows.items():
-        row.records.extend(newest[key].values())
-    return list(rows.values()), older
+    for row, cells in rows.values():
+        row.records.extend(cells.values())
+    return [row for row, _ in rows.values()], older
 
 
 def evaluator_key(record: Record) -> str:
@@ -98,3 +105,46 @@ def shown(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:g}"
     return value if isinstance(value, str) else json.dumps(value)
+
+
+def filter_records(records: Sequence[Record], conditions: Sequence[str]) -> list[Record]:
+    """Records that meet all conditions; of several on one field, one suffices. A field is one of ``FIELDS`` or a
+    parameter such as ``method.lr``; ``-`` asks for records without it. Raises UserError for every other condition."""
+    wanted: dict[str, list[str]] = {}
+    kinds = [item for record in records for item in record.params.items()] if conditions else []
+    parameters = dict.fromkeys(f"{kind}.{name}" for kind, params in kinds for name in params)
+    mistakes = []
+    for condition in conditions:
+        field, equals, value = (part.strip() for part in condition.partition("="))
+        if not equals:
+            mistakes.append(f"--where {condition!r} is not FIELD=VALUE, such as method=simclr")
+        elif field not in FIELDS and field not in parameters:
+            hint = did_you_mean(field, [*FIELDS, *parameters])
+            allowed = f"allowed: {', '.join(FIELDS)}, and parameters such as method.lr"
+            mistakes.append(f"--where {condition!r}: unknown field {field!r}{hint} ({allowed})")
+        else:
+            wanted.setdefault(field, []).append(value)
+    if mistakes:
+        raise UserError(*mistakes)
+    return [record for record in records if all(matches(record, field, texts) for field, texts in wanted.items())]
+
+
+def matches(record: Record, field: str, texts: Sequence[str]) -> bool:
+    """Whether the value of one of ``FIELDS``, or of a parameter, is one of those as a user writes them: 0.75 is .75."""
+    kind, dot, name = field.partition(".")
+    value = record.params.get(kind, {}).get(name) if dot else getattr(record, field)
+    if value is None:
+        return NOTHING in texts
+    if isinstance(value, bool):
+        return shown(value) in [text.lower() for text in texts]
+    if isinstance(value, (int, float)):
+        return value in [number(text) for text in texts]
+    return shown(value) in texts
+
+
+def number(text: str) -> float | None:
+    """None for what is no number."""
+    try:
+        return float(text)
+    except ValueError:
+        return None

@@ -6,12 +6,17 @@ import csv
 import io
 import re
 import textwrap
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import zip_longest
 from typing import Any
 
 WIDTH = 120
 """characters of a terminal that text should fit"""
+WIDTHS = (0, 30, 20, 13)
+"""at which the words of a section are broken until it fits; 0: never"""
+Block = tuple[str, Sequence[str]]
+"""a heading, which may be empty, and the lines below it"""
 
 
 @dataclass(frozen=True)
@@ -43,12 +48,9 @@ def terminal(columns: Sequence[Column], gap: int, broken_headers: bool) -> str:
 def aligned(cells: Sequence[Sequence[str]], columns: Sequence[Column], widths: Sequence[int], blank: str) -> str:
     """One row, of as many lines as its tallest cell."""
     text = []
-    for index in range(max(map(len, cells))):
-        words = [lines[index] if index < len(lines) else "" for lines in cells]
-        padded = [
-            word.rjust(width) if column.number else word.ljust(width)
-            for word, width, column in zip(words, widths, columns, strict=True)
-        ]
+    for words in zip_longest(*cells, fillvalue=""):
+        shares = zip(words, widths, columns, strict=True)
+        padded = [word.rjust(width) if column.number else word.ljust(width) for word, width, column in shares]
         text.append(blank.join(padded).rstrip())
     return "\n".join(text)
 
@@ -97,12 +99,54 @@ def fits(text: str) -> bool:
     return max(map(len, text.split("\n"))) <= WIDTH
 
 
-def as_csv(rows: Sequence[Mapping[str, Any]], columns: Sequence[str] | None = None) -> str:
-    """One line a row after the header; the columns are those of the first row unless they are named. Lists and mappings
-    are one cell."""
+def terminal_page(title: str, tables: Iterable[str], blocks: Iterable[Block]) -> str:
+    """A title, tables, and the blocks that have lines, for a terminal."""
+    parts = [wrapped(title, rest="    "), *tables]
+    for heading, lines in blocks:
+        indent = "  " if heading else ""
+        texts = [wrapped(line, indent, f"{indent}    ") for line in lines]
+        parts.append("\n".join([f"{heading}:", *texts] if heading and lines else texts))
+    return "\n\n".join(filter(None, parts))
+
+
+def markdown_page(title: str, tables: Iterable[str], blocks: Iterable[Block]) -> str:
+    """The same as GitHub shows it."""
+    parts = [title, *tables]
+    for heading, lines in blocks:
+        texts = [f"- {line}" for line in lines]
+        parts.append("\n".join([f"**{heading}**", "", *texts] if heading and lines else texts))
+    return "\n\n".join(filter(None, parts))
+
+
+@dataclass(frozen=True)
+class Section:
+    """A table beside the main one, which answers one question about the same records."""
+
+    title: str
+    rows: Sequence[Mapping[str, Any]] = ()
+    """unrounded, all with the same keys, JSON-able"""
+    columns: Sequence[Column] = ()
+    notes: Sequence[str] = ()
+
+    def as_table(self) -> str:
+        """For a terminal: the roomiest table that fits, the tightest one where none does."""
+        tables = []
+        for width in WIDTHS if self.rows else ():
+            cut = [c if c.number else replace(c, cells=[broken(cell, width) for cell in c.cells]) for c in self.columns]
+            tables = [terminal(cut, 1 if width else 2, width > 0)]
+            if fits(tables[0]):
+                break
+        return terminal_page(self.title, tables, [("", self.notes)])
+
+    def as_markdown(self) -> str:
+        """As GitHub shows it."""
+        return markdown_page(f"**{self.title}**", [markdown(self.columns)] if self.rows else [], [("", self.notes)])
+
+
+def as_csv(rows: Sequence[Mapping[str, Any]], columns: Sequence[str] = ()) -> str:
+    """One line a row after the header; the columns are those of the first row unless they are named."""
     text = io.StringIO()
-    names = columns if columns is not None else list(rows[0]) if rows else []
-    writer = csv.DictWriter(text, names, lineterminator="\n")
+    writer = csv.DictWriter(text, columns or (list(rows[0]) if rows else []), lineterminator="\n")
     writer.writeheader()
     writer.writerows({name: flat(value) for name, value in row.items()} for row in rows)
     return text.getvalue().rstrip("\n")
@@ -111,7 +155,7 @@ def as_csv(rows: Sequence[Mapping[str, Any]], columns: Sequence[str] | None = No
 def flat(value: Any) -> Any:
     """Lists and mappings as one cell."""
     if isinstance(value, Mapping):
-        return ", ".join(f"{key}={item}" for key, item in value.items())
+        value = [f"{key}={item}" for key, item in value.items()]
     return ", ".join(map(str, value)) if isinstance(value, list) else value
 
 

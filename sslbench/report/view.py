@@ -1,16 +1,110 @@
-"""What a person sees of the records: the columns of the tables, each row a recipe."""
+"""What a person sees of the records: recipes in words, and the columns of the tables, each row a recipe."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 from sslbench.report.aggregate import Aggregate
 from sslbench.report.metric_columns import MetricColumn
-from sslbench.report.names import ALWAYS, RecipeNames
-from sslbench.report.numbers import NOTHING, fixed, median_and_iqr, percent, three_digits
+from sslbench.report.numbers import NOTHING, fixed, listed, median_and_iqr, percent, three_digits
 from sslbench.report.ranking import Ranking
-from sslbench.report.styles import Marks, Style
-from sslbench.report.text import Column, broken
+from sslbench.report.text import Column, broken, plural
+
+KINDS = ("dataset", "method", "augmentation", "masking", "backbone", "training")
+"""Columns of words, from left to right. One that says the same on all rows is said above the table instead."""
+ALWAYS = "method"
+"""the column that is shown even so"""
+SETTINGS: dict[str, Callable[[Any], str]] = {
+    "epochs": lambda value: plural(value, "epoch"),
+    "batch_size": lambda value: f"batch {value}",
+    "image_size": lambda value: f"{value} px",
+    "train_images": lambda value: f"at most {value:,} training images",
+    "evaluate_on": lambda value: "evaluated on held-out training images" if value == "validation" else "",
+    "device": str,
+    "precision": str,
+    "compile": lambda value: "compiled" if value else "",
+}
+
+
+@dataclass(frozen=True)
+class Style:
+    """How much room the table takes, and how values of note are marked."""
+
+    gap: int = 2
+    broken_headers: bool = False
+    """a header that is longer than its cells has two lines"""
+    plus_minus: str = " ± "
+    leading_zero: bool = True
+    join_masking: bool = False
+    """the masking beside the method, in one column"""
+    wrap: int = 0
+    """width at which the words on the left are broken; 0: never"""
+    best: str = "*{}"
+    tie: str = "={}"
+
+
+STYLES = (
+    Style(),
+    Style(2, True),
+    Style(2, True, "±"),
+    Style(1, True, "±"),
+    Style(1, True, "±", leading_zero=False),
+    Style(1, True, "±", leading_zero=False, join_masking=True),
+    Style(1, True, "±", leading_zero=False, join_masking=True, wrap=13),
+)
+MARKDOWN = Style(best="**{}**", tie="*{}*")
+
+
+class RecipeNames:
+    """The words of each row, by its index."""
+
+    def __init__(self, aggregate: Aggregate) -> None:
+        self._aggregate = aggregate
+        rows = [recipe.row for recipe in aggregate.recipes]
+        self._ratios = {row.axes["mask_ratio"] for row in rows} - {None}
+        several = len(self._ratios) > 1
+        self.of_kind = {
+            kind: [row.described(kind, aggregate.distinguishing[kind, row.name(kind)], several) for row in rows]
+            for kind in KINDS
+        }
+        """kind -> name of each row, with the parameters that tell it from another row's; empty where it has none"""
+        different = {kind: len(set(names) - {""}) for kind, names in self.of_kind.items()}
+        self.kept = [kind for kind in KINDS if kind == ALWAYS or different[kind] > 1]
+        """kinds that are a column of the table"""
+
+    def recipe(self, row: int) -> str:
+        """A row in words: what tells it from the others."""
+        return " ".join(filter(None, (self.of_kind[kind][row] for kind in self.kept)))
+
+    def columns_of(self, row: int) -> dict[str, str | None]:
+        """A row as a program reads it: kind -> name."""
+        return {kind: names[row] or None for kind, names in self.of_kind.items()}
+
+    def title(self, suite: str) -> str:
+        """What is the same for all rows."""
+        recipes = self._aggregate.recipes
+        words = [self.of_kind["dataset"][0]] if recipes and "dataset" not in self.kept else []
+        seeds = {record.seed for recipe in recipes for record in recipe.row.records}
+        if seeds:
+            words.append(f"seed{'s' if len(seeds) > 1 else ''} {listed(seeds)}")
+        words += self._settings()
+        for kind in ("augmentation", "masking", "backbone"):
+            name = next(filter(None, self.of_kind[kind]), None)
+            if kind not in self.kept and name:
+                words.append(f"{kind} {name}")
+        if len(self._ratios) == 1:
+            words.append(f"mask ratio {max(self._ratios):g}")
+        if not recipes:
+            words.append("no results")
+        return f"{suite}: {' · '.join(words)}" if suite else " · ".join(words)
+
+    def _settings(self) -> list[str]:
+        settings = [recipe.row.params["training"] for recipe in self._aggregate.recipes]
+        values = {name: [training[name] for training in settings if name in training] for name in SETTINGS}
+        shared = {name: own[0] for name, own in values.items() if own and all(value == own[0] for value in own)}
+        return [word for name, value in shared.items() if value is not None and (word := SETTINGS[name](value))]
 
 
 class View:
@@ -22,11 +116,17 @@ class View:
         self.ranking = Ranking(aggregate, self.names.of_kind["dataset"])
         self.order = self.ranking.order
 
-    def columns(self, style: Style, marks: Marks) -> list[Column]:
-        """Of the main table, with marks on the best values and on those not told apart from them."""
-        columns = self.words(style)
-        columns += self._metrics([column for column in self.aggregate.metrics if not column.detail], style, marks)
-        columns += self._speeds(style)
+    def by_method(self, rows: Sequence[int]) -> dict[str, list[int]]:
+        """Method -> those of the rows that are of it."""
+        methods: dict[str, list[int]] = {}
+        for row in rows:
+            methods.setdefault(self.aggregate.recipes[row].row.name("method"), []).append(row)
+        return methods
+
+    def columns(self, style: Style) -> list[Column]:
+        """Of the main table."""
+        metrics = [metric for metric in self.aggregate.metrics if not metric.detail]
+        columns = [*self.words(style), *self._metrics(metrics, style), *self._speeds(style)]
         statuses = [self.aggregate.recipes[row].status for row in self.order]
         if len(set(statuses)) > 1 or any("done" not in status or "," in status for status in statuses):
             columns.append(Column("status", [broken(status, style.wrap, at_hyphens=True) for status in statuses]))
@@ -37,10 +137,10 @@ class View:
         """Titles of the evaluators that have a table of their own, below the main one."""
         return list(dict.fromkeys(column.table for column in self.aggregate.metrics if column.table))
 
-    def columns_of(self, table: str, style: Style, marks: Marks) -> list[Column]:
+    def columns_of(self, table: str, style: Style) -> list[Column]:
         """Of such a table: all metrics of its evaluator."""
-        own = [column for column in self.aggregate.metrics if column.table == table]
-        return self.words(style) + self._metrics(own, style, marks)
+        own = [metric for metric in self.aggregate.metrics if metric.table == table]
+        return self.words(style) + self._metrics(own, style)
 
     def words(self, style: Style, rows: Sequence[int] | None = None) -> list[Column]:
         """The columns that say which recipe a line is about; ``rows``: of these, in the place of all."""
@@ -56,27 +156,22 @@ class View:
             for kind, column in names.items()
         ]
 
-    def _metrics(self, metrics: Sequence[MetricColumn], style: Style, marks: Marks) -> list[Column]:
-        return [Column(metric.label, self._values(metric, style, marks), number=True) for metric in metrics]
+    def _metrics(self, metrics: Sequence[MetricColumn], style: Style) -> list[Column]:
+        return [Column(metric.label, self._values(metric, style), number=True) for metric in metrics]
 
-    def _values(self, metric: MetricColumn, style: Style, marks: Marks) -> list[str]:
-        means = self.ranking.means(metric)
-        places = self.ranking.decimals(metric)
+    def _values(self, metric: MetricColumn, style: Style) -> list[str]:
+        means, places = self.ranking.means(metric), self.ranking.decimals(metric)
         cells = []
         for row in self.order:
-            mean = means[row]
-            if mean is None:
-                cells.append(NOTHING)
-                continue
-            text = fixed(mean, places, style.leading_zero)
-            spread = self.ranking.spread(metric, row)
+            text = fixed(means[row], places, style.leading_zero)
+            spread = self.aggregate.recipes[row].spread(metric.label)
             if spread:
                 text += f"{style.plus_minus}{fixed(spread.std, places, style.leading_zero)}"
                 text += "d" if spread.over == "draws" else ""
             if row in self.ranking.best[metric.label]:
-                text = marks.best(text)
+                text = style.best.format(text)
             elif row in self.ranking.ties[metric.label]:
-                text = marks.tie(text)
+                text = style.tie.format(text)
             cells.append(text)
         return cells
 

@@ -11,7 +11,7 @@ from sslbench.report.rows import as_text, differing
 from sslbench.report.text import Column, as_csv, broken, markdown, plural, terminal, wrapped
 from sslbench.speed.facts import EndToEndFacts, LargestBatch, Ratio, TimedRow
 from sslbench.speed.rows import SETTINGS
-from sslbench.store.plain_values import plain
+from sslbench.store.json_parts import plain
 from sslbench.store.record import SCHEMA, Record
 
 KINDS = ("backbone", "method", "augmentation", "dataset")

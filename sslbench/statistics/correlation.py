@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
 
-from sslbench.statistics.student import LEVEL
+from sslbench.statistics.intervals import LEVEL
 
 FEWEST, FEWEST_FOR_INTERVAL = 3, 4
 """pairs: two always lie on a line, and Fisher's interval divides by n - 3"""
@@ -24,11 +24,8 @@ class Coefficient:
 
 def pearson(first: Sequence[float], second: Sequence[float]) -> Coefficient:
     """Of n pairs of finite numbers. Its interval is Fisher's (Metron 1, 1921), for n >= 4 and pairs not on a line.
-
-    Undefined for n < 3 and where either does not vary. Raises ValueError where there are not as many of both.
-    """
-    value = coefficient(first, second)
-    return with_interval(value, len(first), 1.0)
+    Undefined for n < 3 and where either does not vary. Raises ValueError where there are not as many of both."""
+    return with_interval(coefficient(first, second), len(first), 1.0)
 
 
 def spearman(first: Sequence[float], second: Sequence[float]) -> Coefficient:
@@ -44,19 +41,14 @@ def coefficient(first: Sequence[float], second: Sequence[float]) -> float | None
         raise ValueError(f"correlation of {len(first)} values with {len(second)}")
     if len(first) < FEWEST or len(set(first)) < 2 or len(set(second)) < 2:
         return None
-    left, right = (centred(values) for values in (first, second))
+    means = [math.fsum(values) / len(values) for values in (first, second)]
+    left, right = [value - means[0] for value in first], [value - means[1] for value in second]
     size = math.sqrt(math.fsum(a * a for a in left)) * math.sqrt(math.fsum(b * b for b in right))
     if size == 0:
         return None
     value = math.fsum(a * b for a, b in zip(left, right, strict=True)) / size
     # Rounding must not make a line less or more than one.
     return math.copysign(1.0, value) if abs(abs(value) - 1) < 1e-12 else value
-
-
-def centred(values: Sequence[float]) -> list[float]:
-    """Without their mean."""
-    mean = math.fsum(values) / len(values)
-    return [value - mean for value in values]
 
 
 def ranks(values: Sequence[float]) -> list[float]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sslbench.statistics.student import LEVEL, Difference
+from sslbench.statistics.intervals import LEVEL, Difference
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -15,12 +15,9 @@ MOST_COUNTS = 1 << 22
 
 
 def compare_images(first: ArrayLike, second: ArrayLike) -> tuple[Difference, str]:
-    """``first - second`` over images that both were evaluated on, and the name of the test that gave its p.
-
-    Both ``[N]``, float, in the same order. Where both are right or wrong on each image, McNemar's exact test;
-    elsewhere the bootstrap. The interval is the bootstrap's. It says how sure these two models differ on images like
-    these; another training of either may differ by more. Raises ValueError for no image, or for two numbers of them.
-    """
+    """``first - second`` over the same images, both ``[N]``, float, with the bootstrap's interval; and the test that
+    gave p: McNemar's where both are right or wrong on each image, elsewhere the bootstrap. Another training of either
+    may differ by more. Raises ValueError for no image, or for two numbers of them."""
     import numpy
 
     left, right = (numpy.asarray(values, dtype=numpy.float64) for values in (first, second))
@@ -29,29 +26,15 @@ def compare_images(first: ArrayLike, second: ArrayLike) -> tuple[Difference, str
     differences = left - right
     low, high, p = bootstrap(differences)
     test = "bootstrap over images"
-    if is_binary(left) and is_binary(right):
+    if all(((values == 0) | (values == 1)).all() for values in (left, right)):
         p = mcnemar_exact(int((differences > 0).sum()), int((differences < 0).sum()))
         test = "McNemar over images"
     return Difference(float(differences.mean()), low, high, p, len(differences)), test
 
 
-def all_finite(values: NDArray[Any]) -> bool:
-    """Whether none is NaN or infinite."""
-    import numpy
-
-    return bool(numpy.isfinite(values).all())
-
-
-def is_binary(values: NDArray[Any]) -> bool:
-    """Whether each is 0 or 1: wrong or right."""
-    return bool(((values == 0) | (values == 1)).all())
-
-
 def mcnemar_exact(only_first: int, only_second: int) -> float:
-    """Two-sided p that two classifiers are right equally often (McNemar, Psychometrika 12, 1947, with binomial tails).
-
-    ``only_first``: images that only the first has right; of those that both or none has right nothing is learnt.
-    """
+    """Two-sided p that two classifiers are right equally often (McNemar, Psychometrika 12, 1947, with binomial tails),
+    from the images that only one of them has right."""
     from scipy.special import bdtr
 
     fewer, both = min(only_first, only_second), only_first + only_second
@@ -59,10 +42,8 @@ def mcnemar_exact(only_first: int, only_second: int) -> float:
 
 
 def bootstrap(differences: NDArray[Any]) -> tuple[float, float, float]:
-    """Percentile interval of the mean at ``LEVEL`` and two-sided p (Efron and Tibshirani 1993, chapters 13 and 16).
-
-    ``RESAMPLES`` resamples of the images, the same for the same differences; p is at least 2 / (``RESAMPLES`` + 1).
-    """
+    """Percentile interval of the mean at ``LEVEL`` and two-sided p, at least 2 / (``RESAMPLES`` + 1) (Efron and
+    Tibshirani 1993, chapters 13 and 16); the resamples are the same for the same differences."""
     import numpy
 
     generator = numpy.random.default_rng(0)

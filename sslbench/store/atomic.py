@@ -10,8 +10,7 @@ from pathlib import Path
 
 @contextmanager
 def replaced(path: Path) -> Iterator[Path]:
-    """A name beside ``path`` to write to; what was written is on the disk and in the place of ``path`` at the end, or
-    removed where that is not reached."""
+    """A name beside ``path`` to write to; at the end that is on the disk in the place of ``path``, or else removed."""
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:

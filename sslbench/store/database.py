@@ -24,17 +24,24 @@ def as_store_error(path: Path | str, what: str) -> Iterator[None]:
         yield
     except sqlite3.ProgrammingError:
         raise  # a bug, not a disk
-    except sqlite3.Error as error:
-        raise StoreError(f"{path}: cannot {what}: {error}") from error
-    except OSError as error:
-        raise StoreError(f"{path}: cannot {what}: {error.strerror or error}") from error
+    except (sqlite3.Error, OSError) as error:
+        raise StoreError(f"{path}: cannot {what}: {getattr(error, 'strerror', None) or error}") from error
+
+
+@contextmanager
+def connection(database: str, uri: bool = False) -> Iterator[sqlite3.Connection]:
+    """A connection that is closed where the block fails. Each statement is its own transaction."""
+    db = sqlite3.connect(database, timeout=PATIENCE, isolation_level=None, uri=uri)
+    try:
+        yield db
+    except BaseException:
+        db.close()
+        raise
 
 
 def open_writable(path: Path) -> sqlite3.Connection:
     """The database, made where it is missing; one of an older version is marked as of this one."""
-    # Autocommit: each statement is its own transaction.
-    db = sqlite3.connect(path, timeout=PATIENCE, isolation_level=None)
-    try:
+    with connection(str(path)) as db:
         db.execute("PRAGMA synchronous = FULL")
         if is_empty(db, path):
             create(db)
@@ -42,9 +49,6 @@ def open_writable(path: Path) -> sqlite3.Connection:
             db.execute("PRAGMA journal_mode = WAL")
         # A write that changes nothing: a file that cannot be written says so now, not at the first record.
         db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
-    except BaseException:
-        db.close()
-        raise
     return db
 
 
@@ -57,16 +61,14 @@ def create(db: sqlite3.Connection) -> None:
 
 def open_readable(path: Path) -> sqlite3.Connection:
     """A database of this version or an older one, for reading alone, on media that cannot be written too."""
-    address = f"file:{quote(str(path.absolute()))}"
-    log = Path(f"{path}-wal")
+    address, log = f"file:{quote(str(path.absolute()))}", Path(f"{path}-wal")
     unread = log.exists() and log.stat().st_size > 0
     try:
         return connect_for_reading(f"{address}?mode=ro", path)
     except sqlite3.OperationalError as error:
         if not error.sqlite_errorname.startswith(("SQLITE_READONLY", "SQLITE_CANTOPEN")):
             raise
-        # In a folder that cannot be written SQLite cannot make the index of a write-ahead log. Without a log there
-        # is nothing to index; with one, reading the file alone would silently leave records out.
+        # Where it cannot write, SQLite cannot index a write-ahead log; the file alone would silently lack its records.
         if unread:
             raise StoreError(
                 f"{path}: cannot read the results: {error}; records are still in {log.name}: copy both files"
@@ -77,13 +79,9 @@ def open_readable(path: Path) -> sqlite3.Connection:
 
 def connect_for_reading(address: str, path: Path) -> sqlite3.Connection:
     """The database at a URI. Raises UserError where nothing has been made of it yet."""
-    db = sqlite3.connect(address, uri=True, timeout=PATIENCE, isolation_level=None)
-    try:
+    with connection(address, uri=True) as db:
         if is_empty(db, path):
             raise UserError(f"{path.parent}: holds no results: {path.name} is empty")
-    except BaseException:
-        db.close()
-        raise
     return db
 
 

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import math
-from collections.abc import Callable, Mapping
-from dataclasses import MISSING, dataclass, field, fields
-from types import NoneType, UnionType
-from typing import Any, Literal, Self, TypeVar, get_args, get_origin, get_type_hints
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from types import UnionType
+from typing import Any, Literal, Self, get_args, get_origin, get_type_hints
 
 from sslbench.errors import StoreError
-
-Reader = Callable[[Any], Any]
-"""checks a value of JSON and returns it as the dataclass has it; raises Misfit"""
 
 
 class DamagedRecord(StoreError):
@@ -28,180 +26,96 @@ class Part:
     def from_json(cls, data: Any, where: str = "record") -> Self:
         """Raises DamagedRecord, whose words begin with ``where``, for anything that does not fit."""
         try:
-            return read_part(cls, data)
+            part: Self = read_part(cls, data)
+            return part
         except Misfit as misfit:
             raise DamagedRecord(f"{where}: damaged: {misfit}") from None
 
     def to_json(self) -> dict[str, Any]:
         """Plain values, with the unknown keys that it was read with: a copy all the way down."""
-        known = {name: as_json(getattr(self, name)) for name in shape_of(type(self)).readers}
+        known = {name: as_json(getattr(self, name)) for name in shape_of(type(self))}
         return {**known, **as_json(self.extra)}
-
-
-P = TypeVar("P", bound=Part)
 
 
 class Misfit(Exception):
     """A value that is not what its annotation says, and the path to it."""
 
-    def __init__(self, problem: str) -> None:
-        super().__init__(problem)
-        self.problem = problem
-        self.path = ""
-
-    def below(self, name: str) -> Misfit:
-        """The same, seen from one level higher; ``name``: ``.key`` or ``[index]``."""
-        self.path = name + self.path
-        return self
+    def __init__(self, problem: str, path: str = "") -> None:
+        self.problem, self.path = problem, path
 
     def __str__(self) -> str:
         return f"{self.path.lstrip('.')} {self.problem}".lstrip()
 
 
-def misfit(value: Any, allowed: str) -> Misfit:
-    """Of a value that is there but not allowed."""
-    shown = repr(value)
-    return Misfit(f"is {shown[:60]}{'...' if len(shown) > 60 else ''}; allowed: {allowed}")
+SHAPES: dict[type[Part], dict[str, tuple[Any, bool, bool]]] = {}
 
 
-@dataclass(frozen=True)
-class Shape:
-    """What JSON a dataclass is made of."""
-
-    readers: Mapping[str, Reader]
-    """of each field, ``extra`` left out"""
-    required: tuple[str, ...]
-
-
-SHAPES: dict[type[Part], Shape] = {}
-
-
-def shape_of(cls: type[Part]) -> Shape:
-    """The shape of a class, worked out once from its annotations."""
+def shape_of(cls: type[Part]) -> dict[str, tuple[Any, bool, bool]]:
+    """Each field but ``extra`` -> its type, whether it may be null, and whether it must be there; worked out once."""
     if cls not in SHAPES:
-        own = [item for item in fields(cls) if item.name != "extra"]
         types = get_type_hints(cls)
-        required = [item.name for item in own if item.default is MISSING and item.default_factory is MISSING]
-        SHAPES[cls] = Shape({item.name: reader_of(types[item.name]) for item in own}, tuple(required))
+        SHAPES[cls] = {
+            item.name: (types[item.name], isinstance(types[item.name], UnionType), item.default is item.default_factory)
+            for item in fields(cls)
+            if item.name != "extra"
+        }
     return SHAPES[cls]
 
 
-def read_part(cls: type[P], data: Any) -> P:
-    """One dataclass from a JSON object. Raises Misfit."""
-    if not isinstance(data, Mapping):
-        raise misfit(data, "an object")
+def read(kind: Any, value: Any, name: str = "") -> Any:
+    """A value of a type: one of ``PLAIN``, Literal, ``X | None``, ``tuple[X, ...]``, ``Mapping[str, X]`` or a Part.
+    ``name``: ``.key`` or ``[index]`` inside another value, for the path of a Misfit."""
+    try:
+        if kind in PLAIN:
+            return checked(*PLAIN[kind], value)
+        origin, arguments = get_origin(kind), get_args(kind)
+        if origin is UnionType:
+            return None if value is None else read(arguments[0], value)
+        if origin is Literal:
+            return value if value in arguments else checked((), ", ".join(arguments), value)
+        if origin is tuple:
+            items = enumerate(checked((list, tuple), "a list", value))
+            return tuple(read(arguments[0], item, f"[{index}]") for index, item in items)
+        if origin is Mapping:
+            pairs = checked(Mapping, "an object", value).items()
+            return {str(key): read(arguments[1], item, f".{key}") for key, item in pairs}
+        return read_part(kind, value)
+    except Misfit as error:
+        error.path = name + error.path
+        raise
+
+
+def read_part(cls: type[Part], data: Any) -> Any:
+    """One dataclass from a JSON object."""
     shape = shape_of(cls)
-    values: dict[str, Any] = {}
-    extra: dict[str, Any] = {}
-    for name, value in data.items():
-        if name in shape.readers:
-            values[name] = read_below(shape.readers[name], value, f".{name}")
-        else:
-            extra[name] = value
-    for name in shape.required:
-        if name not in values:
-            raise Misfit("is missing").below(f".{name}")
+    extra = {name: value for name, value in checked(Mapping, "an object", data).items() if name not in shape}
+    values = {}
+    for name, (kind, nullable, required) in shape.items():
+        if name in data:
+            value = data[name]
+            values[name] = None if nullable and value is None else read(kind, value, f".{name}")
+        elif required:
+            raise Misfit("is missing", f".{name}")
     return cls(**values, extra=extra)
 
 
-def read_below(reader: Reader, value: Any, name: str) -> Any:
-    """A value inside another, so that a Misfit has the path to it."""
-    try:
-        return reader(value)
-    except Misfit as error:
-        raise error.below(name) from None
+PLAIN: dict[Any, tuple[Any, str]] = {
+    Any: (object, ""),
+    str: (str, "a text"),
+    bool: (bool, "true or false"),
+    int: (int, "a whole number"),
+    float: ((int, float), "a finite number"),
+}
+"""annotation -> classes of its values, in words"""
 
 
-def reader_of(kind: Any) -> Reader:
-    """The reader of an annotated type: a plain one, Any, Literal, ``X | None``, ``tuple[X, ...]``, ``Mapping[str, X]``
-    or a dataclass of this kind."""
-    origin, arguments = get_origin(kind), get_args(kind)
-    if origin is UnionType:
-        (inner,) = (argument for argument in arguments if argument is not NoneType)
-        return optional(reader_of(inner))
-    if origin is Literal:
-        return one_of(*arguments)
-    if origin is tuple:
-        return each(reader_of(arguments[0]))
-    if origin is Mapping:
-        return by_name(reader_of(arguments[1]))
-    if isinstance(kind, type) and issubclass(kind, Part):
-        return lambda value: read_part(kind, value)
-    return PLAIN[kind]
-
-
-def optional(reader: Reader) -> Reader:
-    """Takes null as well."""
-    return lambda value: None if value is None else reader(value)
-
-
-def one_of(*words: str) -> Reader:
-    """Takes these words alone."""
-
-    def read(value: Any) -> Any:
-        if value not in words:
-            raise misfit(value, ", ".join(words))
-        return value
-
-    return read
-
-
-def each(reader: Reader) -> Reader:
-    """Takes a list; a tuple is made of it."""
-
-    def read(value: Any) -> Any:
-        if not isinstance(value, (list, tuple)):
-            raise misfit(value, "a list")
-        return tuple(read_below(reader, item, f"[{index}]") for index, item in enumerate(value))
-
-    return read
-
-
-def by_name(reader: Reader) -> Reader:
-    """Takes an object with any keys."""
-
-    def read(value: Any) -> Any:
-        if not isinstance(value, Mapping):
-            raise misfit(value, "an object")
-        return {str(name): read_below(reader, item, f".{name}") for name, item in value.items()}
-
-    return read
-
-
-def anything(value: Any) -> Any:
-    """Takes every value of JSON."""
+def checked(classes: Any, allowed: str, value: Any) -> Any:
+    """A value of these classes. True and false are no numbers, and what is not finite is none."""
+    misfit = not isinstance(value, classes) or (isinstance(value, bool) and classes not in (bool, object))
+    if misfit or (isinstance(value, float) and classes is not object and not math.isfinite(value)):
+        shown = repr(value)
+        raise Misfit(f"is {shown[:60]}{'...' if len(shown) > 60 else ''}; allowed: {allowed}")
     return value
-
-
-def text(value: Any) -> Any:
-    """Takes a string."""
-    if not isinstance(value, str):
-        raise misfit(value, "a text")
-    return value
-
-
-def flag(value: Any) -> Any:
-    """Takes true and false."""
-    if not isinstance(value, bool):
-        raise misfit(value, "true or false")
-    return value
-
-
-def whole_number(value: Any) -> Any:
-    """Takes what JSON writes without a point."""
-    if not isinstance(value, int) or isinstance(value, bool):
-        raise misfit(value, "a whole number")
-    return value
-
-
-def number(value: Any) -> Any:
-    """Takes any number that is not NaN or infinite, which Python reads in JSON."""
-    if not isinstance(value, (int, float)) or isinstance(value, bool) or not math.isfinite(value):
-        raise misfit(value, "a finite number")
-    return value
-
-
-PLAIN: dict[Any, Reader] = {Any: anything, str: text, bool: flag, int: whole_number, float: number}
 
 
 def as_json(value: Any) -> Any:
@@ -210,6 +124,27 @@ def as_json(value: Any) -> Any:
         return value.to_json()
     if isinstance(value, Mapping):
         return {str(key): as_json(item) for key, item in value.items()}
-    if isinstance(value, (tuple, list)):
-        return [as_json(item) for item in value]
-    return value
+    return [as_json(item) for item in value] if isinstance(value, (tuple, list)) else value
+
+
+def plain(value: Any, where: str) -> Any:
+    """``value`` made of what JSON can hold alone: numbers of other libraries become Python's, those that are not finite
+    null. Raises StoreError, which says ``where``, for anything else."""
+    if value is None or isinstance(value, (str, bool)):
+        return value
+    if isinstance(value, Mapping):
+        return {str(key): plain(item, f"{where}.{key}" if where else str(key)) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(item, f"{where}[{index}]") for index, item in enumerate(value)]
+    if isinstance(value, int):
+        return int(value)
+    if hasattr(value, "tolist"):
+        return plain(value.tolist(), where)
+    if hasattr(value, "__float__"):
+        return float(value) if math.isfinite(value) else None
+    raise StoreError(f"a record's {where} is a {type(value).__name__}, which JSON cannot hold")
+
+
+def canonical(value: Mapping[str, Any]) -> str:
+    """The text of plain values: keys sorted, no blanks, ASCII. Equal values have equal texts."""
+    return json.dumps(plain(value, ""), sort_keys=True, separators=(",", ":"), allow_nan=False)

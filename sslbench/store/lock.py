@@ -15,10 +15,7 @@ from sslbench.store.atomic import write_atomically
 
 
 class WriterLock:
-    """Held by the process that writes. The system frees it when that process ends, however it ends.
-
-    The note beside it only serves the message; a note without a lock means nothing.
-    """
+    """Held by the process that writes; the system frees it when that ends. A note without a lock means nothing."""
 
     def __init__(self, database: Path) -> None:
         from filelock import FileLock  # takes 60 ms to import, which a reader need not wait for
@@ -51,12 +48,11 @@ class WriterLock:
         self._lock.release()
 
     def _write_note(self) -> None:
-        holder = {
-            "pid": os.getpid(),
-            "host": socket.gethostname(),
-            "since": datetime.now(UTC).isoformat(timespec="seconds"),
-            "command": " ".join([program(), *sys.argv[1:]]),
-        }
+        path = Path(sys.argv[0])
+        program = path.parent.name if path.name == "__main__.py" else path.name  # python -m sslbench
+        since = datetime.now(UTC).isoformat(timespec="seconds")
+        command = " ".join([program, *sys.argv[1:]])
+        holder = {"pid": os.getpid(), "host": socket.gethostname(), "since": since, "command": command}
         write_atomically(self._note, json.dumps(holder).encode())
 
     def _holder(self) -> str:
@@ -64,25 +60,9 @@ class WriterLock:
         try:
             note = json.loads(self._note.read_text(encoding="utf-8"))
             pid, host = int(note["pid"]), str(note["host"])
-            if host == socket.gethostname() and not alive(pid):
-                return "which one is not known"
+            if host == socket.gethostname():
+                with suppress(PermissionError):  # it is there, but another user's
+                    os.kill(pid, 0)
             return f"pid {pid} on {host} since {note['since']} ({note['command']})"
         except (OSError, ValueError, KeyError, TypeError):
             return "which one is not known"
-
-
-def program() -> str:
-    """The running program's name; ``python -m sslbench`` is ``sslbench``."""
-    path = Path(sys.argv[0])
-    return path.parent.name if path.name == "__main__.py" else path.name
-
-
-def alive(pid: int) -> bool:
-    """Whether a process of this machine has that id."""
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:
-        pass  # it is there, but another user's
-    return True

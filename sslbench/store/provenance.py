@@ -7,6 +7,7 @@ import platform
 import re
 import subprocess
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
@@ -15,7 +16,6 @@ from typing import Any
 
 CPUINFO = Path("/proc/cpuinfo")
 ASK_SECONDS = 2.0
-"""how long another program may take"""
 
 
 def provenance(torch_facts: Mapping[str, Any], distributions: Mapping[str, str]) -> dict[str, Any]:
@@ -24,11 +24,8 @@ def provenance(torch_facts: Mapping[str, Any], distributions: Mapping[str, str])
 
 
 def machine_facts() -> dict[str, Any]:
-    """``time`` (UTC, ISO 8601) and what does not change while the process runs; unknown facts are None.
-
-    ``cores`` and ``physical_cores`` count those this process may use. ``git_commit`` and ``git_dirty`` speak of the
-    repository around the current directory, as it was at the first call; files that git does not track are not counted.
-    """
+    """``time`` (UTC, ISO 8601) and what does not change while the process runs; unknown facts are None. Cores are those
+    that this process may use; git's facts those of the repository around the current directory at the first call."""
     now = datetime.now(UTC).isoformat(timespec="seconds")
     return {"time": now, **lasting_facts(), **git_facts(os.getcwd())}
 
@@ -36,8 +33,11 @@ def machine_facts() -> dict[str, Any]:
 @cache
 def lasting_facts() -> dict[str, Any]:
     """What does not change while the process runs."""
+    own = None
+    with suppress(PackageNotFoundError):
+        own = version("sslbench")
     return {
-        "sslbench": installed_version(),
+        "sslbench": own,
         "python": platform.python_version(),
         "platform": platform.platform(),
         "processor": processor(),
@@ -45,14 +45,6 @@ def lasting_facts() -> dict[str, Any]:
         "physical_cores": physical_cores(),
         "memory_bytes": memory_bytes(),
     }
-
-
-def installed_version() -> str | None:
-    """Of this distribution."""
-    try:
-        return version("sslbench")
-    except PackageNotFoundError:
-        return None
 
 
 def processor() -> str | None:
@@ -67,9 +59,7 @@ def processor() -> str | None:
 
 def usable_cores() -> set[int]:
     """The logical cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return os.sched_getaffinity(0)
-    return set(range(os.cpu_count() or 1))
+    return os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set(range(os.cpu_count() or 1))
 
 
 def physical_cores() -> int | None:
@@ -88,18 +78,16 @@ def physical_cores() -> int | None:
 @cache
 def cpuinfo() -> str:
     """What Linux tells of the processors; empty elsewhere."""
-    try:
+    with suppress(OSError):
         return CPUINFO.read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return ""
+    return ""
 
 
 def memory_bytes() -> int | None:
     """Of the whole machine."""
-    try:
+    with suppress(AttributeError, ValueError, OSError):
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (AttributeError, ValueError, OSError):
-        return None
+    return None
 
 
 @cache
@@ -114,15 +102,10 @@ def git_facts(folder: str) -> dict[str, Any]:
 
 def output_of(*command: str) -> str | None:
     """What a program prints, or None if it is missing, fails or takes too long."""
+    environment = {**os.environ, "GIT_OPTIONAL_LOCKS": "0"}  # git would refresh its index, which is a write
     try:
         done = subprocess.run(
-            command,
-            capture_output=True,
-            text=True,
-            timeout=ASK_SECONDS,
-            stdin=subprocess.DEVNULL,
-            # git would refresh its index, which is a write.
-            env={**os.environ, "GIT_OPTIONAL_LOCKS": "0"},
+            command, capture_output=True, text=True, timeout=ASK_SECONDS, stdin=subprocess.DEVNULL, env=environment
         )
     except (OSError, subprocess.SubprocessError, UnicodeDecodeError):
         return None

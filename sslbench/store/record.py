@@ -11,8 +11,6 @@ from sslbench.store.json_parts import DamagedRecord, Part
 SCHEMA = 2
 Kind = Literal["run", "speed"]
 Status = Literal["done", "collapsed", "diverged", "timeout", "oom", "failed", "skipped"]
-FINISHED: tuple[Status, ...] = ("done", "collapsed")
-"""statuses of cells that were evaluated"""
 
 
 @dataclass(frozen=True)
@@ -26,9 +24,7 @@ class MetricValue(Part):
     std: float | None = None
     """standard deviation over repeated draws inside the evaluator"""
     n: int | None = None
-    """number of those draws"""
     reason: str | None = None
-    """why ``value`` is None"""
     relative_error: float | None = None
     """standard error over the value, where it was measured in rounds"""
     evaluator: str | None = None
@@ -37,12 +33,10 @@ class MetricValue(Part):
 
 @dataclass(frozen=True)
 class CurvePoint(Part):
-    """What was measured after an epoch."""
+    """What was measured after an epoch, which count from 1; the loss is its mean."""
 
     epoch: int
-    """from 1"""
     loss: float | None
-    """mean of the epoch"""
     metrics: Mapping[str, MetricValue] = field(default_factory=dict)
 
 
@@ -60,7 +54,7 @@ class TrainingInput(Part):
 
 @dataclass(frozen=True)
 class TrainingFacts(Part):
-    """What a pretraining took. What was not measured is None."""
+    """What a pretraining took. What was not measured is None. Losses are means of an epoch."""
 
     key: str | None = None
     epochs: int | None = None
@@ -74,9 +68,7 @@ class TrainingFacts(Part):
     peak_memory_bytes: int | None = None
     flops_per_image: float | None = None
     final_loss: float | None = None
-    """mean of the last epoch"""
     losses: tuple[float | None, ...] | None = None
-    """mean of each epoch"""
     curve: tuple[CurvePoint, ...] | None = None
     batch_size: int | None = None
     """as used: the suite's, or the whole training split where that is smaller"""
@@ -85,12 +77,10 @@ class TrainingFacts(Part):
     resumed_at: int | None = None
     """step at which it went on after an interruption"""
     images_skipped: int | None = None
-    """images that could not be read"""
     input: TrainingInput | None = None
     curve_seconds: float | None = None
     """spent on evaluation during training, no part of ``seconds``"""
     curve_asked: Mapping[str, Any] | None = None
-    """what the curve was asked to evaluate"""
 
 
 @dataclass(frozen=True)
@@ -101,7 +91,7 @@ class FeatureFacts(Part):
     images_per_second: float | None = None
     seconds: float | None = None
     spread: float | None = None
-    """of their directions: 0 where all images have one feature vector, 1 where they point anywhere"""
+    """0 where all images have one feature vector, 1 where they point anywhere"""
 
 
 @dataclass(frozen=True)
@@ -109,7 +99,6 @@ class Record(Part):
     """One cell: which one, how it ended, what it measured, what it cost, and what made it."""
 
     cell: str
-    """its key"""
     status: Status
     method: str
     seed: int
@@ -130,7 +119,6 @@ class Record(Part):
     features: FeatureFacts | None = None
     traceback: str | None = None
     provenance: Mapping[str, Any] | None = None
-    """machine, versions, time"""
     kind: Kind = "run"
     speed: Mapping[str, Any] | None = None
     """of a row of a speed suite: what was timed"""
@@ -153,7 +141,7 @@ class Record(Part):
     @property
     def finished(self) -> bool:
         """Whether it was evaluated."""
-        return self.status in FINISHED
+        return self.status in ("done", "collapsed")
 
     @property
     def made(self) -> str:

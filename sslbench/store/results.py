@@ -4,43 +4,52 @@ from __future__ import annotations
 
 import json
 import sqlite3
-import sys
+import struct
 from array import array
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 from sslbench.errors import UserError
 from sslbench.store.database import as_store_error, create, open_readable, open_writable
-from sslbench.store.json_parts import DamagedRecord
+from sslbench.store.json_parts import DamagedRecord, canonical
 from sslbench.store.lock import WriterLock
-from sslbench.store.plain_values import canonical
 from sslbench.store.record import Record
 
 FILE = "results.sqlite"
+COLUMNS = ("cell", "suite", "description", "inputs", "status", "text")
+PUT = (
+    f"INSERT INTO record ({', '.join(COLUMNS)}) VALUES (?, ?, ?, ?, ?, ?)"
+    f" ON CONFLICT (cell) DO UPDATE SET {', '.join(f'{name} = excluded.{name}' for name in COLUMNS[1:])}"
+)
 
 
 @dataclass(frozen=True)
 class StoredRecords:
-    """All records of a folder, and what is known of those that cannot be read."""
+    """Records, and what is known of those that cannot be read."""
 
     records: list[Record]
-    """in the order in which their cells were first stored"""
     damaged: list[str]
     """a line for each record that is left out: which, where, why"""
 
+    @classmethod
+    def of(cls, items: Iterable[Any], read: Callable[[Any], Record]) -> Self:
+        """What can be read of some items; one that is damaged hides no other."""
+        stored = cls([], [])
+        for item in items:
+            try:
+                stored.records.append(read(item))
+            except DamagedRecord as error:
+                stored.damaged.append(str(error))
+        return stored
+
 
 class ResultsStore:
-    """The records of one folder. Open it with ``open_for_writing`` or ``open_for_reading``, in a ``with``.
-
-    Every ``put`` is one transaction that is on the disk when it returns (write-ahead log, ``synchronous=FULL``:
-    a record costs seconds to hours, its fsync milliseconds). Readers are never blocked by the writer. When the
-    writer closes, the log is folded into the file, so that a finished folder is one file that can be copied and read
-    from read-only media. Whatever SQLite or the system refuse is a StoreError of one line.
-    """
+    """The records of one folder, opened in a ``with``. Every ``put`` is on the disk when it returns. Readers are never
+    blocked by the writer. A finished folder is one file that can be copied and read from read-only media. Whatever
+    SQLite or the system refuse is a StoreError of one line."""
 
     def __init__(self, path: Path | str, db: sqlite3.Connection, lock: WriterLock | None = None) -> None:
         self.path = path
@@ -50,10 +59,9 @@ class ResultsStore:
     @staticmethod
     def exists(folder: Path) -> bool:
         """Whether the folder holds a results file with anything in it."""
-        try:
+        with suppress(OSError):
             return (folder / FILE).stat().st_size > 0
-        except OSError:
-            return False
+        return False
 
     @classmethod
     def open_for_writing(cls, folder: Path) -> Self:
@@ -79,22 +87,15 @@ class ResultsStore:
             return cls(path, open_readable(path))
 
     def put(self, record: Record, *, suite: str, description: str, inputs: Mapping[str, Any]) -> None:
-        """Store a record, in the place of an older one of its cell if there is one.
-
-        ``description`` is the hash of what was asked for, ``inputs`` the code and data that made it.
-        """
+        """Store a record in the place of an older one of its cell. ``description``: hash of what was asked for;
+        ``inputs``: code and data that made it."""
         text = canonical(record.to_json())
         row = (record.cell, suite, description, json.dumps(inputs, sort_keys=True), record.status, text)
         with as_store_error(self.path, f"store the record of cell {record.cell}"):
-            self._db.execute(
-                "INSERT INTO record (cell, suite, description, inputs, status, text) VALUES (?, ?, ?, ?, ?, ?)"
-                " ON CONFLICT (cell) DO UPDATE SET suite = excluded.suite, description = excluded.description,"
-                " inputs = excluded.inputs, status = excluded.status, text = excluded.text",
-                row,
-            )
+            self._db.execute(PUT, row)
 
     def raw(self, cell: str) -> str | None:
-        """The text of a cell's record, byte for byte as it was stored, or None."""
+        """The text of a cell's record as it was stored, or None."""
         rows = self._query("SELECT text FROM record WHERE cell = ?", cell)
         return rows[0][0] if rows else None
 
@@ -103,62 +104,49 @@ class ResultsStore:
         text = self.raw(cell)
         return None if text is None else self._read(cell, text)
 
-    def read(self, suite: str | None = None) -> StoredRecords:
-        """The records of a suite, or all; one that is damaged hides no other."""
-        stored = StoredRecords([], [])
-        for cell, text in self._texts(suite):
-            try:
-                stored.records.append(self._read(cell, text))
-            except DamagedRecord as error:
-                stored.damaged.append(str(error))
-        return stored
+    def read(self) -> StoredRecords:
+        """All records."""
+        rows = self._query("SELECT cell, text FROM record ORDER BY position")
+        return StoredRecords.of(rows, lambda row: self._read(*row))
 
-    def records(self, where: Mapping[str, Any] | None = None, suite: str | None = None) -> list[Record]:
+    def records(self, where: Mapping[str, Any] | None = None) -> list[Record]:
         """The records that can be read; ``where``: values of attributes, as ``{"method": "simclr", "seed": 0}``."""
         wanted = (where or {}).items()
-        return [r for r in self.read(suite).records if all(getattr(r, name) == value for name, value in wanted)]
-
-    def damaged(self, suite: str | None = None) -> list[str]:
-        """One line for each record that cannot be read: which, where, why."""
-        return self.read(suite).damaged
-
-    def _texts(self, suite: str | None) -> list[tuple[str, str]]:
-        if suite is None:
-            return self._query("SELECT cell, text FROM record ORDER BY position")
-        return self._query("SELECT cell, text FROM record WHERE suite = ? ORDER BY position", suite)
+        return [r for r in self.read().records if all(getattr(r, name) == value for name, value in wanted)]
 
     def _read(self, cell: str, text: str) -> Record:
         where = f"{self.path}: record of cell {cell}"
         try:
-            data = json.loads(text)
+            return Record.from_json(json.loads(text), where)
         except (ValueError, TypeError) as error:
             raise DamagedRecord(f"{where}: not JSON: {error}") from None
-        return Record.from_json(data, where)
 
     def suites(self) -> list[str]:
         """Names of the suites that asked for these records, the first one first."""
         return [name for (name,) in self._query("SELECT suite FROM record GROUP BY suite ORDER BY min(position)")]
 
     def find(self, description: str) -> list[tuple[str, dict[str, Any], str]]:
-        """(cell, inputs, status) of each record of this description, whatever code and data made it."""
-        statement = "SELECT cell, inputs, status FROM record WHERE description = ? ORDER BY position"
-        rows = self._query(statement, description)
-        return [(cell, json.loads(inputs), status) for cell, inputs, status in rows]
+        """(cell, inputs, status) of each record of this description; ``damaged``: one that cannot be read."""
+        rows = self._query("SELECT cell, inputs, text FROM record WHERE description = ? ORDER BY position", description)
+        return [(cell, json.loads(inputs), self._status(cell, text)) for cell, inputs, text in rows]
+
+    def _status(self, cell: str, text: str) -> str:
+        try:
+            return self._read(cell, text).status
+        except DamagedRecord:
+            return "damaged"
 
     def put_steps(self, pretraining: str, step_ms: Iterable[float]) -> None:
         """Store the time of every step of a pretraining, milliseconds; kept as float32."""
-        samples = little_endian(array("f", [float(ms) for ms in step_ms]))
+        samples = list(step_ms)
+        row = (pretraining, struct.pack(f"<{len(samples)}f", *samples))
         with as_store_error(self.path, f"store the step times of pretraining {pretraining}"):
-            self._db.execute("INSERT OR REPLACE INTO steps VALUES (?, ?)", (pretraining, samples.tobytes()))
+            self._db.execute("INSERT OR REPLACE INTO steps VALUES (?, ?)", row)
 
     def steps(self, pretraining: str) -> array[float] | None:
         """float32 milliseconds in the order of the steps (``numpy.asarray`` takes it), or None."""
         rows = self._query("SELECT ms FROM steps WHERE pretraining = ?", pretraining)
-        if not rows:
-            return None
-        samples = array("f")
-        samples.frombytes(rows[0][0])
-        return little_endian(samples)
+        return array("f", struct.unpack(f"<{len(rows[0][0]) // 4}f", rows[0][0])) if rows else None
 
     def _query(self, statement: str, *values: str) -> list[tuple[Any, ...]]:
         with as_store_error(self.path, "read the results"):
@@ -167,7 +155,7 @@ class ResultsStore:
     def close(self) -> None:
         """Fold the log into the file and let others write."""
         if self._lock is not None:
-            with suppress(sqlite3.Error):  # a reader holds it open: the log stays beside the file, which does no harm
+            with suppress(sqlite3.Error):  # beside a reader the log stays, which does no harm
                 self._db.execute("PRAGMA journal_mode = DELETE")
         self._db.close()
         if self._lock is not None:
@@ -177,9 +165,7 @@ class ResultsStore:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.close()
 
 
@@ -198,10 +184,9 @@ class MemoryStore(ResultsStore):
 
 def why_no_results(folder: Path) -> str:
     """Why a folder has no results, and what is there instead."""
-    if not folder.exists():
-        return f"{folder}: no such folder; name the folder that `sslbench run` wrote to (--out)"
     if not folder.is_dir():
-        return f"{folder}: a file; name the folder that `sslbench run` wrote to (--out)"
+        what = "a file" if folder.exists() else "no such folder"
+        return f"{folder}: {what}; name the folder that `sslbench run` wrote to (--out)"
     try:
         names = sorted(f"{item.name}/" if item.is_dir() else item.name for item in folder.iterdir())
     except OSError as error:
@@ -212,10 +197,3 @@ def why_no_results(folder: Path) -> str:
     more = f" and {len(names) - 5} more" if len(names) > 5 else ""
     what = f"found: {', '.join(names[:5])}{more}" if names else "it is empty"
     return f"{folder}: holds no results (no {FILE}; {what})"
-
-
-def little_endian(samples: array[float]) -> array[float]:
-    """The samples with their bytes turned round where this machine is of the other kind."""
-    if sys.byteorder == "big":
-        samples.byteswap()
-    return samples

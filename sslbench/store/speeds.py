@@ -29,25 +29,18 @@ def read_speeds(path: Path) -> dict[str, dict[str, Any]]:
 
 
 def add_speed(path: Path, name: str, speed: Mapping[str, Any]) -> None:
-    """Put one measurement into the file, in place of an older one of that name; the folder is made where missing.
-
-    Other processes may do the same at the same time: each waits for its turn, reads what is there and replaces the
-    file whole. Raises StoreError where that cannot be done.
-    """
+    """Put one measurement into the file, in place of an older one of that name; the folder is made where missing. Each
+    process waits for its turn and replaces the file whole. Raises StoreError where that cannot be done."""
     from filelock import FileLock, Timeout
 
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(f"{path}.lock", timeout=PATIENCE):
-            speeds = read_speeds(path) if path.exists() else {}
-            write_atomically(path, one_line_each({**speeds, name: dict(speed)}).encode())
+            speeds = {**(read_speeds(path) if path.exists() else {}), name: dict(speed)}
+            # One line a measurement: raw samples on lines of their own would be thousands.
+            items = [f"{json.dumps(key)}: {json.dumps(value, allow_nan=False)}" for key, value in speeds.items()]
+            write_atomically(path, ('{"schema": 1, "speeds": {\n' + ",\n".join(items) + "\n}}\n").encode())
     except Timeout:
         raise StoreError(f"{path}: another process has held {path.name}.lock for {PATIENCE:.0f} s") from None
     except OSError as error:
         raise StoreError(f"{path}: cannot store the speed of {name}: {error.strerror or error}") from error
-
-
-def one_line_each(speeds: Mapping[str, Any]) -> str:
-    """JSON in which a measurement is one line: raw samples on lines of their own would be thousands."""
-    lines = [f"{json.dumps(name)}: {json.dumps(speed, allow_nan=False)}" for name, speed in speeds.items()]
-    return '{"schema": 1, "speeds": {\n' + ",\n".join(lines) + "\n}}\n"

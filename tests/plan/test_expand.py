@@ -166,6 +166,7 @@ def test_what_is_done_is_not_run_again_and_what_failed_is(registry):
     cells = cells_of(registry, {**AXES, "method": ["raw-pixels"]})
     assert states(cells, Remembers(cells)) == ["done", "done"]
     assert states(cells, Remembers(cells, "failed")) == ["to run", "to run"]
+    assert states(cells, Remembers(cells, "damaged"), keep_stale=True) == ["to run", "to run"]
     assert states(cells, Remembers(cells), fresh=True) == ["to run", "to run"]
     assert make_plan("s", cells, Remembers(cells), fresh=True).planned[0].reason == "--fresh"
 

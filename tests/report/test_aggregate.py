@@ -5,9 +5,8 @@ import statistics
 
 import pytest
 
-from sslbench.report.aggregate import aggregate
+from sslbench.report.aggregate import SPEEDS, aggregate, speed
 from sslbench.report.frame import data_frame
-from sslbench.report.recipes import SPEEDS, speed
 
 
 def row(summary, **wanted):

@@ -4,8 +4,7 @@ import re
 
 from sslbench.hooks.registry import Registry
 from sslbench.report.aggregate import aggregate
-from sslbench.report.sections.literature import published_numbers
-from sslbench.report.sections.published import published
+from sslbench.report.sections.published import published, published_numbers
 from sslbench.report.view import View
 
 
@@ -23,7 +22,7 @@ def test_every_number_says_where_it_is_from_and_how_it_was_evaluated():
     registry = Registry()
     assert len(published_numbers()) >= 30
     for number in published_numbers():
-        assert number.cite
+        assert number.source
         assert number.protocol
         assert 0 < number.top1 < 100
         assert number.epoch in ("last", "best")

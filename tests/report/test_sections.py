@@ -6,9 +6,8 @@ import json
 
 import pytest
 
-from sslbench.cli.results import SECTIONS
 from sslbench.errors import UserError
-from sslbench.report.sections.render import render_sections
+from sslbench.report.sections.render import SECTIONS, render_sections
 from sslbench.report.text import WIDTH
 
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from sslbench.report.ties import not_told_apart, over_seeds, p_over_seeds
+from sslbench.report.ranking import not_told_apart, over_seeds, p_over_seeds
 
 
 def test_methods_are_compared_over_the_seeds_that_both_have():

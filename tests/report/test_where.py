@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from sslbench.errors import UserError
-from sslbench.report.tables import filter_records
+from sslbench.report.rows import filter_records
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 from scipy import stats
 
-from sslbench.statistics.estimate import Estimate
+from sslbench.statistics.intervals import Estimate
 
 
 def test_an_estimate_has_mean_deviation_and_students_interval():

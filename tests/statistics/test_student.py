@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from sslbench.statistics.student import half_width, holm, paired_t
+from sslbench.statistics.intervals import half_width, holm, paired_t
 
 
 @pytest.mark.parametrize("n", [2, 3, 5, 30])

@@ -5,8 +5,7 @@ from dataclasses import FrozenInstanceError, fields, replace
 
 import pytest
 
-from sslbench.store.json_parts import DamagedRecord
-from sslbench.store.plain_values import canonical
+from sslbench.store.json_parts import DamagedRecord, canonical
 from sslbench.store.record import (
     SCHEMA,
     CurvePoint,

@@ -2,19 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from statistics import fmean
 
+from sslbench.errors import UserError, did_you_mean
 from sslbench.measure.limits import Limit, read_limits
-from sslbench.report.compare.change import Change
-from sslbench.report.compare.measured import SPEEDS, Quantities, Values
-from sslbench.report.compare.pairing import by_key, check_across, recipe_names
+from sslbench.report.aggregate import first_line, speed
+from sslbench.report.compare.change import LEAST_STEPS, MEDIAN_ERROR, RATE, Change, Measured, interval_between
 from sslbench.report.compare.sides import Side, machine_differences
-from sslbench.report.compare.uncertainty import shift_between
-from sslbench.report.rows import Row, gather
+from sslbench.report.metric_columns import MetricColumn, metric_columns, samples_of
+from sslbench.report.rows import AXES, IN_AN_AXIS, KINDS, Row, as_text, assigned, distinguishing, evaluator_key, gather
+from sslbench.report.view import KINDS as NAMED
+from sslbench.store.record import Record, TrainingFacts
 
-EXACT = ("flops_per_image",)
-"""counted, not measured: has no spread"""
+SPEEDS = {
+    "images_per_second": (RATE, True),
+    "step_ms_median": ("ms", False),
+    "peak_memory_bytes": ("bytes", False),
+    "flops_per_image": ("FLOP", False),
+    "embed_images_per_second": (RATE, True),
+}
+"""quantity of speed or cost -> unit, and whether more is better"""
+STATISTICS = {"images_per_second": "mean", "step_ms_median": "median"}
+"""quantity of which raw step times are kept -> what of them it rests on"""
+WARMUP_STEPS = 10
+"""left out of raw step times, at most a fifth of them, as in the numbers of the records"""
+Values = dict[str, dict[int, Measured]]
+Steps = Mapping[str, Sequence[float]]
+"""key of a pretraining -> raw step times, milliseconds"""
 
 
 @dataclass(frozen=True)
@@ -22,7 +39,6 @@ class OneSided:
     """What was measured on one side only: quantities of a recipe with the same seeds and reason."""
 
     side: str
-    """``A`` or ``B``"""
     recipe: str
     quantities: tuple[str, ...]
     seeds: tuple[int, ...]
@@ -35,23 +51,17 @@ class Comparison:
     """All that became of A in B."""
 
     first: str
-    """name of the side A"""
     second: str
-    changes: tuple[Change, ...]
-    one_sided: tuple[OneSided, ...]
-    machines: tuple[str, ...]
-    """facts of the machine in which the two differ"""
-    limits: tuple[Limit, ...]
-    exceeded: tuple[str, ...]
-    """a line for each limit that was crossed, and where"""
+    changes: Sequence[Change]
+    one_sided: Sequence[OneSided]
+    machines: Sequence[str]
+    limits: Sequence[Limit]
+    exceeded: Sequence[str]
 
 
 def compare(first: Side, second: Side, limits: Iterable[str] = (), across: Iterable[str] = ()) -> Comparison:
-    """Pair the cells of two sides by what was asked for: the same axes, parameters and seed.
-
-    ``limits``: texts ``QUANTITY:PERCENT``. ``across`` names axes or parameters (``training.precision``) in which a
-    pair may differ. Raises UserError for an unknown name, and where ``across`` makes two recipes of one side the same.
-    """
+    """Pair the cells of two sides by axes, parameters and seed, but for those that ``across`` names. ``limits``: texts
+    ``QUANTITY:PERCENT``. Raises UserError for unknown names, and if ``across`` makes recipes of one side the same."""
     across = list(across)
     first_rows, second_rows = gather(first.records)[0], gather(second.records)[0]
     rows = [*first_rows, *second_rows]
@@ -67,39 +77,23 @@ def compare(first: Side, second: Side, limits: Iterable[str] = (), across: Itera
         changes += changes_of(recipe, row_a or in_b[key], values_a, values_b, quantities)
         one_sided += only_on("A", recipe, values_a, values_b, row_b, quantities)
         one_sided += only_on("B", recipe, values_b, values_a, row_a, quantities)
-    return Comparison(
-        first.name,
-        second.name,
-        tuple(changes),
-        tuple(one_sided),
-        tuple(machine_differences(first, second)),
-        tuple(checked),
-        tuple(line for limit in checked for line in crossed(changes, one_sided, limit, quantities)),
-    )
+    exceeded = tuple(line for limit in checked for line in crossed(changes, one_sided, limit, quantities))
+    machines = machine_differences(first, second)
+    return Comparison(first.name, second.name, changes, one_sided, machines, checked, exceeded)
 
 
 def changes_of(recipe: str, row: Row, first: Values, second: Values, quantities: Quantities) -> list[Change]:
     """The quantities that both sides measured, over the seeds in which both did."""
     changes = []
-    for quantity in [*quantities.metrics, *SPEEDS]:
-        before, after = first.get(quantity, {}), second.get(quantity, {})
-        seeds = tuple(sorted(before.keys() & after.keys()))
+    for quantity, column in quantities.columns.items():
+        of_seeds = [side.get(quantity, {}) for side in (first, second)]
+        seeds = tuple(sorted(of_seeds[0].keys() & of_seeds[1].keys()))
         if not seeds:
             continue
-        shared = [{seed: side[seed] for seed in seeds} for side in (before, after)]
-        shift = shift_between(shared[0], shared[1], quantity, exact=quantity in EXACT)
-        change = Change(
-            recipe,
-            dict(row.axes),
-            quantity,
-            *quantities.unit_and_direction(quantity),
-            shift.before,
-            shift.after,
-            seeds,
-            shift.interval,
-            shift.over,
-        )
-        changes.append(change)
+        shared = [[side[seed] for seed in seeds] for side in of_seeds]
+        before, after = (fmean(measured.value for measured in side) for side in shared)
+        facts = (row.axes, quantity, column.unit, column.higher_is_better, before, after, seeds)
+        changes.append(Change(recipe, *facts, *interval_between(shared[0], shared[1], quantity)))
     return changes
 
 
@@ -132,3 +126,107 @@ def crossed(
     if not limited and not all_lost:
         lines.append(f"{limit.quantity}: no cell of A and B has measured it in both (limit {limit})")
     return lines
+
+
+def check_across(names: Sequence[str], rows: Sequence[Row]) -> None:
+    """Raises UserError for what is neither an axis nor a parameter of these rows."""
+    parameters = [f"{kind}.{name}" for row in rows for kind in KINDS for name in row.params[kind]]
+    allowed = list(dict.fromkeys([*AXES, *parameters]))
+    words = f"(allowed: {', '.join(AXES)}, and parameters such as training.precision)"
+    if unknown := [name for name in names if name not in allowed]:
+        label = "no axis or parameter of these results"
+        raise UserError(*(f"--across {name!r}: {label}{did_you_mean(name, allowed)} {words}" for name in unknown))
+
+
+def by_key(rows: Sequence[Row], across: Sequence[str], side: str) -> dict[str, Row]:
+    """Rows by the axes and parameters in which a pair must agree."""
+    ignored = {tuple(name.split(".", 1)) for name in across if "." in name}
+    ignored |= IN_AN_AXIS if "mask_ratio" in across else set()
+    keyed: dict[str, Row] = {}
+    for row in rows:
+        axes = {axis: value for axis, value in row.axes.items() if axis not in across}
+        params = {
+            kind: {name: value for name, value in settings.items() if (kind, name) not in ignored}
+            for kind, settings in row.params.items()
+            if kind not in across
+        }
+        if keyed.setdefault(as_text([axes, params]), row) is not row:
+            raise UserError(f"--across {' '.join(across)}: several recipes of {side} differ in nothing else")
+    return keyed
+
+
+def recipe_names(rows: Mapping[str, Row], across: Sequence[str]) -> dict[str, str]:
+    """Each row in words: its method, and whatever else tells rows apart."""
+    parameters = distinguishing(list(rows.values()))
+    words: dict[str, list[str]] = {key: [] for key in rows}
+    for kind in NAMED:
+        column = {}
+        for key, row in rows.items():
+            own = [name for name in parameters[kind, row.name(kind)] if f"{kind}.{name}" not in across]
+            named = row.described(kind, own, "mask_ratio" not in across)
+            column[key] = assigned(row.params[kind], own) if kind in across else named
+        if kind == "method" or len(set(column.values())) > 1:
+            for key, text in column.items():
+                words[key] += [text] if text else []
+    return {key: " · ".join(parts) for key, parts in words.items()}
+
+
+class Quantities:
+    """All that the rows of both sides measured: metrics by label, then speeds."""
+
+    def __init__(self, rows: Sequence[Row]) -> None:
+        columns, self._labels = metric_columns(samples_of(rows))
+        self._evaluators = {label: evaluator for (_, evaluator), label in self._labels.items()}
+        self.columns = {column.label: column for column in columns}
+        self.columns |= {name: MetricColumn(name, name, *facts) for name, facts in SPEEDS.items()}
+
+    def limitable(self) -> list[str]:
+        """Every name that a limit may have: of what can become worse."""
+        ranked = {label: column.name for label, column in self.columns.items() if column.higher_is_better is not None}
+        return list(dict.fromkeys([*SPEEDS, *ranked, *ranked.values()]))
+
+    def labels_of(self, name: str) -> set[str]:
+        """All quantities that a limit's name stands for: itself, and the metric of that name of every evaluator."""
+        return {name, *(label for label, column in self.columns.items() if column.name == name)}
+
+    def of(self, row: Row | None, steps: Steps) -> Values:
+        """All values of a row."""
+        values: Values = {}
+        for record in row.records if row else ():
+            for name, metric in record.metrics.items() if record.finished else ():
+                if metric.value is not None:
+                    value, error = float(metric.value), metric.relative_error
+                    measured = Measured(value, metric.std, metric.n, relative_error=error, error_from="rounds")
+                    values.setdefault(self._labels[name, evaluator_key(record)], {})[record.seed] = measured
+            for quantity in SPEEDS:
+                rate = speed_of(record, quantity, steps)
+                if rate is not None:
+                    # The records of one pretraining repeat its numbers, or lack them: the first one known counts.
+                    values.setdefault(quantity, {}).setdefault(record.seed, rate)
+        return values
+
+    def why_not(self, row: Row | None, quantity: str, seed: int) -> str | None:
+        """What became of the cell that should have measured it; None where there is none."""
+        evaluator = self._evaluators.get(quantity)
+        for record in row.records if row else ():
+            if record.seed == seed and evaluator in (None, evaluator_key(record)):
+                reason = ": ".join(filter(None, [record.status, first_line(record.reason)]))
+                return "not measured" if record.finished else reason
+        return None
+
+
+def speed_of(record: Record, quantity: str, steps: Steps) -> Measured | None:
+    """One of ``SPEEDS`` with its step times, where they are kept."""
+    value = speed(record, quantity)
+    if value is None or quantity not in STATISTICS:
+        return None if value is None else Measured(value)
+    training = record.pretraining or TrainingFacts()
+    series = list(steps.get(training.key or "", ()))
+    median, iqr, steps_taken = training.step_ms_median, training.step_ms_iqr, training.steps or 0
+    error = None
+    if median and iqr is not None and steps_taken >= LEAST_STEPS:
+        error = MEDIAN_ERROR * iqr / median / math.sqrt(steps_taken)
+    if record.kind == "speed":  # its rate is that of the median step, and its steps are without warm-up
+        return Measured(value, steps=series, relative_error=error)
+    steady = series[min(WARMUP_STEPS, len(series) // 5) :]
+    return Measured(value, steps=steady, statistic=STATISTICS[quantity], relative_error=error)

@@ -1,21 +1,23 @@
-"""One side of a comparison: records with raw step times, from a results folder or from JSON."""
+"""One side of a comparison: records, also made of speeds, with raw step times, from a results folder or from JSON."""
 
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from sslbench.errors import UserError
-from sslbench.report.compare.speed_records import record_of_test, with_ratios
 from sslbench.store.json_parts import DamagedRecord
-from sslbench.store.record import Record
-from sslbench.store.results import ResultsStore
+from sslbench.store.record import MetricValue, Record, TrainingFacts
+from sslbench.store.results import ResultsStore, StoredRecords
 
 MACHINE = ("processor", "cores", "gpu", "threads", "torch", "cuda")
 """facts of a record's provenance on which times depend"""
+NORMAL_95, NORMAL_99 = 1.960, 2.576
+"""half widths of intervals of these levels in standard errors"""
 
 
 @dataclass(frozen=True)
@@ -27,76 +29,96 @@ class Side:
     steps: Mapping[str, Sequence[float]] = field(default_factory=dict)
     """key of a pretraining -> raw step times in milliseconds, where they are at hand"""
     damaged: Sequence[str] = ()
-    """a line for each record that could not be read"""
 
 
 def load_side(path: Path) -> Side:
-    """A results folder of ``run`` or ``speed``, a file of ``results --format json``, or one of ``--sslbench-save``.
-
-    Raises UserError for anything else.
-    """
+    """A results folder, a file of ``results --format json`` or one of ``--sslbench-save``. Raises UserError."""
     if path.is_file():
         return from_file(path)
     with ResultsStore.open_for_reading(path) as store:
-        stored = store.read()
-        side = side_of(str(path), stored.records, stored.damaged)
+        side = side_of(str(path), store.read())
         keys = {record.pretraining.key for record in side.records if record.pretraining and record.pretraining.key}
         steps = {key: list(samples) for key in keys if (samples := store.steps(key)) is not None}
     return replace(side, steps=steps)
 
 
 def from_file(path: Path) -> Side:
-    """A side from a file of JSON."""
+    """A side from a file of JSON, of this schema or an older one."""
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
         if "speeds" in document:
-            speeds = document["speeds"]
-            steps = {name: speed["step_ms"] for name, speed in speeds.items()}
-            return Side(str(path), [record_of_test(name, speed) for name, speed in speeds.items()], steps)
-        return from_records(path, [dict(data) for data in document["records"]])
+            speeds = document["speeds"].items()
+            records = [record_of_test(name, speed) for name, speed in speeds]
+            return Side(str(path), records, {name: speed["step_ms"] for name, speed in speeds})
+        texts = [dict(data) for data in document["records"]]
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         raise UserError(
             f"{path}: neither a results folder, nor what `sslbench results DIR --format json` prints,"
             " nor what `pytest --sslbench-save` writes"
         ) from None
+    numbered = {f"{path}: record {number}": data for number, data in enumerate(texts, 1)}
+    return side_of(str(path), StoredRecords.of(numbered, lambda where: Record.from_json(numbered[where], where)))
 
 
-def from_records(path: Path, texts: Sequence[Mapping[str, Any]]) -> Side:
-    """A side from records as ``results --format json`` prints them, of this schema or an older one."""
-    records: list[Record] = []
-    damaged: list[str] = []
-    for number, data in enumerate(texts, 1):
-        try:
-            records.append(Record.from_json(data, f"{path}: record {number}"))
-        except DamagedRecord as error:
-            damaged.append(str(error))
-    return side_of(str(path), records, damaged)
-
-
-def side_of(name: str, records: Sequence[Record], damaged: Sequence[str]) -> Side:
+def side_of(name: str, stored: StoredRecords) -> Side:
     """A side without step times. Rows of speed suites whose ratios cannot be read are damaged as well."""
-    comparable: list[Record] = []
-    lines = list(damaged)
-    for record in records:
-        try:
-            comparable.append(with_ratios(record))
-        except DamagedRecord as error:
-            lines.append(f"{name}: {error}")
-    return Side(name, comparable, damaged=lines)
+    comparable = StoredRecords.of(stored.records, with_ratios)
+    more = [f"{name}: {line}" for line in comparable.damaged]
+    return Side(name, comparable.records, damaged=[*stored.damaged, *more])
 
 
 def machine_differences(first: Side, second: Side) -> list[str]:
-    """``processor: X in A, Y in B``, for each fact in which the two have nothing in common."""
+    """``processor: X in A, Y in B``, for each fact that both sides know and in which they have nothing in common."""
     lines = []
     for fact in MACHINE:
-        values = [known(side.records, fact) for side in (first, second)]
-        if all(values) and not values[0] & values[1]:
-            words = [" and ".join(sorted(side)) for side in values]
-            lines.append(f"{fact}: {words[0]} in A, {words[1]} in B")
+        of_side = ([record.provenance or {} for record in side.records] for side in (first, second))
+        known = [{str(facts[fact] or "none") for facts in all_facts if fact in facts} for all_facts in of_side]
+        if all(known) and not known[0] & known[1]:
+            in_a, in_b = (" and ".join(sorted(values)) for values in known)
+            lines.append(f"{fact}: {in_a} in A, {in_b} in B")
     return lines
 
 
-def known(records: Sequence[Record], fact: str) -> set[str]:
-    """The values of one fact of the machine; ``none`` is a value where the records know of the fact."""
-    provenances = [record.provenance or {} for record in records]
-    return {str(provenance[fact] or "none") for provenance in provenances if fact in provenance}
+def with_ratios(record: Record) -> Record:
+    """A row of a speed suite with its ratios as metrics and its settings as training settings; others as they are."""
+    if record.kind != "speed":
+        return record
+    params = {kind: settings for kind, settings in record.params.items() if kind != "speed"}
+    try:
+        metrics = {
+            f"speed_up/{'='.join(row['baselines'])}": ratio(row["ratio"], row["low"], row["high"], NORMAL_95)
+            for row in (record.speed or {}).get("against", ())
+        }
+    except (ArithmeticError, KeyError, TypeError, ValueError):
+        raise DamagedRecord(f"record of cell {record.cell}: damaged: speed.against has no ratio and interval") from None
+    return replace(
+        record,
+        evaluator="speed",
+        params={**params, "training": record.params.get("speed", {})},
+        metrics=metrics,
+        pretraining=replace(record.pretraining or TrainingFacts(), key=record.cell),
+    )
+
+
+def record_of_test(name: str, speed: Mapping[str, Any]) -> Record:
+    """What ``pytest --sslbench-save`` keeps of one test, whose name is the recipe."""
+    value = speed["speed_up"]
+    metrics = {} if value is None else {"speed_up": ratio(value, speed["low"], speed["high"], NORMAL_99)}
+    rates = {key: speed[key] for key in ("images_per_second", "step_ms_median", "step_ms_iqr")}
+    training = TrainingFacts(key=name, steps=len(speed["step_ms"]), **rates)
+    return Record(
+        name,
+        "done",
+        name,
+        0,
+        kind="speed",
+        evaluator="pytest",
+        metrics=metrics,
+        pretraining=training,
+        provenance=speed["machine"],
+    )
+
+
+def ratio(value: float, low: float, high: float, normal: float) -> MetricValue:
+    """A metric whose error comes from the ends of its interval."""
+    return MetricValue(value, "x", True, relative_error=math.log(high / low) / 2 / normal)

@@ -8,44 +8,43 @@ import textwrap
 from collections import Counter
 from typing import Any
 
-from sslbench.report.compare.change import Change
+from sslbench.report.compare.change import Change, in_unit, percents, signed
 from sslbench.report.compare.comparison import Comparison, OneSided
-from sslbench.report.compare.words import in_unit, percents, signed
 from sslbench.report.numbers import NOTHING, listed
 from sslbench.report.rows import AXES
-from sslbench.report.text import Column, as_csv as csv_of, markdown, plural, terminal, wrapped
+from sslbench.report.text import Block, Column, as_csv, markdown, markdown_page, plural, terminal, terminal_page
 from sslbench.store.record import SCHEMA
 
 RECIPE = 30
 """characters of a line of a recipe's name in a terminal"""
 VERDICTS = {"worse": "worse", "better": "better", "moved": "moved", "tie": "ties", "unsure": "unsure"}
-"""verdict of a change -> of several"""
-CSV_COLUMNS = ("recipe", *AXES, "quantity", "unit", "higher_is_better", "a", "b", "change", "low", "high")
+COLUMNS = ("quantity", "unit", "higher_is_better", "a", "b", "change", "low", "high", "over", "seeds", "verdict")
+"""of CSV and JSON, after the recipe and its axes"""
 
 
 def render_comparison(comparison: Comparison, fmt: str) -> str:
-    """As text without a newline at the end; ``fmt``: ``table``, ``markdown``, ``csv`` or ``json``."""
-    return {"table": as_table, "markdown": as_markdown, "csv": as_csv, "json": as_json}[fmt](comparison)
-
-
-def as_table(comparison: Comparison) -> str:
-    """For a terminal."""
-    parts = [wrapped(title(comparison), rest="    ")]
-    if comparison.changes:
-        parts.append(terminal(columns(comparison, RECIPE), gap=2, broken_headers=False))
-    for heading, lines in blocks_below(comparison):
-        parts.append("\n".join([f"{heading}:", *(wrapped(line, "  ", "      ") for line in lines)]))
-    return "\n\n".join(parts)
-
-
-def as_markdown(comparison: Comparison) -> str:
-    """As GitHub shows it."""
-    parts = [title(comparison)]
-    if comparison.changes:
-        parts.append(markdown(columns(comparison, 0)))
-    for heading, lines in blocks_below(comparison):
-        parts.append("\n".join([f"**{heading}**", "", *(f"- {line}" for line in lines)]))
-    return "\n\n".join(parts)
+    """As text without a newline at the end; ``fmt``: ``table``, ``markdown``, ``csv`` (changes alone) or ``json``."""
+    rows = [as_object(change) for change in comparison.changes]
+    if fmt == "csv":
+        lines = [{**row, "seeds": " ".join(map(str, row["seeds"]))} for row in rows]
+        return as_csv(lines, ["recipe", *AXES, *COLUMNS])
+    if fmt == "json":
+        document = {
+            "schema": SCHEMA,
+            "a": comparison.first,
+            "b": comparison.second,
+            "changes": rows,
+            "only": [vars(item) for item in comparison.one_sided],
+            "machines": comparison.machines,
+            "limits": [str(limit) for limit in comparison.limits],
+            "exceeded": comparison.exceeded,
+        }
+        return json.dumps(document, indent=1, allow_nan=False)
+    blocks = blocks_below(comparison)
+    if fmt == "markdown":
+        return markdown_page(title(comparison), [markdown(columns(comparison, 0))] if rows else [], blocks)
+    tables = [terminal(columns(comparison, RECIPE), 2, broken_headers=False)] if rows else []
+    return terminal_page(title(comparison), tables, blocks)
 
 
 def title(comparison: Comparison) -> str:
@@ -64,45 +63,33 @@ def columns(comparison: Comparison, wrap: int) -> list[Column]:
     names: list[str] = []
     for recipe, changes in by_recipe.items():
         rows += sorted(changes, key=lambda change: change.verdict == "tie")
-        names += spread_over(textwrap.wrap(recipe, wrap), len(changes)) if wrap else [recipe] * len(changes)
+        lines, last = textwrap.wrap(recipe, wrap) if wrap else [recipe] * len(changes), len(changes) - 1
+        # A line for each row, empty ones where there are fewer; what is left over goes to the last row.
+        names += [*lines[:last], "\n".join(lines[last:]), *[""] * (last - len(lines))]
+    intervals = [percents(c.interval) if c.interval and c.over != "exact" else NOTHING for c in rows]
+    intervals = [percents(c.interval) if c.interval and c.over != "exact" else NOTHING for c in rows]
     return [
         Column("recipe", names),
         Column("quantity", [change.quantity for change in rows]),
         Column("A", [in_unit(change.before, change.unit) for change in rows], number=True),
         Column("B", [in_unit(change.after, change.unit) for change in rows], number=True),
-        Column("change %", [change_in_percent(change) for change in rows], number=True),
-        Column("95% interval", [interval(change) for change in rows], number=True),
+        Column("change %", [NOTHING if c.relative is None else signed(100 * c.relative) for c in rows], number=True),
+        Column("95% interval", intervals, number=True),
         Column("over", [change.over_in_words for change in rows]),
         Column("", [change.verdict for change in rows]),
     ]
 
 
-def spread_over(lines: list[str], rows: int) -> list[str]:
-    """A line of text for each row, empty ones where there are fewer; what is left over goes to the last row."""
-    cells = [*lines[: rows - 1], "\n".join(lines[rows - 1 :])]
-    return cells + [""] * (rows - len(cells))
-
-
-def change_in_percent(change: Change) -> str:
-    """Of the value in A."""
-    return NOTHING if change.relative is None else signed(100 * change.relative)
-
-
-def interval(change: Change) -> str:
-    """A dash where none is known and where none is needed."""
-    return NOTHING if change.interval is None or change.over == "exact" else percents(change.interval)
-
-
-def blocks_below(comparison: Comparison) -> list[tuple[str, list[str]]]:
-    """What is said below the table: headings with their lines."""
-    blocks = []
-    for side, other in (("A", "B"), ("B", "A")):
-        lines = [one_sided_in_words(item, other) for item in comparison.one_sided if item.side == side]
-        blocks.append((f"Measured in {side} only", lines))
-    blocks.append(("Different machines, so speeds compare them as well", list(comparison.machines)))
-    blocks.append(("How to read it", notes(comparison)))
-    blocks.append(("Beyond the limits", list(comparison.exceeded)))
-    return [(heading, lines) for heading, lines in blocks if lines]
+def blocks_below(comparison: Comparison) -> list[Block]:
+    """What is said below the table."""
+    one_sided = {side: [item for item in comparison.one_sided if item.side == side] for side in "AB"}
+    return [
+        ("Measured in A only", [one_sided_in_words(item, "B") for item in one_sided["A"]]),
+        ("Measured in B only", [one_sided_in_words(item, "A") for item in one_sided["B"]]),
+        ("Different machines, so speeds compare them as well", comparison.machines),
+        ("How to read it", notes(comparison)),
+        ("Beyond the limits", comparison.exceeded),
+    ]
 
 
 def one_sided_in_words(item: OneSided, other: str) -> str:
@@ -136,9 +123,7 @@ def as_object(change: Change) -> dict[str, Any]:
     return {
         "recipe": change.recipe,
         **{axis: change.axes.get(axis) for axis in AXES},
-        "quantity": change.quantity,
-        "unit": change.unit,
-        "higher_is_better": change.higher_is_better,
+        **{name: getattr(change, name) for name in ("quantity", "unit", "higher_is_better")},
         "a": change.before,
         "b": change.after,
         "change": change.relative,
@@ -148,24 +133,3 @@ def as_object(change: Change) -> dict[str, Any]:
         "seeds": list(change.seeds),
         "verdict": change.verdict,
     }
-
-
-def as_csv(comparison: Comparison) -> str:
-    """The changes alone, unrounded."""
-    rows = [{**as_object(change), "seeds": " ".join(map(str, change.seeds))} for change in comparison.changes]
-    return csv_of(rows, [*CSV_COLUMNS, "over", "seeds", "verdict"])
-
-
-def as_json(comparison: Comparison) -> str:
-    """Everything, for programs."""
-    document = {
-        "schema": SCHEMA,
-        "a": comparison.first,
-        "b": comparison.second,
-        "changes": [as_object(change) for change in comparison.changes],
-        "only": [vars(item) for item in comparison.one_sided],
-        "machines": comparison.machines,
-        "limits": [str(limit) for limit in comparison.limits],
-        "exceeded": comparison.exceeded,
-    }
-    return json.dumps(document, indent=1, allow_nan=False)

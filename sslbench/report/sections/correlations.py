@@ -3,17 +3,47 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from statistics import fmean
 from typing import Any
 
-from sslbench.report.defaults import PROBES
+from sslbench.report.aggregate import Recipe
+from sslbench.report.metric_columns import LABEL_FREE, PROBES
 from sslbench.report.numbers import NOTHING
-from sslbench.report.sections.correlated import LOSS, Line, over_epochs, over_points, trainings
-from sslbench.report.sections.section import Section
-from sslbench.report.text import Column
+from sslbench.report.rows import Row
+from sslbench.report.sections.curves import curves_of
+from sslbench.report.text import Column, Section
 from sslbench.report.view import View
-from sslbench.statistics.correlation import FEWEST, FEWEST_FOR_INTERVAL, Coefficient
+from sslbench.statistics.correlation import FEWEST, FEWEST_FOR_INTERVAL, Coefficient, pearson, spearman
+from sslbench.store.record import CurvePoint, FeatureFacts, TrainingFacts
 
 TITLE = "correlations with the probes"
+LOSS, SPREAD = "pretext loss", "spread of features"
+Values = dict[str, float]
+
+
+@dataclass(frozen=True)
+class Point:
+    """What one pretraining, or one epoch of it, measured."""
+
+    quantities: Values
+    probes: Values
+
+
+@dataclass(frozen=True)
+class Line:
+    """One quantity against one probe over some points."""
+
+    dataset: str
+    over: str
+    quantity: str
+    probe: str
+    n: int
+    """points; of curves the epochs of one"""
+    curves: int
+    """curves that it is the mean of; 0 where the points are trainings"""
+    spearman: Coefficient
+    pearson: Coefficient
 
 
 def correlations(view: View) -> Section:
@@ -23,7 +53,8 @@ def correlations(view: View) -> Section:
     datasets = view.names.of_kind["dataset"]
     for dataset in dict.fromkeys(datasets):
         rows = [row for row in view.order if datasets[row] == dataset]
-        for over, members in groups_of(view, rows).items():
+        methods = view.by_method(rows)
+        for over, members in {"all trainings": rows, **(methods if len(methods) > 1 else {})}.items():
             points = [point for row in members for point in trainings(view.aggregate.recipes[row])]
             # What three points say is noise: shown only where there is nothing better.
             fewest = FEWEST if members == rows else FEWEST_FOR_INTERVAL
@@ -34,24 +65,69 @@ def correlations(view: View) -> Section:
             over = f"epochs of {view.names.recipe(row)}"
             lines += over_epochs(dataset, over, view.aggregate.recipes[row].row)
     if not lines:
-        return Section(f"{TITLE}: {why_none(view)}")
+        evaluators = {record.evaluator for recipe in view.aggregate.recipes for record in recipe.row.records}
+        why = f"fewer than {FEWEST} trainings, and no curve (--set curve_every=1)"
+        none = f"no probe among the evaluators ({', '.join(PROBES)})"
+        return Section(f"{TITLE}: {why if evaluators & set(PROBES) else none}")
     return Section(TITLE, [as_row(line) for line in lines], columns_of(lines), notes(lines, too_few))
 
 
-def groups_of(view: View, rows: Sequence[int]) -> dict[str, list[int]]:
-    """All rows of a data set; where there are several methods, those of each as well."""
-    methods: dict[str, list[int]] = {}
-    for row in rows:
-        methods.setdefault(view.aggregate.recipes[row].row.name("method"), []).append(row)
-    return {"all trainings": list(rows), **(methods if len(methods) > 1 else {})}
+def trainings(recipe: Recipe) -> list[Point]:
+    """One point for each seed of a recipe."""
+    points: dict[int, Point] = {}
+    for record in recipe.row.records:
+        training, features = record.pretraining or TrainingFacts(), record.features or FeatureFacts()
+        quantities = points.setdefault(record.seed, Point({}, {})).quantities
+        for name, value in ((LOSS, training.final_loss), (SPREAD, features.spread)):
+            if value is not None:
+                quantities[name] = float(value)
+    for label in recipe.metrics:
+        for seed, sample in recipe.samples.get(label, {}).items():
+            if sample.evaluator_name in LABEL_FREE:
+                points[seed].quantities[label] = sample.value
+            if sample.evaluator_name in PROBES:
+                points[seed].probes[label] = sample.value
+    return list(points.values())
 
 
-def why_none(view: View) -> str:
-    """What is missing where there is no line."""
-    evaluators = {record.evaluator for recipe in view.aggregate.recipes for record in recipe.row.records}
-    if not evaluators & set(PROBES):
-        return f"no probe among the evaluators ({', '.join(PROBES)})"
-    return f"fewer than {FEWEST} trainings, and no curve (--set curve_every=1)"
+def over_points(dataset: str, over: str, points: Sequence[Point], fewest: int) -> tuple[list[Line], int]:
+    """A line for each quantity and probe with enough points that vary; and how many have not."""
+    lines, too_few = [], 0
+    for quantity in dict.fromkeys(name for point in points for name in point.quantities):
+        for probe in dict.fromkeys(name for point in points for name in point.probes):
+            both = [point for point in points if quantity in point.quantities and probe in point.probes]
+            first = [point.quantities[quantity] for point in both]
+            second = [point.probes[probe] for point in both]
+            if len(both) < fewest or len(set(first)) < 2 or len(set(second)) < 2:
+                too_few += bool(both)
+                continue
+            line = Line(dataset, over, quantity, probe, len(both), 0, spearman(first, second), pearson(first, second))
+            lines.append(line)
+    return lines, too_few
+
+
+def over_epochs(dataset: str, over: str, row: Row) -> list[Line]:
+    """The mean over a recipe's curves of the correlation over epochs."""
+    by_pair: dict[tuple[str, str], list[Line]] = {}
+    for points in curves_of(row).values():
+        for line in over_points(dataset, over, [epoch_point(point) for point in points], FEWEST)[0]:
+            by_pair.setdefault((line.quantity, line.probe), []).append(line)
+    means = []
+    for same in by_pair.values():
+        # Without an interval: the epochs of one training depend on each other.
+        by_name = {name: [getattr(line, name).value for line in same] for name in ("spearman", "pearson")}
+        known = {name: [value for value in values if value is not None] for name, values in by_name.items()}
+        mean: dict[str, Any] = {name: Coefficient(fmean(values) if values else None) for name, values in known.items()}
+        means.append(replace(same[0], n=min(line.n for line in same), curves=len(same), **mean))
+    return means
+
+
+def epoch_point(point: CurvePoint) -> Point:
+    """One epoch of one curve."""
+    values = [(name, float(m.value), m.evaluator) for name, m in point.metrics.items() if m.value is not None]
+    quantities = {name: value for name, value, evaluator in values if evaluator in LABEL_FREE}
+    probes = {name: value for name, value, evaluator in values if evaluator in PROBES}
+    return Point(quantities if point.loss is None else {LOSS: float(point.loss), **quantities}, probes)
 
 
 def columns_of(lines: Sequence[Line]) -> list[Column]:
@@ -104,18 +180,7 @@ def notes(lines: Sequence[Line], too_few: int) -> list[str]:
 
 def as_row(line: Line) -> dict[str, Any]:
     """One line, unrounded."""
-    return {
-        "dataset": line.dataset,
-        "over": line.over,
-        "quantity": line.quantity,
-        "probe": line.probe,
-        "n": line.n,
-        "curves": line.curves,
-        **coefficient_columns("spearman", line.spearman),
-        **coefficient_columns("pearson", line.pearson),
-    }
-
-
-def coefficient_columns(name: str, coefficient: Coefficient) -> dict[str, float | None]:
-    """Value and ends of the interval."""
-    return {name: coefficient.value, f"{name}_low": coefficient.low, f"{name}_high": coefficient.high}
+    row: dict[str, Any] = {name: value for name, value in vars(line).items() if not isinstance(value, Coefficient)}
+    for name, of in (("spearman", line.spearman), ("pearson", line.pearson)):
+        row |= {name: of.value, f"{name}_low": of.low, f"{name}_high": of.high}
+    return row

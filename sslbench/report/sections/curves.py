@@ -5,16 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
-from typing import Any
 
-from sslbench.report.defaults import LABEL_FREE
-from sslbench.report.names import KINDS
-from sslbench.report.numbers import NOTHING, decimals, fixed
+from sslbench.report.metric_columns import LABEL_FREE
+from sslbench.report.numbers import decimals, fixed
 from sslbench.report.rows import Row
-from sslbench.report.sections.section import Section
-from sslbench.report.styles import Style
-from sslbench.report.text import Column
-from sslbench.report.view import View
+from sslbench.report.text import Column, Section
+from sslbench.report.view import Style, View
 from sslbench.store.record import CurvePoint, MetricValue
 
 NO_CURVE = "no curve: none of these trainings was evaluated while it went on; run with --set curve_every=1"
@@ -29,13 +25,11 @@ class Point:
     """One epoch of a recipe, mean over its seeds."""
 
     row: int
-    """index of the recipe"""
     epoch: int
     epochs: int
     """of the whole training"""
     seeds: int
     loss: float | None
-    """None where a seed has none"""
     metrics: Mapping[str, float]
     """those that every seed measured"""
 
@@ -55,29 +49,23 @@ def mean_points(index: int, row: Row) -> list[Point]:
     if not curves:
         return []
     epochs = sorted(set.intersection(*(set(curve) for curve in curves)))
-    return [mean_point(index, epochs[-1], [curve[epoch] for curve in curves]) for epoch in epochs]
-
-
-def mean_point(index: int, epochs: int, points: Sequence[CurvePoint]) -> Point:
-    """Of the same epoch of several seeds."""
-    values = [
-        {name: metric.value for name, metric in point.metrics.items() if metric.value is not None} for point in points
-    ]
-    shared = [name for name in values[0] if all(name in of_seed for of_seed in values)]
-    metrics = {name: fmean(of_seed[name] for of_seed in values) for name in shared}
-    losses = [point.loss for point in points if point.loss is not None]
-    loss = fmean(losses) if len(losses) == len(points) else None
-    return Point(index, points[0].epoch, epochs, len(points), loss, metrics)
+    means = []
+    for epoch in epochs:
+        points = [curve[epoch] for curve in curves]
+        values = [{name: m.value for name, m in point.metrics.items() if m.value is not None} for point in points]
+        shared = [name for name in values[0] if all(name in of_seed for of_seed in values)]
+        metrics = {name: fmean(of_seed[name] for of_seed in values) for name in shared}
+        losses = [point.loss for point in points if point.loss is not None]
+        loss = fmean(losses) if len(losses) == len(points) else None
+        means.append(Point(index, epoch, epochs[-1], len(points), loss, metrics))
+    return means
 
 
 def metrics_of_curves(rows: Sequence[Row]) -> dict[str, MetricValue]:
     """Every metric of a curve, those that need labels first; of each one value, for its unit and direction."""
     metrics: dict[str, MetricValue] = {}
-    for row in rows:
-        for points in curves_of(row).values():
-            for point in points:
-                for name, metric in point.metrics.items():
-                    metrics.setdefault(name, metric)
+    for point in (point for row in rows for points in curves_of(row).values() for point in points):
+        metrics |= {name: metric for name, metric in point.metrics.items() if name not in metrics}
     return dict(sorted(metrics.items(), key=lambda item: item[1].evaluator in LABEL_FREE))
 
 
@@ -100,59 +88,44 @@ def curves(view: View) -> Section:
         return Section(NO_CURVE)
     metrics = metrics_of_curves(rows)
     best = {row: best_epochs(by_row[row], metrics) for row in view.order}
-    losses = decimals(point.loss for point in points if point.loss is not None)
+    losses = decimals(point.loss for point in points)
+
+    def cells(name: str) -> list[str]:
+        places = decimals(point.metrics.get(name) for point in points)
+        marks = ["*" if best[point.row].get(name) == point.epoch else "" for point in points]
+        return [mark + fixed(point.metrics.get(name), places) for mark, point in zip(marks, points, strict=True)]
+
     columns = [
         *view.words(Style(), [point.row for point in points]),
         Column("epoch", [f"{point.epoch}/{point.epochs}" for point in points], number=True),
-        Column("loss", [NOTHING if p.loss is None else fixed(p.loss, losses) for p in points], number=True),
-        *(Column(name, cells_of(name, points, best), number=True) for name in metrics),
+        Column("loss", [fixed(point.loss, losses) for point in points], number=True),
+        *(Column(name, cells(name), number=True) for name in metrics),
     ]
-    return Section(
-        "curves: evaluated while training", [as_row(view, point, metrics) for point in points], columns, NOTES
-    )
-
-
-def cells_of(name: str, points: Sequence[Point], best: Mapping[int, Mapping[str, int]]) -> list[str]:
-    """One metric of all points, the best epoch of each recipe marked."""
-    places = decimals(point.metrics[name] for point in points if name in point.metrics)
-    return [
-        f"{'*' if best[point.row].get(name) == point.epoch else ''}{fixed(point.metrics[name], places)}"
-        if name in point.metrics
-        else NOTHING
+    json_rows = [
+        {
+            **view.names.columns_of(point.row),
+            **{name: getattr(point, name) for name in ("epoch", "epochs", "seeds", "loss")},
+            **{name: point.metrics.get(name) for name in metrics},
+        }
         for point in points
     ]
-
-
-def as_row(view: View, point: Point, metrics: Mapping[str, MetricValue]) -> dict[str, Any]:
-    """One point, unrounded."""
-    return {
-        **{kind: view.names.of_kind[kind][point.row] or None for kind in KINDS},
-        "epoch": point.epoch,
-        "epochs": point.epochs,
-        "seeds": point.seeds,
-        "loss": point.loss,
-        **{name: point.metrics.get(name) for name in metrics},
-    }
+    return Section("curves: evaluated while training", json_rows, columns, NOTES)
 
 
 def best_of_curve(view: View) -> list[str]:
-    """A line for each recipe with a curve: the best epoch of each metric that needs labels."""
+    """A line for each recipe with a curve: ``knn_top1 0.600 at epoch 4 of 6, last 0.400`` of metrics with labels."""
     lines = []
     for row in view.order:
         recipe = view.aggregate.recipes[row].row
-        metrics = {
-            name: metric for name, metric in metrics_of_curves([recipe]).items() if metric.evaluator not in LABEL_FREE
-        }
+        metrics = metrics_of_curves([recipe])
         points = mean_points(row, recipe)
-        words = [best_in_words(name, epoch, points) for name, epoch in best_epochs(points, metrics).items()]
+        words = []
+        for name, epoch in best_epochs(points, metrics).items():
+            if metrics[name].evaluator not in LABEL_FREE:
+                values = {point.epoch: point.metrics[name] for point in points if name in point.metrics}
+                epochs, places = points[-1].epochs, decimals(values.values())
+                last = f", last {fixed(values[epochs], places)}" if epochs in values else ""
+                words.append(f"{name} {fixed(values[epoch], places)} at epoch {epoch} of {epochs}{last}")
         if words:
             lines.append(f"{view.names.recipe(row)}: {'; '.join(words)}")
     return lines
-
-
-def best_in_words(name: str, epoch: int, points: Sequence[Point]) -> str:
-    """``knn_top1 0.600 at epoch 4 of 6, last 0.400``."""
-    values = {point.epoch: point.metrics[name] for point in points if name in point.metrics}
-    epochs, places = points[-1].epochs, decimals(values.values())
-    last = f", last {fixed(values[epochs], places)}" if epochs in values else ""
-    return f"{name} {fixed(values[epoch], places)} at epoch {epoch} of {epochs}{last}"

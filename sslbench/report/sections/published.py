@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import tomllib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cache
+from pathlib import Path
 from typing import Any
 
-from sslbench.report.defaults import PROBES
+from sslbench.report.metric_columns import PROBES
 from sslbench.report.numbers import NOTHING
-from sslbench.report.rows import assigned
-from sslbench.report.sections.literature import Published, published_numbers
-from sslbench.report.sections.section import Section
-from sslbench.report.text import Column
+from sslbench.report.rows import Row, assigned
+from sslbench.report.text import Column, Section
 from sslbench.report.view import View
 
+FILE = Path(__file__).parents[1] / "published.toml"
+LITERATURE = "imagenet"
+"""the data set of the literature, shown beside whatever was measured"""
+Source = tuple[str | None, str | None]
+"""source and note"""
 IN_WORDS = {
     "dataset": "data set",
     "network": "network",
@@ -25,21 +31,22 @@ IN_WORDS = {
 """what is held against the source, in words"""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Line:
-    """One measured or published number."""
+    """One measured or published number. What a source does not say is None or empty."""
 
-    origin: str
-    """``measured`` or ``published``"""
+    origin: str = "published"
+    """or ``measured``"""
     method: str
     dataset: str
     network: str | None
     evaluator: str
-    evaluator_params: Mapping[str, Any] | None
+    evaluator_params: Mapping[str, Any] | None = None
     protocol: str
-    epochs: int | None
-    batch_size: int | None
+    epochs: int | None = None
+    batch_size: int | None = None
     epoch: str
+    """``last``, or ``best``: the largest of all epochs"""
     top1: float
     """percent"""
     std: float | None = None
@@ -48,31 +55,46 @@ class Line:
     source: str | None = None
     note: str | None = None
     params: Mapping[str, Any] = field(default_factory=dict)
-    """of the method"""
+    models: Sequence[str] = ()
+    """of pretrained ones: what their names contain"""
 
-    def as_row(self) -> dict[str, Any]:
-        """All but the parameters of the method, which are in its name."""
-        return {name: value for name, value in vars(self).items() if name != "params"}
+    def applies(self, rows: Sequence[Row]) -> bool:
+        """Whether it is of the method of one of these rows, and of its data set or the common one."""
+        same = [row for row in rows if row.name("method") == self.method]
+        if self.models:
+            words = [str(value) for row in same for value in row.params["method"].values()]
+            return any(model in word for model in self.models for word in words)
+        return bool(same) and self.dataset in {LITERATURE, *(row.name("dataset") for row in same)}
+
+
+@cache
+def published_numbers() -> tuple[Line, ...]:
+    """Every number of the file with what its source says of all of them."""
+    lines = []
+    for publication in tomllib.loads(FILE.read_text(encoding="utf-8"))["publication"]:
+        shared = {key: value for key, value in publication.items() if key != "numbers"}
+        lines += [Line(**shared, **own) for own in publication["numbers"]]
+    return tuple(lines)
 
 
 def published(view: View) -> Section:
     """For each method with a published number: what was measured here, then what was published."""
-    by_method: dict[str, list[int]] = {}
-    for row in view.order:
-        by_method.setdefault(view.aggregate.recipes[row].row.name("method"), []).append(row)
     lines: list[Line] = []
-    for rows in by_method.values():
+    for rows in view.by_method(view.order).values():
         recipes = [view.aggregate.recipes[row].row for row in rows]
         numbers = [number for number in published_numbers() if number.applies(recipes)]
         if numbers:
             measured = [line for row in rows for line in measured_lines(view, row)]
             lines += measured
-            lines += [published_line(number, measured) for number in numbers]
+            lines += [with_differences(number, measured) for number in numbers]
     if not lines:
         known = ", ".join(dict.fromkeys(number.method for number in published_numbers()))
         return Section(f"published numbers: none for these methods (there are some for {known})")
     title = "published numbers beside measured ones: not the same experiment, and not to be ranked together"
-    return Section(title, [line.as_row() for line in lines], columns_of(lines), notes(lines))
+    sources = list(dict.fromkeys((line.source, line.note) for line in lines if line.source))
+    # The method's parameters are in its name.
+    facts = [{key: value for key, value in vars(line).items() if key not in ("params", "models")} for line in lines]
+    return Section(title, facts, columns_of(lines, sources), notes(lines, sources))
 
 
 def measured_lines(view: View, row: int) -> Iterator[Line]:
@@ -102,30 +124,15 @@ def measured_lines(view: View, row: int) -> Iterator[Line]:
         )
 
 
-def published_line(number: Published, measured: Sequence[Line]) -> Line:
-    """With what differs from the measured line of the same evaluator that is nearest."""
+def with_differences(number: Line, measured: Sequence[Line]) -> Line:
+    """A published number with what differs from the measured line of the same evaluator that is nearest."""
     differences = [differing(number, line) for line in measured if line.evaluator == number.evaluator]
     settings = assigned(number.params, number.params)
-    return Line(
-        origin="published",
-        method=f"{number.method} ({settings})" if settings else number.method,
-        dataset=number.dataset,
-        network=number.network,
-        evaluator=number.evaluator,
-        evaluator_params=number.evaluator_params,
-        protocol=number.protocol,
-        epochs=number.epochs,
-        batch_size=number.batch_size,
-        epoch=number.epoch,
-        top1=number.top1,
-        differs=min(differences, key=len, default=["not measured here"]),
-        source=number.cite,
-        note=number.note,
-        params=number.params,
-    )
+    method = f"{number.method} ({settings})" if settings else number.method
+    return replace(number, method=method, differs=min(differences, key=len, default=["not measured here"]))
 
 
-def differing(number: Published, line: Line) -> list[str]:
+def differing(number: Line, line: Line) -> list[str]:
     """In what a published number differs from a measured one, as far as its source says."""
     known = {name: getattr(number, name) for name in IN_WORDS if getattr(number, name) is not None}
     names = [IN_WORDS[name] for name, value in known.items() if value != getattr(line, name)]
@@ -134,9 +141,8 @@ def differing(number: Published, line: Line) -> list[str]:
     return names
 
 
-def columns_of(lines: Sequence[Line]) -> list[Column]:
+def columns_of(lines: Sequence[Line], sources: Sequence[Source]) -> list[Column]:
     """The lines as a person reads them."""
-    sources = sources_of(lines)
 
     def origin(line: Line) -> str:
         return line.origin if line.source is None else f"{line.origin} [{sources.index((line.source, line.note)) + 1}]"
@@ -150,31 +156,21 @@ def columns_of(lines: Sequence[Line]) -> list[Column]:
         Column("data set", [line.dataset for line in lines]),
         Column("network", [line.network or NOTHING for line in lines]),
         Column("evaluator", [line.evaluator for line in lines]),
-        Column("epochs", [count(line.epochs) for line in lines], number=True),
-        Column("batch", [count(line.batch_size) for line in lines], number=True),
+        Column("epochs", [str(line.epochs or NOTHING) for line in lines], number=True),
+        Column("batch", [str(line.batch_size or NOTHING) for line in lines], number=True),
         Column("epoch", [line.epoch for line in lines]),
         Column("top-1 %", [top1(line) for line in lines], number=True),
         Column("differs in", [", ".join(line.differs) for line in lines]),
     ]
 
 
-def count(value: int | None) -> str:
-    """A dash where a source does not say it."""
-    return NOTHING if value is None else str(value)
-
-
-def sources_of(lines: Sequence[Line]) -> list[tuple[str, str | None]]:
-    """Source and note, in the order in which they are numbered."""
-    return list(dict.fromkeys((line.source, line.note) for line in lines if line.source))
-
-
-def notes(lines: Sequence[Line]) -> list[str]:
+def notes(lines: Sequence[Line], sources: Sequence[Source]) -> list[str]:
     """How to read it, then a line for each source."""
     text = [
         "measured: this folder; epoch: which one was evaluated; differs in: of what a source says, against the measured"
         " line of the same evaluator that is nearest",
     ]
-    for number, (source, note) in enumerate(sources_of(lines), 1):
+    for number, (source, note) in enumerate(sources, 1):
         protocols = dict.fromkeys(line.protocol for line in lines if (line.source, line.note) == (source, note))
         text.append(f"[{number}] {source}: {'; '.join(protocols)}{f'. {note}' if note else ''}")
     return text

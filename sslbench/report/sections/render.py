@@ -12,9 +12,8 @@ from sslbench.report.sections.correlations import correlations
 from sslbench.report.sections.curves import curves
 from sslbench.report.sections.pairs import pairs
 from sslbench.report.sections.published import published
-from sslbench.report.sections.section import Section
 from sslbench.report.sections.spread import statistics
-from sslbench.report.text import as_csv
+from sslbench.report.text import Section, as_csv
 from sslbench.report.view import View
 from sslbench.store.record import SCHEMA, Record
 
@@ -29,11 +28,8 @@ SECTIONS: dict[str, Callable[[View, Path], Section]] = {
 
 
 def render_sections(records: Sequence[Record], names: Sequence[str], fmt: str, suite: str, folder: Path) -> str:
-    """Some of ``SECTIONS`` as text, without a newline at the end.
-
-    ``folder``: where the records lie, with what is kept beside them. ``fmt``: as ``render``; ``csv`` has one section.
-    Raises UserError for more.
-    """
+    """Some of ``SECTIONS`` as text, without a newline at the end. ``folder``: where the records lie. ``fmt``: as of
+    ``tables.render``; ``csv`` has one section. Raises UserError for more."""
     if fmt == "csv" and len(names) > 1:
         raise UserError(f"--format csv holds one table; given: {', '.join(f'--{name}' for name in names)}")
     view = View(aggregate(records))

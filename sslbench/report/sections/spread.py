@@ -4,80 +4,51 @@ from __future__ import annotations
 
 from typing import Any
 
-from sslbench.report.metric_columns import MetricColumn
-from sslbench.report.names import KINDS
-from sslbench.report.numbers import NOTHING, fixed
-from sslbench.report.sections.section import Section
-from sslbench.report.styles import Style
-from sslbench.report.text import Column
-from sslbench.report.view import View
-from sslbench.statistics.estimate import Estimate
+from sslbench.report.numbers import fixed
+from sslbench.report.text import Column, Section
+from sslbench.report.view import Style, View
+
+TITLE = "statistics over seeds"
 
 
 def statistics(view: View) -> Section:
     """A line for each metric and recipe, best first."""
-    lines = [
-        (metric, row) for metric in view.aggregate.metrics for rivals in view.ranking.rivals(metric) for row in rivals
-    ]
+    recipes = view.aggregate.recipes
+    lines = [(metric, row) for metric in view.aggregate.metrics for rows in view.ranking.rivals(metric) for row in rows]
     if not lines:
-        return Section("statistics over seeds: nothing was measured")
+        return Section(f"{TITLE}: nothing was measured")
+    rows = [
+        {
+            "metric": metric.label,
+            "unit": metric.unit,
+            "higher_is_better": metric.higher_is_better,
+            **view.names.columns_of(row),
+            **{name: getattr(recipes[row].metrics[metric.label], name) for name in ("mean", "std", "n", "low", "high")},
+            "best": row in view.ranking.best[metric.label],
+            "tie": row in view.ranking.ties[metric.label],
+        }
+        for metric, row in lines
+    ]
     notes = [
         "deviation: standard deviation over seeds (n - 1); 95% interval: of the mean over seeds (Student's t)",
         "*: best; =: not told apart from it (paired t-test over seeds, Holm's correction; --pairs has the numbers)",
     ]
-    if all(estimate_of(view, *line).n < 2 for line in lines):
+    if all(row["n"] < 2 for row in rows):
         notes.append("one seed has neither deviation nor interval: run more with --seeds 0,1,2")
-    return Section("statistics over seeds", [as_row(view, *line) for line in lines], columns_of(view, lines), notes)
-
-
-def estimate_of(view: View, metric: MetricColumn, row: int) -> Estimate:
-    """Of one metric of one recipe."""
-    return view.aggregate.recipes[row].metrics[metric.label]
-
-
-def columns_of(view: View, lines: list[tuple[MetricColumn, int]]) -> list[Column]:
-    """The lines as a person reads them."""
     places = {metric.label: view.ranking.decimals(metric) for metric, _ in lines}
-    marks = [mark_of(view, metric, row) for metric, row in lines]
-    estimates = [(metric.label, estimate_of(view, metric, row)) for metric, row in lines]
 
-    def text(label: str, value: float | None) -> str:
-        return NOTHING if value is None else fixed(value, places[label])
+    def text(row: dict[str, Any], *names: str) -> str:
+        return " to ".join(dict.fromkeys(fixed(row[name], places[row["metric"]]) for name in names))
 
-    def interval(label: str, estimate: Estimate) -> str:
-        return " to ".join(dict.fromkeys([text(label, estimate.low), text(label, estimate.high)]))
+    def mark(row: dict[str, Any]) -> str:
+        return "*" if row["best"] else "=" if row["tie"] else ""
 
-    means = [text(label, estimate.mean) for label, estimate in estimates]
-    return [
-        Column("metric", [label for label, _ in estimates]),
+    columns = [
+        Column("metric", [row["metric"] for row in rows]),
         *view.words(Style(), [row for _, row in lines]),
-        Column("mean", [mark + mean for mark, mean in zip(marks, means, strict=True)], number=True),
-        Column("deviation", [text(label, estimate.std) for label, estimate in estimates], number=True),
-        Column("seeds", [str(estimate.n) for _, estimate in estimates], number=True),
-        Column("95% interval", [interval(label, estimate) for label, estimate in estimates], number=True),
+        Column("mean", [mark(row) + text(row, "mean") for row in rows], number=True),
+        Column("deviation", [text(row, "std") for row in rows], number=True),
+        Column("seeds", [str(row["n"]) for row in rows], number=True),
+        Column("95% interval", [text(row, "low", "high") for row in rows], number=True),
     ]
-
-
-def mark_of(view: View, metric: MetricColumn, row: int) -> str:
-    """``*`` for the best, ``=`` for a tie with it."""
-    if row in view.ranking.best[metric.label]:
-        return "*"
-    return "=" if row in view.ranking.ties[metric.label] else ""
-
-
-def as_row(view: View, metric: MetricColumn, row: int) -> dict[str, Any]:
-    """One line, unrounded."""
-    estimate = estimate_of(view, metric, row)
-    return {
-        "metric": metric.label,
-        "unit": metric.unit,
-        "higher_is_better": metric.higher_is_better,
-        **{kind: view.names.of_kind[kind][row] or None for kind in KINDS},
-        "mean": estimate.mean,
-        "std": estimate.std,
-        "n": estimate.n,
-        "low": estimate.low,
-        "high": estimate.high,
-        "best": row in view.ranking.best[metric.label],
-        "tie": row in view.ranking.ties[metric.label],
-    }
+    return Section(TITLE, rows, columns, notes)

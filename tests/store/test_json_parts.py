@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from sslbench.errors import StoreError
-from sslbench.store.plain_values import canonical, plain
+from sslbench.store.json_parts import canonical, plain
 
 
 def test_numbers_that_are_not_finite_are_null_everywhere():
