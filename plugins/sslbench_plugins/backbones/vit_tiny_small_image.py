@@ -10,8 +10,13 @@ from torch import Tensor, nn
 
 from sslbench import BackboneSpec, Params, TimmModel, TokenBackbone, UserError, hookimpl, param
 from sslbench_plugins.blocks.networks.patches import to_patches
-from sslbench_plugins.blocks.networks.stochastic_depth import depth_rates
-from sslbench_plugins.blocks.networks.transformer import TransformerBlock, init_transformer, resized, sincos_positions
+from sslbench_plugins.blocks.networks.transformer import (
+    TransformerBlock,
+    depth_rates,
+    init_transformer,
+    resized,
+    sincos_positions,
+)
 
 TIMM_NAMES = {
     r"^class_token$": "cls_token",

@@ -21,11 +21,15 @@ from sslbench import (
     hookimpl,
     param,
 )
-from sslbench_plugins.blocks.distributed.ranks import mean_over_ranks
-from sslbench_plugins.blocks.objectives.embedding_spread import embedding_spread
-from sslbench_plugins.blocks.objectives.full_precision import full_precision
+from sslbench_plugins.blocks.distributed import mean_over_ranks
 from sslbench_plugins.blocks.objectives.moving_average import ema_copy, ema_update
-from sslbench_plugins.blocks.objectives.self_distillation import by_size, self_distillation, targets_of
+from sslbench_plugins.blocks.objectives.numerics import full_precision
+from sslbench_plugins.blocks.objectives.self_distillation import (
+    by_size,
+    embedding_spread,
+    self_distillation,
+    targets_of,
+)
 
 
 class DINOParams(MethodParams):

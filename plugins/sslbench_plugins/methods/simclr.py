@@ -9,7 +9,7 @@ from torch import Tensor, cat, nn
 
 from sslbench import Backbone, Method, MethodParams, MethodSpec, Progress, ViewRequest, hookimpl, param
 from sslbench_plugins.blocks.networks.projector import projector
-from sslbench_plugins.blocks.objectives.nt_xent import nt_xent
+from sslbench_plugins.blocks.objectives.contrast import nt_xent
 
 
 class SimCLRParams(MethodParams):

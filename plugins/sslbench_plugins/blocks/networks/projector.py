@@ -1,10 +1,13 @@
-"""Projection and prediction heads: linear layers with batch norm and ReLU between them."""
+"""Projection and prediction heads, and how a network with batch norm is run over several views."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
-from torch import nn
+from torch import Tensor, cat, nn
+
+from sslbench_plugins.blocks.distributed import SyncBatchNorm
 
 
 def projector(
@@ -33,3 +36,14 @@ def projector(
             norm.bias.requires_grad_(False)
         parts.append(norm)
     return nn.Sequential(*parts)
+
+
+BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm, SyncBatchNorm)
+
+
+def per_view(network: nn.Module, views: Sequence[Tensor]) -> list[Tensor]:
+    """The network's output for each view, ``[B, D]`` each, in one pass where that is the same. Batch norm would take
+    its statistics over all views at once: the codes of BYOL, SimSiam and MoCo v3 pass them one after the other."""
+    if any(isinstance(module, BATCH_NORMS) for module in network.modules()):
+        return [network(view) for view in views]
+    return list(network(cat(list(views))).chunk(len(views)))

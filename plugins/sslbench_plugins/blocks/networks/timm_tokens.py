@@ -10,8 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from sslbench import Backbone, TimmModel, TokenBackbone
-from sslbench_plugins.blocks.networks.stochastic_depth import depth_rates, skip
-from sslbench_plugins.blocks.networks.transformer import attention_weights, resized
+from sslbench_plugins.blocks.networks.transformer import attention_weights, depth_rates, resized, skip
 
 
 def gives_attention(net: Any) -> bool:
