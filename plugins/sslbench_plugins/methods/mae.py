@@ -61,9 +61,8 @@ class MAE(Method):
         dim = params.decoder_dim
         self.decoder_embed = nn.Linear(backbone.token_dim, dim)
         self.mask_token = nn.Parameter(torch.empty(1, 1, dim))
-        self.decoder_blocks = nn.ModuleList(
-            TransformerBlock(dim, params.decoder_heads) for _ in range(params.decoder_depth)
-        )
+        blocks = [TransformerBlock(dim, params.decoder_heads) for _ in range(params.decoder_depth)]
+        self.decoder_blocks = nn.Sequential(*blocks)
         self.decoder_norm = nn.LayerNorm(dim, eps=1e-6)
         self.decoder_pred = nn.Linear(dim, backbone.patch_size**2 * 3)
         for part in (self.decoder_embed, self.decoder_blocks, self.decoder_pred):
@@ -96,18 +95,14 @@ class MAE(Method):
         return self.backbone.encode(gather(self.backbone.embed(images), visible))
 
     def decode(self, encoded: Tensor, visible: Tensor, masked: Tensor) -> Tensor:
-        """Encoded ``[B, prefix + n, D]`` -> predicted masked patches ``[B, N - n, p * p * 3]``.
-
-        Attention does not depend on order, so tokens stay in (prefix, visible, masked) order and only their positions
-        are looked up.
-        """
+        """Encoded ``[B, prefix + n, D]`` -> predicted masked patches ``[B, N - n, p * p * 3]``. Attention does not
+        depend on order: tokens stay in (prefix, visible, masked) order, and only their positions are looked up."""
         tokens = self.decoder_embed(encoded)
         prefix = self.backbone.prefix_tokens
         at_visible = self.decoder_positions[visible].to(tokens.dtype)
         at_masked = self.decoder_positions[masked].to(tokens.dtype) + self.mask_token.to(tokens.dtype)
         tokens = torch.cat([tokens[:, :prefix], tokens[:, prefix:] + at_visible, at_masked], dim=1)
-        for block in self.decoder_blocks:
-            tokens = block(tokens)
+        tokens = self.decoder_blocks(tokens)
         pixels: Tensor = self.decoder_pred(self.decoder_norm(tokens[:, -masked.shape[1] :]))
         return pixels
 
@@ -194,8 +189,7 @@ class MAEWithMaskTokensInEncoder(MAE):
         prefix = self.backbone.prefix_tokens
         positions = self.decoder_positions.to(tokens.dtype)
         tokens = torch.cat([tokens[:, :prefix], tokens[:, prefix:] + positions], dim=1)
-        for block in self.decoder_blocks:
-            tokens = block(tokens)
+        tokens = self.decoder_blocks(tokens)
         pixels: Tensor = self.decoder_pred(self.decoder_norm(gather(tokens[:, prefix:], masked)))
         return pixels
 

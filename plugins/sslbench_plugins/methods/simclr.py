@@ -63,14 +63,7 @@ CIFAR = {
     "schedule": "epoch",
     "warmup_epochs": 0,
 }
-QUICK = {
-    "temperature": 0.5,
-    "optimizer": "adamw",
-    "lr": 2e-3,
-    "lr_batch": 0,
-    "weight_decay": 1e-4,
-    "warmup_epochs": 1,
-}
+QUICK = {"temperature": 0.5, "optimizer": "adamw", "lr": 2e-3, "lr_batch": 0, "weight_decay": 1e-4, "warmup_epochs": 1}
 
 
 @hookimpl

@@ -11,19 +11,14 @@ from sslbench_plugins.blocks.distributed import SyncBatchNorm
 
 
 def projector(
-    dim_in: int,
-    hidden: int,
-    dim_out: int,
-    layers: int,
-    last: Literal["scaled", "plain", "bare", "biased"] = "scaled",
+    dim_in: int, hidden: int, dim_out: int, layers: int, last: Literal["scaled", "plain", "bare", "biased"] = "scaled"
 ) -> nn.Sequential:
     """``[B, dim_in]`` -> ``[B, dim_out]``: ``layers`` linear layers with batch norm and ReLU between them, no bias
     under a norm (Chen et al. 2020, appendix B.3).
 
-    ``last``: what the last layer has, by the authors' codes. ``scaled`` is a batch norm that scales and does not shift
-    (SimCLR's `model_util.py`), ``plain`` one that does neither (MoCo v3's `builder.py`, SimSiam's projector), ``bare``
-    neither norm nor bias (BYOL's `networks.py`, the predictor of MoCo v3's ResNet), ``biased`` a bias (SimSiam's
-    predictor).
+    ``last``: what the last layer has, by the authors' codes. ``scaled``: a batch norm that scales and does not shift
+    (SimCLR's `model_util.py`); ``plain``: one that does neither (MoCo v3's `builder.py`, SimSiam's projector);
+    ``bare``: neither norm nor bias (BYOL's `networks.py`, MoCo v3's predictor); ``biased``: a bias (SimSiam's).
     """
     parts: list[nn.Module] = []
     for _ in range(layers - 1):

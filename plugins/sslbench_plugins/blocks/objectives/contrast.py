@@ -23,10 +23,9 @@ def contrast(
     Exact; memory is that of the gradients and one chunk of logits. Differentiable once.
     """
     loss, to_queries, to_keys = loss_and_gradients(queries, keys, positives, temperature, itself)
-    if to_queries is not None and queries.requires_grad:
-        loss = with_gradient(loss, queries, to_queries)
-    if to_keys is not None and keys.requires_grad:
-        loss = with_gradient(loss, keys, to_keys)
+    for variable, gradient in ((queries, to_queries), (keys, to_keys)):
+        if gradient is not None and variable.requires_grad:
+            loss = with_gradient(loss, variable, gradient)
     return loss
 
 
