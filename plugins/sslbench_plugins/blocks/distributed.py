@@ -65,10 +65,8 @@ BatchNorm = nn.BatchNorm1d | nn.BatchNorm2d
 
 
 class SyncBatchNorm(nn.Module):
-    """Takes the place of a batch norm; its parameters and buffers are those of the norm, names included.
-
-    torch's own ``SyncBatchNorm`` knows no CPU. Every rank has the same number of images.
-    """
+    """Takes the place of a batch norm; its parameters and buffers are those of the norm, names included. torch's own
+    ``SyncBatchNorm`` knows no CPU. Every rank has the same number of images."""
 
     running_mean: Tensor
     running_var: Tensor

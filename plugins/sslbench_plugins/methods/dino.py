@@ -63,10 +63,8 @@ class DINOParams(MethodParams):
 
 
 class Head(nn.Module):
-    """``[B, D]`` -> logits ``[B, prototypes]``: a few layers to a bottleneck of unit length, then unit prototypes.
-
-    A weight-normed last layer with its gain fixed at 1 is a product with unit rows.
-    """
+    """A few layers to a bottleneck of unit length, then unit prototypes: a weight-normed last layer with its gain fixed
+    at 1 is a product with unit rows."""
 
     def __init__(self, params: DINOParams, dim: int) -> None:
         super().__init__()

@@ -135,11 +135,8 @@ class MAE(Method):
         return self.loss(images, prediction, masked), {}
 
     def reconstruct(self, images: Tensor, mask: Tensor) -> Tensor:
-        """As ``Method.reconstruct``, for masks of any ratio.
-
-        With ``norm_pix`` the decoder predicts patches of mean 0 and deviation 1. Each then gets the mean and the
-        deviation of the true patch, which are not known from the visible patches.
-        """
+        """As ``Method.reconstruct``, for masks of any ratio. With ``norm_pix`` each predicted patch gets the mean and
+        the deviation of the true one, which are not known from the visible patches."""
         prediction, masked = self.predict(images, mask, int(mask[0].sum()))
         patches = to_patches(images, self.backbone.patch_size).float()
         if self.norm_pix:
@@ -174,10 +171,8 @@ class MAEWithMaskTokensInEncoder(MAE):
         return self.decode_all(encoded, masked).float(), masked
 
     def embed_masked(self, images: Tensor, mask: Tensor) -> Tensor:
-        """Embedded patches ``[B, N, D]``, with the mask token at the position of each masked one.
-
-        The embedding of black is a bias and the position; the learned token takes the bias up.
-        """
+        """Embedded patches ``[B, N, D]``, with the mask token at the position of each masked one. The embedding of
+        black is a bias and the position; the learned token takes the bias up."""
         tokens = self.backbone.embed(images)
         black = tokens.new_zeros(1, 3, self.image_size, self.image_size)
         mask_tokens = self.encoder_mask_token + self.backbone.embed(black)
