@@ -14,9 +14,8 @@ from torch import nn
 from sslbench import Backbone, BuildContext, Progress
 from sslbench.hooks.registry import Registry
 from sslbench.testing.fakes import TinyTokenBackbone
-from sslbench_plugins.blocks.objectives.contrast import contrast
+from sslbench_plugins.blocks.objectives.contrast import contrast, nt_xent
 from sslbench_plugins.blocks.objectives.moving_average import ema_copy, ema_update
-from sslbench_plugins.blocks.objectives.nt_xent import nt_xent
 from sslbench_plugins.blocks.objectives.self_distillation import self_distillation, targets_of
 from sslbench_plugins.methods.byol import regression
 

@@ -38,11 +38,9 @@ class AffineView:
 
 
 def warp(images: Tensor, angle: Tensor, scale: Tensor, down: Tensor, across: Tensor) -> Tensor:
-    """Rotate, scale, then shift the content of each image about its centre.
-
-    ``[B, C, S, S]``; ``angle`` ``[B]`` in radians, positive clockwise; ``scale`` ``[B]``; ``down`` and ``across``
-    ``[B]`` as shares of the side. Equal to torchvision's ``affine`` with bilinear interpolation and a black fill.
-    """
+    """Rotate, scale, then shift the content of each image ``[B, C, S, S]`` about its centre; ``[B]`` each: ``angle`` in
+    radians, positive clockwise, ``scale``, ``down`` and ``across`` as shares of the side. Equal to torchvision's
+    ``affine`` with bilinear interpolation and a black fill."""
     cos, sin = angle.cos() / scale, angle.sin() / scale
     # From a position in the view to one in the image; coordinates run from -1 to 1, so a side is 2.
     x, y = -2 * across, -2 * down
@@ -52,22 +50,15 @@ def warp(images: Tensor, angle: Tensor, scale: Tensor, down: Tensor, across: Ten
 
 
 class AffineViews:
-    """The same distribution for every view."""
+    """The same distribution for every index and kind."""
 
     def __init__(self, params: AffineParams) -> None:
         self.params = params
 
     def view(self, index: int, kind: str, size: int) -> AffineView:
-        """The same distribution for every index and kind."""
         return AffineView(self.params, size)
 
 
 @hookimpl
 def sslbench_augmentations() -> list[AugmentationSpec]:
-    return [
-        AugmentationSpec(
-            name="affine",
-            params=AffineParams,
-            build=lambda params, context: AffineViews(params),
-        )
-    ]
+    return [AugmentationSpec(name="affine", params=AffineParams, build=lambda params, context: AffineViews(params))]

@@ -22,11 +22,5 @@ def build(params: BlurOnlyParams, context: BuildContext) -> PhotographicViews:
 
 @hookimpl
 def sslbench_augmentations() -> list[AugmentationSpec]:
-    return [
-        AugmentationSpec(
-            name="blur-only",
-            params=BlurOnlyParams,
-            build=build,
-            citation="single transforms: Chen et al. 2020, section 3.1 and figure 5",
-        )
-    ]
+    citation = "single transforms: Chen et al. 2020, section 3.1 and figure 5"
+    return [AugmentationSpec(name="blur-only", params=BlurOnlyParams, build=build, citation=citation)]

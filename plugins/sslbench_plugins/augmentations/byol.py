@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from sslbench import AugmentationSpec, Params, hookimpl, param
-from sslbench_plugins.blocks.views.photographic_view import PhotographicView, Pipeline
+from sslbench import AugmentationSpec, BuildContext, Params, hookimpl, param
+from sslbench_plugins.blocks.views.photographic_view import PhotographicViews, Pipeline
 
 
 class BYOLViewParams(Params):
@@ -20,24 +20,17 @@ class BYOLViewParams(Params):
     solarize_second: float = param(0.2, "probability that the second view is solarised, threshold 0.5", ge=0, le=1)
 
 
-class BYOLViews:
+def build(params: BYOLViewParams, context: BuildContext) -> PhotographicViews:
     """Even views are drawn as the first, odd ones as the second."""
-
-    def __init__(self, params: BYOLViewParams) -> None:
-        first = Pipeline(
-            crop_scale=(params.crop_scale_min, 1.0),
-            flip=params.flip,
-            jitter=params.jitter,
-            strengths=(0.4, 0.4, 0.2, 0.1),
-            grey=params.grey,
-            blur=params.blur_first,
-        )
-        second = replace(first, blur=params.blur_second, solarize=params.solarize_second)
-        self.pipelines = (first, second)
-
-    def view(self, index: int, kind: str, size: int) -> PhotographicView:
-        """The view of an index; every kind is drawn alike."""
-        return PhotographicView(self.pipelines[index % 2], size)
+    first = Pipeline(
+        crop_scale=(params.crop_scale_min, 1.0),
+        flip=params.flip,
+        jitter=params.jitter,
+        strengths=(0.4, 0.4, 0.2, 0.1),
+        grey=params.grey,
+        blur=params.blur_first,
+    )
+    return PhotographicViews(first, replace(first, blur=params.blur_second, solarize=params.solarize_second))
 
 
 # lightly's CIFAR-10 benchmark: no blur.
@@ -50,7 +43,7 @@ def sslbench_augmentations() -> list[AugmentationSpec]:
         AugmentationSpec(
             name="byol",
             params=BYOLViewParams,
-            build=lambda params, context: BYOLViews(params),
+            build=build,
             presets={"cifar": SMALL_IMAGES, "quick": {**SMALL_IMAGES, "crop_scale_min": 0.2}},
             citation="Grill et al.: Bootstrap Your Own Latent, NeurIPS 2020, appendix B",
         )

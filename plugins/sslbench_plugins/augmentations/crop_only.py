@@ -19,11 +19,5 @@ def build(params: CropOnlyParams, context: BuildContext) -> PhotographicViews:
 
 @hookimpl
 def sslbench_augmentations() -> list[AugmentationSpec]:
-    return [
-        AugmentationSpec(
-            name="crop-only",
-            params=CropOnlyParams,
-            build=build,
-            citation="single transforms: Chen et al. 2020, section 3.1 and figure 5",
-        )
-    ]
+    citation = "single transforms: Chen et al. 2020, section 3.1 and figure 5"
+    return [AugmentationSpec(name="crop-only", params=CropOnlyParams, build=build, citation=citation)]

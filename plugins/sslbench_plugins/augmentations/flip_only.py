@@ -19,11 +19,5 @@ def build(params: FlipOnlyParams, context: BuildContext) -> PhotographicViews:
 
 @hookimpl
 def sslbench_augmentations() -> list[AugmentationSpec]:
-    return [
-        AugmentationSpec(
-            name="flip-only",
-            params=FlipOnlyParams,
-            build=build,
-            citation="single transforms: Chen et al. 2020, section 3.1 and figure 5",
-        )
-    ]
+    citation = "single transforms: Chen et al. 2020, section 3.1 and figure 5"
+    return [AugmentationSpec(name="flip-only", params=FlipOnlyParams, build=build, citation=citation)]

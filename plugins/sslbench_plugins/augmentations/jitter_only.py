@@ -21,11 +21,5 @@ def build(params: JitterOnlyParams, context: BuildContext) -> PhotographicViews:
 
 @hookimpl
 def sslbench_augmentations() -> list[AugmentationSpec]:
-    return [
-        AugmentationSpec(
-            name="jitter-only",
-            params=JitterOnlyParams,
-            build=build,
-            citation="single transforms: Chen et al. 2020, section 3.1 and figure 5",
-        )
-    ]
+    citation = "single transforms: Chen et al. 2020, section 3.1 and figure 5"
+    return [AugmentationSpec(name="jitter-only", params=JitterOnlyParams, build=build, citation=citation)]

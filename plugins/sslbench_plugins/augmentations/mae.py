@@ -20,11 +20,5 @@ def build(params: MAEViewParams, context: BuildContext) -> PhotographicViews:
 
 @hookimpl
 def sslbench_augmentations() -> list[AugmentationSpec]:
-    return [
-        AugmentationSpec(
-            name="mae",
-            params=MAEViewParams,
-            build=build,
-            citation="He et al.: Masked Autoencoders Are Scalable Vision Learners, CVPR 2022, appendix A.1",
-        )
-    ]
+    citation = "He et al.: Masked Autoencoders Are Scalable Vision Learners, CVPR 2022, appendix A.1"
+    return [AugmentationSpec(name="mae", params=MAEViewParams, build=build, citation=citation)]

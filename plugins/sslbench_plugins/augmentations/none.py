@@ -4,25 +4,17 @@ from __future__ import annotations
 
 from torch import Generator, Tensor
 
-from sslbench import AugmentationSpec, centre_view, hookimpl
-
-
-class CentreView:
-    """uint8 ``[B, 3, H, W]`` -> float32 ``[B, 3, size, size]`` in 0..1; draws nothing."""
-
-    def __init__(self, size: int) -> None:
-        self.size = size
-
-    def __call__(self, images: Tensor, generator: Generator) -> Tensor:
-        return centre_view(images, self.size)
+from sslbench import AugmentationSpec, BatchTransform, centre_view, hookimpl
 
 
 class CentreViews:
-    """The view that features are extracted from, for every index and kind."""
+    """The view that features are extracted from, for every index and kind; draws nothing."""
 
-    def view(self, index: int, kind: str, size: int) -> CentreView:
-        """The same view for every index and kind."""
-        return CentreView(size)
+    def view(self, index: int, kind: str, size: int) -> BatchTransform:
+        def centre(images: Tensor, generator: Generator) -> Tensor:
+            return centre_view(images, size)
+
+        return centre
 
 
 @hookimpl

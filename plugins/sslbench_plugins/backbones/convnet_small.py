@@ -20,10 +20,7 @@ class ConvNetParams(Params):
 
 
 class Residual(nn.Module):
-    """Two 3x3 convolutions and a shortcut (He et al. 2016, figure 5 left).
-
-    ``[B, C, H, W]`` -> ``[B, C', H/s, W/s]`` at stride s.
-    """
+    """Two 3x3 convolutions and a shortcut (He et al. 2016, figure 5 left), stride s in the first."""
 
     def __init__(self, dim_in: int, dim_out: int, stride: int) -> None:
         super().__init__()
@@ -42,10 +39,8 @@ class Residual(nn.Module):
 
 
 class ConvNetSmall(Backbone):
-    """A stem and three residual stages (strides 1, 2, 2), then the mean over positions.
-
-    The stem's stride brings larger images to 16 pixels or fewer, so that the cost does not grow with them.
-    """
+    """A stem and three residual stages (strides 1, 2, 2), then the mean over positions. The stem's stride brings larger
+    images to 16 pixels or fewer, so that the cost does not grow with them."""
 
     def __init__(self, width: int, image_size: int) -> None:
         super().__init__()

@@ -22,7 +22,8 @@ class ResNetParams(Params):
 
 
 class ResNet(Backbone):
-    """Global average pooling of the last stage: 512 features (18, 34) or 2,048 (50)."""
+    """Global average pooling of the last stage: 512 features (18, 34) or 2,048 (50). State dict: torchvision's under
+    ``net.``; the small stem is that of SimCLR's appendix B.9."""
 
     def __init__(self, params: ResNetParams) -> None:
         super().__init__()

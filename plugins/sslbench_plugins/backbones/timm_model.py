@@ -2,20 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
-from sslbench import BackboneSpec, BuildContext, Params, UserError, hookimpl, param
+from sslbench import Backbone, BackboneSpec, BuildContext, Params, UserError, hookimpl, param
 from sslbench_plugins.blocks.networks.checkpoint_file import fit, tensors_of
 from sslbench_plugins.blocks.networks.model_files import check_known, repository_of
-from sslbench_plugins.blocks.networks.timm_tokens import (
-    Recipe,
-    TimmBackbone,
-    TimmTokenBackbone,
-    as_backbone,
-    gives_tokens,
-    provided_by,
-)
+from sslbench_plugins.blocks.networks.timm_tokens import as_backbone, gives_tokens, provided_by
 
 WHERE = "backbone 'timm'"
 
@@ -42,28 +34,25 @@ def provides(params: TimmParams) -> frozenset[str]:
     return provided_by(lambda: create(params))
 
 
-def build(params: TimmParams, context: BuildContext) -> TimmBackbone | TimmTokenBackbone:
+def build(params: TimmParams, context: BuildContext) -> Backbone:
     """Raises UserError where patches do not divide the image, and for weights that cannot be had."""
+    options = {"img_size": context.image_size}
     try:
-        net, recipe = create(params, img_size=context.image_size), Recipe(params.name, {"img_size": context.image_size})
+        net = create(params, **options)
     except TypeError:
         # Convolutional networks take any size and know no img_size.
-        net, recipe = create(params), Recipe(params.name)
+        options = {}
+        net = create(params)
     patch = net.patch_embed.patch_size[0] if gives_tokens(net) else 1
     if context.image_size % patch:
         raise UserError(
             f"{WHERE}: image size {context.image_size} is not divisible by the patches of {params.name}, {patch} px"
         )
     if params.pretrained:
-        weights = weights_of(params, context.download)
+        way_out = "fetch it elsewhere and copy the cache (HF_HOME) here"
+        weights = repository_of(params.name, WHERE).file(download=context.download, way_out=way_out)
         fit(net, tensors_of(weights), f"{WHERE}: {weights}")
-    return as_backbone(net, recipe)
-
-
-def weights_of(params: TimmParams, download: bool) -> Path:
-    """The file that timm publishes. Raises UserError where it is not here, and may not be or cannot be fetched."""
-    repository = repository_of(params.name, WHERE)
-    return repository.file(download=download, way_out="fetch it elsewhere and copy the cache (HF_HOME) here")
+    return as_backbone(net, params.name, options)
 
 
 def fetches(params: TimmParams) -> str:

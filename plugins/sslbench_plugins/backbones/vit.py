@@ -7,7 +7,7 @@ from typing import Any, Literal
 import torch
 
 from sslbench import BackboneSpec, BuildContext, Params, UserError, hookimpl, param
-from sslbench_plugins.blocks.networks.timm_tokens import Recipe, TimmTokenBackbone
+from sslbench_plugins.blocks.networks.timm_tokens import TimmTokenBackbone
 from sslbench_plugins.blocks.networks.transformer import init_transformer, sincos_positions
 
 Size = Literal["tiny", "small", "base", "large", "huge"]
@@ -77,9 +77,8 @@ def xavier(net: Any) -> None:
 def build(params: ViTParams, context: BuildContext) -> TimmTokenBackbone:
     """Raises UserError where patches do not divide the image, or heads the width."""
     architecture = f"vit_{params.size}_patch{SIZES[params.size][3]}_224"
-    return TimmTokenBackbone(
-        create(params, context.image_size), Recipe(architecture, arguments_of(params, context.image_size))
-    )
+    net = create(params, context.image_size)
+    return TimmTokenBackbone(net, architecture, arguments_of(params, context.image_size))
 
 
 @hookimpl

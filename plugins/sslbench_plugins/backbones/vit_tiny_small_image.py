@@ -10,8 +10,13 @@ from torch import Tensor, nn
 
 from sslbench import BackboneSpec, Params, TimmModel, TokenBackbone, UserError, hookimpl, param
 from sslbench_plugins.blocks.networks.patches import to_patches
-from sslbench_plugins.blocks.networks.stochastic_depth import depth_rates
-from sslbench_plugins.blocks.networks.transformer import TransformerBlock, init_transformer, resized, sincos_positions
+from sslbench_plugins.blocks.networks.transformer import (
+    TransformerBlock,
+    depth_rates,
+    init_transformer,
+    resized,
+    sincos_positions,
+)
 
 TIMM_NAMES = {
     r"^class_token$": "cls_token",
@@ -42,21 +47,18 @@ class ViTSmallImage(TokenBackbone):
     def __init__(self, params: ViTParams, image_size: int) -> None:
         super().__init__()
         patch = params.patch_size or default_patch(image_size)
+        where = "backbone 'vit-tiny-small-image'"
         if image_size % patch:
-            raise UserError(
-                f"backbone 'vit-tiny-small-image': image size {image_size} is not divisible by patch_size = {patch}"
-            )
+            raise UserError(f"{where}: image size {image_size} is not divisible by patch_size = {patch}")
         if params.dim % params.heads:
-            raise UserError(
-                f"backbone 'vit-tiny-small-image': dim = {params.dim} is not divisible by heads = {params.heads}"
-            )
+            raise UserError(f"{where}: dim = {params.dim} is not divisible by heads = {params.heads}")
         self.feature_dim = self.token_dim = params.dim
         self.patch_size = patch
         self.grid = (image_size // patch, image_size // patch)
         self.params = params
         self.patch_embed = nn.Linear(patch * patch * 3, params.dim)
         self.class_token = nn.Parameter(torch.empty(1, 1, params.dim))
-        self.blocks = nn.ModuleList(TransformerBlock(params.dim, params.heads) for _ in range(params.depth))
+        self.blocks = nn.Sequential(*(TransformerBlock(params.dim, params.heads) for _ in range(params.depth)))
         self.norm = nn.LayerNorm(params.dim, eps=1e-6)
         self.apply(init_transformer)
         nn.init.normal_(self.class_token, std=0.02)
@@ -69,26 +71,17 @@ class ViTSmallImage(TokenBackbone):
         return tokens
 
     def encode(self, tokens: Tensor) -> Tensor:
-        tokens = self._with_class_token(tokens)
-        for block in self.blocks:
-            tokens = block(tokens)
-        encoded: Tensor = self.norm(tokens)
+        encoded: Tensor = self.norm(self.blocks(self._with_class_token(tokens)))
         return encoded
 
     def attention(self, images: Tensor) -> Tensor:
-        tokens = self._with_class_token(self.embed(images))
-        *before, last = self._transformer_blocks
-        for block in before:
-            tokens = block(tokens)
+        tokens = self.blocks[:-1](self._with_class_token(self.embed(images)))
+        last = cast(TransformerBlock, self.blocks[-1])
         return last.attention(tokens, slice(1))[:, :, 0, self.prefix_tokens :]
 
     def stochastic_depth(self, rate: float) -> None:
-        for block, block_rate in zip(self._transformer_blocks, depth_rates(rate, len(self.blocks)), strict=True):
-            block.stochastic_depth(block_rate)
-
-    @property
-    def _transformer_blocks(self) -> list[TransformerBlock]:
-        return cast(list[TransformerBlock], list(self.blocks))
+        for block, block_rate in zip(self.blocks, depth_rates(rate, len(self.blocks)), strict=True):
+            cast(TransformerBlock, block).stochastic_depth(block_rate)
 
     def _with_class_token(self, tokens: Tensor) -> Tensor:
         return torch.cat([self.class_token.expand(len(tokens), -1, -1).to(tokens.dtype), tokens], dim=1)

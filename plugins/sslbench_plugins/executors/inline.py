@@ -12,7 +12,6 @@ class Finished:
 
     def wait(self) -> None:
         """Returns at once."""
-        return
 
 
 class Inline:

@@ -10,10 +10,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from sslbench import Backbone, Method, MethodParams, MethodSpec, Progress, ViewRequest, cosine, hookimpl, param
-from sslbench_plugins.blocks.networks.per_view import per_view
-from sslbench_plugins.blocks.networks.projector import projector
-from sslbench_plugins.blocks.objectives.embedding_spread import embedding_spread
+from sslbench_plugins.blocks.networks.projector import per_view, projector
 from sslbench_plugins.blocks.objectives.moving_average import ema_copy, ema_update
+from sslbench_plugins.blocks.objectives.self_distillation import embedding_spread
 
 
 class BYOLParams(MethodParams):

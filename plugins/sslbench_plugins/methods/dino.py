@@ -21,11 +21,15 @@ from sslbench import (
     hookimpl,
     param,
 )
-from sslbench_plugins.blocks.distributed.ranks import mean_over_ranks
-from sslbench_plugins.blocks.objectives.embedding_spread import embedding_spread
-from sslbench_plugins.blocks.objectives.full_precision import full_precision
+from sslbench_plugins.blocks.distributed import mean_over_ranks
 from sslbench_plugins.blocks.objectives.moving_average import ema_copy, ema_update
-from sslbench_plugins.blocks.objectives.self_distillation import by_size, self_distillation, targets_of
+from sslbench_plugins.blocks.objectives.numerics import full_precision
+from sslbench_plugins.blocks.objectives.self_distillation import (
+    by_size,
+    embedding_spread,
+    self_distillation,
+    targets_of,
+)
 
 
 class DINOParams(MethodParams):
@@ -59,10 +63,8 @@ class DINOParams(MethodParams):
 
 
 class Head(nn.Module):
-    """``[B, D]`` -> logits ``[B, prototypes]``: a few layers to a bottleneck of unit length, then unit prototypes.
-
-    A weight-normed last layer with its gain fixed at 1 is a product with unit rows.
-    """
+    """A few layers to a bottleneck of unit length, then unit prototypes: a weight-normed last layer with its gain fixed
+    at 1 is a product with unit rows."""
 
     def __init__(self, params: DINOParams, dim: int) -> None:
         super().__init__()

@@ -61,9 +61,8 @@ class MAE(Method):
         dim = params.decoder_dim
         self.decoder_embed = nn.Linear(backbone.token_dim, dim)
         self.mask_token = nn.Parameter(torch.empty(1, 1, dim))
-        self.decoder_blocks = nn.ModuleList(
-            TransformerBlock(dim, params.decoder_heads) for _ in range(params.decoder_depth)
-        )
+        blocks = [TransformerBlock(dim, params.decoder_heads) for _ in range(params.decoder_depth)]
+        self.decoder_blocks = nn.Sequential(*blocks)
         self.decoder_norm = nn.LayerNorm(dim, eps=1e-6)
         self.decoder_pred = nn.Linear(dim, backbone.patch_size**2 * 3)
         for part in (self.decoder_embed, self.decoder_blocks, self.decoder_pred):
@@ -96,18 +95,14 @@ class MAE(Method):
         return self.backbone.encode(gather(self.backbone.embed(images), visible))
 
     def decode(self, encoded: Tensor, visible: Tensor, masked: Tensor) -> Tensor:
-        """Encoded ``[B, prefix + n, D]`` -> predicted masked patches ``[B, N - n, p * p * 3]``.
-
-        Attention does not depend on order, so tokens stay in (prefix, visible, masked) order and only their positions
-        are looked up.
-        """
+        """Encoded ``[B, prefix + n, D]`` -> predicted masked patches ``[B, N - n, p * p * 3]``. Attention does not
+        depend on order: tokens stay in (prefix, visible, masked) order, and only their positions are looked up."""
         tokens = self.decoder_embed(encoded)
         prefix = self.backbone.prefix_tokens
         at_visible = self.decoder_positions[visible].to(tokens.dtype)
         at_masked = self.decoder_positions[masked].to(tokens.dtype) + self.mask_token.to(tokens.dtype)
         tokens = torch.cat([tokens[:, :prefix], tokens[:, prefix:] + at_visible, at_masked], dim=1)
-        for block in self.decoder_blocks:
-            tokens = block(tokens)
+        tokens = self.decoder_blocks(tokens)
         pixels: Tensor = self.decoder_pred(self.decoder_norm(tokens[:, -masked.shape[1] :]))
         return pixels
 
@@ -140,11 +135,8 @@ class MAE(Method):
         return self.loss(images, prediction, masked), {}
 
     def reconstruct(self, images: Tensor, mask: Tensor) -> Tensor:
-        """As ``Method.reconstruct``, for masks of any ratio.
-
-        With ``norm_pix`` the decoder predicts patches of mean 0 and deviation 1. Each then gets the mean and the
-        deviation of the true patch, which are not known from the visible patches.
-        """
+        """As ``Method.reconstruct``, for masks of any ratio. With ``norm_pix`` each predicted patch gets the mean and
+        the deviation of the true one, which are not known from the visible patches."""
         prediction, masked = self.predict(images, mask, int(mask[0].sum()))
         patches = to_patches(images, self.backbone.patch_size).float()
         if self.norm_pix:
@@ -179,10 +171,8 @@ class MAEWithMaskTokensInEncoder(MAE):
         return self.decode_all(encoded, masked).float(), masked
 
     def embed_masked(self, images: Tensor, mask: Tensor) -> Tensor:
-        """Embedded patches ``[B, N, D]``, with the mask token at the position of each masked one.
-
-        The embedding of black is a bias and the position; the learned token takes the bias up.
-        """
+        """Embedded patches ``[B, N, D]``, with the mask token at the position of each masked one. The embedding of
+        black is a bias and the position; the learned token takes the bias up."""
         tokens = self.backbone.embed(images)
         black = tokens.new_zeros(1, 3, self.image_size, self.image_size)
         mask_tokens = self.encoder_mask_token + self.backbone.embed(black)
@@ -194,8 +184,7 @@ class MAEWithMaskTokensInEncoder(MAE):
         prefix = self.backbone.prefix_tokens
         positions = self.decoder_positions.to(tokens.dtype)
         tokens = torch.cat([tokens[:, :prefix], tokens[:, prefix:] + positions], dim=1)
-        for block in self.decoder_blocks:
-            tokens = block(tokens)
+        tokens = self.decoder_blocks(tokens)
         pixels: Tensor = self.decoder_pred(self.decoder_norm(gather(tokens[:, prefix:], masked)))
         return pixels
 

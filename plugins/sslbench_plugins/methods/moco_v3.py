@@ -21,12 +21,11 @@ from sslbench import (
     hookimpl,
     param,
 )
-from sslbench_plugins.blocks.distributed.ranks import gathered, rank
-from sslbench_plugins.blocks.networks.per_view import per_view
-from sslbench_plugins.blocks.networks.projector import projector
+from sslbench_plugins.blocks.distributed import gathered, rank
+from sslbench_plugins.blocks.networks.projector import per_view, projector
 from sslbench_plugins.blocks.objectives.contrast import contrast
-from sslbench_plugins.blocks.objectives.full_precision import full_precision
 from sslbench_plugins.blocks.objectives.moving_average import ema_copy, ema_update
+from sslbench_plugins.blocks.objectives.numerics import full_precision
 
 
 class MoCoV3Params(MethodParams):

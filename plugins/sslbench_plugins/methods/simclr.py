@@ -9,7 +9,7 @@ from torch import Tensor, cat, nn
 
 from sslbench import Backbone, Method, MethodParams, MethodSpec, Progress, ViewRequest, hookimpl, param
 from sslbench_plugins.blocks.networks.projector import projector
-from sslbench_plugins.blocks.objectives.nt_xent import nt_xent
+from sslbench_plugins.blocks.objectives.contrast import nt_xent
 
 
 class SimCLRParams(MethodParams):
@@ -63,14 +63,7 @@ CIFAR = {
     "schedule": "epoch",
     "warmup_epochs": 0,
 }
-QUICK = {
-    "temperature": 0.5,
-    "optimizer": "adamw",
-    "lr": 2e-3,
-    "lr_batch": 0,
-    "weight_decay": 1e-4,
-    "warmup_epochs": 1,
-}
+QUICK = {"temperature": 0.5, "optimizer": "adamw", "lr": 2e-3, "lr_batch": 0, "weight_decay": 1e-4, "warmup_epochs": 1}
 
 
 @hookimpl

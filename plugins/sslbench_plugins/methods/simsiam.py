@@ -9,9 +9,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from sslbench import Backbone, Method, MethodParams, MethodSpec, Progress, ViewRequest, hookimpl, param
-from sslbench_plugins.blocks.networks.per_view import per_view
-from sslbench_plugins.blocks.networks.projector import projector
-from sslbench_plugins.blocks.objectives.embedding_spread import embedding_spread
+from sslbench_plugins.blocks.networks.projector import per_view, projector
+from sslbench_plugins.blocks.objectives.self_distillation import embedding_spread
 
 
 class SimSiamParams(MethodParams):

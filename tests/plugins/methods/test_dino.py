@@ -124,7 +124,7 @@ def test_prototypes_stay_during_the_first_epoch_and_have_unit_length():
 
 def test_only_the_student_leaves_branches_out():
     from sslbench_plugins.backbones.vit_tiny_small_image import ViTParams, ViTSmallImage
-    from sslbench_plugins.blocks.networks.stochastic_depth import StochasticDepth
+    from sslbench_plugins.blocks.networks.transformer import StochasticDepth
 
     def rates(network):
         return [module.rate for module in network.modules() if isinstance(module, StochasticDepth)]

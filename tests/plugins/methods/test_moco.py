@@ -7,9 +7,7 @@ from torch.nn import functional
 from sslbench import UserError
 from sslbench.contracts.method import Progress
 from sslbench.testing.fakes import TinyBackbone
-from sslbench_plugins.methods.moco import MoCo, MoCoParams
-from sslbench_plugins.methods.moco.feature_queue import FeatureQueue
-from sslbench_plugins.methods.moco.split_batch_norm import SplitBatchNorm2d, split_batch_norms
+from sslbench_plugins.methods.moco import FeatureQueue, MoCo, MoCoParams, SplitBatchNorm2d, split_batch_norms
 from sslbench_plugins.methods.moco_v3 import MoCoV3, MoCoV3Params
 
 PROGRESS = Progress(0, 10, 0, 1)

@@ -7,7 +7,7 @@ import warnings
 import pytest
 import torch
 
-from sslbench_plugins.blocks.objectives.nt_xent import nt_xent
+from sslbench_plugins.blocks.objectives.contrast import nt_xent
 from sslbench_plugins.blocks.objectives.self_distillation import self_distillation, targets_of
 
 with warnings.catch_warnings():

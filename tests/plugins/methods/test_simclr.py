@@ -7,7 +7,7 @@ import torch
 
 from sslbench.contracts.method import Progress
 from sslbench.testing.fakes import TinyBackbone
-from sslbench_plugins.blocks.objectives.nt_xent import nt_xent
+from sslbench_plugins.blocks.objectives.contrast import nt_xent
 from sslbench_plugins.methods.simclr import SimCLR, SimCLRParams
 
 

@@ -13,7 +13,7 @@ from sslbench import BuildContext
 from sslbench.contracts.method import Progress
 from sslbench.hooks.registry import Registry
 from sslbench.testing.fakes import TinyTokenBackbone
-from sslbench_plugins.blocks.distributed.sync_batch_norm import sync_batch_norms
+from sslbench_plugins.blocks.distributed import sync_batch_norms
 
 BATCH = 8
 """images over all ranks"""

@@ -25,10 +25,8 @@ EXAMPLES = 3
 
 
 def tensors_of(path: Path) -> dict[str, Tensor]:
-    """Every tensor of a safetensors or torch file on the CPU, nested names joined by dots.
-
-    No code of the file is run. Raises UserError for a file that cannot be read so.
-    """
+    """Every tensor of a safetensors or torch file on the CPU, nested names joined by dots. No code of the file is run.
+    Raises UserError for a file that cannot be read so."""
     try:
         if path.suffix == ".safetensors":
             from safetensors.torch import load_file
@@ -75,9 +73,7 @@ def flattened(content: Any, name: str = "") -> Iterator[tuple[str, Tensor]]:
 def fit(net: nn.Module, tensors: Tensors, where: str) -> None:
     """Load the tensors into ``net``, all of it. Prefixes such as ``module.``, ``backbone.`` or ``teacher.`` are found
     by what fits, timm's own conversions of other layouts are tried, and what the network does not have is left out.
-
-    Raises UserError, with the number of tensors that fit, where one of the network's is missing or of another shape.
-    """
+    Raises UserError, with the number of tensors that fit, where one of the network's is missing or of another shape."""
     wanted = {name: value for name, value in net.state_dict().items() if not name.endswith("num_batches_tracked")}
     best = max(layouts(net, tensors, wanted), key=lambda layout: fitting(layout, wanted))
     if fitting(best, wanted) < len(wanted):

@@ -176,14 +176,9 @@ def check_known(name: str, where: str = METHOD) -> None:
     architecture = name.partition(".")[0]
     if not timm.is_model(name):
         similar = timm.list_models(f"*{architecture}*") or get_close_matches(architecture, timm.list_models(), 5)
-        raise UserError(
-            f"{where}: timm {timm.__version__} has no model name = {name!r}; "
-            + (
-                f"near it: {', '.join(similar[:5])}"
-                if similar
-                else "python -c 'import timm; print(timm.list_pretrained())' lists all"
-            )
-        )
+        lists_all = "python -c 'import timm; print(timm.list_pretrained())' lists all"
+        hint = f"near it: {', '.join(similar[:5])}" if similar else lists_all
+        raise UserError(f"{where}: timm {timm.__version__} has no model name = {name!r}; {hint}")
     if "." in name and name not in timm.list_pretrained(f"{architecture}.*"):
         raise UserError(f"{where}: timm has no weights name = {name!r}; {tags_of(name)}")
 

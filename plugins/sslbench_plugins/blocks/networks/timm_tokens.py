@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from sslbench import Backbone, TimmModel, TokenBackbone
-from sslbench_plugins.blocks.networks.stochastic_depth import depth_rates, skip
-from sslbench_plugins.blocks.networks.transformer import attention_weights, resized
+from sslbench_plugins.blocks.networks.transformer import attention_weights, depth_rates, resized, skip
 
 
 def gives_attention(net: Any) -> bool:
@@ -23,44 +21,34 @@ def gives_attention(net: Any) -> bool:
     return net.cls_token is not None and type(last) is Block and type(last.attn) is Attention
 
 
-@dataclass(frozen=True)
-class Recipe:
-    """What ``timm.create_model`` was, or could have been, called with, but for ``num_classes=0``."""
-
-    architecture: str
-    arguments: Mapping[str, Any] = field(default_factory=dict)
-
-    def of(self, net: nn.Module) -> TimmModel:
-        """The recipe with the weights of ``net``."""
-        return TimmModel(self.architecture, dict(self.arguments), net.state_dict())
-
-
 class TimmBackbone(Backbone):
-    """The pooled features before timm's classifier."""
+    """The pooled features before timm's classifier. ``architecture``, ``arguments``: what ``timm.create_model`` was, or
+    could have been, called with, but for ``num_classes=0``."""
 
-    def __init__(self, net: Any, recipe: Recipe | None = None) -> None:
+    def __init__(self, net: Any, architecture: str, arguments: Mapping[str, Any]) -> None:
         super().__init__()
         self.net = net
-        self.recipe = recipe
+        self.architecture, self.arguments = architecture, dict(arguments)
         self.feature_dim = int(net.num_features)
 
     def forward(self, images: Tensor) -> Tensor:
         features: Tensor = self.net(images)
         return features
 
-    def as_timm(self) -> TimmModel | None:
-        return self.recipe.of(self.net) if self.recipe else None
+    def as_timm(self) -> TimmModel:
+        return TimmModel(self.architecture, self.arguments, self.net.state_dict())
 
 
 class TimmTokenBackbone(TokenBackbone):
-    """A timm ``VisionTransformer``: patch embedding, blocks and norm are timm's, the pooling is the model's own."""
+    """A timm ``VisionTransformer``: patch embedding, blocks and norm are timm's, the pooling is the model's own.
+    ``architecture``, ``arguments``: as of ``TimmBackbone``."""
 
     net: Any
 
-    def __init__(self, net: Any, recipe: Recipe | None = None) -> None:
+    def __init__(self, net: Any, architecture: str, arguments: Mapping[str, Any]) -> None:
         super().__init__()
         self.net = net
-        self.recipe = recipe
+        self.architecture, self.arguments = architecture, dict(arguments)
         self.feature_dim = self.token_dim = net.embed_dim
         self.grid = tuple(net.patch_embed.grid_size)
         self.patch_size = net.patch_embed.patch_size[0]
@@ -83,9 +71,8 @@ class TimmTokenBackbone(TokenBackbone):
 
     def attention(self, images: Tensor) -> Tensor:
         tokens = self._with_prefix(self.embed(images))
-        *before, last = self.net.blocks
-        for block in before:
-            tokens = block(tokens)
+        last = self.net.blocks[-1]
+        tokens = self.net.blocks[:-1](tokens)
         part = last.attn
         batch, count, _ = tokens.shape
         mixed = part.qkv(last.norm1(tokens)).view(batch, count, 3, part.num_heads, -1).permute(2, 0, 3, 1, 4)
@@ -112,13 +99,13 @@ class TimmTokenBackbone(TokenBackbone):
         features: Tensor = self.net.forward_head(self.encode(self.embed(images)), pre_logits=True)
         return features
 
-    def as_timm(self) -> TimmModel | None:
-        return self.recipe.of(self.net) if self.recipe else None
+    def as_timm(self) -> TimmModel:
+        return TimmModel(self.architecture, self.arguments, self.net.state_dict())
 
 
-def as_backbone(net: Any, recipe: Recipe) -> TimmBackbone | TimmTokenBackbone:
+def as_backbone(net: Any, architecture: str, arguments: Mapping[str, Any]) -> TimmBackbone | TimmTokenBackbone:
     """A timm model without classifier as a backbone, with tokens where it has them."""
-    return TimmTokenBackbone(net, recipe) if gives_tokens(net) else TimmBackbone(net, recipe)
+    return (TimmTokenBackbone if gives_tokens(net) else TimmBackbone)(net, architecture, arguments)
 
 
 def gives_tokens(net: Any) -> bool:
@@ -130,8 +117,7 @@ def gives_tokens(net: Any) -> bool:
 
 
 def provided_by(make: Callable[[], Any]) -> frozenset[str]:
-    """What the timm model that ``make`` builds provides: of ``tokens`` and ``attention``. It is built without memory
-    where that works."""
+    """Of ``tokens`` and ``attention``, what the timm model that ``make`` builds has; without memory where it works."""
     try:
         with torch.device("meta"):
             net = make()

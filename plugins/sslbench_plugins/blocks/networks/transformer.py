@@ -1,4 +1,4 @@
-"""Pre-norm transformer block and fixed sine-cosine positions (Dosovitskiy et al. 2021; Vaswani et al. 2017)."""
+"""Pre-norm transformer block with stochastic depth, and fixed sine-cosine positions (Dosovitskiy et al. 2021)."""
 
 from __future__ import annotations
 
@@ -6,8 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from sslbench_plugins.blocks.networks.stochastic_depth import skip
-from sslbench_plugins.blocks.objectives.full_precision import full_precision
+from sslbench_plugins.blocks.objectives.numerics import full_precision
 
 
 class TransformerBlock(nn.Module):
@@ -87,3 +86,29 @@ def resized(positions: Tensor, grid: tuple[int, int], wanted: tuple[int, int]) -
     planes = positions.reshape(-1, *grid, dim).permute(0, 3, 1, 2)
     planes = functional.interpolate(planes, wanted, mode="bicubic", align_corners=False)
     return planes.permute(0, 2, 3, 1).reshape(*front, wanted[0] * wanted[1], dim)
+
+
+class StochasticDepth(nn.Module):
+    """A residual branch left out at random (Huang et al. 2016): ``[B, ...]`` -> the same shape. While training each
+    sample is zero with probability ``rate``, drawn from torch's global generator, and else divided by ``1 - rate``."""
+
+    def __init__(self, rate: float) -> None:
+        super().__init__()
+        self.rate = rate
+
+    def forward(self, branch: Tensor) -> Tensor:
+        if not self.training:
+            return branch
+        keep = 1 - self.rate
+        shape = [len(branch), *[1] * (branch.ndim - 1)]
+        return branch * torch.empty(shape, device=branch.device, dtype=branch.dtype).bernoulli_(keep).div_(keep)
+
+
+def depth_rates(rate: float, blocks: int) -> list[float]:
+    """Rates from 0 in the first block to ``rate`` in the last in equal steps, as DINO's `vision_transformer.py`."""
+    return [rate * block / max(1, blocks - 1) for block in range(blocks)]
+
+
+def skip(rate: float) -> nn.Module:
+    """``StochasticDepth``, or the identity where ``rate`` is 0."""
+    return StochasticDepth(rate) if rate else nn.Identity()

@@ -1,12 +1,13 @@
-"""The contrastive loss: cross-entropy of each query's positive among many keys, without a matrix of queries x keys in
-memory."""
+"""Contrastive losses: cross-entropy of each query's positive among many keys, the matrix of logits never in memory."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
-from sslbench_plugins.blocks.objectives.known_gradient import with_gradient
+from sslbench_plugins.blocks.distributed import gathered, rank
+from sslbench_plugins.blocks.objectives.numerics import full_precision, with_gradient
 
 CHUNK_BYTES = 8 << 20
 """of logits at a time: they stay in the processor's cache"""
@@ -22,10 +23,9 @@ def contrast(
     Exact; memory is that of the gradients and one chunk of logits. Differentiable once.
     """
     loss, to_queries, to_keys = loss_and_gradients(queries, keys, positives, temperature, itself)
-    if to_queries is not None and queries.requires_grad:
-        loss = with_gradient(loss, queries, to_queries)
-    if to_keys is not None and keys.requires_grad:
-        loss = with_gradient(loss, keys, to_keys)
+    for variable, gradient in ((queries, to_queries), (keys, to_keys)):
+        if gradient is not None and variable.requires_grad:
+            loss = with_gradient(loss, variable, gradient)
     return loss
 
 
@@ -63,3 +63,19 @@ def loss_and_gradients(
         to_keys.addmm_(logits.T, part * scale)
         to_keys.index_add_(0, positive[:, 0], part, alpha=-1 / (rows * temperature))
     return total / rows, to_queries, to_keys
+
+
+def nt_xent(first: Tensor, second: Tensor, temperature: float) -> Tensor:
+    """SimCLR's loss (Chen et al. 2020, equation 1): mean over the 2N anchors of this rank of the cross-entropy of the
+    positive among all other embeddings of all ranks: 2(N - 1) negatives on one rank.
+
+    ``first``, ``second``: ``[N, D]``, row i of one is the positive of row i of the other; not normalised.
+    Computed in float32 whatever the input, so that no temperature overflows.
+    """
+    pairs = len(first)
+    # [2, N, D]: both views of this rank's images, then of the next rank's.
+    views = torch.stack([first.float(), second.float()])
+    with full_precision(views):
+        embeddings = functional.normalize(views, dim=2).flatten(0, 1)
+        itself = torch.arange(2 * pairs, device=first.device) + 2 * pairs * rank()
+        return contrast(embeddings, gathered(embeddings), itself.roll(pairs), temperature, itself)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from sslbench_plugins.blocks.objectives.known_gradient import with_gradient
+from sslbench_plugins.blocks.objectives.numerics import with_gradient
 
 
 def self_distillation(students: Tensor, targets: Tensor, temperature: float) -> Tensor:
@@ -69,3 +69,11 @@ def by_size(views: Sequence[Tensor]) -> list[list[Tensor]]:
         else:
             groups.append([view])
     return groups
+
+
+@torch.no_grad()
+def embedding_spread(embeddings: Tensor) -> Tensor:
+    """Root of the summed per-dimension variance of the unit embeddings ``[B, D]``: a scalar, 0 when all images get
+    one vector, near 1 when they point anywhere (Chen and He 2021, section 4.1, times the root of D)."""
+    directions = functional.normalize(embeddings.detach().float(), dim=1)
+    return directions.var(dim=0, unbiased=False).sum().sqrt()

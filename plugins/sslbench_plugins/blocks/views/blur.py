@@ -12,10 +12,8 @@ REACH = 5.5
 
 
 def blur_weights(sigma: Tensor, kernel: int, size: int) -> Tensor:
-    """float32 ``[B, size, size]``: a Gaussian of ``kernel`` taps at every pixel, mirrored at the borders.
-
-    Equal to torchvision's ``gaussian_blur`` in one dimension (reflect padding). ``kernel``: odd, below ``2 * size``.
-    """
+    """float32 ``[B, size, size]``: a Gaussian of ``kernel`` taps, odd and below ``2 * size``, at every pixel, mirrored
+    at the borders. Equal to torchvision's ``gaussian_blur`` in one dimension (reflect padding)."""
     half = kernel // 2
     taps = torch.arange(-half, half + 1, device=sigma.device)
     weights = torch.exp(-0.5 * (taps / sigma.view(-1, 1)).square())
@@ -34,10 +32,7 @@ def blur(images: Tensor, sigma: Tensor, kernel: int) -> Tensor:
 
 def blur_image(image: Tensor, sigma: float, kernel: int) -> Tensor:
     """Blur one image ``[C, S, S]`` in place, equal to ``blur`` to 1e-6: a sum of shifted copies, of no more taps than
-    matter.
-
-    For an image of 224 px a third of the time of the matrix products, whose cost grows with the cube of the side.
-    """
+    matter. At 224 px a third of the time of the matrix products, whose cost grows with the cube of the side."""
     half = kernel // 2
     taps = [math.exp(-0.5 * (offset / sigma) ** 2) for offset in range(half + 1)]
     total = 2 * sum(taps) - taps[0]

@@ -87,11 +87,8 @@ UNCHANGED = (1.0, 1.0, 1.0, 0.0)
 def jitter(
     images: Tensor, factors: Tensor, order: Sequence[Sequence[int]], chosen: Sequence[int], scratch: Tensor
 ) -> Tensor:
-    """Colour jitter of the ``chosen`` images in place, each with its own factors in its own order.
-
-    ``factors``: ``[B, 4]`` on the images' device. ``order``: for each image a permutation of the operations' numbers.
-    At each of the four turns, the samples that share an operation are worked on together.
-    """
+    """Colour jitter of the ``chosen`` images in place, each with its own factors, ``[B, 4]`` on their device, in its
+    own ``order``, a permutation of the operations' numbers. At each turn samples of one operation go together."""
     for turn in range(4):
         sharing: list[list[int]] = [[], [], [], []]
         for sample in chosen:

@@ -166,14 +166,14 @@ class PhotographicView:
 
 
 class PhotographicViews:
-    """An augmentation that draws every view from the same pipeline."""
+    """An augmentation with one pipeline, or several that the views take in turn."""
 
-    def __init__(self, pipeline: Pipeline) -> None:
-        self.pipeline = pipeline
+    def __init__(self, *pipelines: Pipeline) -> None:
+        self.pipelines = pipelines
 
     def view(self, index: int, kind: str, size: int) -> PhotographicView:
-        """The same distribution for every index and kind."""
-        return PhotographicView(self.pipeline, size)
+        """Drawn from the pipeline whose turn it is at this index; every kind is drawn alike."""
+        return PhotographicView(self.pipelines[index % len(self.pipelines)], size)
 
 
 def ranges_of_factors(strengths: tuple[float, float, float, float]) -> list[tuple[float, float]]:

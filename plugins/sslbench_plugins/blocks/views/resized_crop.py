@@ -25,11 +25,7 @@ class Boxes(NamedTuple):
 
 
 def random_boxes(
-    batch: int,
-    image: tuple[int, int],
-    scale: tuple[float, float],
-    ratio: tuple[float, float],
-    generator: Generator,
+    batch: int, image: tuple[int, int], scale: tuple[float, float], ratio: tuple[float, float], generator: Generator
 ) -> Boxes:
     """Boxes of a random share of the area and a random aspect (torchvision's ``RandomResizedCrop.get_params``).
 

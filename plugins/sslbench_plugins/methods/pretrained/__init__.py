@@ -7,10 +7,13 @@ Files are read as tensors alone; only ``hub`` runs code that comes with a model,
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import lru_cache
+from hashlib import blake2b
+from pathlib import Path
 from typing import Any
 
 from torch import nn
@@ -30,7 +33,6 @@ from sslbench_plugins.blocks.networks.model_files import (
 from sslbench_plugins.blocks.networks.timm_tokens import TimmBackbone, TimmTokenBackbone, provided_by
 from sslbench_plugins.blocks.networks.untrained import Untrained
 from sslbench_plugins.methods.pretrained.configured import arguments_of, configured_input, network, timm_model
-from sslbench_plugins.methods.pretrained.content_digest import content_digest
 from sslbench_plugins.methods.pretrained.params import PRESETS, PretrainedParams
 from sslbench_plugins.methods.pretrained.torch_hub import HubEncoder, HubModel
 
@@ -87,9 +89,29 @@ def fingerprint(params: PretrainedParams) -> str:
         weights = on_disk(params.location, params.name).weights
         config = weights.parent / CONFIG
         return content_digest(weights, *([config] if config.is_file() else []))
-    if params.hub and (hub := HubModel.named(params.hub)).is_local:
+    if params.hub and (hub := HubModel.named(params.hub)).local.is_dir():
         return content_digest(*hub.files())
     return ""
+
+
+def content_digest(*paths: Path) -> str:
+    """A text that changes when the content of one of the files does; a file is read again only if it changed. Raises
+    UserError for a file that cannot be read."""
+    parts = []
+    for path in paths:
+        try:
+            status = path.stat()
+            parts.append(file_digest(path, status.st_size, status.st_mtime_ns))
+        except OSError as error:
+            raise UserError(f"{path} cannot be read: {error.strerror}") from None
+    return parts[0] if len(parts) == 1 else blake2b("".join(parts).encode(), digest_size=8).hexdigest()
+
+
+@lru_cache(maxsize=64)
+def file_digest(path: Path, size: int, changed: int) -> str:
+    """Of one file; ``size`` and ``changed`` (nanoseconds) say when it has to be read again."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, lambda: blake2b(digest_size=8)).hexdigest()
 
 
 def fetches(params: PretrainedParams) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 
 from sslbench import Backbone, InputSpec, TokenBackbone, UserError, build_plugin
 from sslbench_plugins.blocks.networks.model_files import METHOD, check_known
-from sslbench_plugins.blocks.networks.timm_tokens import Recipe, as_backbone
+from sslbench_plugins.blocks.networks.timm_tokens import as_backbone
 
 Config = Mapping[str, Any]
 
@@ -34,7 +34,7 @@ def network(config: Config, size: int) -> Backbone:
 
 def of_timm(config: Config, arguments: Mapping[str, Any]) -> Backbone:
     """timm's model of the configured architecture as a backbone."""
-    return as_backbone(timm_model(config, arguments), Recipe(config["architecture"], arguments))
+    return as_backbone(timm_model(config, arguments), config["architecture"], arguments)
 
 
 def timm_model(config: Config, arguments: Mapping[str, Any]) -> Any:

@@ -37,25 +37,23 @@ class HubModel:
         return cls(repository, entry)
 
     @property
+    def local(self) -> Path:
+        """The folder that the repository names, if it is not one of github.com."""
+        return Path(self.repository).expanduser()
+
+    @property
     def folder(self) -> Path | None:
         """The repository's code on this machine, or None."""
-        local = Path(self.repository).expanduser()
-        if local.is_dir():
-            return local
+        if self.local.is_dir():
+            return self.local
         name, _, branch = self.repository.partition(":")
         branches = (branch,) if branch else BRANCHES
         folders = [Path(torch.hub.get_dir()) / f"{name}/{branch}".replace("/", "_") for branch in branches]
         return next((folder for folder in folders if folder.is_dir()), None)
 
-    @property
-    def is_local(self) -> bool:
-        """Whether it names a folder on this machine."""
-        return Path(self.repository).expanduser().is_dir()
-
     def files(self) -> list[Path]:
         """Of a local repository, those that decide what a model is, sorted."""
-        root = Path(self.repository).expanduser()
-        return sorted(path for path in root.rglob("*") if path.suffix in MODEL_FILES and path.is_file())
+        return sorted(path for path in self.local.rglob("*") if path.suffix in MODEL_FILES and path.is_file())
 
     def build(self, download: bool, **arguments: Any) -> Any:
         """What the entry returns. Raises UserError where code or weights are not here and may not be, or cannot be,
@@ -68,8 +66,10 @@ class HubModel:
                 f" or clone it elsewhere and give hub=FOLDER:{self.entry}"
             )
         try:
+            load = cast(Callable[..., Any], torch.hub.load)
+            source, repository = ("local", str(folder)) if folder else ("github", self.repository)
             with fetching(download):
-                return self._load(folder, arguments)
+                return load(repository, self.entry, trust_repo=True, verbose=False, source=source, **arguments)
         except (NotAllowed, UserError) as error:
             raise UserError(
                 f"torch.hub's {self.repository}:{self.entry} {error}; --download allows it; or put the file"
@@ -80,12 +80,6 @@ class HubModel:
         except Exception as error:
             reason = str(error).strip().partition("\n")[0] or type(error).__name__
             raise UserError(f"torch.hub's {self.repository}:{self.entry} cannot be built: {reason}") from None
-
-    def _load(self, folder: Path | None, arguments: dict[str, Any]) -> Any:
-        load = cast(Callable[..., Any], torch.hub.load)
-        source = "github" if folder is None else "local"
-        repository = self.repository if folder is None else str(folder)
-        return load(repository, self.entry, trust_repo=True, verbose=False, source=source, **arguments)
 
 
 class NotAllowed(RuntimeError):

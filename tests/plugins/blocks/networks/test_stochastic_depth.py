@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from sslbench_plugins.blocks.networks.stochastic_depth import StochasticDepth, depth_rates, skip
+from sslbench_plugins.blocks.networks.transformer import StochasticDepth, depth_rates, skip
 
 
 def test_whole_samples_are_left_out_as_often_as_asked_and_the_rest_makes_up_for_them():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from sslbench_plugins.blocks.objectives.nt_xent import nt_xent
+from sslbench_plugins.blocks.objectives.contrast import nt_xent
 from sslbench_plugins.blocks.objectives.self_distillation import self_distillation
 
 

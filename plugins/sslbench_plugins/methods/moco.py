@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from sslbench import Backbone, Method, MethodParams, MethodSpec, Progress, UserError, ViewRequest, hookimpl, param
-from sslbench_plugins.blocks.distributed.ranks import ranks
-from sslbench_plugins.blocks.objectives.full_precision import full_precision
+from sslbench_plugins.blocks.distributed import gathered, ranks
 from sslbench_plugins.blocks.objectives.moving_average import ema_copy, ema_update
-from sslbench_plugins.methods.moco.feature_queue import FeatureQueue
-from sslbench_plugins.methods.moco.split_batch_norm import split_batch_norms
+from sslbench_plugins.blocks.objectives.numerics import full_precision
 
 
 class MoCoParams(MethodParams):
@@ -126,6 +124,84 @@ class MoCo(Method):
                 f"method 'moco': split_bn = {self.params.split_bn} does not cut a batch of {batch_size} into equal"
                 " parts of two images or more"
             )
+
+
+class FeatureQueue(nn.Module):
+    """The dictionary of keys of past batches (section 3.1): a ring of ``size`` unit vectors. Keys and the index of the
+    oldest are buffers, so a checkpoint holds them. It starts full of random directions, as in the authors' code."""
+
+    keys: Tensor
+    """float32 ``[size, D]``"""
+    place: Tensor
+    """int64 scalar, the row of the oldest key"""
+
+    def __init__(self, size: int, dim: int) -> None:
+        super().__init__()
+        self.register_buffer("keys", functional.normalize(torch.randn(size, dim), dim=1))
+        self.register_buffer("place", torch.zeros((), dtype=torch.int64))
+
+    @torch.no_grad()
+    def put(self, keys: Tensor) -> None:
+        """Replace the oldest entries by ``keys`` ``[B, D]`` of every rank, in the order of the ranks. The ring wraps in
+        the middle of a batch, and of a batch longer than the ring the last keys stay."""
+        size = len(self.keys)
+        all_keys = gathered(keys.float())
+        kept = all_keys[-size:]
+        # The index stays on the device: the host waits for nothing.
+        first = self.place + (len(all_keys) - len(kept))
+        rows = (first + torch.arange(len(kept), device=kept.device)) % size
+        self.keys.index_copy_(0, rows, kept)
+        self.place.copy_((self.place + len(all_keys)) % size)
+
+
+class SplitBatchNorm2d(nn.BatchNorm2d):
+    """Statistics over each of ``splits`` equal parts of the batch apart, as on so many devices (the authors' CIFAR-10
+    notebook): a key and its query leak through the statistics that they share (section 3.3). Running statistics are
+    the mean over the parts. ``[B, C, H, W]``, B divisible by ``splits`` in training."""
+
+    def __init__(self, features: int, splits: int, **options: Any) -> None:
+        super().__init__(features, **options)
+        self.splits = splits
+
+    def forward(self, images: Tensor) -> Tensor:
+        """``[B, C, H, W]`` -> ``[B, C, H, W]``."""
+        if not self.training:
+            return super().forward(images)
+        assert self.running_mean is not None
+        assert self.running_var is not None
+        assert self.num_batches_tracked is not None
+        batch, channels, height, width = images.shape
+        parts = self.splits
+        mean, variance = self.running_mean.repeat(parts), self.running_var.repeat(parts)
+        # Part s takes images s, s + parts, ...: the order of a shuffled batch does not matter.
+        out = functional.batch_norm(
+            images.reshape(batch // parts, channels * parts, height, width),
+            mean,
+            variance,
+            self.weight.repeat(parts) if self.affine else None,
+            self.bias.repeat(parts) if self.affine else None,
+            True,
+            self.momentum if self.momentum is not None else 0.1,
+            self.eps,
+        )
+        with torch.no_grad():
+            self.running_mean.copy_(mean.view(parts, channels).mean(0))
+            self.running_var.copy_(variance.view(parts, channels).mean(0))
+            self.num_batches_tracked.add_(1)
+        return out.view(batch, channels, height, width)
+
+
+def split_batch_norms(network: nn.Module, splits: int) -> nn.Module:
+    """Replace every 2-D batch norm of ``network`` in place, keeping its weights; returns the network."""
+    for name, child in network.named_children():
+        if type(child) is nn.BatchNorm2d:
+            options = {"eps": child.eps, "momentum": child.momentum, "affine": child.affine}
+            norm = SplitBatchNorm2d(child.num_features, splits, **options)
+            norm.load_state_dict(child.state_dict())
+            setattr(network, name, norm)
+        else:
+            split_batch_norms(child, splits)
+    return network
 
 
 # The authors' CIFAR-10 notebook: rate and batch of 512 go together, no warm-up, cosine per epoch.
