@@ -2,20 +2,31 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
 from numpy.random import RandomState
 
-from sslbench import SimulationResult, SimulatorParams, SimulatorSpec, hookimpl, param
-from sslbench_plugins.blocks.studies.image_views import ArrayView, read_image, views_by_reference
+from sslbench import BuildContext, SimulationResult, SimulatorParams, SimulatorSpec, hookimpl, param
 from sslbench_plugins.blocks.studies.listed import OneOrMore, Words
-from sslbench_plugins.blocks.studies.tables import as_rows
+from sslbench_plugins.blocks.studies.results import Row, new_figure, row_of_axes, row_of_pictures
+from sslbench_plugins.blocks.studies.user_data import ArrayView, read_image, views_by_reference
 from sslbench_plugins.simulators.augmentation_analyzer.claims import SOURCE, claims
-from sslbench_plugins.simulators.augmentation_analyzer.figures import matrices_figure, views_figure
-from sslbench_plugins.simulators.augmentation_analyzer.overlap import READINGS, Correlations, drawn_image, overlaps
-from sslbench_plugins.simulators.augmentation_analyzer.simple_views import VIEWS, Batch, View
-from sslbench_plugins.simulators.augmentation_analyzer.tables import ExtremeRow, extremes, matrix, pair_row, self_pairs
+from sslbench_plugins.simulators.augmentation_analyzer.simple_views import VIEWS, WHITE, Batch, View, drawn_image
+from sslbench_plugins.simulators.augmentation_analyzer.tables import (
+    READINGS,
+    Correlations,
+    extremes,
+    matrix,
+    overlaps,
+    pair_row,
+    self_pairs,
+)
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 
 class AnalyzerParams(SimulatorParams):
@@ -33,7 +44,7 @@ class AnalyzerParams(SimulatorParams):
 class AugmentationAnalyzer:
     """Every pair of the augmentations, on the drawn image or a user's."""
 
-    def __init__(self, params: AnalyzerParams) -> None:
+    def __init__(self, params: AnalyzerParams, context: BuildContext) -> None:
         self.params = params
         self.image = read_image(params.image, params.size, "image") if params.image else drawn_image()
         self.views = views_by_reference(params.augmentations, VIEWS, repeated, "augmentations")
@@ -51,20 +62,16 @@ class AugmentationAnalyzer:
         draws = {(a, b, r): self.draw(seed, a, b, r) for r in READINGS for a in names for b in names}
         pairs = [pair_row(a, b, draws[a, b, "pair"], draws[a, b, "composed"]) for a in names for b in names]
         matrices = {f"{reading}_matrix": matrix(names, pairs, reading) for reading in READINGS}
-        hardest_and_easiest = extremes(pairs)
-        tables = {
-            "pairs": as_rows(pairs),
-            **matrices,
-            "extremes": as_rows(hardest_and_easiest),
-            "self_pairs": as_rows(self_pairs({name: draws[name, name, "pair"] for name in names})),
-        }
-        figures = {
-            "pairs": lambda: matrices_figure(matrices, names),
-            "views": lambda: views_figure(self.image, self.views, seed),
-        }
-        seeds = range(seed, seed + self.params.claim_seeds)
+        extreme_rows = extremes(pairs)
+        selves = self_pairs({name: draws[name, name, "pair"] for name in names})
         return SimulationResult(
-            tables, claims(seeds, VIEWS | self.views, self.draw), figures, advice(hardest_and_easiest)
+            {"pairs": pairs, **matrices, "extremes": extreme_rows, "self_pairs": selves},
+            claims(range(seed, seed + self.params.claim_seeds), VIEWS | self.views, self.draw),
+            {
+                "pairs": lambda: matrices_figure(matrices, names),
+                "views": lambda: views_figure(self.image, self.views, seed),
+            },
+            advice(extreme_rows),
         )
 
 
@@ -77,25 +84,48 @@ def repeated(view: ArrayView) -> View:
     return apply
 
 
-def advice(rows: list[ExtremeRow]) -> str:
+def advice(rows: list[Row]) -> str:
     """Names the hardest composition."""
-    hardest = next(row for row in rows if (row.reading, row.which) == ("composed", "hardest"))
-    if hardest.correlation is None:
+    hardest = next(row for row in rows if (row["reading"], row["which"]) == ("composed", "hardest"))
+    if hardest["correlation"] is None:
         return "A constant image says nothing about augmentations; take another."
     return (
-        f"Look for positives that are hard but share something: of these compositions {hardest.pairs} is the"
-        f" hardest, with a correlation of {hardest.correlation:.2f}, and pairs near 1 teach next to nothing."
+        f"Look for positives that are hard but share something: of these compositions {hardest['pairs']} is the"
+        f" hardest, with a correlation of {hardest['correlation']:.2f}, and pairs near 1 teach next to nothing."
     )
+
+
+def matrices_figure(matrices: Mapping[str, list[Row]], names: list[str]) -> Figure:
+    """Heat maps side by side, each value written in its cell."""
+    side = 0.9 * len(names) + 1.5
+    figure = new_figure(2 * side, side)
+    for axes, (title, rows) in zip(row_of_axes(figure, len(matrices)), matrices.items(), strict=True):
+        values = np.array([[np.nan if row[name] is None else row[name] for name in names] for row in rows])
+        heat_map(axes, values)
+        axes.set_xticks(range(len(names)), names, rotation=30, ha="right")
+        axes.set_yticks(range(len(names)), names)
+        axes.set(title=title.replace("_", " "), xlabel="second", ylabel="first")
+    return figure
+
+
+def heat_map(axes: Axes, values: Batch) -> None:
+    """Correlations ``[N, N]``, 0..1, with their numbers; ``-`` for NaN."""
+    axes.imshow(values, cmap="viridis", vmin=0, vmax=1)
+    for (row, col), value in np.ndenumerate(values):
+        # Only what is exactly 1 is shown as 1.
+        text = "-" if np.isnan(value) else "1" if value == 1 else f"{value:.3f}"
+        axes.text(col, row, text, ha="center", va="center", color="white" if value < 0.6 else "black")
+
+
+def views_figure(image: Batch, views: Mapping[str, View], seed: int) -> Figure:
+    """The image and one view by each augmentation."""
+    batches = {"image": image, **{name: view(image[None], RandomState(seed), 1)[0] for name, view in views.items()}}
+    pictures = {name: (pixels.transpose(1, 2, 0) / WHITE).clip(0, 1) for name, pixels in batches.items()}
+    return row_of_pictures(pictures, (1.8, 2.1))
 
 
 @hookimpl
 def sslbench_simulators() -> list[SimulatorSpec]:
-    """The simulator."""
     return [
-        SimulatorSpec(
-            name="augmentation-analyzer",
-            params=AnalyzerParams,
-            build=lambda params, context: AugmentationAnalyzer(params),
-            citation=SOURCE,
-        )
+        SimulatorSpec(name="augmentation-analyzer", params=AnalyzerParams, build=AugmentationAnalyzer, citation=SOURCE)
     ]

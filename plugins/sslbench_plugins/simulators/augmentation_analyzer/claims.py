@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable
 import numpy as np
 
 from sslbench import Claim
-from sslbench_plugins.blocks.studies.seed_results import SeedResults
-from sslbench_plugins.simulators.augmentation_analyzer.overlap import READINGS, Correlations, defined, mean
+from sslbench_plugins.blocks.studies.results import SeedResults
+from sslbench_plugins.simulators.augmentation_analyzer.tables import READINGS, Correlations, lowest, mean
 
 SOURCE = "tutorial on self-supervised learning, exercise on pairs of augmentations"
 HIGH = 0.5
@@ -43,12 +43,6 @@ def self_pair_claim(seeds: range, name: str, reading: str, draw: Draw) -> Claim:
         high_but_below_one,
         f"mean {draws.spread(mean)}, lowest {draws.spread(lowest)}, exactly 1 in {exact:.0%} of the draws",
     )
-
-
-def lowest(values: Correlations) -> float | None:
-    """The lowest correlation that is defined."""
-    known = defined(values)
-    return float(known.min()) if len(known) else None
 
 
 def jitter_claim(seeds: range, reading: str, draw: Draw) -> Claim:

@@ -1,4 +1,4 @@
-"""Five plain augmentations of batches of colour images: crop, flip, brightness, blur, greyscale.
+"""A drawn image, and five plain augmentations of batches of colour images: crop, flip, brightness, blur, greyscale.
 
 Each maps float ``[B, 3, S, S]`` in 0..255 and a RandomState to the same shape and range. A batch of one that needs
 no random draw stays a batch of one: every draw would be the same.
@@ -25,6 +25,19 @@ BRIGHTNESS = (0.8, 1.2)
 SIGMA = 2.0
 
 
+def drawn_image() -> Batch:
+    """Float ``[3, 64, 64]`` in 0..255: grey, a red disc, a blue rectangle, and last a green diagonal stripe."""
+    image = np.full((3, 64, 64), 128.0)
+    row, col = np.mgrid[:64, :64]
+    for where, colour in (
+        ((row - 16) ** 2 + (col - 16) ** 2 <= 10**2, (255, 0, 0)),
+        ((row >= 40) & (row <= 55) & (col >= 40) & (col <= 57), (0, 0, 255)),
+        (np.abs(row - col) <= 3, (0, 255, 0)),
+    ):
+        image[:, where] = np.array(colour, dtype=np.float64)[:, None]
+    return image
+
+
 @lru_cache
 def bilinear(inputs: int, outputs: int) -> Batch:
     """``[outputs, inputs]``: the matrix that resizes a line of pixels, between the centres of pixels."""
@@ -45,8 +58,7 @@ def crop(images: Batch, rng: RandomState, draws: int) -> Batch:
     windows = sliding_window_view(images, (cut, cut), axis=(2, 3))
     crops = windows[np.arange(draws) if len(images) > 1 else np.zeros(draws, int), :, top, left]
     matrix = bilinear(cut, side)
-    resized: Batch = matrix @ (crops.reshape(-1, cut) @ matrix.T).reshape(draws, 3, cut, side)
-    return resized
+    return np.asarray(matrix @ (crops.reshape(-1, cut) @ matrix.T).reshape(draws, 3, cut, side))
 
 
 def flip(images: Batch, rng: RandomState, draws: int) -> Batch:
@@ -62,8 +74,7 @@ def brightness(images: Batch, rng: RandomState, draws: int) -> Batch:
 
 def blur(images: Batch, rng: RandomState, draws: int) -> Batch:
     """Gaussian, each channel by itself."""
-    blurred: Batch = gaussian_filter1d(gaussian_filter1d(images, SIGMA, axis=2), SIGMA, axis=3)
-    return blurred
+    return np.asarray(gaussian_filter1d(gaussian_filter1d(images, SIGMA, axis=2), SIGMA, axis=3))
 
 
 def greyscale(images: Batch, rng: RandomState, draws: int) -> Batch:
@@ -71,10 +82,4 @@ def greyscale(images: Batch, rng: RandomState, draws: int) -> Batch:
     return np.broadcast_to(images.mean(axis=1, keepdims=True), images.shape)
 
 
-VIEWS: dict[str, View] = {
-    "crop": crop,
-    "flip": flip,
-    "brightness": brightness,
-    "blur": blur,
-    "greyscale": greyscale,
-}
+VIEWS: dict[str, View] = {view.__name__: view for view in (crop, flip, brightness, blur, greyscale)}

@@ -1,52 +1,67 @@
-"""Rows of the tables: every pair, their matrix, the hardest and easiest pairs, and the self-pairs."""
+"""The overlap of two views, Pearson's correlation of their pixels draw by draw; and the tables: every pair, their
+matrix, the hardest and easiest pairs, and the self-pairs."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 
 import numpy as np
+from numpy.random import RandomState
+from numpy.typing import NDArray
 
-from sslbench_plugins.blocks.studies.tables import Row, best_keys
-from sslbench_plugins.simulators.augmentation_analyzer.overlap import READINGS, Correlations, defined, mean
+from sslbench_plugins.blocks.studies.correlation import pearson_rows
+from sslbench_plugins.blocks.studies.results import Row, best_keys
+from sslbench_plugins.simulators.augmentation_analyzer.simple_views import Batch, View
 
-
-@dataclass(frozen=True)
-class PairRow:
-    """Mean correlation of two augmentations in both readings; None where no draw has one."""
-
-    first: str
-    second: str
-    pair_correlation: float | None
-    composed_correlation: float | None
-    reason: str
-
-    def correlation(self, reading: str) -> float | None:
-        """In the reading ``pair`` or ``composed``."""
-        return self.pair_correlation if reading == "pair" else self.composed_correlation
+Correlations = NDArray[np.float64]
+"""one for each draw, ``[draws]``; NaN where a view is constant"""
+READINGS = ("pair", "composed")
+PART = 1 << 21
+"""values of one view that are held at once"""
 
 
-@dataclass(frozen=True)
-class ExtremeRow:
-    """The hardest or the easiest pair of one reading, ties named."""
+def overlaps(image: Batch, first: View, second: View, reading: str, draws: int, rng: RandomState) -> Correlations:
+    """Pearson's correlation of the flattened views, one for each draw: ``[3, S, S]`` -> ``[draws]``; NaN where a view
+    is constant.
 
-    reading: str
-    which: str
-    pairs: str | None
-    correlation: float | None
-    reason: str
+    ``pair``: view 1 by ``first``, view 2 by ``second``; ``composed``: both by ``first`` and then ``second``. All of the
+    views are drawn independently. Raises ValueError for another reading or no draw.
+    """
+    if reading not in READINGS or draws < 1:
+        raise ValueError(
+            f"reading {reading!r} with {draws} draws; readings are {' and '.join(READINGS)}, draws 1 or more"
+        )
+    part = max(1, PART // image.size)
+    sizes = [min(part, draws - start) for start in range(0, draws, part)]
+    return np.concatenate([overlaps_at_once(image, first, second, reading, count, rng) for count in sizes])
 
 
-@dataclass(frozen=True)
-class SelfPairRow:
-    """An augmentation paired with itself: its correlations over the draws."""
+def overlaps_at_once(
+    image: Batch, first: View, second: View, reading: str, draws: int, rng: RandomState
+) -> Correlations:
+    """``overlaps`` with all draws in memory."""
+    views = first(image[None], rng, draws)
+    partners = (second if reading == "pair" else first)(image[None], rng, draws)
+    if reading == "composed":
+        views, partners = second(views, rng, draws), second(partners, rng, draws)
+    values = pearson_rows(views.reshape(len(views), -1), partners.reshape(len(partners), -1))
+    return np.broadcast_to(values, draws)
 
-    augmentation: str
-    mean: float | None
-    minimum: float | None
-    maximum: float | None
-    share_exactly_one: float | None
-    reason: str
+
+def defined(values: Correlations) -> Correlations:
+    """Those that are not NaN."""
+    return values[~np.isnan(values)]
+
+
+def mean(values: Correlations) -> float | None:
+    """Mean of those that are defined; None where none is."""
+    known = defined(values)
+    return float(known.mean()) if len(known) else None
+
+
+def lowest(values: Correlations) -> float | None:
+    """The lowest that is defined; None where none is."""
+    return min(defined(values).tolist(), default=None)
 
 
 def undefined_draws(*readings: Correlations) -> str:
@@ -55,43 +70,46 @@ def undefined_draws(*readings: Correlations) -> str:
     return f"a view was constant, which has no correlation, in {count} of {len(readings[0])} draws" if count else ""
 
 
-def pair_row(first: str, second: str, pair: Correlations, composed: Correlations) -> PairRow:
-    """Means over the draws of both readings."""
-    return PairRow(first, second, mean(pair), mean(composed), undefined_draws(pair, composed))
+def pair_row(first: str, second: str, pair: Correlations, composed: Correlations) -> Row:
+    """Means over the draws of both readings; None where no draw has one."""
+    row = {"first": first, "second": second, "pair_correlation": mean(pair), "composed_correlation": mean(composed)}
+    return row | {"reason": undefined_draws(pair, composed)}
 
 
-def matrix(names: Iterable[str], pairs: list[PairRow], reading: str) -> list[Row]:
+def matrix(names: Iterable[str], pairs: list[Row], reading: str) -> list[Row]:
     """A row for each first augmentation, a column for each second."""
-    values = {(row.first, row.second): row.correlation(reading) for row in pairs}
+    values = {(row["first"], row["second"]): row[f"{reading}_correlation"] for row in pairs}
     rows: list[Row] = [{"first": first, **{second: values[first, second] for second in names}} for first in names]
     return [{**row, "reason": "no draw has a correlation: see pairs" if None in row.values() else ""} for row in rows]
 
 
-def extremes(pairs: list[PairRow]) -> list[ExtremeRow]:
-    """The hardest and the easiest pair of each reading, self-pairs included."""
-    choices = {"hardest": min, "easiest": max}
-    rows = []
+def extremes(pairs: list[Row]) -> list[Row]:
+    """The hardest and the easiest pair of each reading, self-pairs included; ties named."""
+    rows: list[Row] = []
     for reading in READINGS:
-        values = {f"{row.first} + {row.second}": row.correlation(reading) for row in pairs}
-        for which, best in choices.items():
-            tied = best_keys(values, best)
-            reason = "" if tied else "no pair has a defined correlation"
-            known = [value for value in values.values() if value is not None]
-            correlation = best(known) if known else None
-            rows.append(ExtremeRow(reading, which, ", ".join(tied) or None, correlation, reason))
+        values = {f"{row['first']} + {row['second']}": row[f"{reading}_correlation"] for row in pairs}
+        known = [value for value in values.values() if value is not None]
+        for which, best in (("hardest", min), ("easiest", max)):
+            row = {"reading": reading, "which": which, "pairs": ", ".join(best_keys(values, best)) or None}
+            reason = "" if known else "no pair has a defined correlation"
+            rows.append({**row, "correlation": best(known, default=None), "reason": reason})
     return rows
 
 
-def self_pairs(draws: Mapping[str, Correlations]) -> list[SelfPairRow]:
+def self_pairs(draws: Mapping[str, Correlations]) -> list[Row]:
     """For each augmentation the draws of its self-pair, and last all of them together."""
-    together = self_pair("all", np.concatenate(list(draws.values())))
-    return [*(self_pair(name, values) for name, values in draws.items()), together]
+    together = np.concatenate(list(draws.values()))
+    return [self_pair(name, values) for name, values in [*draws.items(), ("all", together)]]
 
 
-def self_pair(name: str, values: Correlations) -> SelfPairRow:
+def self_pair(name: str, values: Correlations) -> Row:
     """Mean, extremes, and the share of the defined draws whose correlation is exactly 1."""
-    known, reason = defined(values), undefined_draws(values)
-    if not len(known):
-        return SelfPairRow(name, None, None, None, None, reason)
-    exact = float((known == 1).mean())
-    return SelfPairRow(name, mean(values), float(known.min()), float(known.max()), exact, reason)
+    known = defined(values)
+    return {
+        "augmentation": name,
+        "mean": mean(values),
+        "minimum": lowest(values),
+        "maximum": max(known.tolist(), default=None),
+        "share_exactly_one": mean((known == 1).astype(float)),
+        "reason": undefined_draws(values),
+    }

@@ -11,7 +11,7 @@ from numpy.random import RandomState
 from numpy.typing import NDArray
 
 from sslbench import UserError
-from sslbench_plugins.blocks.studies.table_file import read_columns
+from sslbench_plugins.blocks.studies.user_data import read_columns
 
 LARGEST = 1e100
 """size of a feature; squares of larger ones overflow"""

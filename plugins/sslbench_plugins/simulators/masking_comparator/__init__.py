@@ -2,23 +2,36 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
+import numpy as np
 from pydantic import BeforeValidator, Field
 
-from sslbench import SimulationResult, SimulatorParams, SimulatorSpec, build_installed, build_plugin, hookimpl, param
+from sslbench import (
+    BuildContext,
+    SimulationResult,
+    SimulatorParams,
+    SimulatorSpec,
+    build_installed,
+    build_plugin,
+    hookimpl,
+    param,
+)
 from sslbench_plugins.blocks.studies.listed import OneOrMore, Several, Words
-from sslbench_plugins.blocks.studies.tables import as_rows
+from sslbench_plugins.blocks.studies.results import Row, new_figure
 from sslbench_plugins.simulators.masking_comparator.claims import RATIO, SOURCE, STRATEGIES, claims
-from sslbench_plugins.simulators.masking_comparator.figures import masks_figure
-from sslbench_plugins.simulators.masking_comparator.sampling import Sampler
+from sslbench_plugins.simulators.masking_comparator.coverage import Grid
 from sslbench_plugins.simulators.masking_comparator.tables import (
-    ExtremeRow,
-    StrategyRow,
+    Sample,
+    Samples,
+    draw_masks,
     extreme_row,
     mask_row,
     strategy_row,
 )
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 def rows_and_columns(value: Any) -> Any:
@@ -48,58 +61,65 @@ class MaskingComparatorParams(SimulatorParams):
 class MaskingComparator:
     """Masks of every strategy at every ratio, measured."""
 
-    def __init__(self, params: MaskingComparatorParams) -> None:
+    def __init__(self, params: MaskingComparatorParams, context: BuildContext) -> None:
         self.params = params
-        self.sampler = Sampler(params.grid, params.draws)
         self.installed = build_installed("masking")
         chosen = {name: build_plugin("masking", name, "maskings") for name in params.maskings}
         self.maskings = chosen or self.installed
 
+    def sample(self, name: str, masking: Any, ratio: float, seed: int) -> Sample:
+        return draw_masks(name, masking, self.params.grid, ratio, self.params.draws, seed)
+
     def run(self, seed: int) -> SimulationResult:
         grid, ratios = self.params.grid, self.params.ratios
-        samples = {
-            (name, ratio): self.sampler.sample(name, masking, ratio, seed)
-            for name, masking in self.maskings.items()
-            for ratio in ratios
-        }
+        samples = {(n, r): self.sample(n, masking, r, seed) for n, masking in self.maskings.items() for r in ratios}
         rows = [strategy_row(name, ratio, sample, grid) for (name, ratio), sample in samples.items()]
         extremes = [extreme_row(ratio, rows) for ratio in ratios]
         masks = [mask_row(name, ratio, sample) for (name, ratio), sample in samples.items()]
-        testable = set(STRATEGIES) <= set(self.installed)
-        seeds = range(seed, seed + self.params.claim_seeds)
+        seeds = range(seed, seed + self.params.claim_seeds) if set(STRATEGIES) <= set(self.installed) else ()
         return SimulationResult(
-            {"strategies": as_rows(rows), "extremes": as_rows(extremes), "sample_masks": as_rows(masks)},
-            claims({number: self.measured(number) for number in seeds}) if testable else [],
+            {"strategies": rows, "extremes": extremes, "sample_masks": masks},
+            claims({s: self.measured(s) for s in seeds}) if seeds else [],
             {"masks": lambda: masks_figure(samples, grid)},
             advice(extremes),
         )
 
-    def measured(self, seed: int) -> dict[str, StrategyRow]:
+    def measured(self, seed: int) -> dict[str, Row]:
         """Of the strategies that the claims are about, at their ratio."""
-        samples = {name: self.sampler.sample(name, self.installed[name], RATIO, seed) for name in STRATEGIES}
+        samples = {name: self.sample(name, self.installed[name], RATIO, seed) for name in STRATEGIES}
         return {name: strategy_row(name, RATIO, sample, self.params.grid) for name, sample in samples.items()}
 
 
-def advice(extremes: list[ExtremeRow]) -> str:
+def advice(extremes: list[Row]) -> str:
     """Names the hardest and the most even strategy at the ratio nearest to that of the claims."""
-    known = [row for row in extremes if row.highest_difficulty and row.most_even_coverage]
+    known = [row for row in extremes if row["highest_difficulty"] and row["most_even_coverage"]]
     if not known:
         return "At these ratios too little is visible to compare maskings; take a larger grid."
-    row = min(known, key=lambda row: abs(row.ratio - RATIO))
+    row = min(known, key=lambda row: abs(row["ratio"] - RATIO))
     return (
-        f"Choose the masking by the task you want: at a ratio of {row.ratio:g}, {row.highest_difficulty} asks"
-        f" most of the model, and {row.most_even_coverage} shows it something of every part of the image."
+        f"Choose the masking by the task you want: at a ratio of {row['ratio']:g}, {row['highest_difficulty']} asks"
+        f" most of the model, and {row['most_even_coverage']} shows it something of every part of the image."
     )
+
+
+def masks_figure(samples: Samples, grid: Grid) -> Figure:
+    """The first masks: a row for each strategy, a column for each ratio; masked patches are grey."""
+    names, ratios = list(dict.fromkeys(n for n, _ in samples)), list(dict.fromkeys(r for _, r in samples))
+    figure = new_figure(2 * len(ratios) + 0.5, 2 * len(names) + 0.5)
+    values = np.arange(1, grid[0] * grid[1] + 1).reshape(grid)
+    for row, name in zip(figure.subplots(len(names), len(ratios), squeeze=False), names, strict=True):
+        for axes, ratio in zip(row, ratios, strict=True):
+            sample = samples[name, ratio]
+            masked = np.ones(grid, dtype=bool) if isinstance(sample, str) else sample[0].reshape(grid)
+            axes.imshow(np.ma.masked_array(values, masked), cmap="viridis", vmin=1, vmax=values.max())
+            axes.set(title=f"{name}, {ratio:g}", xticks=[], yticks=[], facecolor="#dddddd")
+    return figure
 
 
 @hookimpl
 def sslbench_simulators() -> list[SimulatorSpec]:
-    """The simulator."""
     return [
         SimulatorSpec(
-            name="masking-comparator",
-            params=MaskingComparatorParams,
-            build=lambda params, context: MaskingComparator(params),
-            citation=SOURCE,
+            name="masking-comparator", params=MaskingComparatorParams, build=MaskingComparator, citation=SOURCE
         )
     ]

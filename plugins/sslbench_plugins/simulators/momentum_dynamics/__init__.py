@@ -2,27 +2,29 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from itertools import cycle
+from typing import TYPE_CHECKING, Annotated
 
+import numpy as np
 from pydantic import Field
 
-from sslbench import SimulationResult, SimulatorParams, SimulatorSpec, UserError, hookimpl, param
+from sslbench import BuildContext, SimulationResult, SimulatorParams, SimulatorSpec, UserError, hookimpl, param
 from sslbench_plugins.blocks.studies.listed import OneOrMore, Several
-from sslbench_plugins.blocks.studies.tables import Row
+from sslbench_plugins.blocks.studies.results import Row, new_figure
 from sslbench_plugins.simulators.momentum_dynamics.claims import SOURCE, claims
-from sslbench_plugins.simulators.momentum_dynamics.encoders import online_path, trajectory
-from sslbench_plugins.simulators.momentum_dynamics.figures import dynamics_figure
-from sslbench_plugins.simulators.momentum_dynamics.tables import (
-    STARTS,
-    Trajectories,
-    comparison_rows,
-    step_rows,
-    tally,
-    trade_off_rows,
-)
+from sslbench_plugins.simulators.momentum_dynamics.encoders import STARTS, Trajectories, online_path, trajectory
+from sslbench_plugins.simulators.momentum_dynamics.trade_off import tally, trade_off_rows
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 MOST_VALUES = 10_000_000
 """steps x parameters; several arrays of as many floats are held at once"""
+LABELS = {
+    "l2_distance": "L2 distance",
+    "staleness_steps": "staleness, steps",
+    "variance_over_time": "variance over time",
+}
 
 
 class MomentumParams(SimulatorParams):
@@ -40,7 +42,7 @@ class MomentumParams(SimulatorParams):
 class MomentumDynamics:
     """The same noisy steps for every momentum and both starts."""
 
-    def __init__(self, params: MomentumParams) -> None:
+    def __init__(self, params: MomentumParams, context: BuildContext) -> None:
         if params.steps * params.parameters > MOST_VALUES:
             raise UserError(
                 f"steps = {params.steps} and parameters = {params.parameters}: their product is at most {MOST_VALUES:,}"
@@ -48,14 +50,12 @@ class MomentumDynamics:
         self.params = params
 
     def trajectories(self, seed: int) -> Trajectories:
-        """(start, momentum) -> what is measured after each step."""
         p = self.params
         online = online_path(seed, p.steps, p.parameters, p.noise)
         return {(start, m): trajectory(online, m, value, p.window) for start, value in STARTS.items() for m in p.m}
 
     def run(self, seed: int) -> SimulationResult:
-        seeds = range(seed, seed + self.params.claim_seeds)
-        measured = {number: self.trajectories(number) for number in seeds}
+        measured = {s: self.trajectories(s) for s in range(seed, seed + self.params.claim_seeds)}
         paths = measured[seed]
         balance = trade_off_rows(paths)
         return SimulationResult(
@@ -64,6 +64,26 @@ class MomentumDynamics:
             {"dynamics": lambda: dynamics_figure(paths)},
             advice(balance),
         )
+
+
+def comparison_rows(paths: Trajectories) -> list[Row]:
+    """Mean over the steps and value after the last one, of each quantity."""
+    rows = []
+    for (start, m), path in paths.items():
+        row: Row = {"start": start, "momentum": m}
+        for name, values in path.items():
+            row |= {f"mean_{name}": float(values.mean()), f"final_{name}": values[-1].item()}
+        rows.append(row)
+    return rows
+
+
+def step_rows(paths: Trajectories) -> list[Row]:
+    """Each quantity after each step, counted from 1."""
+    return [
+        {"start": start, "momentum": m, "step": step} | dict(zip(path, values, strict=True))
+        for (start, m), path in paths.items()
+        for step, values in enumerate(zip(*(values.tolist() for values in path.values()), strict=True), start=1)
+    ]
 
 
 def advice(balance: list[Row]) -> str:
@@ -77,14 +97,23 @@ def advice(balance: list[Row]) -> str:
     )
 
 
+def dynamics_figure(paths: Trajectories) -> Figure:
+    """A row for each start, a line for each momentum."""
+    figure = new_figure(12, 6)
+    grid = figure.subplots(len(STARTS), len(LABELS), sharex=True)
+    for row, start in zip(grid, STARTS, strict=True):
+        for axes, (name, label) in zip(row, LABELS.items(), strict=True):
+            # Styles differ, since lines of two momenta may lie on each other.
+            styles = cycle(("-", "--", "-.", ":"))
+            for m in [m for path_start, m in paths if path_start == start]:
+                values = paths[start, m][name]
+                axes.plot(np.arange(1, len(values) + 1), values, next(styles), label=f"m = {m:g}", linewidth=1.3)
+            axes.set(title=f"{label} ({start})", xlabel="step")
+        row[2].set_yscale("symlog", linthresh=1e-8)
+    grid[0][0].legend(fontsize="small")
+    return figure
+
+
 @hookimpl
 def sslbench_simulators() -> list[SimulatorSpec]:
-    """The simulator."""
-    return [
-        SimulatorSpec(
-            name="momentum-dynamics",
-            params=MomentumParams,
-            build=lambda params, context: MomentumDynamics(params),
-            citation=SOURCE,
-        )
-    ]
+    return [SimulatorSpec(name="momentum-dynamics", params=MomentumParams, build=MomentumDynamics, citation=SOURCE)]

@@ -2,41 +2,33 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 from numpy.random import RandomState
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
+STARTS = {"as written": 1.0, "copied": 0.0}
+"""where the target starts; the online encoder starts at 0"""
+Trajectory = dict[str, NDArray[Any]]
+"""quantity -> its value after each step, ``[steps]``"""
+Trajectories = Mapping[tuple[str, float], Trajectory]
+"""(start, momentum) -> what is measured"""
 PART = 1 << 22
 """distances held at once"""
-
-
-@dataclass(frozen=True)
-class Trajectory:
-    """What is measured of one momentum encoder after each step, ``[steps]`` each."""
-
-    l2_distance: Floats
-    staleness_steps: NDArray[np.int64]
-    variance_over_time: Floats
-    variance_of_parameters: Floats
-
-    def quantity(self, name: str) -> Floats | NDArray[np.int64]:
-        """One of ``QUANTITIES``."""
-        values: Floats | NDArray[np.int64] = getattr(self, name)
-        return values
-
-
-QUANTITIES = tuple(field.name for field in fields(Trajectory))
 
 
 def trajectory(online: Floats, m: float, start: float, window: int) -> Trajectory:
     """Everything that is measured; arguments as those of ``moving_average`` and ``variance_over_time``."""
     target = moving_average(online, m, start)
-    return Trajectory(
-        lag(online, target), staleness(online, target), variance_over_time(target, window), target.var(axis=1)
-    )
+    return {
+        "l2_distance": lag(online, target),
+        "staleness_steps": staleness(online, target),
+        "variance_over_time": variance_over_time(target, window),
+        "variance_of_parameters": target.var(axis=1),
+    }
 
 
 def online_path(seed: int, steps: int, parameters: int, noise: float) -> Floats:
@@ -63,8 +55,7 @@ def moving_average(online: Floats, m: float, start: float) -> Floats:
 
 def lag(online: Floats, target: Floats) -> Floats:
     """L2 distance of target and online encoder after each step: ``[steps + 1, P]``, ``[steps, P]`` -> ``[steps]``."""
-    distance: Floats = np.linalg.norm(target - online[1:], axis=1)
-    return distance
+    return np.asarray(np.linalg.norm(target - online[1:], axis=1))
 
 
 def staleness(online: Floats, target: Floats) -> NDArray[np.int64]:
@@ -95,5 +86,4 @@ def variance_over_time(target: Floats, window: int) -> Floats:
     first = np.maximum(0, last - window)
     count = (last - first)[:, None]
     mean = (sums[last] - sums[first]) / count
-    variance: Floats = np.maximum(0, (squares[last] - squares[first]) / count - mean**2).mean(axis=1)
-    return variance
+    return np.asarray(np.maximum(0, (squares[last] - squares[first]) / count - mean**2).mean(axis=1))

@@ -1,16 +1,18 @@
-"""Scores that balance two costs, such as lag and variance, and who wins by each. Lower is better throughout."""
+"""Scores that balance lag and variance, and which momentum wins by each. Lower is better throughout."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-from sslbench_plugins.blocks.studies.tables import best_keys
+from sslbench_plugins.blocks.studies.results import Row, best_keys
+from sslbench_plugins.simulators.momentum_dynamics.encoders import STARTS, Floats, Trajectories
 
-Floats = NDArray[np.float64]
+LAGS = {"L2 distance": "l2_distance", "staleness in steps": "staleness_steps"}
+"""what lag means -> the quantity whose mean it is"""
 SCORES = ("scaled sum", "scaled product", "plain product", "knee")
 STRAIGHT = 1e-12
 """distance from a line that is rounding"""
@@ -72,3 +74,34 @@ def knee(first: Floats, second: Floats) -> Score:
 def winners(values: Sequence[float | None]) -> list[int]:
     """Indices of the lowest value, ties included; empty where nothing is defined."""
     return best_keys(dict(enumerate(values)), min)
+
+
+def momentum_scores(paths: Trajectories, start: str, lag: str) -> tuple[list[float], dict[str, Score]]:
+    """The momenta of one start, ascending, and each score of their mean ``lag`` and their last variance over time."""
+    momenta = sorted(m for path_start, m in paths if path_start == start)
+    lags = np.array([paths[start, m][LAGS[lag]].mean() for m in momenta])
+    return momenta, scores(lags, np.array([paths[start, m]["variance_over_time"][-1] for m in momenta]))
+
+
+def trade_off_rows(paths: Trajectories) -> list[Row]:
+    """Each score of each lag and start, with its winner; ties named."""
+    rows = []
+    for start in STARTS:
+        for lag in LAGS:
+            momenta, results = momentum_scores(paths, start, lag)
+            for name, score in results.items():
+                best = names(momenta[index] for index in winners(score.values))
+                row: Row = {"start": start, "lag": lag, "score": name, "winner": best or None}
+                row |= {f"value_at_{m:g}": value for m, value in zip(momenta, score.values, strict=True)}
+                rows.append({**row, "reason": score.reason})
+    return rows
+
+
+def names(momenta: Iterable[float]) -> str:
+    """``0.99 and 0.999``; empty for none."""
+    return " and ".join(f"{m:g}" for m in momenta)
+
+
+def tally(words: Iterable[str], preposition: str, separator: str) -> str:
+    """``0.99 in 3; 0.9 in 1``: how often each word occurs, the most frequent first."""
+    return separator.join(f"{word} {preposition} {count}" for word, count in Counter(words).most_common())
