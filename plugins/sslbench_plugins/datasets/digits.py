@@ -42,7 +42,6 @@ def fingerprint(params: Params) -> str:
 
 @hookimpl
 def sslbench_datasets() -> list[DatasetSpec]:
-    """The data set."""
     return [
         DatasetSpec(
             name="digits",

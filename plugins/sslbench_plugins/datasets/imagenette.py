@@ -85,7 +85,6 @@ def fingerprint(params: ImagenetteParams) -> str:
 
 @hookimpl
 def sslbench_datasets() -> list[DatasetSpec]:
-    """The data set."""
     return [
         DatasetSpec(
             name="imagenette",

@@ -7,9 +7,8 @@ from pathlib import Path
 from torch import Tensor
 
 from sslbench import BuildContext, DatasetSpec, Split, UserError, hookimpl, param
-from sslbench_plugins.blocks.images_on_disk.class_folders import FolderParams, read_files
+from sslbench_plugins.blocks.images_on_disk.class_folders import FolderParams, held_out, read_files
 from sslbench_plugins.blocks.images_on_disk.folders import SUFFIXES, digest_of, is_image, name_below, stamps, walk
-from sslbench_plugins.blocks.images_on_disk.held_out import held_out
 from sslbench_plugins.blocks.images_on_disk.two_splits import TwoSplits
 
 
@@ -65,5 +64,4 @@ def fingerprint(params: ImagesParams) -> str:
 
 @hookimpl
 def sslbench_datasets() -> list[DatasetSpec]:
-    """The data set."""
     return [DatasetSpec(name="images", params=ImagesParams, build=build, fingerprint=fingerprint, provides=frozenset())]

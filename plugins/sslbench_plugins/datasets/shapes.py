@@ -10,8 +10,7 @@ import torch
 from torch import Tensor
 
 from sslbench import BuildContext, DatasetSpec, Params, Split, hookimpl, param
-from sslbench_plugins.blocks.images_on_disk.statistics import channel_sums
-from sslbench_plugins.blocks.images_on_disk.two_splits import TwoSplits
+from sslbench_plugins.blocks.images_on_disk.two_splits import TwoSplits, channel_sums
 from sslbench_plugins.blocks.scenes import render
 from sslbench_plugins.blocks.scenes.scene import MOST_OBJECTS, Scenes, draw
 from sslbench_plugins.blocks.scenes.signed_distance import FIGURES
@@ -53,7 +52,6 @@ class Rendered:
     render: Callable[[Scenes, int], Tensor]
 
     def __len__(self) -> int:
-        """N, the number of images."""
         return self.count
 
     def __getitem__(self, indices: Tensor) -> Tensor:
@@ -111,7 +109,6 @@ def fingerprint(params: ShapesParams) -> str:
 
 @hookimpl
 def sslbench_datasets() -> list[DatasetSpec]:
-    """The data set."""
     return [
         DatasetSpec(
             name="shapes",

@@ -35,7 +35,6 @@ class Columns:
         self._images = np.memmap(path, np.uint8, "r").reshape(-1, 3, SIDE, SIDE)
 
     def __len__(self) -> int:
-        """N, the number of images."""
         return len(self._images)
 
     def __getitem__(self, indices: Tensor) -> Tensor:
@@ -66,7 +65,6 @@ def fingerprint(params: Stl10Params) -> str:
 
 @hookimpl
 def sslbench_datasets() -> list[DatasetSpec]:
-    """The data set."""
     return [
         DatasetSpec(
             name="stl10",

@@ -1,9 +1,10 @@
-"""Images with a class for each, such as one folder a class."""
+"""Images with a class for each, such as one folder a class, and a fixed share of each held out as the test split."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
+from hashlib import blake2b
 from pathlib import Path
 
 import torch
@@ -35,6 +36,12 @@ class LabelledFiles:
     def only(self, indices: Sequence[int]) -> LabelledFiles:
         """Some of the files."""
         return LabelledFiles([self.paths[i] for i in indices], [self.labels[i] for i in indices])
+
+    def held_out(self, root: Path, share: float) -> tuple[LabelledFiles, LabelledFiles]:
+        """Training and test files, ``share`` of each class in the test split."""
+        names = [Path(name_below(path, root)).as_posix() for path in self.paths]
+        train, test = held_out(names, self.labels, share)
+        return self.only(train), self.only(test)
 
     def stamps(self, root: Path) -> list[str]:
         """Name, size and time of change of each file: what a fingerprint is made of."""
@@ -86,3 +93,21 @@ def check_every_class(labels: Tensor | None, classes: Sequence[str], where: str)
     lost = set(range(len(classes))) - set([] if labels is None else labels.tolist())
     if lost:
         raise UserError(f"{where}: class {classes[min(lost)]!r} has no image to train on that can be read")
+
+
+def held_out(names: Sequence[str], labels: Sequence[Hashable], share: float) -> tuple[list[int], list[int]]:
+    """Indices of the training and of the test items: of each class the ``share`` whose name hashes lowest is held out.
+
+    A class keeps at least one item on each side where it has two or more. Adding or removing files moves few others
+    from one side to the other, and their order does not matter.
+    """
+    classes: dict[Hashable, list[int]] = {}
+    for index, label in enumerate(labels):
+        classes.setdefault(label, []).append(index)
+    test: set[int] = set()
+    for indices in classes.values():
+        count = len(indices)
+        wanted = min(max(1, round(share * count)), count - 1) if share > 0 else 0
+        indices.sort(key=lambda index: blake2b(names[index].encode("utf-8", "surrogateescape")).digest())
+        test.update(indices[:wanted])
+    return [index for index in range(len(names)) if index not in test], sorted(test)

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from sslbench import UserError, ahead
 from sslbench_plugins.blocks.images_on_disk.decode import Pixels, decode, reason
+from sslbench_plugins.blocks.images_on_disk.folders import list_error
 
 CHUNK = 256
 """images that ``chunks`` yields at a time"""
@@ -24,8 +25,6 @@ LARGE = 16 * 1024
 """bytes from which on an image is decoded faster by several threads"""
 LARGE_PART = 8
 """large images that a thread takes at a time: few, so that a small batch keeps every thread busy"""
-NAMED = 5
-"""bad images that a message names one by one"""
 
 Source = Path | bytes
 
@@ -43,7 +42,6 @@ class Encoded:
     """names the data set in messages"""
 
     def __len__(self) -> int:
-        """N, the number of images."""
         return len(self.sources)
 
     def only(self, indices: Sequence[int]) -> Encoded:
@@ -100,12 +98,8 @@ class Encoded:
 
     def unreadable(self, bad: dict[int, str]) -> UserError:
         """What to raise for images that cannot be read: index -> name and reason."""
-        more = [f"{self.where}: and {len(bad) - NAMED} more"] if len(bad) > NAMED else []
-        return UserError(
-            f"{self.where}: {len(bad)} of {len(self)} images cannot be read; on_error=skip leaves them out",
-            *(f"{self.where}: {line}" for line in list(bad.values())[:NAMED]),
-            *more,
-        )
+        problem = f"{len(bad)} of {len(self)} images cannot be read; on_error=skip leaves them out"
+        return list_error(self.where, problem, list(bad.values()))
 
     def _decoded(self, indices: Sequence[int]) -> Iterator[Pixels | str]:
         """Each image, uint8 ``[S, S, 3]``, or its name and why it cannot be read."""

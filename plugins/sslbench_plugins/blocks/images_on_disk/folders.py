@@ -12,6 +12,8 @@ from sslbench import UserError
 SUFFIXES = frozenset(
     ".jpg .jpeg .jpe .jfif .png .bmp .gif .tif .tiff .webp .ppm .pgm .pbm .jp2 .avif .ico .tga".split()
 )
+NAMED = 5
+"""files that a message names one by one"""
 
 
 def is_image(path: Path) -> bool:
@@ -35,6 +37,12 @@ def has_folder(folder: Path) -> bool:
 def unreadable(error: OSError) -> UserError:
     """What to raise for a folder that cannot be read."""
     return UserError(f"folder {error.filename} cannot be read: {error.strerror}")
+
+
+def list_error(where: str, problem: str, lines: Sequence[str]) -> UserError:
+    """What to raise for a problem of several files: the first few lines, each of one file, and how many more."""
+    more = [f"and {len(lines) - NAMED} more"] if len(lines) > NAMED else []
+    return UserError(*(f"{where}: {line}" for line in [problem, *lines[:NAMED], *more]))
 
 
 def walk(folder: Path) -> list[Path]:

@@ -39,7 +39,6 @@ class Mapped:
         self._images = np.memmap(path, np.uint8, "r", shape=shape)
 
     def __len__(self) -> int:
-        """N, the number of images."""
         return len(self._images)
 
     def __getitem__(self, indices: Tensor) -> Tensor:

@@ -18,7 +18,7 @@ from sslbench import ImageReader, Params, UserError, param
 from sslbench_plugins.blocks.images_on_disk.decode import Pixels
 from sslbench_plugins.blocks.images_on_disk.encoded import Encoded
 from sslbench_plugins.blocks.images_on_disk.image_cache import Mapped, cache_folder, read_facts, write
-from sslbench_plugins.blocks.images_on_disk.statistics import channel_sums
+from sslbench_plugins.blocks.images_on_disk.two_splits import channel_sums
 
 GIB = 1 << 30
 SPARE = 1.1
@@ -48,18 +48,6 @@ class ReadImages:
     """their ``channel_sums``"""
 
 
-@dataclass(frozen=True)
-class CachedFacts:
-    """What decoding every image once has shown."""
-
-    bad: dict[int, str]
-    """index of an image that cannot be read -> its name and why"""
-    side: int
-    """of all others, pixels"""
-    sums: Tensor
-    """their ``channel_sums``"""
-
-
 def read(encoded: Encoded, params: ReadingParams, key: Sequence[str]) -> ReadImages:
     """Decode every image once, and lay them out as ``params`` says.
 
@@ -79,10 +67,9 @@ def read(encoded: Encoded, params: ReadingParams, key: Sequence[str]) -> ReadIma
             f"{encoded.where}: reading={location} cannot write {path}: {error.strerror or error};"
             " $SSLBENCH_CACHE names another folder, reading=resident writes nothing"
         ) from None
-    kept = readable(facts.bad, encoded, params)
-    if location == "mapped" and kept:
-        return ReadImages(Mapped(path, (len(kept), 3, facts.side, facts.side)), kept, facts.sums)
-    return ReadImages(encoded.only(kept), kept, facts.sums)
+    kept = readable({int(index): why for index, why in facts["bad"].items()}, encoded, params)
+    images = Mapped(path, (len(kept), 3, facts["side"], facts["side"])) if location == "mapped" and kept else None
+    return ReadImages(images or encoded.only(kept), kept, torch.tensor(facts["sums"]))
 
 
 def location_of(encoded: Encoded, params: ReadingParams) -> Location:
@@ -132,17 +119,19 @@ def cache_file(encoded: Encoded, key: Sequence[str], suffix: str) -> tuple[Path,
     return cache_folder() / f"{digest.hexdigest()}{suffix}", digest.hexdigest()
 
 
-def cached_facts(path: Path, digest: str, encoded: Encoded, with_images: bool) -> CachedFacts:
-    """From the cache; where it has none, every image is decoded, by one process at a time."""
-    facts = read_facts(path, digest)
-    if facts is None:
-        from filelock import FileLock
+def cached_facts(path: Path, digest: str, encoded: Encoded, with_images: bool) -> dict[str, Any]:
+    """From the cache; where it has none, every image is decoded, by one process at a time.
 
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(f"{path}.lock"):
-            facts = read_facts(path, digest) or write_facts(path, digest, encoded, with_images)
-    bad = {int(index): why for index, why in facts["bad"].items()}
-    return CachedFacts(bad, facts["side"], torch.tensor(facts["sums"]))
+    ``bad``: index of an image that cannot be read -> its name and why; ``side`` of the others, and their ``sums``.
+    """
+    facts = read_facts(path, digest)
+    if facts is not None:
+        return facts
+    from filelock import FileLock
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(f"{path}.lock"):
+        return read_facts(path, digest) or write_facts(path, digest, encoded, with_images)
 
 
 def write_facts(path: Path, digest: str, encoded: Encoded, with_images: bool) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor
 
-from sslbench import Params, Split, UserError, param
+from sslbench import BuildContext, DatasetSpec, Params, Split, UserError, param
 from sslbench_plugins.blocks.images_on_disk.two_splits import TwoSplits
 
 Result = TypeVar("Result")
@@ -77,3 +77,22 @@ def channels_last_part(files: Any) -> Part:
     """A data set of torchvision that holds ``data``, uint8 ``[N, H, W, 3]``, ``targets`` and ``classes``."""
     images = torch.from_numpy(files.data).permute(0, 3, 1, 2).contiguous()
     return images, torch.tensor(files.targets), list(files.classes)
+
+
+def published(
+    files: Files, digest: str, part: Callable[[Path, bool, bool], Part], citation: str, summary: str | None
+) -> DatasetSpec:
+    """The data set whose splits ``part(root, train, download)`` reads; ``digest``: the checksum of the published files,
+    which torchvision checks before it opens them."""
+
+    def build(params: RootParams, context: BuildContext) -> TwoSplits:
+        return files.build(params, lambda root, train: part(root, train, context.download))
+
+    return DatasetSpec(
+        name=files.dataset,
+        params=RootParams,
+        build=build,
+        fingerprint=lambda params: digest,
+        citation=citation,
+        summary=summary or "",
+    )

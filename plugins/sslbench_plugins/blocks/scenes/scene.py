@@ -87,7 +87,6 @@ class Scenes:
     """``[B, L, L]``"""
 
     def __len__(self) -> int:
-        """B, the number of scenes."""
         return len(self.count)
 
     @property

@@ -2,57 +2,170 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
-from sslbench import BuildContext, DatasetSpec, UserError, hookimpl
-from sslbench_plugins.blocks.images_on_disk.class_folders import TEST, TRAIN, check_every_class, class_without_training
-from sslbench_plugins.blocks.images_on_disk.folders import digest_of, existing_folder, visible
-from sslbench_plugins.blocks.images_on_disk.held_out import held_out
-from sslbench_plugins.blocks.images_on_disk.two_splits import TwoSplits
-from sslbench_plugins.datasets.imagefolder_maps.map_folder import (
-    FOLDERS,
-    IMAGES,
-    LAYOUT,
-    ImageFolderMapsParams,
-    MappedFiles,
-    mapped_files,
+import torch
+from torch import Tensor
+
+from sslbench import BuildContext, DatasetSpec, Split, UserError, hookimpl, param
+from sslbench_plugins.blocks.images_on_disk.class_folders import (
+    TEST,
+    TRAIN,
+    FolderParams,
+    LabelledFiles,
+    check_every_class,
+    class_without_training,
+    held_out,
 )
+from sslbench_plugins.blocks.images_on_disk.encoded import Encoded
+from sslbench_plugins.blocks.images_on_disk.folders import (
+    digest_of,
+    existing_folder,
+    has_folder,
+    is_image,
+    visible,
+    walk,
+)
+from sslbench_plugins.blocks.images_on_disk.reading import read
+from sslbench_plugins.blocks.images_on_disk.two_splits import TwoSplits
+from sslbench_plugins.datasets.imagefolder_maps.map_files import (
+    UNKNOWN,
+    MapFiles,
+    beside,
+    check_sizes,
+    class_values,
+    depth_values,
+)
+
+IMAGES = "images"
+FOLDERS = {"mask": "masks", "depth": "depth"}
+"""map -> the folder it lies in"""
+LAYOUT = (
+    "expected ROOT/images, and ROOT/masks or ROOT/depth with a map of the same name for each image; or ROOT/train and"
+    " ROOT/test with these in each"
+)
+CHECKED = 16
+"""masks whose values are checked before a run begins"""
+
+
+class ImageFolderMapsParams(FolderParams):
+    """Which folder, how many of its images are the test split, and which value of a mask is no class."""
+
+    root: str = param(..., "the folder", min_length=1)
+    test_share: float = param(0.2, "part of the images to evaluate on, where there is no test folder", gt=0, lt=1)
+    unknown: int = param(
+        UNKNOWN, "value of mask pixels whose class is unknown and that are not scored; -1: none", ge=-1, le=255
+    )
 
 
 @dataclass(frozen=True)
-class FolderFiles:
-    """What the folder holds."""
+class MappedFiles:
+    """Images of one folder with their maps, in one order."""
 
-    root: Path
-    train: MappedFiles
-    test: MappedFiles | None
-    """None where the folder has no test split of its own"""
+    folder: Path
+    files: LabelledFiles
+    """images, and the class folder of each; empty words without class folders"""
+    maps: dict[str, list[Path]]
+    """``mask``, ``depth`` or both -> a file for each image"""
 
-    def splits(self, test_share: float) -> tuple[MappedFiles, MappedFiles]:
-        """Training and test files; where the folder has no test split, that share of each class is held out."""
-        if self.test is not None:
-            return self.train, self.test
-        classes, files = self.train.classes, self.train.files
-        names = [path.relative_to(self.root).as_posix() for path in files.paths]
-        labels = [classes.index(label) if classes else 0 for label in files.labels]
-        train, test = held_out(names, labels, test_share)
-        return self.train.only(train), self.train.only(test)
+    @property
+    def classes(self) -> list[str]:
+        """Names of the class folders, sorted; empty without them."""
+        return sorted(set(self.files.labels) - {""})
+
+    def only(self, indices: Sequence[int]) -> MappedFiles:
+        """Some of the images, with their maps."""
+        maps = {name: [paths[index] for index in indices] for name, paths in self.maps.items()}
+        return MappedFiles(self.folder, self.files.only(indices), maps)
+
+    def held_out(self, root: Path, share: float) -> tuple[MappedFiles, MappedFiles]:
+        """Training and test files, ``share`` of each class, or of all without classes, in the test split."""
+        names = [path.relative_to(root).as_posix() for path in self.files.paths]
+        train, test = held_out(names, self.files.labels, share)
+        return self.only(train), self.only(test)
+
+    def stamps(self, root: Path) -> list[str]:
+        """Name, size and time of change of every image and map."""
+        every = [self.files, *(LabelledFiles(paths, []) for paths in self.maps.values())]
+        return [line for files in every for line in files.stamps(root)]
+
+    def read(self, classes: Sequence[str], params: ImageFolderMapsParams, where: str) -> tuple[Split, Tensor]:
+        """The split as ``params`` wants it read, and the ``channel_sums`` of its images."""
+        paths = self.files.paths
+        names = [str(path.relative_to(self.folder)) for path in paths]
+        key = [str(self.folder.resolve()), *self.files.stamps(self.folder)]
+        result = read(Encoded(paths, names, params.size, where), params, key)
+        kept = self.only(result.kept)
+        labels = torch.tensor([classes.index(label) for label in kept.files.labels]) if classes else None
+        shown = [str(path) for path in kept.files.paths]
+        skipped = len(paths) - len(shown)
+        split = Split(result.images, labels, paths=shown, skipped=skipped, maps=kept.map_readers(params, where))
+        return split, result.sums
+
+    def map_readers(self, params: ImageFolderMapsParams, where: str) -> dict[str, MapFiles]:
+        """Readers of the maps. Raises UserError for maps that do not fit their images, or whose values do not fit."""
+        readers = {}
+        for name, paths in self.maps.items():
+            check_sizes(self.files.paths, paths, where)
+            values = partial(class_values, unknown=params.unknown) if name == "mask" else depth_values
+            readers[name] = MapFiles(paths, values, params.size, where)
+        if "mask" in readers:
+            check_values(readers["mask"], where)
+        return readers
 
 
-def folder_files(params: ImageFolderMapsParams) -> FolderFiles:
-    """The files of the folder. Raises UserError for one that is not laid out as expected."""
+def check_values(masks: MapFiles, where: str) -> None:
+    """Raises UserError where black and white were meant: 255 would then be unknown."""
+    values = set(torch.unique(masks[torch.arange(min(CHECKED, len(masks)))]).tolist())
+    if values == {0, UNKNOWN}:
+        raise UserError(
+            f"{where}: masks hold 0 and {UNKNOWN} alone, and unknown={UNKNOWN} says that the class of the second is"
+            " unknown; unknown=-1 makes it a class"
+        )
+
+
+def mapped_files(folder: Path) -> MappedFiles:
+    """The images below ``folder/images`` and their maps. Raises UserError for a folder that is not laid out so."""
+    images = folder / IMAGES
+    paths = [path for path in walk(images) if is_image(path)]
+    if not paths:
+        raise UserError(f"imagefolder-maps: {images} holds no image; {LAYOUT}")
+    loose = [path for path in paths if path.parent == images]
+    if loose and has_folder(images) and len(loose) < len(paths):
+        raise UserError(
+            f"imagefolder-maps: {images} holds {len(loose)} images and folders with {len(paths) - len(loose)} more;"
+            " put all into folders, one for each class, or none"
+        )
+    labels = [path.relative_to(images).parts[0] if not loose else "" for path in paths]
+    maps = {
+        name: beside(paths, images, folder / below, "imagefolder-maps")
+        for name, below in FOLDERS.items()
+        if (folder / below).is_dir()
+    }
+    if not maps:
+        raise UserError(f"imagefolder-maps: {folder} has neither {' nor '.join(FOLDERS.values())}; {LAYOUT}")
+    return MappedFiles(images, LabelledFiles(paths, labels), maps)
+
+
+def folder_files(params: ImageFolderMapsParams) -> tuple[Path, MappedFiles, MappedFiles | None]:
+    """The root, training files, and test files, None where the folder has no test split of its own.
+
+    Raises UserError for a folder that is not laid out as expected.
+    """
     root = existing_folder(params.root, "imagefolder-maps", LAYOUT)
     folders = {item.name.lower(): item for item in visible(root) if item.is_dir()}
     if IMAGES in folders:
-        return FolderFiles(root, mapped_files(root), None)
+        return root, mapped_files(root), None
     train_folder, test_folder = (next((folders[n] for n in names if n in folders), None) for names in (TRAIN, TEST))
     if train_folder is None:
         raise UserError(f"imagefolder-maps: {root} has no folder {IMAGES} and no folder train; {LAYOUT}")
     train, test = mapped_files(train_folder), mapped_files(test_folder) if test_folder else None
     if test is not None:
         check_alike(train, test)
-    return FolderFiles(root, train, test)
+    return root, train, test
 
 
 def check_alike(train: MappedFiles, test: MappedFiles) -> None:
@@ -69,9 +182,9 @@ def check_alike(train: MappedFiles, test: MappedFiles) -> None:
 
 def build(params: ImageFolderMapsParams, context: BuildContext) -> TwoSplits:
     """The folder's own splits, or a fixed share of the images, by a hash of the name, as the test split."""
-    files = folder_files(params)
-    classes, where = files.train.classes, f"imagefolder-maps {files.root}"
-    train_files, test_files = files.splits(params.test_share)
+    root, files, test = folder_files(params)
+    classes, where = files.classes, f"imagefolder-maps {root}"
+    train_files, test_files = (files, test) if test else files.held_out(root, params.test_share)
     train, sums = train_files.read(classes, params, where)
     check_every_class(train.labels, classes, "imagefolder-maps")
     return TwoSplits(train, lambda: test_files.read(classes, params, where)[0], classes, sums)
@@ -79,19 +192,18 @@ def build(params: ImageFolderMapsParams, context: BuildContext) -> TwoSplits:
 
 def fingerprint(params: ImageFolderMapsParams) -> str:
     """Digest of names, sizes and times of change; no file is opened."""
-    files = folder_files(params)
-    return digest_of(files.train.stamps(files.root) + (files.test.stamps(files.root) if files.test else []))
+    root, train, test = folder_files(params)
+    return digest_of(train.stamps(root) + (test.stamps(root) if test else []))
 
 
 def provides(params: ImageFolderMapsParams) -> frozenset[str]:
     """The maps that lie there, and labels where there are class folders."""
-    train = folder_files(params).train
+    _, train, _ = folder_files(params)
     return frozenset(train.maps) | ({"labels"} if train.classes else set())
 
 
 @hookimpl
 def sslbench_datasets() -> list[DatasetSpec]:
-    """The data set."""
     return [
         DatasetSpec(
             name="imagefolder-maps",
