@@ -16,7 +16,7 @@ from sslbench_plugins.blocks.images_on_disk.class_folders import (
     class_files,
     class_without_training,
 )
-from sslbench_plugins.blocks.images_on_disk.folders import digest_of, existing_folder, has_folder, visible
+from sslbench_plugins.blocks.images_on_disk.folders import digest_of, existing_folder, has_folder, stamps, visible
 from sslbench_plugins.blocks.images_on_disk.two_splits import TwoSplits
 
 LAYOUT = "expected ROOT/CLASS/IMAGE, or ROOT/train/CLASS/IMAGE and ROOT/test/CLASS/IMAGE"
@@ -158,7 +158,7 @@ def build(params: ImageFolderParams, context: BuildContext) -> TwoSplits:
 def fingerprint(params: ImageFolderParams) -> str:
     """Digest of names, sizes and times of change, and of labels in a table; no image is read."""
     root, train, test = folder_files(params)
-    lines = train.stamps(root) + (test.stamps(root) if test else [])
+    lines = stamps(train.paths + (test.paths if test else []), root)
     if params.labels:
         lines += [*train.labels, *(["", *test.labels] if test else [])]
     return digest_of(lines)

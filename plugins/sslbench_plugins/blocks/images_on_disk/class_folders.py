@@ -43,10 +43,6 @@ class LabelledFiles:
         train, test = held_out(names, self.labels, share)
         return self.only(train), self.only(test)
 
-    def stamps(self, root: Path) -> list[str]:
-        """Name, size and time of change of each file: what a fingerprint is made of."""
-        return stamps(self.paths, root)
-
     def read(self, root: Path, classes: Sequence[str], params: FolderParams, where: str) -> tuple[Split, Tensor]:
         """The split as ``params`` wants it read, labels by the order of ``classes``; and its ``channel_sums``."""
         result = read_files(self.paths, root, params, where)

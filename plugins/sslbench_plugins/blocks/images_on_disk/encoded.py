@@ -61,7 +61,9 @@ class Encoded:
 
     def __getitem__(self, indices: Tensor) -> Tensor:
         """int64 ``[B]`` -> uint8 ``[B, 3, S, S]``. Raises UserError naming an image that cannot be read."""
-        quiet_pillow()
+        # The filters of ``chunks``, for threads that read while others work: kept, since filters are the process's.
+        warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
+        warnings.filterwarnings("error", category=Image.DecompressionBombWarning)
         results = list(self._decoded(indices.tolist()))
         bad = [result for result in results if isinstance(result, str)]
         if bad:
@@ -92,7 +94,9 @@ class Encoded:
                 if len(waiting) == CHUNK:
                     yield stacked(waiting, self.size)
                     waiting.clear()
-        check_one_size(sizes, self.where)
+        if len(sizes) > 1 or any(height != width for height, width in sizes):
+            shown = [f"{width} x {height}" for height, width in sorted(sizes)[:4]] + ["..."] * (len(sizes) > 4)
+            raise UserError(f"{self.where}: images are {', '.join(shown)} pixels; size=N makes them N x N")
         if waiting:
             yield stacked(waiting, self.size)
 
@@ -142,18 +146,3 @@ def stacked(images: list[Pixels], size: int | None) -> Tensor:
     for row, image in zip(out, images, strict=True):
         row[:] = image.transpose(2, 0, 1)
     return torch.from_numpy(out)
-
-
-def check_one_size(sizes: set[tuple[int, int]], where: str) -> None:
-    """Raises UserError unless all images are squares of one size; ``sizes`` are (height, width)."""
-    if len(sizes) > 1 or any(height != width for height, width in sizes):
-        shown = ", ".join(f"{width} x {height}" for height, width in sorted(sizes)[:4])
-        shown += ", ..." if len(sizes) > 4 else ""
-        raise UserError(f"{where}: images are {shown} pixels; size=N makes them N x N")
-
-
-def quiet_pillow() -> None:
-    """The filters of ``Encoded.chunks`` for threads that read while others work: kept, since filters are the process's
-    and cannot be put back without disturbing them."""
-    warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
-    warnings.filterwarnings("error", category=Image.DecompressionBombWarning)

@@ -9,10 +9,9 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 import torch
@@ -26,9 +25,8 @@ LENGTH = 8
 
 def cache_folder() -> Path:
     """$SSLBENCH_CACHE, or ``sslbench/decoded`` in the user's cache folder."""
-    given = os.environ.get("SSLBENCH_CACHE")
-    if given:
-        return Path(given).expanduser()
+    if named := os.environ.get("SSLBENCH_CACHE"):
+        return Path(named).expanduser()
     return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "sslbench" / "decoded"
 
 
@@ -65,27 +63,20 @@ def read_facts(path: Path, key: str) -> dict[str, Any] | None:
 
 
 def write(path: Path, key: str, parts: Iterable[bytes], facts: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-    """Make the file of ``parts``; ``facts`` is called after the last one. Returns what ``read_facts`` will."""
-    with replacing(path) as stream:
-        count = sum(stream.write(part) for part in parts)
-        known = {**facts(), "key": key, "bytes": count}
-        text = json.dumps(known).encode()
-        stream.write(text + len(text).to_bytes(LENGTH, "little") + CLOSING)
-    return known
-
-
-@contextmanager
-def replacing(path: Path) -> Iterator[BinaryIO]:
-    """A stream whose content replaces ``path`` at the end, or is removed where that is not reached.
+    """Make the file of ``parts``; ``facts`` is called after the last one. Returns what ``read_facts`` will.
 
     One writer at a time; what a killed one left is overwritten.
     """
     partial = path.with_name(f"{path.name}.partial")
     try:
         with partial.open("wb") as stream:
-            yield stream
+            count = sum(stream.write(part) for part in parts)
+            known = {**facts(), "key": key, "bytes": count}
+            text = json.dumps(known).encode()
+            stream.write(text + len(text).to_bytes(LENGTH, "little") + CLOSING)
             stream.flush()
             os.fsync(stream.fileno())
         os.replace(partial, path)
     finally:
         partial.unlink(missing_ok=True)
+    return known

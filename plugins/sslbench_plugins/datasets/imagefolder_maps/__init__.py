@@ -19,17 +19,17 @@ from sslbench_plugins.blocks.images_on_disk.class_folders import (
     check_every_class,
     class_without_training,
     held_out,
+    read_files,
 )
-from sslbench_plugins.blocks.images_on_disk.encoded import Encoded
 from sslbench_plugins.blocks.images_on_disk.folders import (
     digest_of,
     existing_folder,
     has_folder,
     is_image,
+    stamps,
     visible,
     walk,
 )
-from sslbench_plugins.blocks.images_on_disk.reading import read
 from sslbench_plugins.blocks.images_on_disk.two_splits import TwoSplits
 from sslbench_plugins.datasets.imagefolder_maps.map_files import (
     UNKNOWN,
@@ -89,19 +89,15 @@ class MappedFiles:
 
     def stamps(self, root: Path) -> list[str]:
         """Name, size and time of change of every image and map."""
-        every = [self.files, *(LabelledFiles(paths, []) for paths in self.maps.values())]
-        return [line for files in every for line in files.stamps(root)]
+        return [line for paths in (self.files.paths, *self.maps.values()) for line in stamps(paths, root)]
 
     def read(self, classes: Sequence[str], params: ImageFolderMapsParams, where: str) -> tuple[Split, Tensor]:
         """The split as ``params`` wants it read, and the ``channel_sums`` of its images."""
-        paths = self.files.paths
-        names = [str(path.relative_to(self.folder)) for path in paths]
-        key = [str(self.folder.resolve()), *self.files.stamps(self.folder)]
-        result = read(Encoded(paths, names, params.size, where), params, key)
+        result = read_files(self.files.paths, self.folder, params, where)
         kept = self.only(result.kept)
         labels = torch.tensor([classes.index(label) for label in kept.files.labels]) if classes else None
         shown = [str(path) for path in kept.files.paths]
-        skipped = len(paths) - len(shown)
+        skipped = len(self.files.paths) - len(shown)
         split = Split(result.images, labels, paths=shown, skipped=skipped, maps=kept.map_readers(params, where))
         return split, result.sums
 
