@@ -7,15 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sslbench import BuildContext, DatasetSpec, UserError, hookimpl, param
-from sslbench_plugins.blocks.images_on_disk.class_folders import (
-    TEST,
-    TRAIN,
-    FolderParams,
-    LabelledFiles,
-    check_every_class,
-    class_files,
-    class_without_training,
-)
+from sslbench_plugins.blocks.images_on_disk import class_folders
+from sslbench_plugins.blocks.images_on_disk.class_folders import TEST, TRAIN, FolderParams, LabelledFiles
 from sslbench_plugins.blocks.images_on_disk.folders import digest_of, existing_folder, has_folder, stamps, visible
 from sslbench_plugins.blocks.images_on_disk.two_splits import TwoSplits
 
@@ -119,7 +112,7 @@ def folder_files(params: ImageFolderParams) -> FolderFiles:
     if not params.labels:
         return split_folders(root)
     files = read_table(Path(params.labels).expanduser(), root)
-    stray = class_without_training(*files[1:])
+    stray = class_folders.class_without_training(*files[1:])
     if stray is not None:
         raise UserError(f"imagefolder: labels={params.labels} has class {stray!r} in its test split alone")
     return files
@@ -136,10 +129,10 @@ def split_folders(root: Path) -> FolderFiles:
         names = " and ".join(sorted(folders))
         raise UserError(f"imagefolder: {root} has {names} but no folder train; {LAYOUT}")
     if train_folder is None or (test_folder is None and not has_folder(train_folder)):
-        return root, class_files(root, "imagefolder", LAYOUT), None
-    test = class_files(test_folder, "imagefolder", LAYOUT) if test_folder else None
-    train = class_files(train_folder, "imagefolder", LAYOUT)
-    stray = class_without_training(train, test)
+        return root, class_folders.class_files(root, "imagefolder", LAYOUT), None
+    test = class_folders.class_files(test_folder, "imagefolder", LAYOUT) if test_folder else None
+    train = class_folders.class_files(train_folder, "imagefolder", LAYOUT)
+    stray = class_folders.class_without_training(train, test)
     if stray is not None:
         raise UserError(f"imagefolder: {test_folder} has class {stray!r}, which {train_folder} does not have")
     return root, train, test
@@ -151,7 +144,7 @@ def build(params: ImageFolderParams, context: BuildContext) -> TwoSplits:
     classes, where = sorted(set(files.labels)), f"imagefolder {root}"
     train_files, test_files = (files, test) if test else files.held_out(root, params.test_share)
     train, sums = train_files.read(root, classes, params, where)
-    check_every_class(train.labels, classes, "imagefolder")
+    class_folders.check_every_class(train.labels, classes, "imagefolder")
     return TwoSplits(train, lambda: test_files.read(root, classes, params, where)[0], classes, sums)
 
 

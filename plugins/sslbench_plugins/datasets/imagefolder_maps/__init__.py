@@ -4,41 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from sslbench import BuildContext, DatasetSpec, Split, UserError, hookimpl, param
-from sslbench_plugins.blocks.images_on_disk.class_folders import (
-    TEST,
-    TRAIN,
-    FolderParams,
-    LabelledFiles,
-    check_every_class,
-    class_without_training,
-    held_out,
-    read_files,
-)
-from sslbench_plugins.blocks.images_on_disk.folders import (
-    digest_of,
-    existing_folder,
-    has_folder,
-    is_image,
-    stamps,
-    visible,
-    walk,
-)
+from sslbench_plugins.blocks.images_on_disk import class_folders, folders
+from sslbench_plugins.blocks.images_on_disk.class_folders import TEST, TRAIN, FolderParams, LabelledFiles
 from sslbench_plugins.blocks.images_on_disk.two_splits import TwoSplits
-from sslbench_plugins.datasets.imagefolder_maps.map_files import (
-    UNKNOWN,
-    MapFiles,
-    beside,
-    check_sizes,
-    class_values,
-    depth_values,
-)
+from sslbench_plugins.datasets.imagefolder_maps.map_files import UNKNOWN, beside, map_readers
 
 IMAGES = "images"
 FOLDERS = {"mask": "masks", "depth": "depth"}
@@ -47,8 +22,6 @@ LAYOUT = (
     "expected ROOT/images, and ROOT/masks or ROOT/depth with a map of the same name for each image; or ROOT/train and"
     " ROOT/test with these in each"
 )
-CHECKED = 16
-"""masks whose values are checked before a run begins"""
 
 
 class ImageFolderMapsParams(FolderParams):
@@ -84,53 +57,33 @@ class MappedFiles:
     def held_out(self, root: Path, share: float) -> tuple[MappedFiles, MappedFiles]:
         """Training and test files, ``share`` of each class, or of all without classes, in the test split."""
         names = [path.relative_to(root).as_posix() for path in self.files.paths]
-        train, test = held_out(names, self.files.labels, share)
+        train, test = class_folders.held_out(names, self.files.labels, share)
         return self.only(train), self.only(test)
 
     def stamps(self, root: Path) -> list[str]:
         """Name, size and time of change of every image and map."""
-        return [line for paths in (self.files.paths, *self.maps.values()) for line in stamps(paths, root)]
+        return [line for paths in (self.files.paths, *self.maps.values()) for line in folders.stamps(paths, root)]
 
     def read(self, classes: Sequence[str], params: ImageFolderMapsParams, where: str) -> tuple[Split, Tensor]:
         """The split as ``params`` wants it read, and the ``channel_sums`` of its images."""
-        result = read_files(self.files.paths, self.folder, params, where)
+        result = class_folders.read_files(self.files.paths, self.folder, params, where)
         kept = self.only(result.kept)
         labels = torch.tensor([classes.index(label) for label in kept.files.labels]) if classes else None
         shown = [str(path) for path in kept.files.paths]
         skipped = len(self.files.paths) - len(shown)
-        split = Split(result.images, labels, paths=shown, skipped=skipped, maps=kept.map_readers(params, where))
+        maps = map_readers(kept.files.paths, kept.maps, params.size, params.unknown, where)
+        split = Split(result.images, labels, paths=shown, skipped=skipped, maps=maps)
         return split, result.sums
-
-    def map_readers(self, params: ImageFolderMapsParams, where: str) -> dict[str, MapFiles]:
-        """Readers of the maps. Raises UserError for maps that do not fit their images, or whose values do not fit."""
-        readers = {}
-        for name, paths in self.maps.items():
-            check_sizes(self.files.paths, paths, where)
-            values = partial(class_values, unknown=params.unknown) if name == "mask" else depth_values
-            readers[name] = MapFiles(paths, values, params.size, where)
-        if "mask" in readers:
-            check_values(readers["mask"], where)
-        return readers
-
-
-def check_values(masks: MapFiles, where: str) -> None:
-    """Raises UserError where black and white were meant: 255 would then be unknown."""
-    values = set(torch.unique(masks[torch.arange(min(CHECKED, len(masks)))]).tolist())
-    if values == {0, UNKNOWN}:
-        raise UserError(
-            f"{where}: masks hold 0 and {UNKNOWN} alone, and unknown={UNKNOWN} says that the class of the second is"
-            " unknown; unknown=-1 makes it a class"
-        )
 
 
 def mapped_files(folder: Path) -> MappedFiles:
     """The images below ``folder/images`` and their maps. Raises UserError for a folder that is not laid out so."""
     images = folder / IMAGES
-    paths = [path for path in walk(images) if is_image(path)]
+    paths = [path for path in folders.walk(images) if folders.is_image(path)]
     if not paths:
         raise UserError(f"imagefolder-maps: {images} holds no image; {LAYOUT}")
     loose = [path for path in paths if path.parent == images]
-    if loose and has_folder(images) and len(loose) < len(paths):
+    if loose and folders.has_folder(images) and len(loose) < len(paths):
         raise UserError(
             f"imagefolder-maps: {images} holds {len(loose)} images and folders with {len(paths) - len(loose)} more;"
             " put all into folders, one for each class, or none"
@@ -151,11 +104,11 @@ def folder_files(params: ImageFolderMapsParams) -> tuple[Path, MappedFiles, Mapp
 
     Raises UserError for a folder that is not laid out as expected.
     """
-    root = existing_folder(params.root, "imagefolder-maps", LAYOUT)
-    folders = {item.name.lower(): item for item in visible(root) if item.is_dir()}
-    if IMAGES in folders:
+    root = folders.existing_folder(params.root, "imagefolder-maps", LAYOUT)
+    parts = {item.name.lower(): item for item in folders.visible(root) if item.is_dir()}
+    if IMAGES in parts:
         return root, mapped_files(root), None
-    train_folder, test_folder = (next((folders[n] for n in names if n in folders), None) for names in (TRAIN, TEST))
+    train_folder, test_folder = (next((parts[n] for n in names if n in parts), None) for names in (TRAIN, TEST))
     if train_folder is None:
         raise UserError(f"imagefolder-maps: {root} has no folder {IMAGES} and no folder train; {LAYOUT}")
     train, test = mapped_files(train_folder), mapped_files(test_folder) if test_folder else None
@@ -171,7 +124,7 @@ def check_alike(train: MappedFiles, test: MappedFiles) -> None:
         if (name in train.maps) != (name in test.maps):
             has, lacks = (train_folder, test_folder) if name in train.maps else (test_folder, train_folder)
             raise UserError(f"imagefolder-maps: {has} has {below} and {lacks} has not")
-    stray = class_without_training(train.files, test.files)
+    stray = class_folders.class_without_training(train.files, test.files)
     if stray is not None:
         raise UserError(f"imagefolder-maps: {test_folder} has class {stray!r}, which {train_folder} does not have")
 
@@ -182,14 +135,14 @@ def build(params: ImageFolderMapsParams, context: BuildContext) -> TwoSplits:
     classes, where = files.classes, f"imagefolder-maps {root}"
     train_files, test_files = (files, test) if test else files.held_out(root, params.test_share)
     train, sums = train_files.read(classes, params, where)
-    check_every_class(train.labels, classes, "imagefolder-maps")
+    class_folders.check_every_class(train.labels, classes, "imagefolder-maps")
     return TwoSplits(train, lambda: test_files.read(classes, params, where)[0], classes, sums)
 
 
 def fingerprint(params: ImageFolderMapsParams) -> str:
     """Digest of names, sizes and times of change; no file is opened."""
     root, train, test = folder_files(params)
-    return digest_of(train.stamps(root) + (test.stamps(root) if test else []))
+    return folders.digest_of(train.stamps(root) + (test.stamps(root) if test else []))
 
 
 def provides(params: ImageFolderMapsParams) -> frozenset[str]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,8 @@ SUFFIXES = (".png", ".tif", ".tiff", ".bmp")
 """of files that keep values as they are"""
 UNKNOWN = 255
 HIGHEST = 254
+CHECKED = 16
+"""masks whose values are checked before a run begins"""
 ORIENTATION, SIDEWAYS = 274, (5, 6, 7, 8)
 """EXIF tag, and its values for images that lie on their side"""
 
@@ -54,6 +57,30 @@ class MapFiles:
             raise UserError(f"{self.where}: {path}: {reason(error)}") from None
         square = ImageOps.fit(Image.fromarray(values), (self.size, self.size), method=Image.Resampling.NEAREST)
         return np.asarray(square)
+
+
+def map_readers(
+    images: Sequence[Path], maps: Mapping[str, Sequence[Path]], size: int, unknown: int, where: str
+) -> dict[str, MapFiles]:
+    """Readers of ``mask``, ``depth`` or both. Raises UserError for maps or values that do not fit their images."""
+    readers = {}
+    for name, paths in maps.items():
+        check_sizes(images, paths, where)
+        values = partial(class_values, unknown=unknown) if name == "mask" else depth_values
+        readers[name] = MapFiles(paths, values, size, where)
+    if "mask" in readers:
+        check_values(readers["mask"], where)
+    return readers
+
+
+def check_values(masks: MapFiles, where: str) -> None:
+    """Raises UserError where black and white were meant: 255 would then be unknown."""
+    values = set(torch.unique(masks[torch.arange(min(CHECKED, len(masks)))]).tolist())
+    if values == {0, UNKNOWN}:
+        raise UserError(
+            f"{where}: masks hold 0 and {UNKNOWN} alone, and unknown={UNKNOWN} says that the class of the second is"
+            " unknown; unknown=-1 makes it a class"
+        )
 
 
 def class_values(image: Image.Image, unknown: int) -> NDArray[np.uint8]:

@@ -59,13 +59,7 @@ def noise(image: Picture, rng: RandomState) -> Picture:
     return (image + rng.randn(*image.shape) * 0.05 * WHITE).clip(0, WHITE)
 
 
-VIEWS: dict[str, GreyView] = {
-    "rotation": rotation,
-    "flip": flip,
-    "elastic": elastic,
-    "brightness": brightness,
-    "noise": noise,
-}
+VIEWS: dict[str, GreyView] = {view.__name__: view for view in (rotation, flip, elastic, brightness, noise)}
 
 
 def larger_half(image: Picture) -> str | None:

@@ -5,21 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sslbench import BuildContext, SimulationResult, SimulatorParams, SimulatorSpec, hookimpl, param
-from sslbench_plugins.blocks.studies.correlation import pearson
 from sslbench_plugins.blocks.studies.listed import Words
 from sslbench_plugins.blocks.studies.results import row_of_pictures
 from sslbench_plugins.simulators.scientific_image_analyzer.channels import NIR, RED, Channels, drawn_source, file_source
 from sslbench_plugins.simulators.scientific_image_analyzer.claims import SOURCE, claims
-from sslbench_plugins.simulators.scientific_image_analyzer.tables import (
-    VEGETATION,
-    Measured,
-    channel_row,
-    correlation_row,
-    index_row,
-    ndvi,
-    percentile_clipped,
-    z_scored,
-)
+from sslbench_plugins.simulators.scientific_image_analyzer.tables import VEGETATION, Measured, measure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -44,29 +34,10 @@ class ScientificImageAnalyzer:
         described = (params.names, params.red, params.nir)
         self.source = file_source(params.image, *described) if params.image else drawn_source(*described)
 
-    def measured(self, seed: int) -> Measured:
-        names, raw = self.source.names, self.source.raw(seed)
-        versions = {"raw": raw, "clipped": percentile_clipped(raw), "z-scored": z_scored(raw)}
-        indices = {
-            name: ndvi(channels[self.params.nir], channels[self.params.red]) for name, channels in versions.items()
-        }
-        correlations = []
-        for pair in self.source.pairs:
-            i, j = (names.index(name) for name in pair)
-            values = {name: pearson(channels[i], channels[j]) for name, channels in versions.items()}
-            correlations.append(correlation_row(pair, values))
-        every = zip(names, self.source.units, raw, versions["z-scored"], versions["clipped"], strict=True)
-        return Measured(
-            [channel_row(*channel) for channel in every],
-            {name: index_row(name, index, indices["raw"]) for name, index in indices.items()},
-            correlations,
-            indices,
-        )
-
     def run(self, seed: int) -> SimulationResult:
         # Nothing is drawn for a user's image: every seed would be the same.
         seeds = range(seed, seed + (self.params.claim_seeds if self.source.image is None else 1))
-        measured = {s: self.measured(s) for s in seeds}
+        measured = {s: measure(self.source, s, self.params.red, self.params.nir) for s in seeds}
         tables = measured[seed]
         return SimulationResult(
             {"channels": tables.channels, "ndvi": list(tables.ndvi.values()), "correlations": tables.correlations},

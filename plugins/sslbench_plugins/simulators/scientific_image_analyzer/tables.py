@@ -8,12 +8,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from sslbench_plugins.blocks.studies.correlation import pearson
 from sslbench_plugins.blocks.studies.results import Row
+from sslbench_plugins.simulators.scientific_image_analyzer.channels import Channels, ChannelSource
 
-Channels = NDArray[np.float64]
 VEGETATION = 0.3
 """NDVI above which a pixel counts as vegetation"""
 
@@ -61,6 +60,24 @@ class Measured:
     """by version"""
     correlations: list[Row]
     indices: dict[str, Channels]
+
+
+def measure(source: ChannelSource, seed: int, red: int, nir: int) -> Measured:
+    """All tables; ``red`` and ``nir`` are the channels that NDVI is of."""
+    names, raw = source.names, source.raw(seed)
+    clipped, scored = percentile_clipped(raw), z_scored(raw)
+    versions = {"raw": raw, "clipped": clipped, "z-scored": scored}
+    indices = {version: ndvi(channels[nir], channels[red]) for version, channels in versions.items()}
+    pairs = [(first, second, names.index(first), names.index(second)) for first, second in source.pairs]
+    return Measured(
+        [channel_row(*channel) for channel in zip(names, source.units, raw, scored, clipped, strict=True)],
+        {version: index_row(version, index, indices["raw"]) for version, index in indices.items()},
+        [
+            correlation_row(first, second, *((v[i], v[j]) for v in (raw, scored, clipped)))
+            for first, second, i, j in pairs
+        ],
+        indices,
+    )
 
 
 def index_row(version: str, index: Channels, raw: Channels) -> Row:
@@ -114,14 +131,9 @@ def unscaled_reason(raw: Channels, has_scores: bool, has_clipped: bool) -> str:
     return "; ".join(filter(None, reasons))
 
 
-def correlation_row(names: tuple[str, str], values: dict[str, float | None]) -> Row:
-    """Pearson's correlation of two channels by version; None where one of them is constant."""
-    reason = "a channel that cannot be scaled has no correlation" if None in values.values() else ""
-    return {
-        "first": names[0],
-        "second": names[1],
-        "raw": values["raw"],
-        "z_scored": values["z-scored"],
-        "clipped": values["clipped"],
-        "reason": "a constant channel has no correlation" if values["raw"] is None else reason,
-    }
+def correlation_row(first: str, second: str, *pairs: tuple[Channels, Channels]) -> Row:
+    """Pearson's correlation of two channels, raw, z-scored and clipped; None where one of them is constant."""
+    raw, scored, clipped = (pearson(*pair) for pair in pairs)
+    reason = "a channel that cannot be scaled has no correlation" if None in (scored, clipped) else ""
+    reason = "a constant channel has no correlation" if raw is None else reason
+    return {"first": first, "second": second, "raw": raw, "z_scored": scored, "clipped": clipped, "reason": reason}
