@@ -7,9 +7,8 @@ from pathlib import Path
 from sslbench import DatasetSpec, hookimpl
 from sslbench_plugins.blocks.images_on_disk.torchvision_files import Files, Part, channels_last_part, published
 
-FILES = Files("cifar10", "cifar-10-batches-py", "170 MB")
-ARCHIVE_MD5 = "c58f30108f718f92721af3b95e74349a"
-"""of cifar-10-python.tar.gz, as published and as torchvision checks it"""
+FILES = Files("cifar10", "cifar-10-batches-py", "170 MB", "c58f30108f718f92721af3b95e74349a")
+"""the checksum is that of cifar-10-python.tar.gz"""
 
 
 def part(root: Path, train: bool, download: bool) -> Part:
@@ -23,4 +22,4 @@ def part(root: Path, train: bool, download: bool) -> Part:
 @hookimpl
 def sslbench_datasets() -> list[DatasetSpec]:
     citation = "Krizhevsky: Learning Multiple Layers of Features from Tiny Images, 2009"
-    return [published(FILES, ARCHIVE_MD5, part, citation, __doc__)]
+    return [published(FILES, part, citation, __doc__)]

@@ -7,9 +7,8 @@ from pathlib import Path
 from sslbench import DatasetSpec, hookimpl
 from sslbench_plugins.blocks.images_on_disk.torchvision_files import Files, Part, channels_last_part, published
 
-FILES = Files("cifar100", "cifar-100-python", "169 MB")
-ARCHIVE_MD5 = "eb9058c3a382ffc7106e4002c42a8d85"
-"""of cifar-100-python.tar.gz, as published and as torchvision checks it"""
+FILES = Files("cifar100", "cifar-100-python", "169 MB", "eb9058c3a382ffc7106e4002c42a8d85")
+"""the checksum is that of cifar-100-python.tar.gz"""
 
 
 def part(root: Path, train: bool, download: bool) -> Part:
@@ -23,4 +22,4 @@ def part(root: Path, train: bool, download: bool) -> Part:
 @hookimpl
 def sslbench_datasets() -> list[DatasetSpec]:
     citation = "Krizhevsky: Learning Multiple Layers of Features from Tiny Images, 2009"
-    return [published(FILES, ARCHIVE_MD5, part, citation, __doc__)]
+    return [published(FILES, part, citation, __doc__)]

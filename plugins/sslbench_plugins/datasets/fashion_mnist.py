@@ -7,9 +7,8 @@ from pathlib import Path
 from sslbench import DatasetSpec, hookimpl
 from sslbench_plugins.blocks.images_on_disk.torchvision_files import Files, Part, published
 
-FILES = Files("fashion-mnist", "FashionMNIST/raw", "31 MB")
-IMAGES_MD5 = "8d4fb7e6c68d591d4c3dfef9ec88bf0d"
-"""of train-images-idx3-ubyte.gz, as published and as torchvision checks it"""
+FILES = Files("fashion-mnist", "FashionMNIST/raw", "31 MB", "8d4fb7e6c68d591d4c3dfef9ec88bf0d")
+"""the checksum is that of train-images-idx3-ubyte.gz"""
 
 
 def part(root: Path, train: bool, download: bool) -> Part:
@@ -23,4 +22,4 @@ def part(root: Path, train: bool, download: bool) -> Part:
 @hookimpl
 def sslbench_datasets() -> list[DatasetSpec]:
     citation = "Xiao, Rasul, Vollgraf: Fashion-MNIST, arXiv:1708.07747"
-    return [published(FILES, IMAGES_MD5, part, citation, __doc__)]
+    return [published(FILES, part, citation, __doc__)]

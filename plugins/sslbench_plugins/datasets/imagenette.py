@@ -12,16 +12,10 @@ from sslbench_plugins.blocks.images_on_disk.torchvision_files import Files, Root
 from sslbench_plugins.blocks.images_on_disk.two_splits import TwoSplits
 
 FILES = {
-    "full": Files("imagenette", "imagenette2", "1.5 GB"),
-    "320px": Files("imagenette", "imagenette2-320", "330 MB"),
-    "160px": Files("imagenette", "imagenette2-160", "95 MB"),
+    "full": Files("imagenette", "imagenette2", "1.5 GB", "fe2fc210e6bb7c5664d602c3cd71e612"),
+    "320px": Files("imagenette", "imagenette2-320", "330 MB", "3df6f0d01a2c9592104656642f5e78a3"),
+    "160px": Files("imagenette", "imagenette2-160", "95 MB", "e793b78cc4c9e9a4ccc0c1155377a412"),
 }
-ARCHIVE_MD5 = {
-    "full": "fe2fc210e6bb7c5664d602c3cd71e612",
-    "320px": "3df6f0d01a2c9592104656642f5e78a3",
-    "160px": "e793b78cc4c9e9a4ccc0c1155377a412",
-}
-"""as torchvision checks them before it unpacks"""
 CLASSES = {
     "n01440764": "tench",
     "n02102040": "English springer",
@@ -59,28 +53,18 @@ def split_files(params: ImagenetteParams) -> tuple[Path, LabelledFiles, Labelled
     return folder, train, test
 
 
-def fetch(params: ImagenetteParams) -> None:
-    """Have torchvision fetch, check and unpack the archive. Raises UserError where that fails."""
-    from torchvision.datasets import Imagenette
-
-    FILES[params.version].opened(params, lambda root: Imagenette(root, size=params.version, download=True))
-
-
 def build(params: ImagenetteParams, context: BuildContext) -> TwoSplits:
     """Both splits as published; classes have words for names."""
     files = FILES[params.version]
     if context.download and not (files.root(params) / files.folder).is_dir():
-        fetch(params)
+        from torchvision.datasets import Imagenette
+
+        files.opened(params, lambda root: Imagenette(root, size=params.version, download=True))
     folder, train_files, test_files = split_files(params)
     where = f"imagenette {folder}"
     train, sums = train_files.read(folder, list(CLASSES), params, where)
     names = list(CLASSES.values())
     return TwoSplits(train, lambda: test_files.read(folder, list(CLASSES), params, where)[0], names, sums)
-
-
-def fingerprint(params: ImagenetteParams) -> str:
-    """The checksum of the published archive."""
-    return ARCHIVE_MD5[params.version]
 
 
 @hookimpl
@@ -90,7 +74,7 @@ def sslbench_datasets() -> list[DatasetSpec]:
             name="imagenette",
             params=ImagenetteParams,
             build=build,
-            fingerprint=fingerprint,
+            fingerprint=lambda params: FILES[params.version].md5,
             citation="Howard: Imagenette, github.com/fastai/imagenette, version 2",
         )
     ]

@@ -102,11 +102,6 @@ def build(params: ShapesParams, context: BuildContext) -> TwoSplits:
     return TwoSplits(train, lambda: split_of("test", params.test_images, params), list(FIGURES), sums)
 
 
-def fingerprint(params: ShapesParams) -> str:
-    """The version of the drawing."""
-    return f"shapes-{VERSION}"
-
-
 @hookimpl
 def sslbench_datasets() -> list[DatasetSpec]:
     return [
@@ -114,7 +109,7 @@ def sslbench_datasets() -> list[DatasetSpec]:
             name="shapes",
             params=ShapesParams,
             build=build,
-            fingerprint=fingerprint,
+            fingerprint=lambda params: f"shapes-{VERSION}",
             provides=frozenset({"labels", "factors", "mask", "depth"}),
         )
     ]

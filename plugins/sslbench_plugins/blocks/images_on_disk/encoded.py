@@ -17,7 +17,6 @@ from torch import Tensor
 
 from sslbench import UserError, ahead
 from sslbench_plugins.blocks.images_on_disk.decode import Pixels, decode, reason
-from sslbench_plugins.blocks.images_on_disk.folders import list_error
 
 CHUNK = 256
 """images that ``chunks`` yields at a time"""
@@ -99,11 +98,6 @@ class Encoded:
             raise UserError(f"{self.where}: images are {', '.join(shown)} pixels; size=N makes them N x N")
         if waiting:
             yield stacked(waiting, self.size)
-
-    def unreadable(self, bad: dict[int, str]) -> UserError:
-        """What to raise for images that cannot be read: index -> name and reason."""
-        problem = f"{len(bad)} of {len(self)} images cannot be read; on_error=skip leaves them out"
-        return list_error(self.where, problem, list(bad.values()))
 
     def _decoded(self, indices: Sequence[int]) -> Iterator[Pixels | str]:
         """Each image, uint8 ``[S, S, 3]``, or its name and why it cannot be read."""

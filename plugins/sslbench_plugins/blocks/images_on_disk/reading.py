@@ -17,6 +17,7 @@ from torch import Tensor
 from sslbench import ImageReader, Params, UserError, param
 from sslbench_plugins.blocks.images_on_disk.decode import Pixels
 from sslbench_plugins.blocks.images_on_disk.encoded import Encoded
+from sslbench_plugins.blocks.images_on_disk.folders import list_error
 from sslbench_plugins.blocks.images_on_disk.image_cache import Mapped, cache_folder, read_facts, write
 from sslbench_plugins.blocks.images_on_disk.two_splits import channel_sums
 
@@ -104,7 +105,8 @@ def resident(encoded: Encoded, params: ReadingParams) -> ReadImages:
 def readable(bad: dict[int, str], encoded: Encoded, params: ReadingParams) -> list[int]:
     """Indices of the images that can be read. Raises UserError for the others unless they are to be skipped."""
     if bad and params.on_error == "error":
-        raise encoded.unreadable(bad)
+        problem = f"{len(bad)} of {len(encoded)} images cannot be read; on_error=skip leaves them out"
+        raise list_error(encoded.where, problem, list(bad.values()))
     return [index for index in range(len(encoded)) if index not in bad]
 
 

@@ -34,6 +34,8 @@ class Files:
     """below the root"""
     download: str
     """how much is fetched, in words"""
+    md5: str
+    """of the published archive, or a file of it, as torchvision checks it"""
 
     def root(self, params: RootParams) -> Path:
         """The folder that the user named, or the default one."""
@@ -63,14 +65,14 @@ class Files:
             f" or give the folder that has it: {self.dataset}:root=FOLDER"
         )
 
-    def build(self, params: RootParams, part: Callable[[Path, bool], Part]) -> TwoSplits:
-        """The data set whose splits ``part(root, train)`` reads."""
-        images, labels, classes = self.opened(params, lambda root: part(root, True))
+    def build(self, params: RootParams, context: BuildContext, part: Callable[[Path, bool, bool], Part]) -> TwoSplits:
+        """The data set whose splits ``part(root, train, download)`` reads."""
 
-        def test() -> Split:
-            return Split(*self.opened(params, lambda root: part(root, False))[:2])
+        def opened(train: bool) -> Part:
+            return self.opened(params, lambda root: part(root, train, context.download))
 
-        return TwoSplits(Split(images, labels), test, classes)
+        images, labels, classes = opened(train=True)
+        return TwoSplits(Split(images, labels), lambda: Split(*opened(train=False)[:2]), classes)
 
 
 def channels_last_part(files: Any) -> Part:
@@ -80,19 +82,14 @@ def channels_last_part(files: Any) -> Part:
 
 
 def published(
-    files: Files, digest: str, part: Callable[[Path, bool, bool], Part], citation: str, summary: str | None
+    files: Files, part: Callable[[Path, bool, bool], Part], citation: str, summary: str | None
 ) -> DatasetSpec:
-    """The data set whose splits ``part(root, train, download)`` reads; ``digest``: the checksum of the published files,
-    which torchvision checks before it opens them."""
-
-    def build(params: RootParams, context: BuildContext) -> TwoSplits:
-        return files.build(params, lambda root, train: part(root, train, context.download))
-
+    """The data set whose splits ``part(root, train, download)`` reads."""
     return DatasetSpec(
         name=files.dataset,
         params=RootParams,
-        build=build,
-        fingerprint=lambda params: digest,
+        build=lambda params, context: files.build(params, context, part),
+        fingerprint=lambda params: files.md5,
         citation=citation,
         summary=summary or "",
     )
