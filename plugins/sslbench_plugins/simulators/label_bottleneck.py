@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, NamedTuple
 
 from sslbench import (
     BuildContext,
@@ -71,32 +71,22 @@ def share_of(images: int, fraction: float) -> int:
 def read_collections(path: str) -> list[Collection]:
     """Rows of a CSV with the fields of ``Collection``. Raises UserError naming the row that is wrong."""
     columns = read_columns(path, "rows", Collection._fields)
-    rows = zip(*(columns[name] for name in Collection._fields), strict=True)
-    return [collection_of(row, number, path) for number, row in enumerate(rows, start=1)]
-
-
-def collection_of(row: Sequence[Any], number: int, path: str) -> Collection:
-    """One row. Raises UserError for what is no number or out of range."""
-    name, *cells = row
-    try:
-        images, labelled, price = (float(cell) for cell in cells)
-        whole = images == int(images) and labelled == int(labelled)
-        sound = whole and 0 <= labelled <= images <= MOST_IMAGES and 0 <= price <= HIGHEST_PRICE
-    except (TypeError, ValueError, OverflowError):
-        sound = False
-    if not sound:
-        raise UserError(
-            f"rows = {path!r}: row {number} ({name}) has images, labelled, price = {', '.join(map(str, cells))};"
-            f" expected whole numbers with 0 <= labelled <= images <= {MOST_IMAGES:g} and a price of 0 to"
-            f" {HIGHEST_PRICE:g} dollars"
-        )
-    return Collection(str(name), int(images), int(labelled), price)
-
-
-def cost_row(item: Collection) -> Row:
-    """The labels that a collection has."""
-    row = {"data_set": item.name, "images": item.images, "labelled": item.labelled, "price_per_label_usd": item.price}
-    return row | {"cost_usd": labelling_cost(item.labelled, item.price)}
+    collections = []
+    for number, (name, *cells) in enumerate(zip(*(columns[key] for key in Collection._fields), strict=True), start=1):
+        try:
+            images, labelled, price = (float(cell) for cell in cells)
+            whole = images == int(images) and labelled == int(labelled)
+            sound = whole and 0 <= labelled <= images <= MOST_IMAGES and 0 <= price <= HIGHEST_PRICE
+        except (TypeError, ValueError, OverflowError):
+            sound = False
+        if not sound:
+            raise UserError(
+                f"rows = {path!r}: row {number} ({name}) has images, labelled, price = {', '.join(map(str, cells))};"
+                f" expected whole numbers with 0 <= labelled <= images <= {MOST_IMAGES:g} and a price of 0 to"
+                f" {HIGHEST_PRICE:g} dollars"
+            )
+        collections.append(Collection(str(name), int(images), int(labelled), price))
+    return collections
 
 
 def pool_row(item: Collection, fraction: float) -> Row:
@@ -116,7 +106,11 @@ class LabelBottleneck:
 
     def run(self, seed: int) -> SimulationResult:
         fraction = self.params.fraction
-        costs = [cost_row(item) for item in self.collections]
+        keys = ("data_set", "images", "labelled", "price_per_label_usd")
+        costs: list[Row] = [
+            dict(zip(keys, item, strict=True)) | {"cost_usd": labelling_cost(item.labelled, item.price)}
+            for item in self.collections
+        ]
         pool = [pool_row(item, fraction) for item in self.collections if item.labelled < item.images]
         dearest = max(costs, key=lambda row: row["cost_usd"])
         return SimulationResult(

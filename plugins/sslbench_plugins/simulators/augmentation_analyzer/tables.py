@@ -32,20 +32,15 @@ def overlaps(image: Batch, first: View, second: View, reading: str, draws: int, 
             f"reading {reading!r} with {draws} draws; readings are {' and '.join(READINGS)}, draws 1 or more"
         )
     part = max(1, PART // image.size)
-    sizes = [min(part, draws - start) for start in range(0, draws, part)]
-    return np.concatenate([overlaps_at_once(image, first, second, reading, count, rng) for count in sizes])
-
-
-def overlaps_at_once(
-    image: Batch, first: View, second: View, reading: str, draws: int, rng: RandomState
-) -> Correlations:
-    """``overlaps`` with all draws in memory."""
-    views = first(image[None], rng, draws)
-    partners = (second if reading == "pair" else first)(image[None], rng, draws)
-    if reading == "composed":
-        views, partners = second(views, rng, draws), second(partners, rng, draws)
-    values = pearson_rows(views.reshape(len(views), -1), partners.reshape(len(partners), -1))
-    return np.broadcast_to(values, draws)
+    parts = []
+    for count in [min(part, draws - start) for start in range(0, draws, part)]:
+        views = first(image[None], rng, count)
+        partners = (second if reading == "pair" else first)(image[None], rng, count)
+        if reading == "composed":
+            views, partners = second(views, rng, count), second(partners, rng, count)
+        values = pearson_rows(views.reshape(len(views), -1), partners.reshape(len(partners), -1))
+        parts.append(np.broadcast_to(values, count))
+    return np.concatenate(parts)
 
 
 def defined(values: Correlations) -> Correlations:

@@ -5,30 +5,27 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
+import torch
 from pydantic import BeforeValidator, Field
 
 from sslbench import (
     BuildContext,
+    Masking,
     SimulationResult,
     SimulatorParams,
     SimulatorSpec,
+    UserError,
     build_installed,
     build_plugin,
     hookimpl,
+    masked_count,
     param,
 )
 from sslbench_plugins.blocks.studies.listed import OneOrMore, Several, Words
 from sslbench_plugins.blocks.studies.results import Row, new_figure
+from sslbench_plugins.simulators.masking_comparator import tables
 from sslbench_plugins.simulators.masking_comparator.claims import RATIO, SOURCE, STRATEGIES, claims
-from sslbench_plugins.simulators.masking_comparator.coverage import Grid
-from sslbench_plugins.simulators.masking_comparator.tables import (
-    Sample,
-    Samples,
-    draw_masks,
-    extreme_row,
-    mask_row,
-    strategy_row,
-)
+from sslbench_plugins.simulators.masking_comparator.tables import Grid, Sample, Samples, visible_count
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -67,15 +64,29 @@ class MaskingComparator:
         chosen = {name: build_plugin("masking", name, "maskings") for name in params.maskings}
         self.maskings = chosen or self.installed
 
-    def sample(self, name: str, masking: Any, ratio: float, seed: int) -> Sample:
-        return draw_masks(name, masking, self.params.grid, ratio, self.params.draws, seed)
+    def sample(self, name: str, masking: Masking, ratio: float, seed: int) -> Sample:
+        """Masks from a generator seeded anew. A masking that fails has a reason and spoils no other."""
+        grid, draws = self.params.grid, self.params.draws
+        patches = grid[0] * grid[1]
+        try:
+            wanted = masked_count(patches, ratio)
+        except UserError:
+            return f"{visible_count(patches, ratio)} of {patches} patches visible: nothing to measure"
+        try:
+            masked = masking.sample(draws, grid, ratio, torch.Generator().manual_seed(seed)).numpy()
+        except Exception as error:
+            return f"masking {name!r} raised {type(error).__name__}: {str(error).partition(chr(10))[0]}"
+        if masked.shape != (draws, patches) or (masked.sum(axis=1) != wanted).any():
+            counts = ", ".join(map(str, sorted(set(masked.sum(axis=-1).ravel().tolist()))[:5]))
+            return f"masking {name!r} masks {counts} of {patches} patches, not {wanted} in every mask"
+        return masked
 
     def run(self, seed: int) -> SimulationResult:
         grid, ratios = self.params.grid, self.params.ratios
         samples = {(n, r): self.sample(n, masking, r, seed) for n, masking in self.maskings.items() for r in ratios}
-        rows = [strategy_row(name, ratio, sample, grid) for (name, ratio), sample in samples.items()]
-        extremes = [extreme_row(ratio, rows) for ratio in ratios]
-        masks = [mask_row(name, ratio, sample) for (name, ratio), sample in samples.items()]
+        rows = [tables.strategy_row(name, ratio, sample, grid) for (name, ratio), sample in samples.items()]
+        extremes = [tables.extreme_row(ratio, rows) for ratio in ratios]
+        masks = [tables.mask_row(name, ratio, sample) for (name, ratio), sample in samples.items()]
         seeds = range(seed, seed + self.params.claim_seeds) if set(STRATEGIES) <= set(self.installed) else ()
         return SimulationResult(
             {"strategies": rows, "extremes": extremes, "sample_masks": masks},
@@ -87,7 +98,7 @@ class MaskingComparator:
     def measured(self, seed: int) -> dict[str, Row]:
         """Of the strategies that the claims are about, at their ratio."""
         samples = {name: self.sample(name, self.installed[name], RATIO, seed) for name in STRATEGIES}
-        return {name: strategy_row(name, RATIO, sample, self.params.grid) for name, sample in samples.items()}
+        return {name: tables.strategy_row(name, RATIO, sample, self.params.grid) for name, sample in samples.items()}
 
 
 def advice(extremes: list[Row]) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import cycle
+from itertools import cycle, product
 from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
@@ -12,7 +12,15 @@ from sslbench import BuildContext, SimulationResult, SimulatorParams, SimulatorS
 from sslbench_plugins.blocks.studies.listed import OneOrMore, Several
 from sslbench_plugins.blocks.studies.results import Row, new_figure
 from sslbench_plugins.simulators.momentum_dynamics.claims import SOURCE, claims
-from sslbench_plugins.simulators.momentum_dynamics.encoders import STARTS, Trajectories, online_path, trajectory
+from sslbench_plugins.simulators.momentum_dynamics.encoders import (
+    STARTS,
+    Trajectories,
+    lag,
+    moving_average,
+    online_path,
+    staleness,
+    variance_over_time,
+)
 from sslbench_plugins.simulators.momentum_dynamics.trade_off import tally, trade_off_rows
 
 if TYPE_CHECKING:
@@ -52,7 +60,16 @@ class MomentumDynamics:
     def trajectories(self, seed: int) -> Trajectories:
         p = self.params
         online = online_path(seed, p.steps, p.parameters, p.noise)
-        return {(start, m): trajectory(online, m, value, p.window) for start, value in STARTS.items() for m in p.m}
+        paths = {}
+        for start, m in product(STARTS, p.m):
+            target = moving_average(online, m, STARTS[start])
+            paths[start, m] = {
+                "l2_distance": lag(online, target),
+                "staleness_steps": staleness(online, target),
+                "variance_over_time": variance_over_time(target, p.window),
+                "variance_of_parameters": target.var(axis=1),
+            }
+        return paths
 
     def run(self, seed: int) -> SimulationResult:
         measured = {s: self.trajectories(s) for s in range(seed, seed + self.params.claim_seeds)}

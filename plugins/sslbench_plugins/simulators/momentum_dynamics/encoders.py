@@ -20,17 +20,6 @@ PART = 1 << 22
 """distances held at once"""
 
 
-def trajectory(online: Floats, m: float, start: float, window: int) -> Trajectory:
-    """Everything that is measured; arguments as those of ``moving_average`` and ``variance_over_time``."""
-    target = moving_average(online, m, start)
-    return {
-        "l2_distance": lag(online, target),
-        "staleness_steps": staleness(online, target),
-        "variance_over_time": variance_over_time(target, window),
-        "variance_of_parameters": target.var(axis=1),
-    }
-
-
 def online_path(seed: int, steps: int, parameters: int, noise: float) -> Floats:
     """The online encoder, ``[steps + 1, parameters]``: 0, then a normal(0, noise) step after another."""
     drawn = RandomState(seed).normal(0, noise, (steps, parameters))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from sslbench import BuildContext, SimulationResult, SimulatorParams, SimulatorSpec, hookimpl, param
 from sslbench_plugins.blocks.studies.listed import Words
 from sslbench_plugins.blocks.studies.results import row_of_pictures
-from sslbench_plugins.simulators.scientific_image_analyzer.channels import NIR, RED, Channels, drawn_source, file_source
+from sslbench_plugins.simulators.scientific_image_analyzer.channels import NIR, RED, Channels, channel_source
 from sslbench_plugins.simulators.scientific_image_analyzer.claims import SOURCE, claims
 from sslbench_plugins.simulators.scientific_image_analyzer.tables import VEGETATION, Measured, measure
 
@@ -31,8 +31,7 @@ class ScientificImageAnalyzer:
 
     def __init__(self, params: ScientificParams, context: BuildContext) -> None:
         self.params = params
-        described = (params.names, params.red, params.nir)
-        self.source = file_source(params.image, *described) if params.image else drawn_source(*described)
+        self.source = channel_source(params.image, params.names, params.red, params.nir)
 
     def run(self, seed: int) -> SimulationResult:
         # Nothing is drawn for a user's image: every seed would be the same.

@@ -56,15 +56,16 @@ class ChannelSource:
         return np.stack([rng.uniform(low, high, (128, 128)) for _, low, high, _ in CHANNELS])
 
 
-def drawn_source(names: Sequence[str], red: int, nir: int) -> ChannelSource:
-    """The eight drawn channels. Raises UserError where parameters describe a user's image."""
-    if names or (red, nir) != (RED, NIR):
-        raise UserError("names, red and nir describe your own image; give it with image=PATH")
-    return ChannelSource([c[0] for c in CHANNELS], [c[3] for c in CHANNELS], PAIRS, None)
+def channel_source(path: str, names: Sequence[str], red: int, nir: int) -> ChannelSource:
+    """A user's image, or the eight drawn channels where ``path`` is empty.
 
-
-def file_source(path: str, names: Sequence[str], red: int, nir: int) -> ChannelSource:
-    """A user's image. Raises UserError for channels that it does not have and names that do not fit."""
+    Raises UserError for channels that the image does not have, names that do not fit, and parameters of an image where
+    there is none.
+    """
+    if not path:
+        if names or (red, nir) != (RED, NIR):
+            raise UserError("names, red and nir describe your own image; give it with image=PATH")
+        return ChannelSource([c[0] for c in CHANNELS], [c[3] for c in CHANNELS], PAIRS, None)
     image = read_channels(path, "image")
     count = len(image)
     for key, index in (("red", red), ("nir", nir)):
@@ -89,8 +90,12 @@ def read_channels(path: str, where: str) -> Channels:
     if file.suffix.lower() not in {".npy", *TIFF}:
         ending = file.suffix or "a file without an ending"
         raise UserError(f"{prefix}: cannot read {ending}; expected .npy, .tif or .tiff")
-    array = read_tiff(file, prefix) if file.suffix.lower() in TIFF else read_numpy(file, prefix)
-    return checked(array, prefix)
+    if file.suffix.lower() in TIFF:
+        return checked(read_tiff(file, prefix), prefix)
+    try:
+        return checked(np.load(file, allow_pickle=False), prefix)
+    except (OSError, ValueError, EOFError) as error:
+        raise UserError(f"{prefix}: not a NumPy array: {str(error).partition(chr(10))[0]}") from None
 
 
 def checked(array: NDArray[Any], prefix: str) -> Channels:
@@ -107,14 +112,6 @@ def checked(array: NDArray[Any], prefix: str) -> Channels:
     if np.abs(values).max() > LARGEST:
         raise UserError(f"{prefix}: a value is {np.abs(values).max():.3g} in size; up to {LARGEST:g} are allowed")
     return values
-
-
-def read_numpy(file: Path, prefix: str) -> NDArray[Any]:
-    """Whatever array is in the file. Raises UserError where there is none."""
-    try:
-        return np.asarray(np.load(file, allow_pickle=False))
-    except (OSError, ValueError, EOFError) as error:
-        raise UserError(f"{prefix}: not a NumPy array: {str(error).partition(chr(10))[0]}") from None
 
 
 def read_tiff(file: Path, prefix: str) -> NDArray[Any]:
