@@ -42,10 +42,8 @@ class TableRow:
 
 def read_table(file: Path, root: Path) -> FolderFiles:
     """Files with the labels of a CSV file with the columns ``path`` and ``label``, and ``split`` where it has one.
-
     Paths are relative to ``root``, or to the file's own folder, or absolute. Raises UserError with one line for each
-    kind of mistake, and loads no image.
-    """
+    kind of mistake, and loads no image."""
     rows = read_rows(file, root)
     check_rows(rows, file, root)
     train, test = (
@@ -139,13 +137,7 @@ def split_folders(root: Path) -> FolderFiles:
 
 
 def build(params: ImageFolderParams, context: BuildContext) -> TwoSplits:
-    """The folder's own splits, or a fixed share of each class, by a hash of the name, as the test split."""
-    root, files, test = folder_files(params)
-    classes, where = sorted(set(files.labels)), f"imagefolder {root}"
-    train_files, test_files = (files, test) if test else files.held_out(root, params.test_share)
-    train, sums = train_files.read(root, classes, params, where)
-    class_folders.check_every_class(train.labels, classes, "imagefolder")
-    return TwoSplits(train, lambda: test_files.read(root, classes, params, where)[0], classes, sums)
+    return class_folders.two_splits("imagefolder", *folder_files(params), params, params.test_share)
 
 
 def fingerprint(params: ImageFolderParams) -> str:

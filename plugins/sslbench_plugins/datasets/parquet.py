@@ -37,10 +37,8 @@ class ParquetParams(ReadingParams):
 
 
 def parquet_files(params: ParquetParams) -> tuple[list[Path], list[list[Path]]]:
-    """Files to train on, and those of each split that may be evaluated on, the first choice first.
-
-    Raises UserError where there are none, or several data sets.
-    """
+    """Files to train on, and those of each split that may be evaluated on, the first choice first. Raises UserError
+    where there are none, or several data sets."""
     path = Path(params.path).expanduser()
     if path.is_file():
         return [path], []
@@ -92,9 +90,7 @@ def opened(file: Path, how: Callable[[Path], Result]) -> Result:
 
 def columns_of(file: Path, params: ParquetParams) -> tuple[str, str, list[str] | None]:
     """Image and label column, named by the user or looking like it, and names of the classes where the schema has them.
-
-    Raises UserError for what cannot be used.
-    """
+    Raises UserError for what cannot be used."""
     import pyarrow as pa
 
     schema = opened(file, parquet_module().read_schema)
@@ -171,10 +167,8 @@ def has_labels(files: Sequence[Path], params: ParquetParams) -> bool:
 
 
 def numbered(labels: list[Any], names: list[str] | None, where: str) -> tuple[list[int], list[str]]:
-    """Labels 0..C-1 and class names. Integers with names stay as they are; anything else is numbered in order.
-
-    Raises UserError for missing labels, and for integers that have no name.
-    """
+    """Labels 0..C-1 and class names. Integers with names stay as they are; anything else is numbered in order. Raises
+    UserError for missing labels, and for integers that have no name."""
     if any(label is None for label in labels):
         raise UserError(f"{where}: {sum(label is None for label in labels)} labels are missing")
     if names and all(isinstance(label, int) for label in labels):

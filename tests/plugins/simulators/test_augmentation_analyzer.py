@@ -8,8 +8,7 @@ from scipy.ndimage import gaussian_filter
 
 from sslbench.claims.simulate import simulate
 from sslbench_plugins.simulators.augmentation_analyzer import tables
-from sslbench_plugins.simulators.augmentation_analyzer.simple_views import VIEWS, drawn_image
-from sslbench_plugins.simulators.augmentation_analyzer.tables import overlaps
+from sslbench_plugins.simulators.augmentation_analyzer.tables import VIEWS, drawn_image, overlaps
 
 FIVE = ["crop", "flip", "brightness", "blur", "greyscale"]
 

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import blake2b
 from pathlib import Path
+from typing import Self
 
 import torch
 from torch import Tensor
 
-from sslbench import Split, UserError, param
+from sslbench import ImageReader, Split, UserError, param
 from sslbench_plugins.blocks.images_on_disk.encoded import Encoded
 from sslbench_plugins.blocks.images_on_disk.folders import SUFFIXES, is_image, name_below, stamps, visible, walk
 from sslbench_plugins.blocks.images_on_disk.reading import ReadImages, ReadingParams, read
+from sslbench_plugins.blocks.images_on_disk.two_splits import TwoSplits
 
 TRAIN = ("train", "training")
 TEST = ("test", "val", "valid", "validation")
@@ -33,11 +35,11 @@ class LabelledFiles:
     paths: list[Path]
     labels: list[str]
 
-    def only(self, indices: Sequence[int]) -> LabelledFiles:
+    def only(self, indices: Sequence[int]) -> Self:
         """Some of the files."""
-        return LabelledFiles([self.paths[i] for i in indices], [self.labels[i] for i in indices])
+        return replace(self, paths=[self.paths[i] for i in indices], labels=[self.labels[i] for i in indices])
 
-    def held_out(self, root: Path, share: float) -> tuple[LabelledFiles, LabelledFiles]:
+    def held_out(self, root: Path, share: float) -> tuple[Self, Self]:
         """Training and test files, ``share`` of each class in the test split."""
         names = [Path(name_below(path, root)).as_posix() for path in self.paths]
         train, test = held_out(names, self.labels, share)
@@ -48,9 +50,14 @@ class LabelledFiles:
         result = read_files(self.paths, root, params, where)
         numbers = {name: number for number, name in enumerate(classes)}
         files = self.only(result.kept)
-        labels = torch.tensor([numbers[label] for label in files.labels], dtype=torch.int64)
-        paths = [str(path) for path in files.paths]
-        return Split(result.images, labels, paths=paths, skipped=len(self.paths) - len(paths)), result.sums
+        labels = torch.tensor([numbers[label] for label in files.labels], dtype=torch.int64) if classes else None
+        paths, skipped = [str(path) for path in files.paths], len(self.paths) - len(files.paths)
+        maps = files.map_readers(params.size, where)
+        return Split(result.images, labels, paths=paths, skipped=skipped, maps=maps), result.sums
+
+    def map_readers(self, size: int, where: str) -> dict[str, ImageReader]:
+        """Readers of the maps that lie beside the images, by name: none."""
+        return {}
 
 
 def read_files(paths: Sequence[Path], root: Path, params: FolderParams, where: str) -> ReadImages:
@@ -60,10 +67,8 @@ def read_files(paths: Sequence[Path], root: Path, params: FolderParams, where: s
 
 
 def class_files(folder: Path, where: str, layout: str) -> LabelledFiles:
-    """Every image below every class folder.
-
-    Raises UserError for a class without an image, and for a folder without a class.
-    """
+    """Every image below every class folder. Raises UserError for a class without an image, and for a folder without a
+    class."""
     classes = [item for item in visible(folder) if item.is_dir()]
     if not classes:
         loose = sum(is_image(item) for item in visible(folder))
@@ -84,19 +89,26 @@ def class_without_training(train: LabelledFiles, test: LabelledFiles | None) -> 
     return min(set(test.labels) - set(train.labels), default=None) if test else None
 
 
-def check_every_class(labels: Tensor | None, classes: Sequence[str], where: str) -> None:
-    """Raises UserError for a class of which no training image could be read."""
-    lost = set(range(len(classes))) - set([] if labels is None else labels.tolist())
+def two_splits(
+    dataset: str, root: Path, files: LabelledFiles, test: LabelledFiles | None, params: FolderParams, share: float
+) -> TwoSplits:
+    """The folder's own splits, or that share of each class of ``files``, by a hash of the name, as the test split.
+
+    Raises UserError for a class of which no training image could be read.
+    """
+    classes, where = sorted(set(files.labels) - {""}), f"{dataset} {root}"
+    train_files, test_files = (files, test) if test else files.held_out(root, share)
+    train, sums = train_files.read(root, classes, params, where)
+    lost = set(range(len(classes))) - set([] if train.labels is None else train.labels.tolist())
     if lost:
-        raise UserError(f"{where}: class {classes[min(lost)]!r} has no image to train on that can be read")
+        raise UserError(f"{dataset}: class {classes[min(lost)]!r} has no image to train on that can be read")
+    return TwoSplits(train, lambda: test_files.read(root, classes, params, where)[0], classes, sums)
 
 
 def held_out(names: Sequence[str], labels: Sequence[Hashable], share: float) -> tuple[list[int], list[int]]:
     """Indices of the training and of the test items: of each class the ``share`` whose name hashes lowest is held out.
-
     A class keeps at least one item on each side where it has two or more. Adding or removing files moves few others
-    from one side to the other, and their order does not matter.
-    """
+    from one side to the other, and their order does not matter."""
     classes: dict[Hashable, list[int]] = {}
     for index, label in enumerate(labels):
         classes.setdefault(label, []).append(index)

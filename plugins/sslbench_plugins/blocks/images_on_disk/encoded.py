@@ -70,11 +70,8 @@ class Encoded:
         return stacked([result for result in results if not isinstance(result, str)], self.size)
 
     def chunks(self, bad: dict[int, str]) -> Iterator[Tensor]:
-        """All images that can be read, in order, uint8 ``[n, 3, S, S]`` with n at most CHUNK.
-
-        The indices of the others go to ``bad``, with the name and the reason of each. Raises UserError where sizes
-        differ.
-        """
+        """All images that can be read, in order, uint8 ``[n, 3, S, S]`` with n at most CHUNK. The indices of the others
+        go to ``bad``, with the name and the reason of each. Raises UserError where sizes differ."""
         waiting: list[Pixels] = []
         sizes: set[tuple[int, int]] = set()
         # Filters are the process's, so they are set here and not by each thread.

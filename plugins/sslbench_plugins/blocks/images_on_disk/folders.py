@@ -46,10 +46,8 @@ def list_error(where: str, problem: str, lines: Sequence[str]) -> UserError:
 
 
 def walk(folder: Path) -> list[Path]:
-    """All files below a folder, sorted; links to folders are entered only once, and never up to where it lies.
-
-    Raises UserError where a folder cannot be read: its images would be missing without a word.
-    """
+    """All files below a folder, sorted; links to folders are entered only once, and never up to where it lies. Raises
+    UserError where a folder cannot be read: its images would be missing without a word."""
 
     def refuse(error: OSError) -> None:
         raise unreadable(error) from None

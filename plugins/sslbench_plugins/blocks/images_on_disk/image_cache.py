@@ -63,10 +63,8 @@ def read_facts(path: Path, key: str) -> dict[str, Any] | None:
 
 
 def write(path: Path, key: str, parts: Iterable[bytes], facts: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-    """Make the file of ``parts``; ``facts`` is called after the last one. Returns what ``read_facts`` will.
-
-    One writer at a time; what a killed one left is overwritten.
-    """
+    """Make the file of ``parts``; ``facts`` is called after the last one. Returns what ``read_facts`` will. One writer
+    at a time; what a killed one left is overwritten."""
     partial = path.with_name(f"{path.name}.partial")
     try:
         with partial.open("wb") as stream:

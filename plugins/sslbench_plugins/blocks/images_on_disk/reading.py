@@ -111,10 +111,8 @@ def readable(bad: dict[int, str], encoded: Encoded, params: ReadingParams) -> li
 
 
 def cache_file(encoded: Encoded, key: Sequence[str], suffix: str) -> tuple[Path, str]:
-    """Where the cache keeps these images at this size, and the digest of what they are made of.
-
-    Pillow's version is a part of it: another one may decode otherwise.
-    """
+    """Where the cache keeps these images at this size, and the digest of what they are made of. Pillow's version is a
+    part of it: another one may decode otherwise."""
     digest = blake2b(digest_size=16)
     for line in (PIL.__version__, str(encoded.size), *key):
         digest.update(line.encode("utf-8", "surrogateescape") + b"\n")
@@ -122,10 +120,8 @@ def cache_file(encoded: Encoded, key: Sequence[str], suffix: str) -> tuple[Path,
 
 
 def cached_facts(path: Path, digest: str, encoded: Encoded, with_images: bool) -> dict[str, Any]:
-    """From the cache; where it has none, every image is decoded, by one process at a time.
-
-    ``bad``: index of an image that cannot be read -> its name and why; ``side`` of the others, and their ``sums``.
-    """
+    """From the cache; where it has none, every image is decoded, by one process at a time. ``bad``: index of an image
+    that cannot be read -> its name and why; ``side`` of the others, and their ``sums``."""
     facts = read_facts(path, digest)
     if facts is not None:
         return facts

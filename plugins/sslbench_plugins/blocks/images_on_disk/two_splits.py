@@ -19,10 +19,8 @@ CHUNK = 4096
 
 
 def channel_sums(images: Tensor) -> Tensor:
-    """uint8 ``[N, 3, H, W]`` -> int64 ``[3, 3]``: count, sum and sum of squares of each channel's values.
-
-    Whole numbers, so that sums over parts add up to the same in any order.
-    """
+    """uint8 ``[N, 3, H, W]`` -> int64 ``[3, 3]``: count, sum and sum of squares of each channel's values. Whole
+    numbers, so that sums over parts add up to the same in any order."""
     values = images.transpose(0, 1).flatten(1).to(torch.int32)
     count = torch.full((3,), values.shape[1], dtype=torch.int64)
     return torch.stack([count, values.sum(dim=1), values.square().sum(dim=1)])

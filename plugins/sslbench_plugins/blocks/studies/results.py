@@ -39,9 +39,7 @@ class SeedResults(Generic[Result]):
 
     def claim(self, statement: str, expected: str, test: Callable[[Result], bool | None], measured: str) -> Claim:
         """The claim with its verdict; ``test`` returns whether it is true of one seed, None where that is undefined.
-
-        ``expected`` says what is tested, ``measured`` what was measured.
-        """
+        ``expected`` says what is tested, ``measured`` what was measured."""
         outcomes = {seed: test(result) for seed, result in self.results.items()}
         return check_claim(statement, self.source, expected, outcomes, measured)
 
@@ -66,10 +64,8 @@ def row_of_axes(figure: Figure, columns: int) -> list[Axes]:
 
 
 def row_of_pictures(pictures: Mapping[str, NDArray[Any]], size: tuple[float, float], **shown: Any) -> Figure:
-    """Images side by side with their names: ``[H, W]``, or ``[H, W, 3]`` in 0..1.
-
-    ``size``: width and height of one, inches; ``shown`` goes to ``imshow``, such as ``cmap="gray"``.
-    """
+    """Images side by side with their names: ``[H, W]``, or ``[H, W, 3]`` in 0..1. ``size``: width and height of one,
+    inches; ``shown`` goes to ``imshow``, such as ``cmap="gray"``."""
     figure = new_figure(size[0] * len(pictures), size[1])
     for axes, (name, picture) in zip(row_of_axes(figure, len(pictures)), pictures.items(), strict=True):
         axes.imshow(np.asarray(picture), **shown)

@@ -23,10 +23,8 @@ PARQUET = {".parquet", ".pq"}
 
 
 def read_columns(path: str, where: str, needed: tuple[str, ...] = ()) -> dict[str, list[Any]]:
-    """Column name -> its values, in the file's order. ``where`` names the parameter in messages.
-
-    Raises UserError where the file cannot be read, has no rows, lacks a ``needed`` column or names one twice.
-    """
+    """Column name -> its values, in the file's order. ``where`` names the parameter in messages. Raises UserError where
+    the file cannot be read, has no rows, lacks a ``needed`` column or names one twice."""
     from pyarrow import ArrowException, csv, parquet
 
     file = Path(path).expanduser()
@@ -50,9 +48,7 @@ def read_columns(path: str, where: str, needed: tuple[str, ...] = ()) -> dict[st
 
 def read_image(path: str, size: int, where: str) -> Images:
     """An image file as float64 ``[3, size, size]`` in 0..255: RGB, shorter side to ``size`` pixels, centre-cropped.
-
-    Raises UserError where it cannot be read; ``where`` names the parameter.
-    """
+    Raises UserError where it cannot be read; ``where`` names the parameter."""
     from sslbench_plugins.blocks.images_on_disk.decode import decode, reason
 
     try:
@@ -64,11 +60,9 @@ def read_image(path: str, size: int, where: str) -> Images:
 
 
 def registered_view(reference: str, where: str) -> ArrayView:
-    """The registered augmentation ``NAME:key=value`` as a function of arrays.
-
-    The images are rounded to uint8, which augmentations take; their random draws come from a torch generator seeded
-    by one draw of the RandomState. Raises UserError for an unknown name or a wrong parameter.
-    """
+    """The registered augmentation ``NAME:key=value`` as a function of arrays. The images are rounded to uint8, which
+    augmentations take; their random draws come from a torch generator seeded by one draw of the RandomState. Raises
+    UserError for an unknown name or a wrong parameter."""
     augmentation: Any = build_plugin("augmentation", reference, where)
 
     def apply(images: Images, rng: RandomState) -> Images:
@@ -87,10 +81,8 @@ def views_by_reference(
     references: tuple[str, ...], own: dict[str, View], adapt: Callable[[ArrayView], View], where: str
 ) -> dict[str, View]:
     """Augmentations by reference: a simulator's ``own`` by name, all others registered ones, which ``adapt`` converts.
-
     ``augmentation.NAME`` means the registered one even where the simulator has its own of that name. Raises UserError
-    for an unknown name, naming both sets, and where one is given twice.
-    """
+    for an unknown name, naming both sets, and where one is given twice."""
     twice = sorted({name for name in references if references.count(name) > 1})
     if twice:
         raise UserError(f"{where}: {twice[0]!r} is named twice")

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Self
 
-import torch
 from torch import Tensor
 
-from sslbench import BuildContext, DatasetSpec, Split, UserError, hookimpl, param
+from sslbench import BuildContext, DatasetSpec, ImageReader, Split, UserError, hookimpl, param
 from sslbench_plugins.blocks.images_on_disk import class_folders, folders
 from sslbench_plugins.blocks.images_on_disk.class_folders import TEST, TRAIN, FolderParams, LabelledFiles
 from sslbench_plugins.blocks.images_on_disk.two_splits import TwoSplits
@@ -35,48 +35,31 @@ class ImageFolderMapsParams(FolderParams):
 
 
 @dataclass(frozen=True)
-class MappedFiles:
-    """Images of one folder with their maps, in one order."""
+class MappedFiles(LabelledFiles):
+    """Images of one folder with their maps, in one order; labels are empty words without class folders."""
 
     folder: Path
-    files: LabelledFiles
-    """images, and the class folder of each; empty words without class folders"""
     maps: dict[str, list[Path]]
     """``mask``, ``depth`` or both -> a file for each image"""
+    unknown: int
+    """value of mask pixels whose class is unknown"""
 
-    @property
-    def classes(self) -> list[str]:
-        """Names of the class folders, sorted; empty without them."""
-        return sorted(set(self.files.labels) - {""})
-
-    def only(self, indices: Sequence[int]) -> MappedFiles:
-        """Some of the images, with their maps."""
+    def only(self, indices: Sequence[int]) -> Self:
         maps = {name: [paths[index] for index in indices] for name, paths in self.maps.items()}
-        return MappedFiles(self.folder, self.files.only(indices), maps)
-
-    def held_out(self, root: Path, share: float) -> tuple[MappedFiles, MappedFiles]:
-        """Training and test files, ``share`` of each class, or of all without classes, in the test split."""
-        names = [path.relative_to(root).as_posix() for path in self.files.paths]
-        train, test = class_folders.held_out(names, self.files.labels, share)
-        return self.only(train), self.only(test)
+        return replace(super().only(indices), maps=maps)
 
     def stamps(self, root: Path) -> list[str]:
         """Name, size and time of change of every image and map."""
-        return [line for paths in (self.files.paths, *self.maps.values()) for line in folders.stamps(paths, root)]
+        return [line for paths in (self.paths, *self.maps.values()) for line in folders.stamps(paths, root)]
 
-    def read(self, classes: Sequence[str], params: ImageFolderMapsParams, where: str) -> tuple[Split, Tensor]:
-        """The split as ``params`` wants it read, and the ``channel_sums`` of its images."""
-        result = class_folders.read_files(self.files.paths, self.folder, params, where)
-        kept = self.only(result.kept)
-        labels = torch.tensor([classes.index(label) for label in kept.files.labels]) if classes else None
-        shown = [str(path) for path in kept.files.paths]
-        skipped = len(self.files.paths) - len(shown)
-        maps = map_readers(kept.files.paths, kept.maps, params.size, params.unknown, where)
-        split = Split(result.images, labels, paths=shown, skipped=skipped, maps=maps)
-        return split, result.sums
+    def read(self, root: Path, classes: Sequence[str], params: FolderParams, where: str) -> tuple[Split, Tensor]:
+        return super().read(self.folder, classes, params, where)
+
+    def map_readers(self, size: int, where: str) -> dict[str, ImageReader]:
+        return map_readers(self.paths, self.maps, size, self.unknown, where)
 
 
-def mapped_files(folder: Path) -> MappedFiles:
+def mapped_files(folder: Path, unknown: int) -> MappedFiles:
     """The images below ``folder/images`` and their maps. Raises UserError for a folder that is not laid out so."""
     images = folder / IMAGES
     paths = [path for path in folders.walk(images) if folders.is_image(path)]
@@ -96,22 +79,21 @@ def mapped_files(folder: Path) -> MappedFiles:
     }
     if not maps:
         raise UserError(f"imagefolder-maps: {folder} has neither {' nor '.join(FOLDERS.values())}; {LAYOUT}")
-    return MappedFiles(images, LabelledFiles(paths, labels), maps)
+    return MappedFiles(paths, labels, images, maps, unknown)
 
 
 def folder_files(params: ImageFolderMapsParams) -> tuple[Path, MappedFiles, MappedFiles | None]:
-    """The root, training files, and test files, None where the folder has no test split of its own.
-
-    Raises UserError for a folder that is not laid out as expected.
-    """
+    """The root, training files, and test files, None where the folder has no test split of its own. Raises UserError
+    for a folder that is not laid out as expected."""
     root = folders.existing_folder(params.root, "imagefolder-maps", LAYOUT)
     parts = {item.name.lower(): item for item in folders.visible(root) if item.is_dir()}
     if IMAGES in parts:
-        return root, mapped_files(root), None
+        return root, mapped_files(root, params.unknown), None
     train_folder, test_folder = (next((parts[n] for n in names if n in parts), None) for names in (TRAIN, TEST))
     if train_folder is None:
         raise UserError(f"imagefolder-maps: {root} has no folder {IMAGES} and no folder train; {LAYOUT}")
-    train, test = mapped_files(train_folder), mapped_files(test_folder) if test_folder else None
+    train = mapped_files(train_folder, params.unknown)
+    test = mapped_files(test_folder, params.unknown) if test_folder else None
     if test is not None:
         check_alike(train, test)
     return root, train, test
@@ -124,19 +106,13 @@ def check_alike(train: MappedFiles, test: MappedFiles) -> None:
         if (name in train.maps) != (name in test.maps):
             has, lacks = (train_folder, test_folder) if name in train.maps else (test_folder, train_folder)
             raise UserError(f"imagefolder-maps: {has} has {below} and {lacks} has not")
-    stray = class_folders.class_without_training(train.files, test.files)
+    stray = class_folders.class_without_training(train, test)
     if stray is not None:
         raise UserError(f"imagefolder-maps: {test_folder} has class {stray!r}, which {train_folder} does not have")
 
 
 def build(params: ImageFolderMapsParams, context: BuildContext) -> TwoSplits:
-    """The folder's own splits, or a fixed share of the images, by a hash of the name, as the test split."""
-    root, files, test = folder_files(params)
-    classes, where = files.classes, f"imagefolder-maps {root}"
-    train_files, test_files = (files, test) if test else files.held_out(root, params.test_share)
-    train, sums = train_files.read(classes, params, where)
-    class_folders.check_every_class(train.labels, classes, "imagefolder-maps")
-    return TwoSplits(train, lambda: test_files.read(classes, params, where)[0], classes, sums)
+    return class_folders.two_splits("imagefolder-maps", *folder_files(params), params, params.test_share)
 
 
 def fingerprint(params: ImageFolderMapsParams) -> str:
@@ -148,7 +124,7 @@ def fingerprint(params: ImageFolderMapsParams) -> str:
 def provides(params: ImageFolderMapsParams) -> frozenset[str]:
     """The maps that lie there, and labels where there are class folders."""
     _, train, _ = folder_files(params)
-    return frozenset(train.maps) | ({"labels"} if train.classes else set())
+    return frozenset(train.maps) | ({"labels"} if any(train.labels) else set())
 
 
 @hookimpl

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 from torch import Tensor
 
-from sslbench import UserError
+from sslbench import ImageReader, UserError
 from sslbench_plugins.blocks.images_on_disk.decode import formats, reason
 from sslbench_plugins.blocks.images_on_disk.folders import list_error, walk
 
@@ -61,9 +61,9 @@ class MapFiles:
 
 def map_readers(
     images: Sequence[Path], maps: Mapping[str, Sequence[Path]], size: int, unknown: int, where: str
-) -> dict[str, MapFiles]:
+) -> dict[str, ImageReader]:
     """Readers of ``mask``, ``depth`` or both. Raises UserError for maps or values that do not fit their images."""
-    readers = {}
+    readers: dict[str, ImageReader] = {}
     for name, paths in maps.items():
         check_sizes(images, paths, where)
         values = partial(class_values, unknown=unknown) if name == "mask" else depth_values
@@ -73,7 +73,7 @@ def map_readers(
     return readers
 
 
-def check_values(masks: MapFiles, where: str) -> None:
+def check_values(masks: ImageReader, where: str) -> None:
     """Raises UserError where black and white were meant: 255 would then be unknown."""
     values = set(torch.unique(masks[torch.arange(min(CHECKED, len(masks)))]).tolist())
     if values == {0, UNKNOWN}:

@@ -12,17 +12,9 @@ from sslbench import BuildContext, SimulationResult, SimulatorParams, SimulatorS
 from sslbench_plugins.blocks.studies.listed import OneOrMore, Words
 from sslbench_plugins.blocks.studies.results import Row, new_figure, row_of_axes, row_of_pictures
 from sslbench_plugins.blocks.studies.user_data import ArrayView, read_image, views_by_reference
+from sslbench_plugins.simulators.augmentation_analyzer import tables
 from sslbench_plugins.simulators.augmentation_analyzer.claims import SOURCE, claims
-from sslbench_plugins.simulators.augmentation_analyzer.simple_views import VIEWS, WHITE, Batch, View, drawn_image
-from sslbench_plugins.simulators.augmentation_analyzer.tables import (
-    READINGS,
-    Correlations,
-    extremes,
-    matrix,
-    overlaps,
-    pair_row,
-    self_pairs,
-)
+from sslbench_plugins.simulators.augmentation_analyzer.tables import READINGS, VIEWS, WHITE, Batch, Correlations, View
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -46,7 +38,7 @@ class AugmentationAnalyzer:
 
     def __init__(self, params: AnalyzerParams, context: BuildContext) -> None:
         self.params = params
-        self.image = read_image(params.image, params.size, "image") if params.image else drawn_image()
+        self.image = read_image(params.image, params.size, "image") if params.image else tables.drawn_image()
         self.views = views_by_reference(params.augmentations, VIEWS, repeated, "augmentations")
 
     def draw(self, seed: int, first: str, second: str, reading: str) -> Correlations:
@@ -55,15 +47,15 @@ class AugmentationAnalyzer:
         # Seeded by names, not positions, so that a pair has the same draws beside whichever others.
         words = [seed % 2**32, *f"{first}/{second}/{reading}".encode()]
         rng = RandomState(np.random.MT19937(np.random.SeedSequence(words)))
-        return overlaps(self.image, views[first], views[second], reading, self.params.draws, rng)
+        return tables.overlaps(self.image, views[first], views[second], reading, self.params.draws, rng)
 
     def run(self, seed: int) -> SimulationResult:
         names = list(self.views)
         draws = {(a, b, r): self.draw(seed, a, b, r) for r in READINGS for a in names for b in names}
-        pairs = [pair_row(a, b, draws[a, b, "pair"], draws[a, b, "composed"]) for a in names for b in names]
-        matrices = {f"{reading}_matrix": matrix(names, pairs, reading) for reading in READINGS}
-        extreme_rows = extremes(pairs)
-        selves = self_pairs({name: draws[name, name, "pair"] for name in names})
+        pairs = [tables.pair_row(a, b, draws[a, b, "pair"], draws[a, b, "composed"]) for a in names for b in names]
+        matrices = {f"{reading}_matrix": tables.matrix(names, pairs, reading) for reading in READINGS}
+        extreme_rows = tables.extremes(pairs)
+        selves = tables.self_pairs({name: draws[name, name, "pair"] for name in names})
         return SimulationResult(
             {"pairs": pairs, **matrices, "extremes": extreme_rows, "self_pairs": selves},
             claims(range(seed, seed + self.params.claim_seeds), VIEWS | self.views, self.draw),

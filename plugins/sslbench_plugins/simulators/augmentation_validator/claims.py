@@ -9,10 +9,8 @@ from sslbench_plugins.blocks.studies.results import SeedResults
 from sslbench_plugins.simulators.augmentation_validator.tables import FACTORS, VIEWS, WHITE, Measured
 
 SOURCE = "tutorial on self-supervised learning, exercise on augmentations for medical images"
-PERFECT = 1e-9
-"""what a correlation of 1 may lack for rounding"""
-SLIGHT = 0.1
-"""loss of correlation that is called slight"""
+PERFECT, SLIGHT = 1e-9, 0.1
+"""what a correlation of 1 may lack for rounding, and the loss that is called slight"""
 Signals = dict[str, float]
 """augmentation -> its correlation with the original"""
 

@@ -63,11 +63,9 @@ VIEWS: dict[str, GreyView] = {view.__name__: view for view in (rotation, flip, e
 
 
 def larger_half(image: Picture) -> str | None:
-    """``left`` or ``right`` of the middle column of ``[H, W]``, by the sum of pixels; None where they are equal.
-
-    Of an odd width the middle column belongs to neither. Raises ValueError for what is not two-dimensional or
-    narrower than 2 pixels.
-    """
+    """``left`` or ``right`` of the middle column of ``[H, W]``, by the sum of pixels; None where they are equal. Of an
+    odd width the middle column belongs to neither. Raises ValueError for what is not two-dimensional or narrower than 2
+    pixels."""
     if image.ndim != 2 or image.shape[1] < 2:
         raise ValueError(f"image of shape {image.shape}; expected [H, W] with W of 2 or more")
     half = image.shape[1] // 2

@@ -1,9 +1,10 @@
-"""Logistic regression three ways, as is, with weighted classes, with positives drawn again; and both tables: each
-strategy at the threshold 0.5, and where it reaches a wanted sensitivity."""
+"""Features with two labels, a user's or generated; logistic regression three ways, as is, with weighted classes, with
+positives drawn again; and both tables: each strategy at the threshold 0.5, and where it reaches a sensitivity."""
 
 from __future__ import annotations
 
 import warnings
+from collections import Counter
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
@@ -11,12 +12,17 @@ import numpy as np
 from numpy.random import RandomState
 from numpy.typing import NDArray
 
+from sslbench import UserError
 from sslbench_plugins.blocks.studies.results import Row
-from sslbench_plugins.simulators.imbalance_comparator.features_table import Labelled
+from sslbench_plugins.blocks.studies.user_data import read_columns
 
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 Oversampling = Literal["added", "redrawn"]
+LARGEST = 1e100
+"""size of a feature; squares of larger ones overflow"""
+FEWEST = 5
+"""rows of a label, so that both parts of a split by four to one have one"""
 SPLIT_SEED = 42
 ITERATIONS = 1000
 WANTED = 0.9
@@ -26,6 +32,57 @@ READINGS = {
     "useful": "useful reading: the highest of these thresholds that reaches it",
     "exact": "exact reading: the highest of all thresholds that reaches it",
 }
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """Features ``[N, D]`` and whether each row is positive, bool ``[N]``."""
+
+    features: Floats
+    positive: Flags
+
+
+def generated(seed: int) -> Labelled:
+    """970 negatives normal(0, 1) in 10 dimensions, then 30 positives normal(1, 1.5)."""
+    rng = RandomState(seed)
+    features = np.concatenate([rng.normal(0, 1, (970, 10)), rng.normal(1, 1.5, (30, 10))])
+    return Labelled(features, np.arange(1000) >= 970)
+
+
+def read_labelled(path: str, label: str, positive: str) -> Labelled:
+    """A user's table. Raises UserError for anything but numbers, two labels and enough of both. ``positive`` is the
+    label that is positive; empty: the rarer one."""
+    columns = read_columns(path, "features", (label,))
+    labels = [str(value) for value in columns.pop(label)]
+    rarer = check_labels(labels, path, label, positive)
+    for name, cells in columns.items():
+        check_numbers(name, cells, path)
+    if not columns:
+        raise UserError(f"features = {path!r}: there is no column of features beside {label!r}")
+    matrix = np.array(list(columns.values()), dtype=np.float64).T
+    return Labelled(matrix, np.array([value == (positive or rarer) for value in labels]))
+
+
+def check_labels(labels: list[str], path: str, column: str, positive: str) -> str:
+    """The rarer of two labels. Raises UserError where there are not two, with enough rows each."""
+    counts = Counter(labels)
+    values = sorted(counts, key=lambda value: (counts[value], value))
+    if len(values) != 2:
+        shown = ", ".join(values[:5])
+        raise UserError(f"features = {path!r}: column {column!r} has {len(values)} labels ({shown}); expected two")
+    if positive and positive not in values:
+        raise UserError(f"positive = {positive!r}: column {column!r} has the labels {', '.join(values)}")
+    if (fewest := counts[values[0]]) < FEWEST:
+        raise UserError(f"features = {path!r}: label {values[0]!r} has {fewest} rows; at least {FEWEST} are needed")
+    return values[0]
+
+
+def check_numbers(name: str, cells: list[Any], path: str) -> None:
+    """Raises UserError for a column with anything but finite numbers of a reasonable size."""
+    if not all(isinstance(cell, (int, float)) and np.isfinite(cell) for cell in cells):
+        raise UserError(f"features = {path!r}: column {name!r} has values that are no finite numbers")
+    if max(map(abs, cells)) > LARGEST:
+        raise UserError(f"features = {path!r}: column {name!r} has values beyond {LARGEST:g} in size")
 
 
 @dataclass(frozen=True)
@@ -131,9 +188,7 @@ def strategy_row(name: str, fit: Fit, positive: Flags) -> Row:
 
 def sensitivity_and_specificity(scores: Floats, positive: Flags, thresholds: Floats) -> tuple[Floats, Floats]:
     """Share of positives at or above, and of negatives below, each threshold: ``[N]``, ``[N]``, ``[T]`` -> two ``[T]``.
-
-    Raises ValueError where one class is missing.
-    """
+    Raises ValueError where one class is missing."""
     if positive.all() or not positive.any():
         raise ValueError("sensitivity and specificity need both positives and negatives")
     # Sorted once, so that a table of many rows needs no [N, T] of comparisons.
@@ -147,10 +202,8 @@ def operating_points(
     scores: Floats, positive: Flags, thresholds: Floats, wanted: float = WANTED
 ) -> dict[str, OperatingPoint | None]:
     """Where the sensitivity reaches ``wanted``, in the three ``READINGS``; None where no threshold reaches it.
-
     ``literal``: the first of the ascending ``thresholds`` that reaches it; ``useful``: the highest of them that does;
-    ``exact``: the highest of all numbers that does, which is a score. Raises ValueError where one class is missing.
-    """
+    ``exact``: the highest of all numbers that does, which is a score. Raises ValueError where one class is missing."""
 
     def point(candidates: Floats, last: bool) -> OperatingPoint | None:
         sensitivity, specificity = sensitivity_and_specificity(scores, positive, candidates)

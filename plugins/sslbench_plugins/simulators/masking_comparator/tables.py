@@ -60,10 +60,8 @@ def mean_visible_distance(visible: Visible, grid: Grid) -> float | None:
 
 
 def quadrant_counts(visible: Visible, grid: Grid) -> NDArray[np.int64]:
-    """Visible patches in each quadrant, ``[B, 4]``: top left, top right, bottom left, bottom right.
-
-    The first half of an odd side is the smaller one. Raises ValueError for a side of 1.
-    """
+    """Visible patches in each quadrant, ``[B, 4]``: top left, top right, bottom left, bottom right. The first half of
+    an odd side is the smaller one. Raises ValueError for a side of 1."""
     rows, cols = grid
     if min(grid) < 2:
         raise ValueError(f"a grid of {rows} x {cols} has no quadrants; both sides must be 2 or more")
@@ -73,10 +71,8 @@ def quadrant_counts(visible: Visible, grid: Grid) -> NDArray[np.int64]:
 
 
 def coverage_uniformity(visible: Visible, grid: Grid) -> float | None:
-    """Standard deviation (ddof 0) of the four quadrants' visible counts, averaged over masks; lower is more even.
-
-    None for a grid of one row or column, which has no quadrants.
-    """
+    """Standard deviation (ddof 0) of the four quadrants' visible counts, averaged over masks; lower is more even. None
+    for a grid of one row or column, which has no quadrants."""
     return float(quadrant_counts(visible, grid).std(axis=1).mean()) if min(grid) >= 2 else None
 
 

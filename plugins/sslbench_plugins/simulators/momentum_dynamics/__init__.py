@@ -11,17 +11,9 @@ from pydantic import Field
 from sslbench import BuildContext, SimulationResult, SimulatorParams, SimulatorSpec, UserError, hookimpl, param
 from sslbench_plugins.blocks.studies.listed import OneOrMore, Several
 from sslbench_plugins.blocks.studies.results import Row, new_figure
+from sslbench_plugins.simulators.momentum_dynamics import tables
 from sslbench_plugins.simulators.momentum_dynamics.claims import SOURCE, claims
-from sslbench_plugins.simulators.momentum_dynamics.encoders import (
-    STARTS,
-    Trajectories,
-    lag,
-    moving_average,
-    online_path,
-    staleness,
-    variance_over_time,
-)
-from sslbench_plugins.simulators.momentum_dynamics.trade_off import tally, trade_off_rows
+from sslbench_plugins.simulators.momentum_dynamics.tables import STARTS, Trajectories, tally, trade_off_rows
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -59,14 +51,14 @@ class MomentumDynamics:
 
     def trajectories(self, seed: int) -> Trajectories:
         p = self.params
-        online = online_path(seed, p.steps, p.parameters, p.noise)
+        online = tables.online_path(seed, p.steps, p.parameters, p.noise)
         paths = {}
         for start, m in product(STARTS, p.m):
-            target = moving_average(online, m, STARTS[start])
+            target = tables.moving_average(online, m, STARTS[start])
             paths[start, m] = {
-                "l2_distance": lag(online, target),
-                "staleness_steps": staleness(online, target),
-                "variance_over_time": variance_over_time(target, p.window),
+                "l2_distance": tables.lag(online, target),
+                "staleness_steps": tables.staleness(online, target),
+                "variance_over_time": tables.variance_over_time(target, p.window),
                 "variance_of_parameters": target.var(axis=1),
             }
         return paths

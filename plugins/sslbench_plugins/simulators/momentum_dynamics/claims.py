@@ -8,8 +8,15 @@ import numpy as np
 
 from sslbench import Claim
 from sslbench_plugins.blocks.studies.results import SeedResults
-from sslbench_plugins.simulators.momentum_dynamics.encoders import Trajectories
-from sslbench_plugins.simulators.momentum_dynamics.trade_off import LAGS, SCORES, momentum_scores, names, tally, winners
+from sslbench_plugins.simulators.momentum_dynamics.tables import (
+    LAGS,
+    SCORES,
+    Trajectories,
+    momentum_scores,
+    names,
+    tally,
+    winners,
+)
 
 SOURCE = "tutorial on self-supervised learning, exercise on momentum dynamics"
 REASONABLE = 0.999

@@ -57,11 +57,8 @@ class ChannelSource:
 
 
 def channel_source(path: str, names: Sequence[str], red: int, nir: int) -> ChannelSource:
-    """A user's image, or the eight drawn channels where ``path`` is empty.
-
-    Raises UserError for channels that the image does not have, names that do not fit, and parameters of an image where
-    there is none.
-    """
+    """A user's image, or the eight drawn channels where ``path`` is empty. Raises UserError for channels that the image
+    does not have, names that do not fit, and parameters of an image where there is none."""
     if not path:
         if names or (red, nir) != (RED, NIR):
             raise UserError("names, red and nir describe your own image; give it with image=PATH")
@@ -78,11 +75,9 @@ def channel_source(path: str, names: Sequence[str], red: int, nir: int) -> Chann
 
 
 def read_channels(path: str, where: str) -> Channels:
-    """Float64 ``[C, H, W]`` with two channels or more, every value finite. ``where`` names the parameter.
-
-    Raises UserError for another shape, values that are no real numbers, are missing (a GeoTIFF's no-data value) or
-    beyond ``LARGEST``, and where a file cannot be read.
-    """
+    """Float64 ``[C, H, W]`` with two channels or more, every value finite. ``where`` names the parameter. Raises
+    UserError for another shape, values that are no real numbers, are missing (a GeoTIFF's no-data value) or beyond
+    ``LARGEST``, and where a file cannot be read."""
     file = Path(path).expanduser()
     prefix = f"{where} = {path!r}"
     if not file.is_file():

@@ -10,11 +10,8 @@ from sslbench_plugins.simulators.scientific_image_analyzer.tables import VEGETAT
 
 SOURCE = "tutorial on self-supervised learning, exercise on scientific images"
 NORMALISED = (("clipped", "clipped to percentiles"), ("z-scored", "z-scored"))
-ROUNDING = 1e-9
-SURVIVES = 0.05
-"""difference of the vegetation share, and of the mean NDVI, that still counts as surviving"""
-RANK = 0.99
-"""rank correlation from which on the order of the pixels counts as surviving"""
+ROUNDING, SURVIVES, RANK = 1e-9, 0.05, 0.99
+"""difference that is rounding; of vegetation share and mean NDVI, and rank correlation, that count as surviving"""
 
 
 def claims(measured: Mapping[int, Measured]) -> list[Claim]:

@@ -34,10 +34,8 @@ def percentile_clipped(channels: Channels, low: float = 2, high: float = 98) -> 
 
 
 def ndvi(near_infrared: Channels, red: Channels) -> Channels:
-    """(NIR - Red) / (NIR + Red + 1e-8), element by element; -1..1 where neither is negative.
-
-    NaN where the denominator is exactly 0. Raises ValueError where the shapes differ.
-    """
+    """(NIR - Red) / (NIR + Red + 1e-8), element by element; -1..1 where neither is negative. NaN where the denominator
+    is exactly 0. Raises ValueError where the shapes differ."""
     if near_infrared.shape != red.shape:
         raise ValueError(f"NDVI of shapes {near_infrared.shape} and {red.shape}; they must be equal")
     denominator = near_infrared + red + 1e-8
