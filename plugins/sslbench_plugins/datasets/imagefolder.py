@@ -70,14 +70,13 @@ def read_rows(file: Path, root: Path) -> list[TableRow]:
         raise UserError(f"labels={file}: its first line names the columns path and label; it has {names}")
     if not lines:
         raise UserError(f"labels={file} has no row below its first line")
-    return [table_row(line, number, root, file.parent) for number, line in enumerate(lines, start=2)]
-
-
-def table_row(cells: dict[str, str | None], line: int, root: Path, beside: Path) -> TableRow:
-    """One row, its path looked for below the root first and then beside the table."""
-    name, label, split = ((cells.get(key) or "").strip() for key in ("path", "label", "split"))
-    path = beside / name if not (root / name).is_file() and (beside / name).is_file() else root / name
-    return TableRow(line, cells["path"] or "", path, label, split.lower() in TEST)
+    rows = []
+    for line, cells in enumerate(lines, start=2):
+        name, label, split = ((cells.get(key) or "").strip() for key in ("path", "label", "split"))
+        below, beside = root / name, file.parent / name
+        path = beside if not below.is_file() and beside.is_file() else below
+        rows.append(TableRow(line, cells["path"] or "", path, label, split.lower() in TEST))
+    return rows
 
 
 def check_rows(rows: list[TableRow], file: Path, root: Path) -> None:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Literal
 
 from sslbench import BuildContext, DatasetSpec, UserError, hookimpl, param
-from sslbench_plugins.blocks.images_on_disk.class_folders import FolderParams, LabelledFiles, class_files
+from sslbench_plugins.blocks.images_on_disk.class_folders import FolderParams, class_files
 from sslbench_plugins.blocks.images_on_disk.folders import visible
 from sslbench_plugins.blocks.images_on_disk.torchvision_files import Files, RootParams
 from sslbench_plugins.blocks.images_on_disk.two_splits import TwoSplits
@@ -39,32 +38,25 @@ class ImagenetteParams(FolderParams, RootParams):
     size: int = param(128, "side to which images are resized and centre-cropped when read", ge=4, unit="px")
 
 
-def split_files(params: ImagenetteParams) -> tuple[Path, LabelledFiles, LabelledFiles]:
-    """The folder, the training files and the test files. Raises UserError where they are missing or incomplete."""
+def build(params: ImagenetteParams, context: BuildContext) -> TwoSplits:
+    """Both splits as published; classes have words for names. Raises UserError where files are missing."""
     files = FILES[params.version]
     folder = files.root(params) / files.folder
+    if context.download and not folder.is_dir():
+        from torchvision.datasets import Imagenette
+
+        files.opened(params, lambda root: Imagenette(root, size=params.version, download=True))
     if not folder.is_dir():
         raise files.missing(files.root(params))
     parts = [folder / name for name in ("train", "val")]
     for part in parts:
         if not part.is_dir() or {item.name for item in visible(part)} != set(CLASSES):
             raise UserError(f"imagenette: {part} has not the ten folders {min(CLASSES)} to {max(CLASSES)}; {LAYOUT}")
-    train, test = (class_files(part, "imagenette", LAYOUT) for part in parts)
-    return folder, train, test
-
-
-def build(params: ImagenetteParams, context: BuildContext) -> TwoSplits:
-    """Both splits as published; classes have words for names."""
-    files = FILES[params.version]
-    if context.download and not (files.root(params) / files.folder).is_dir():
-        from torchvision.datasets import Imagenette
-
-        files.opened(params, lambda root: Imagenette(root, size=params.version, download=True))
-    folder, train_files, test_files = split_files(params)
-    where = f"imagenette {folder}"
-    train, sums = train_files.read(folder, list(CLASSES), params, where)
+    train_files, test_files = (class_files(part, "imagenette", LAYOUT) for part in parts)
+    where, classes = f"imagenette {folder}", list(CLASSES)
+    train, sums = train_files.read(folder, classes, params, where)
     names = list(CLASSES.values())
-    return TwoSplits(train, lambda: test_files.read(folder, list(CLASSES), params, where)[0], names, sums)
+    return TwoSplits(train, lambda: test_files.read(folder, classes, params, where)[0], names, sums)
 
 
 @hookimpl

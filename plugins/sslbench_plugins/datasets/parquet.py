@@ -54,7 +54,10 @@ def parquet_files(params: ParquetParams) -> tuple[list[Path], list[list[Path]]]:
         train = [file for file in files if not any(file in test for test in tests)]
     if not train:
         raise UserError(f"parquet: only {tests[0][0].name} in {path}; files to train on are named train-*.parquet")
-    folders = sorted({root_of(file).relative_to(path).as_posix() for file in named["train"]})
+    # A data set lies above the folder of its split.
+    parents = [file.parent for file in named["train"]]
+    roots = {folder.parent if folder.name in (*TRAIN, *TEST) else folder for folder in parents}
+    folders = sorted(folder.relative_to(path).as_posix() for folder in roots)
     if len(folders) > 1:
         raise UserError(f"parquet: {path} holds several data sets: {', '.join(folders)}; give the path of one of them")
     return train, tests
@@ -63,11 +66,6 @@ def parquet_files(params: ParquetParams) -> tuple[list[Path], list[list[Path]]]:
 def belongs(file: Path, split: str) -> bool:
     """``train-00000-of-00002.parquet``, ``train.parquet`` and ``train/0000.parquet`` belong to ``train``."""
     return file.stem == split or file.name.startswith((f"{split}-", f"{split}_")) or file.parent.name == split
-
-
-def root_of(file: Path) -> Path:
-    """The folder of a file's data set, above the folder of its split."""
-    return file.parent.parent if file.parent.name in (*TRAIN, *TEST) else file.parent
 
 
 def parquet_module() -> Any:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from sslbench import BuildContext, DatasetSpec, hookimpl, param
+from sslbench_plugins.blocks.images_on_disk.image_cache import Mapped
 from sslbench_plugins.blocks.images_on_disk.torchvision_files import Files, Part, RootParams
 from sslbench_plugins.blocks.images_on_disk.two_splits import TwoSplits
 
@@ -27,18 +27,11 @@ class Stl10Params(RootParams):
     )
 
 
-class Columns:
+class Columns(Mapped):
     """The images of a file, which it holds column by column; read when they are needed."""
 
-    def __init__(self, path: Path) -> None:
-        self._images = np.memmap(path, np.uint8, "r").reshape(-1, 3, SIDE, SIDE)
-
-    def __len__(self) -> int:
-        return len(self._images)
-
     def __getitem__(self, indices: Tensor) -> Tensor:
-        """int64 ``[B]`` -> uint8 ``[B, 3, 96, 96]``."""
-        return torch.from_numpy(self._images[indices.numpy()]).transpose(2, 3).contiguous()
+        return super().__getitem__(indices).transpose(2, 3).contiguous()
 
 
 def build(params: Stl10Params, context: BuildContext) -> TwoSplits:
@@ -54,7 +47,10 @@ def build(params: Stl10Params, context: BuildContext) -> TwoSplits:
         return data
     # torchvision has checked this file with the others.
     path = FILES.root(params) / FILES.folder / "unlabeled_X.bin"
-    return replace(data, train=replace(data.train, unlabelled=Columns(path)))
+    return replace(
+        data,
+        train=replace(data.train, unlabelled=Columns(path, (path.stat().st_size // (3 * SIDE * SIDE), 3, SIDE, SIDE))),
+    )
 
 
 @hookimpl

@@ -15,7 +15,6 @@ import torch
 from torch import Tensor
 
 from sslbench import ImageReader, Params, UserError, param
-from sslbench_plugins.blocks.images_on_disk.decode import Pixels
 from sslbench_plugins.blocks.images_on_disk.encoded import Encoded
 from sslbench_plugins.blocks.images_on_disk.folders import list_error
 from sslbench_plugins.blocks.images_on_disk.image_cache import Mapped, cache_folder, read_facts, write
@@ -88,18 +87,13 @@ def resident(encoded: Encoded, params: ReadingParams) -> ReadImages:
     """Decoded into one tensor as they come, so that the whole set lies in memory once."""
     bad: dict[int, str] = {}
     sums = torch.zeros(3, 3, dtype=torch.int64)
-    images: Pixels | None = None
+    images = np.empty((len(encoded), 3, encoded.side, encoded.side), dtype=np.uint8)
     count = 0
     for chunk in encoded.chunks(bad):
-        if images is None:
-            images = np.empty((len(encoded), *chunk.shape[1:]), dtype=np.uint8)
         images[count : count + len(chunk)] = chunk
         count += len(chunk)
         sums += channel_sums(chunk)
-    kept = readable(bad, encoded, params)
-    if images is None:
-        images = np.empty((0, 3, encoded.side, encoded.side), dtype=np.uint8)
-    return ReadImages(torch.from_numpy(images[:count]), kept, sums)
+    return ReadImages(torch.from_numpy(images[:count]), readable(bad, encoded, params), sums)
 
 
 def readable(bad: dict[int, str], encoded: Encoded, params: ReadingParams) -> list[int]:
@@ -128,12 +122,6 @@ def cached_facts(path: Path, digest: str, encoded: Encoded, with_images: bool) -
     from filelock import FileLock
 
     path.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(f"{path}.lock"):
-        return read_facts(path, digest) or write_facts(path, digest, encoded, with_images)
-
-
-def write_facts(path: Path, digest: str, encoded: Encoded, with_images: bool) -> dict[str, Any]:
-    """Decode every image, and write what that has shown, behind the images where they are kept."""
     bad: dict[int, str] = {}
     sums = torch.zeros(3, 3, dtype=torch.int64)
 
@@ -143,4 +131,7 @@ def write_facts(path: Path, digest: str, encoded: Encoded, with_images: bool) ->
             if with_images:
                 yield chunk.numpy().tobytes()
 
-    return write(path, digest, parts(), lambda: {"bad": bad, "side": encoded.side, "sums": sums.tolist()})
+    with FileLock(f"{path}.lock"):
+        return read_facts(path, digest) or write(
+            path, digest, parts(), lambda: {"bad": bad, "side": encoded.side, "sums": sums.tolist()}
+        )

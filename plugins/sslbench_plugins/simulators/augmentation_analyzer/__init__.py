@@ -17,7 +17,6 @@ from sslbench_plugins.simulators.augmentation_analyzer.claims import SOURCE, cla
 from sslbench_plugins.simulators.augmentation_analyzer.tables import READINGS, VIEWS, WHITE, Batch, Correlations, View
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 
@@ -88,25 +87,20 @@ def advice(rows: list[Row]) -> str:
 
 
 def matrices_figure(matrices: Mapping[str, list[Row]], names: list[str]) -> Figure:
-    """Heat maps side by side, each value written in its cell."""
+    """Heat maps side by side, each value written in its cell; ``-`` where it is undefined."""
     side = 0.9 * len(names) + 1.5
     figure = new_figure(2 * side, side)
     for axes, (title, rows) in zip(row_of_axes(figure, len(matrices)), matrices.items(), strict=True):
         values = np.array([[np.nan if row[name] is None else row[name] for name in names] for row in rows])
-        heat_map(axes, values)
+        axes.imshow(values, cmap="viridis", vmin=0, vmax=1)
+        for (row, col), value in np.ndenumerate(values):
+            # Only what is exactly 1 is shown as 1.
+            text = "-" if np.isnan(value) else "1" if value == 1 else f"{value:.3f}"
+            axes.text(col, row, text, ha="center", va="center", color="white" if value < 0.6 else "black")
         axes.set_xticks(range(len(names)), names, rotation=30, ha="right")
         axes.set_yticks(range(len(names)), names)
         axes.set(title=title.replace("_", " "), xlabel="second", ylabel="first")
     return figure
-
-
-def heat_map(axes: Axes, values: Batch) -> None:
-    """Correlations ``[N, N]``, 0..1, with their numbers; ``-`` for NaN."""
-    axes.imshow(values, cmap="viridis", vmin=0, vmax=1)
-    for (row, col), value in np.ndenumerate(values):
-        # Only what is exactly 1 is shown as 1.
-        text = "-" if np.isnan(value) else "1" if value == 1 else f"{value:.3f}"
-        axes.text(col, row, text, ha="center", va="center", color="white" if value < 0.6 else "black")
 
 
 def views_figure(image: Batch, views: Mapping[str, View], seed: int) -> Figure:

@@ -6,6 +6,7 @@ NDVI is the normalised difference of near infrared and red. What has no scale is
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -65,15 +66,12 @@ def measure(source: ChannelSource, seed: int, red: int, nir: int) -> Measured:
     names, raw = source.names, source.raw(seed)
     clipped, scored = percentile_clipped(raw), z_scored(raw)
     versions = {"raw": raw, "clipped": clipped, "z-scored": scored}
-    indices = {version: ndvi(channels[nir], channels[red]) for version, channels in versions.items()}
-    pairs = [(first, second, names.index(first), names.index(second)) for first, second in source.pairs]
+    indices = {version: ndvi(values[nir], values[red]) for version, values in versions.items()}
+    channels = {name: [version[index] for version in (raw, scored, clipped)] for index, name in enumerate(names)}
     return Measured(
-        [channel_row(*channel) for channel in zip(names, source.units, raw, scored, clipped, strict=True)],
+        [channel_row(name, unit, *channels[name]) for name, unit in zip(names, source.units, strict=True)],
         {version: index_row(version, index, indices["raw"]) for version, index in indices.items()},
-        [
-            correlation_row(first, second, *((v[i], v[j]) for v in (raw, scored, clipped)))
-            for first, second, i, j in pairs
-        ],
+        [correlation_row(*pair, *map(pearson, *(channels[name] for name in pair))) for pair in source.pairs],
         indices,
     )
 
@@ -87,12 +85,10 @@ def index_row(version: str, index: Channels, raw: Channels) -> Row:
     reason = "all pixels have the same NDVI: there is no order to compare" if ranks is None and both.any() else ""
     if not known.size:
         reason = "no pixel has a defined NDVI: a channel has no scale, or both add up to 0"
+    statistics: dict[str, Any] = {"mean": np.mean, "standard_deviation": np.std, "minimum": np.min, "maximum": np.max}
     return {
         "version": version,
-        "mean": float(known.mean()) if known.size else None,
-        "standard_deviation": float(known.std()) if known.size else None,
-        "minimum": float(known.min()) if known.size else None,
-        "maximum": float(known.max()) if known.size else None,
+        **{key: float(function(known)) if known.size else None for key, function in statistics.items()},
         "vegetation_share": vegetation_share(index),
         "rank_correlation_with_raw": ranks,
         "reason": reason,
@@ -103,6 +99,10 @@ def channel_row(name: str, unit: str, raw: Channels, scored: Channels, clipped: 
     """One channel ``[H, W]`` before and after; None where it cannot be scaled, and ``reason`` says why."""
     # A channel without a scale is NaN throughout.
     has_scores, has_clipped = bool(np.isfinite(scored[0, 0])), bool(np.isfinite(clipped[0, 0]))
+    reasons = [
+        "" if has_scores else "a spread this small cannot be divided by",
+        "" if has_clipped else "the 2nd and the 98th percentile are equal: nothing to scale between them",
+    ]
     return {
         "channel": name,
         "unit": unit,
@@ -114,24 +114,12 @@ def channel_row(name: str, unit: str, raw: Channels, scored: Channels, clipped: 
         "z_scored_standard_deviation": float(scored.std()) if has_scores else None,
         "clipped_mean": float(clipped.mean()) if has_clipped else None,
         "clipped_standard_deviation": float(clipped.std()) if has_clipped else None,
-        "reason": unscaled_reason(raw, has_scores, has_clipped),
+        "reason": "a constant channel cannot be scaled" if raw.min() == raw.max() else "; ".join(filter(None, reasons)),
     }
 
 
-def unscaled_reason(raw: Channels, has_scores: bool, has_clipped: bool) -> str:
-    """Why a channel has no z-scores, or nothing between its percentiles; empty where it has both."""
-    if raw.min() == raw.max():
-        return "a constant channel cannot be scaled"
-    reasons = [
-        "" if has_scores else "a spread this small cannot be divided by",
-        "" if has_clipped else "the 2nd and the 98th percentile are equal: nothing to scale between them",
-    ]
-    return "; ".join(filter(None, reasons))
-
-
-def correlation_row(first: str, second: str, *pairs: tuple[Channels, Channels]) -> Row:
+def correlation_row(first: str, second: str, raw: float | None, scored: float | None, clipped: float | None) -> Row:
     """Pearson's correlation of two channels, raw, z-scored and clipped; None where one of them is constant."""
-    raw, scored, clipped = (pearson(*pair) for pair in pairs)
     reason = "a channel that cannot be scaled has no correlation" if None in (scored, clipped) else ""
     reason = "a constant channel has no correlation" if raw is None else reason
     return {"first": first, "second": second, "raw": raw, "z_scored": scored, "clipped": clipped, "reason": reason}
