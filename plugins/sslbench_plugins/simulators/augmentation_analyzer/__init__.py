@@ -27,8 +27,7 @@ class AnalyzerParams(SimulatorParams):
     size: int = param(64, "side that your image is resized and cropped to", ge=8, le=512, unit="px")
     draws: int = param(100, "pairs of views of each pair of augmentations", ge=1, le=10_000)
     augmentations: Annotated[Words, OneOrMore] = param(
-        tuple(VIEWS),
-        "what to pair: crop, flip, brightness, blur, greyscale, or any registered one; a+b+c",
+        tuple(VIEWS), "what to pair: crop, flip, brightness, blur, greyscale, or any registered one; a+b+c"
     )
 
 

@@ -18,7 +18,14 @@ Signals = dict[str, float]
 def claims(measured: Mapping[int, Measured]) -> list[Claim]:
     """All claims, from what each seed measured."""
     seeds = SeedResults(SOURCE, measured)
-    return [anatomy_claim(seeds), *brightness_claims(seeds), *cost_claims(seeds)]
+    broken = {n: sum(t.views[n]["anatomy_kept"] is False for t in measured.values()) for n in VIEWS}
+    anatomy = seeds.claim(
+        "horizontal flipping is the only one of the five that breaks the anatomy",
+        "the brighter half changes sides under the flip and under no other",
+        where_defined(lambda tables, _: [n for n in VIEWS if not tables.views[n]["anatomy_kept"]] == ["flip"]),
+        "broken " + (", ".join(f"on {n} seeds by {name}" for name, n in broken.items() if n) or "by none"),
+    )
+    return [anatomy, *brightness_claims(seeds), *cost_claims(seeds)]
 
 
 def where_defined(test: Callable[[Measured, Signals], bool | None]) -> Callable[[Measured], bool | None]:
@@ -42,34 +49,22 @@ def correlations(seeds: SeedResults[Measured], *names: str) -> str:
     return "; ".join(f"{name} {correlation(seeds, name)}" for name in names)
 
 
-def anatomy_claim(seeds: SeedResults[Measured]) -> Claim:
-    """The flip alone moves the anatomy to the other side."""
-    broken = {n: sum(t.views[n]["anatomy_kept"] is False for t in seeds.results.values()) for n in VIEWS}
-    return seeds.claim(
-        "horizontal flipping is the only one of the five that breaks the anatomy",
-        "the brighter half changes sides under the flip and under no other",
-        where_defined(lambda tables, _: [n for n in VIEWS if not tables.views[n]["anatomy_kept"]] == ["flip"]),
-        "broken " + (", ".join(f"on {n} seeds by {name}" for name, n in broken.items() if n) or "by none"),
-    )
-
-
-def factor_signals(tables: Measured) -> list[float]:
-    """Correlations under the factors that have one."""
-    return [row["signal_kept"] for row in tables.factors if row["signal_kept"] is not None]
+def lowest_signal(tables: Measured) -> float | None:
+    """The lowest correlation under any factor that has one."""
+    return min((row["signal_kept"] for row in tables.factors if row["signal_kept"] is not None), default=None)
 
 
 def all_perfect(tables: Measured) -> bool | None:
     """Whether every factor keeps the signal perfectly; None where only a constant view is in the way."""
-    signals = factor_signals(tables)
-    if any(signal < 1 - PERFECT for signal in signals):
+    lowest = lowest_signal(tables)
+    if lowest is not None and lowest < 1 - PERFECT:
         return False
-    return True if len(signals) == len(tables.factors) else None
+    return None if any(row["signal_kept"] is None for row in tables.factors) else True
 
 
 def brightness_claims(seeds: SeedResults[Measured]) -> list[Claim]:
     """Brightness keeps the signal best; and perfectly, at one factor and at all."""
     statement = "brightness keeps the signal perfectly, because it is a linear scaling"
-    lowest = seeds.spread(lambda tables: min(factor_signals(tables), default=None), 6)
     return [
         seeds.claim(
             "brightness keeps the signal best",
@@ -87,7 +82,7 @@ def brightness_claims(seeds: SeedResults[Measured]) -> list[Claim]:
             f"{statement} (at every factor up to 2)",
             f"correlation 1 to within {PERFECT:g} at every factor from {FACTORS[0]:g} to {FACTORS[-1]:g}",
             where_defined(lambda tables, _: all_perfect(tables)),
-            f"lowest correlation {lowest}: clipping at {WHITE:g} is not linear",
+            f"lowest correlation {seeds.spread(lowest_signal, 6)}: clipping at {WHITE:g} is not linear",
         ),
     ]
 

@@ -19,10 +19,8 @@ from sslbench_plugins.blocks.studies.user_data import read_columns
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 Oversampling = Literal["added", "redrawn"]
-LARGEST = 1e100
-"""size of a feature; squares of larger ones overflow"""
-FEWEST = 5
-"""rows of a label, so that both parts of a split by four to one have one"""
+LARGEST, FEWEST = 1e100, 5
+"""size of a feature, whose square must not overflow; rows of a label, so that both parts of a split have one"""
 SPLIT_SEED = 42
 ITERATIONS = 1000
 WANTED = 0.9
@@ -56,7 +54,10 @@ def read_labelled(path: str, label: str, positive: str) -> Labelled:
     labels = [str(value) for value in columns.pop(label)]
     rarer = check_labels(labels, path, label, positive)
     for name, cells in columns.items():
-        check_numbers(name, cells, path)
+        if not all(isinstance(cell, (int, float)) and np.isfinite(cell) for cell in cells):
+            raise UserError(f"features = {path!r}: column {name!r} has values that are no finite numbers")
+        if max(map(abs, cells)) > LARGEST:
+            raise UserError(f"features = {path!r}: column {name!r} has values beyond {LARGEST:g} in size")
     if not columns:
         raise UserError(f"features = {path!r}: there is no column of features beside {label!r}")
     matrix = np.array(list(columns.values()), dtype=np.float64).T
@@ -75,14 +76,6 @@ def check_labels(labels: list[str], path: str, column: str, positive: str) -> st
     if (fewest := counts[values[0]]) < FEWEST:
         raise UserError(f"features = {path!r}: label {values[0]!r} has {fewest} rows; at least {FEWEST} are needed")
     return values[0]
-
-
-def check_numbers(name: str, cells: list[Any], path: str) -> None:
-    """Raises UserError for a column with anything but finite numbers of a reasonable size."""
-    if not all(isinstance(cell, (int, float)) and np.isfinite(cell) for cell in cells):
-        raise UserError(f"features = {path!r}: column {name!r} has values that are no finite numbers")
-    if max(map(abs, cells)) > LARGEST:
-        raise UserError(f"features = {path!r}: column {name!r} has values beyond {LARGEST:g} in size")
 
 
 @dataclass(frozen=True)
@@ -134,13 +127,12 @@ def measure(data: Labelled, split_seed: int, oversampling: Oversampling, thresho
         "balanced": fit(train, x_test, class_weight="balanced"),
         "oversampled": fit(oversampled(train, oversampling), x_test),
     }
-    points = {
-        (name, reading): {"strategy": name, "reading": reading, **point._asdict()}
-        for name, item in fits.items()
-        for reading, point in operating_points(item.probability, positive, np.linspace(0, 1, thresholds)).items()
-        if point is not None
-    }
     strategies = {name: strategy_row(name, item, positive) for name, item in fits.items()}
+    points = {}
+    for name, item in fits.items():
+        for reading, point in operating_points(item.probability, positive, np.linspace(0, 1, thresholds)).items():
+            if point is not None:
+                points[name, reading] = {"strategy": name, "reading": reading, **point._asdict()}
     return Measured(fits, positive, strategies, points)
 
 
