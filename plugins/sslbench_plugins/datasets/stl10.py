@@ -48,7 +48,7 @@ def build(params: Stl10Params, context: BuildContext) -> TwoSplits:
     # torchvision has checked this file with the others.
     path = FILES.root(params) / FILES.folder / "unlabeled_X.bin"
     images = Columns(path, (path.stat().st_size // (3 * SIDE * SIDE), 3, SIDE, SIDE))
-    )
+    return replace(data, train=replace(data.train, unlabelled=images))
 
 
 @hookimpl
