@@ -5,18 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, NamedTuple
 
-from sslbench import (
-    BuildContext,
-    Claim,
-    SimulationResult,
-    SimulatorParams,
-    SimulatorSpec,
-    UserError,
-    check_claim,
-    hookimpl,
-    param,
-)
-from sslbench_plugins.blocks.studies.results import Row, new_figure
+from sslbench import BuildContext, Claim, SimulationResult, SimulatorParams, SimulatorSpec, UserError, hookimpl, param
+from sslbench_plugins.blocks.studies.results import Row, SeedResults, new_figure
 from sslbench_plugins.blocks.studies.user_data import read_columns
 
 if TYPE_CHECKING:
@@ -127,11 +117,10 @@ def fifty_million(seeds: Iterable[int], price: float = POOL.price) -> Claim:
     """The same on every seed, since nothing is drawn; ``price`` in dollars a label."""
     labels = share_of(POOL.images, SHARE)
     cost = labelling_cost(labels, price)
-    return check_claim(
+    return SeedResults(SOURCE, dict.fromkeys(seeds, cost)).claim(
         "labelling 1% of five billion images at one cent each costs fifty million dollars",
-        SOURCE,
         f"{POOL.images:,} x {SHARE} x ${price} = ${CLAIMED:,}",
-        dict.fromkeys(seeds, cost == CLAIMED),
+        lambda cost: cost == CLAIMED,
         f"{labels:,} labels cost ${cost:,.0f}, which is {cost / CLAIMED:g} of what is said; nothing is drawn",
     )
 

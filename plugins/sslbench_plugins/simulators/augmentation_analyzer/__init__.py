@@ -31,7 +31,7 @@ class AnalyzerParams(SimulatorParams):
     )
 
 
-class AugmentationAnalyzer:
+class Analyzer:
     """Every pair of the augmentations, on the drawn image or a user's."""
 
     def __init__(self, params: AnalyzerParams, context: BuildContext) -> None:
@@ -111,6 +111,4 @@ def views_figure(image: Batch, views: Mapping[str, View], seed: int) -> Figure:
 
 @hookimpl
 def sslbench_simulators() -> list[SimulatorSpec]:
-    return [
-        SimulatorSpec(name="augmentation-analyzer", params=AnalyzerParams, build=AugmentationAnalyzer, citation=SOURCE)
-    ]
+    return [SimulatorSpec(name="augmentation-analyzer", params=AnalyzerParams, build=Analyzer, citation=SOURCE)]

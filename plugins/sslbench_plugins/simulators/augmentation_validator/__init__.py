@@ -12,17 +12,9 @@ from sslbench import BuildContext, SimulationResult, SimulatorParams, SimulatorS
 from sslbench_plugins.blocks.studies.listed import OneOrMore, Words
 from sslbench_plugins.blocks.studies.results import Row, row_of_pictures
 from sslbench_plugins.blocks.studies.user_data import ArrayView, read_image, views_by_reference
+from sslbench_plugins.simulators.augmentation_validator import tables
 from sslbench_plugins.simulators.augmentation_validator.claims import SOURCE, claims
-from sslbench_plugins.simulators.augmentation_validator.tables import (
-    VIEWS,
-    WHITE,
-    GreyView,
-    Measured,
-    Picture,
-    brightness_rows,
-    scene,
-    view_row,
-)
+from sslbench_plugins.simulators.augmentation_validator.tables import VIEWS, WHITE, GreyView, Measured, Picture
 
 
 class ValidatorParams(SimulatorParams):
@@ -36,7 +28,7 @@ class ValidatorParams(SimulatorParams):
     )
 
 
-class AugmentationValidator:
+class Validator:
     """Both measures of each view, on the drawn scene or a user's image."""
 
     def __init__(self, params: ValidatorParams, context: BuildContext) -> None:
@@ -56,22 +48,22 @@ class AugmentationValidator:
     def pictures(self, seed: int, views: Mapping[str, GreyView]) -> dict[str, Picture]:
         """The original and each view of it, drawn one after another from one generator."""
         rng = RandomState(seed)
-        original = scene(rng) if self.colour is None else self.colour.mean(axis=0)
+        original = tables.scene(rng) if self.colour is None else self.colour.mean(axis=0)
         return {"original": original, **{name: view(original, rng) for name, view in views.items()}}
 
     def measured(self, seed: int) -> Measured:
         """Both tables, of the five augmentations that the claims are about."""
         pictures = self.pictures(seed, VIEWS)
         original = pictures.pop("original")
-        rows = {name: view_row(original, view, name) for name, view in pictures.items()}
-        return Measured(rows, brightness_rows(original))
+        rows = {name: tables.view_row(original, view, name) for name, view in pictures.items()}
+        return Measured(rows, tables.brightness_rows(original))
 
     def run(self, seed: int) -> SimulationResult:
         pictures = self.pictures(seed, self.views)
         original = pictures["original"]
-        rows = [view_row(original, view, name) for name, view in pictures.items() if name != "original"]
+        rows = [tables.view_row(original, view, name) for name, view in pictures.items() if name != "original"]
         return SimulationResult(
-            {"augmentations": rows, "brightness": brightness_rows(original)},
+            {"augmentations": rows, "brightness": tables.brightness_rows(original)},
             claims({s: self.measured(s) for s in range(seed, seed + self.params.claim_seeds)}),
             {"augmentations": lambda: row_of_pictures(pictures, (2.2, 2.6), cmap="gray", vmin=0, vmax=WHITE)},
             advice(rows),
@@ -97,8 +89,4 @@ def advice(rows: list[Row]) -> str:
 
 @hookimpl
 def sslbench_simulators() -> list[SimulatorSpec]:
-    return [
-        SimulatorSpec(
-            name="augmentation-validator", params=ValidatorParams, build=AugmentationValidator, citation=SOURCE
-        )
-    ]
+    return [SimulatorSpec(name="augmentation-validator", params=ValidatorParams, build=Validator, citation=SOURCE)]

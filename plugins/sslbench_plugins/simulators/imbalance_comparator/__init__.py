@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-class ImbalanceParams(SimulatorParams):
+class ComparatorParams(SimulatorParams):
     """Whose features, and how the operating point is looked for."""
 
     features: str = param("", "CSV or parquet with numeric columns and a column of labels of yours", unit="path")
@@ -29,10 +29,10 @@ class ImbalanceParams(SimulatorParams):
     )
 
 
-class ImbalanceComparator:
+class Comparator:
     """Three strategies, on generated features or a user's table."""
 
-    def __init__(self, params: ImbalanceParams, context: BuildContext) -> None:
+    def __init__(self, params: ComparatorParams, context: BuildContext) -> None:
         self.params = params
         self.table = tables.read_labelled(params.features, params.label, params.positive) if params.features else None
 
@@ -80,6 +80,4 @@ def operating_points_figure(result: Measured, count: int) -> Figure:
 
 @hookimpl
 def sslbench_simulators() -> list[SimulatorSpec]:
-    return [
-        SimulatorSpec(name="imbalance-comparator", params=ImbalanceParams, build=ImbalanceComparator, citation=SOURCE)
-    ]
+    return [SimulatorSpec(name="imbalance-comparator", params=ComparatorParams, build=Comparator, citation=SOURCE)]

@@ -42,7 +42,7 @@ def rows_and_columns(value: Any) -> Any:
 Side = Annotated[int, Field(ge=1, le=64)]
 
 
-class MaskingComparatorParams(SimulatorParams):
+class ComparatorParams(SimulatorParams):
     """Which maskings, on which grid, at which ratios."""
 
     grid: Annotated[tuple[Side, Side], BeforeValidator(rows_and_columns)] = param(
@@ -55,10 +55,10 @@ class MaskingComparatorParams(SimulatorParams):
     maskings: Words = param((), "registered maskings, a+b+c, such as random+block; empty: all that are installed")
 
 
-class MaskingComparator:
+class Comparator:
     """Masks of every strategy at every ratio, measured."""
 
-    def __init__(self, params: MaskingComparatorParams, context: BuildContext) -> None:
+    def __init__(self, params: ComparatorParams, context: BuildContext) -> None:
         self.params = params
         self.installed = build_installed("masking")
         chosen = {name: build_plugin("masking", name, "maskings") for name in params.maskings}
@@ -129,8 +129,4 @@ def masks_figure(samples: Samples, grid: Grid) -> Figure:
 
 @hookimpl
 def sslbench_simulators() -> list[SimulatorSpec]:
-    return [
-        SimulatorSpec(
-            name="masking-comparator", params=MaskingComparatorParams, build=MaskingComparator, citation=SOURCE
-        )
-    ]
+    return [SimulatorSpec(name="masking-comparator", params=ComparatorParams, build=Comparator, citation=SOURCE)]

@@ -8,15 +8,8 @@ import numpy as np
 
 from sslbench import Claim
 from sslbench_plugins.blocks.studies.results import SeedResults
-from sslbench_plugins.simulators.momentum_dynamics.tables import (
-    LAGS,
-    SCORES,
-    Trajectories,
-    momentum_scores,
-    names,
-    tally,
-    winners,
-)
+from sslbench_plugins.simulators.momentum_dynamics import tables
+from sslbench_plugins.simulators.momentum_dynamics.tables import LAGS, SCORES, Trajectories
 
 SOURCE = "tutorial on self-supervised learning, exercise on momentum dynamics"
 REASONABLE = 0.999
@@ -65,11 +58,11 @@ def trade_off_claim(seeds: SeedResults[Trajectories], start: str, score: str) ->
     """One score of L2 lag and variance is best at 0.999 alone."""
 
     def best(paths: Trajectories) -> list[float]:
-        momenta, scores = momentum_scores(paths, start, "L2 distance")
-        return [momenta[index] for index in winners(scores[score].values)]
+        momenta, scores = tables.momentum_scores(paths, start, "L2 distance")
+        return [momenta[index] for index in tables.winners(scores[score].values)]
 
     won = SeedResults(SOURCE, {seed: best(paths) for seed, paths in seeds.results.items()})
-    counted = tally((names(momenta) or "nobody" for momenta in won.results.values()), "on", ", ")
+    counted = tables.tally((tables.names(momenta) or "nobody" for momenta in won.results.values()), "on", ", ")
     return won.claim(
         f"m = {REASONABLE} is a reasonable trade-off ({score} of lag and variance, {START_WORDS[start]})",
         f"the best {score} is at m = {REASONABLE} alone",

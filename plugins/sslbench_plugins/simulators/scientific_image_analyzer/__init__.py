@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-class ScientificParams(SimulatorParams):
+class AnalyzerParams(SimulatorParams):
     """Whose channels, and which of them are red and near infrared."""
 
     image: str = param(
@@ -26,10 +26,10 @@ class ScientificParams(SimulatorParams):
     nir: int = param(NIR, "the channel of yours that is near infrared, counted from 0", ge=0)
 
 
-class ScientificImageAnalyzer:
+class Analyzer:
     """Raw, percentile-clipped and z-scored channels, measured."""
 
-    def __init__(self, params: ScientificParams, context: BuildContext) -> None:
+    def __init__(self, params: AnalyzerParams, context: BuildContext) -> None:
         self.params = params
         self.source = channel_source(params.image, params.names, params.red, params.nir)
 
@@ -68,8 +68,4 @@ def ndvi_figure(indices: dict[str, Channels]) -> Figure:
 
 @hookimpl
 def sslbench_simulators() -> list[SimulatorSpec]:
-    return [
-        SimulatorSpec(
-            name="scientific-image-analyzer", params=ScientificParams, build=ScientificImageAnalyzer, citation=SOURCE
-        )
-    ]
+    return [SimulatorSpec(name="scientific-image-analyzer", params=AnalyzerParams, build=Analyzer, citation=SOURCE)]
