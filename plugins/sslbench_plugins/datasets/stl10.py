@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from sslbench import BuildContext, DatasetSpec, hookimpl, param
-from sslbench_plugins.blocks.images_on_disk.image_cache import Mapped
+from sslbench_plugins.blocks.images_on_disk.reading import Mapped
 from sslbench_plugins.blocks.images_on_disk.torchvision_files import Files, Part, RootParams
 from sslbench_plugins.blocks.images_on_disk.two_splits import TwoSplits
 

@@ -93,9 +93,7 @@ def two_splits(
     dataset: str, root: Path, files: LabelledFiles, test: LabelledFiles | None, params: FolderParams, share: float
 ) -> TwoSplits:
     """The folder's own splits, or that share of each class of ``files``, by a hash of the name, as the test split.
-
-    Raises UserError for a class of which no training image could be read.
-    """
+    Raises UserError for a class of which no training image could be read."""
     classes, where = sorted(set(files.labels) - {""}), f"{dataset} {root}"
     train_files, test_files = (files, test) if test else files.held_out(root, share)
     train, sums = train_files.read(root, classes, params, where)

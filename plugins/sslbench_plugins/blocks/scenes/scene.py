@@ -141,7 +141,7 @@ def object_numbers(own: dict[str, Floats]) -> dict[str, Floats]:
         "hue": hue,
         "depth": depth,
         "turn": np.stack([np.cos(np.radians(rotation)), np.sin(np.radians(rotation))], axis=2),
-        "colour": faded(colour, depth),
+        "colour": colour + (np.array(HAZE) - colour) * FADING * depth[..., None],
     }
 
 
@@ -168,11 +168,6 @@ def rgb(hue: Floats, saturation: Floats, value: Floats) -> Floats:
     """HSV, each 0..1 -> RGB on a new last axis (Smith: Color Gamut Transform Pairs, 1978)."""
     k = (np.array([5.0, 3.0, 1.0]) + 6 * hue[..., None]) % 6
     return np.asarray(value[..., None] * (1 - saturation[..., None] * np.clip(np.minimum(k, 4 - k), 0, 1)))
-
-
-def faded(colour: Floats, depth: Floats) -> Floats:
-    """RGB ``[..., 3]`` behind the haze of its depth."""
-    return np.asarray(colour + (np.array(HAZE) - colour) * FADING * depth[..., None])
 
 
 def centres(first: Floats, second: Floats, radius: Floats) -> tuple[Floats, Floats]:

@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 from sslbench import Claim, across_seeds, check_claim
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 Key = TypeVar("Key")
@@ -58,16 +57,12 @@ def new_figure(width: float, height: float) -> Figure:
     return Figure(figsize=(width, height), layout="constrained")
 
 
-def row_of_axes(figure: Figure, columns: int) -> list[Axes]:
-    """Axes side by side, also where there is only one."""
-    return list(figure.subplots(1, columns, squeeze=False)[0])
-
-
 def row_of_pictures(pictures: Mapping[str, NDArray[Any]], size: tuple[float, float], **shown: Any) -> Figure:
     """Images side by side with their names: ``[H, W]``, or ``[H, W, 3]`` in 0..1. ``size``: width and height of one,
     inches; ``shown`` goes to ``imshow``, such as ``cmap="gray"``."""
     figure = new_figure(size[0] * len(pictures), size[1])
-    for axes, (name, picture) in zip(row_of_axes(figure, len(pictures)), pictures.items(), strict=True):
+    row = figure.subplots(1, len(pictures), squeeze=False)[0]
+    for axes, (name, picture) in zip(row, pictures.items(), strict=True):
         axes.imshow(np.asarray(picture), **shown)
         axes.set_title(name)
         axes.set_axis_off()

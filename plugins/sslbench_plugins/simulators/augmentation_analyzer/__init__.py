@@ -10,7 +10,7 @@ from numpy.random import RandomState
 
 from sslbench import BuildContext, SimulationResult, SimulatorParams, SimulatorSpec, hookimpl, param
 from sslbench_plugins.blocks.studies.listed import OneOrMore, Words
-from sslbench_plugins.blocks.studies.results import Row, new_figure, row_of_axes, row_of_pictures
+from sslbench_plugins.blocks.studies.results import Row, new_figure, row_of_pictures
 from sslbench_plugins.blocks.studies.user_data import ArrayView, read_image, views_by_reference
 from sslbench_plugins.simulators.augmentation_analyzer import tables
 from sslbench_plugins.simulators.augmentation_analyzer.claims import SOURCE, claims
@@ -67,11 +67,7 @@ class Analyzer:
 
 def repeated(view: ArrayView) -> View:
     """A registered augmentation, applied to one image as many times as there are draws."""
-
-    def apply(images: Batch, rng: RandomState, draws: int) -> Batch:
-        return view(np.broadcast_to(images, (draws, *images.shape[1:])), rng)
-
-    return apply
+    return lambda images, rng, draws: view(np.broadcast_to(images, (draws, *images.shape[1:])), rng)
 
 
 def advice(rows: list[Row]) -> str:
@@ -89,7 +85,7 @@ def matrices_figure(matrices: Mapping[str, list[Row]], names: list[str]) -> Figu
     """Heat maps side by side, each value written in its cell; ``-`` where it is undefined."""
     side = 0.9 * len(names) + 1.5
     figure = new_figure(2 * side, side)
-    for axes, (title, rows) in zip(row_of_axes(figure, len(matrices)), matrices.items(), strict=True):
+    for axes, (title, rows) in zip(figure.subplots(1, len(matrices)), matrices.items(), strict=True):
         values = np.array([[np.nan if row[name] is None else row[name] for name in names] for row in rows])
         axes.imshow(values, cmap="viridis", vmin=0, vmax=1)
         for (row, col), value in np.ndenumerate(values):

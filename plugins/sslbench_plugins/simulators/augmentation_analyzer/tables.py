@@ -164,17 +164,14 @@ def extremes(pairs: list[Row]) -> list[Row]:
 def self_pairs(draws: Mapping[str, Correlations]) -> list[Row]:
     """For each augmentation the draws of its self-pair, and last all of them together."""
     together = np.concatenate(list(draws.values()))
-    return [self_pair(name, values) for name, values in [*draws.items(), ("all", together)]]
-
-
-def self_pair(name: str, values: Correlations) -> Row:
-    """Mean, extremes, and the share of the defined draws whose correlation is exactly 1."""
-    known = defined(values)
-    return {
-        "augmentation": name,
-        "mean": mean(values),
-        "minimum": lowest(values),
-        "maximum": max(known.tolist(), default=None),
-        "share_exactly_one": mean((known == 1).astype(float)),
-        "reason": undefined_draws(values),
-    }
+    return [
+        {
+            "augmentation": name,
+            "mean": mean(values),
+            "minimum": lowest(values),
+            "maximum": max(defined(values).tolist(), default=None),
+            "share_exactly_one": mean((defined(values) == 1).astype(float)),
+            "reason": undefined_draws(values),
+        }
+        for name, values in [*draws.items(), ("all", together)]
+    ]
