@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import csv
-from dataclasses import dataclass
 from pathlib import Path
 
 from sslbench import BuildContext, DatasetSpec, UserError, hookimpl, param
 from sslbench_plugins.blocks.images_on_disk import class_folders
-from sslbench_plugins.blocks.images_on_disk.class_folders import TEST, TRAIN, FolderParams, LabelledFiles
+from sslbench_plugins.blocks.images_on_disk.class_folders import TEST, TRAIN, FolderFiles, FolderParams, LabelledFiles
 from sslbench_plugins.blocks.images_on_disk.folders import digest_of, existing_folder, has_folder, stamps, visible
 from sslbench_plugins.blocks.images_on_disk.two_splits import TwoSplits
 
 LAYOUT = "expected ROOT/CLASS/IMAGE, or ROOT/train/CLASS/IMAGE and ROOT/test/CLASS/IMAGE"
 NAMED = 3
 """mistakes in a table of labels that a message names one by one"""
-FolderFiles = tuple[Path, LabelledFiles, LabelledFiles | None]
-"""the root, training files, and test files, None where the folder has no test split of its own"""
+TableRow = tuple[str, Path, str, bool]
+"""line and path as written, path, label, and whether it is of the test split"""
 
 
 class ImageFolderParams(FolderParams):
@@ -27,19 +26,6 @@ class ImageFolderParams(FolderParams):
     test_share: float = param(0.2, "part of each class to evaluate on, where there is no test folder", gt=0, lt=1)
 
 
-@dataclass(frozen=True)
-class TableRow:
-    """One row of a table of labels, below the first."""
-
-    line: int
-    """its number in the file"""
-    text: str
-    """the path as it is written"""
-    path: Path
-    label: str
-    is_test: bool
-
-
 def read_table(file: Path, root: Path) -> FolderFiles:
     """Files with the labels of a CSV file with the columns ``path`` and ``label``, and ``split`` where it has one.
     Paths are relative to ``root``, or to the file's own folder, or absolute. Raises UserError with one line for each
@@ -47,7 +33,7 @@ def read_table(file: Path, root: Path) -> FolderFiles:
     rows = read_rows(file, root)
     check_rows(rows, file, root)
     train, test = (
-        LabelledFiles([r.path for r in rows if r.is_test is side], [r.label for r in rows if r.is_test is side])
+        LabelledFiles([row[1] for row in rows if row[3] is side], [row[2] for row in rows if row[3] is side])
         for side in (False, True)
     )
     if not train.paths:
@@ -75,7 +61,7 @@ def read_rows(file: Path, root: Path) -> list[TableRow]:
         name, label, split = ((cells.get(key) or "").strip() for key in ("path", "label", "split"))
         below, beside = root / name, file.parent / name
         path = beside if not below.is_file() and beside.is_file() else below
-        rows.append(TableRow(line, cells["path"] or "", path, label, split.lower() in TEST))
+        rows.append((f"line {line}: {cells['path'] or ''}", path, label, split.lower() in TEST))
     return rows
 
 
@@ -84,16 +70,15 @@ def check_rows(rows: list[TableRow], file: Path, root: Path) -> None:
     first_lines: dict[Path, int] = {}
     mistakes: dict[str, list[str]] = {f"name no image below {root}": [], "have no label": [], "name an image again": []}
     missing, blank, twice = mistakes.values()
-    for row in rows:
-        position = f"line {row.line}: {row.text}"
-        if not row.path.is_file():
+    for line, (position, path, label, _) in enumerate(rows, start=2):
+        if not path.is_file():
             missing.append(position)
-        elif not row.label:
+        elif not label:
             blank.append(position)
-        elif row.path in first_lines:
-            twice.append(f"{position}, as line {first_lines[row.path]}")
+        elif path in first_lines:
+            twice.append(f"{position}, as line {first_lines[path]}")
         else:
-            first_lines[row.path] = row.line
+            first_lines[path] = line
     messages = []
     for kind, lines in mistakes.items():
         if lines:
@@ -136,7 +121,8 @@ def split_folders(root: Path) -> FolderFiles:
 
 
 def build(params: ImageFolderParams, context: BuildContext) -> TwoSplits:
-    return class_folders.two_splits("imagefolder", *folder_files(params), params, params.test_share)
+    files = folder_files(params)
+    return class_folders.two_splits("imagefolder", f"imagefolder {files[0]}", files, params, params.test_share)
 
 
 def fingerprint(params: ImageFolderParams) -> str:

@@ -20,10 +20,8 @@ VERSION = "2"
 GROUND_COLOUR = ("background_red_green", "background_blue_yellow")
 OF_MAIN_OBJECT = ("figure", "hue", "x", "y", "scale", "rotation", "depth")
 MOST_IMAGES = 100_000_000
-CHUNK = 4096
-"""scenes drawn at a time"""
-STATISTICS = 4096
-"""training images, the first ones, that mean and deviation are computed over"""
+CHUNK = STATISTICS = 4096
+"""scenes drawn at a time; and training images, the first ones, that mean and deviation are computed over"""
 GIB = 1 << 30
 
 

@@ -14,7 +14,7 @@ from torch import Tensor
 from sslbench import ImageReader, Split, UserError, param
 from sslbench_plugins.blocks.images_on_disk.encoded import Encoded
 from sslbench_plugins.blocks.images_on_disk.folders import SUFFIXES, is_image, name_below, stamps, visible, walk
-from sslbench_plugins.blocks.images_on_disk.reading import ReadImages, ReadingParams, read
+from sslbench_plugins.blocks.images_on_disk.reading import ReadingParams, read
 from sslbench_plugins.blocks.images_on_disk.two_splits import TwoSplits
 
 TRAIN = ("train", "training")
@@ -30,7 +30,7 @@ class FolderParams(ReadingParams):
 
 @dataclass(frozen=True)
 class LabelledFiles:
-    """Files of one split, and the class of each."""
+    """Files of one split, and the class of each; empty words without classes."""
 
     paths: list[Path]
     labels: list[str]
@@ -47,7 +47,8 @@ class LabelledFiles:
 
     def read(self, root: Path, classes: Sequence[str], params: FolderParams, where: str) -> tuple[Split, Tensor]:
         """The split as ``params`` wants it read, labels by the order of ``classes``; and its ``channel_sums``."""
-        result = read_files(self.paths, root, params, where)
+        names, key = [name_below(path, root) for path in self.paths], [str(root.resolve()), *stamps(self.paths, root)]
+        result = read(Encoded(self.paths, names, params.size, where), params, key)
         numbers = {name: number for number, name in enumerate(classes)}
         files = self.only(result.kept)
         labels = torch.tensor([numbers[label] for label in files.labels], dtype=torch.int64) if classes else None
@@ -60,10 +61,8 @@ class LabelledFiles:
         return {}
 
 
-def read_files(paths: Sequence[Path], root: Path, params: FolderParams, where: str) -> ReadImages:
-    """The images of these files as ``params`` wants them read."""
-    names = [name_below(path, root) for path in paths]
-    return read(Encoded(paths, names, params.size, where), params, [str(root.resolve()), *stamps(paths, root)])
+FolderFiles = tuple[Path, LabelledFiles, LabelledFiles | None]
+"""the root, training files, and test files, None where the folder has no test split of its own"""
 
 
 def class_files(folder: Path, where: str, layout: str) -> LabelledFiles:
@@ -89,12 +88,11 @@ def class_without_training(train: LabelledFiles, test: LabelledFiles | None) -> 
     return min(set(test.labels) - set(train.labels), default=None) if test else None
 
 
-def two_splits(
-    dataset: str, root: Path, files: LabelledFiles, test: LabelledFiles | None, params: FolderParams, share: float
-) -> TwoSplits:
+def two_splits(dataset: str, where: str, folder: FolderFiles, params: FolderParams, share: float) -> TwoSplits:
     """The folder's own splits, or that share of each class of ``files``, by a hash of the name, as the test split.
-    Raises UserError for a class of which no training image could be read."""
-    classes, where = sorted(set(files.labels) - {""}), f"{dataset} {root}"
+    ``where`` names the data set in messages. Raises UserError for a class of which no training image could be read."""
+    root, files, test = folder
+    classes = sorted(set(files.labels) - {""})
     train_files, test_files = (files, test) if test else files.held_out(root, share)
     train, sums = train_files.read(root, classes, params, where)
     lost = set(range(len(classes))) - set([] if train.labels is None else train.labels.tolist())

@@ -18,7 +18,7 @@ REFUSED = frozenset({"BUFR", "EPS", "GRIB", "HDF5", "MPEG", "WMF"})
 
 
 def decode(source: Path | bytes, size: int | None) -> Pixels:
-    """One image, shorter side to ``size``, centre crop: uint8 ``[S, S, 3]``. Raises what Pillow raises, or ValueError."""
+    """One image, shorter side to ``size``, centre crop: uint8 ``[S, S, 3]``. Raises what Pillow does, or ValueError."""
     raw = source if isinstance(source, bytes) else source.read_bytes()
     if not raw:
         raise ValueError("the file is empty")

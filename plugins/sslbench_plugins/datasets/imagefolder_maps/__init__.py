@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Self
 
@@ -13,7 +14,8 @@ from sslbench import BuildContext, DatasetSpec, ImageReader, Split, UserError, h
 from sslbench_plugins.blocks.images_on_disk import class_folders, folders
 from sslbench_plugins.blocks.images_on_disk.class_folders import TEST, TRAIN, FolderParams, LabelledFiles
 from sslbench_plugins.blocks.images_on_disk.two_splits import TwoSplits
-from sslbench_plugins.datasets.imagefolder_maps.map_files import UNKNOWN, beside, map_readers
+from sslbench_plugins.datasets.imagefolder_maps import map_files
+from sslbench_plugins.datasets.imagefolder_maps.map_files import UNKNOWN
 
 IMAGES = "images"
 FOLDERS = {"mask": "masks", "depth": "depth"}
@@ -24,7 +26,7 @@ LAYOUT = (
 )
 
 
-class ImageFolderMapsParams(FolderParams):
+class MapsParams(FolderParams):
     """Which folder, how many of its images are the test split, and which value of a mask is no class."""
 
     root: str = param(..., "the folder", min_length=1)
@@ -36,7 +38,7 @@ class ImageFolderMapsParams(FolderParams):
 
 @dataclass(frozen=True)
 class MappedFiles(LabelledFiles):
-    """Images of one folder with their maps, in one order; labels are empty words without class folders."""
+    """Images of one folder with their maps, in one order."""
 
     folder: Path
     maps: dict[str, list[Path]]
@@ -56,7 +58,16 @@ class MappedFiles(LabelledFiles):
         return super().read(self.folder, classes, params, where)
 
     def map_readers(self, size: int, where: str) -> dict[str, ImageReader]:
-        return map_readers(self.paths, self.maps, size, self.unknown, where)
+        """``mask``, ``depth`` or both. Raises UserError for maps or values that do not fit their images."""
+        readers: dict[str, ImageReader] = {}
+        for name, paths in self.maps.items():
+            map_files.check_sizes(self.paths, paths, where)
+            mask_values = partial(map_files.class_values, unknown=self.unknown)
+            values = mask_values if name == "mask" else map_files.depth_values
+            readers[name] = map_files.MapFiles(paths, values, size, where)
+        if "mask" in readers:
+            map_files.check_values(readers["mask"], where)
+        return readers
 
 
 def mapped_files(folder: Path, unknown: int) -> MappedFiles:
@@ -73,7 +84,7 @@ def mapped_files(folder: Path, unknown: int) -> MappedFiles:
         )
     labels = [path.relative_to(images).parts[0] if not loose else "" for path in paths]
     maps = {
-        name: beside(paths, images, folder / below, "imagefolder-maps")
+        name: map_files.beside(paths, images, folder / below, "imagefolder-maps")
         for name, below in FOLDERS.items()
         if (folder / below).is_dir()
     }
@@ -82,7 +93,7 @@ def mapped_files(folder: Path, unknown: int) -> MappedFiles:
     return MappedFiles(paths, labels, images, maps, unknown)
 
 
-def folder_files(params: ImageFolderMapsParams) -> tuple[Path, MappedFiles, MappedFiles | None]:
+def folder_files(params: MapsParams) -> tuple[Path, MappedFiles, MappedFiles | None]:
     """The root, training files, and test files, None where the folder has no test split of its own. Raises UserError
     for a folder that is not laid out as expected."""
     root = folders.existing_folder(params.root, "imagefolder-maps", LAYOUT)
@@ -111,17 +122,19 @@ def check_alike(train: MappedFiles, test: MappedFiles) -> None:
         raise UserError(f"imagefolder-maps: {test_folder} has class {stray!r}, which {train_folder} does not have")
 
 
-def build(params: ImageFolderMapsParams, context: BuildContext) -> TwoSplits:
-    return class_folders.two_splits("imagefolder-maps", *folder_files(params), params, params.test_share)
+def build(params: MapsParams, context: BuildContext) -> TwoSplits:
+    files = folder_files(params)
+    where = f"imagefolder-maps {files[0]}"
+    return class_folders.two_splits("imagefolder-maps", where, files, params, params.test_share)
 
 
-def fingerprint(params: ImageFolderMapsParams) -> str:
+def fingerprint(params: MapsParams) -> str:
     """Digest of names, sizes and times of change; no file is opened."""
     root, train, test = folder_files(params)
     return folders.digest_of(train.stamps(root) + (test.stamps(root) if test else []))
 
 
-def provides(params: ImageFolderMapsParams) -> frozenset[str]:
+def provides(params: MapsParams) -> frozenset[str]:
     """The maps that lie there, and labels where there are class folders."""
     _, train, _ = folder_files(params)
     return frozenset(train.maps) | ({"labels"} if any(train.labels) else set())
@@ -130,11 +143,5 @@ def provides(params: ImageFolderMapsParams) -> frozenset[str]:
 @hookimpl
 def sslbench_datasets() -> list[DatasetSpec]:
     return [
-        DatasetSpec(
-            name="imagefolder-maps",
-            params=ImageFolderMapsParams,
-            build=build,
-            fingerprint=fingerprint,
-            provides=provides,
-        )
+        DatasetSpec(name="imagefolder-maps", params=MapsParams, build=build, fingerprint=fingerprint, provides=provides)
     ]

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -57,20 +56,6 @@ class MapFiles:
             raise UserError(f"{self.where}: {path}: {reason(error)}") from None
         square = ImageOps.fit(Image.fromarray(values), (self.size, self.size), method=Image.Resampling.NEAREST)
         return np.asarray(square)
-
-
-def map_readers(
-    images: Sequence[Path], maps: Mapping[str, Sequence[Path]], size: int, unknown: int, where: str
-) -> dict[str, ImageReader]:
-    """Readers of ``mask``, ``depth`` or both. Raises UserError for maps or values that do not fit their images."""
-    readers: dict[str, ImageReader] = {}
-    for name, paths in maps.items():
-        check_sizes(images, paths, where)
-        values = partial(class_values, unknown=unknown) if name == "mask" else depth_values
-        readers[name] = MapFiles(paths, values, size, where)
-    if "mask" in readers:
-        check_values(readers["mask"], where)
-    return readers
 
 
 def check_values(masks: ImageReader, where: str) -> None:

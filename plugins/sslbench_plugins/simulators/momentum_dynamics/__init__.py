@@ -2,22 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from itertools import cycle, product
 from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
 from pydantic import Field
 
-from sslbench import BuildContext, SimulationResult, SimulatorParams, SimulatorSpec, UserError, hookimpl, param
+from sslbench import BuildContext, Claim, SimulationResult, SimulatorParams, SimulatorSpec, UserError, hookimpl, param
 from sslbench_plugins.blocks.studies.listed import OneOrMore, Several
-from sslbench_plugins.blocks.studies.results import Row, new_figure
+from sslbench_plugins.blocks.studies.results import Row, SeedResults, new_figure
 from sslbench_plugins.simulators.momentum_dynamics import tables
-from sslbench_plugins.simulators.momentum_dynamics.claims import SOURCE, claims
-from sslbench_plugins.simulators.momentum_dynamics.tables import STARTS, Trajectories, tally, trade_off_rows
+from sslbench_plugins.simulators.momentum_dynamics.tables import (
+    LAGS,
+    SCORES,
+    STARTS,
+    Trajectories,
+    tally,
+    trade_off_rows,
+)
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+SOURCE = "tutorial on self-supervised learning, exercise on momentum dynamics"
+REASONABLE = 0.999
+START_WORDS = {"as written": "target starts at 1", "copied": "target starts as a copy"}
 MOST_VALUES = 10_000_000
 """steps x parameters; several arrays of as many floats are held at once"""
 LABELS = {
@@ -73,6 +83,61 @@ class MomentumDynamics:
             {"dynamics": lambda: dynamics_figure(paths)},
             advice(balance),
         )
+
+
+def claims(measured: Mapping[int, Trajectories], given: tuple[float, ...]) -> list[Claim]:
+    """All claims for the ``given`` momenta; the trade-off only where 0.999 is one of three or more."""
+    seeds, momenta = SeedResults(SOURCE, measured), sorted(set(given))
+    results = []
+    for start in START_WORDS:
+        results.append(order_claim(seeds, momenta, start, "variance_over_time"))
+        results += [order_claim(seeds, momenta, start, quantity, lag) for lag, quantity in LAGS.items()]
+        if REASONABLE in momenta and len(momenta) > 2:
+            results += [trade_off_claim(seeds, start, score) for score in SCORES]
+    return results
+
+
+def order_claim(
+    seeds: SeedResults[Trajectories], momenta: list[float], start: str, quantity: str, lag: str | None = None
+) -> Claim:
+    """With every higher momentum the final value of a quantity falls, or the mean of one that is a ``lag`` rises."""
+
+    def value(paths: Trajectories, m: float) -> float:
+        path = paths[start, m][quantity]
+        return float(path.mean() if lag else path[-1])
+
+    def ordered(paths: Trajectories) -> bool | None:
+        change = np.diff([value(paths, m) for m in momenta])
+        return bool((change > 0).all() if lag else (change < 0).all()) if len(change) else None
+
+    def at(m: float) -> str:
+        return f"m {m:g}: {seeds.spread(lambda paths: value(paths, m))}"
+
+    words = f"stale ({lag}, {START_WORDS[start]})" if lag else f"stable ({START_WORDS[start]})"
+    order = f"mean {lag} rises" if lag else "variance over the last steps falls"
+    return seeds.claim(
+        f"higher momentum is more {words}",
+        f"the {order} with every higher m",
+        ordered,
+        "; ".join(at(m) for m in momenta),
+    )
+
+
+def trade_off_claim(seeds: SeedResults[Trajectories], start: str, score: str) -> Claim:
+    """One score of L2 lag and variance is best at 0.999 alone."""
+
+    def best(paths: Trajectories) -> list[float]:
+        momenta, scores = tables.momentum_scores(paths, start, "L2 distance")
+        return [momenta[index] for index in tables.winners(scores[score].values)]
+
+    won = SeedResults(SOURCE, {seed: best(paths) for seed, paths in seeds.results.items()})
+    counted = tally((tables.names(momenta) or "nobody" for momenta in won.results.values()), "on", ", ")
+    return won.claim(
+        f"m = {REASONABLE} is a reasonable trade-off ({score} of lag and variance, {START_WORDS[start]})",
+        f"the best {score} is at m = {REASONABLE} alone",
+        lambda momenta: momenta == [REASONABLE] if momenta else None,
+        f"the winner is {counted}",
+    )
 
 
 def comparison_rows(paths: Trajectories) -> list[Row]:
