@@ -25,14 +25,12 @@ LARGE = 16 * 1024
 LARGE_PART = 8
 """large images that a thread takes at a time: few, so that a small batch keeps every thread busy"""
 
-Source = Path | bytes
-
 
 @dataclass(frozen=True)
 class Encoded:
     """Images by index, decoded anew each time. Errors name the images that cannot be read."""
 
-    sources: Sequence[Source]
+    sources: Sequence[Path | bytes]
     names: Sequence[str]
     """of the sources, for messages"""
     size: int | None

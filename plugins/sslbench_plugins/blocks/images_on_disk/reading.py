@@ -33,7 +33,6 @@ CLOSING = b"SSLBIMG1"
 """changes with the format"""
 LENGTH = 8
 """bytes that hold the length of the JSON"""
-Location = Literal["resident", "mapped", "streaming"]
 
 
 class ReadingParams(Params):
@@ -82,7 +81,7 @@ def read(encoded: Encoded, params: ReadingParams, key: Sequence[str]) -> ReadIma
     return ReadImages(images or encoded.only(kept), kept, torch.tensor(facts["sums"]))
 
 
-def location_of(encoded: Encoded, params: ReadingParams) -> Location:
+def location_of(encoded: Encoded, params: ReadingParams) -> Literal["resident", "mapped", "streaming"]:
     """Where these images will lie: what `auto` is, else what the user chose."""
     if params.reading != "auto":
         return params.reading

@@ -1,7 +1,4 @@
-"""What a study gives: claims that rest on several seeds, rows of tables, and figures.
-
-matplotlib is imported only when a figure is drawn.
-"""
+"""What a study gives: claims over several seeds, rows of tables, and figures, which alone import matplotlib."""
 
 from __future__ import annotations
 

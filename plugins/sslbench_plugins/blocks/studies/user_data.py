@@ -1,7 +1,5 @@
-"""What a user gives a study: a table, an image, and augmentations by name.
-
-pyarrow and torch are imported only where a table is read or a registered augmentation is applied.
-"""
+"""What a user gives a study: a table, an image, and augmentations by name. pyarrow and torch are imported only where a
+table is read or a registered augmentation is applied."""
 
 from __future__ import annotations
 
@@ -19,7 +17,6 @@ Images = NDArray[np.float64]
 ArrayView = Callable[[Images, RandomState], Images]
 """float ``[B, 3, S, S]`` in 0..255 -> the same shape and range"""
 View = TypeVar("View")
-PARQUET = {".parquet", ".pq"}
 
 
 def read_columns(path: str, where: str, needed: tuple[str, ...] = ()) -> dict[str, list[Any]]:
@@ -31,7 +28,7 @@ def read_columns(path: str, where: str, needed: tuple[str, ...] = ()) -> dict[st
     if not file.is_file():
         raise UserError(f"{where} = {path!r}: no such file; expected a CSV or parquet file")
     try:
-        table = parquet.read_table(file) if file.suffix.lower() in PARQUET else csv.read_csv(file)
+        table = parquet.read_table(file) if file.suffix.lower() in {".parquet", ".pq"} else csv.read_csv(file)
     except (ArrowException, OSError, UnicodeDecodeError) as error:
         reason = str(error).partition("\n")[0]
         raise UserError(f"{where} = {path!r}: cannot be read as a CSV or parquet file: {reason}") from None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
@@ -77,9 +77,8 @@ class Analyzer:
         )
 
 
-def claims(seeds: range, names: Iterable[str], draw: Draw) -> list[Claim]:
+def claims(seeds: range, names: Collection[str], draw: Draw) -> list[Claim]:
     """All claims in both readings; self-pairs of each of ``names``."""
-    names = list(names)
     return [
         *(self_pair_claim(seeds, name, reading, draw) for reading in READINGS for name in names),
         *(jitter_claim(seeds, reading, draw) for reading in READINGS),

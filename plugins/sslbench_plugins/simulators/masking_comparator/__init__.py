@@ -38,6 +38,7 @@ Rows = Mapping[str, Row]
 Test = Callable[[dict[str, float]], bool]
 """of one measure by strategy"""
 UNIFORMITY, DIFFICULTY = "coverage_uniformity", "reconstruction_difficulty"
+Side = Annotated[int, Field(ge=1, le=64)]
 
 
 def rows_and_columns(value: Any) -> Any:
@@ -46,9 +47,6 @@ def rows_and_columns(value: Any) -> Any:
     if not isinstance(sides, (list, tuple)) or len(sides) != 2:
         raise ValueError("expected ROWSxCOLUMNS, such as 8x8")
     return sides
-
-
-Side = Annotated[int, Field(ge=1, le=64)]
 
 
 class ComparatorParams(SimulatorParams):

@@ -1,7 +1,5 @@
-"""The same channels on three scales, NDVI of each, and rows of the three tables: channels, NDVI, correlations.
-
-NDVI is the normalised difference of near infrared and red. What has no scale is NaN: 0 would look like a measurement.
-"""
+"""The same channels on three scales, NDVI of each, the normalised difference of near infrared and red, and the tables.
+What has no scale is NaN: 0 would look like a measurement."""
 
 from __future__ import annotations
 
