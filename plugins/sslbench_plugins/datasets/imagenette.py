@@ -55,8 +55,7 @@ def build(params: ImagenetteParams, context: BuildContext) -> TwoSplits:
     train_files, test_files = (class_files(part, "imagenette", LAYOUT) for part in parts)
     where, classes = f"imagenette {folder}", list(CLASSES)
     train, sums = train_files.read(folder, classes, params, where)
-    names = list(CLASSES.values())
-    return TwoSplits(train, lambda: test_files.read(folder, classes, params, where)[0], names, sums)
+    return TwoSplits(train, lambda: test_files.read(folder, classes, params, where)[0], list(CLASSES.values()), sums)
 
 
 @hookimpl

@@ -19,7 +19,6 @@ from sslbench_plugins.blocks.images_on_disk.reading import ReadingParams, read
 from sslbench_plugins.blocks.images_on_disk.two_splits import TwoSplits, side_of
 
 Result = TypeVar("Result")
-TRAIN = ("train",)
 TEST = ("test", "validation", "valid", "val")
 LABELS = ("label", "labels", "fine_label", "target", "class")
 FOOTER = 64 * 1024
@@ -47,8 +46,8 @@ def parquet_files(params: ParquetParams) -> tuple[list[Path], list[list[Path]]]:
     files = sorted(path.rglob("*.parquet"))
     if not files:
         raise UserError(f"parquet: no *.parquet file in {path}")
-    named = {name: [file for file in files if belongs(file, name)] for name in (*TRAIN, *TEST)}
-    train = [file for name in TRAIN for file in named[name]]
+    named = {name: [file for file in files if belongs(file, name)] for name in ("train", *TEST)}
+    train = named["train"]
     tests = [named[name] for name in TEST if named[name]]
     if not train:
         train = [file for file in files if not any(file in test for test in tests)]
@@ -56,7 +55,7 @@ def parquet_files(params: ParquetParams) -> tuple[list[Path], list[list[Path]]]:
         raise UserError(f"parquet: only {tests[0][0].name} in {path}; files to train on are named train-*.parquet")
     # A data set lies above the folder of its split.
     parents = [file.parent for file in named["train"]]
-    roots = {folder.parent if folder.name in (*TRAIN, *TEST) else folder for folder in parents}
+    roots = {folder.parent if folder.name in ("train", *TEST) else folder for folder in parents}
     folders = sorted(folder.relative_to(path).as_posix() for folder in roots)
     if len(folders) > 1:
         raise UserError(f"parquet: {path} holds several data sets: {', '.join(folders)}; give the path of one of them")

@@ -44,7 +44,6 @@ FADING = 0.7
 """share of haze in a colour at depth 1"""
 PART = 1 << 18
 """pixels rendered at a time: fewer cost more calls, more cost more memory"""
-
 PER_OBJECT = ("figure", "scale", "rotation", "hue", "saturation", "depth", "first", "second")
 PER_SCENE = (
     *("count", "texture", "angle", "periods", "tilt", "p", "q"),

@@ -13,7 +13,6 @@ from collections.abc import Callable
 from torch import Tensor
 
 Texture = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
-
 LATTICE = 8
 """random numbers along a side of ``lattice``"""
 

@@ -18,7 +18,7 @@ Picture = NDArray[np.float64]
 GreyView = Callable[[Picture, RandomState], Picture]
 WHITE = 255.0
 FACTORS = (1.0, 1.2, 1.4, 1.6, 1.8, 2.0)
-CONSTANT = "a constant image has no correlation"
+EQUAL, CONSTANT = "both halves have the same sum: no half to keep", "a constant image has no correlation"
 
 
 def scene(rng: RandomState) -> Picture:
@@ -96,11 +96,7 @@ class Measured:
 def view_row(original: Picture, view: Picture, name: str) -> Row:
     """What one augmentation keeps. A measure that is undefined is None, and ``reason`` says why."""
     anatomy, signal = anatomy_kept(original, view), signal_kept(original, view)
-    reasons = [
-        "both halves have the same sum: no half to keep" if anatomy is None else "",
-        CONSTANT if signal is None else "",
-    ]
-    reason = "; ".join(filter(None, reasons))
+    reason = "; ".join(filter(None, [EQUAL if anatomy is None else "", CONSTANT if signal is None else ""]))
     return {"augmentation": name, "anatomy_kept": anatomy, "signal_kept": signal, "reason": reason}
 
 

@@ -21,8 +21,7 @@ Flags = NDArray[np.bool_]
 Oversampling = Literal["added", "redrawn"]
 LARGEST, FEWEST = 1e100, 5
 """size of a feature, whose square must not overflow; rows of a label, so that both parts of a split have one"""
-SPLIT_SEED = 42
-ITERATIONS = 1000
+SPLIT_SEED, ITERATIONS = 42, 1000
 WANTED = 0.9
 """sensitivity at the operating point"""
 READINGS = {

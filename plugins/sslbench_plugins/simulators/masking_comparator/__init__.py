@@ -36,7 +36,6 @@ RATIO = 0.75
 Rows = Mapping[str, Row]
 """strategy -> its row at ``RATIO``"""
 Test = Callable[[dict[str, float]], bool]
-"""of one measure by strategy"""
 UNIFORMITY, DIFFICULTY = "coverage_uniformity", "reconstruction_difficulty"
 Side = Annotated[int, Field(ge=1, le=64)]
 

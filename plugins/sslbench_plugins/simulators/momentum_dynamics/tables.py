@@ -11,7 +11,7 @@ import numpy as np
 from numpy.random import RandomState
 from numpy.typing import NDArray
 
-from sslbench_plugins.blocks.studies.results import Row, best_keys
+from sslbench_plugins.blocks.studies.results import TIE, Row, best_keys
 
 Floats = NDArray[np.float64]
 STARTS = {"as written": 1.0, "copied": 0.0}
@@ -25,8 +25,6 @@ PART = 1 << 22
 LAGS = {"L2 distance": "l2_distance", "staleness in steps": "staleness_steps"}
 """what lag means -> the quantity whose mean it is"""
 SCORES = ("scaled sum", "scaled product", "plain product", "knee")
-STRAIGHT = 1e-12
-"""distance from a line that is rounding"""
 
 
 def online_path(seed: int, steps: int, parameters: int, noise: float) -> Floats:
@@ -129,7 +127,7 @@ def knee(first: Floats, second: Floats) -> Score:
     start, end = np.argmin(x), np.argmax(x)
     run, rise = x[end] - x[start], y[end] - y[start]
     distance = np.abs((y - y[start]) * run - (x - x[start]) * rise) / np.hypot(run, rise)
-    if distance.max() <= STRAIGHT:
+    if distance.max() <= TIE:
         return Score(undefined, "the candidates lie on one line: the curve has no knee")
     return Score((0.0 - distance).tolist())
 
