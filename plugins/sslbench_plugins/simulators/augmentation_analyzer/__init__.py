@@ -13,18 +13,11 @@ from sslbench_plugins.blocks.studies.listed import OneOrMore, Words
 from sslbench_plugins.blocks.studies.results import Row, SeedResults, new_figure, row_of_pictures
 from sslbench_plugins.blocks.studies.user_data import ArrayView, read_image, views_by_reference
 from sslbench_plugins.simulators.augmentation_analyzer import tables
-from sslbench_plugins.simulators.augmentation_analyzer.tables import (
-    READINGS,
-    VIEWS,
-    WHITE,
-    Batch,
-    Correlations,
-    View,
-    mean,
-)
+from sslbench_plugins.simulators.augmentation_analyzer.tables import READINGS, VIEWS, Batch, Correlations, View, mean
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
 SOURCE = "tutorial on self-supervised learning, exercise on pairs of augmentations"
 HIGH = 0.5
 """mean correlation that is called high"""
@@ -160,7 +153,7 @@ def matrices_figure(matrices: Mapping[str, list[Row]], names: list[str]) -> Figu
 def views_figure(image: Batch, views: Mapping[str, View], seed: int) -> Figure:
     """The image and one view by each augmentation."""
     batches = {"image": image, **{name: view(image[None], RandomState(seed), 1)[0] for name, view in views.items()}}
-    pictures = {name: (pixels.transpose(1, 2, 0) / WHITE).clip(0, 1) for name, pixels in batches.items()}
+    pictures = {name: (pixels.transpose(1, 2, 0) / tables.WHITE).clip(0, 1) for name, pixels in batches.items()}
     return row_of_pictures(pictures, (1.8, 2.1))
 
 

@@ -30,6 +30,7 @@ from sslbench_plugins.simulators.masking_comparator.tables import Grid, Sample, 
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
 SOURCE = "tutorial on self-supervised learning, exercise on masking strategies"
 STRATEGIES = ("random", "block", "grid")
 RATIO = 0.75

@@ -13,14 +13,7 @@ from sslbench import BuildContext, Claim, SimulationResult, SimulatorParams, Sim
 from sslbench_plugins.blocks.studies.listed import OneOrMore, Several
 from sslbench_plugins.blocks.studies.results import Row, SeedResults, new_figure
 from sslbench_plugins.simulators.momentum_dynamics import tables
-from sslbench_plugins.simulators.momentum_dynamics.tables import (
-    LAGS,
-    SCORES,
-    STARTS,
-    Trajectories,
-    tally,
-    trade_off_rows,
-)
+from sslbench_plugins.simulators.momentum_dynamics.tables import LAGS, SCORES, STARTS, Trajectories
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -76,7 +69,7 @@ class MomentumDynamics:
     def run(self, seed: int) -> SimulationResult:
         measured = {s: self.trajectories(s) for s in range(seed, seed + self.params.claim_seeds)}
         paths = measured[seed]
-        balance = trade_off_rows(paths)
+        balance = tables.trade_off_rows(paths)
         return SimulationResult(
             {"comparison": comparison_rows(paths), "trade_off": balance, "steps": step_rows(paths)},
             claims(measured, self.params.m),
@@ -131,7 +124,7 @@ def trade_off_claim(seeds: SeedResults[Trajectories], start: str, score: str) ->
         return [momenta[index] for index in tables.winners(scores[score].values)]
 
     won = SeedResults(SOURCE, {seed: best(paths) for seed, paths in seeds.results.items()})
-    counted = tally((tables.names(momenta) or "nobody" for momenta in won.results.values()), "on", ", ")
+    counted = tables.tally((tables.names(momenta) or "nobody" for momenta in won.results.values()), "on", ", ")
     return won.claim(
         f"m = {REASONABLE} is a reasonable trade-off ({score} of lag and variance, {START_WORDS[start]})",
         f"the best {score} is at m = {REASONABLE} alone",
@@ -167,7 +160,7 @@ def advice(balance: list[Row]) -> str:
         return "One momentum alone says nothing about a trade-off; give several."
     return (
         "Start the target as a copy, and take no single score for the best momentum: of the"
-        f" {len(winners)} balances of lag and variance that have a winner, it is {tally(winners, 'in', '; ')}."
+        f" {len(winners)} balances of lag and variance that have a winner, it is {tables.tally(winners, 'in', '; ')}."
     )
 
 
