@@ -4,40 +4,22 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from sslbench import BuildContext, DatasetSpec, hookimpl
-from sslbench_plugins.blocks.images_on_disk.torchvision_files import Files, Part, RootParams, channels_last_part
-from sslbench_plugins.blocks.images_on_disk.two_splits import TwoSplits
+from sslbench import DatasetSpec, hookimpl
+from sslbench_plugins.blocks.images_on_disk.torchvision_files import Files, Part, channels_last_part, published
 
-FILES = Files("cifar100", "cifar-100-python", "169 MB")
-ARCHIVE_MD5 = "eb9058c3a382ffc7106e4002c42a8d85"
-"""of cifar-100-python.tar.gz, as published and as torchvision checks it"""
+FILES = Files("cifar100", "cifar-100-python", "169 MB", "eb9058c3a382ffc7106e4002c42a8d85")
+"""the checksum is that of cifar-100-python.tar.gz"""
 
 
-def build(params: RootParams, context: BuildContext) -> TwoSplits:
-    """Both splits as published."""
+def part(root: Path, train: bool, download: bool) -> Part:
+    """A split as published."""
     # torchvision takes seconds to import; only a run on this data set pays for it.
     from torchvision.datasets import CIFAR100
 
-    def part(root: Path, train: bool) -> Part:
-        return channels_last_part(CIFAR100(root, train=train, download=context.download))
-
-    return FILES.build(params, part)
-
-
-def fingerprint(params: RootParams) -> str:
-    """The checksum of the published files."""
-    return ARCHIVE_MD5
+    return channels_last_part(CIFAR100(root, train=train, download=download))
 
 
 @hookimpl
 def sslbench_datasets() -> list[DatasetSpec]:
-    """The data set."""
-    return [
-        DatasetSpec(
-            name="cifar100",
-            params=RootParams,
-            build=build,
-            fingerprint=fingerprint,
-            citation="Krizhevsky: Learning Multiple Layers of Features from Tiny Images, 2009",
-        )
-    ]
+    citation = "Krizhevsky: Learning Multiple Layers of Features from Tiny Images, 2009"
+    return [published(FILES, part, citation, __doc__)]

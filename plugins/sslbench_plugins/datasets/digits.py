@@ -9,8 +9,7 @@ import torch
 from sslbench import BuildContext, DatasetSpec, Params, Split, hookimpl
 from sslbench_plugins.blocks.images_on_disk.two_splits import TwoSplits
 
-TEST_SHARE = 0.2
-SPLIT_SEED = 0
+TEST_SHARE, SPLIT_SEED = 0.2, 0
 
 
 def build(params: Params, context: BuildContext) -> TwoSplits:
@@ -42,7 +41,6 @@ def fingerprint(params: Params) -> str:
 
 @hookimpl
 def sslbench_datasets() -> list[DatasetSpec]:
-    """The data set."""
     return [
         DatasetSpec(
             name="digits",

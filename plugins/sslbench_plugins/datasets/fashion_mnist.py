@@ -4,40 +4,22 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from sslbench import BuildContext, DatasetSpec, hookimpl
-from sslbench_plugins.blocks.images_on_disk.torchvision_files import Files, Part, RootParams
-from sslbench_plugins.blocks.images_on_disk.two_splits import TwoSplits
+from sslbench import DatasetSpec, hookimpl
+from sslbench_plugins.blocks.images_on_disk.torchvision_files import Files, Part, published
 
-FILES = Files("fashion-mnist", "FashionMNIST/raw", "31 MB")
-IMAGES_MD5 = "8d4fb7e6c68d591d4c3dfef9ec88bf0d"
-"""of train-images-idx3-ubyte.gz, as published and as torchvision checks it"""
+FILES = Files("fashion-mnist", "FashionMNIST/raw", "31 MB", "8d4fb7e6c68d591d4c3dfef9ec88bf0d")
+"""the checksum is that of train-images-idx3-ubyte.gz"""
 
 
-def build(params: RootParams, context: BuildContext) -> TwoSplits:
-    """Both splits as published; grey in three equal channels."""
+def part(root: Path, train: bool, download: bool) -> Part:
+    """A split as published; grey in three equal channels."""
     from torchvision.datasets import FashionMNIST
 
-    def part(root: Path, train: bool) -> Part:
-        files = FashionMNIST(root, train=train, download=context.download)
-        return files.data.unsqueeze(1).repeat(1, 3, 1, 1), files.targets.long(), list(files.classes)
-
-    return FILES.build(params, part)
-
-
-def fingerprint(params: RootParams) -> str:
-    """The checksum of the published files."""
-    return IMAGES_MD5
+    files = FashionMNIST(root, train=train, download=download)
+    return files.data.unsqueeze(1).repeat(1, 3, 1, 1), files.targets.long(), list(files.classes)
 
 
 @hookimpl
 def sslbench_datasets() -> list[DatasetSpec]:
-    """The data set."""
-    return [
-        DatasetSpec(
-            name="fashion-mnist",
-            params=RootParams,
-            build=build,
-            fingerprint=fingerprint,
-            citation="Xiao, Rasul, Vollgraf: Fashion-MNIST, arXiv:1708.07747",
-        )
-    ]
+    citation = "Xiao, Rasul, Vollgraf: Fashion-MNIST, arXiv:1708.07747"
+    return [published(FILES, part, citation, __doc__)]

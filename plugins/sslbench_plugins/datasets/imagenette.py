@@ -2,26 +2,19 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Literal
 
 from sslbench import BuildContext, DatasetSpec, UserError, hookimpl, param
-from sslbench_plugins.blocks.images_on_disk.class_folders import FolderParams, LabelledFiles, class_files
+from sslbench_plugins.blocks.images_on_disk.class_folders import FolderParams, class_files
 from sslbench_plugins.blocks.images_on_disk.folders import visible
 from sslbench_plugins.blocks.images_on_disk.torchvision_files import Files, RootParams
 from sslbench_plugins.blocks.images_on_disk.two_splits import TwoSplits
 
 FILES = {
-    "full": Files("imagenette", "imagenette2", "1.5 GB"),
-    "320px": Files("imagenette", "imagenette2-320", "330 MB"),
-    "160px": Files("imagenette", "imagenette2-160", "95 MB"),
+    "full": Files("imagenette", "imagenette2", "1.5 GB", "fe2fc210e6bb7c5664d602c3cd71e612"),
+    "320px": Files("imagenette", "imagenette2-320", "330 MB", "3df6f0d01a2c9592104656642f5e78a3"),
+    "160px": Files("imagenette", "imagenette2-160", "95 MB", "e793b78cc4c9e9a4ccc0c1155377a412"),
 }
-ARCHIVE_MD5 = {
-    "full": "fe2fc210e6bb7c5664d602c3cd71e612",
-    "320px": "3df6f0d01a2c9592104656642f5e78a3",
-    "160px": "e793b78cc4c9e9a4ccc0c1155377a412",
-}
-"""as torchvision checks them before it unpacks"""
 CLASSES = {
     "n01440764": "tench",
     "n02102040": "English springer",
@@ -45,53 +38,34 @@ class ImagenetteParams(FolderParams, RootParams):
     size: int = param(128, "side to which images are resized and centre-cropped when read", ge=4, unit="px")
 
 
-def split_files(params: ImagenetteParams) -> tuple[Path, LabelledFiles, LabelledFiles]:
-    """The folder, the training files and the test files. Raises UserError where they are missing or incomplete."""
+def build(params: ImagenetteParams, context: BuildContext) -> TwoSplits:
+    """Both splits as published; classes have words for names. Raises UserError where files are missing."""
     files = FILES[params.version]
     folder = files.root(params) / files.folder
+    if context.download and not folder.is_dir():
+        from torchvision.datasets import Imagenette
+
+        files.opened(params, lambda root: Imagenette(root, size=params.version, download=True))
     if not folder.is_dir():
         raise files.missing(files.root(params))
     parts = [folder / name for name in ("train", "val")]
     for part in parts:
         if not part.is_dir() or {item.name for item in visible(part)} != set(CLASSES):
             raise UserError(f"imagenette: {part} has not the ten folders {min(CLASSES)} to {max(CLASSES)}; {LAYOUT}")
-    train, test = (class_files(part, "imagenette", LAYOUT) for part in parts)
-    return folder, train, test
-
-
-def fetch(params: ImagenetteParams) -> None:
-    """Have torchvision fetch, check and unpack the archive. Raises UserError where that fails."""
-    from torchvision.datasets import Imagenette
-
-    FILES[params.version].opened(params, lambda root: Imagenette(root, size=params.version, download=True))
-
-
-def build(params: ImagenetteParams, context: BuildContext) -> TwoSplits:
-    """Both splits as published; classes have words for names."""
-    files = FILES[params.version]
-    if context.download and not (files.root(params) / files.folder).is_dir():
-        fetch(params)
-    folder, train_files, test_files = split_files(params)
-    where = f"imagenette {folder}"
-    train, sums = train_files.read(folder, list(CLASSES), params, where)
-    names = list(CLASSES.values())
-    return TwoSplits(train, lambda: test_files.read(folder, list(CLASSES), params, where)[0], names, sums)
-
-
-def fingerprint(params: ImagenetteParams) -> str:
-    """The checksum of the published archive."""
-    return ARCHIVE_MD5[params.version]
+    train_files, test_files = (class_files(part, "imagenette", LAYOUT) for part in parts)
+    where, classes = f"imagenette {folder}", list(CLASSES)
+    train, sums = train_files.read(folder, classes, params, where)
+    return TwoSplits(train, lambda: test_files.read(folder, classes, params, where)[0], list(CLASSES.values()), sums)
 
 
 @hookimpl
 def sslbench_datasets() -> list[DatasetSpec]:
-    """The data set."""
     return [
         DatasetSpec(
             name="imagenette",
             params=ImagenetteParams,
             build=build,
-            fingerprint=fingerprint,
+            fingerprint=lambda params: FILES[params.version].md5,
             citation="Howard: Imagenette, github.com/fastai/imagenette, version 2",
         )
     ]

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from torch import Tensor
-
-from sslbench import BuildContext, DatasetSpec, Split, UserError, hookimpl, param
-from sslbench_plugins.blocks.images_on_disk.class_folders import FolderParams, read_files
-from sslbench_plugins.blocks.images_on_disk.folders import SUFFIXES, digest_of, is_image, name_below, stamps, walk
-from sslbench_plugins.blocks.images_on_disk.held_out import held_out
+from sslbench import BuildContext, DatasetSpec, UserError, hookimpl, param
+from sslbench_plugins.blocks.images_on_disk.class_folders import FolderParams, LabelledFiles, two_splits
+from sslbench_plugins.blocks.images_on_disk.folders import SUFFIXES, digest_of, is_image, stamps, walk
 from sslbench_plugins.blocks.images_on_disk.two_splits import TwoSplits
 
 
@@ -42,19 +39,8 @@ def image_files(params: ImagesParams) -> tuple[Path, list[Path]]:
 def build(params: ImagesParams, context: BuildContext) -> TwoSplits:
     """A fixed share of the images, by a hash of the name, is the test split."""
     root, paths = image_files(params)
-    train_indices, test_indices = held_out(
-        [name_below(path, root) for path in paths], [0] * len(paths), params.test_share
-    )
-    where = f"images {root}" if params.root else "images"
-
-    def split(indices: list[int]) -> tuple[Split, Tensor]:
-        chosen = [paths[index] for index in indices]
-        result = read_files(chosen, root, params, where)
-        kept = [str(chosen[index]) for index in result.kept]
-        return Split(result.images, paths=kept, skipped=len(chosen) - len(kept)), result.sums
-
-    train, sums = split(train_indices)
-    return TwoSplits(train, lambda: split(test_indices)[0], (), sums)
+    files, where = LabelledFiles(paths, [""] * len(paths)), f"images {root}" if params.root else "images"
+    return two_splits("images", where, (root, files, None), params, params.test_share)
 
 
 def fingerprint(params: ImagesParams) -> str:
@@ -65,5 +51,4 @@ def fingerprint(params: ImagesParams) -> str:
 
 @hookimpl
 def sslbench_datasets() -> list[DatasetSpec]:
-    """The data set."""
     return [DatasetSpec(name="images", params=ImagesParams, build=build, fingerprint=fingerprint, provides=frozenset())]

@@ -10,8 +10,7 @@ import torch
 from torch import Tensor
 
 from sslbench import BuildContext, DatasetSpec, Params, Split, hookimpl, param
-from sslbench_plugins.blocks.images_on_disk.statistics import channel_sums
-from sslbench_plugins.blocks.images_on_disk.two_splits import TwoSplits
+from sslbench_plugins.blocks.images_on_disk.two_splits import TwoSplits, channel_sums
 from sslbench_plugins.blocks.scenes import render
 from sslbench_plugins.blocks.scenes.scene import MOST_OBJECTS, Scenes, draw
 from sslbench_plugins.blocks.scenes.signed_distance import FIGURES
@@ -21,10 +20,8 @@ VERSION = "2"
 GROUND_COLOUR = ("background_red_green", "background_blue_yellow")
 OF_MAIN_OBJECT = ("figure", "hue", "x", "y", "scale", "rotation", "depth")
 MOST_IMAGES = 100_000_000
-CHUNK = 4096
-"""scenes drawn at a time"""
-STATISTICS = 4096
-"""training images, the first ones, that mean and deviation are computed over"""
+CHUNK = STATISTICS = 4096
+"""scenes drawn at a time; and training images, the first ones, that mean and deviation are computed over"""
 GIB = 1 << 30
 
 
@@ -53,7 +50,6 @@ class Rendered:
     render: Callable[[Scenes, int], Tensor]
 
     def __len__(self) -> int:
-        """N, the number of images."""
         return self.count
 
     def __getitem__(self, indices: Tensor) -> Tensor:
@@ -104,20 +100,14 @@ def build(params: ShapesParams, context: BuildContext) -> TwoSplits:
     return TwoSplits(train, lambda: split_of("test", params.test_images, params), list(FIGURES), sums)
 
 
-def fingerprint(params: ShapesParams) -> str:
-    """The version of the drawing."""
-    return f"shapes-{VERSION}"
-
-
 @hookimpl
 def sslbench_datasets() -> list[DatasetSpec]:
-    """The data set."""
     return [
         DatasetSpec(
             name="shapes",
             params=ShapesParams,
             build=build,
-            fingerprint=fingerprint,
+            fingerprint=lambda params: f"shapes-{VERSION}",
             provides=frozenset({"labels", "factors", "mask", "depth"}),
         )
     ]

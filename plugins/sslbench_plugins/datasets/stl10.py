@@ -5,17 +5,16 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from sslbench import BuildContext, DatasetSpec, hookimpl, param
+from sslbench_plugins.blocks.images_on_disk.reading import Mapped
 from sslbench_plugins.blocks.images_on_disk.torchvision_files import Files, Part, RootParams
 from sslbench_plugins.blocks.images_on_disk.two_splits import TwoSplits
 
-FILES = Files("stl10", "stl10_binary", "2.6 GB")
-ARCHIVE_MD5 = "91f7769df0f17e558f3565bffb0c7dfb"
-"""of stl10_binary.tar.gz, as published and as torchvision checks it"""
+FILES = Files("stl10", "stl10_binary", "2.6 GB", "91f7769df0f17e558f3565bffb0c7dfb")
+"""the checksum is that of stl10_binary.tar.gz"""
 SIDE = 96
 CLASSES = ("airplane", "bird", "car", "cat", "deer", "dog", "horse", "monkey", "ship", "truck")
 
@@ -28,51 +27,38 @@ class Stl10Params(RootParams):
     )
 
 
-class Columns:
+class Columns(Mapped):
     """The images of a file, which it holds column by column; read when they are needed."""
 
-    def __init__(self, path: Path) -> None:
-        self._images = np.memmap(path, np.uint8, "r").reshape(-1, 3, SIDE, SIDE)
-
-    def __len__(self) -> int:
-        """N, the number of images."""
-        return len(self._images)
-
     def __getitem__(self, indices: Tensor) -> Tensor:
-        """int64 ``[B]`` -> uint8 ``[B, 3, 96, 96]``."""
-        return torch.from_numpy(self._images[indices.numpy()]).transpose(2, 3).contiguous()
+        return super().__getitem__(indices).transpose(2, 3).contiguous()
 
 
 def build(params: Stl10Params, context: BuildContext) -> TwoSplits:
     """Both splits as published, and the images without labels where they are wanted."""
     from torchvision.datasets import STL10
 
-    def part(root: Path, train: bool) -> Part:
-        files = STL10(root, split="train" if train else "test", download=context.download)
+    def part(root: Path, train: bool, download: bool) -> Part:
+        files = STL10(root, split="train" if train else "test", download=download)
         return torch.from_numpy(files.data).contiguous(), torch.from_numpy(files.labels).long(), CLASSES
 
-    data = FILES.build(params, part)
+    data = FILES.build(params, context, part)
     if not params.unlabelled:
         return data
     # torchvision has checked this file with the others.
     path = FILES.root(params) / FILES.folder / "unlabeled_X.bin"
-    return replace(data, train=replace(data.train, unlabelled=Columns(path)))
-
-
-def fingerprint(params: Stl10Params) -> str:
-    """The checksum of the published files."""
-    return ARCHIVE_MD5
+    images = Columns(path, (path.stat().st_size // (3 * SIDE * SIDE), 3, SIDE, SIDE))
+    return replace(data, train=replace(data.train, unlabelled=images))
 
 
 @hookimpl
 def sslbench_datasets() -> list[DatasetSpec]:
-    """The data set."""
     return [
         DatasetSpec(
             name="stl10",
             params=Stl10Params,
             build=build,
-            fingerprint=fingerprint,
+            fingerprint=lambda params: FILES.md5,
             citation="Coates, Lee, Ng: Single-Layer Networks in Unsupervised Feature Learning, AISTATS 2011",
         )
     ]

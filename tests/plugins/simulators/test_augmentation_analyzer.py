@@ -7,9 +7,8 @@ from PIL import Image
 from scipy.ndimage import gaussian_filter
 
 from sslbench.claims.simulate import simulate
-from sslbench_plugins.simulators.augmentation_analyzer import overlap
-from sslbench_plugins.simulators.augmentation_analyzer.overlap import drawn_image, overlaps
-from sslbench_plugins.simulators.augmentation_analyzer.simple_views import VIEWS
+from sslbench_plugins.simulators.augmentation_analyzer import tables
+from sslbench_plugins.simulators.augmentation_analyzer.tables import VIEWS, drawn_image, overlaps
 
 FIVE = ["crop", "flip", "brightness", "blur", "greyscale"]
 
@@ -120,7 +119,7 @@ def test_many_draws_are_made_in_parts(monkeypatch):
     """The first part is what fewer draws are, and the parts after it are drawn on from the same generator."""
     image = drawn_image()
     few = overlaps(image, VIEWS["crop"], VIEWS["brightness"], "pair", 4, RandomState(0))
-    monkeypatch.setattr(overlap, "PART", 4 * image.size)
+    monkeypatch.setattr(tables, "PART", 4 * image.size)
     many = overlaps(image, VIEWS["crop"], VIEWS["brightness"], "pair", 10, RandomState(0))
     assert many.shape == (10,)
     assert (many[:4] == few).all()

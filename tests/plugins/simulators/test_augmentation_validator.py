@@ -8,13 +8,13 @@ from scipy import ndimage
 
 from sslbench.claims.simulate import simulate
 from sslbench_plugins.simulators.augmentation_validator.claims import claims
-from sslbench_plugins.simulators.augmentation_validator.grey_views import VIEWS, brightness, scene
 from sslbench_plugins.simulators.augmentation_validator.tables import (
-    BrightnessRow,
+    VIEWS,
     Measured,
-    ViewRow,
     anatomy_kept,
+    brightness,
     larger_half,
+    scene,
     signal_kept,
 )
 
@@ -111,17 +111,18 @@ def test_the_best_of_equals_is_the_best(tmp_path):
     result = run(image=str(tmp_path / "x.png"), size=16, augmentations="flip+brightness")
     assert [row["signal_kept"] for row in result.tables["augmentations"]] == [1, 1]
     # The halves are equal, so that the anatomy is undefined on every seed; where it is not, brightness is still best.
-    verdicts = {claim.statement: claim.verdict for claim in claims({42: all_kept(BrightnessRow(1.0, 0.0, 1.0, ""))})}
+    verdicts = {claim.statement: claim.verdict for claim in claims({42: all_kept(1.0)})}
     assert verdicts["brightness keeps the signal best"] == "holds"
 
 
-def all_kept(*factors):
-    return Measured({name: ViewRow(name, True, 1.0, "") for name in VIEWS}, list(factors))
+def all_kept(*signals):
+    views = {name: {"augmentation": name, "anatomy_kept": True, "signal_kept": 1.0} for name in VIEWS}
+    return Measured(views, [{"signal_kept": signal} for signal in signals])
 
 
 @pytest.mark.parametrize(("signal", "verdict"), [(1.0, "undecided"), (0.9, "fails")])
 def test_a_factor_that_leaves_a_constant_image_decides_nothing(signal, verdict):
-    measured = {42: all_kept(BrightnessRow(1.0, 0.0, signal, ""), BrightnessRow(2.0, 1.0, None, "constant"))}
+    measured = {42: all_kept(signal, None)}
     (claim,) = [claim for claim in claims(measured) if "at every factor" in claim.statement]
     assert claim.verdict == verdict
 

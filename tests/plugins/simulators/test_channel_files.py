@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from sslbench import UserError
-from sslbench_plugins.simulators.scientific_image_analyzer.channel_files import read_channels
+from sslbench_plugins.simulators.scientific_image_analyzer.channels import read_channels
 
 
 def saved(tmp_path, array, name="image.npy"):

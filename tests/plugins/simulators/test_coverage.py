@@ -6,7 +6,7 @@ import math
 import numpy as np
 import pytest
 
-from sslbench_plugins.simulators.masking_comparator.coverage import (
+from sslbench_plugins.simulators.masking_comparator.tables import (
     coverage_uniformity,
     mean_visible_distance,
     quadrant_counts,

@@ -4,8 +4,7 @@ import pytest
 
 from sslbench import UserError
 from sslbench.claims.simulate import simulate
-from sslbench_plugins.simulators.label_bottleneck import fifty_million
-from sslbench_plugins.simulators.label_bottleneck.costs import labelling_cost, share_of
+from sslbench_plugins.simulators.label_bottleneck import fifty_million, labelling_cost, share_of
 
 
 def run(**given):

@@ -6,8 +6,8 @@ from numpy.random import RandomState
 
 from sslbench import UserError
 from sslbench.claims.simulate import simulate
-from sslbench_plugins.simulators.momentum_dynamics import encoders
-from sslbench_plugins.simulators.momentum_dynamics.encoders import (
+from sslbench_plugins.simulators.momentum_dynamics import tables
+from sslbench_plugins.simulators.momentum_dynamics.tables import (
     lag,
     moving_average,
     online_path,
@@ -99,7 +99,7 @@ def test_staleness_is_the_same_in_parts(monkeypatch):
     online = online_path(0, 60, 10, 0.1)
     target = moving_average(online, 0.95, 1.0)
     whole = staleness(online, target)
-    monkeypatch.setattr(encoders, "PART", 61 * 7)
+    monkeypatch.setattr(tables, "PART", 61 * 7)
     assert staleness(online, target).tolist() == whole.tolist()
 
 

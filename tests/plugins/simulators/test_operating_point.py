@@ -3,10 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from sslbench_plugins.simulators.imbalance_comparator.operating_point import (
-    operating_points,
-    sensitivity_and_specificity,
-)
+from sslbench_plugins.simulators.imbalance_comparator.tables import operating_points, sensitivity_and_specificity
 
 SCORES = np.array([0.9, 0.6, 0.3, 0.7, 0.2, 0.1])
 POSITIVE = np.array([True, True, True, False, False, False])

@@ -6,7 +6,7 @@ import torch
 from numpy.random import RandomState
 from scipy.ndimage import gaussian_filter
 
-from sslbench_plugins.simulators.augmentation_analyzer.simple_views import VIEWS, bilinear, crop
+from sslbench_plugins.simulators.augmentation_analyzer.tables import VIEWS, bilinear, crop
 
 IMAGE = RandomState(0).uniform(0, 255, (1, 3, 64, 64))
 BATCH = RandomState(1).uniform(0, 255, (5, 3, 64, 64))

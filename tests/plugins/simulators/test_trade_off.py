@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from sslbench_plugins.simulators.momentum_dynamics.trade_off import SCORES, min_max_scaled, scores, winners
+from sslbench_plugins.simulators.momentum_dynamics.tables import SCORES, min_max_scaled, scores, winners
 
 LAG = np.array([1.0, 2.0, 10.0])
 VARIANCE = np.array([100.0, 1.0, 0.5])

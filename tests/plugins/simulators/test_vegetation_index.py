@@ -3,8 +3,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from sslbench_plugins.simulators.scientific_image_analyzer.channels import percentile_clipped, z_scored
-from sslbench_plugins.simulators.scientific_image_analyzer.vegetation_index import index_row, ndvi, vegetation_share
+from sslbench_plugins.simulators.scientific_image_analyzer.tables import (
+    index_row,
+    ndvi,
+    percentile_clipped,
+    vegetation_share,
+    z_scored,
+)
 
 RNG = np.random.RandomState(0)
 
@@ -54,6 +59,6 @@ def test_a_constant_channel_has_no_scale_and_gives_no_warning(scale):
 def test_a_row_of_what_is_undefined_says_why():
     nothing = np.full((2, 2), np.nan)
     row = index_row("clipped", nothing, nothing)
-    assert row.mean is row.vegetation_share is row.rank_correlation_with_raw is None
-    assert "no pixel has a defined NDVI" in row.reason
-    assert index_row("raw", RNG.rand(3, 3), RNG.rand(3, 3)).reason == ""
+    assert row["mean"] is row["vegetation_share"] is row["rank_correlation_with_raw"] is None
+    assert "no pixel has a defined NDVI" in row["reason"]
+    assert index_row("raw", RNG.rand(3, 3), RNG.rand(3, 3))["reason"] == ""

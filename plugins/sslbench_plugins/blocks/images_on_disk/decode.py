@@ -18,7 +18,7 @@ REFUSED = frozenset({"BUFR", "EPS", "GRIB", "HDF5", "MPEG", "WMF"})
 
 
 def decode(source: Path | bytes, size: int | None) -> Pixels:
-    """One image: uint8 ``[S, S, 3]``. Raises whatever Pillow raises, or ValueError."""
+    """One image, shorter side to ``size``, centre crop: uint8 ``[S, S, 3]``. Raises what Pillow does, or ValueError."""
     raw = source if isinstance(source, bytes) else source.read_bytes()
     if not raw:
         raise ValueError("the file is empty")
@@ -29,7 +29,10 @@ def decode(source: Path | bytes, size: int | None) -> Pixels:
             # Reads a JPEG at a half, a quarter or an eighth where that is still large enough.
             image.draft("RGB", (2 * size, 2 * size))
         upright = ImageOps.exif_transpose(image) if "exif" in image.info else image
-        return np.asarray(resized(to_rgb(upright), size))
+        rgb = to_rgb(upright)
+        if size is None or rgb.size == (size, size):
+            return np.asarray(rgb)
+        return np.asarray(ImageOps.fit(rgb, (size, size), method=Image.Resampling.BILINEAR))
 
 
 @cache
@@ -60,13 +63,6 @@ def eight_bits(values: NDArray[np.float64], mode: str) -> Pixels:
         raise ValueError(f"its grey values are {low:g}..{high:g}; 0..{limit:g} are understood")
     white = 1.0 if mode == "F" and high <= 1 else limit
     return (values * (255 / white)).round().astype(np.uint8)
-
-
-def resized(image: Image.Image, size: int | None) -> Image.Image:
-    """Shorter side to ``size``, centre crop."""
-    if size is None or image.size == (size, size):
-        return image
-    return ImageOps.fit(image, (size, size), method=Image.Resampling.BILINEAR)
 
 
 def reason(error: Exception) -> str:

@@ -24,17 +24,13 @@ LARGE = 16 * 1024
 """bytes from which on an image is decoded faster by several threads"""
 LARGE_PART = 8
 """large images that a thread takes at a time: few, so that a small batch keeps every thread busy"""
-NAMED = 5
-"""bad images that a message names one by one"""
-
-Source = Path | bytes
 
 
 @dataclass(frozen=True)
 class Encoded:
     """Images by index, decoded anew each time. Errors name the images that cannot be read."""
 
-    sources: Sequence[Source]
+    sources: Sequence[Path | bytes]
     names: Sequence[str]
     """of the sources, for messages"""
     size: int | None
@@ -43,7 +39,6 @@ class Encoded:
     """names the data set in messages"""
 
     def __len__(self) -> int:
-        """N, the number of images."""
         return len(self.sources)
 
     def only(self, indices: Sequence[int]) -> Encoded:
@@ -63,7 +58,9 @@ class Encoded:
 
     def __getitem__(self, indices: Tensor) -> Tensor:
         """int64 ``[B]`` -> uint8 ``[B, 3, S, S]``. Raises UserError naming an image that cannot be read."""
-        quiet_pillow()
+        # The filters of ``chunks``, for threads that read while others work: kept, since filters are the process's.
+        warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
+        warnings.filterwarnings("error", category=Image.DecompressionBombWarning)
         results = list(self._decoded(indices.tolist()))
         bad = [result for result in results if isinstance(result, str)]
         if bad:
@@ -71,11 +68,8 @@ class Encoded:
         return stacked([result for result in results if not isinstance(result, str)], self.size)
 
     def chunks(self, bad: dict[int, str]) -> Iterator[Tensor]:
-        """All images that can be read, in order, uint8 ``[n, 3, S, S]`` with n at most CHUNK.
-
-        The indices of the others go to ``bad``, with the name and the reason of each. Raises UserError where sizes
-        differ.
-        """
+        """All images that can be read, in order, uint8 ``[n, 3, S, S]`` with n at most CHUNK. The indices of the others
+        go to ``bad``, with the name and the reason of each. Raises UserError where sizes differ."""
         waiting: list[Pixels] = []
         sizes: set[tuple[int, int]] = set()
         # Filters are the process's, so they are set here and not by each thread.
@@ -94,18 +88,11 @@ class Encoded:
                 if len(waiting) == CHUNK:
                     yield stacked(waiting, self.size)
                     waiting.clear()
-        check_one_size(sizes, self.where)
+        if len(sizes) > 1 or any(height != width for height, width in sizes):
+            shown = [f"{width} x {height}" for height, width in sorted(sizes)[:4]] + ["..."] * (len(sizes) > 4)
+            raise UserError(f"{self.where}: images are {', '.join(shown)} pixels; size=N makes them N x N")
         if waiting:
             yield stacked(waiting, self.size)
-
-    def unreadable(self, bad: dict[int, str]) -> UserError:
-        """What to raise for images that cannot be read: index -> name and reason."""
-        more = [f"{self.where}: and {len(bad) - NAMED} more"] if len(bad) > NAMED else []
-        return UserError(
-            f"{self.where}: {len(bad)} of {len(self)} images cannot be read; on_error=skip leaves them out",
-            *(f"{self.where}: {line}" for line in list(bad.values())[:NAMED]),
-            *more,
-        )
 
     def _decoded(self, indices: Sequence[int]) -> Iterator[Pixels | str]:
         """Each image, uint8 ``[S, S, 3]``, or its name and why it cannot be read."""
@@ -148,18 +135,3 @@ def stacked(images: list[Pixels], size: int | None) -> Tensor:
     for row, image in zip(out, images, strict=True):
         row[:] = image.transpose(2, 0, 1)
     return torch.from_numpy(out)
-
-
-def check_one_size(sizes: set[tuple[int, int]], where: str) -> None:
-    """Raises UserError unless all images are squares of one size; ``sizes`` are (height, width)."""
-    if len(sizes) > 1 or any(height != width for height, width in sizes):
-        shown = ", ".join(f"{width} x {height}" for height, width in sorted(sizes)[:4])
-        shown += ", ..." if len(sizes) > 4 else ""
-        raise UserError(f"{where}: images are {shown} pixels; size=N makes them N x N")
-
-
-def quiet_pillow() -> None:
-    """The filters of ``Encoded.chunks`` for threads that read while others work: kept, since filters are the process's
-    and cannot be put back without disturbing them."""
-    warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
-    warnings.filterwarnings("error", category=Image.DecompressionBombWarning)

@@ -12,6 +12,8 @@ from sslbench import UserError
 SUFFIXES = frozenset(
     ".jpg .jpeg .jpe .jfif .png .bmp .gif .tif .tiff .webp .ppm .pgm .pbm .jp2 .avif .ico .tga".split()
 )
+NAMED = 5
+"""files that a message names one by one"""
 
 
 def is_image(path: Path) -> bool:
@@ -37,11 +39,15 @@ def unreadable(error: OSError) -> UserError:
     return UserError(f"folder {error.filename} cannot be read: {error.strerror}")
 
 
-def walk(folder: Path) -> list[Path]:
-    """All files below a folder, sorted; links to folders are entered only once, and never up to where it lies.
+def list_error(where: str, problem: str, lines: Sequence[str]) -> UserError:
+    """What to raise for a problem of several files: the first few lines, each of one file, and how many more."""
+    more = [f"and {len(lines) - NAMED} more"] if len(lines) > NAMED else []
+    return UserError(*(f"{where}: {line}" for line in [problem, *lines[:NAMED], *more]))
 
-    Raises UserError where a folder cannot be read: its images would be missing without a word.
-    """
+
+def walk(folder: Path) -> list[Path]:
+    """All files below a folder, sorted; links to folders are entered only once, and never up to where it lies. Raises
+    UserError where a folder cannot be read: its images would be missing without a word."""
 
     def refuse(error: OSError) -> None:
         raise unreadable(error) from None

@@ -1,9 +1,16 @@
-"""Where the images of files are while a model trains: in memory, in a mapped file, or decoded each time."""
+"""Where the images of files are while a model trains: in memory, in a mapped file, or decoded each time.
+
+A mapped file lies in the user's cache. The images come first, so that the file can be mapped; then what is known of
+them, as JSON; then the length of that and a closing word. A file is written beside its path and moved there when it is
+complete; what does not end as it should, or was made of something else, is made anew.
+"""
 
 from __future__ import annotations
 
+import json
+import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
@@ -15,15 +22,17 @@ import torch
 from torch import Tensor
 
 from sslbench import ImageReader, Params, UserError, param
-from sslbench_plugins.blocks.images_on_disk.decode import Pixels
 from sslbench_plugins.blocks.images_on_disk.encoded import Encoded
-from sslbench_plugins.blocks.images_on_disk.image_cache import Mapped, cache_folder, read_facts, write
-from sslbench_plugins.blocks.images_on_disk.statistics import channel_sums
+from sslbench_plugins.blocks.images_on_disk.folders import list_error
+from sslbench_plugins.blocks.images_on_disk.two_splits import channel_sums
 
 GIB = 1 << 30
 SPARE = 1.1
 """of a mapped file's size must be free on its disk, for `auto` to make one"""
-Location = Literal["resident", "mapped", "streaming"]
+CLOSING = b"SSLBIMG1"
+"""changes with the format"""
+LENGTH = 8
+"""bytes that hold the length of the JSON"""
 
 
 class ReadingParams(Params):
@@ -48,18 +57,6 @@ class ReadImages:
     """their ``channel_sums``"""
 
 
-@dataclass(frozen=True)
-class CachedFacts:
-    """What decoding every image once has shown."""
-
-    bad: dict[int, str]
-    """index of an image that cannot be read -> its name and why"""
-    side: int
-    """of all others, pixels"""
-    sums: Tensor
-    """their ``channel_sums``"""
-
-
 def read(encoded: Encoded, params: ReadingParams, key: Sequence[str]) -> ReadImages:
     """Decode every image once, and lay them out as ``params`` says.
 
@@ -79,13 +76,12 @@ def read(encoded: Encoded, params: ReadingParams, key: Sequence[str]) -> ReadIma
             f"{encoded.where}: reading={location} cannot write {path}: {error.strerror or error};"
             " $SSLBENCH_CACHE names another folder, reading=resident writes nothing"
         ) from None
-    kept = readable(facts.bad, encoded, params)
-    if location == "mapped" and kept:
-        return ReadImages(Mapped(path, (len(kept), 3, facts.side, facts.side)), kept, facts.sums)
-    return ReadImages(encoded.only(kept), kept, facts.sums)
+    kept = readable({int(index): why for index, why in facts["bad"].items()}, encoded, params)
+    images = Mapped(path, (len(kept), 3, facts["side"], facts["side"])) if location == "mapped" and kept else None
+    return ReadImages(images or encoded.only(kept), kept, torch.tensor(facts["sums"]))
 
 
-def location_of(encoded: Encoded, params: ReadingParams) -> Location:
+def location_of(encoded: Encoded, params: ReadingParams) -> Literal["resident", "mapped", "streaming"]:
     """Where these images will lie: what `auto` is, else what the user chose."""
     if params.reading != "auto":
         return params.reading
@@ -100,53 +96,41 @@ def resident(encoded: Encoded, params: ReadingParams) -> ReadImages:
     """Decoded into one tensor as they come, so that the whole set lies in memory once."""
     bad: dict[int, str] = {}
     sums = torch.zeros(3, 3, dtype=torch.int64)
-    images: Pixels | None = None
+    images = np.empty((len(encoded), 3, encoded.side, encoded.side), dtype=np.uint8)
     count = 0
     for chunk in encoded.chunks(bad):
-        if images is None:
-            images = np.empty((len(encoded), *chunk.shape[1:]), dtype=np.uint8)
         images[count : count + len(chunk)] = chunk
         count += len(chunk)
         sums += channel_sums(chunk)
-    kept = readable(bad, encoded, params)
-    if images is None:
-        images = np.empty((0, 3, encoded.side, encoded.side), dtype=np.uint8)
-    return ReadImages(torch.from_numpy(images[:count]), kept, sums)
+    return ReadImages(torch.from_numpy(images[:count]), readable(bad, encoded, params), sums)
 
 
 def readable(bad: dict[int, str], encoded: Encoded, params: ReadingParams) -> list[int]:
     """Indices of the images that can be read. Raises UserError for the others unless they are to be skipped."""
     if bad and params.on_error == "error":
-        raise encoded.unreadable(bad)
+        problem = f"{len(bad)} of {len(encoded)} images cannot be read; on_error=skip leaves them out"
+        raise list_error(encoded.where, problem, list(bad.values()))
     return [index for index in range(len(encoded)) if index not in bad]
 
 
 def cache_file(encoded: Encoded, key: Sequence[str], suffix: str) -> tuple[Path, str]:
-    """Where the cache keeps these images at this size, and the digest of what they are made of.
-
-    Pillow's version is a part of it: another one may decode otherwise.
-    """
+    """Where the cache keeps these images at this size, and the digest of what they are made of. Pillow's version is a
+    part of it: another one may decode otherwise."""
     digest = blake2b(digest_size=16)
     for line in (PIL.__version__, str(encoded.size), *key):
         digest.update(line.encode("utf-8", "surrogateescape") + b"\n")
     return cache_folder() / f"{digest.hexdigest()}{suffix}", digest.hexdigest()
 
 
-def cached_facts(path: Path, digest: str, encoded: Encoded, with_images: bool) -> CachedFacts:
-    """From the cache; where it has none, every image is decoded, by one process at a time."""
+def cached_facts(path: Path, digest: str, encoded: Encoded, with_images: bool) -> dict[str, Any]:
+    """From the cache; where it has none, every image is decoded, by one process at a time. ``bad``: index of an image
+    that cannot be read -> its name and why; ``side`` of the others, and their ``sums``."""
     facts = read_facts(path, digest)
-    if facts is None:
-        from filelock import FileLock
+    if facts is not None:
+        return facts
+    from filelock import FileLock
 
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(f"{path}.lock"):
-            facts = read_facts(path, digest) or write_facts(path, digest, encoded, with_images)
-    bad = {int(index): why for index, why in facts["bad"].items()}
-    return CachedFacts(bad, facts["side"], torch.tensor(facts["sums"]))
-
-
-def write_facts(path: Path, digest: str, encoded: Encoded, with_images: bool) -> dict[str, Any]:
-    """Decode every image, and write what that has shown, behind the images where they are kept."""
+    path.parent.mkdir(parents=True, exist_ok=True)
     bad: dict[int, str] = {}
     sums = torch.zeros(3, 3, dtype=torch.int64)
 
@@ -156,4 +140,64 @@ def write_facts(path: Path, digest: str, encoded: Encoded, with_images: bool) ->
             if with_images:
                 yield chunk.numpy().tobytes()
 
-    return write(path, digest, parts(), lambda: {"bad": bad, "side": encoded.side, "sums": sums.tolist()})
+    with FileLock(f"{path}.lock"):
+        return read_facts(path, digest) or write(
+            path, digest, parts(), lambda: {"bad": bad, "side": encoded.side, "sums": sums.tolist()}
+        )
+
+
+def cache_folder() -> Path:
+    """$SSLBENCH_CACHE, or ``sslbench/decoded`` in the user's cache folder."""
+    if named := os.environ.get("SSLBENCH_CACHE"):
+        return Path(named).expanduser()
+    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "sslbench" / "decoded"
+
+
+class Mapped:
+    """Images in a file, of which the system keeps in memory what is used."""
+
+    def __init__(self, path: Path, shape: tuple[int, ...]) -> None:
+        self._images = np.memmap(path, np.uint8, "r", shape=shape)
+
+    def __len__(self) -> int:
+        return len(self._images)
+
+    def __getitem__(self, indices: Tensor) -> Tensor:
+        """int64 ``[B]`` -> uint8 ``[B, 3, S, S]``, a copy."""
+        return torch.from_numpy(self._images[indices.numpy()])
+
+
+def read_facts(path: Path, key: str) -> dict[str, Any] | None:
+    """What is known of a file's images; None for a file that is missing, not whole, or not of ``key``."""
+    try:
+        with path.open("rb") as stream:
+            size = stream.seek(0, os.SEEK_END)
+            stream.seek(size - LENGTH - len(CLOSING))
+            tail = stream.read()
+            length = int.from_bytes(tail[:LENGTH], "little")
+            if tail[LENGTH:] != CLOSING or length > size - len(tail):
+                return None
+            stream.seek(size - len(tail) - length)
+            facts: dict[str, Any] = json.loads(stream.read(length))
+            whole = facts["key"] == key and facts["bytes"] == size - len(tail) - length
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return facts if whole else None
+
+
+def write(path: Path, key: str, parts: Iterable[bytes], facts: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """Make the file of ``parts``; ``facts`` is called after the last one. Returns what ``read_facts`` will. One writer
+    at a time; what a killed one left is overwritten."""
+    partial = path.with_name(f"{path.name}.partial")
+    try:
+        with partial.open("wb") as stream:
+            count = sum(stream.write(part) for part in parts)
+            known = {**facts(), "key": key, "bytes": count}
+            text = json.dumps(known).encode()
+            stream.write(text + len(text).to_bytes(LENGTH, "little") + CLOSING)
+            stream.flush()
+            os.fsync(stream.fileno())
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+    return known

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor
 
-from sslbench import Params, Split, UserError, param
+from sslbench import BuildContext, DatasetSpec, Params, Split, UserError, param
 from sslbench_plugins.blocks.images_on_disk.two_splits import TwoSplits
 
 Result = TypeVar("Result")
@@ -34,6 +34,8 @@ class Files:
     """below the root"""
     download: str
     """how much is fetched, in words"""
+    md5: str
+    """of the published archive, or a file of it, as torchvision checks it"""
 
     def root(self, params: RootParams) -> Path:
         """The folder that the user named, or the default one."""
@@ -63,17 +65,31 @@ class Files:
             f" or give the folder that has it: {self.dataset}:root=FOLDER"
         )
 
-    def build(self, params: RootParams, part: Callable[[Path, bool], Part]) -> TwoSplits:
-        """The data set whose splits ``part(root, train)`` reads."""
-        images, labels, classes = self.opened(params, lambda root: part(root, True))
+    def build(self, params: RootParams, context: BuildContext, part: Callable[[Path, bool, bool], Part]) -> TwoSplits:
+        """The data set whose splits ``part(root, train, download)`` reads."""
 
-        def test() -> Split:
-            return Split(*self.opened(params, lambda root: part(root, False))[:2])
+        def opened(train: bool) -> Part:
+            return self.opened(params, lambda root: part(root, train, context.download))
 
-        return TwoSplits(Split(images, labels), test, classes)
+        images, labels, classes = opened(train=True)
+        return TwoSplits(Split(images, labels), lambda: Split(*opened(train=False)[:2]), classes)
 
 
 def channels_last_part(files: Any) -> Part:
     """A data set of torchvision that holds ``data``, uint8 ``[N, H, W, 3]``, ``targets`` and ``classes``."""
     images = torch.from_numpy(files.data).permute(0, 3, 1, 2).contiguous()
     return images, torch.tensor(files.targets), list(files.classes)
+
+
+def published(
+    files: Files, part: Callable[[Path, bool, bool], Part], citation: str, summary: str | None
+) -> DatasetSpec:
+    """The data set whose splits ``part(root, train, download)`` reads."""
+    return DatasetSpec(
+        name=files.dataset,
+        params=RootParams,
+        build=lambda params, context: files.build(params, context, part),
+        fingerprint=lambda params: files.md5,
+        citation=citation,
+        summary=summary or "",
+    )

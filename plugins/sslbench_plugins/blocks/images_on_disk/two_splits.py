@@ -1,4 +1,4 @@
-"""A data set of two splits, of which the test split is read when it is first used."""
+"""A data set of two splits, of which the test split is read when it is first used, and statistics of its images."""
 
 from __future__ import annotations
 
@@ -11,10 +11,28 @@ import torch
 from torch import Tensor
 
 from sslbench import Split, UserError
-from sslbench_plugins.blocks.images_on_disk.statistics import Triple, channel_sums, mean_and_deviation
 
+Triple = tuple[float, float, float]
+"""one number for each channel"""
 CHUNK = 4096
 """images whose statistics are computed at a time"""
+
+
+def channel_sums(images: Tensor) -> Tensor:
+    """uint8 ``[N, 3, H, W]`` -> int64 ``[3, 3]``: count, sum and sum of squares of each channel's values. Whole
+    numbers, so that sums over parts add up to the same in any order."""
+    values = images.transpose(0, 1).flatten(1).to(torch.int32)
+    count = torch.full((3,), values.shape[1], dtype=torch.int64)
+    return torch.stack([count, values.sum(dim=1), values.square().sum(dim=1)])
+
+
+def mean_and_deviation(sums: Tensor) -> tuple[Triple, Triple]:
+    """What ``channel_sums`` counted, as mean and deviation of values in 0..1; both 0 where there is no image."""
+    count, total, squares = sums.double()
+    mean = total / count.clamp(min=1)
+    variance = squares / count.clamp(min=1) - mean.square()
+    deviation = variance.clamp_(min=0).sqrt()
+    return tuple((mean / 255).tolist()), tuple((deviation / 255).tolist())
 
 
 @dataclass(frozen=True)
@@ -62,12 +80,10 @@ class TwoSplits:
 
     @cached_property
     def _statistics(self) -> tuple[Triple, Triple]:
-        sums = self.sums
-        if sums is None:
-            sums = torch.zeros(3, 3, dtype=torch.int64)
-            for indices in torch.split(torch.arange(len(self.train)), CHUNK):
-                sums += channel_sums(self.train.images[indices])
-        return mean_and_deviation(sums)
+        if self.sums is not None:
+            return mean_and_deviation(self.sums)
+        chunks = torch.split(torch.arange(len(self.train)), CHUNK)
+        return mean_and_deviation(torch.stack([channel_sums(self.train.images[indices]) for indices in chunks]).sum(0))
 
 
 def side_of(split: Split) -> int:

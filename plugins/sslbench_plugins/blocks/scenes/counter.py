@@ -12,12 +12,9 @@ GAMMA = np.uint64(0x9E3779B97F4A7C15)
 
 
 class Counter:
-    """A table of uniform numbers, row by row, of which any part can be computed alone.
-
-    The number at ``(row, column)`` is SplitMix64's output for the state ``key + (row * columns + column) * GAMMA``
-    (Steele, Lea, Flood: Fast Splittable Pseudorandom Number Generators, OOPSLA 2014, figure 16);
-    ``name`` makes the key.
-    """
+    """A table of uniform numbers, row by row, of which any part can be computed alone. The number at ``(row, column)``
+    is SplitMix64's output for the state ``key + (row * columns + column) * GAMMA`` (Steele, Lea, Flood: Fast Splittable
+    Pseudorandom Number Generators, OOPSLA 2014, figure 16); ``name`` makes the key."""
 
     def __init__(self, name: str, columns: int) -> None:
         self._key = np.uint64(int.from_bytes(blake2b(name.encode(), digest_size=8).digest(), "little"))

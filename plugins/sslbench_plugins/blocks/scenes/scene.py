@@ -44,7 +44,6 @@ FADING = 0.7
 """share of haze in a colour at depth 1"""
 PART = 1 << 18
 """pixels rendered at a time: fewer cost more calls, more cost more memory"""
-
 PER_OBJECT = ("figure", "scale", "rotation", "hue", "saturation", "depth", "first", "second")
 PER_SCENE = (
     *("count", "texture", "angle", "periods", "tilt", "p", "q"),
@@ -87,7 +86,6 @@ class Scenes:
     """``[B, L, L]``"""
 
     def __len__(self) -> int:
-        """B, the number of scenes."""
         return len(self.count)
 
     @property
@@ -105,41 +103,21 @@ class Scenes:
             yield Scenes(**{item.name: getattr(self, item.name)[start : start + step] for item in fields(self)})
 
 
-@dataclass(frozen=True)
-class Uniform:
-    """Random numbers of a batch of scenes, uniform in 0..1."""
-
-    scene: dict[str, Floats]
-    """``[B]`` each, by the names of ``PER_SCENE``"""
-    object: dict[str, Floats]
-    """``[B, 3]`` each, by the names of ``PER_OBJECT``"""
-    lattice: Floats
-    """``[B, L, L]``"""
-
-
-def uniform_numbers(name: str, indices: Tensor) -> Uniform:
-    """Of the scenes at ``indices``, int64 ``[B]``."""
-    table = Counter(name, COLUMNS).rows(indices.numpy())
-    objects = table[:, len(PER_SCENE) : len(PER_SCENE) + MOST_OBJECTS * len(PER_OBJECT)]
-    objects = objects.reshape(-1, MOST_OBJECTS, len(PER_OBJECT))
-    return Uniform(
-        dict(zip(PER_SCENE, table.T, strict=False)),
-        {word: objects[:, :, column] for column, word in enumerate(PER_OBJECT)},
-        table[:, -LATTICE * LATTICE :].reshape(-1, LATTICE, LATTICE),
-    )
-
-
 def draw(name: str, indices: Tensor, objects: int) -> Scenes:
     """The scenes at ``indices`` (int64 ``[B]``, 0 or more) of the endless list called ``name``, with at most
     ``objects`` objects."""
-    uniform = uniform_numbers(name, indices)
-    once, own = uniform.scene, uniform.object
+    table = Counter(name, COLUMNS).rows(indices.numpy())
+    border = len(PER_SCENE) + MOST_OBJECTS * len(PER_OBJECT)
+    once = dict(zip(PER_SCENE, table.T, strict=False))
+    columns = table[:, len(PER_SCENE) : border].reshape(-1, MOST_OBJECTS, len(PER_OBJECT))
+    own = {word: columns[:, :, column] for column, word in enumerate(PER_OBJECT)}
     integers = {
         "count": 1 + np.floor(once["count"] * objects),
         "figure": np.floor(own["figure"] * len(FIGURES)),
         "texture": np.floor(once["texture"] * len(TEXTURES)),
     }
-    numbers = {**object_numbers(own), **ground_numbers(once), "lattice": uniform.lattice}
+    lattice = table[:, border:].reshape(-1, LATTICE, LATTICE)
+    numbers = {**object_numbers(own), **ground_numbers(once), "lattice": lattice}
     return Scenes(
         **{name: torch.from_numpy(values.astype(np.int64)) for name, values in integers.items()},
         **{name: torch.from_numpy(values.astype(np.float32)) for name, values in numbers.items()},
@@ -162,7 +140,7 @@ def object_numbers(own: dict[str, Floats]) -> dict[str, Floats]:
         "hue": hue,
         "depth": depth,
         "turn": np.stack([np.cos(np.radians(rotation)), np.sin(np.radians(rotation))], axis=2),
-        "colour": faded(colour, depth),
+        "colour": colour + (np.array(HAZE) - colour) * FADING * depth[..., None],
     }
 
 
@@ -182,21 +160,13 @@ def ground_numbers(once: dict[str, Floats]) -> dict[str, Floats]:
 
 def between(low: float | Floats, high: float | Floats, uniform: Floats) -> Floats:
     """Uniform numbers in 0..1 -> ``low`` to ``high``."""
-    values: Floats = low + (high - low) * uniform
-    return values
+    return np.asarray(low + (high - low) * uniform)
 
 
 def rgb(hue: Floats, saturation: Floats, value: Floats) -> Floats:
     """HSV, each 0..1 -> RGB on a new last axis (Smith: Color Gamut Transform Pairs, 1978)."""
     k = (np.array([5.0, 3.0, 1.0]) + 6 * hue[..., None]) % 6
-    colour: Floats = value[..., None] * (1 - saturation[..., None] * np.clip(np.minimum(k, 4 - k), 0, 1))
-    return colour
-
-
-def faded(colour: Floats, depth: Floats) -> Floats:
-    """RGB ``[..., 3]`` behind the haze of its depth."""
-    behind: Floats = colour + (np.array(HAZE) - colour) * FADING * depth[..., None]
-    return behind
+    return np.asarray(value[..., None] * (1 - saturation[..., None] * np.clip(np.minimum(k, 4 - k), 0, 1)))
 
 
 def centres(first: Floats, second: Floats, radius: Floats) -> tuple[Floats, Floats]:
@@ -219,5 +189,4 @@ def room(x: Floats, y: Floats, along: Floats, down: Floats) -> Floats:
         np.where(part > 0, 1 - MARGIN - start, start - MARGIN) / np.maximum(np.abs(part), 1e-9)
         for start, part in ((x, along), (y, down))
     )
-    distance: Floats = np.minimum(to_sides, to_top_or_bottom)
-    return distance
+    return np.minimum(to_sides, to_top_or_bottom)

@@ -16,6 +16,10 @@ import torch
 from torch import Tensor
 
 Figure = Callable[[Tensor, Tensor], Tensor]
+ARM = math.sqrt(0.9)
+"""half length of a cross's arm; a third of it is half its width"""
+HALF = 1 / math.sqrt(1.16)
+"""radius of a half-disc whose straight side lies 0.4 radii below the centre"""
 
 
 def planes(u: Tensor, v: Tensor, degrees: Sequence[float], distance: float) -> list[Tensor]:
@@ -39,10 +43,6 @@ def triangle(u: Tensor, v: Tensor) -> Tensor:
     return torch.maximum(first, torch.maximum(second, third))
 
 
-ARM = math.sqrt(0.9)
-"""half length of a cross's arm; a third of it is half its width"""
-
-
 def cross(u: Tensor, v: Tensor) -> Tensor:
     """The union of two bars."""
     a, b = u.abs(), v.abs()
@@ -62,10 +62,6 @@ def star(u: Tensor, v: Tensor) -> Tensor:
 def pill(u: Tensor, v: Tensor) -> Tensor:
     """A segment of length 1.2, widened by 0.4."""
     return length((u.abs() - 0.6).clamp_(min=0), v) - 0.4
-
-
-HALF = 1 / math.sqrt(1.16)
-"""radius of a half-disc whose straight side lies 0.4 radii below the centre"""
 
 
 def half_disc(u: Tensor, v: Tensor) -> Tensor:

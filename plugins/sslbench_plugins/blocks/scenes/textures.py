@@ -13,7 +13,6 @@ from collections.abc import Callable
 from torch import Tensor
 
 Texture = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
-
 LATTICE = 8
 """random numbers along a side of ``lattice``"""
 
@@ -62,10 +61,4 @@ def clouds(p: Tensor, q: Tensor, edge: Tensor, lattice: Tensor) -> Tensor:
     return (noise - 0.5).mul_(1.8).add_(0.5).clamp_(0, 1)
 
 
-TEXTURES: dict[str, Texture] = {
-    "plain": plain,
-    "stripes": stripes,
-    "checks": checks,
-    "dots": dots,
-    "clouds": clouds,
-}
+TEXTURES: dict[str, Texture] = {texture.__name__: texture for texture in (plain, stripes, checks, dots, clouds)}

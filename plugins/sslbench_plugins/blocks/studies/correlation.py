@@ -11,10 +11,8 @@ ROUNDING = 1e-12
 
 
 def pearson(first: ArrayLike, second: ArrayLike) -> float | None:
-    """Pearson's correlation of two arrays of one shape, flattened: -1..1; None where either is constant.
-
-    Raises ValueError where the shapes differ or the arrays are empty.
-    """
+    """Pearson's correlation of two arrays of one shape, flattened: -1..1; None where either is constant. Raises
+    ValueError where the shapes differ or the arrays are empty."""
     x, y = np.asarray(first, dtype=np.float64), np.asarray(second, dtype=np.float64)
     if x.shape != y.shape or x.size == 0:
         raise ValueError(f"correlation of arrays of shapes {x.shape} and {y.shape}; they must be equal, not empty")
@@ -24,9 +22,7 @@ def pearson(first: ArrayLike, second: ArrayLike) -> float | None:
 
 def pearson_rows(first: NDArray[np.floating], second: NDArray[np.floating]) -> Floats:
     """Pearson's correlation of row i with row i: ``[B, N]`` or ``[1, N]`` each -> ``[B]``; NaN where a row is constant.
-
-    What is within ``ROUNDING`` of 1 or -1 is 1 or -1.
-    """
+    What is within ``ROUNDING`` of 1 or -1 is 1 or -1."""
     x, x_varies = directions(first)
     y, y_varies = directions(second)
     products: Floats

@@ -2,57 +2,112 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
+from typing import Self
 
-from sslbench import BuildContext, DatasetSpec, UserError, hookimpl
-from sslbench_plugins.blocks.images_on_disk.class_folders import TEST, TRAIN, check_every_class, class_without_training
-from sslbench_plugins.blocks.images_on_disk.folders import digest_of, existing_folder, visible
-from sslbench_plugins.blocks.images_on_disk.held_out import held_out
+from torch import Tensor
+
+from sslbench import BuildContext, DatasetSpec, ImageReader, Split, UserError, hookimpl, param
+from sslbench_plugins.blocks.images_on_disk import class_folders, folders
+from sslbench_plugins.blocks.images_on_disk.class_folders import TEST, TRAIN, FolderParams, LabelledFiles
 from sslbench_plugins.blocks.images_on_disk.two_splits import TwoSplits
-from sslbench_plugins.datasets.imagefolder_maps.map_folder import (
-    FOLDERS,
-    IMAGES,
-    LAYOUT,
-    ImageFolderMapsParams,
-    MappedFiles,
-    mapped_files,
+from sslbench_plugins.datasets.imagefolder_maps import map_files
+from sslbench_plugins.datasets.imagefolder_maps.map_files import UNKNOWN
+
+IMAGES = "images"
+FOLDERS = {"mask": "masks", "depth": "depth"}
+"""map -> the folder it lies in"""
+LAYOUT = (
+    "expected ROOT/images, and ROOT/masks or ROOT/depth with a map of the same name for each image; or ROOT/train and"
+    " ROOT/test with these in each"
 )
 
 
+class MapsParams(FolderParams):
+    """Which folder, how many of its images are the test split, and which value of a mask is no class."""
+
+    root: str = param(..., "the folder", min_length=1)
+    test_share: float = param(0.2, "part of the images to evaluate on, where there is no test folder", gt=0, lt=1)
+    unknown: int = param(
+        UNKNOWN, "value of mask pixels whose class is unknown and that are not scored; -1: none", ge=-1, le=255
+    )
+
+
 @dataclass(frozen=True)
-class FolderFiles:
-    """What the folder holds."""
+class MappedFiles(LabelledFiles):
+    """Images of one folder with their maps, in one order."""
 
-    root: Path
-    train: MappedFiles
-    test: MappedFiles | None
-    """None where the folder has no test split of its own"""
+    folder: Path
+    maps: dict[str, list[Path]]
+    """``mask``, ``depth`` or both -> a file for each image"""
+    unknown: int
+    """value of mask pixels whose class is unknown"""
 
-    def splits(self, test_share: float) -> tuple[MappedFiles, MappedFiles]:
-        """Training and test files; where the folder has no test split, that share of each class is held out."""
-        if self.test is not None:
-            return self.train, self.test
-        classes, files = self.train.classes, self.train.files
-        names = [path.relative_to(self.root).as_posix() for path in files.paths]
-        labels = [classes.index(label) if classes else 0 for label in files.labels]
-        train, test = held_out(names, labels, test_share)
-        return self.train.only(train), self.train.only(test)
+    def only(self, indices: Sequence[int]) -> Self:
+        maps = {name: [paths[index] for index in indices] for name, paths in self.maps.items()}
+        return replace(super().only(indices), maps=maps)
+
+    def stamps(self, root: Path) -> list[str]:
+        """Name, size and time of change of every image and map."""
+        return [line for paths in (self.paths, *self.maps.values()) for line in folders.stamps(paths, root)]
+
+    def read(self, root: Path, classes: Sequence[str], params: FolderParams, where: str) -> tuple[Split, Tensor]:
+        return super().read(self.folder, classes, params, where)
+
+    def map_readers(self, size: int, where: str) -> dict[str, ImageReader]:
+        """``mask``, ``depth`` or both. Raises UserError for maps or values that do not fit their images."""
+        readers: dict[str, ImageReader] = {}
+        for name, paths in self.maps.items():
+            map_files.check_sizes(self.paths, paths, where)
+            mask_values = partial(map_files.class_values, unknown=self.unknown)
+            values = mask_values if name == "mask" else map_files.depth_values
+            readers[name] = map_files.MapFiles(paths, values, size, where)
+        if "mask" in readers:
+            map_files.check_values(readers["mask"], where)
+        return readers
 
 
-def folder_files(params: ImageFolderMapsParams) -> FolderFiles:
-    """The files of the folder. Raises UserError for one that is not laid out as expected."""
-    root = existing_folder(params.root, "imagefolder-maps", LAYOUT)
-    folders = {item.name.lower(): item for item in visible(root) if item.is_dir()}
-    if IMAGES in folders:
-        return FolderFiles(root, mapped_files(root), None)
-    train_folder, test_folder = (next((folders[n] for n in names if n in folders), None) for names in (TRAIN, TEST))
+def mapped_files(folder: Path, unknown: int) -> MappedFiles:
+    """The images below ``folder/images`` and their maps. Raises UserError for a folder that is not laid out so."""
+    images = folder / IMAGES
+    paths = [path for path in folders.walk(images) if folders.is_image(path)]
+    if not paths:
+        raise UserError(f"imagefolder-maps: {images} holds no image; {LAYOUT}")
+    loose = [path for path in paths if path.parent == images]
+    if loose and folders.has_folder(images) and len(loose) < len(paths):
+        raise UserError(
+            f"imagefolder-maps: {images} holds {len(loose)} images and folders with {len(paths) - len(loose)} more;"
+            " put all into folders, one for each class, or none"
+        )
+    labels = [path.relative_to(images).parts[0] if not loose else "" for path in paths]
+    maps = {
+        name: map_files.beside(paths, images, folder / below, "imagefolder-maps")
+        for name, below in FOLDERS.items()
+        if (folder / below).is_dir()
+    }
+    if not maps:
+        raise UserError(f"imagefolder-maps: {folder} has neither {' nor '.join(FOLDERS.values())}; {LAYOUT}")
+    return MappedFiles(paths, labels, images, maps, unknown)
+
+
+def folder_files(params: MapsParams) -> tuple[Path, MappedFiles, MappedFiles | None]:
+    """The root, training files, and test files, None where the folder has no test split of its own. Raises UserError
+    for a folder that is not laid out as expected."""
+    root = folders.existing_folder(params.root, "imagefolder-maps", LAYOUT)
+    parts = {item.name.lower(): item for item in folders.visible(root) if item.is_dir()}
+    if IMAGES in parts:
+        return root, mapped_files(root, params.unknown), None
+    train_folder, test_folder = (next((parts[n] for n in names if n in parts), None) for names in (TRAIN, TEST))
     if train_folder is None:
         raise UserError(f"imagefolder-maps: {root} has no folder {IMAGES} and no folder train; {LAYOUT}")
-    train, test = mapped_files(train_folder), mapped_files(test_folder) if test_folder else None
+    train = mapped_files(train_folder, params.unknown)
+    test = mapped_files(test_folder, params.unknown) if test_folder else None
     if test is not None:
         check_alike(train, test)
-    return FolderFiles(root, train, test)
+    return root, train, test
 
 
 def check_alike(train: MappedFiles, test: MappedFiles) -> None:
@@ -62,42 +117,31 @@ def check_alike(train: MappedFiles, test: MappedFiles) -> None:
         if (name in train.maps) != (name in test.maps):
             has, lacks = (train_folder, test_folder) if name in train.maps else (test_folder, train_folder)
             raise UserError(f"imagefolder-maps: {has} has {below} and {lacks} has not")
-    stray = class_without_training(train.files, test.files)
+    stray = class_folders.class_without_training(train, test)
     if stray is not None:
         raise UserError(f"imagefolder-maps: {test_folder} has class {stray!r}, which {train_folder} does not have")
 
 
-def build(params: ImageFolderMapsParams, context: BuildContext) -> TwoSplits:
-    """The folder's own splits, or a fixed share of the images, by a hash of the name, as the test split."""
+def build(params: MapsParams, context: BuildContext) -> TwoSplits:
     files = folder_files(params)
-    classes, where = files.train.classes, f"imagefolder-maps {files.root}"
-    train_files, test_files = files.splits(params.test_share)
-    train, sums = train_files.read(classes, params, where)
-    check_every_class(train.labels, classes, "imagefolder-maps")
-    return TwoSplits(train, lambda: test_files.read(classes, params, where)[0], classes, sums)
+    where = f"imagefolder-maps {files[0]}"
+    return class_folders.two_splits("imagefolder-maps", where, files, params, params.test_share)
 
 
-def fingerprint(params: ImageFolderMapsParams) -> str:
+def fingerprint(params: MapsParams) -> str:
     """Digest of names, sizes and times of change; no file is opened."""
-    files = folder_files(params)
-    return digest_of(files.train.stamps(files.root) + (files.test.stamps(files.root) if files.test else []))
+    root, train, test = folder_files(params)
+    return folders.digest_of(train.stamps(root) + (test.stamps(root) if test else []))
 
 
-def provides(params: ImageFolderMapsParams) -> frozenset[str]:
+def provides(params: MapsParams) -> frozenset[str]:
     """The maps that lie there, and labels where there are class folders."""
-    train = folder_files(params).train
-    return frozenset(train.maps) | ({"labels"} if train.classes else set())
+    _, train, _ = folder_files(params)
+    return frozenset(train.maps) | ({"labels"} if any(train.labels) else set())
 
 
 @hookimpl
 def sslbench_datasets() -> list[DatasetSpec]:
-    """The data set."""
     return [
-        DatasetSpec(
-            name="imagefolder-maps",
-            params=ImageFolderMapsParams,
-            build=build,
-            fingerprint=fingerprint,
-            provides=provides,
-        )
+        DatasetSpec(name="imagefolder-maps", params=MapsParams, build=build, fingerprint=fingerprint, provides=provides)
     ]

@@ -12,17 +12,17 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 from torch import Tensor
 
-from sslbench import UserError
+from sslbench import ImageReader, UserError
 from sslbench_plugins.blocks.images_on_disk.decode import formats, reason
-from sslbench_plugins.blocks.images_on_disk.folders import walk
+from sslbench_plugins.blocks.images_on_disk.folders import list_error, walk
 
 MapValues = NDArray[np.uint8] | NDArray[np.float32]
 SUFFIXES = (".png", ".tif", ".tiff", ".bmp")
 """of files that keep values as they are"""
 UNKNOWN = 255
 HIGHEST = 254
-NAMED = 5
-"""maps that a message names one by one"""
+CHECKED = 16
+"""masks whose values are checked before a run begins"""
 ORIENTATION, SIDEWAYS = 274, (5, 6, 7, 8)
 """EXIF tag, and its values for images that lie on their side"""
 
@@ -40,7 +40,6 @@ class MapFiles:
     """names the data set in messages"""
 
     def __len__(self) -> int:
-        """N, the number of maps."""
         return len(self.paths)
 
     def __getitem__(self, indices: Tensor) -> Tensor:
@@ -57,6 +56,16 @@ class MapFiles:
             raise UserError(f"{self.where}: {path}: {reason(error)}") from None
         square = ImageOps.fit(Image.fromarray(values), (self.size, self.size), method=Image.Resampling.NEAREST)
         return np.asarray(square)
+
+
+def check_values(masks: ImageReader, where: str) -> None:
+    """Raises UserError where black and white were meant: 255 would then be unknown."""
+    values = set(torch.unique(masks[torch.arange(min(CHECKED, len(masks)))]).tolist())
+    if values == {0, UNKNOWN}:
+        raise UserError(
+            f"{where}: masks hold 0 and {UNKNOWN} alone, and unknown={UNKNOWN} says that the class of the second is"
+            " unknown; unknown=-1 makes it a class"
+        )
 
 
 def class_values(image: Image.Image, unknown: int) -> NDArray[np.uint8]:
@@ -102,12 +111,8 @@ def beside(images: Sequence[Path], folder: Path, maps: Path, where: str) -> list
     names = [path.relative_to(folder).with_suffix("") for path in images]
     lost = [maps / name for name in names if name not in files]
     if lost:
-        endings = " ".join(SUFFIXES)
-        raise UserError(
-            f"{where}: {len(lost)} of {len(images)} images have no map in {maps} (endings: {endings})",
-            *(f"{where}: missing: {path}.*" for path in lost[:NAMED]),
-            *([f"{where}: and {len(lost) - NAMED} more"] if len(lost) > NAMED else []),
-        )
+        problem = f"{len(lost)} of {len(images)} images have no map in {maps} (endings: {' '.join(SUFFIXES)})"
+        raise list_error(where, problem, [f"missing: {path}.*" for path in lost])
     twice = next((files[name] for name in names if len(files[name]) > 1), None)
     if twice:
         raise UserError(f"{where}: {twice[0]} and {twice[1].name} are maps of one image; keep one")
@@ -127,11 +132,8 @@ def check_sizes(images: Sequence[Path], maps: Sequence[Path], where: str) -> Non
         if size != wanted:
             wrong.append(f"{path} is {size[0]} x {size[1]} pixels, its image {wanted[0]} x {wanted[1]}")
     if wrong:
-        raise UserError(
-            f"{where}: {len(wrong)} of {len(maps)} maps do not fit their images; each must have its image's size",
-            *(f"{where}: {line}" for line in wrong[:NAMED]),
-            *([f"{where}: and {len(wrong) - NAMED} more"] if len(wrong) > NAMED else []),
-        )
+        problem = f"{len(wrong)} of {len(maps)} maps do not fit their images; each must have its image's size"
+        raise list_error(where, problem, wrong)
 
 
 def upright_size(path: Path) -> tuple[int, int]:

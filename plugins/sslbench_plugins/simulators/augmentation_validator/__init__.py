@@ -8,14 +8,13 @@ from typing import Annotated
 import numpy as np
 from numpy.random import RandomState
 
-from sslbench import SimulationResult, SimulatorParams, SimulatorSpec, hookimpl, param
-from sslbench_plugins.blocks.studies.figures import row_of_pictures
-from sslbench_plugins.blocks.studies.image_views import ArrayView, read_image, views_by_reference
+from sslbench import BuildContext, SimulationResult, SimulatorParams, SimulatorSpec, hookimpl, param
 from sslbench_plugins.blocks.studies.listed import OneOrMore, Words
-from sslbench_plugins.blocks.studies.tables import as_rows
+from sslbench_plugins.blocks.studies.results import Row, row_of_pictures
+from sslbench_plugins.blocks.studies.user_data import ArrayView, read_image, views_by_reference
+from sslbench_plugins.simulators.augmentation_validator import tables
 from sslbench_plugins.simulators.augmentation_validator.claims import SOURCE, claims
-from sslbench_plugins.simulators.augmentation_validator.grey_views import VIEWS, WHITE, GreyView, Picture, scene
-from sslbench_plugins.simulators.augmentation_validator.tables import Measured, ViewRow, brightness_rows, view_row
+from sslbench_plugins.simulators.augmentation_validator.tables import VIEWS, WHITE, GreyView, Measured, Picture
 
 
 class ValidatorParams(SimulatorParams):
@@ -29,10 +28,10 @@ class ValidatorParams(SimulatorParams):
     )
 
 
-class AugmentationValidator:
+class Validator:
     """Both measures of each view, on the drawn scene or a user's image."""
 
-    def __init__(self, params: ValidatorParams) -> None:
+    def __init__(self, params: ValidatorParams, context: BuildContext) -> None:
         self.params = params
         self.views = views_by_reference(params.augmentations, VIEWS, self.on_grey, "augmentations")
         self.colour = read_image(params.image, params.size, "image") if params.image else None
@@ -42,50 +41,45 @@ class AugmentationValidator:
 
         def apply(image: Picture, rng: RandomState) -> Picture:
             colour = np.broadcast_to(image, (3, *image.shape)) if self.colour is None else self.colour
-            grey: Picture = view(colour[None], rng)[0].mean(axis=0)
-            return grey
+            return np.asarray(view(colour[None], rng)[0].mean(axis=0))
 
         return apply
 
     def pictures(self, seed: int, views: Mapping[str, GreyView]) -> dict[str, Picture]:
         """The original and each view of it, drawn one after another from one generator."""
         rng = RandomState(seed)
-        original = scene(rng) if self.colour is None else self.colour.mean(axis=0)
+        original = tables.scene(rng) if self.colour is None else self.colour.mean(axis=0)
         return {"original": original, **{name: view(original, rng) for name, view in views.items()}}
 
     def measured(self, seed: int) -> Measured:
         """Both tables, of the five augmentations that the claims are about."""
         pictures = self.pictures(seed, VIEWS)
         original = pictures.pop("original")
-        rows = {name: view_row(original, view, name) for name, view in pictures.items()}
-        return Measured(rows, brightness_rows(original))
+        rows = {name: tables.view_row(original, view, name) for name, view in pictures.items()}
+        return Measured(rows, tables.brightness_rows(original))
 
     def run(self, seed: int) -> SimulationResult:
         pictures = self.pictures(seed, self.views)
         original = pictures["original"]
-        rows = [view_row(original, view, name) for name, view in pictures.items() if name != "original"]
+        rows = [tables.view_row(original, view, name) for name, view in pictures.items() if name != "original"]
         return SimulationResult(
-            {"augmentations": as_rows(rows), "brightness": as_rows(brightness_rows(original))},
-            claims({number: self.measured(number) for number in range(seed, seed + self.params.claim_seeds)}),
+            {"augmentations": rows, "brightness": tables.brightness_rows(original)},
+            claims({s: self.measured(s) for s in range(seed, seed + self.params.claim_seeds)}),
             {"augmentations": lambda: row_of_pictures(pictures, (2.2, 2.6), cmap="gray", vmin=0, vmax=WHITE)},
             advice(rows),
         )
 
 
-def advice(rows: list[ViewRow]) -> str:
+def advice(rows: list[Row]) -> str:
     """Which augmentations to leave out, and which one to look at first."""
-    breaking = [row.augmentation for row in rows if row.anatomy_kept is False]
-    signals = {
-        row.augmentation: row.signal_kept
-        for row in rows
-        if row.anatomy_kept is not False and row.signal_kept is not None
-    }
+    breaking = [row["augmentation"] for row in rows if row["anatomy_kept"] is False]
+    safe = [row for row in rows if row["anatomy_kept"] is not False and row["signal_kept"] is not None]
     sentences = [f"leave out what moves the anatomy to the other side ({', '.join(breaking)})"] if breaking else []
-    if signals:
-        weakest = min(signals, key=lambda name: signals[name])
+    if safe:
+        weakest = min(safe, key=lambda row: row["signal_kept"])
         sentences.append(
-            f"look at views of {weakest} before training on them: their correlation with the original is"
-            f" {signals[weakest]:.2f}"
+            f"look at views of {weakest['augmentation']} before training on them: their correlation with the original"
+            f" is {weakest['signal_kept']:.2f}"
         )
     else:
         sentences.append("an image that is constant says nothing about an augmentation")
@@ -95,12 +89,4 @@ def advice(rows: list[ViewRow]) -> str:
 
 @hookimpl
 def sslbench_simulators() -> list[SimulatorSpec]:
-    """The simulator."""
-    return [
-        SimulatorSpec(
-            name="augmentation-validator",
-            params=ValidatorParams,
-            build=lambda params, context: AugmentationValidator(params),
-            citation=SOURCE,
-        )
-    ]
+    return [SimulatorSpec(name="augmentation-validator", params=ValidatorParams, build=Validator, citation=SOURCE)]

@@ -5,15 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from sslbench import Claim
-from sslbench_plugins.blocks.studies.seed_results import SeedResults
-from sslbench_plugins.simulators.augmentation_validator.grey_views import VIEWS, WHITE
-from sslbench_plugins.simulators.augmentation_validator.tables import FACTORS, Measured
+from sslbench_plugins.blocks.studies.results import SeedResults
+from sslbench_plugins.simulators.augmentation_validator.tables import FACTORS, VIEWS, WHITE, Measured
 
 SOURCE = "tutorial on self-supervised learning, exercise on augmentations for medical images"
-PERFECT = 1e-9
-"""what a correlation of 1 may lack for rounding"""
-SLIGHT = 0.1
-"""loss of correlation that is called slight"""
+PERFECT, SLIGHT = 1e-9, 0.1
+"""what a correlation of 1 may lack for rounding, and the loss that is called slight"""
 Signals = dict[str, float]
 """augmentation -> its correlation with the original"""
 
@@ -21,24 +18,30 @@ Signals = dict[str, float]
 def claims(measured: Mapping[int, Measured]) -> list[Claim]:
     """All claims, from what each seed measured."""
     seeds = SeedResults(SOURCE, measured)
-    return [anatomy_claim(seeds), best_claim(seeds), *perfect_claims(seeds), elastic_claim(seeds), *noise_claims(seeds)]
+    broken = {n: sum(t.views[n]["anatomy_kept"] is False for t in measured.values()) for n in VIEWS}
+    anatomy = seeds.claim(
+        "horizontal flipping is the only one of the five that breaks the anatomy",
+        "the brighter half changes sides under the flip and under no other",
+        where_defined(lambda tables, _: [n for n in VIEWS if not tables.views[n]["anatomy_kept"]] == ["flip"]),
+        "broken " + (", ".join(f"on {n} seeds by {name}" for name, n in broken.items() if n) or "by none"),
+    )
+    return [anatomy, *brightness_claims(seeds), *cost_claims(seeds)]
 
 
 def where_defined(test: Callable[[Measured, Signals], bool | None]) -> Callable[[Measured], bool | None]:
     """The test of a seed's tables and the five signals; None where a measure of the five is undefined."""
 
     def outcome(tables: Measured) -> bool | None:
-        rows = [tables.views[name] for name in VIEWS]
-        signals = {row.augmentation: row.signal_kept for row in rows if row.signal_kept is not None}
-        defined = len(signals) == len(rows) and all(row.anatomy_kept is not None for row in rows)
-        return test(tables, signals) if defined else None
+        if any(None in (tables.views[name]["anatomy_kept"], tables.views[name]["signal_kept"]) for name in VIEWS):
+            return None
+        return test(tables, {name: tables.views[name]["signal_kept"] for name in VIEWS})
 
     return outcome
 
 
 def correlation(seeds: SeedResults[Measured], name: str, digits: int = 3) -> str:
     """Correlation of a view with the original, over the seeds."""
-    return seeds.spread(lambda tables: tables.views[name].signal_kept, digits)
+    return seeds.spread(lambda tables: tables.views[name]["signal_kept"], digits)
 
 
 def correlations(seeds: SeedResults[Measured], *names: str) -> str:
@@ -46,44 +49,29 @@ def correlations(seeds: SeedResults[Measured], *names: str) -> str:
     return "; ".join(f"{name} {correlation(seeds, name)}" for name in names)
 
 
-def anatomy_claim(seeds: SeedResults[Measured]) -> Claim:
-    """The flip alone moves the anatomy to the other side."""
-    broken = {n: sum(t.views[n].anatomy_kept is False for t in seeds.results.values()) for n in VIEWS}
-    return seeds.claim(
-        "horizontal flipping is the only one of the five that breaks the anatomy",
-        "the brighter half changes sides under the flip and under no other",
-        where_defined(lambda tables, _: [n for n in VIEWS if not tables.views[n].anatomy_kept] == ["flip"]),
-        "broken " + (", ".join(f"on {n} seeds by {name}" for name, n in broken.items() if n) or "by none"),
-    )
-
-
-def best_claim(seeds: SeedResults[Measured]) -> Claim:
-    """Brightness keeps the signal best."""
-    return seeds.claim(
-        "brightness keeps the signal best",
-        "its correlation with the original is the highest of the five",
-        where_defined(lambda _, signals: signals["brightness"] == max(signals.values())),
-        correlations(seeds, *VIEWS),
-    )
+def lowest_signal(tables: Measured) -> float | None:
+    """The lowest correlation under any factor that has one."""
+    return min((row["signal_kept"] for row in tables.factors if row["signal_kept"] is not None), default=None)
 
 
 def all_perfect(tables: Measured) -> bool | None:
     """Whether every factor keeps the signal perfectly; None where only a constant view is in the way."""
-    signals = [row.signal_kept for row in tables.factors]
-    if any(signal is not None and signal < 1 - PERFECT for signal in signals):
+    lowest = lowest_signal(tables)
+    if lowest is not None and lowest < 1 - PERFECT:
         return False
-    return None if None in signals else True
+    return None if any(row["signal_kept"] is None for row in tables.factors) else True
 
 
-def lowest_signal(tables: Measured) -> float | None:
-    """The lowest correlation under any factor that has one."""
-    return min((row.signal_kept for row in tables.factors if row.signal_kept is not None), default=None)
-
-
-def perfect_claims(seeds: SeedResults[Measured]) -> list[Claim]:
-    """Brightness keeps the signal perfectly: at one factor, and at all."""
+def brightness_claims(seeds: SeedResults[Measured]) -> list[Claim]:
+    """Brightness keeps the signal best; and perfectly, at one factor and at all."""
     statement = "brightness keeps the signal perfectly, because it is a linear scaling"
     return [
+        seeds.claim(
+            "brightness keeps the signal best",
+            "its correlation with the original is the highest of the five",
+            where_defined(lambda _, signals: signals["brightness"] == max(signals.values())),
+            correlations(seeds, *VIEWS),
+        ),
         seeds.claim(
             f"{statement} (at a factor of 1.2)",
             f"correlation 1 to within {PERFECT:g}",
@@ -99,20 +87,16 @@ def perfect_claims(seeds: SeedResults[Measured]) -> list[Claim]:
     ]
 
 
-def elastic_claim(seeds: SeedResults[Measured]) -> Claim:
-    """Elastic deformation keeps less than brightness."""
-    return seeds.claim(
-        "elastic deformation keeps less of the signal than brightness",
-        "its correlation with the original is lower",
-        where_defined(lambda _, signals: signals["elastic"] < signals["brightness"]),
-        f"elastic {correlation(seeds, 'elastic')}, brightness {correlation(seeds, 'brightness')}",
-    )
-
-
-def noise_claims(seeds: SeedResults[Measured]) -> list[Claim]:
-    """Noise costs little: in itself, and beside the others."""
+def cost_claims(seeds: SeedResults[Measured]) -> list[Claim]:
+    """Elastic deformation keeps less than brightness; noise costs little, in itself and beside the others."""
     statement, others = "adding noise lowers the signal only slightly", ("rotation", "flip", "elastic")
     return [
+        seeds.claim(
+            "elastic deformation keeps less of the signal than brightness",
+            "its correlation with the original is lower",
+            where_defined(lambda _, signals: signals["elastic"] < signals["brightness"]),
+            f"elastic {correlation(seeds, 'elastic')}, brightness {correlation(seeds, 'brightness')}",
+        ),
         seeds.claim(
             f"{statement} (in itself)",
             f"it costs at most {SLIGHT:g} of the correlation",

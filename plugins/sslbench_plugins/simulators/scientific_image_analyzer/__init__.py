@@ -4,20 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sslbench import SimulationResult, SimulatorParams, SimulatorSpec, hookimpl, param
-from sslbench_plugins.blocks.studies.figures import row_of_pictures
+from sslbench import BuildContext, SimulationResult, SimulatorParams, SimulatorSpec, hookimpl, param
 from sslbench_plugins.blocks.studies.listed import Words
-from sslbench_plugins.blocks.studies.tables import as_rows
-from sslbench_plugins.simulators.scientific_image_analyzer.channels import NIR, RED, Channels, drawn_source, file_source
+from sslbench_plugins.blocks.studies.results import row_of_pictures
+from sslbench_plugins.simulators.scientific_image_analyzer.channels import NIR, RED, Channels, channel_source
 from sslbench_plugins.simulators.scientific_image_analyzer.claims import SOURCE, claims
-from sslbench_plugins.simulators.scientific_image_analyzer.tables import Measured, measure
-from sslbench_plugins.simulators.scientific_image_analyzer.vegetation_index import VEGETATION, ndvi
+from sslbench_plugins.simulators.scientific_image_analyzer.tables import VEGETATION, Measured, measure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-class ScientificParams(SimulatorParams):
+class AnalyzerParams(SimulatorParams):
     """Whose channels, and which of them are red and near infrared."""
 
     image: str = param(
@@ -28,44 +26,29 @@ class ScientificParams(SimulatorParams):
     nir: int = param(NIR, "the channel of yours that is near infrared, counted from 0", ge=0)
 
 
-class ScientificImageAnalyzer:
+class Analyzer:
     """Raw, percentile-clipped and z-scored channels, measured."""
 
-    def __init__(self, params: ScientificParams) -> None:
+    def __init__(self, params: AnalyzerParams, context: BuildContext) -> None:
         self.params = params
-        described = (params.names, params.red, params.nir)
-        self.source = file_source(params.image, *described) if params.image else drawn_source(*described)
-
-    def indices(self, seed: int) -> dict[str, Channels]:
-        """NDVI of each version, ``[H, W]``."""
-        red, nir = self.params.red, self.params.nir
-        versions = self.source.versions(seed).named()
-        return {name: ndvi(channels[nir], channels[red]) for name, channels in versions.items()}
-
-    def measured(self, seed: int) -> Measured:
-        """All tables."""
-        return measure(self.source, self.source.versions(seed), self.indices(seed))
+        self.source = channel_source(params.image, params.names, params.red, params.nir)
 
     def run(self, seed: int) -> SimulationResult:
         # Nothing is drawn for a user's image: every seed would be the same.
         seeds = range(seed, seed + (self.params.claim_seeds if self.source.image is None else 1))
-        measured = {number: self.measured(number) for number in seeds}
+        measured = {s: measure(self.source, s, self.params.red, self.params.nir) for s in seeds}
         tables = measured[seed]
         return SimulationResult(
-            {
-                "channels": as_rows(tables.channels),
-                "ndvi": as_rows(tables.ndvi),
-                "correlations": as_rows(tables.correlations),
-            },
+            {"channels": tables.channels, "ndvi": list(tables.ndvi.values()), "correlations": tables.correlations},
             claims(measured),
-            {"ndvi": lambda: ndvi_figure(self.indices(seed))},
+            {"ndvi": lambda: ndvi_figure(tables.indices)},
             advice(tables),
         )
 
 
 def advice(tables: Measured) -> str:
     """What normalisation does to the vegetation share."""
-    shares = {row.version: row.vegetation_share for row in tables.ndvi}
+    shares = {version: row["vegetation_share"] for version, row in tables.ndvi.items()}
     if None in shares.values():
         return "Compute an index on physical values, before anything is normalised; here it is not defined everywhere."
     return (
@@ -85,12 +68,4 @@ def ndvi_figure(indices: dict[str, Channels]) -> Figure:
 
 @hookimpl
 def sslbench_simulators() -> list[SimulatorSpec]:
-    """The simulator."""
-    return [
-        SimulatorSpec(
-            name="scientific-image-analyzer",
-            params=ScientificParams,
-            build=lambda params, context: ScientificImageAnalyzer(params),
-            citation=SOURCE,
-        )
-    ]
+    return [SimulatorSpec(name="scientific-image-analyzer", params=AnalyzerParams, build=Analyzer, citation=SOURCE)]

@@ -1,22 +1,25 @@
-"""The channels, eight drawn ones or a user's image, and the same channels on one scale.
-
-What has no scale is NaN: 0 would look like a measured value.
-"""
+"""The channels: eight drawn ones, or a user's from a NumPy array or, where rasterio is installed, a GeoTIFF."""
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from itertools import combinations
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.random import RandomState
 from numpy.typing import NDArray
 
 from sslbench import UserError
-from sslbench_plugins.simulators.scientific_image_analyzer.channel_files import read_channels
 
 Channels = NDArray[np.float64]
+TIFF = {".tif", ".tiff"}
+LARGEST = 1e100
+"""size of a value; squares of larger ones overflow"""
 CHANNELS = (
     ("Red", 20.0, 235.0, "counts"),
     ("Green", 20.0, 235.0, "counts"),
@@ -35,38 +38,6 @@ MOST_PAIRS = 28
 """pairs of a user's image whose correlation is shown"""
 
 
-def z_scored(channels: Channels) -> Channels:
-    """Each of ``[C, H, W]`` minus its mean, over its standard deviation (ddof 0); NaN for a constant channel."""
-    centred: Channels = channels - channels.mean(axis=(1, 2), keepdims=True)
-    deviation: Channels = channels.std(axis=(1, 2), keepdims=True)
-    # The values count too: the deviation of a constant channel need not be exactly 0.
-    varies = channels.min(axis=(1, 2), keepdims=True) < channels.max(axis=(1, 2), keepdims=True)
-    return np.divide(centred, deviation, out=np.full_like(channels, np.nan), where=varies & (deviation > 0))
-
-
-def percentile_clipped(channels: Channels, low: float = 2, high: float = 98) -> Channels:
-    """Each of ``[C, H, W]`` clipped to its percentiles (0..100) and scaled to 0..1; NaN where the two are equal."""
-    bottom, top = np.percentile(channels, [low, high], axis=(1, 2), keepdims=True)
-    scaled: Channels = np.divide(
-        channels - bottom, top - bottom, out=np.full_like(channels, np.nan), where=top > bottom
-    )
-    return scaled.clip(0, 1)
-
-
-@dataclass(frozen=True)
-class Versions:
-    """The same channels three times, float64 ``[C, H, W]`` each."""
-
-    raw: Channels
-    clipped: Channels
-    """to percentiles, scaled to 0..1"""
-    z_scored: Channels
-
-    def named(self) -> dict[str, Channels]:
-        """By the name that tables have."""
-        return {"raw": self.raw, "clipped": self.clipped, "z-scored": self.z_scored}
-
-
 @dataclass(frozen=True)
 class ChannelSource:
     """What is known of the channels; ``image`` is None where they are drawn."""
@@ -77,27 +48,21 @@ class ChannelSource:
     """whose correlation is shown"""
     image: Channels | None
 
-    def versions(self, seed: int) -> Versions:
-        """Drawn from the seed, or of the user's image whatever the seed."""
-        raw = drawn_channels(seed) if self.image is None else self.image
-        return Versions(raw, percentile_clipped(raw), z_scored(raw))
+    def raw(self, seed: int) -> Channels:
+        """Float64 ``[C, H, W]``: drawn, channel after channel uniform in its range, or the image whatever the seed."""
+        if self.image is not None:
+            return self.image
+        rng = RandomState(seed)
+        return np.stack([rng.uniform(low, high, (128, 128)) for _, low, high, _ in CHANNELS])
 
 
-def drawn_channels(seed: int) -> Channels:
-    """Float ``[8, 128, 128]``, channel after channel uniform in its range of ``CHANNELS``."""
-    rng = RandomState(seed)
-    return np.stack([rng.uniform(low, high, (128, 128)) for _, low, high, _ in CHANNELS])
-
-
-def drawn_source(names: Sequence[str], red: int, nir: int) -> ChannelSource:
-    """The eight drawn channels. Raises UserError where parameters describe a user's image."""
-    if names or (red, nir) != (RED, NIR):
-        raise UserError("names, red and nir describe your own image; give it with image=PATH")
-    return ChannelSource([c[0] for c in CHANNELS], [c[3] for c in CHANNELS], PAIRS, None)
-
-
-def file_source(path: str, names: Sequence[str], red: int, nir: int) -> ChannelSource:
-    """A user's image. Raises UserError for channels that it does not have and names that do not fit."""
+def channel_source(path: str, names: Sequence[str], red: int, nir: int) -> ChannelSource:
+    """A user's image, or the eight drawn channels where ``path`` is empty. Raises UserError for channels that the image
+    does not have, names that do not fit, and parameters of an image where there is none."""
+    if not path:
+        if names or (red, nir) != (RED, NIR):
+            raise UserError("names, red and nir describe your own image; give it with image=PATH")
+        return ChannelSource([c[0] for c in CHANNELS], [c[3] for c in CHANNELS], PAIRS, None)
     image = read_channels(path, "image")
     count = len(image)
     for key, index in (("red", red), ("nir", nir)):
@@ -107,3 +72,63 @@ def file_source(path: str, names: Sequence[str], red: int, nir: int) -> ChannelS
         raise UserError(f"names = {'+'.join(names)!r}: {count} different names are needed, one a channel")
     names = list(names) or [f"channel-{index}" for index in range(count)]
     return ChannelSource(names, [""] * count, list(combinations(names, 2))[:MOST_PAIRS], image)
+
+
+def read_channels(path: str, where: str) -> Channels:
+    """Float64 ``[C, H, W]`` with two channels or more, every value finite. ``where`` names the parameter. Raises
+    UserError for another shape, values that are no real numbers, are missing (a GeoTIFF's no-data value) or beyond
+    ``LARGEST``, and where a file cannot be read."""
+    file = Path(path).expanduser()
+    prefix = f"{where} = {path!r}"
+    if not file.is_file():
+        raise UserError(f"{prefix}: no such file; expected .npy, .tif or .tiff with [channels, rows, columns]")
+    if file.suffix.lower() not in {".npy", *TIFF}:
+        ending = file.suffix or "a file without an ending"
+        raise UserError(f"{prefix}: cannot read {ending}; expected .npy, .tif or .tiff")
+    if file.suffix.lower() in TIFF:
+        return checked(read_tiff(file, prefix), prefix)
+    try:
+        return checked(np.load(file, allow_pickle=False), prefix)
+    except (OSError, ValueError, EOFError) as error:
+        raise UserError(f"{prefix}: not a NumPy array: {str(error).partition(chr(10))[0]}") from None
+
+
+def checked(array: NDArray[Any], prefix: str) -> Channels:
+    """The array as float64. Raises UserError, beginning with ``prefix``, for what is no image of channels."""
+    if array.ndim != 3 or len(array) < 2 or 0 in array.shape:
+        shape = " x ".join(map(str, array.shape)) or "a single number"
+        raise UserError(f"{prefix}: shape {shape}; expected [channels, rows, columns] with two channels or more")
+    if array.dtype.kind not in "uif":
+        raise UserError(f"{prefix}: values of type {array.dtype}; expected integers or floats")
+    values = array.astype(np.float64)
+    bad = int((~np.isfinite(values)).sum())
+    if bad:
+        raise UserError(f"{prefix}: {bad} of {values.size} values are not finite; fill them before analysing")
+    if np.abs(values).max() > LARGEST:
+        raise UserError(f"{prefix}: a value is {np.abs(values).max():.3g} in size; up to {LARGEST:g} are allowed")
+    return values
+
+
+def read_tiff(file: Path, prefix: str) -> NDArray[Any]:
+    """All channels. Raises UserError without rasterio, for another file, and where values are missing."""
+    try:
+        rasterio = import_module("rasterio")
+    except ModuleNotFoundError:
+        raise UserError(
+            f"{prefix}: GeoTIFF needs rasterio, which is not installed: pip install 'sslbench[geotiff]'"
+        ) from None
+    try:
+        # A TIFF without a place on earth is as good an image.
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            with rasterio.open(file) as opened:
+                channels = opened.read(masked=True)
+    except (rasterio.errors.RasterioError, OSError) as error:
+        raise UserError(f"{prefix}: not a GeoTIFF: {str(error).partition(chr(10))[0]}") from None
+    # What the file calls no data is an ordinary number in the array: it would be analysed as one.
+    missing = int(np.ma.getmaskarray(channels).sum())
+    if missing:
+        raise UserError(
+            f"{prefix}: {missing} of {channels.size} values are no data; fill or cut them off before analysing"
+        )
+    return np.asarray(np.ma.getdata(channels))

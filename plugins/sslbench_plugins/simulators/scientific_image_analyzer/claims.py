@@ -2,30 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from sslbench import Claim
-from sslbench_plugins.blocks.studies.seed_results import SeedResults
-from sslbench_plugins.simulators.scientific_image_analyzer.tables import Measured
-from sslbench_plugins.simulators.scientific_image_analyzer.vegetation_index import VEGETATION
+from sslbench_plugins.blocks.studies.results import SeedResults
+from sslbench_plugins.simulators.scientific_image_analyzer.tables import VEGETATION, Measured
 
 SOURCE = "tutorial on self-supervised learning, exercise on scientific images"
 NORMALISED = (("clipped", "clipped to percentiles"), ("z-scored", "z-scored"))
-ROUNDING = 1e-9
-SURVIVES = 0.05
-"""difference of the vegetation share, and of the mean NDVI, that still counts as surviving"""
-RANK = 0.99
-"""rank correlation from which on the order of the pixels counts as surviving"""
+ROUNDING, SURVIVES, RANK = 1e-9, 0.05, 0.99
+"""difference that is rounding; of vegetation share and mean NDVI, and rank correlation, that count as surviving"""
 
 
 def claims(measured: Mapping[int, Measured]) -> list[Claim]:
     """All claims, from what each seed measured."""
     seeds = SeedResults(SOURCE, measured)
     return [
-        standard_claim(seeds),
-        correlation_claim(seeds),
-        vegetation_claim(seeds),
-        dominance_claim(seeds),
+        *scaling_claims(seeds),
+        *vegetation_claims(seeds),
         *(survival_claim(seeds, *normalised) for normalised in NORMALISED),
         *(order_claim(seeds, *normalised) for normalised in NORMALISED),
     ]
@@ -33,121 +27,108 @@ def claims(measured: Mapping[int, Measured]) -> list[Claim]:
 
 def largest_deviation(tables: Measured) -> float | None:
     """How far any z-scored channel is from mean 0 and standard deviation 1; None where one has no z-scores."""
-    deviations = []
-    for row in tables.channels:
-        if row.z_scored_mean is None or row.z_scored_standard_deviation is None:
-            return None
-        deviations += [abs(row.z_scored_mean), abs(row.z_scored_standard_deviation - 1)]
-    return max(deviations)
+    if any(row["z_scored_mean"] is None for row in tables.channels):
+        return None
+    deviations = ((abs(r["z_scored_mean"]), abs(r["z_scored_standard_deviation"] - 1)) for r in tables.channels)
+    return float(max(max(pair) for pair in deviations))
 
 
 def largest_change(tables: Measured) -> float | None:
     """How far z-scoring moves any correlation; None where one is undefined."""
-    changes = []
-    for row in tables.correlations:
-        if row.raw is None or row.z_scored is None:
-            return None
-        changes.append(abs(row.z_scored - row.raw))
-    return max(changes)
+    if any(None in (row["raw"], row["z_scored"]) for row in tables.correlations):
+        return None
+    return float(max(abs(row["z_scored"] - row["raw"]) for row in tables.correlations))
 
 
-def at_most(value: float | None, limit: float) -> bool | None:
-    """None for None."""
-    return None if value is None else value <= limit
+def scaling_claims(seeds: SeedResults[Measured]) -> list[Claim]:
+    """z-scoring gives mean 0 and standard deviation 1, and leaves correlations."""
+
+    def rounding_alone(value: Callable[[Measured], float | None]) -> Callable[[Measured], bool | None]:
+        return lambda tables: None if (size := value(tables)) is None else size <= ROUNDING
+
+    return [
+        seeds.claim(
+            "after z-scoring every channel has mean 0 and standard deviation 1",
+            f"both to within {ROUNDING:g} in every channel",
+            rounding_alone(largest_deviation),
+            f"largest deviation {seeds.spread(largest_deviation)}",
+        ),
+        seeds.claim(
+            "z-scoring leaves the correlations exactly as they were",
+            f"no correlation changes by more than {ROUNDING:g}",
+            rounding_alone(largest_change),
+            f"largest change {seeds.spread(largest_change)}",
+        ),
+    ]
 
 
-def standard_claim(seeds: SeedResults[Measured]) -> Claim:
-    """Mean 0 and standard deviation 1."""
-    return seeds.claim(
-        "after z-scoring every channel has mean 0 and standard deviation 1",
-        f"both to within {ROUNDING:g} in every channel",
-        lambda tables: at_most(largest_deviation(tables), ROUNDING),
-        f"largest deviation {seeds.spread(largest_deviation)}",
-    )
+def spread(seeds: SeedResults[Measured], version: str, key: str) -> str:
+    """One column of the NDVI of one version, over the seeds."""
+    return seeds.spread(lambda tables: tables.ndvi[version][key])
 
 
-def correlation_claim(seeds: SeedResults[Measured]) -> Claim:
-    """Correlations stay."""
-    return seeds.claim(
-        "z-scoring leaves the correlations exactly as they were",
-        f"no correlation changes by more than {ROUNDING:g}",
-        lambda tables: at_most(largest_change(tables), ROUNDING),
-        f"largest change {seeds.spread(largest_change)}",
-    )
+def vegetation_claims(seeds: SeedResults[Measured]) -> list[Claim]:
+    """Most raw pixels count as vegetation; because NIR dominates: not once both channels have the same range."""
+    statement = "most raw pixels have an NDVI above 0.3"
+    raw, scaled = (spread(seeds, version, "vegetation_share") for version in ("raw", "clipped"))
 
-
-def above_half(tables: Measured, version: str) -> bool | None:
-    """Whether most pixels count as vegetation; None where NDVI is undefined."""
-    share = tables.index(version).vegetation_share
-    return None if share is None else share > 0.5
-
-
-def share(seeds: SeedResults[Measured], version: str) -> str:
-    """Vegetation share of one version, over the seeds."""
-    return seeds.spread(lambda tables: tables.index(version).vegetation_share)
-
-
-def vegetation_claim(seeds: SeedResults[Measured]) -> Claim:
-    """Most raw pixels count as vegetation."""
-    return seeds.claim(
-        "most raw pixels have an NDVI above 0.3",
-        "more than half of the pixels",
-        lambda tables: above_half(tables, "raw"),
-        f"share above {VEGETATION:g}: {share(seeds, 'raw')}",
-    )
-
-
-def dominance_claim(seeds: SeedResults[Measured]) -> Claim:
-    """They do because NIR dominates: not once both channels have the same range."""
+    def above_half(tables: Measured, version: str) -> bool | None:
+        share = tables.ndvi[version]["vegetation_share"]
+        return None if share is None else bool(share > 0.5)
 
     def no_longer(tables: Measured) -> bool | None:
-        raw, scaled = above_half(tables, "raw"), above_half(tables, "clipped")
-        if not raw:
-            return raw
-        return None if scaled is None else not scaled
+        before, after = above_half(tables, "raw"), above_half(tables, "clipped")
+        if not before:
+            return before
+        return None if after is None else not after
 
-    return seeds.claim(
-        "most raw pixels have an NDVI above 0.3 because NIR dominates",
-        "more than half of the raw pixels, and no longer when both channels have the same range",
-        no_longer,
-        f"share above {VEGETATION:g}: raw {share(seeds, 'raw')},"
-        f" both channels scaled to 0..1 {share(seeds, 'clipped')}",
-    )
+    return [
+        seeds.claim(
+            statement,
+            "more than half of the pixels",
+            lambda tables: above_half(tables, "raw"),
+            f"share above {VEGETATION:g}: {raw}",
+        ),
+        seeds.claim(
+            f"{statement} because NIR dominates",
+            "more than half of the raw pixels, and no longer when both channels have the same range",
+            no_longer,
+            f"share above {VEGETATION:g}: raw {raw}, both channels scaled to 0..1 {scaled}",
+        ),
+    ]
 
 
 def survival_claim(seeds: SeedResults[Measured], version: str, words: str) -> Claim:
     """Mean NDVI and vegetation share stay."""
+    columns = {"mean": "mean", "vegetation_share": "vegetation share"}
 
     def survives(tables: Measured) -> bool | None:
-        raw, index = tables.index("raw"), tables.index(version)
-        pairs = [(raw.vegetation_share, index.vegetation_share), (raw.mean, index.mean)]
-        changes = [abs(before - after) for before, after in pairs if before is not None and after is not None]
-        return max(changes) <= SURVIVES if len(changes) == len(pairs) else None
-
-    def mean(name: str) -> str:
-        return seeds.spread(lambda tables: tables.index(name).mean)
+        pairs = [(tables.ndvi["raw"][key], tables.ndvi[version][key]) for key in columns]
+        if any(None in pair for pair in pairs):
+            return None
+        return all(abs(before - after) <= SURVIVES for before, after in pairs)
 
     return seeds.claim(
         f"NDVI survives normalisation ({words})",
         f"mean NDVI and share above {VEGETATION:g} change by at most {SURVIVES:g}",
         survives,
-        f"mean {mean('raw')} -> {mean(version)}; vegetation share {share(seeds, 'raw')} -> {share(seeds, version)}",
+        "; ".join(
+            f"{name} {spread(seeds, 'raw', key)} -> {spread(seeds, version, key)}" for key, name in columns.items()
+        ),
     )
 
 
 def order_claim(seeds: SeedResults[Measured], version: str, words: str) -> Claim:
     """The order of the pixels stays."""
-
-    def rank(tables: Measured) -> float | None:
-        return tables.index(version).rank_correlation_with_raw
+    key = "rank_correlation_with_raw"
 
     def survives(tables: Measured) -> bool | None:
-        value = rank(tables)
-        return None if value is None else value >= RANK
+        rank = tables.ndvi[version][key]
+        return None if rank is None else bool(rank >= RANK)
 
     return seeds.claim(
         f"NDVI survives normalisation (order of the pixels, {words})",
         f"rank correlation with the raw NDVI of at least {RANK:g}",
         survives,
-        f"rank correlation {seeds.spread(rank)}",
+        f"rank correlation {spread(seeds, version, key)}",
     )

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from sslbench_plugins.blocks.images_on_disk.held_out import held_out
+from sslbench_plugins.blocks.images_on_disk.class_folders import held_out
 
 NAMES = [f"{number}.png" for number in range(20)]
 

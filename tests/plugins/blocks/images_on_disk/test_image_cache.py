@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from sslbench_plugins.blocks.images_on_disk.image_cache import CLOSING, Mapped, cache_folder, read_facts, write
+from sslbench_plugins.blocks.images_on_disk.reading import CLOSING, Mapped, cache_folder, read_facts, write
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from sslbench import UserError
 from sslbench_plugins.blocks.images_on_disk import encoded as module, reading
 from sslbench_plugins.blocks.images_on_disk.encoded import Encoded
 from sslbench_plugins.blocks.images_on_disk.reading import ReadingParams, read
-from sslbench_plugins.blocks.images_on_disk.statistics import channel_sums
+from sslbench_plugins.blocks.images_on_disk.two_splits import channel_sums
 
 SIDE = 24
 WAYS = ["resident", "mapped", "streaming"]

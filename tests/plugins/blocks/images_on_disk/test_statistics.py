@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import torch
 
-from sslbench_plugins.blocks.images_on_disk.statistics import channel_sums, mean_and_deviation
+from sslbench_plugins.blocks.images_on_disk.two_splits import channel_sums, mean_and_deviation
 
 
 def test_mean_and_deviation_are_those_of_all_pixels_in_any_parts():
