@@ -36,8 +36,9 @@ def fresh(monkeypatch):
 
 def test_a_plugin_is_built_with_its_parameters():
     augmentation = build_plugin("augmentation", "simclr:strength=0.5,blur=0")
-    assert augmentation.pipeline.strengths == (0.4, 0.4, 0.4, 0.1)
-    assert augmentation.pipeline.blur == 0
+    (pipeline,) = augmentation.pipelines
+    assert pipeline.strengths == (0.4, 0.4, 0.4, 0.1)
+    assert pipeline.blur == 0
 
 
 @pytest.mark.parametrize(
