@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import tempfile
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -19,6 +18,7 @@ import torch
 
 from sslbench.errors import TimingError
 from sslbench.measure.clocks import contended, undisturbed_clock
+from sslbench.store.atomic import write_atomically
 
 PRECISIONS: Mapping[str, Mapping[str, torch.dtype]] = {
     "cpu": {"fp32": torch.float32, "bf16": torch.bfloat16},
@@ -68,7 +68,7 @@ def ceilings(device: str, processor: str | None, report: Callable[[str], None] =
     measured = measure(device, processor)
     measured = highest(known, measured) if known else measured
     with suppress(OSError):  # without a cache it is measured each time
-        write(path, measured)
+        write_atomically(path, json.dumps(asdict(measured), indent=1).encode())
     return measured
 
 
@@ -97,19 +97,6 @@ def read(path: Path) -> Ceilings | None:
         return known if whole and isinstance(known.contended, bool) and isinstance(known.measured, str) else None
     except (OSError, ValueError, TypeError, AttributeError):
         return None
-
-
-def write(path: Path, ceilings: Ceilings) -> None:
-    """Whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, unfinished = tempfile.mkstemp(dir=path.parent, prefix=path.name)
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            json.dump(asdict(ceilings), file, indent=1)
-        os.replace(unfinished, path)
-    except BaseException:
-        Path(unfinished).unlink(missing_ok=True)
-        raise
 
 
 def highest(earlier: Ceilings, later: Ceilings) -> Ceilings:
