@@ -30,6 +30,7 @@ if TYPE_CHECKING:  # "as" makes a name public for type checkers
         ImageReader as ImageReader,
         MapReader as MapReader,
         Split as Split,
+        SplitName as SplitName,
     )
     from sslbench.contracts.evaluator import (
         EvaluatedModel as EvaluatedModel,
@@ -88,7 +89,7 @@ _NAMES = {
     "sslbench.claims.simulate": "Simulation simulate",
     "sslbench.contracts.augmentation": "Augmentation AugmentationSpec BatchTransform ViewKind ViewRequest",
     "sslbench.contracts.backbone": "Backbone BackboneSpec TimmModel TokenBackbone",
-    "sslbench.contracts.dataset": "Dataset DatasetSpec ImageReader MapReader Split",
+    "sslbench.contracts.dataset": "Dataset DatasetSpec ImageReader MapReader Split SplitName",
     "sslbench.contracts.evaluator": "EvaluatedModel EvaluationData Evaluator EvaluatorSpec FeatureSet FitsHead"
     " LinearHead Metric",
     "sslbench.contracts.executor": "Emit Event Executor ExecutorSpec Handle TrainingSettings Work",

@@ -17,10 +17,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from sslbench import EvaluatedModel, EvaluationData, EvaluatorSpec, Metric, Params, hookimpl, param
+from sslbench import EvaluatedModel, EvaluationData, EvaluatorSpec, Metric, Params, SplitName, hookimpl, param
 from sslbench_plugins.blocks.networks.patches import to_patches
 from sslbench_plugins.blocks.probes.evaluable import Unmeasurable, mean_over_images, model_of, unmeasured
-from sslbench_plugins.blocks.probes.frozen_tokens import BATCH, SplitName, token_encoder
+from sslbench_plugins.blocks.probes.frozen_tokens import BATCH, token_encoder
 from sslbench_plugins.blocks.probes.samples import evenly_spaced
 
 MAP = "mask"

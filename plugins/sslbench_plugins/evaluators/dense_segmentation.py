@@ -12,9 +12,9 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from sslbench import EvaluationData, EvaluatorSpec, Metric, Params, hookimpl, param
+from sslbench import EvaluationData, EvaluatorSpec, Metric, Params, SplitName, hookimpl, param
 from sslbench_plugins.blocks.probes.evaluable import Unmeasurable, model_of, require, unmeasured
-from sslbench_plugins.blocks.probes.frozen_tokens import SampledPixels, SplitName, TokenHead, sample_pixels
+from sslbench_plugins.blocks.probes.frozen_tokens import SampledPixels, TokenHead, sample_pixels
 from sslbench_plugins.blocks.probes.linear_maps import Standardiser
 from sslbench_plugins.blocks.probes.logistic import LogisticFit, StoppingRule, fit_logistic, why_no_optimum
 from sslbench_plugins.blocks.probes.samples import evenly_spaced

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal
 
 import torch
 from torch import Tensor
 
-from sslbench import Split, UserError
+from sslbench import Split, SplitName, UserError
 
 Triple = tuple[float, float, float]
 """one number for each channel"""
@@ -47,7 +46,7 @@ class TwoSplits:
     sums: Tensor | None = None
     """``channel_sums`` of the training images, where they are known already"""
 
-    def split(self, name: Literal["train", "test"]) -> Split:
+    def split(self, name: SplitName) -> Split:
         """One of the two. Raises UserError, each time, where the test split cannot be read."""
         if name == "train":
             return self.train

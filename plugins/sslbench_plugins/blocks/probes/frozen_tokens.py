@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Generator, Tensor
 from torch.nn import functional as F
 
-from sslbench import EvaluatedModel, EvaluationData, TokenBackbone
+from sslbench import EvaluatedModel, EvaluationData, SplitName, TokenBackbone
 from sslbench_plugins.blocks.probes.evaluable import Unmeasurable, model_of, require, why_not_squarable
 
 BATCH = 64
 """images whose tokens and maps are in memory at once"""
 HELD_OUT = 0.2
 """share of the training images that a regularisation is chosen on"""
-SplitName = Literal["train", "test"]
 
 
 def token_encoder(model: EvaluatedModel) -> TokenBackbone:
