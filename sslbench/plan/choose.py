@@ -105,8 +105,8 @@ def build_plugin(
     """What the plugin called ``NAME`` or ``NAME:key=value,key=value`` builds from its parameters.
 
     ``given``: parameters beside those of the reference; ``context``: fields of ``BuildContext``, each with a default;
-    ``where``: the place of a mistake, for messages. No random generator is seeded. Raises UserError for an unknown name
-    or a wrong parameter, PluginError for a plugin that is broken.
+    ``where``: the place of a mistake, for messages. No random generator is seeded. Raises UserError for an unknown
+    name, a wrong parameter or a method without the backbone that it works on, PluginError for a plugin that is broken.
     """
     parsed = parse_reference(reference, where)
     try:
@@ -116,6 +116,9 @@ def build_plugin(
     params, mistakes = resolve(spec.label, spec.params, {**parsed.given, **(given or {})}, spec.presets)
     if params is None:
         raise UserError(*placed(where, mistakes))
+    if "backbone" in getattr(spec, "uses", ()) and context.get("backbone") is None:
+        need = f'{spec.label} works on a backbone; give one: backbone=build_plugin("backbone", NAME, image_size=...)'
+        raise UserError(*placed(where, [need]))
     return spec.build(params, BuildContext(**context))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import MISSING, Field, dataclass, field, fields
 from types import UnionType
 from typing import Any, Literal, Self, get_args, get_origin, get_type_hints
 
@@ -55,11 +55,16 @@ def shape_of(cls: type[Part]) -> dict[str, tuple[Any, bool, bool]]:
     if cls not in SHAPES:
         types = get_type_hints(cls)
         SHAPES[cls] = {
-            item.name: (types[item.name], isinstance(types[item.name], UnionType), item.default is item.default_factory)
+            item.name: (types[item.name], isinstance(types[item.name], UnionType), is_required(item))
             for item in fields(cls)
             if item.name != "extra"
         }
     return SHAPES[cls]
+
+
+def is_required(item: Field[Any]) -> bool:
+    """Whether a field has no default."""
+    return item.default is MISSING and item.default_factory is MISSING
 
 
 def read(kind: Any, value: Any, name: str = "") -> Any:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import re
+
 import pytest
 import torch
 
@@ -100,3 +102,14 @@ def test_what_cannot_be_built_is_left_out_with_a_line(distribution, fresh, capsy
     assert "ouch" in err
     with pytest.raises(PluginError, match="is broken: RuntimeError: ouch"):
         build_plugin("masking", "broken")
+
+
+def test_a_method_without_its_backbone_is_refused_in_words():
+    words = "method 'simclr' works on a backbone; give one: backbone=build_plugin"
+    with pytest.raises(UserError, match=f"^{re.escape(words)}"):
+        build_plugin("method", "simclr")
+    assert build_plugin("method", "raw-pixels").views == ()
+
+
+def test_every_data_set_that_needs_no_files_is_built_from_the_public_door():
+    assert len(build_plugin("dataset", "digits").split("test")) == 360
