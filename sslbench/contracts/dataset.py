@@ -53,6 +53,15 @@ class Split:
     unlabelled: ImageReader | Tensor | None = None
     """of a training split: other images, without labels, which methods are trained on in the place of these"""
 
+    left_out: Mapping[str, int] = field(default_factory=dict)
+    """reason, such as ``cannot be read`` -> files or rows that are no part of the split"""
+    digests: Sequence[bytes] = ()
+    """of each image's encoded bytes, so that equal images are found without decoding; or empty"""
+    sides: tuple[int, int] | None = None
+    """smallest and largest side of the images before they were resized, pixels; None where unknown"""
+    held_out: bool = False
+    """of a test split: whether it was taken from the only images that there are"""
+
     def __len__(self) -> int:
         """N, the number of images, ``unlabelled`` ones not counted."""
         return len(self.images)

@@ -95,6 +95,32 @@ class FeatureFacts(Part):
 
 
 @dataclass(frozen=True)
+class DataFacts(Part):
+    """What a run looked at. What is not known is None."""
+
+    train_images: int
+    """labelled or not, those that methods are trained on"""
+    test_images: int
+    """those that evaluators report on"""
+    evaluated_on: str | None = None
+    """whose split these are: ``test``, or what they were held out of"""
+    classes: int | None = None
+    majority_class: str | None = None
+    majority_share: float | None = None
+    """0..1: share of the most frequent class among the images that evaluators report on"""
+    image_size: int | None = None
+    """side after reading, pixels"""
+    sides: tuple[int, ...] | None = None
+    """smallest and largest side before, pixels"""
+    left_out: Mapping[str, int] = field(default_factory=dict)
+    """reason -> files or rows that were not looked at"""
+    duplicates: int | None = None
+    """images to evaluate on that equal one to train on, by digest; None where they were not compared"""
+    fingerprint: str | None = None
+    """of the data set"""
+
+
+@dataclass(frozen=True)
 class Record(Part):
     """One cell: which one, how it ended, what it measured, what it cost, and what made it."""
 
@@ -117,6 +143,7 @@ class Record(Part):
     """the metric to rank by"""
     pretraining: TrainingFacts | None = None
     features: FeatureFacts | None = None
+    data: DataFacts | None = None
     traceback: str | None = None
     provenance: Mapping[str, Any] | None = None
     kind: Kind = "run"

@@ -9,6 +9,7 @@ from sslbench.store.json_parts import DamagedRecord, canonical
 from sslbench.store.record import (
     SCHEMA,
     CurvePoint,
+    DataFacts,
     FeatureFacts,
     MetricValue,
     Record,
@@ -60,6 +61,7 @@ def full():
         headline="knn_top1",
         pretraining=training,
         features=FeatureFacts(64, 1000.0, 0.5, 0.3),
+        data=DataFacts(80, 20, "test", 2, "cat", 0.5, 32, (32, 48), {"cannot be read": 1}, 0, "f0"),
         traceback="Traceback",
         provenance={"time": "2026-12-01T00:00:00+00:00", "gpu": None},
         kind="speed",
