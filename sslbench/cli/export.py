@@ -6,14 +6,17 @@ from pathlib import Path
 
 import click
 
+from sslbench.cli.options import TRUST
+
 
 @click.command("export", short_help="Write a trained encoder for others to load.")
 @click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
 @click.option(
     "--where", multiple=True, metavar="FIELD=VALUE", help="Which training, such as method=simclr; repeatable."
 )
+@click.option("--trust", is_flag=True, help=TRUST)
 @click.option("-o", "--out", required=True, metavar="FOLDER", type=click.Path(path_type=Path), help="Folder to write.")
-def command(folder: Path, where: tuple[str, ...], out: Path) -> None:
+def command(folder: Path, where: tuple[str, ...], out: Path, trust: bool) -> None:
     """Write the trained encoder of a result in DIR as model.safetensors and config.json, in timm's layout.
 
     ``-m pretrained:path=FOLDER`` and, where the network is one of timm's, plain timm load it back to the same features.
@@ -26,7 +29,7 @@ def command(folder: Path, where: tuple[str, ...], out: Path) -> None:
         stored = store.read()
     for damage in stored.damaged:
         click.echo(f"sslbench: warning: {damage}; it is left out", err=True)
-    model = export(filter_records(stored.records, list(where)), folder, out)
+    model = export(filter_records(stored.records, list(where)), folder, out, trust=trust)
     click.echo(f"{model.title}: {model.features} features, {model.parameters:,} parameters, in {out}")
     for line in model.ways:
         click.echo(f"  {line}")

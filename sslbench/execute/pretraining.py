@@ -161,9 +161,8 @@ class PretrainingJob:
     def build(self, data: Splits, seed: int | None = None) -> Method:
         """The method on its backbone, initialised from the seed (default: the work's)."""
         work, seed = self.work, self.work.seed if seed is None else seed
-        context = BuildContext(
-            data.image_size, data.classes, seed, work.download, mask_ratio=work.mask_ratio, device=work.training.device
-        )
+        context = BuildContext(data.image_size, data.classes, seed, work.download, mask_ratio=work.mask_ratio)
+        context = replace(context, device=work.training.device, trust=work.trust)
         return build_method(self.choices["method"], self.choices.get("backbone"), context)
 
     def train(self, method: Method, data: Splits) -> TrainingFacts:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from sslbench.contracts.executor import Executor
-from sslbench.contracts.plugin import BuildContext
+from sslbench.contracts.plugin import BuildContext, check_trust
 from sslbench.errors import PluginError, UserError
 from sslbench.execute.request import Outcome, Request
 from sslbench.execute.session import OnEvent, Session
@@ -54,6 +54,8 @@ def prepare(request: Request, registry: Registry) -> tuple[Outcome, list[Cell]]:
     if broken:
         raise PluginError(*broken)
     suite = resolve_suite(raw, overrides, registry)
+    for choice in filter(None, (*suite.axes["method"], *suite.axes["backbone"])):
+        check_trust(choice.spec, choice.params, request.trust)
     return Outcome(suite.name, request.out or Path("sslbench-results") / suite.name), expand(suite)
 
 
