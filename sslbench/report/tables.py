@@ -9,14 +9,15 @@ from itertools import takewhile
 
 from sslbench.report.aggregate import Problem, aggregate
 from sslbench.report.numbers import listed
+from sslbench.report.screen import PAGE
 from sslbench.report.sections.curves import best_of_curve
-from sslbench.report.text import Block, Column, fits, markdown, markdown_page, plural, terminal, terminal_page
+from sslbench.report.text import Block, Column, fits, fitted, markdown, markdown_page, plural, terminal, terminal_page
 from sslbench.report.view import MARKDOWN, STYLES, Style, View
 from sslbench.store.json_parts import plain
 from sslbench.store.record import SCHEMA, Record
 
-CUT = 2
-"""place in ``STYLES`` of the style of a table that is cut into several"""
+CUT, TIGHT = 2, 5
+"""places in ``STYLES`` of the style of a table that is cut into several, and of one that lacks columns"""
 NOT_TOLD_APART = (
     "paired t-test over seeds that both have, p at least 0.05 after Holm's correction; where these are fewer than two:"
     " within the best one's ±"
@@ -57,11 +58,14 @@ def render(records: Sequence[Record], fmt: str, suite: str) -> str:
 
 
 def fitting(columns: Callable[[Style], list[Column]]) -> str:
-    """The roomiest table that fits; where none does, several with the same rows, one below the other."""
+    """The roomiest table that fits; where none does, one without its least important columns, or, on a page that keeps
+    the whole, several with the same rows, one below the other."""
     for style in STYLES:
         text = terminal(columns(style), style.gap, style.broken_headers)
         if fits(text):
             return text
+    if not PAGE.get().whole:
+        return fitted(columns(STYLES[TIGHT]), "--format csv", roomy=False)
     roomy = STYLES[CUT]
     groups = cut(columns(roomy), roomy)
     return "\n\n".join(terminal(group, roomy.gap, roomy.broken_headers) for group in groups)
