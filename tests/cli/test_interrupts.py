@@ -20,14 +20,14 @@ import signal, sys
 from sslbench.cli import main
 
 def command(arguments):
+    while "stubborn" in sys.argv:  # as a plugin that catches everything
+        try:
+            signal.raise_signal(signal.SIGINT)
+        except KeyboardInterrupt:
+            print("again", flush=True)
     print("ready", flush=True)
     while True:
-        try:
-            signal.pause()
-        except KeyboardInterrupt:
-            if "stubborn" not in sys.argv:
-                raise
-            print("again", flush=True)
+        pass
 
 main.result_of = command
 main.main()
@@ -44,14 +44,6 @@ def handlers():
         signal.signal(number, handler)
 
 
-def child(*arguments):
-    """A command that waits; it has begun."""
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    process = subprocess.Popen([sys.executable, "-c", CHILD, *arguments], **pipes)
-    assert process.stdout.readline() == "ready\n"
-    return process
-
-
 @pytest.mark.parametrize(
     ("number", "code", "words"),
     [
@@ -61,21 +53,19 @@ def child(*arguments):
     ],
 )
 def test_a_signal_ends_a_command_in_one_line_with_its_code(number, code, words):
-    process = child()
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    process = subprocess.Popen([sys.executable, "-c", CHILD], **pipes)
+    assert process.stdout.readline() == "ready\n"
     process.send_signal(number)
     assert process.communicate(timeout=60) == ("", f"sslbench: error: {words}\n")
     assert process.returncode == code
 
 
 def test_the_third_ends_at_once_without_a_traceback():
-    process = child("stubborn")
-    for _ in range(2):
-        process.send_signal(signal.SIGINT)
-        assert process.stdout.readline() == "again\n"
-    process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=60)
-    assert err == "sslbench: interrupted again: ended at once; what was stored before is kept\n"
-    assert process.returncode == 130
+    done = subprocess.run([sys.executable, "-c", CHILD, "stubborn"], capture_output=True, text=True, timeout=60)
+    assert done.stdout == "again\nagain\n"
+    assert done.stderr == "sslbench: interrupted again: ended at once; what was stored before is kept\n"
+    assert done.returncode == 130
 
 
 @pytest.mark.usefixtures("handlers")
