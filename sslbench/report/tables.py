@@ -32,11 +32,14 @@ SPEEDS = (
 )
 
 
-def render(records: Sequence[Record], fmt: str, suite: str) -> str:
+def render(records: Sequence[Record], fmt: str, suite: str, superseded: int = 0) -> str:
     """The records as text, without a newline at the end. ``fmt``: ``table`` and ``markdown`` have one row a recipe,
-    rounded, the best marked; ``csv`` the same rows unrounded (see ``frame.data_frame``); ``json`` has the records."""
+    rounded, the best marked; ``csv`` the same rows unrounded (see ``frame.data_frame``); ``json`` has the records.
+    ``superseded``: how many others the folder holds."""
     if fmt == "json":
-        document = {"schema": SCHEMA, "suite": suite, "records": [record.to_json() for record in records]}
+        all_records = [record.to_json() for record in records]
+        left_out = {"superseded": superseded} if superseded else {}
+        document = {"schema": SCHEMA, "suite": suite, **left_out, "records": all_records}
         try:
             return json.dumps(document, indent=1, allow_nan=False)
         except (TypeError, ValueError):  # what was never stored may hold what JSON cannot
@@ -50,10 +53,10 @@ def render(records: Sequence[Record], fmt: str, suite: str) -> str:
     if fmt == "markdown":
         tables = [markdown(view.columns(MARKDOWN))] if view.order else []
         tables += [f"**{table}**\n\n{markdown(view.columns_of(table, MARKDOWN))}" for table in view.tables]
-        return markdown_page(title, tables, blocks_below(view, best="bold", tie="italic"))
+        return markdown_page(title, tables, blocks_below(view, superseded, best="bold", tie="italic"))
     tables = [fitting(view.columns)] if view.order else []
     tables += [f"{table}:\n{fitting(partial(view.columns_of, table))}" for table in view.tables]
-    return terminal_page(title, tables, blocks_below(view, best="*", tie="="))
+    return terminal_page(title, tables, blocks_below(view, superseded, best="*", tie="="))
 
 
 def fitting(columns: Callable[[Style], list[Column]]) -> str:
@@ -80,11 +83,14 @@ def cut(columns: Sequence[Column], style: Style) -> list[list[Column]]:
     return groups
 
 
-def blocks_below(view: View, best: str, tie: str) -> list[Block]:
-    """``best`` and ``tie`` say what values are marked with."""
+def blocks_below(view: View, superseded: int, best: str, tie: str) -> list[Block]:
+    """``best`` and ``tie`` say what values are marked with; ``superseded``: how many other records there are."""
     aggregate = view.aggregate
     curve = "best epoch of curve, chosen on the images that it is evaluated on (the table has the last epoch)"
     left_out = [f"{count} unreadable images of {name}" for name, count in aggregate.images_skipped.items()]
+    if superseded:
+        what = f"{plural(superseded, 'record')} of other code or data than the last run asked for"
+        left_out.append(f"{what} (--superseded prints them)")
     if aggregate.older:
         left_out.append(f"{aggregate.older} records of cells that were made again later (--format json has all)")
     unmeasured = [

@@ -43,7 +43,7 @@ def open_writable(path: Path) -> sqlite3.Connection:
     """The database, made where it is missing; one of an older version is marked as of this one."""
     with connection(str(path)) as db:
         db.execute("PRAGMA synchronous = FULL")
-        if is_empty(db, path):
+        if is_empty(db, path) or not has_table(db, "asked"):
             create(db)
         with suppress(sqlite3.OperationalError):  # a file system without shared memory: the rollback journal serves
             db.execute("PRAGMA journal_mode = WAL")
@@ -53,10 +53,17 @@ def open_writable(path: Path) -> sqlite3.Connection:
 
 
 def create(db: sqlite3.Connection) -> None:
-    """Make the tables of an empty database."""
+    """Make the tables that are missing: all of them in an empty database."""
     schema = Path(__file__).with_name("schema.sql").read_text(encoding="utf-8")
     marks = f"PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {SCHEMA_VERSION};"
     db.executescript(f"BEGIN IMMEDIATE; {schema} {marks} COMMIT;")
+
+
+def has_table(db: sqlite3.Connection, name: str) -> bool:
+    """Whether there is a table of this name: older versions had fewer."""
+    return bool(
+        db.execute("SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = ?", (name,)).fetchone()[0]
+    )
 
 
 def open_readable(path: Path) -> sqlite3.Connection:

@@ -6,14 +6,15 @@ import json
 import sqlite3
 import struct
 from array import array
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self
 
 from sslbench.errors import UserError
-from sslbench.store.database import as_store_error, create, open_readable, open_writable
+from sslbench.store.current import CURRENT, ORDER, Asked, ask, sources
+from sslbench.store.database import as_store_error, create, has_table, open_readable, open_writable
 from sslbench.store.json_parts import DamagedRecord, canonical
 from sslbench.store.lock import WriterLock
 from sslbench.store.record import Record
@@ -33,11 +34,13 @@ class StoredRecords:
     records: list[Record]
     damaged: list[str]
     """a line for each record that is left out: which, where, why"""
+    superseded: int = 0
+    """records that are not among these, since a later run asked for their cells with other code or data"""
 
     @classmethod
-    def of(cls, items: Iterable[Any], read: Callable[[Any], Record]) -> Self:
+    def of(cls, items: Iterable[Any], read: Callable[[Any], Record], superseded: int = 0) -> Self:
         """What can be read of some items; one that is damaged hides no other."""
-        stored = cls([], [])
+        stored = cls([], [], superseded)
         for item in items:
             try:
                 stored.records.append(read(item))
@@ -55,6 +58,8 @@ class ResultsStore:
         self.path = path
         self._db = db
         self._lock = lock
+        asked = has_table(db, "asked")  # not in a file of an older version that is only read
+        self._current, self._order = (CURRENT, ORDER) if asked else ("1", "position")
 
     @staticmethod
     def exists(folder: Path) -> bool:
@@ -94,6 +99,12 @@ class ResultsStore:
         with as_store_error(self.path, f"store the record of cell {record.cell}"):
             self._db.execute(PUT, row)
 
+    def ask(self, cells: Iterable[Asked], *, suite: str, source: str, place: str = "") -> None:
+        """Make the records of these cells the current ones of what was asked for, there or not yet (see ``current``).
+        ``source``: the suite's file; ``place``: hash of the working folder."""
+        with as_store_error(self.path, f"store what suite {suite} asks for"):
+            ask(self._db, cells, suite, source, place)
+
     def raw(self, cell: str) -> str | None:
         """The text of a cell's record as it was stored, or None."""
         rows = self._query("SELECT text FROM record WHERE cell = ?", cell)
@@ -101,40 +112,56 @@ class ResultsStore:
 
     def record(self, cell: str) -> Record | None:
         """A cell's record, or None. Raises DamagedRecord for one that cannot be read."""
-        text = self.raw(cell)
-        return None if text is None else self._read(cell, text)
+        rows = self._query("SELECT cell, inputs, text FROM record WHERE cell = ?", cell)
+        return self._read(*rows[0]) if rows else None
 
-    def read(self) -> StoredRecords:
-        """All records."""
-        rows = self._query("SELECT cell, text FROM record ORDER BY position")
-        return StoredRecords.of(rows, lambda row: self._read(*row))
+    def read(self, superseded: bool = False) -> StoredRecords:
+        """All current records, or all that are superseded."""
+        (others,) = self._query(f"SELECT count(*) FROM record WHERE NOT {self._current}")[0]
+        which = f"NOT {self._current}" if superseded else self._current
+        rows = self._rows(f"SELECT cell, inputs, text FROM record WHERE {which} ORDER BY position")
+        return StoredRecords.of(rows, lambda row: self._read(*row), 0 if superseded else others)
 
     def records(self, where: Mapping[str, Any] | None = None) -> list[Record]:
-        """The records that can be read; ``where``: values of attributes, as ``{"method": "simclr", "seed": 0}``."""
+        """The current records that can be read; ``where``: values of attributes, as ``{"method": "simclr"}``."""
         wanted = (where or {}).items()
         return [r for r in self.read().records if all(getattr(r, name) == value for name, value in wanted)]
 
-    def _read(self, cell: str, text: str) -> Record:
+    def _read(self, cell: str, inputs: str, text: str) -> Record:
         where = f"{self.path}: record of cell {cell}"
         try:
-            return Record.from_json(json.loads(text), where)
-        except (ValueError, TypeError) as error:
+            record, made_of = Record.from_json(json.loads(text), where), json.loads(inputs)
+        except (ValueError, TypeError, RecursionError) as error:
             raise DamagedRecord(f"{where}: not JSON: {error}") from None
+        if record.inputs is None and isinstance(made_of, dict) and "data" in made_of:
+            return replace(record, inputs=made_of)  # the record of an older version
+        return record
 
     def suites(self) -> list[str]:
-        """Names of the suites that asked for these records, the first one first."""
-        return [name for (name,) in self._query("SELECT suite FROM record GROUP BY suite ORDER BY min(position)")]
+        """Names of the suites that asked for these records, the first one first; where several files have one name,
+        with these files."""
+        names = [name for (name,) in self._query("SELECT suite FROM record GROUP BY suite ORDER BY min(position)")]
+        files = self.sources()
+        return [f"{name} ({', '.join(files[name])})" if len(files.get(name, ())) > 1 else name for name in names]
+
+    def sources(self) -> dict[str, list[str]]:
+        """Suite -> the files that asked under its name."""
+        with as_store_error(self.path, "read the results"):
+            return sources(self._db) if self._current == CURRENT else {}
 
     def find(self, description: str) -> list[tuple[str, dict[str, Any], str]]:
-        """(cell, inputs, status) of each record of this description; ``damaged``: one that cannot be read."""
-        rows = self._query("SELECT cell, inputs, text FROM record WHERE description = ? ORDER BY position", description)
-        return [(cell, json.loads(inputs), self._status(cell, text)) for cell, inputs, text in rows]
-
-    def _status(self, cell: str, text: str) -> str:
-        try:
-            return self._read(cell, text).status
-        except DamagedRecord:
-            return "damaged"
+        """(cell, inputs, status) of each record of this description, the one that was asked for last at the end;
+        ``damaged``: one that cannot be read."""
+        rows = self._query(
+            f"SELECT cell, inputs, text FROM record WHERE description = ? ORDER BY {self._order}", description
+        )
+        found: list[tuple[str, dict[str, Any], str]] = []
+        for cell, inputs, text in rows:
+            try:
+                found.append((cell, json.loads(inputs), self._read(cell, inputs, text).status))
+            except (ValueError, DamagedRecord):
+                found.append((cell, {}, "damaged"))
+        return found
 
     def put_steps(self, pretraining: str, step_ms: Iterable[float]) -> None:
         """Store the time of every step of a pretraining, milliseconds; kept as float32."""
@@ -149,8 +176,12 @@ class ResultsStore:
         return array("f", struct.unpack(f"<{len(rows[0][0]) // 4}f", rows[0][0])) if rows else None
 
     def _query(self, statement: str, *values: str) -> list[tuple[Any, ...]]:
+        return list(self._rows(statement, *values))
+
+    def _rows(self, statement: str, *values: str) -> Iterator[tuple[Any, ...]]:
+        """One at a time, so that the texts of many records are not in memory at once."""
         with as_store_error(self.path, "read the results"):
-            return self._db.execute(statement, values).fetchall()
+            yield from self._db.execute(statement, values)
 
     def close(self) -> None:
         """Fold the log into the file and let others write."""
