@@ -44,7 +44,8 @@ def load_side(path: Path) -> Side:
 
 def steps_of(store: ResultsStore, keys: Iterable[str]) -> tuple[dict[str, list[float]], list[str]]:
     """Step times by pretraining, those that are kept; and a line for each that is damaged."""
-    steps, damaged = {}, []
+    steps: dict[str, list[float]] = {}
+    damaged = []
     for key in keys:
         try:
             samples = store.steps(key)
