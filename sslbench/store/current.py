@@ -15,7 +15,8 @@ from dataclasses import dataclass
 
 CURRENT = "(cell IN (SELECT cell FROM asked) OR description NOT IN (SELECT description FROM asked))"
 """SQL: whether a row of ``record`` is current"""
-ORDER = "(SELECT max(position) FROM asked WHERE asked.cell = record.cell), position"
+ASKED_AT = "SELECT max(position) FROM asked WHERE asked.description = record.description AND asked.cell = record.cell"
+ORDER = f"({ASKED_AT}), position"
 """SQL: rows of ``record`` by when they were asked for, the last one last"""
 
 
