@@ -13,7 +13,15 @@ from pathlib import Path
 from typing import Any, Self
 
 from sslbench.errors import UserError
-from sslbench.store.database import as_store_error, create, open_readable, open_writable
+from sslbench.store.database import (
+    as_store_error,
+    check_integrity,
+    create,
+    has_digests,
+    open_readable,
+    open_writable,
+    row_digest,
+)
 from sslbench.store.json_parts import DamagedRecord, canonical
 from sslbench.store.lock import WriterLock
 from sslbench.store.record import Record
@@ -21,8 +29,8 @@ from sslbench.store.record import Record
 FILE = "results.sqlite"
 COLUMNS = ("cell", "suite", "description", "inputs", "status", "text")
 PUT = (
-    f"INSERT INTO record ({', '.join(COLUMNS)}) VALUES (?, ?, ?, ?, ?, ?)"
-    f" ON CONFLICT (cell) DO UPDATE SET {', '.join(f'{name} = excluded.{name}' for name in COLUMNS[1:])}"
+    f"INSERT INTO record ({', '.join(COLUMNS)}, digest) VALUES (?, ?, ?, ?, ?, ?, ?)"
+    f" ON CONFLICT (cell) DO UPDATE SET {', '.join(f'{name} = excluded.{name}' for name in (*COLUMNS[1:], 'digest'))}"
 )
 
 
@@ -55,6 +63,7 @@ class ResultsStore:
         self.path = path
         self._db = db
         self._lock = lock
+        self._digested, self._checked = has_digests(db), False
 
     @staticmethod
     def exists(folder: Path) -> bool:
@@ -92,7 +101,7 @@ class ResultsStore:
         text = canonical(record.to_json())
         row = (record.cell, suite, description, json.dumps(inputs, sort_keys=True), record.status, text)
         with as_store_error(self.path, f"store the record of cell {record.cell}"):
-            self._db.execute(PUT, row)
+            self._db.execute(PUT, (*row, row_digest(*row)))
 
     def raw(self, cell: str) -> str | None:
         """The text of a cell's record as it was stored, or None."""
@@ -101,25 +110,35 @@ class ResultsStore:
 
     def record(self, cell: str) -> Record | None:
         """A cell's record, or None. Raises DamagedRecord for one that cannot be read."""
-        text = self.raw(cell)
-        return None if text is None else self._read(cell, text)
+        rows = self._rows("WHERE cell = ?", cell)
+        return self._read(*rows[0]) if rows else None
 
     def read(self) -> StoredRecords:
         """All records."""
-        rows = self._query("SELECT cell, text FROM record ORDER BY position")
-        return StoredRecords.of(rows, lambda row: self._read(*row))
+        return StoredRecords.of(self._rows("ORDER BY position"), lambda row: self._read(*row))
 
     def records(self, where: Mapping[str, Any] | None = None) -> list[Record]:
         """The records that can be read; ``where``: values of attributes, as ``{"method": "simclr", "seed": 0}``."""
         wanted = (where or {}).items()
         return [r for r in self.read().records if all(getattr(r, name) == value for name, value in wanted)]
 
-    def _read(self, cell: str, text: str) -> Record:
+    def _rows(self, which: str, *values: str) -> list[tuple[Any, ...]]:
+        """``COLUMNS`` and digest of some rows."""
+        digest = "digest" if self._digested else "NULL"
+        return self._query(f"SELECT {', '.join(COLUMNS)}, {digest} FROM record {which}", *values)
+
+    def _read(self, *row: Any) -> Record:
+        """The record of a row as ``_rows`` returns it. Raises DamagedRecord."""
+        *values, digest = row
+        cell, text = values[0], values[-1]
         where = f"{self.path}: record of cell {cell}"
         try:
-            return Record.from_json(json.loads(text), where)
-        except (ValueError, TypeError) as error:
+            record = Record.from_json(json.loads(text), where)
+        except (ValueError, TypeError, RecursionError) as error:
             raise DamagedRecord(f"{where}: not JSON: {error}") from None
+        if digest not in (None, row_digest(*values)):
+            raise DamagedRecord(f"{where}: damaged: it does not match its digest")
+        return record
 
     def suites(self) -> list[str]:
         """Names of the suites that asked for these records, the first one first."""
@@ -127,29 +146,40 @@ class ResultsStore:
 
     def find(self, description: str) -> list[tuple[str, dict[str, Any], str]]:
         """(cell, inputs, status) of each record of this description; ``damaged``: one that cannot be read."""
-        rows = self._query("SELECT cell, inputs, text FROM record WHERE description = ? ORDER BY position", description)
-        return [(cell, json.loads(inputs), self._status(cell, text)) for cell, inputs, text in rows]
+        rows = self._rows("WHERE description = ? ORDER BY position", description)
+        return [(row[COLUMNS.index("cell")], *self._inputs_and_status(row)) for row in rows]
 
-    def _status(self, cell: str, text: str) -> str:
+    def _inputs_and_status(self, row: tuple[Any, ...]) -> tuple[dict[str, Any], str]:
         try:
-            return self._read(cell, text).status
-        except DamagedRecord:
-            return "damaged"
+            status = self._read(*row).status
+            inputs = json.loads(row[COLUMNS.index("inputs")])
+        except (DamagedRecord, ValueError, TypeError):
+            return {}, "damaged"
+        return (inputs, status) if isinstance(inputs, dict) else ({}, "damaged")
 
     def put_steps(self, pretraining: str, step_ms: Iterable[float]) -> None:
         """Store the time of every step of a pretraining, milliseconds; kept as float32."""
         samples = list(step_ms)
         row = (pretraining, struct.pack(f"<{len(samples)}f", *samples))
         with as_store_error(self.path, f"store the step times of pretraining {pretraining}"):
-            self._db.execute("INSERT OR REPLACE INTO steps VALUES (?, ?)", row)
+            self._db.execute("INSERT OR REPLACE INTO steps VALUES (?, ?, ?)", (*row, row_digest(*row)))
 
     def steps(self, pretraining: str) -> array[float] | None:
-        """float32 milliseconds in the order of the steps (``numpy.asarray`` takes it), or None."""
-        rows = self._query("SELECT ms FROM steps WHERE pretraining = ?", pretraining)
-        return array("f", struct.unpack(f"<{len(rows[0][0]) // 4}f", rows[0][0])) if rows else None
+        """float32 milliseconds in the order of the steps (``numpy.asarray`` takes it), or None; or DamagedRecord."""
+        digest = "digest" if self._digested else "NULL"
+        rows = self._query(f"SELECT pretraining, ms, {digest} FROM steps WHERE pretraining = ?", pretraining)
+        if not rows:
+            return None
+        *row, digest = rows[0]
+        if digest not in (None, row_digest(*row)) or not isinstance(row[1], bytes):
+            raise DamagedRecord(f"{self.path}: step times of pretraining {pretraining}: damaged")
+        return array("f", struct.unpack(f"<{len(row[1]) // 4}f", row[1]))
 
     def _query(self, statement: str, *values: str) -> list[tuple[Any, ...]]:
         with as_store_error(self.path, "read the results"):
+            if not self._checked:
+                check_integrity(self._db)
+                self._checked = True
             return self._db.execute(statement, values).fetchall()
 
     def close(self) -> None:

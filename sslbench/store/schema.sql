@@ -8,7 +8,8 @@ CREATE TABLE record (
     description TEXT NOT NULL,          -- hash of what was asked for, without code and data
     inputs      TEXT NOT NULL,          -- JSON: the code and data that made it
     status      TEXT NOT NULL,          -- as in the record
-    text        TEXT NOT NULL           -- the record: canonical JSON, ASCII
+    text        TEXT NOT NULL,          -- the record: canonical JSON, ASCII
+    digest      TEXT                    -- of the six before it; NULL where an older version wrote the row
 );
 
 CREATE INDEX record_description ON record (description);
@@ -16,5 +17,6 @@ CREATE INDEX record_description ON record (description);
 -- Raw time of every step of a pretraining, float32 little-endian milliseconds, in the order of the steps.
 CREATE TABLE steps (
     pretraining TEXT PRIMARY KEY,
-    ms          BLOB NOT NULL
+    ms          BLOB NOT NULL,
+    digest      TEXT                    -- of both
 );
