@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from sslbench.report.comparisons import OVER_SEEDS, same_images
 from sslbench.report.numbers import NOTHING, fixed
-from sslbench.report.ranking import SIGNIFICANT
+from sslbench.report.ranking import SIGNIFICANT, Comparison
 from sslbench.report.text import Column, Section
 from sslbench.report.view import View
 
@@ -48,14 +48,31 @@ def pairs(view: View) -> Section:
                 left_out += 1
                 continue
             words = (names.of_kind["dataset"][one.best], names.recipe(one.best), names.recipe(one.other))
-            result, verdict = one.difference, UNTESTED if one.test is None else "tie" if one.tie else "worse"
-            numbers = (result.mean, result.low, result.high, result.p, one.corrected, result.n)
-            compared.append(Pair(metric.label, *words, *numbers, one.test, verdict))
+            compared.append(pair_of(one, metric.label, *words))
     if not compared:
         return Section(f"{TITLE}: fewer than two recipes to compare")
     places = {metric.label: view.ranking.decimals(metric) for metric in view.aggregate.metrics}
     rows = [vars(pair) for pair in compared]
     return Section(TITLE, rows, columns_of(compared, places), notes(compared, left_out))
+
+
+def pair_of(one: Comparison, metric: str, dataset: str, best: str, other: str) -> Pair:
+    """A comparison in words."""
+    result, verdict = one.difference, UNTESTED if one.test is None else "tie" if one.tie else "worse"
+    return Pair(
+        metric=metric,
+        dataset=dataset,
+        best=best,
+        other=other,
+        difference=result.mean,
+        low=result.low,
+        high=result.high,
+        p=result.p,
+        p_holm=one.corrected,
+        n=result.n,
+        test=one.test,
+        verdict=verdict,
+    )
 
 
 def columns_of(compared: Sequence[Pair], places: Mapping[str, int]) -> list[Column]:
