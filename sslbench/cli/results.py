@@ -44,7 +44,7 @@ def command(folder: Path, format_: str, where: tuple[str, ...], superseded: bool
     speeds = [record for record in records if record.kind == "speed" and format_ != "json"]
     cells = [record for record in records if record.kind == "run" or format_ == "json"]
     if cells or not speeds:
-        click.echo(render(cells, format_, suite, stored.superseded))
+        click.echo(render(cells, format_, suite, folder, stored.superseded))
     if speeds:
         from sslbench.speed.table import render_speed
 

@@ -27,7 +27,9 @@ def as_store_error(path: Path | str, what: str) -> Iterator[None]:
     except sqlite3.ProgrammingError:
         raise  # a bug, not a disk
     except (sqlite3.Error, OSError) as error:
-        reason = " ".join(str(getattr(error, "strerror", None) or error).split())  # SQLite quotes a damaged schema whole
+        reason = " ".join(
+            str(getattr(error, "strerror", None) or error).split()
+        )  # SQLite quotes a damaged schema whole
         raise StoreError(f"{path}: cannot {what}: {reason}") from error
 
 
