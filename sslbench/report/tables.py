@@ -43,8 +43,8 @@ SPEEDS = (
 def render(records: Sequence[Record], fmt: str, suite: str, folder: Path | None = None, superseded: int = 0) -> str:
     """The records as text, without a newline at the end. ``fmt``: ``table`` and ``markdown`` have one row a recipe,
     rounded, the best marked; ``csv`` the same rows unrounded (see ``frame.data_frame``); ``json`` has the records.
-    ``folder``: where they lie, with the metrics of each image, by which rows of one seed are told apart; ``superseded``:
-    how many other records are there."""
+    ``folder``: where they lie, with the metrics of each image, by which rows of one seed are told apart;
+    ``superseded``: how many other records are there."""
     if fmt == "json":
         all_records = [record.to_json() for record in records]
         left_out = {"superseded": superseded} if superseded else {}
