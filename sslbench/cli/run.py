@@ -31,7 +31,7 @@ def command(format_: str, **options: Any) -> int:
     counts = ", ".join(f"{count} {status}" for status, count in sorted(outcome.statuses.items())) or "no cell"
     stored = f"results: {outcome.out}" if outcome.store_error is None else f"not stored: {outcome.store_error}"
     try:
-        show(render(outcome.records, format_, outcome.suite), format_)
+        show(render(outcome.records, format_, outcome.suite, outcome.out), format_)
     finally:
         say(f"{counts}; {outcome.trained} run now; {stored}")
     if outcome.interrupted:

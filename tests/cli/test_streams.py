@@ -7,8 +7,10 @@ import errno
 import io
 import json
 import os
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -233,3 +235,11 @@ def test_csv_of_results_can_be_read_back(monkeypatch, folder):
     _, data = printed(monkeypatch, "cp1252", "results", folder(f"{CAT}, a", "b"), "--format", "csv")
     rows = list(csv.DictReader(io.StringIO(data.decode())))
     assert [row["method"] for row in rows] == [f"{CAT}, a", "b"]
+
+
+def test_every_command_prints_through_the_border_alone():
+    """What goes around it is on stderr, or ends in a traceback where nobody reads."""
+    import sslbench.cli
+
+    for path in Path(sslbench.cli.__file__).parent.glob("*.py"):
+        assert not re.search(r"click\.(secho|echo)|(?<![\w.])print\(", path.read_text()), path.name
