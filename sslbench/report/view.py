@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from sslbench.report.aggregate import Aggregate
 from sslbench.report.batches import batches_in_words, used_batches
+from sslbench.report.comparisons import ImageMetrics
 from sslbench.report.data_facts import in_words, warnings
 from sslbench.report.majority import NAME, Majority, facts_of, majorities, with_rows
 from sslbench.report.metric_columns import MetricColumn
@@ -119,10 +121,11 @@ class RecipeNames:
 class View:
     """One rendering. Rows are in the order of the ranking."""
 
-    def __init__(self, aggregate: Aggregate) -> None:
+    def __init__(self, aggregate: Aggregate, folder: Path | None = None) -> None:
+        """``folder``: where the records lie, with the metrics of each image; None where these are not at hand."""
         self.aggregate = aggregate
         self.names = RecipeNames(aggregate)
-        self.ranking = Ranking(aggregate, self.names.of_kind["dataset"])
+        self.ranking = Ranking(aggregate, self.names.of_kind["dataset"], ImageMetrics(folder))
         self.order = self.ranking.order
         self.majorities = majorities(aggregate, self.order, self.names.of_kind["dataset"])
 

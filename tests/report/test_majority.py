@@ -28,10 +28,10 @@ def test_a_constant_answer_is_a_row_below_the_recipes_and_never_the_best(photos)
     rows = grid(render([photos("simclr", 0.97), photos("byol", 0.90)], "table", ""))
     assert [(row["method"], row["knn_top1"]) for row in rows] == [
         ("simclr", "*0.970"),
-        ("byol", "0.900"),
+        ("byol", "=0.900"),
         ("majority", "0.967"),
     ]
-    assert [row["knn_balanced"] for row in rows] == ["*0.485", "0.450", "0.500"]
+    assert [row["knn_balanced"] for row in rows] == ["*0.485", "=0.450", "0.500"]
     assert rows[-1]["img/s"] == "-"
 
 
