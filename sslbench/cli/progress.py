@@ -7,10 +7,19 @@ import time
 from typing import TYPE_CHECKING
 
 from sslbench.cli.streams import say
-from sslbench.cli.time_left import Clock, TimeLeft, in_digits, in_words
+from sslbench.cli.time_left import Clock, TimeLeft, duration, in_digits
 from sslbench.contracts.executor import Event
 from sslbench.errors import printable
-from sslbench.execute.events import PretrainingEnded, PretrainingStarted, RecordMade, StageStarted, Warned
+from sslbench.execute.events import (
+    DataRead,
+    PretrainingEnded,
+    PretrainingStarted,
+    RecordMade,
+    StageStarted,
+    TrainingStarted,
+    Warned,
+)
+from sslbench.report.data_facts import batch_in_words, in_words, steps_in_words, warnings
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -24,10 +33,12 @@ EVERY = 60.0
 class Display:
     """Shows the events of a run: which pretraining, which epoch, images/s and time left."""
 
-    def __init__(self, clock: Clock = time.monotonic) -> None:
+    def __init__(self, data: bool = True, clock: Clock = time.monotonic) -> None:
+        """``data``: whether it says what is looked at; a command that does so itself turns it off."""
+        self._data = data
         self._live = LiveLine(clock) if sys.stderr.isatty() else None
         self._lines = PlainLines(clock)
-        self._warned: set[str] = set()
+        self._shown: set[str] = set()
 
     def __enter__(self) -> Display:
         if self._live:
@@ -40,15 +51,32 @@ class Display:
 
     def show(self, event: Event) -> None:
         """Show one event of the run."""
-        if not isinstance(event, Warned):
+        lines = [] if isinstance(event, DataRead) and not self._data else lines_of(event)
+        if not lines:
             (self._live or self._lines).show(event)
-        elif event.text not in self._warned:  # each once, though every pretraining may emit it
-            self._warned.add(event.text)
-            if self._live:
-                text = printable(f"sslbench: {event.text}")
-                self._live.progress.console.print(text, markup=False, highlight=False, soft_wrap=True)
-            else:
-                say(event.text)
+        for line in lines:
+            if line not in self._shown:  # each once, though every pretraining may emit it
+                self._shown.add(line)
+                self._print(line)
+
+    def _print(self, text: str) -> None:
+        if self._live:
+            line = printable(f"sslbench: {text}")
+            self._live.progress.console.print(line, markup=False, highlight=False, soft_wrap=True)
+        else:
+            say(text)
+
+
+def lines_of(event: Event) -> list[str]:
+    """What is printed for good; no line for an event that moves a bar."""
+    match event:
+        case Warned():
+            return [event.text]
+        case DataRead():
+            return [in_words(event.dataset, event.facts), *warnings(event.dataset, event.facts)]
+        case TrainingStarted(batch_size=batch, asked=asked, epochs=epochs, steps_per_epoch=steps) if epochs:
+            return [f"{batch_in_words(batch, asked)}: {steps_in_words(epochs, epochs * steps)}"]
+    return []
 
 
 class PlainLines:
@@ -75,17 +103,17 @@ class PlainLines:
             case PretrainingEnded():
                 self._left.end()
                 self._place = f"{event.number + 1} of {self._count}: "
-                self._print(f"ended after {in_words(self._left.took)}{self._left_for_all()}")
+                self._print(f"ended after {duration(self._left.took)}{self._left_for_all()}")
             case StageStarted():
                 self._left.trained()
                 self._print_if_due(event.text)
             case TrainingProgress():
                 self._left.step(event.step, event.total_steps)
-                own = "" if self._left.training is None else f", {in_words(self._left.training)} left"
+                own = "" if self._left.training is None else f", {duration(self._left.training)} left"
                 self._print_if_due(f"{epoch_in_words(event)}{own}{self._left_for_all()}")
 
     def _left_for_all(self) -> str:
-        return f", {in_words(self._left.suite)} left for all" if self._left.suite else ""
+        return f", {duration(self._left.suite)} left for all" if self._left.suite else ""
 
     def _print_if_due(self, text: str) -> None:
         if self._last is None or self._clock() - self._last >= EVERY:

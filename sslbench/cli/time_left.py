@@ -58,7 +58,7 @@ class TimeLeft:
         return self._waiting * usual + max(rest, self.training or 0.0, 0.0)
 
 
-def in_words(seconds: float) -> str:
+def duration(seconds: float) -> str:
     """``8 s``, ``12 min``, ``3 h 5 min``."""
     if seconds < 60:
         return f"{max(0.0, seconds):.0f} s"

@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from sslbench.cli.progress import Display
-from sslbench.cli.time_left import TimeLeft, in_digits, in_words
+from sslbench.cli.time_left import TimeLeft, duration, in_digits
 from sslbench.execute.events import (
     PretrainingEnded,
     PretrainingStarted,
@@ -77,7 +77,7 @@ def lines_of(monkeypatch, timed_events):
     """What is printed without a terminal; a number lets seconds pass."""
     stream, clock = io.StringIO(), Clock()
     monkeypatch.setattr(sys, "stderr", stream)
-    with Display(clock) as display:
+    with Display(clock=clock) as display:
         for item in timed_events:
             if isinstance(item, (int, float)):
                 clock.now += item
@@ -116,7 +116,7 @@ def test_what_has_no_pretraining_says_at_once_what_it_does_and_then_once_a_minut
 def test_a_line_is_sent_at_once(monkeypatch):
     raw = io.BytesIO()
     monkeypatch.setattr(sys, "stderr", io.TextIOWrapper(io.BufferedWriter(raw, 1 << 16), "utf-8"))
-    Display(Clock()).show(PretrainingStarted("m", 0, pretrainings=1, cells=1))
+    Display(clock=Clock()).show(PretrainingStarted("m", 0, pretrainings=1, cells=1))
     assert raw.getvalue() == b"sslbench: 1 of 1: m\n"
 
 
@@ -129,7 +129,7 @@ def test_a_terminal_shows_names_as_they_are_and_no_control_characters(monkeypatc
     stream = Terminal()
     monkeypatch.setattr(sys, "stderr", stream)
     monkeypatch.setenv("TERM", "xterm")
-    with Display(Clock()) as display:
+    with Display(clock=Clock()) as display:
         display.show(PretrainingStarted("[red]m[/blue]", 0, pretrainings=1, cells=1))
         display.show(StageStarted("reading \x1b]0;title\x07"))
         display._live.progress.refresh()
@@ -182,5 +182,5 @@ def test_steps_of_an_earlier_run_are_no_speed():
     [(0, "0 s", "0:00"), (59.2, "59 s", "1:00"), (150, "2 min", "2:30"), (11100, "3 h 5 min", "3:05:00")],
 )
 def test_durations_are_short(seconds, words, digits):
-    assert (in_words(seconds), in_digits(seconds)) == (words, digits)
+    assert (duration(seconds), in_digits(seconds)) == (words, digits)
     assert in_digits(None) == "--:--"
