@@ -91,6 +91,7 @@ class Work:
     trust: bool = False  # whether the user allowed code that comes with a model to run
     fresh: bool = False  # forget what an earlier run left of this pretraining
     curve: CurveRequest | None = None
+    fingerprint: str | None = None  # of the data set
 
 
 @dataclass(frozen=True)
