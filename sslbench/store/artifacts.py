@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sslbench.store.atomic import write_atomically
-from sslbench.store.json_parts import DamagedRecord, canonical
+from sslbench.store.digests import DamagedFile, check_digest, read_json, write_json
+from sslbench.store.json_parts import DamagedRecord, plain
 from sslbench.store.record import TrainingFacts
 
 if TYPE_CHECKING:
@@ -32,15 +31,17 @@ class PretrainingFiles:
         return self.folder / "per_image" / f"{cell}.safetensors"
 
     def read_facts(self) -> TrainingFacts | None:
-        """The facts of a finished training, or None where there is none or the file is damaged."""
+        """The facts of a finished training, or None where there is none. Raises DamagedFile, OSError."""
         try:
-            return TrainingFacts.from_json(json.loads(self.facts.read_text(encoding="utf-8")), str(self.facts))
-        except (OSError, ValueError, DamagedRecord):
+            return TrainingFacts.from_json(read_json(self.facts), str(self.facts))
+        except FileNotFoundError:
             return None
+        except DamagedRecord as error:
+            raise DamagedFile(str(error)) from None
 
     def write_facts(self, facts: TrainingFacts) -> None:
         """Say that the training is finished. Raises OSError."""
-        write_atomically(self.facts, canonical(facts.to_json()).encode())
+        write_json(self.facts, plain(facts.to_json(), ""))
 
     def remove(self) -> None:
         """Delete the folder with all that is in it."""
@@ -48,14 +49,17 @@ class PretrainingFiles:
 
 
 def read_per_image(path: Path) -> dict[str, NDArray[Any]]:
-    """Metric -> uint8 or float16 ``[N]``, one value for each test image; empty without the file or of a damaged one."""
+    """Metric -> uint8 or float16 ``[N]``, one value for each test image; empty without the file. Raises DamagedFile."""
     from safetensors import SafetensorError
     from safetensors.numpy import load_file
 
     try:
+        check_digest(path)
         return dict(load_file(path))
-    except (OSError, SafetensorError):
+    except FileNotFoundError:
         return {}
+    except (OSError, SafetensorError) as error:
+        raise DamagedFile(f"{path}: cannot be read: {error}") from None
 
 
 def pretraining_files(out: Path, key: str) -> PretrainingFiles:
