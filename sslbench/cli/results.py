@@ -40,7 +40,7 @@ def command(folder: Path, format_: str, where: tuple[str, ...], **sections: bool
     speeds = [record for record in records if record.kind == "speed" and format_ != "json"]
     cells = [record for record in records if record.kind == "run" or format_ == "json"]
     if cells or not speeds:
-        click.echo(render(cells, format_, suite))
+        click.echo(render(cells, format_, suite, folder))
     if speeds:
         from sslbench.speed.table import render_speed
 

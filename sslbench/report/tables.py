@@ -6,21 +6,29 @@ import json
 from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import takewhile
+from pathlib import Path
 
 from sslbench.report.aggregate import Problem, aggregate
+from sslbench.report.comparisons import OVER_SEEDS, SIGNS
 from sslbench.report.numbers import listed
+from sslbench.report.ranking import SIGNIFICANT
 from sslbench.report.sections.curves import best_of_curve
 from sslbench.report.text import Block, Column, fits, markdown, markdown_page, plural, terminal, terminal_page
 from sslbench.report.view import MARKDOWN, STYLES, Style, View
+from sslbench.statistics.images import OVER_RIGHT_AND_WRONG, OVER_SHARES
 from sslbench.store.json_parts import plain
 from sslbench.store.record import SCHEMA, Record
 
 CUT = 2
 """place in ``STYLES`` of the style of a table that is cut into several"""
-NOT_TOLD_APART = (
-    "paired t-test over seeds that both have, p at least 0.05 after Holm's correction; where these are fewer than two:"
-    " within the best one's ±"
-)
+TESTS = {
+    OVER_SEEDS: "a paired t-test over the seeds that both have",
+    SIGNS: "the signs of a difference that is the same on every seed",
+    OVER_RIGHT_AND_WRONG: "McNemar's exact test over the test images of one seed",
+    OVER_SHARES: "a bootstrap over the test images of one seed",
+}
+"""name of a test -> what it is"""
+UNTESTED = "untested, for the metric of each image is not kept or the images are others"
 SPEEDS = (
     "img/s: source images per second of training, waiting for data included",
     "step ms (IQR): median time of a training step (interquartile range)",
@@ -32,16 +40,17 @@ SPEEDS = (
 )
 
 
-def render(records: Sequence[Record], fmt: str, suite: str) -> str:
+def render(records: Sequence[Record], fmt: str, suite: str, folder: Path | None = None) -> str:
     """The records as text, without a newline at the end. ``fmt``: ``table`` and ``markdown`` have one row a recipe,
-    rounded, the best marked; ``csv`` the same rows unrounded (see ``frame.data_frame``); ``json`` has the records."""
+    rounded, the best marked; ``csv`` the same rows unrounded (see ``frame.data_frame``); ``json`` has the records.
+    ``folder``: where they lie, with the metrics of each image, by which rows of one seed are told apart."""
     if fmt == "json":
         document = {"schema": SCHEMA, "suite": suite, "records": [record.to_json() for record in records]}
         try:
             return json.dumps(document, indent=1, allow_nan=False)
         except (TypeError, ValueError):  # what was never stored may hold what JSON cannot
             return json.dumps(plain(document, ""), indent=1, allow_nan=False)
-    view = View(aggregate(records))
+    view = View(aggregate(records), folder)
     title = view.names.title(suite)
     if fmt == "csv":
         from sslbench.report.frame import data_frame
@@ -116,16 +125,26 @@ def legend(view: View, best: str, tie: str) -> list[str]:
     if draws:
         lines.append(f"± with a d: one seed; standard deviation over {listed(draws)} draws inside the evaluator")
     if any(ranking.best.values()):
-        lines.append(f"{best}: best of its column on a data set")
-    if any(ranking.ties.values()):
+        lines += marks(view, best, tie)
+    return [*lines, *SPEEDS]
+
+
+def marks(view: View, best: str, tie: str) -> list[str]:
+    """What the best values are marked with, those that are not told apart from them, and by which tests."""
+    ranking = view.ranking
+    tests = [words for test, words in TESTS.items() if test in ranking.tests]
+    tested = f"{', else '.join(tests)}; p at least {SIGNIFICANT:g} after Holm's correction for all pairs"
+    if None in ranking.tests:
+        tested = "; ".join([*([tested] if tests else []), UNTESTED])
+    told_apart = "" if any(ranking.ties.values()) else f"; all others are told apart from it ({tested})"
+    lines = [f"{best}: best of its column on a data set{told_apart}"]
+    if not told_apart:
         most = max(recipe.seeds for recipe in view.aggregate.recipes)
         few = "; two seeds tell hardly anything apart: run more" if most == 2 else ""
-        lines.append(f"{tie}: not told apart from the best ({NOT_TOLD_APART}{few})")
-    if ranking.seedless:
-        lines.append(
-            f"two values that are the same on every seed are not tested: no {tie}; --pairs does it over images"
-        )
-    return [*lines, *SPEEDS]
+        lines.append(f"{tie}: not told apart from the best ({tested}{few})")
+    if ranking.tests & {OVER_RIGHT_AND_WRONG, OVER_SHARES}:
+        lines.append("over test images: says nothing of other seeds (--seeds 0,1,2 runs more)")
+    return lines
 
 
 def problem_in_words(view: View, problem: Problem) -> str:

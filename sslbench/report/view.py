@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from sslbench.report.aggregate import Aggregate
+from sslbench.report.comparisons import ImageMetrics
 from sslbench.report.metric_columns import MetricColumn
 from sslbench.report.numbers import NOTHING, fixed, listed, median_and_iqr, percent, three_digits
 from sslbench.report.ranking import Ranking
@@ -110,10 +112,11 @@ class RecipeNames:
 class View:
     """One rendering. Rows are in the order of the ranking."""
 
-    def __init__(self, aggregate: Aggregate) -> None:
+    def __init__(self, aggregate: Aggregate, folder: Path | None = None) -> None:
+        """``folder``: where the records lie, with the metrics of each image; None where these are not at hand."""
         self.aggregate = aggregate
         self.names = RecipeNames(aggregate)
-        self.ranking = Ranking(aggregate, self.names.of_kind["dataset"])
+        self.ranking = Ranking(aggregate, self.names.of_kind["dataset"], ImageMetrics(folder))
         self.order = self.ranking.order
 
     def by_method(self, rows: Sequence[int]) -> dict[str, list[int]]:

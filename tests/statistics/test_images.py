@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from sslbench.statistics.images import RESAMPLES, compare_images, mcnemar_exact
+from sslbench.statistics.images import MOST_VALUES, RESAMPLES, compare_images, grouped, mcnemar_exact
 
 
 @pytest.mark.parametrize(("first", "second"), [(3, 12), (12, 3), (0, 5), (40, 41), (1, 0)])
@@ -43,6 +43,24 @@ def test_shares_are_compared_by_the_bootstrap():
     tie, _ = compare_images(one, one + noise - noise.mean())
     assert tie.low < 0 < tie.high
     assert tie.p > 0.5
+
+
+def test_many_values_are_resampled_in_groups_that_keep_mean_and_spread():
+    differences = np.random.default_rng(0).normal(0.1, 1.0, 5_000)
+    values, counts = grouped(differences)
+    assert (len(values), counts.sum()) == (MOST_VALUES, 5_000)
+    assert values @ counts / 5_000 == pytest.approx(differences.mean())
+    assert np.sqrt((values**2 @ counts) / 5_000 - differences.mean() ** 2) == pytest.approx(1.0, rel=0.02)
+    found, _ = compare_images(differences, np.zeros(5_000))
+    half = 1.96 / np.sqrt(5_000)
+    assert (found.low, found.high) == pytest.approx((found.mean - half, found.mean + half), abs=0.002)
+
+
+def test_a_few_images_that_differ_claim_no_more_than_their_signs():
+    """Resamples of five differences of one sign, among 300 images that do not differ, are all but always above 0."""
+    differences = np.zeros(300)
+    differences[:5] = 0.5
+    assert compare_images(differences, np.zeros(300))[0].p == 0.0625
 
 
 def test_the_same_images_give_the_same_result():
