@@ -190,7 +190,9 @@ class PretrainingJob:
         context = BuildContext(
             data.image_size, data.classes, seed, work.download, mask_ratio=work.mask_ratio, device=work.training.device
         )
-        return build_method(self.choices["method"], self.choices.get("backbone"), context)
+        method = build_method(self.choices["method"], self.choices.get("backbone"), context)
+        # A file keeps no memory layout, on which the last bits of a convolution depend: all have the one of training.
+        return method.to(memory_format=torch.channels_last)
 
     def train(self, method: Method, data: Splits) -> TrainingFacts:
         """Pretrain and keep the weights; for a method that takes no step there are only facts."""
@@ -229,7 +231,9 @@ class PretrainingJob:
             data = self.data()
             method = self.build(data)
             if self.choices["method"].spec.trains and not self.cache.load_weights(method):
-                raise SslbenchError(f"{self.cache.files.weights} is gone or cannot be read; --fresh trains this pretraining again")
+                raise SslbenchError(
+                    f"{self.cache.files.weights} is gone or cannot be read; --fresh trains this pretraining again"
+                )
             self.model = self._model_of(method, data)
         self.model.method.eval()
         return self.model

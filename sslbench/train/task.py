@@ -30,8 +30,7 @@ def build_method(method: Choice[Any], backbone: Choice[Any] | None, context: Bui
     seed_everything(context.seed, "init")
     network = backbone.build(context) if backbone else None
     built: Method = method.build(replace(context, backbone=network))
-    # A file keeps no memory layout, on which the last bits of a convolution depend: all have the one of training.
-    return built.to(memory_format=torch.channels_last)
+    return built
 
 
 def build_dataset(choice: Choice[Any], download: bool) -> Dataset:
