@@ -83,6 +83,22 @@ def test_damaged_features_are_named_and_extracted_again_to_the_same_bits(whole, 
     assert same(features(tmp_path), before)
 
 
+def test_damaged_facts_of_the_data_are_named_and_gathered_again(whole, do_work, flipped):
+    work, folder, expected = whole
+    path, before = folder / "data.json", (folder / "data.json").read_bytes()
+    for damage in [*flipped(path), *halves(path)]:
+        path.write_bytes(damage)
+        warnings = []
+        assert ArtifactCache(work, warnings.append).data() is None
+        assert len(warnings) == 1
+        assert warnings[0].startswith(f"{path}: ")
+        assert warnings[0].endswith("; the images are read again")
+    emitted = do_work(work)
+    assert warnings[0] in emitted.warnings
+    assert values(emitted.records) == expected
+    assert path.read_bytes() == before
+
+
 def test_damaged_metrics_of_each_image_are_never_read(whole, flipped):
     _, folder, _ = whole
     path = folder / "per_image/cell-knn.safetensors"
