@@ -51,6 +51,7 @@ def predict(
     """
     device = torch.device(settings.training.device)
     encoder = encoder_of(head, settings, registry).to(device).eval()
+    encoder = encoder.to(memory_format=torch.channels_last)  # as that on whose features the head was fitted
     view = EvaluationView(head.input_spec, device)
     predictions: list[Prediction] = []
     unreadable: list[str] = []
