@@ -27,7 +27,10 @@ def as_store_error(path: Path | str, what: str) -> Iterator[None]:
     except sqlite3.ProgrammingError:
         raise  # a bug, not a disk
     except (sqlite3.Error, OSError) as error:
-        raise StoreError(f"{path}: cannot {what}: {getattr(error, 'strerror', None) or error}") from error
+        reason = " ".join(
+            str(getattr(error, "strerror", None) or error).split()
+        )  # SQLite quotes a damaged schema whole
+        raise StoreError(f"{path}: cannot {what}: {reason}") from error
 
 
 @contextmanager
@@ -47,7 +50,7 @@ def open_writable(path: Path) -> sqlite3.Connection:
     """The database, made where it is missing; one of an older version is marked as of this one."""
     with connection(str(path)) as db:
         db.execute("PRAGMA synchronous = FULL")
-        if is_empty(db, path):
+        if is_empty(db, path) or not has_table(db, "asked"):
             create(db)
         with suppress(sqlite3.OperationalError):  # a file system without shared memory: the rollback journal serves
             db.execute("PRAGMA journal_mode = WAL")
@@ -58,10 +61,15 @@ def open_writable(path: Path) -> sqlite3.Connection:
 
 
 def create(db: sqlite3.Connection) -> None:
-    """Make the tables of an empty database."""
+    """Make the tables that are missing: all of them in an empty database."""
     schema = Path(__file__).with_name("schema.sql").read_text(encoding="utf-8")
     marks = f"PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {SCHEMA_VERSION};"
     db.executescript(f"BEGIN IMMEDIATE; {schema} {marks} COMMIT;")
+
+
+def has_table(db: sqlite3.Connection, name: str) -> bool:
+    """Whether there is a table of this name: older versions had fewer."""
+    return (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
 
 
 def has_digests(db: sqlite3.Connection) -> bool:
