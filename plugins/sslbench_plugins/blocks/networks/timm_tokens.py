@@ -14,7 +14,7 @@ from sslbench_plugins.blocks.networks.transformer import attention_weights, dept
 
 def gives_attention(net: Any) -> bool:
     """Whether a timm ``VisionTransformer`` has a class token and its last block is the plain one."""
-    from timm.layers import Attention
+    from timm.layers import Attention  # type: ignore[attr-defined]
     from timm.models.vision_transformer import Block
 
     last = net.blocks[-1]
