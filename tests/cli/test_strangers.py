@@ -200,7 +200,7 @@ def test_heads_and_results_that_name_code_ask_for_trust(capsys, photos, hub, mar
     assert call([*of_hub("run", hub), "--trust"]) == 0
     assert call([*of_hub("recipe", hub), "--trust"]) == 0
     out, _ = capsys.readouterr()
-    assert out.splitlines()[-1].endswith("sslbench predict advice/head NEW_IMAGES --trust")
+    assert out.splitlines()[-1].startswith("  sslbench predict advice/head NEW_IMAGES --trust")
     marker.unlink()
     words = f"method 'pretrained' would run the code of {hub} (hub={hub}:small); --trust allows it"
     assert words in text_of(capsys, marker, "predict", "advice/head", "photos", codes=(2,))
