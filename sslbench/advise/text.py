@@ -10,7 +10,8 @@ from sslbench.advise.recipe import Recipe
 from sslbench.advise.rows import Row
 from sslbench.advise.survey import Survey
 from sslbench.report.numbers import NOTHING, three_digits
-from sslbench.report.text import Column, plural, terminal, wrapped
+from sslbench.report.screen import one_line
+from sslbench.report.text import Column, fitted, plural, wrapped
 
 CHOSEN = "*"
 SHOWN = 10
@@ -69,9 +70,9 @@ def recipe_table(recipe: Recipe) -> str:
         Column(" model", labels),
         Column("k-NN", [percent(row.knn) for row in rows], number=True),
         Column("linear", [percent(row.linear) for row in rows], number=True),
-        *(Column(f"@{point}", [few_label_cell(row, point) for row in rows], number=True) for point in points),
-        Column("features", [str(row.dim or NOTHING) for row in rows], number=True),
-        Column("images/s", [three_digits(row.images_per_second) for row in rows], number=True),
+        *(Column(f"@{point}", [few_label_cell(row, point) for row in rows], number=True, rank=1) for point in points),
+        Column("features", [str(row.dim or NOTHING) for row in rows], number=True, rank=3),
+        Column("images/s", [three_digits(row.images_per_second) for row in rows], number=True, rank=2),
     ]
     sentences = ["Percent right of the images to evaluate on; the model is frozen. linear: all labels."]
     if points:
@@ -79,7 +80,7 @@ def recipe_table(recipe: Recipe) -> str:
     if recipe.best is not None and rows[recipe.best].chosen_by is not None:
         sentences.append(f"{CHOSEN}: chosen by the probe on a fifth of the training images, not by these numbers.")
     legend = [wrapped(" ".join(sentences)), *(wrapped(f"{row.label}: {row.reason}") for row in rows if row.reason)]
-    return "\n".join([terminal(columns, gap=2, broken_headers=True), "", *legend])
+    return "\n".join([fitted(columns), "", *legend])
 
 
 def percent(share: float | None) -> str:
@@ -97,14 +98,18 @@ def few_label_cell(row: Row, point: int) -> str:
 
 def survey_text(survey: Survey) -> str:
     """The models, then duplicates, outliers and neighbours by the features of one of them."""
-    title = f"{survey.root}: {survey.images:,} images without labels"
-    outliers = ["Unlike all others (mean distance to the nearest ones; how far above the median, in its deviations):"]
-    outliers += [f"  {far.distance:.3f}  {far.deviations:+5.1f}  {far.path}" for far in survey.outliers[:SHOWN]]
+    title = wrapped(f"{survey.root}: {survey.images:,} images without labels")
+    heading = "Unlike all others (mean distance to the nearest ones; how far above the median, in its deviations):"
+    outliers = [wrapped(heading)]
+    outliers += [
+        f"  {far.distance:.3f}  {far.deviations:+5.1f}  {one_line(far.path)}" for far in survey.outliers[:SHOWN]
+    ]
     neighbours = ["Nearest neighbours of some images:"]
     for image in survey.neighbours:
-        neighbours += [f"  {image.path}", *(f"    {cosine:.3f}  {path}" for path, cosine in image.nearest)]
+        neighbours.append(f"  {one_line(image.path)}")
+        neighbours += [f"    {cosine:.3f}  {one_line(path)}" for path, cosine in image.nearest]
     parts = [
-        "\n".join([title, *(f"note: {note}" for note in survey.notes)]),
+        "\n".join([title, *(wrapped(f"note: {note}") for note in survey.notes)]),
         *([wrapped(survey.note)] if survey.note else []),
         survey_table(survey),
         f"What follows is by the features of {survey.features_of}.",
@@ -124,11 +129,11 @@ def survey_table(survey: Survey) -> str:
     }
     columns = [
         Column("model", [model.label for model in models]),
-        *(Column(name, cells, number=True) for name, cells in metrics.items()),
-        Column("features", [str(model.dim) for model in models], number=True),
-        Column("images/s", [three_digits(model.images_per_second) for model in models], number=True),
+        *(Column(name, cells, number=True, rank=place) for place, (name, cells) in enumerate(metrics.items())),
+        Column("features", [str(model.dim) for model in models], number=True, rank=len(metrics) + 1),
+        Column("images/s", [three_digits(model.images_per_second) for model in models], number=True, rank=len(metrics)),
     ]
-    return terminal(columns, gap=2, broken_headers=True)
+    return fitted(columns)
 
 
 def duplicates_text(survey: Survey) -> str:
@@ -138,12 +143,12 @@ def duplicates_text(survey: Survey) -> str:
     if groups:
         total = sum(len(group) for group in groups)
         lines.append(f"Equal files: {total} images in {plural(len(groups), 'group')}")
-        lines += [f"  {' = '.join(group)}" for group in groups[:SHOWN]]
+        lines += [one_line(f"  {' = '.join(group)}") for group in groups[:SHOWN]]
         lines += and_more(len(groups) - SHOWN)
     pairs = survey.near_duplicates
     count = plural(len(pairs), "pair") if pairs else "none"
     lines.append(f"Near duplicates: {count} at a whitened cosine of {survey.threshold:g} or more")
-    lines += [f"  {pair.cosine:.3f}  {pair.first}  {pair.second}" for pair in pairs[:SHOWN]]
+    lines += [one_line(f"  {pair.cosine:.3f}  {pair.first}  {pair.second}") for pair in pairs[:SHOWN]]
     lines += and_more(len(pairs) - SHOWN)
     return "\n".join(lines)
 
