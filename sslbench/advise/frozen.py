@@ -8,13 +8,22 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from safetensors import SafetensorError
+
 from sslbench.advise.defaults import BACKBONE
 from sslbench.contracts.dataset import Dataset, DatasetSpec
 from sslbench.contracts.executor import Emit, PluginChoice, TrainingSettings
 from sslbench.contracts.method import InputSpec, Method
 from sslbench.contracts.plugin import BuildContext
 from sslbench.errors import UserError
-from sslbench.evaluate.features import Extraction
+from sslbench.evaluate.features import (
+    Extraction,
+    StaleFeatures,
+    extract_all,
+    load_extraction,
+    save_extraction,
+)
+from sslbench.execute.events import StageStarted
 from sslbench.execute.pretraining import PretrainingJob
 from sslbench.execute.request import Request
 from sslbench.execute.scheduler import run
@@ -28,8 +37,12 @@ from sslbench.plan.plan import Group
 from sslbench.plan.reference import Reference
 from sslbench.plan.suite import RawSuite
 from sslbench.store.record import Record
+from sslbench.train.checkpoint import weights_digest
 from sslbench.train.data import Splits
 from sslbench.train.task import build_dataset, build_method
+
+UNTRAINED_FEATURES = "untrained.safetensors"
+"""file of the features of the network with fresh weights, beside the model's"""
 
 
 @dataclass(frozen=True)
@@ -112,6 +125,27 @@ class FrozenFeatures:
     def extraction(self) -> Extraction:
         """Features of both splits, from the cache if they are there."""
         return self._job.prepare()[1]
+
+    def untrained(self) -> Extraction:
+        """Features of the same network with fresh weights, kept beside those of the model. Raises UserError where it
+        cannot be built, or its weights are none or always the same."""
+        path, made_of = self._job.cache.files.folder / UNTRAINED_FEATURES, {"key": self.pretraining.key}
+        try:
+            return load_extraction(path, self._job.device, made_of)
+        except (OSError, SafetensorError, KeyError, StaleFeatures):
+            pass
+        seed = self.settings.seed
+        method, other = (self._job.build(self.data, one) for one in (seed, seed + 1))
+        # Of a model that is untrained itself another seed is the twin.
+        encoder, fresh = method.encoder, other.untrained()
+        if weights_digest(encoder) == weights_digest(fresh):
+            raise UserError("it cannot be built untrained: it has no weights, or takes them from where they lie")
+        self.emit(StageStarted("extracting features of the untrained network"))
+        extracted = extract_all(
+            fresh.to(self._job.device), self.data, self._job.device, self._job.settings.precision, method.input_spec
+        )
+        self._job.cache.save(lambda: save_extraction(path, extracted, made_of), "untrained features")
+        return extracted
 
     @cached_property
     def data(self) -> Splits:
