@@ -9,7 +9,7 @@ import pytest
 from sslbench import Overrides, Request, run
 from sslbench.contracts.executor import Evaluation, PluginChoice
 from sslbench.execute.events import RecordMade
-from sslbench.hooks.registry import Registry
+from sslbench.hooks.registry import Registry, default_registry
 from sslbench.store.results import ResultsStore
 
 PLUGINS = """
@@ -80,7 +80,9 @@ def registry(distribution):
     distribution("meddlers", {"meddlers": "meddling_plugins"}, {"meddling_plugins": PLUGINS})
     for name in ("first", "second"):
         distribution(name, {name: f"{name}_observer"}, {f"{name}_observer": OBSERVER})
-    return Registry()
+    default_registry.cache_clear()  # which the executor makes use of
+    yield Registry()
+    default_registry.cache_clear()
 
 
 @pytest.mark.parametrize("method", ["simclr", "raw-pixels"])
