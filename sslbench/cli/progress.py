@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import click
 
 from sslbench.contracts.executor import Event
-from sslbench.execute.events import PretrainingStarted, RecordMade, StageStarted, Warned
+from sslbench.execute.events import DataRead, PretrainingStarted, RecordMade, StageStarted, TrainingStarted, Warned
+from sslbench.report.data_facts import batch_in_words, in_words, steps_in_words, warnings
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -17,9 +18,11 @@ if TYPE_CHECKING:
 class Display:
     """Shows the events of a run: which pretraining, which epoch, images/s and time left."""
 
-    def __init__(self) -> None:
+    def __init__(self, data: bool = True) -> None:
+        """``data``: whether it says what is looked at; a command that does so itself turns it off."""
+        self._data = data
         self._live = LiveLine() if sys.stderr.isatty() else None
-        self._warned: set[str] = set()
+        self._shown: set[str] = set()
 
     def __enter__(self) -> Display:
         if self._live:
@@ -32,16 +35,31 @@ class Display:
 
     def show(self, event: Event) -> None:
         """Show one event of the run."""
-        if not isinstance(event, Warned):
-            if self._live:
-                self._live.show(event)
-        elif event.text not in self._warned:  # each once, though every pretraining may emit it
-            self._warned.add(event.text)
-            text = f"sslbench: {event.text}"
-            if self._live:
-                self._live.progress.console.print(text, markup=False, highlight=False, soft_wrap=True)
-            else:
-                click.echo(text, err=True)
+        lines = [] if isinstance(event, DataRead) and not self._data else lines_of(event)
+        if self._live and not lines:
+            self._live.show(event)
+        for line in lines:
+            if line not in self._shown:  # each once, though every pretraining may emit it
+                self._shown.add(line)
+                self._print(f"sslbench: {line}")
+
+    def _print(self, text: str) -> None:
+        if self._live:
+            self._live.progress.console.print(text, markup=False, highlight=False, soft_wrap=True)
+        else:
+            click.echo(text, err=True)
+
+
+def lines_of(event: Event) -> list[str]:
+    """What is printed for good; no line for an event that moves a bar."""
+    match event:
+        case Warned():
+            return [event.text]
+        case DataRead():
+            return [in_words(event.dataset, event.facts), *warnings(event.dataset, event.facts)]
+        case TrainingStarted(batch_size=batch, asked=asked, epochs=epochs, steps_per_epoch=steps) if epochs:
+            return [f"{batch_in_words(batch, asked)}: {steps_in_words(epochs, epochs * steps)}"]
+    return []
 
 
 class LiveLine:

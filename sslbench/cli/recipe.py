@@ -69,7 +69,7 @@ def command(
     settings = read_settings_of_features(options)
     references = [model_reference(text) for text in models]
     not_stored = ""
-    with Display() as display:
+    with Display(data=False) as display:
         session = Session(settings, default_registry(), display.show)
         if labels is None and (unlabelled or not has_classes):
             threshold = options["threshold"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from sslbench.contracts.executor import Event
-from sslbench.store.record import Record
+from sslbench.store.record import DataFacts, Record
 
 
 @dataclass(frozen=True)
@@ -31,6 +31,26 @@ class Warned(Event):
     """Something that a user should know, in one line; the run goes on."""
 
     text: str
+
+
+@dataclass(frozen=True)
+class DataRead(Event):
+    """What a pretraining looks at is known: the name of its data set, and what there is of it."""
+
+    dataset: str
+    facts: DataFacts
+
+
+@dataclass(frozen=True)
+class TrainingStarted(Event):
+    """A training begins, with so many source images in a step and so many steps."""
+
+    batch_size: int
+    """as used"""
+    asked: int
+    """the batch size of the suite"""
+    epochs: int
+    steps_per_epoch: int
 
 
 @dataclass(frozen=True)

@@ -179,6 +179,7 @@ def work_of(group: Group, out: Path, *, download: bool = False, fresh: bool = Fa
         download=download,
         fresh=fresh,
         curve=pretraining.curve_request,
+        fingerprint=pretraining.fingerprint,
     )
 
 

@@ -10,10 +10,21 @@ from pathlib import Path
 
 from sslbench.report.aggregate import Problem, aggregate
 from sslbench.report.comparisons import OVER_SEEDS, SIGNS
+from sslbench.report.majority import LEGEND
 from sslbench.report.numbers import listed
 from sslbench.report.ranking import SIGNIFICANT
 from sslbench.report.sections.curves import best_of_curve
-from sslbench.report.text import Block, Column, fits, markdown, markdown_page, plural, terminal, terminal_page
+from sslbench.report.text import (
+    Block,
+    Column,
+    fits,
+    markdown,
+    markdown_page,
+    plural,
+    terminal,
+    terminal_page,
+    wrapped,
+)
 from sslbench.report.view import MARKDOWN, STYLES, Style, View
 from sslbench.statistics.images import OVER_RIGHT_AND_WRONG, OVER_SHARES
 from sslbench.store.json_parts import plain
@@ -60,10 +71,12 @@ def render(records: Sequence[Record], fmt: str, suite: str, folder: Path | None 
 
         return str(data_frame(view.aggregate).to_csv(index=False, lineterminator="\n")).rstrip("\n")
     if fmt == "markdown":
-        tables = [markdown(view.columns(MARKDOWN))] if view.order else []
+        tables = ["\n".join(f"- {line}" for line in view.data_lines())]
+        tables += [markdown(view.columns(MARKDOWN))] if view.order else []
         tables += [f"**{table}**\n\n{markdown(view.columns_of(table, MARKDOWN))}" for table in view.tables]
         return markdown_page(title, tables, blocks_below(view, superseded, best="bold", tie="italic"))
-    tables = [fitting(view.columns)] if view.order else []
+    tables = ["\n".join(wrapped(line, rest="    ") for line in view.data_lines())]
+    tables += [fitting(view.columns)] if view.order else []
     tables += [f"{table}:\n{fitting(partial(view.columns_of, table))}" for table in view.tables]
     return terminal_page(title, tables, blocks_below(view, superseded, best="*", tie="="))
 
@@ -107,6 +120,7 @@ def blocks_below(view: View, superseded: int, best: str, tie: str) -> list[Block
     ]
     return [
         ("", legend(view, best, tie) if view.order else []),
+        ("before you believe a figure", view.data_warnings()),
         (curve, best_of_curve(view)),
         ("not done", [problem_in_words(view, problem) for problem in aggregate.problems]),
         ("not measured", unmeasured),
@@ -126,6 +140,8 @@ def legend(view: View, best: str, tie: str) -> list[str]:
     spreads = [recipe.spread(column.label) for column in view.aggregate.metrics for recipe in view.aggregate.recipes]
     seeds = {spread.n or 0 for spread in spreads if spread and spread.over == "seeds"}
     draws = {spread.n or 0 for spread in spreads if spread and spread.over == "draws"}
+    if view.majorities:
+        lines.append(LEGEND)
     if seeds:
         lines.append(f"±: standard deviation over {listed(seeds)} seeds")
     if draws:

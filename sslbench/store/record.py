@@ -118,6 +118,10 @@ class DataFacts(Part):
     """images to evaluate on that equal one to train on, by digest; None where they were not compared"""
     fingerprint: str | None = None
     """of the data set"""
+    classes_evaluated: int | None = None
+    """those that the images to evaluate on are of"""
+    why_not_compared: str | None = None
+    """why ``duplicates`` is not known"""
 
 
 @dataclass(frozen=True)
