@@ -42,7 +42,10 @@ def make_record(number: int, shift: float = 0.0) -> Record:
             "evaluator": {"k": 20},
             "training": {**training, "precision": "fp32", "compile": False, "device": "cpu"},
         },
-        metrics={f"metric_{evaluator}": MetricValue(value), f"other_{evaluator}": MetricValue(1 - value, std=0.01, n=5)},
+        metrics={
+            f"metric_{evaluator}": MetricValue(value),
+            f"other_{evaluator}": MetricValue(1 - value, std=0.01, n=5),
+        },
         headline=f"metric_{evaluator}",
         pretraining=TrainingFacts(
             key=f"{pretraining + 2**40:016x}",
@@ -83,7 +86,7 @@ def make_record(number: int, shift: float = 0.0) -> Record:
 def inputs_of(recipe: int) -> dict[str, object]:
     """Code and data of a record."""
     labels = ("the harness", f"method 'method-{recipe % 10}'", "augmentation 'simclr'", "dataset 'digits'")
-    return {"code": {label: "sslbench 0.1.0+6e2ca1156180" for label in labels}, "data": "4d0aa04d1b65f02a"}
+    return {"code": dict.fromkeys(labels, "sslbench 0.1.0+6e2ca1156180"), "data": "4d0aa04d1b65f02a"}
 
 
 def fill(folder: Path, records: int = RECORDS, shift: float = 0.0) -> None:
@@ -137,6 +140,7 @@ seeds = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]
 [axes]
 dataset = ["digits"]
 backbone = ["convnet-small"]
+augmentation = ["auto"]
 method = [{methods}]
 evaluator = [{evaluators}]
 """
