@@ -13,7 +13,7 @@ from pathlib import Path
 
 from sslbench.contracts.executor import Evaluation, Event, Executor, Work
 from sslbench.errors import StoreError
-from sslbench.execute.events import PretrainingStarted, RecordMade, StepsTimed, Warned
+from sslbench.execute.events import PretrainingEnded, PretrainingStarted, RecordMade, StepsTimed, Warned
 from sslbench.execute.request import Outcome, Request
 from sslbench.hooks.registry import Registry
 from sslbench.plan.cell import Cell, digest
@@ -100,13 +100,15 @@ class Session:
             names = " ".join(choice.name for choice in group.pretraining.choices.values())
             name = f"{names} seed {group.pretraining.seed}"
             self.on_event(PretrainingStarted(name, number, len(groups), count(groups)))
-            work = work_of(group, self._artifacts, download=self.request.download, fresh=self.request.fresh)
+            request = self.request
+            work = work_of(group, self._artifacts, request.download, request.trust, fresh=request.fresh)
             handles.append(executor.submit(work, emit))
             is_last = number == len(groups) - 1
             while handles and (is_last or len(handles) >= executor.slots):
                 handles.pop(0).wait()
                 while not events.empty():
                     self._receive(events.get())
+                self.on_event(PretrainingEnded(number - len(handles)))
 
     def _receive(self, event: Event) -> None:
         """Store what an event brings, then pass it on."""
@@ -163,7 +165,7 @@ def count(groups: Sequence[Group]) -> int:
     return sum(len(group.cells) for group in groups)
 
 
-def work_of(group: Group, out: Path, *, download: bool = False, fresh: bool = False) -> Work:
+def work_of(group: Group, out: Path, download: bool = False, trust: bool = False, *, fresh: bool = False) -> Work:
     """A pretraining and its cells as an executor takes them; artifacts are kept below ``out``."""
     pretraining = group.pretraining
     choices = [*pretraining.choices.values(), *(cell.evaluator for cell in group.cells)]
@@ -177,6 +179,7 @@ def work_of(group: Group, out: Path, *, download: bool = False, fresh: bool = Fa
         out=str(out),
         distributions={choice.distribution: choice.version for choice in choices},
         download=download,
+        trust=trust,
         fresh=fresh,
         curve=pretraining.curve_request,
         fingerprint=pretraining.fingerprint,
