@@ -24,7 +24,6 @@ from typing import Any
 
 import numpy
 import torch
-from safetensors.numpy import save_file
 
 from sslbench.advise.defaults import PROBE, RAW_PIXELS
 from sslbench.advise.evidence import EvaluationImages, evidence_of
@@ -42,6 +41,7 @@ from sslbench.report.view import View
 from sslbench.statistics.shares import accuracy
 from sslbench.store.artifacts import pretraining_files
 from sslbench.store.record import MetricValue, Record, TrainingFacts
+from sslbench.train.checkpoint import save_tensors
 
 Generator = numpy.random.Generator
 BETTER = ("stop", "fine-tune", "more labels")
@@ -160,12 +160,13 @@ def levels(advisor: Advisor, generator: Generator) -> list[float]:
     return [row.linear or 0.0 for row in rows]
 
 
-def table_of_equals(generator: Generator, folder: Path, rows: int, images: int) -> bool:
-    """Whether a row of a table of equal models, one seed each, is told apart from the best."""
+def tells_apart(generator: Generator, folder: Path, rows: int, images: int, gap: float) -> bool:
+    """Whether a row of a table of models, one seed each, is told apart from the best: all are equal but the first,
+    which is better where ``gap`` is not 0."""
     hard = generator.normal(size=images)
     records = []
     for number in range(rows):
-        right = (generator.normal(size=images) + hard > -1.2).astype(numpy.uint8)
+        right = (generator.normal(size=images) + hard > -1.2 - gap * (number == 0)).astype(numpy.uint8)
         record = Record(
             cell=f"{number}",
             status="done",
@@ -178,17 +179,16 @@ def table_of_equals(generator: Generator, folder: Path, rows: int, images: int) 
             pretraining=TrainingFacts(key=f"{number}"),
         )
         path = pretraining_files(folder, f"{number}").per_image(record.cell)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        save_file({"linear_top1": right}, path)
+        save_tensors(path, {"linear_top1": torch.from_numpy(right)}, {})
         records.append(record)
     ranking = View(aggregate(records), folder).ranking
     return len(ranking.best["linear_top1"] | ranking.ties["linear_top1"]) < rows
 
 
-def wrong_tables(generator: Generator, count: int, rows: int) -> int:
-    """How many of so many tables say something."""
+def tables_that_tell(generator: Generator, count: int, rows: int, gap: float = 0.0) -> int:
+    """How many of so many tables, on 500 images, tell a row apart from the best."""
     with tempfile.TemporaryDirectory() as folder:
-        return sum(table_of_equals(generator, Path(folder), rows, 500) for _ in range(count))
+        return sum(tells_apart(generator, Path(folder), rows, 500, gap) for _ in range(count))
 
 
 def verdicts(make: Callable[[Advisor, Generator], Advice], advisor: Advisor, count: int) -> Counter[str]:
@@ -218,7 +218,7 @@ def report(count: int) -> Iterator[str]:
     model, baseline = levels(advisor, numpy.random.default_rng(0))
     yield f"10 points: the model's probe gets {model:.1%}, the baselines' {baseline:.1%}, on 20,000 other images"
     for rows in (2, 4, 8, 16):
-        wrong = wrong_tables(numpy.random.default_rng(rows), count, rows)
+        wrong = tables_that_tell(numpy.random.default_rng(rows), count, rows)
         yield f"tables of {rows} equal rows: {rate(wrong, count)} tell one apart from the best"
 
 

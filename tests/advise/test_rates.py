@@ -41,5 +41,6 @@ def test_ten_points_on_five_hundred_images_are_seen(rates, advisor):
 
 
 @pytest.mark.parametrize("rows", [2, 6])
-def test_a_table_of_equal_rows_says_nothing(rates, rows):
-    assert rates.wrong_tables(np.random.default_rng(0), 20, rows) <= 2
+def test_a_table_of_equal_rows_tells_none_apart_and_one_with_a_better_row_does(rates, rows):
+    assert rates.tables_that_tell(np.random.default_rng(0), 12, rows) <= 1
+    assert rates.tables_that_tell(np.random.default_rng(0), 5, rows, gap=0.8) == 5
