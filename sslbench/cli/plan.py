@@ -25,6 +25,7 @@ def command(format_: str, **options: Any) -> None:
     """
     request = read_request(options)
     from sslbench.execute.scheduler import plan_only
+    from sslbench.report.text import plural
 
     plan = plan_only(request)
     if format_ == "json":
@@ -33,7 +34,10 @@ def command(format_: str, **options: Any) -> None:
         ]
         print_json({"cells": facts})
     else:
-        click.echo(as_table(plan))
+        limit = "" if request.max_cells is None else f", at most {plural(request.max_cells, 'cell')} now"
+        click.echo(as_table(plan) + limit)
+    for note in plan.notes:
+        click.echo(f"sslbench: {note}", err=True)
 
 
 def as_table(plan: Plan) -> str:

@@ -27,6 +27,8 @@ def command(format_: str, **options: Any) -> int:
     from sslbench.report.tables import render
 
     click.echo(render(outcome.records, format_, outcome.suite))
+    for note in outcome.notes:
+        click.echo(f"sslbench: {note}", err=True)
     counts = ", ".join(f"{count} {status}" for status, count in sorted(outcome.statuses.items())) or "no cell"
     stored = f"results: {outcome.out}" if outcome.store_error is None else f"not stored: {outcome.store_error}"
     click.echo(f"sslbench: {counts}; {outcome.trained} run now; {stored}", err=True)
