@@ -55,6 +55,7 @@ def predict(
     device = torch.device(settings.training.device)
     context = BuildContext(head.input_spec.size, seed=head.seed, download=settings.download)
     encoder = build_method(method, choices.get("backbone"), context).encoder.to(device).eval()
+    encoder = encoder.to(memory_format=torch.channels_last)  # as that on whose features the head was fitted
     view = EvaluationView(head.input_spec, device)
     predictions: list[Prediction] = []
     unreadable: list[str] = []

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from sslbench.cli.options import format_option, print_json, read_request, suite_options, suites_line
+from sslbench.cli.streams import say, show
 
 if TYPE_CHECKING:
     from sslbench.plan.plan import Plan
@@ -35,9 +36,9 @@ def command(format_: str, **options: Any) -> None:
         print_json({"cells": facts})
     else:
         limit = "" if request.max_cells is None else f", at most {plural(request.max_cells, 'cell')} now"
-        click.echo(as_table(plan) + limit)
+        show(as_table(plan) + limit)
     for note in plan.notes:
-        click.echo(f"sslbench: {note}", err=True)
+        say(note)
 
 
 def as_table(plan: Plan) -> str:

@@ -70,8 +70,10 @@ def prepare(request: Request, registry: Registry) -> tuple[Outcome, list[Cell], 
         executor = chosen("executor", parse_reference(request.executor, "--executor"), registry)
     if mistakes:
         raise UserError(*mistakes)
+    is_file = not raw.builtin and Path(raw.source).is_file()
+    source = str(Path(raw.source).absolute()) if is_file else raw.source
     out = request.out or Path("sslbench-results") / suite.name
-    return Outcome(suite.name, out, notes=suite.notes), expand(suite), executor
+    return Outcome(suite.name, out, source, notes=suite.notes), expand(suite), executor
 
 
 @contextmanager

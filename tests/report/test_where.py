@@ -55,8 +55,8 @@ def test_parameters_are_fields_too(records):
     [
         (
             "method=raw-pixelz",
-            "--where 'method=raw-pixelz': no record has it; did you mean 'raw-pixels'? (method is mae, raw-pixels, simclr"
-            " in these results)",
+            "--where 'method=raw-pixelz': no record has it; did you mean 'raw-pixels'? (method is mae, raw-pixels,"
+            " simclr in these results)",
         ),
         ("method=", "--where 'method=': no record has it (method is mae, raw-pixels, simclr in these results)"),
         ("seed=one", "--where 'seed=one': no record has it (seed is 0, 1 in these results)"),
