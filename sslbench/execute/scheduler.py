@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from sslbench.contracts.executor import Executor, ExecutorSpec
-from sslbench.contracts.plugin import BuildContext
+from sslbench.contracts.plugin import BuildContext, check_trust
 from sslbench.errors import PluginError, UserError
 from sslbench.execute.request import Outcome, Request
 from sslbench.execute.session import OnEvent, Session
@@ -66,6 +66,8 @@ def prepare(request: Request, registry: Registry) -> tuple[Outcome, list[Cell], 
         overrides = with_device(raw, overrides)
     with collected(mistakes):
         suite = resolve_suite(raw, overrides, registry)
+        for choice in filter(None, (*suite.axes["method"], *suite.axes["backbone"])):
+            check_trust(choice.spec, choice.params, request.trust)
     with collected(mistakes):
         executor = chosen("executor", parse_reference(request.executor, "--executor"), registry)
     if mistakes:
