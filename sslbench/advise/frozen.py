@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -55,6 +55,8 @@ class Settings:
     """folder below whose ``artifacts`` features are kept"""
     download: bool = False
     seed: int = 0
+    trust: bool = False
+    """whether code that comes with a model may run"""
 
     @cached_property
     def training(self) -> TrainingSettings:
@@ -101,8 +103,8 @@ class Model:
 
     def build(self, image_size: int, settings: Settings) -> Method:
         """The method with its weights. Raises UserError where these are not on this machine."""
-        device, download = settings.training.device, settings.download
-        context = BuildContext(image_size, seed=settings.seed, download=download, device=device)
+        context = BuildContext(image_size, seed=settings.seed, download=settings.download, trust=settings.trust)
+        context = replace(context, device=settings.training.device)
         return build_method(self.method, self.backbone, context)
 
 
@@ -118,7 +120,7 @@ class FrozenFeatures:
     def __post_init__(self) -> None:
         model, settings = self.model, self.settings
         self.pretraining = single(model.method, self.dataset, model.backbone, settings.training, settings.seed)
-        work = work_of(Group(self.pretraining, ()), settings.out, download=settings.download)
+        work = work_of(Group(self.pretraining, ()), settings.out, settings.download, settings.trust)
         self._job = PretrainingJob(work, self.emit, self.model.registry)
 
     @cached_property
@@ -195,5 +197,6 @@ class Session:
             "seeds": [settings.seed],
             "training": {"device": resolved.device, "precision": resolved.precision, **training},
         }
-        request = Request(RawSuite("recipe", "recipe", data), out=settings.out, download=settings.download)
+        suite = RawSuite("recipe", "recipe", data)
+        request = Request(suite, out=settings.out, download=settings.download, trust=settings.trust)
         return run(request, self.emit, self.registry).records

@@ -76,6 +76,12 @@ class Candidate:
     size: int
     kind: RowKind
 
+    @property
+    def runs_code(self) -> bool:
+        """Whether it is built by code that comes with it."""
+        method = self.model.method
+        return bool(method.spec.runs_code and method.spec.runs_code(method.params))
+
 
 @dataclass(frozen=True)
 class RecipeRun:
@@ -222,13 +228,14 @@ def images_of(frozen: FrozenFeatures, folder: LabelledFolder) -> EvaluationImage
 def next_command(run: RecipeRun, advice: Advice, candidate: Candidate | None) -> tuple[str, ...]:
     """In words of a shell; ``candidate`` is the model that was chosen, if one was."""
     settings = run.session.settings
-    predicting = ("sslbench", "predict", str(settings.out / HEAD), "NEW_IMAGES")
+    trust = ("--trust",) if candidate and candidate.runs_code else ()
+    predicting = ("sslbench", "predict", str(settings.out / HEAD), "NEW_IMAGES", *trust)
     if advice.verdict == "stop":
         return predicting
     if advice.verdict in ("more labels", "cannot tell") and candidate is not None:
         return (*predicting, "--unsure-first")
     if advice.verdict == "fine-tune" and candidate is not None:
-        return fine_tuning(run, candidate)
+        return (*fine_tuning(run, candidate), *trust)
     if advice.verdict == "another model" and not settings.download:
         labels = ("--labels", str(run.labels)) if run.labels else ()
         return ("sslbench", "recipe", str(run.root), *labels, "--download")

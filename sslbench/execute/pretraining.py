@@ -210,9 +210,8 @@ class PretrainingJob:
     def build(self, data: Splits, seed: int | None = None) -> Method:
         """The method on its backbone, initialised from the seed (default: the work's)."""
         work, seed = self.work, self.work.seed if seed is None else seed
-        context = BuildContext(
-            data.image_size, data.classes, seed, work.download, mask_ratio=work.mask_ratio, device=work.training.device
-        )
+        context = BuildContext(data.image_size, data.classes, seed, work.download, mask_ratio=work.mask_ratio)
+        context = replace(context, device=work.training.device, trust=work.trust)
         method = build_method(self.choices["method"], self.choices.get("backbone"), context)
         # A file keeps no memory layout, on which the last bits of a convolution depend: all have the one of training.
         return method.to(memory_format=torch.channels_last)
