@@ -69,3 +69,8 @@ class LoadedWeights:
     """whose code built the network, where that came with the model"""
     notes: tuple[str, ...] = ()
     """what a user should know, a line each"""
+
+    @property
+    def licence_in_words(self) -> str:
+        """Its name, or that it is not known and why."""
+        return str(Licence(self.licence, self.licence_reason or ""))

@@ -56,7 +56,7 @@ SPEEDS = (
 
 def render(records: Sequence[Record], fmt: str, suite: str, folder: Path | None = None, superseded: int = 0) -> str:
     """The records as text, without a newline at the end. ``fmt``: ``table`` and ``markdown`` have one row a recipe,
-    rounded, the best marked; ``csv`` the same rows unrounded (see ``frame.data_frame``); ``json`` has the records.
+    rounded, the best marked; ``csv`` the same rows unrounded (see ``frame.csv_text``); ``json`` has the records.
     ``folder``: where they lie, with the metrics of each image, by which rows of one seed are told apart;
     ``superseded``: how many other records are there."""
     if fmt == "json":
@@ -70,9 +70,9 @@ def render(records: Sequence[Record], fmt: str, suite: str, folder: Path | None 
     view = View(aggregate(records), folder)
     title = view.names.title(suite)
     if fmt == "csv":
-        from sslbench.report.frame import data_frame
+        from sslbench.report.frame import csv_text
 
-        return str(data_frame(view.aggregate).to_csv(index=False, lineterminator="\n")).rstrip("\n")
+        return csv_text(view.aggregate)
     if fmt == "markdown":
         tables = ["\n".join(f"- {line}" for line in view.data_lines())]
         tables += [markdown(view.columns(MARKDOWN))] if view.order else []
@@ -133,7 +133,19 @@ def blocks_below(view: View, superseded: int, best: str, tie: str) -> list[Block
         ("not measured", unmeasured),
         ("skipped", [f"{plural(count, 'cell')}: {reason}" for reason, count in aggregate.skipped.items()]),
         ("left out", left_out),
+        ("weights of others", weights_of_others(view)),
     ]
+
+
+def weights_of_others(view: View) -> list[str]:
+    """A line for each set of weights that somebody else trained: licence, and what of their input is a guess."""
+    records = [record for recipe in view.aggregate.recipes for record in recipe.row.records]
+    lines = []
+    for weights in filter(None, (record.weights for record in records)):
+        guessed = [part for part, origin in weights.input_from.items() if origin == "guess"]
+        parts = [f"licence {weights.licence_in_words}", *([f"{', '.join(guessed)} are a guess"] if guessed else [])]
+        lines.append(f"{weights.source}: {'; '.join(parts)}")
+    return list(dict.fromkeys(lines))
 
 
 def legend(view: View, best: str, tie: str) -> list[str]:
