@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -69,14 +69,17 @@ def predict(
 
 
 def read(images: Sequence[Path], size: int, registry: Registry) -> Iterator[tuple[Split, set[str]]]:
-    """Each folder, and the files between two folders together: the images that can be read, and the names of all
-    files, empty for a folder."""
+    """Each folder, and the files between two folders together: the images that can be read, as they were spelled, and
+    the names of all files, empty for a folder."""
     for folder_index, run in groupby(enumerate(images), lambda item: item[0] if item[1].is_dir() else -1):
-        paths = [str(path) for _, path in run]
-        source: dict[str, Any] = {"files": paths} if folder_index < 0 else {"root": paths[0]}
+        paths = [path for _, path in run]
+        source: dict[str, Any] = {"files": [*map(str, paths)]} if folder_index < 0 else {"root": str(paths[0])}
         reference = Reference(UNLABELLED_IMAGES, {**source, "size": size, "test_share": 0.0, "on_error": "skip"})
-        dataset = chosen("dataset", reference, registry).build(BuildContext())
-        yield dataset.split("train"), set(source.get("files", ()))
+        split = chosen("dataset", reference, registry).build(BuildContext()).split("train")
+        if folder_index >= 0:
+            root = paths[0].expanduser().resolve()
+            split = replace(split, paths=[str(paths[0] / Path(path).relative_to(root)) for path in split.paths])
+        yield split, set(source.get("files", ()))
 
 
 def render_predictions(predictions: Sequence[Prediction], classes: Sequence[str], fmt: str) -> str:

@@ -83,6 +83,7 @@ def pick(split: Split, indices: Tensor) -> Split:
         factors={name: values[indices] for name, values in split.factors.items()},
         maps={name: part(values) for name, values in split.maps.items()},
         paths=[split.paths[i] for i in indices.tolist()] if split.paths else (),
+        digests=[split.digests[i] for i in indices.tolist()] if split.digests else (),
     )
 
 

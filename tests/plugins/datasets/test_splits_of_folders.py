@@ -24,8 +24,17 @@ def layout(pictures):
 
 @pytest.mark.parametrize(
     ("train", "test"),
-    [("Training", "Testing"), ("train", "dev"), ("training_set", "test_set"), ("TRAIN", "val"), ("tr", "te")]
-    + [("trainset", "testset"), ("train2017", "val2017"), ("train_images", "eval"), ("1_train", "2_validation")],
+    [
+        ("Training", "Testing"),
+        ("train", "dev"),
+        ("training_set", "test_set"),
+        ("TRAIN", "val"),
+        ("tr", "te"),
+        ("trainset", "testset"),
+        ("train2017", "val2017"),
+        ("train_images", "eval"),
+        ("1_train", "2_validation"),
+    ],
 )
 def test_pairs_of_splits_are_used_as_they_are_and_are_no_classes(built, layout, tmp_path, train, test):
     data = built("imagefolder", root=layout(tmp_path, **{train: 4, test: 2}))

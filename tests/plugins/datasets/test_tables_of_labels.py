@@ -30,10 +30,20 @@ def names(split):
 
 @pytest.mark.parametrize(
     ("column", "train", "test"),
-    [("split", "training", "testing"), ("split", "Train", "dev"), ("split", "0", "1"), ("split", "trainset", "VAL")]
-    + [("subset", "train", "test"), ("Usage", "Training", "Eval"), ("split", "tr", "te")]
-    + [("is_valid", "False", "True"), ("is_test", "0", "1"), ("is_train", "1", "0"), ("isTest", "no", "yes")]
-    + [("is_training_image", "1", "0")],
+    [
+        ("split", "training", "testing"),
+        ("split", "Train", "dev"),
+        ("split", "0", "1"),
+        ("split", "trainset", "VAL"),
+        ("subset", "train", "test"),
+        ("Usage", "Training", "Eval"),
+        ("split", "tr", "te"),
+        ("is_valid", "False", "True"),
+        ("is_test", "0", "1"),
+        ("is_train", "1", "0"),
+        ("isTest", "no", "yes"),
+        ("is_training_image", "1", "0"),
+    ],
 )
 def test_no_row_of_the_test_split_is_trained_on(table, column, train, test):
     data = table(f"path,label,{column}", *rows(*[train] * 6, *[test] * 4))

@@ -26,8 +26,18 @@ def test_two_letters_are_splits_where_nothing_else_stands_beside_them():
 
 @pytest.mark.parametrize(
     ("word", "role"),
-    [("seg_train", "train"), ("testA", "test"), ("my-dev", "validation"), ("trian", "train"), ("tset", "test")]
-    + [("traning", "train"), ("vaildation", "validation"), ("dog", None), ("trousers", None), ("text", None)],
+    [
+        ("seg_train", "train"),
+        ("testA", "test"),
+        ("my-dev", "validation"),
+        ("trian", "train"),
+        ("tset", "test"),
+        ("traning", "train"),
+        ("vaildation", "validation"),
+        ("dog", None),
+        ("trousers", None),
+        ("text", None),
+    ],
 )
 def test_words_that_look_like_splits(word, role):
     assert role_of(word) is None
