@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import math
+import os
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sslbench.advise.defaults import LABELLED_IMAGES, RAW_PIXELS, UNLABELLED_IMAGES, UNTRAINED
+from sslbench.advise.defaults import RAW_PIXELS, UNTRAINED
 from sslbench.advise.frozen import FrozenFeatures, Model, Settings
+from sslbench.contracts.defaults import LABELLED_IMAGES, UNLABELLED_IMAGES
 from sslbench.errors import UserError
+from sslbench.hooks.registry import Registry, default_registry
+from sslbench.plan.choose import chosen
+from sslbench.plan.meant import exists, is_path
 from sslbench.plan.reference import Reference, parse_reference
 from sslbench.report.text import first_names, plural
 from sslbench.train.data import Splits
@@ -22,21 +27,31 @@ BASELINES = {RAW_PIXELS: 32, UNTRAINED: READ_SIZE}
 """method -> side at which its images are read, pixels; pixels as features grow with its square"""
 
 
-def dataset_reference(text: str, size: Callable[[], int]) -> Reference:
+def dataset_reference(text: str, size: Callable[[], int], registry: Registry | None = None) -> Reference:
     """``NAME:key=value,...``, or a folder: labelled images where it has folders in it, else unlabelled ones.
 
     ``size`` is called for a folder alone: the side at which its images are read, pixels.
     """
-    folder = Path(text).expanduser()
-    if not folder.exists() and "/" not in text.partition(":")[0]:
-        return parse_reference(text)
-    return folder_reference(folder, size(), labelled=has_folders(folder))
+    reference, registry = parse_reference(text), registry or default_registry()
+    folder = Path(reference.name)
+    if not is_path(reference.name, "dataset", registry) or not os.path.isdir(folder.expanduser()):
+        return reference
+    given = {"size": size()} | dict(reference.given)
+    return folder_reference(folder, **given, labelled=has_classes(folder, registry))
 
 
 def folder_reference(folder: Path, size: int, *, labelled: bool, **params: Any) -> Reference:
     """The data set of the images in a folder, those that cannot be read left out."""
     values = {"root": str(folder), "size": size, "on_error": "skip", **params}
     return Reference(LABELLED_IMAGES if labelled else UNLABELLED_IMAGES, values)
+
+
+def has_classes(folder: Path, registry: Registry) -> bool:
+    """Whether the data set of labelled images finds labels in a folder. Raises UserError for what is no folder."""
+    if not os.path.isdir(folder.expanduser()):
+        raise UserError(f"{folder}: {'is a file, not a folder' if exists(str(folder)) else 'no such folder'}")
+    choice = chosen("dataset", folder_reference(folder, READ_SIZE, labelled=True), registry)
+    return "labels" in choice.spec.provided(choice.params)
 
 
 def reading_size(model: Model, settings: Settings) -> int:

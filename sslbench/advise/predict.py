@@ -11,10 +11,10 @@ from typing import Any
 
 import torch
 
-from sslbench.advise.defaults import UNLABELLED_IMAGES
 from sslbench.advise.frozen import Settings
 from sslbench.advise.head import Head
 from sslbench.contracts.dataset import Split
+from sslbench.contracts.defaults import UNLABELLED_IMAGES
 from sslbench.contracts.plugin import BuildContext
 from sslbench.errors import UserError
 from sslbench.evaluate.features import extract

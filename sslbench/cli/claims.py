@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from sslbench.cli.options import UserPath
+
 FORMATS = click.Choice(["table", "markdown", "json"])
 
 
@@ -20,7 +22,7 @@ FORMATS = click.Choice(["table", "markdown", "json"])
 @click.option(
     "--results",
     multiple=True,
-    type=click.Path(path_type=Path),
+    type=UserPath(),
     metavar="DIR",
     help="A folder of finished runs that claims are tested on; repeatable.  [default: those in sslbench-results]",
 )

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import click
 
-from sslbench.cli.options import FORMATS
+from sslbench.cli.options import FORMATS, UserPath
 
 
 @click.command("compare", short_help="Say what moved between two sets of results.")
-@click.argument("first", metavar="A", type=click.Path(path_type=Path))
-@click.argument("second", metavar="B", type=click.Path(path_type=Path))
+@click.argument("first", metavar="A", type=UserPath())
+@click.argument("second", metavar="B", type=UserPath())
 @click.option(
     "--fail-on",
     "limits",

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from sslbench.advise.defaults import BACKBONE
-from sslbench.cli.options import feature_options
+from sslbench.cli.options import UserPath, feature_options
 
 
 @click.command("embed", short_help="Write features to a file.")
@@ -27,7 +27,7 @@ from sslbench.cli.options import feature_options
     "--out",
     required=True,
     metavar="FILE",
-    type=click.Path(path_type=Path),
+    type=UserPath(),
     help="File to write: .parquet, .npz or .safetensors.",
 )
 @click.option("--size", type=click.IntRange(4), metavar="N", help="Side to which a folder's images are read.")
@@ -51,7 +51,7 @@ def command(dataset: str, model: str, backbone: str | None, out: Path, size: int
     registry = default_registry()
     network = parse_reference(backbone, "--backbone") if backbone else None
     encoder = Model.of(model_reference(model), registry, network)
-    reference = dataset_reference(dataset, lambda: size or reading_size(encoder, settings))
+    reference = dataset_reference(dataset, lambda: size or reading_size(encoder, settings), registry)
     with Display() as display:
         frozen = FrozenFeatures(encoder, chosen("dataset", reference, registry), settings, display.show)
         embeddings = embed(frozen)

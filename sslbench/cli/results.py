@@ -6,11 +6,11 @@ from pathlib import Path
 
 import click
 
-from sslbench.cli.options import FORMATS
+from sslbench.cli.options import FORMATS, UserPath
 
 
 @click.command("results", short_help="Print the results of a folder.")
-@click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
+@click.argument("folder", metavar="DIR", type=UserPath())
 @click.option("--format", "format_", type=FORMATS, default="table", show_default=True, help="Format of the result.")
 @click.option("--where", multiple=True, metavar="FIELD=VALUE", help="Only records with this value; repeatable.")
 @click.option("--statistics", is_flag=True, help="Mean, deviation, 95% interval and seeds of each metric.")

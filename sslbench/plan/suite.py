@@ -86,9 +86,14 @@ def read_suite(name: str, size: str | None = None, package: str = "sslbench.plan
 def text_of(name: str, *packages: str) -> tuple[str, str]:
     """A suite's TOML, of a built-in suite of ``packages`` or of a file, and where it was written."""
     builtin = {title: file for package in packages for title, file in builtin_suites(package).items()}
-    path = Path(name)
+    path = Path(name).expanduser()
     if name in builtin:
         return builtin[name].read_text(encoding="utf-8"), name
+    if path.is_dir():
+        raise UserError(
+            f"{name} is a folder, not a suite; sslbench run -d {name} evaluates methods on its images, sslbench recipe"
+            f" {name} says what to do with them"
+        )
     if path.suffix == ".toml" or path.exists():
         try:
             return path.read_text(encoding="utf-8"), str(path)

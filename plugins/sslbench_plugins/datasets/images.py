@@ -6,7 +6,7 @@ import os
 from functools import partial
 from pathlib import Path
 
-from sslbench import BuildContext, DatasetSpec, UserError, hookimpl, param
+from sslbench import BuildContext, DatasetSpec, PathText, UserError, hookimpl, param
 from sslbench_plugins.blocks.images_on_disk.class_folders import (
     FolderFiles,
     FolderParams,
@@ -21,7 +21,7 @@ from sslbench_plugins.blocks.images_on_disk.two_splits import TwoSplits
 class ImagesParams(FolderParams):
     """Which images, and how many of them are the test split."""
 
-    root: str = param("", "the folder")
+    root: PathText = param("", "the folder")
     files: tuple[str, ...] = param((), "images by name, in the place of a folder's")
     test_share: float = param(0.2, "part of the images to evaluate on; 0: all are in the training split", ge=0, lt=1)
 

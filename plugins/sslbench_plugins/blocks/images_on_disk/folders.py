@@ -19,6 +19,8 @@ LEFT_BY_SYSTEMS = frozenset(
 ) | {"system volume information"}
 """names, in small letters, beside those that start with a dot"""
 LEFT_BY_SYSTEM = "hidden, or left by a system"
+LONGEST = 200
+"""letters of a path that a message shows"""
 NAMED = 5
 """files that a message names one by one"""
 
@@ -107,10 +109,15 @@ def not_read(path: Path) -> str:
 def existing_folder(root: str, dataset: str, layout: str) -> Path:
     """The folder named by a user, resolved. Raises UserError, with the expected layout, where there is none."""
     folder = Path(root).expanduser()
-    if not folder.is_dir():
-        what = "is a file, not a folder" if folder.exists() else "does not exist"
-        raise UserError(f"{dataset}: root={root} {what}; {layout}")
+    if not os.path.isdir(folder):
+        what = "is a file, not a folder" if os.path.exists(folder) else "does not exist"
+        raise UserError(f"{dataset}: root={shortened(root)} {what}; {layout}")
     return folder.resolve()
+
+
+def shortened(text: str) -> str:
+    """So much of a path that a message stays one line."""
+    return text if len(text) <= LONGEST else f"{text[: LONGEST // 2]}...{text[-LONGEST // 2 :]} ({len(text):,} letters)"
 
 
 def name_below(path: Path, root: Path) -> str:

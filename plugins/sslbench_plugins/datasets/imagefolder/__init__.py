@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
-from sslbench import BuildContext, DatasetSpec, UserError, hookimpl, param
+from sslbench import BuildContext, DatasetSpec, PathText, UserError, hookimpl, param
 from sslbench_plugins.blocks.images_on_disk import class_folders
 from sslbench_plugins.blocks.images_on_disk.class_folders import FolderFiles, FolderParams, LabelledFiles
 from sslbench_plugins.blocks.images_on_disk.folders import (
@@ -26,8 +26,8 @@ LAYOUT = "expected ROOT/CLASS/IMAGE, or ROOT/train/CLASS/IMAGE and ROOT/test/CLA
 class ImageFolderParams(FolderParams):
     """Which folder, where its labels are, and how many of its images are the test split."""
 
-    root: str = param(..., "the folder", min_length=1)
-    labels: str = param("", "a CSV file of path and label, and split if it has one, in the place of class folders")
+    root: PathText = param(..., "the folder", min_length=1)
+    labels: PathText = param("", "a CSV file of path and label, and split if it has one, in the place of class folders")
     test_share: float = param(0.2, "part of each class to evaluate on, where there is no test folder", gt=0, lt=1)
 
 
@@ -89,6 +89,16 @@ def fingerprint(params: ImageFolderParams) -> str:
     return digest_of(files.stamps + labels)
 
 
+def provides(params: ImageFolderParams) -> frozenset[str]:
+    """Labels, where there is a table of them or a folder for a class."""
+    root = existing_folder(params.root, "imagefolder", LAYOUT)
+    return frozenset({"labels"} if params.labels or has_folder(root) else ())
+
+
 @hookimpl
 def sslbench_datasets() -> list[DatasetSpec]:
-    return [DatasetSpec(name="imagefolder", params=ImageFolderParams, build=build, fingerprint=fingerprint)]
+    return [
+        DatasetSpec(
+            name="imagefolder", params=ImageFolderParams, build=build, fingerprint=fingerprint, provides=provides
+        )
+    ]

@@ -12,15 +12,13 @@ from pathlib import Path
 
 from sslbench import UserError
 from sslbench_plugins.blocks.images_on_disk.class_folders import FolderFiles, LabelledFiles, class_without_training
-from sslbench_plugins.blocks.images_on_disk.folders import count_others
+from sslbench_plugins.blocks.images_on_disk.folders import count_others, shortened
 from sslbench_plugins.blocks.images_on_disk.splits import TEST_ROLES, Role
 from sslbench_plugins.blocks.images_on_disk.unlabelled import UNLABELLED, check_classes_left, is_unlabelled
 from sslbench_plugins.datasets.imagefolder.split_column import roles_of_rows
 
 NAMED = 3
 """mistakes that a message names one by one"""
-LONGEST = 80
-"""letters of a path that a message shows"""
 Cells = Mapping[str, str]
 """column -> what a row has there"""
 
@@ -115,11 +113,6 @@ def read_row(line: int, row: Cells, role: Role, file: Path, root: Path) -> Row:
     below, beside = (Path(os.path.normpath(folder / name)) for folder in (root, file.parent))
     path = beside if not os.path.isfile(below) and os.path.isfile(beside) else below
     return Row(f"line {line}: {shortened(row['path'])}", path, "" if is_unlabelled(label) else label, role)
-
-
-def shortened(text: str) -> str:
-    """So much of a text that a message stays one line."""
-    return text if len(text) <= LONGEST else f"{text[: LONGEST // 2]}...{text[-LONGEST // 2 :]} ({len(text):,} letters)"
 
 
 def check_rows(rows: Sequence[Row], where: str, root: Path) -> None:

@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Self
 
-from sslbench import BuildContext, DatasetSpec, ImageReader, UserError, hookimpl, param
+from sslbench import BuildContext, DatasetSpec, ImageReader, PathText, UserError, hookimpl, param
 from sslbench_plugins.blocks.images_on_disk import class_folders, folders
 from sslbench_plugins.blocks.images_on_disk.class_folders import FolderFiles, FolderParams, LabelledFiles
 from sslbench_plugins.blocks.images_on_disk.splits import split_names, unknown_split
@@ -28,7 +28,7 @@ LAYOUT = (
 class MapsParams(FolderParams):
     """Which folder, how many of its images are the test split, and which value of a mask is no class."""
 
-    root: str = param(..., "the folder", min_length=1)
+    root: PathText = param(..., "the folder", min_length=1)
     test_share: float = param(0.2, "part of the images to evaluate on, where there is no test folder", gt=0, lt=1)
     unknown: int = param(
         UNKNOWN, "value of mask pixels whose class is unknown and that are not scored; -1: none", ge=-1, le=255

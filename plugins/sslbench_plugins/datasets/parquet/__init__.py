@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from sslbench import BuildContext, DatasetSpec, Split, UserError, hookimpl, param
+from sslbench import BuildContext, DatasetSpec, PathText, Split, UserError, hookimpl, param
 from sslbench_plugins.blocks.images_on_disk.class_folders import held_out
 from sslbench_plugins.blocks.images_on_disk.encoded import Encoded
 from sslbench_plugins.blocks.images_on_disk.reading import ReadingParams, read
@@ -30,7 +30,7 @@ FOOTER = 64 * 1024
 class ParquetParams(ReadingParams):
     """Which files, which of their columns, and how the images are read."""
 
-    path: str = param(..., "a parquet file, or a folder with train-*.parquet and test-*.parquet", min_length=1)
+    path: PathText = param(..., "a parquet file, or a folder with train-*.parquet and test-*.parquet", min_length=1)
     image: str = param("", "column of the images: bytes, or a struct with bytes; empty: the one that looks like it")
     label: str = param("", f"column of the labels; empty: the first of {', '.join(LABELS)}")
     size: int = param(0, "side to which images are resized and centre-cropped; 0: as they are", ge=0, unit="px")

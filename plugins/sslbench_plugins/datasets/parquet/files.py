@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -9,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sslbench import UserError
-from sslbench_plugins.blocks.images_on_disk.folders import count_others, not_read, walk
+from sslbench_plugins.blocks.images_on_disk.folders import count_others, not_read, shortened, walk
 from sslbench_plugins.blocks.images_on_disk.splits import TEST_ROLES, Role, resembled, role_of, unknown_split
 
 ENDING = ".parquet"
@@ -46,10 +47,12 @@ class ParquetFiles:
 def parquet_files(path: Path) -> ParquetFiles:
     """Of a file, or of everything below a folder. Raises UserError where there are none, or several data sets, and for
     a name that looks like a split and is none."""
-    if path.is_file():
+    if os.path.isfile(path):
         return ParquetFiles(None, [path], {}, [])
-    if not path.is_dir():
-        raise UserError(f"parquet: path={path} does not exist; expected a parquet file or a folder of them")
+    if not os.path.isdir(path):
+        raise UserError(
+            f"parquet: path={shortened(str(path))} does not exist; expected a parquet file or a folder of them"
+        )
     files = [file for file in walk(path) if file.suffix.lower() == ENDING]
     if not files:
         raise UserError(f"parquet: no *{ENDING} file in {path}")
