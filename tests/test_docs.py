@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from sslbench import BuildContext, simulate
-from sslbench.cli.main import COMMANDS
+from sslbench.cli.group import COMMANDS
 from sslbench.contracts.executor import TrainingSettings
 from sslbench.hooks.catalogue import KINDS, Catalogue
 from sslbench.hooks.registry import Registry
@@ -366,7 +366,7 @@ def test_every_method_has_a_paragraph_with_its_presets_and_parameters_that_exist
     assert [preset for preset in spec.presets if f"`{preset}`" not in section] == []
     if not spec.trains:
         return
-    to_take_apart = re.search(r"To take\s+apart: (.*?)\.\s", section, flags=re.DOTALL)
+    to_take_apart = re.search(r"To take\s+apart:\s(.*?)\.\s", section, flags=re.DOTALL)
     named = re.findall(r"`([a-z_0-9]+)[=`]", to_take_apart.group(1) if to_take_apart else "")
     assert [key for key in named if key not in spec.params.model_fields] == []
     assert named or name == "supervised"

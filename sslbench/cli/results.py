@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from sslbench.cli.options import FORMATS, UserPath
+from sslbench.cli.streams import say, show
 
 
 @click.command("results", short_help="Print the results of a folder.")
@@ -18,30 +19,34 @@ from sslbench.cli.options import FORMATS, UserPath
 @click.option("--correlations", is_flag=True, help="Of pretext loss and label-free metrics with the probes.")
 @click.option("--curves", is_flag=True, help="Loss and metrics after every epoch that was evaluated.")
 @click.option("--published", is_flag=True, help="Numbers of the literature beside those measured.")
-def command(folder: Path, format_: str, where: tuple[str, ...], **sections: bool) -> None:
+@click.option("--superseded", is_flag=True, help="The records that later runs put others in the place of.")
+def command(folder: Path, format_: str, where: tuple[str, ...], superseded: bool, **sections: bool) -> None:
     """Print the results in DIR, as ``run`` and ``speed`` do, or the tables that are asked for in their place."""
     from sslbench.report.rows import filter_records
     from sslbench.report.tables import render
+    from sslbench.report.text import plural
     from sslbench.store.results import ResultsStore
 
     with ResultsStore.open_for_reading(folder) as store:
-        stored = store.read()
+        stored = store.read(superseded)
         suite = ", ".join(store.suites())
     for line in stored.damaged:
-        click.echo(f"sslbench: warning: {line}; it is left out", err=True)
+        say(f"warning: {line}; it is left out")
+    if stored.superseded and (format_ == "csv" or any(sections.values())):
+        say(f"{plural(stored.superseded, 'superseded record')} left out (see --superseded)")
     records = filter_records(stored.records, list(where))
     if any(sections.values()):
         from sslbench.report.sections.render import SECTIONS, render_sections
 
         names = [name for name in SECTIONS if sections[name]]
-        click.echo(render_sections(records, names, format_, suite, folder))
+        show(render_sections(records, names, format_, suite, folder), format_)
         return
     # Cells and rows of speed suites have a table each.
     speeds = [record for record in records if record.kind == "speed" and format_ != "json"]
     cells = [record for record in records if record.kind == "run" or format_ == "json"]
     if cells or not speeds:
-        click.echo(render(cells, format_, suite))
+        show(render(cells, format_, suite, folder, stored.superseded), format_)
     if speeds:
         from sslbench.speed.table import render_speed
 
-        click.echo(render_speed(speeds, format_, suite))
+        show(render_speed(speeds, format_, suite), format_)

@@ -43,3 +43,5 @@ class AugmentationSpec(Spec):
 
     kind: ClassVar[str] = "augmentation"
     build: Callable[[Any, BuildContext], Augmentation]
+    view_kinds: frozenset[ViewKind] = frozenset({"global"})
+    """the kinds of view that it makes; methods that ask for another are skipped with it"""

@@ -90,6 +90,7 @@ class Work:
     download: bool = False  # whether the user allowed fetching
     fresh: bool = False  # forget what an earlier run left of this pretraining
     curve: CurveRequest | None = None
+    fingerprint: str | None = None  # of the data set
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Literal
 
 from torch import Tensor, nn
 
-from sslbench.contracts.augmentation import ViewRequest
+from sslbench.contracts.augmentation import ViewKind, ViewRequest
 from sslbench.contracts.defaults import AUGMENTATION
 from sslbench.contracts.params import MethodParams, Params
 from sslbench.contracts.plugin import NOTHING, BuildContext, ProvidingSpec, Words
@@ -49,6 +49,9 @@ class Method(nn.Module, ABC):
     A method whose spec says ``uses_labels`` is built with ``classes`` and its ``forward`` is given ``labels``,
     int64 ``[B]``.
     """
+
+    fixed: frozenset[str] = frozenset()
+    """names of the backbone's parameters that were frozen when it was built; set by the harness, and never trained"""
 
     @property
     @abstractmethod
@@ -126,6 +129,8 @@ class MethodSpec(ProvidingSpec):
     """of ``backbone``, ``augmentation``, ``masking``: a method appears once for an axis that it does not use"""
     needs: Words = NOTHING  # what the backbone must provide, such as ``tokens``
     trains: bool = True  # False for a method that takes no training step
+    view_kinds: frozenset[ViewKind] | Callable[[Any], frozenset[ViewKind]] = frozenset({"global"})
+    """the kinds of view that it asks for; a function of the parameters where it depends on them"""
     uses_labels: bool = False
     """True: ``forward`` is also given the batch's ``labels``; ``context.classes`` is the number of classes"""
     augmentation: str = AUGMENTATION  # the paper's augmentation: what ``auto`` means where the data set recommends none
@@ -134,3 +139,7 @@ class MethodSpec(ProvidingSpec):
     none. Raises UserError where a file is missing"""
     fetches: Callable[[Any], str] | None = None
     """parameters -> what would have to be fetched from the network, in words; empty where all is on this machine"""
+
+    def asked_views(self, params: Params) -> frozenset[ViewKind]:
+        """The kinds of view that it asks for with these parameters."""
+        return self.view_kinds(params) if callable(self.view_kinds) else self.view_kinds

@@ -41,11 +41,12 @@ class TrainedModel:
 
     def encoder(self) -> nn.Module:
         """A trainable copy of the encoder."""
-        return trainable(copy.deepcopy(self.method.encoder))
+        return trainable(copy.deepcopy(self.method.encoder), self.method.fixed)
 
     def scratch(self, seed: int) -> nn.Module:
         """The same architecture as ``seed`` initialises it, trainable."""
-        return trainable(self._make(seed).untrained().to(self.device))
+        method = self._make(seed)
+        return trainable(method.untrained().to(self.device), method.fixed)
 
     def pixels(self, split: SplitName, indices: Tensor) -> Tensor:
         """uint8 ``[B, 3, H, W]`` on the device, as the data set has them; ``indices`` int64 ``[B]``."""
@@ -71,6 +72,9 @@ class TrainedModel:
         return self._data.train if name == "train" else self._data.test
 
 
-def trainable(network: nn.Module) -> nn.Module:
-    """In training mode, with a gradient for every parameter: an EMA teacher had none."""
-    return network.train().requires_grad_(True)
+def trainable(network: nn.Module, fixed: frozenset[str]) -> nn.Module:
+    """In training mode, with a gradient for every parameter but those that the backbone holds ``fixed``: an EMA
+    teacher had none, and what a method froze for its own training is free."""
+    for name, parameter in network.train().named_parameters():
+        parameter.requires_grad_(name not in fixed)
+    return network

@@ -9,6 +9,9 @@ from sslbench.evaluate.features import COLLAPSED_EMBEDDINGS, COLLAPSED_SPREAD, E
 from sslbench.hooks.registry import one_line
 from sslbench.store.record import Status, TrainingFacts
 
+UNIFORM_SHARE = 0.98
+"""of the loss of an answer that ignores the image: from here on a training has learned nothing"""
+
 
 def status_of(error: Exception) -> Status:
     """The record's status for a cell that ended with ``error``."""
@@ -37,4 +40,7 @@ def status_of_features(training: TrainingFacts, features: Extraction) -> tuple[S
     spread = training.scalars.get("embedding_spread")
     if spread is not None and spread < COLLAPSED_EMBEDDINGS:
         return "collapsed", equal.format("embeddings that the loss compares", spread, COLLAPSED_EMBEDDINGS)
+    loss, uniform = training.final_loss, training.scalars.get("uniform_loss")
+    if loss is not None and uniform is not None and loss >= UNIFORM_SHARE * uniform:
+        return "collapsed", f"the loss, {loss:.4g}, is all but that of one answer for every image, {uniform:.4g}"
     return "done", None

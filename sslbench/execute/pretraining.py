@@ -20,13 +20,13 @@ from sslbench.errors import SslbenchError
 from sslbench.evaluate.evaluated_model import TrainedModel
 from sslbench.evaluate.features import Extraction, StaleFeatures, extract_all, load_extraction, save_extraction
 from sslbench.evaluate.run import CurveEvaluation
-from sslbench.execute.events import StageStarted, StepsTimed, Warned
+from sslbench.execute.events import DataRead, StageStarted, StepsTimed, TrainingStarted, Warned
 from sslbench.hooks.registry import Registry
 from sslbench.measure.flops import step_flops_per_image
 from sslbench.plan.cell import Choice
 from sslbench.plan.choose import sent
 from sslbench.store.artifacts import PretrainingFiles, pretraining_files
-from sslbench.store.record import TrainingFacts
+from sslbench.store.record import DataFacts, TrainingFacts
 from sslbench.train.checkpoint import load_tensors, save_tensors, tensors_digest, weights_digest
 from sslbench.train.curve import Curve
 from sslbench.train.data import Splits, make_splits
@@ -112,6 +112,8 @@ class PretrainingJob:
     registry: Registry
     model: TrainedModel | None = field(default=None, init=False)
     """as trained, once it was built"""
+    data_facts: DataFacts | None = field(default=None, init=False)
+    """what it looks at, once that is known"""
 
     def __post_init__(self) -> None:
         self.settings, self.cache = self.work.training, ArtifactCache(self.work, self.warn)
@@ -137,8 +139,10 @@ class PretrainingJob:
         facts = self.cache.facts()
         features = self.cache.features() if facts else None
         if facts and features:
+            self._describe()
             return facts, features
         data = self.data()
+        self._describe(data)
         method = self.build(data)
         if facts is None or not self.cache.load_weights(method):
             facts = self.train(method, data)
@@ -158,6 +162,17 @@ class PretrainingJob:
             self.warn(f"{choice.name}: {note}")
         return splits
 
+    def _describe(self, data: Splits | None = None) -> None:
+        """Emit what is looked at, where anything is evaluated. ``data`` None: as it was kept, else read again."""
+        if not self.work.evaluations:
+            return
+        facts = self.cache.files.read_data() if data is None else None
+        if facts is None:
+            known = facts = (data or self.data()).facts(self.work.fingerprint)
+            self.cache.save(lambda: self.cache.files.write_data(known), "what is known of the images")
+        self.data_facts = facts
+        self.emit(DataRead(self.choices["dataset"].name, facts))
+
     def build(self, data: Splits, seed: int | None = None) -> Method:
         """The method on its backbone, initialised from the seed (default: the work's)."""
         work, seed = self.work, self.work.seed if seed is None else seed
@@ -175,13 +190,12 @@ class PretrainingJob:
             return facts
         task, files = self._task(method, data), self.cache.files
         settings = LoopSettings.of(self.settings, self.work.seed, files.checkpoint)
-        batch = min(settings.batch_size, len(data.pretraining)) // settings.accumulate
-        flops = step_flops_per_image(method, batch, task.mask_ratio, task.labels)
+        batch = min(settings.batch_size, len(data.pretraining))
+        flops = step_flops_per_image(method, batch // settings.accumulate, task.mask_ratio, task.labels)
         self.emit(StageStarted("training"))
+        self.emit(TrainingStarted(batch, settings.batch_size, settings.epochs, len(data.pretraining) // batch))
         trainer = Trainer(task, settings, Callbacks(self.emit, self.warn, self._curve(method, data)))
         facts = replace(trainer.run(), key=key, flops_per_image=flops)
-        if trainer.batches.batch_size < settings.batch_size:
-            self.warn(f"batch of {trainer.batches.batch_size}: there are no more training images")
         self.emit(StepsTimed(key, tuple(trainer.clock.step_ms)))
         self.cache.save(lambda: save_tensors(files.weights, method.state_dict(), {}), "weights")
         self.cache.save_facts(facts)

@@ -42,6 +42,8 @@ class Outcome:
 
     suite: str
     out: Path
+    source: str = ""
+    """the suite's file, or its name where it is built in"""
     records: list[Record] = field(default_factory=list)
     """of every cell of the suite that has one, in the suite's order, skipped ones included"""
     trained: int = 0

@@ -13,6 +13,7 @@ from sslbench.execute.request import Outcome, Request
 from sslbench.execute.session import OnEvent, Session
 from sslbench.hooks.params import resolve
 from sslbench.hooks.registry import Registry, default_registry
+from sslbench.plan.builtin import builtin_suites
 from sslbench.plan.cell import Cell
 from sslbench.plan.expand import expand, resolve_suite
 from sslbench.plan.plan import Plan, make_plan
@@ -54,7 +55,9 @@ def prepare(request: Request, registry: Registry) -> tuple[Outcome, list[Cell]]:
     if broken:
         raise PluginError(*broken)
     suite = resolve_suite(raw, overrides, registry)
-    return Outcome(suite.name, request.out or Path("sslbench-results") / suite.name), expand(suite)
+    is_file = raw.source not in builtin_suites() and Path(raw.source).is_file()
+    source = str(Path(raw.source).absolute()) if is_file else raw.source
+    return Outcome(suite.name, request.out or Path("sslbench-results") / suite.name, source), expand(suite)
 
 
 def with_device(raw: RawSuite, overrides: Overrides) -> Overrides:

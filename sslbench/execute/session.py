@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import os
 import queue
 import tempfile
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
+from dataclasses import replace
 from itertools import accumulate
 from pathlib import Path
 
 from sslbench.contracts.executor import Evaluation, Event, Executor, Work
 from sslbench.errors import StoreError
-from sslbench.execute.events import PretrainingStarted, RecordMade, StepsTimed, Warned
+from sslbench.execute.events import PretrainingEnded, PretrainingStarted, RecordMade, StepsTimed, Warned
 from sslbench.execute.request import Outcome, Request
 from sslbench.hooks.registry import Registry
-from sslbench.plan.cell import Cell
+from sslbench.plan.cell import Cell, digest
 from sslbench.plan.plan import Group, Plan, make_plan
+from sslbench.store.current import Asked
 from sslbench.store.json_parts import DamagedRecord
 from sslbench.store.record import Record
 from sslbench.store.results import MemoryStore, ResultsStore
@@ -41,6 +44,7 @@ class Session:
             plan = make_plan(self.outcome.suite, cells, self._store, fresh=fresh, keep_stale=keep_stale)
             groups = limited(plan.groups, self.request.max_cells)
             self._warn_damaged(plan)
+            self._ask(plan)
             self._cells = {cell.key: cell for cell in cells}
             self.registry.load_observers()
             suite, out = self.outcome.suite, str(self.outcome.out)
@@ -72,6 +76,21 @@ class Session:
                 except DamagedRecord as error:
                     self.on_event(Warned(f"{error}; its cell is to run again"))
 
+    def _ask(self, plan: Plan) -> None:
+        """Make what the plan goes by the current records, and say so where another file asks under the suite's name."""
+        suite, source = self.outcome.suite, self.outcome.source
+        cells = [item for item in plan.planned if item.state != "skipped"]
+        asked = [Asked(item.cell.description, item.cell.pretraining.content, item.record) for item in cells]
+        try:
+            others = [other for other in self._store.sources().get(suite, ()) if other != source]
+            self._store.ask(asked, suite=suite, source=source, place=working_folder())
+        except StoreError as error:
+            return self._warn_not_stored(error)
+        if others and self.request.out is None:
+            what = f"{self.outcome.out} has results of another suite {suite!r} as well: {', '.join(others)}"
+            self.on_event(Warned(f"{what}; --out DIR keeps those of {source} apart"))
+        return None
+
     def _submit_all(self, groups: Sequence[Group], executor: Executor) -> None:
         """Keep the executor's slots full; only this thread passes events on to the store."""
         events: queue.SimpleQueue[Event] = queue.SimpleQueue()
@@ -88,6 +107,7 @@ class Session:
                 handles.pop(0).wait()
                 while not events.empty():
                     self._receive(events.get())
+                self.on_event(PretrainingEnded(number - len(handles)))
 
     def _receive(self, event: Event) -> None:
         """Store what an event brings, then pass it on."""
@@ -102,6 +122,7 @@ class Session:
 
     def _store_record(self, record: Record) -> None:
         cell = self._cells[record.cell]
+        record = replace(record, inputs=cell.inputs)
         self.outcome.trained += 1
         self._made[cell.key] = record
         try:
@@ -123,11 +144,19 @@ class Session:
                 records.append(skipped_record(item.cell, item.reason))
                 continue
             record = self._made.get(item.cell.key)
-            if record is None and item.record is not None:
-                record = self._store.record(item.record)
+            with suppress(DamagedRecord):  # which was named before, and its cell is to run
+                record = record or self._store.record(item.record)
             if record is not None:
                 records.append(record)
         return records
+
+
+def working_folder() -> str:
+    """A hash of it; empty where it was removed."""
+    try:
+        return digest(os.getcwd())
+    except OSError:
+        return ""
 
 
 def count(groups: Sequence[Group]) -> int:
@@ -151,6 +180,7 @@ def work_of(group: Group, out: Path, *, download: bool = False, fresh: bool = Fa
         download=download,
         fresh=fresh,
         curve=pretraining.curve_request,
+        fingerprint=pretraining.fingerprint,
     )
 
 

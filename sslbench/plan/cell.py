@@ -128,6 +128,11 @@ class Pretraining:
         code = {"the harness": self.harness, **codes_of(self.choices.values())}
         return {"code": code, "data": self.fingerprint, **({"weights": self.weights} if self.weights else {})}
 
+    @property
+    def content(self) -> str:
+        """Fingerprints of the data and of the files that the method reads."""
+        return " ".join(filter(None, [self.fingerprint, self.weights]))
+
     @cached_property
     def curve_settings(self) -> dict[str, Any]:
         """What is evaluated during training; empty for nothing. It changes no weight and is no part of the key."""

@@ -65,6 +65,7 @@ def expand(suite: Suite) -> list[Cell]:
     cells: list[Cell] = []
     for pretraining in unique.values():
         reason = incompatible(pretraining.method, pretraining.backbone, pretraining.dataset)
+        reason = reason or incompatible_views(pretraining.method, pretraining.augmentation)
         for evaluator in filter(None, suite.axes["evaluator"]):
             cells.append(Cell(pretraining, evaluator, reason or incompatible_evaluator(evaluator, pretraining)))
     return cells
@@ -126,6 +127,14 @@ def incompatible(
         return f"{method.name} trains on labels; data set {dataset.name} has none"
     if backbone and (missing := method.spec.needs - backbone.spec.provided(backbone.params)):
         return f"{method.name} needs a backbone with {', '.join(sorted(missing))}; {backbone.name} has none"
+    return None
+
+
+def incompatible_views(method: Choice[MethodSpec], augmentation: Choice[AugmentationSpec] | None) -> str | None:
+    """Why an augmentation cannot serve a method, or None."""
+    asked = method.spec.asked_views(method.params)
+    if augmentation and (missing := asked - augmentation.spec.view_kinds):
+        return f"{method.name} asks for {', '.join(sorted(missing))} views; augmentation {augmentation.name} makes none"
     return None
 
 

@@ -15,7 +15,8 @@ class Memory(Protocol):
     """What the plan needs of the store."""
 
     def find(self, description: str) -> Sequence[tuple[str, Mapping[str, Any], str]]:
-        """(cell key, inputs, status) of each record with this description; ``damaged``: one that cannot be read."""
+        """(cell key, inputs, status) of each record with this description, the one that was asked for last at the end;
+        ``damaged``: one that cannot be read."""
 
 
 @dataclass(frozen=True)
@@ -25,7 +26,12 @@ class Planned:
     cell: Cell
     state: State  # ``stale`` cells will be run again
     reason: str = ""  # why it is stale or skipped, or why it is run although there is a record
-    record: str | None = None  # key of the record that stands for it: its own, or a stale one that is knowingly reused
+    reused: str | None = None  # key of the stale record that is knowingly taken for it
+
+    @property
+    def record(self) -> str:
+        """Key of the record that stands for it, made or to be made."""
+        return self.reused or self.cell.key
 
 
 @dataclass(frozen=True)
@@ -71,10 +77,11 @@ def state_of(cell: Cell, memory: Memory | None, fresh: bool, keep_stale: bool) -
     if fresh:
         return Planned(cell, "to run", "--fresh" if finished else "")
     if cell.key in finished and has_curve(finished[cell.key], cell.inputs):
-        return Planned(cell, "done", record=cell.key)
+        return Planned(cell, "done")
     own = next((status for key, _, status in records if key == cell.key), None)
     if finished and own != "damaged":
-        key, inputs = list(finished.items())[-1]
+        same_data = {key: inputs for key, inputs in finished.items() if inputs.get("data") == cell.inputs["data"]}
+        key, inputs = list((same_data or finished).items())[-1]
         reason = changed(inputs, cell.inputs)
         return Planned(cell, "done", f"stale, kept: {reason}", key) if keep_stale else Planned(cell, "stale", reason)
     return Planned(cell, "to run", f"{own} before" if own else "")

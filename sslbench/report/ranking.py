@@ -1,37 +1,50 @@
-"""The order of the rows, the best of each metric, and what is not told apart from it by the seeds there are."""
+"""The order of the rows, the best of each metric, and what no test tells apart from it."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from itertools import zip_longest
-from statistics import fmean
 
 from sslbench.report.aggregate import Aggregate
+from sslbench.report.comparisons import ImageMetrics, compare
 from sslbench.report.metric_columns import MetricColumn
 from sslbench.report.numbers import decimals
-from sslbench.statistics.intervals import Difference, holm, paired_t
+from sslbench.statistics.intervals import Difference, against_the_best
 
 SIGNIFICANT = 0.05
 """p below which two recipes differ"""
-Seeds = Mapping[int, float]
-"""seed -> value"""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One row against the best one of its metric and data set."""
+
+    best: int
+    other: int
+    difference: Difference
+    """other - best"""
+    test: str | None
+    """its name and its number of seeds or images; None where nothing could be tested"""
+    corrected: float | None
+    """p, corrected for the number of pairs that the best was chosen from"""
+
+    @property
+    def tie(self) -> bool:
+        """Whether the two are not told apart."""
+        return self.corrected is None or self.corrected >= SIGNIFICANT
 
 
 class Ranking:
     """Rows by index, compared within their data set."""
 
-    def __init__(self, aggregate: Aggregate, datasets: Sequence[str]) -> None:
-        self._aggregate = aggregate
-        self._datasets = datasets
+    def __init__(self, aggregate: Aggregate, datasets: Sequence[str], images: ImageMetrics) -> None:
+        """``datasets``: in words, of each row."""
+        self._aggregate, self._datasets, self._images = aggregate, datasets, images
+        self._compared: dict[str, list[Comparison]] = {}
         self.order = self._sorted()
         """all rows: by data set, then by the first metric, best first"""
-        self.seedless = False
-        """whether a best value and one that is not as good are the same on every seed"""
-        ranked = {column.label: self._ranked(column) for column in aggregate.metrics}
-        self.best = {label: best for label, (best, _) in ranked.items()}
-        """label of a metric -> the best rows of each data set with rows to compare"""
-        self.ties = {label: ties for label, (_, ties) in ranked.items()}
-        """label of a metric -> rows that are not told apart from the best"""
 
     def means(self, column: MetricColumn) -> list[float | None]:
         """Of each row."""
@@ -59,54 +72,50 @@ class Ranking:
                 groups.setdefault(self._datasets[row], []).append(row)
         return [sorted(rows, key=keys.__getitem__) for rows in groups.values()]
 
-    def _ranked(self, column: MetricColumn) -> tuple[set[int], set[int]]:
-        means, recipes = self.means(column), self._aggregate.recipes
-        best: set[int] = set()
-        ties: set[int] = set()
-        for top, *others in self.rivals(column):
-            if not others or column.higher_is_better is None:
-                continue
-            equal = {row for row in others if means[row] == means[top]}
-            spread = recipes[top].spread(column.label)
-            top_values, *other_values = (recipes[row].values(column.label) for row in (top, *others))
-            tied = not_told_apart(top_values, other_values, margin=(spread.std or 0.0) if spread else 0.0)
-            best |= {top, *equal}
-            ties |= {row for row, tie in zip(others, tied, strict=True) if tie and row not in equal}
-            worse = [values for row, values in zip(others, other_values, strict=True) if row not in equal]
-            self.seedless = self.seedless or any(seedless(top_values, values) for values in worse)
-        return best, ties
+    def compared(self, column: MetricColumn) -> list[Comparison]:
+        """Every row against the best one of its data set; none where neither is better."""
+        if column.label not in self._compared:
+            groups = self.rivals(column) if column.higher_is_better is not None else []
+            self._compared[column.label] = [one for group in groups for one in self._against_first(group, column.label)]
+        return self._compared[column.label]
 
+    def _against_first(self, group: Sequence[int], label: str) -> list[Comparison]:
+        recipes, (best, *others) = self._aggregate.recipes, group
+        results = [compare(recipes[other], recipes[best], label, self._images) for other in others]
+        tested = {index: result.p for index, (result, _) in enumerate(results) if result.p is not None}
+        corrected = dict(zip(tested, against_the_best(list(tested.values())), strict=True))
+        return [
+            Comparison(best, other, *result, corrected.get(index))
+            for index, (other, result) in enumerate(zip(others, results, strict=True))
+        ]
 
-def over_seeds(first: Seeds, second: Seeds) -> Difference | None:
-    """``first - second`` over the seeds that both have, with the paired t-test; None where they share none."""
-    shared = sorted(first.keys() & second.keys())
-    return paired_t([first[seed] - second[seed] for seed in shared]) if shared else None
+    @cached_property
+    def best(self) -> dict[str, set[int]]:
+        """Label of a metric -> the best rows of each data set with rows to compare."""
+        return {
+            column.label: {
+                row
+                for one in self.compared(column)
+                for row in (one.best, one.other)
+                if row == one.best or self._equal(one, column)
+            }
+            for column in self._aggregate.metrics
+        }
 
+    @cached_property
+    def ties(self) -> dict[str, set[int]]:
+        """Label of a metric -> rows that are not told apart from the best."""
+        return {
+            column.label: {one.other for one in self.compared(column) if one.tie and not self._equal(one, column)}
+            for column in self._aggregate.metrics
+        }
 
-def not_told_apart(best: Seeds, others: Sequence[Seeds], margin: float) -> list[bool]:
-    """Whether each of the others is a tie with the best: where they share two seeds or more, and the seed makes a
-    difference, by the paired t-test with Holm's correction for their number; elsewhere if the means lie within
-    ``margin``."""
-    tested = {index: p for index, other in enumerate(others) if (p := p_over_seeds(best, other)) is not None}
-    corrected = dict(zip(tested, holm(list(tested.values())), strict=True))
-    return [
-        corrected[index] >= SIGNIFICANT
-        if index in corrected
-        else abs(fmean(best.values()) - fmean(other.values())) <= margin
-        for index, other in enumerate(others)
-    ]
+    @cached_property
+    def tests(self) -> set[str | None]:
+        """Names of the tests that the marks rest on; None among them where something could not be tested."""
+        comparisons = [one for column in self._aggregate.metrics for one in self.compared(column)]
+        return {one.test and one.test.partition(" (")[0] for one in comparisons}
 
-
-def p_over_seeds(first: Seeds, second: Seeds) -> float | None:
-    """Of the paired t-test; None where seeds say nothing: fewer than two are shared, or all give the same values."""
-    difference = over_seeds(first, second)
-    if difference is None or difference.n < 2 or seedless(first, second):
-        return None
-    # The same difference on every seed has no spread. Shares of a few hundred images do so by chance: the signs alone
-    # are believed (Fisher, The Design of Experiments, section 21).
-    return 2.0 ** (1 - difference.n) if difference.p is None else difference.p
-
-
-def seedless(first: Seeds, second: Seeds) -> bool:
-    """Whether two seeds and more change neither: models that somebody else trained, evaluated without randomness."""
-    return all(len(values) > 1 and len(set(values.values())) == 1 for values in (first, second))
+    def _equal(self, one: Comparison, column: MetricColumn) -> bool:
+        means = self.means(column)
+        return means[one.other] == means[one.best]

@@ -17,6 +17,10 @@ KINDS = ("method", "augmentation", "masking", "dataset", "backbone", "training")
 """whose parameters say so as well"""
 IN_AN_AXIS = {("masking", "ratio")}
 """parameters that are an axis of their own"""
+FINGERPRINT = "fingerprint"
+"""stands among the parameters of a data set, and of a method that reads files: a part of what they are"""
+DIGITS = 8
+"""of a fingerprint that are shown"""
 FIELDS = "cell status method augmentation masking mask_ratio evaluator dataset backbone seed".split()
 
 
@@ -44,13 +48,13 @@ class Row:
 
 def gather(records: Iterable[Record]) -> tuple[list[Row], int]:
     """Rows in the order in which they first appear, without skipped cells, and how many records are left out because
-    newer code or data made their cell again."""
+    another one of the same row, evaluator and seed was made later (the store leaves out those before)."""
     rows: dict[str, tuple[Row, dict[tuple[str, int], Record]]] = {}
     older = 0
     for record in records:
         if record.status == "skipped":
             continue
-        params = {kind: record.params.get(kind, {}) for kind in KINDS}
+        params = {kind: params_of(record, kind) for kind in KINDS}
         axes = {axis: getattr(record, axis) for axis in AXES}
         cells = rows.setdefault(as_text([axes, params]), (Row(axes, params), {}))[1]
         cell = (evaluator_key(record), record.seed)
@@ -60,6 +64,13 @@ def gather(records: Iterable[Record]) -> tuple[list[Row], int]:
     for row, cells in rows.values():
         row.records.extend(cells.values())
     return [row for row, _ in rows.values()], older
+
+
+def params_of(record: Record, kind: str) -> Mapping[str, Any]:
+    """Of a plugin of a record, with the fingerprint of what it reads where there is one."""
+    params = record.params.get(kind, {})
+    content = record.data_fingerprint if kind == "dataset" else record.weights_fingerprint if kind == "method" else ""
+    return {**params, FINGERPRINT: content[:DIGITS]} if content else params
 
 
 def evaluator_key(record: Record) -> str:
@@ -111,7 +122,7 @@ def filter_records(records: Sequence[Record], conditions: Sequence[str]) -> list
     """Records that meet all conditions; of several on one field, one suffices. A field is one of ``FIELDS`` or a
     parameter such as ``method.lr``; ``-`` asks for records without it. Raises UserError for every other condition."""
     wanted: dict[str, list[str]] = {}
-    kinds = [item for record in records for item in record.params.items()] if conditions else []
+    kinds = [(kind, params_of(record, kind)) for record in records for kind in record.params] if conditions else []
     parameters = dict.fromkeys(f"{kind}.{name}" for kind, params in kinds for name in params)
     mistakes = []
     for condition in conditions:
@@ -132,7 +143,7 @@ def filter_records(records: Sequence[Record], conditions: Sequence[str]) -> list
 def matches(record: Record, field: str, texts: Sequence[str]) -> bool:
     """Whether the value of one of ``FIELDS``, or of a parameter, is one of those as a user writes them: 0.75 is .75."""
     kind, dot, name = field.partition(".")
-    value = record.params.get(kind, {}).get(name) if dot else getattr(record, field)
+    value = params_of(record, kind).get(name) if dot else getattr(record, field)
     if value is None:
         return NOTHING in texts
     if isinstance(value, bool):

@@ -6,21 +6,42 @@ import json
 from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import takewhile
+from pathlib import Path
 
 from sslbench.report.aggregate import Problem, aggregate
+from sslbench.report.comparisons import OVER_SEEDS, SIGNS
+from sslbench.report.majority import LEGEND
 from sslbench.report.numbers import listed
+from sslbench.report.ranking import SIGNIFICANT
+from sslbench.report.screen import PAGE
 from sslbench.report.sections.curves import best_of_curve
-from sslbench.report.text import Block, Column, fits, markdown, markdown_page, plural, terminal, terminal_page
+from sslbench.report.text import (
+    Block,
+    Column,
+    fits,
+    fitted,
+    markdown,
+    markdown_page,
+    plural,
+    terminal,
+    terminal_page,
+    wrapped,
+)
 from sslbench.report.view import MARKDOWN, STYLES, Style, View
+from sslbench.statistics.images import OVER_RIGHT_AND_WRONG, OVER_SHARES
 from sslbench.store.json_parts import plain
 from sslbench.store.record import SCHEMA, Record
 
-CUT = 2
-"""place in ``STYLES`` of the style of a table that is cut into several"""
-NOT_TOLD_APART = (
-    "paired t-test over seeds that both have, p at least 0.05 after Holm's correction; where these are fewer than two:"
-    " within the best one's ±"
-)
+CUT, TIGHT = 2, 5
+"""places in ``STYLES`` of the style of a table that is cut into several, and of one that lacks columns"""
+TESTS = {
+    OVER_SEEDS: "a paired t-test over the seeds that both have",
+    SIGNS: "the signs of a difference that is the same on every seed",
+    OVER_RIGHT_AND_WRONG: "McNemar's exact test over the test images of one seed",
+    OVER_SHARES: "a bootstrap over the test images of one seed",
+}
+"""name of a test -> what it is"""
+UNTESTED = "untested, for the metric of each image is not kept or the images are others"
 SPEEDS = (
     "img/s: source images per second of training, waiting for data included",
     "step ms (IQR): median time of a training step (interquartile range)",
@@ -32,36 +53,45 @@ SPEEDS = (
 )
 
 
-def render(records: Sequence[Record], fmt: str, suite: str) -> str:
+def render(records: Sequence[Record], fmt: str, suite: str, folder: Path | None = None, superseded: int = 0) -> str:
     """The records as text, without a newline at the end. ``fmt``: ``table`` and ``markdown`` have one row a recipe,
-    rounded, the best marked; ``csv`` the same rows unrounded (see ``frame.data_frame``); ``json`` has the records."""
+    rounded, the best marked; ``csv`` the same rows unrounded (see ``frame.data_frame``); ``json`` has the records.
+    ``folder``: where they lie, with the metrics of each image, by which rows of one seed are told apart;
+    ``superseded``: how many other records are there."""
     if fmt == "json":
-        document = {"schema": SCHEMA, "suite": suite, "records": [record.to_json() for record in records]}
+        all_records = [record.to_json() for record in records]
+        left_out = {"superseded": superseded} if superseded else {}
+        document = {"schema": SCHEMA, "suite": suite, **left_out, "records": all_records}
         try:
             return json.dumps(document, indent=1, allow_nan=False)
         except (TypeError, ValueError):  # what was never stored may hold what JSON cannot
             return json.dumps(plain(document, ""), indent=1, allow_nan=False)
-    view = View(aggregate(records))
+    view = View(aggregate(records), folder)
     title = view.names.title(suite)
     if fmt == "csv":
         from sslbench.report.frame import data_frame
 
         return str(data_frame(view.aggregate).to_csv(index=False, lineterminator="\n")).rstrip("\n")
     if fmt == "markdown":
-        tables = [markdown(view.columns(MARKDOWN))] if view.order else []
+        tables = ["\n".join(f"- {line}" for line in view.data_lines())]
+        tables += [markdown(view.columns(MARKDOWN))] if view.order else []
         tables += [f"**{table}**\n\n{markdown(view.columns_of(table, MARKDOWN))}" for table in view.tables]
-        return markdown_page(title, tables, blocks_below(view, best="bold", tie="italic"))
-    tables = [fitting(view.columns)] if view.order else []
+        return markdown_page(title, tables, blocks_below(view, superseded, best="bold", tie="italic"))
+    tables = ["\n".join(wrapped(line, rest="    ") for line in view.data_lines())]
+    tables += [fitting(view.columns)] if view.order else []
     tables += [f"{table}:\n{fitting(partial(view.columns_of, table))}" for table in view.tables]
-    return terminal_page(title, tables, blocks_below(view, best="*", tie="="))
+    return terminal_page(title, tables, blocks_below(view, superseded, best="*", tie="="))
 
 
 def fitting(columns: Callable[[Style], list[Column]]) -> str:
-    """The roomiest table that fits; where none does, several with the same rows, one below the other."""
+    """The roomiest table that fits; where none does, one without its least important columns, or, on a page that keeps
+    the whole, several with the same rows, one below the other."""
     for style in STYLES:
         text = terminal(columns(style), style.gap, style.broken_headers)
         if fits(text):
             return text
+    if not PAGE.get().whole:
+        return fitted(columns(STYLES[TIGHT]), "--format csv", roomy=False)
     roomy = STYLES[CUT]
     groups = cut(columns(roomy), roomy)
     return "\n\n".join(terminal(group, roomy.gap, roomy.broken_headers) for group in groups)
@@ -80,11 +110,14 @@ def cut(columns: Sequence[Column], style: Style) -> list[list[Column]]:
     return groups
 
 
-def blocks_below(view: View, best: str, tie: str) -> list[Block]:
-    """``best`` and ``tie`` say what values are marked with."""
+def blocks_below(view: View, superseded: int, best: str, tie: str) -> list[Block]:
+    """``best`` and ``tie`` say what values are marked with; ``superseded``: how many other records there are."""
     aggregate = view.aggregate
     curve = "best epoch of curve, chosen on the images that it is evaluated on (the table has the last epoch)"
     left_out = [f"{count} unreadable images of {name}" for name, count in aggregate.images_skipped.items()]
+    if superseded:
+        what = f"{plural(superseded, 'record')} of other code or data than the last run asked for"
+        left_out.append(f"{what} (--superseded prints them)")
     if aggregate.older:
         left_out.append(f"{aggregate.older} records of cells that were made again later (--format json has all)")
     unmeasured = [
@@ -92,6 +125,7 @@ def blocks_below(view: View, best: str, tie: str) -> list[Block]:
     ]
     return [
         ("", legend(view, best, tie) if view.order else []),
+        ("before you believe a figure", view.data_warnings()),
         (curve, best_of_curve(view)),
         ("not done", [problem_in_words(view, problem) for problem in aggregate.problems]),
         ("not measured", unmeasured),
@@ -111,21 +145,33 @@ def legend(view: View, best: str, tie: str) -> list[str]:
     spreads = [recipe.spread(column.label) for column in view.aggregate.metrics for recipe in view.aggregate.recipes]
     seeds = {spread.n or 0 for spread in spreads if spread and spread.over == "seeds"}
     draws = {spread.n or 0 for spread in spreads if spread and spread.over == "draws"}
+    if view.majorities:
+        lines.append(LEGEND)
     if seeds:
         lines.append(f"±: standard deviation over {listed(seeds)} seeds")
     if draws:
         lines.append(f"± with a d: one seed; standard deviation over {listed(draws)} draws inside the evaluator")
     if any(ranking.best.values()):
-        lines.append(f"{best}: best of its column on a data set")
-    if any(ranking.ties.values()):
+        lines += marks(view, best, tie)
+    return [*lines, *SPEEDS]
+
+
+def marks(view: View, best: str, tie: str) -> list[str]:
+    """What the best values are marked with, those that are not told apart from them, and by which tests."""
+    ranking = view.ranking
+    tests = [words for test, words in TESTS.items() if test in ranking.tests]
+    tested = f"{', else '.join(tests)}; p at least {SIGNIFICANT:g} after Holm's correction for all pairs"
+    if None in ranking.tests:
+        tested = "; ".join([*([tested] if tests else []), UNTESTED])
+    told_apart = "" if any(ranking.ties.values()) else f"; all others are told apart from it ({tested})"
+    lines = [f"{best}: best of its column on a data set{told_apart}"]
+    if not told_apart:
         most = max(recipe.seeds for recipe in view.aggregate.recipes)
         few = "; two seeds tell hardly anything apart: run more" if most == 2 else ""
-        lines.append(f"{tie}: not told apart from the best ({NOT_TOLD_APART}{few})")
-    if ranking.seedless:
-        lines.append(
-            f"two values that are the same on every seed are not tested: no {tie}; --pairs does it over images"
-        )
-    return [*lines, *SPEEDS]
+        lines.append(f"{tie}: not told apart from the best ({tested}{few})")
+    if ranking.tests & {OVER_RIGHT_AND_WRONG, OVER_SHARES}:
+        lines.append("over test images: says nothing of other seeds (--seeds 0,1,2 runs more)")
+    return lines
 
 
 def problem_in_words(view: View, problem: Problem) -> str:

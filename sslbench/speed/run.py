@@ -12,7 +12,7 @@ import torch
 
 from sslbench.contracts.executor import Emit
 from sslbench.errors import SslbenchError, StoreError, UserError
-from sslbench.execute.events import PretrainingStarted, RecordMade, StageStarted, Warned
+from sslbench.execute.events import PretrainingEnded, PretrainingStarted, RecordMade, StageStarted, Warned
 from sslbench.hooks.registry import Registry, default_registry
 from sslbench.measure.ceilings import ceilings
 from sslbench.measure.machine import resolve_device, resolve_precision, torch_facts
@@ -24,6 +24,7 @@ from sslbench.speed.budget import Budget
 from sslbench.speed.plan import SpeedPlan, plan_speed
 from sslbench.speed.record import RecordWriter
 from sslbench.speed.suite import Baseline, SpeedFile, read_speed_suite
+from sslbench.store.current import Asked
 from sslbench.store.provenance import machine_facts, provenance
 from sslbench.store.record import Record
 from sslbench.store.results import MemoryStore, ResultsStore
@@ -141,6 +142,7 @@ class SpeedSession:
                 kept.update(group)
                 for index in group:
                     self._keep(index, rows)
+                self.on_event(PretrainingEnded(number))
         except KeyboardInterrupt:
             self.outcome.interrupted = True
         for index, measured in rows.items():
@@ -159,7 +161,9 @@ class SpeedSession:
         if measured.status == "skipped":  # shown, not stored: an earlier measurement of it stays
             return
         try:
-            self.store.put(record, suite=self.outcome.suite, description=digest(row.description), inputs=row.inputs)
+            suite, description = self.outcome.suite, digest(row.description)
+            self.store.put(record, suite=suite, description=description, inputs=row.inputs)
+            self.store.ask([Asked(description, "", row.key)], suite=suite, source=suite)
             if measured.timing is not None:
                 self.store.put_steps(row.key, measured.timing.step_ms)
             if measured.end_to_end is not None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from sslbench.store.atomic import write_atomically
 from sslbench.store.json_parts import DamagedRecord, canonical
-from sslbench.store.record import TrainingFacts
+from sslbench.store.record import DataFacts, TrainingFacts
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -27,6 +27,9 @@ class PretrainingFiles:
         self.facts = folder / "pretraining.json"
         """what the training took; written last, so that its presence says the training is finished"""
 
+        self.data = folder / "data.json"
+        """what there was to train and to evaluate on"""
+
     def per_image(self, cell: str) -> Path:
         """A cell's metrics on each test image, if its evaluator knows them."""
         return self.folder / "per_image" / f"{cell}.safetensors"
@@ -41,6 +44,17 @@ class PretrainingFiles:
     def write_facts(self, facts: TrainingFacts) -> None:
         """Say that the training is finished. Raises OSError."""
         write_atomically(self.facts, canonical(facts.to_json()).encode())
+
+    def read_data(self) -> DataFacts | None:
+        """What the pretraining looked at, or None where nobody kept it or the file is damaged."""
+        try:
+            return DataFacts.from_json(json.loads(self.data.read_text(encoding="utf-8")), str(self.data))
+        except (OSError, ValueError, DamagedRecord):
+            return None
+
+    def write_data(self, data: DataFacts) -> None:
+        """Keep what the pretraining looked at. Raises OSError."""
+        write_atomically(self.data, canonical(data.to_json()).encode())
 
     def remove(self) -> None:
         """Delete the folder with all that is in it."""

@@ -5,7 +5,9 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from hashlib import blake2b
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 from sslbench.errors import StoreError, UserError
@@ -25,13 +27,18 @@ def as_store_error(path: Path | str, what: str) -> Iterator[None]:
     except sqlite3.ProgrammingError:
         raise  # a bug, not a disk
     except (sqlite3.Error, OSError) as error:
-        raise StoreError(f"{path}: cannot {what}: {getattr(error, 'strerror', None) or error}") from error
+        reason = " ".join(
+            str(getattr(error, "strerror", None) or error).split()
+        )  # SQLite quotes a damaged schema whole
+        raise StoreError(f"{path}: cannot {what}: {reason}") from error
 
 
 @contextmanager
 def connection(database: str, uri: bool = False) -> Iterator[sqlite3.Connection]:
     """A connection that is closed where the block fails. Each statement is its own transaction."""
     db = sqlite3.connect(database, timeout=PATIENCE, isolation_level=None, uri=uri)
+    # A damaged text must not hide the other rows; its digest tells.
+    db.text_factory = lambda content: content.decode("utf-8", "surrogateescape")
     try:
         yield db
     except BaseException:
@@ -43,20 +50,54 @@ def open_writable(path: Path) -> sqlite3.Connection:
     """The database, made where it is missing; one of an older version is marked as of this one."""
     with connection(str(path)) as db:
         db.execute("PRAGMA synchronous = FULL")
-        if is_empty(db, path):
+        if is_empty(db, path) or not has_table(db, "asked"):
             create(db)
         with suppress(sqlite3.OperationalError):  # a file system without shared memory: the rollback journal serves
             db.execute("PRAGMA journal_mode = WAL")
+        add_digests(db)
         # A write that changes nothing: a file that cannot be written says so now, not at the first record.
         db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
     return db
 
 
 def create(db: sqlite3.Connection) -> None:
-    """Make the tables of an empty database."""
+    """Make the tables that are missing: all of them in an empty database."""
     schema = Path(__file__).with_name("schema.sql").read_text(encoding="utf-8")
     marks = f"PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {SCHEMA_VERSION};"
     db.executescript(f"BEGIN IMMEDIATE; {schema} {marks} COMMIT;")
+
+
+def has_table(db: sqlite3.Connection, name: str) -> bool:
+    """Whether there is a table of this name: older versions had fewer."""
+    return (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
+
+
+def has_digests(db: sqlite3.Connection) -> bool:
+    """Whether the tables have a column for digests: older versions made none."""
+    return bool(db.execute("SELECT count(*) FROM pragma_table_info('steps') WHERE name = 'digest'").fetchone()[0])
+
+
+def add_digests(db: sqlite3.Connection) -> None:
+    """Make the column for digests where it is missing. The rows that are there stay without."""
+    if not has_digests(db):
+        tables = " ".join(f"ALTER TABLE {table} ADD COLUMN digest TEXT;" for table in ("record", "steps"))
+        db.executescript(f"BEGIN IMMEDIATE; {tables} COMMIT;")
+
+
+def row_digest(*values: Any) -> str:
+    """Of the values of one row, in order."""
+    digest = blake2b(digest_size=16)
+    for value in values:
+        content = value if isinstance(value, bytes) else str(value).encode("utf-8", "surrogateescape")
+        digest.update(len(content).to_bytes(8, "little") + content)
+    return digest.hexdigest()
+
+
+def check_integrity(db: sqlite3.Connection) -> None:
+    """Raises sqlite3.DatabaseError where the structure of the file is damaged: rows could be missing without a word."""
+    problems = [line for (text,) in db.execute("PRAGMA integrity_check(1)") for line in text.splitlines()]
+    if problems != ["ok"]:
+        raise sqlite3.DatabaseError(f"database disk image is malformed ({problems[-1]})")
 
 
 def open_readable(path: Path) -> sqlite3.Connection:

@@ -118,6 +118,10 @@ class DataFacts(Part):
     """images to evaluate on that equal one to train on, by digest; None where they were not compared"""
     fingerprint: str | None = None
     """of the data set"""
+    classes_evaluated: int | None = None
+    """those that the images to evaluate on are of"""
+    why_not_compared: str | None = None
+    """why ``duplicates`` is not known"""
 
 
 @dataclass(frozen=True)
@@ -146,6 +150,8 @@ class Record(Part):
     data: DataFacts | None = None
     traceback: str | None = None
     provenance: Mapping[str, Any] | None = None
+    inputs: Mapping[str, Any] | None = None
+    """the identity of the code and the fingerprint of the data that it was made from"""
     kind: Kind = "run"
     speed: Mapping[str, Any] | None = None
     """of a row of a speed suite: what was timed"""
@@ -169,6 +175,16 @@ class Record(Part):
     def finished(self) -> bool:
         """Whether it was evaluated."""
         return self.status in ("done", "collapsed")
+
+    @property
+    def data_fingerprint(self) -> str:
+        """Of the data; empty where nobody knows."""
+        return (self.data.fingerprint if self.data else None) or str((self.inputs or {}).get("data") or "")
+
+    @property
+    def weights_fingerprint(self) -> str:
+        """Fingerprint of the files that its method reads; empty for most."""
+        return str((self.inputs or {}).get("weights") or "")
 
     @property
     def made(self) -> str:

@@ -6,14 +6,24 @@ import json
 import sqlite3
 import struct
 from array import array
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self
 
 from sslbench.errors import UserError
-from sslbench.store.database import as_store_error, create, open_readable, open_writable
+from sslbench.store.current import CURRENT, ORDER, Asked, ask, sources
+from sslbench.store.database import (
+    as_store_error,
+    check_integrity,
+    create,
+    has_digests,
+    has_table,
+    open_readable,
+    open_writable,
+    row_digest,
+)
 from sslbench.store.json_parts import DamagedRecord, canonical
 from sslbench.store.lock import WriterLock
 from sslbench.store.record import Record
@@ -21,8 +31,8 @@ from sslbench.store.record import Record
 FILE = "results.sqlite"
 COLUMNS = ("cell", "suite", "description", "inputs", "status", "text")
 PUT = (
-    f"INSERT INTO record ({', '.join(COLUMNS)}) VALUES (?, ?, ?, ?, ?, ?)"
-    f" ON CONFLICT (cell) DO UPDATE SET {', '.join(f'{name} = excluded.{name}' for name in COLUMNS[1:])}"
+    f"INSERT INTO record ({', '.join(COLUMNS)}, digest) VALUES (?, ?, ?, ?, ?, ?, ?)"
+    f" ON CONFLICT (cell) DO UPDATE SET {', '.join(f'{name} = excluded.{name}' for name in (*COLUMNS[1:], 'digest'))}"
 )
 
 
@@ -33,6 +43,8 @@ class StoredRecords:
     records: list[Record]
     damaged: list[str]
     """a line for each record that is left out: which, where, why"""
+    superseded: int = 0
+    """records that are not among these, since a later run asked for their cells with other code or data"""
 
     @classmethod
     def of(cls, items: Iterable[Any], read: Callable[[Any], Record]) -> Self:
@@ -55,6 +67,9 @@ class ResultsStore:
         self.path = path
         self._db = db
         self._lock = lock
+        asked = has_table(db, "asked")  # not in a file of an older version that is only read
+        self._current, self._order = (CURRENT, ORDER) if asked else ("1", "position")
+        self._digested, self._checked = has_digests(db), False
 
     @staticmethod
     def exists(folder: Path) -> bool:
@@ -92,7 +107,13 @@ class ResultsStore:
         text = canonical(record.to_json())
         row = (record.cell, suite, description, json.dumps(inputs, sort_keys=True), record.status, text)
         with as_store_error(self.path, f"store the record of cell {record.cell}"):
-            self._db.execute(PUT, row)
+            self._db.execute(PUT, (*row, row_digest(*row)))
+
+    def ask(self, cells: Iterable[Asked], *, suite: str, source: str, place: str = "") -> None:
+        """Make the records of these cells the current ones of what was asked for, there or not yet (see ``current``).
+        ``source``: the suite's file; ``place``: hash of the working folder."""
+        with as_store_error(self.path, f"store what suite {suite} asks for"):
+            ask(self._db, cells, suite, source, place)
 
     def raw(self, cell: str) -> str | None:
         """The text of a cell's record as it was stored, or None."""
@@ -101,56 +122,108 @@ class ResultsStore:
 
     def record(self, cell: str) -> Record | None:
         """A cell's record, or None. Raises DamagedRecord for one that cannot be read."""
-        text = self.raw(cell)
-        return None if text is None else self._read(cell, text)
+        rows = list(self._rows("WHERE cell = ?", values=[cell]))
+        return self._read(*rows[0]) if rows else None
 
-    def read(self) -> StoredRecords:
-        """All records."""
-        rows = self._query("SELECT cell, text FROM record ORDER BY position")
-        return StoredRecords.of(rows, lambda row: self._read(*row))
+    def read(self, superseded: bool = False) -> StoredRecords:
+        """All current records, or all that are superseded."""
+        records: list[Record] = []
+        damaged: list[str] = []
+        others = 0
+        for *row, is_current in self._rows("ORDER BY position", f", {self._current}"):
+            try:
+                if bool(is_current) is not superseded:
+                    records.append(self._read(*row))
+                else:
+                    self._check_digest(*row)  # a flipped bit may have made it another cell's
+                    others += 1
+            except DamagedRecord as error:
+                damaged.append(str(error))
+        return StoredRecords(records, damaged, 0 if superseded else others)
 
     def records(self, where: Mapping[str, Any] | None = None) -> list[Record]:
-        """The records that can be read; ``where``: values of attributes, as ``{"method": "simclr", "seed": 0}``."""
+        """The current records that can be read; ``where``: values of attributes, as ``{"method": "simclr"}``."""
         wanted = (where or {}).items()
         return [r for r in self.read().records if all(getattr(r, name) == value for name, value in wanted)]
 
-    def _read(self, cell: str, text: str) -> Record:
+    def _rows(self, which: str, more: str = "", values: Sequence[str] = ()) -> Iterator[tuple[Any, ...]]:
+        """``COLUMNS`` and digest of some rows, and ``more``."""
+        digest = "digest" if self._digested else "NULL"
+        return self._each(f"SELECT {', '.join(COLUMNS)}, {digest}{more} FROM record {which}", *values)
+
+    def _read(self, *row: Any) -> Record:
+        """The record of a row as ``_rows`` returns it. Raises DamagedRecord."""
+        cell, _, _, inputs, _, text, _ = row
         where = f"{self.path}: record of cell {cell}"
         try:
-            return Record.from_json(json.loads(text), where)
-        except (ValueError, TypeError) as error:
+            record, made_of = Record.from_json(json.loads(text), where), json.loads(inputs)
+        except (ValueError, TypeError, RecursionError) as error:
             raise DamagedRecord(f"{where}: not JSON: {error}") from None
+        self._check_digest(*row)
+        if record.inputs is None and isinstance(made_of, dict) and "data" in made_of:
+            return replace(record, inputs=made_of)  # of an older version
+        return record
+
+    def _check_digest(self, *row: Any) -> None:
+        """Raises DamagedRecord for a row as ``_rows`` returns it that is not as it was written."""
+        *values, digest = row
+        if digest not in (None, row_digest(*values)):
+            raise DamagedRecord(f"{self.path}: record of cell {row[0]}: damaged: it does not match its digest")
 
     def suites(self) -> list[str]:
-        """Names of the suites that asked for these records, the first one first."""
-        return [name for (name,) in self._query("SELECT suite FROM record GROUP BY suite ORDER BY min(position)")]
+        """Names of the suites that asked for these records, the first one first; where several files have one name,
+        with these files."""
+        names = [name for (name,) in self._query("SELECT suite FROM record GROUP BY suite ORDER BY min(position)")]
+        files = self.sources()
+        return [f"{name} ({', '.join(files[name])})" if len(files.get(name, ())) > 1 else name for name in names]
+
+    def sources(self) -> dict[str, list[str]]:
+        """Suite -> the files that asked under its name."""
+        with as_store_error(self.path, "read the results"):
+            return sources(self._db) if self._current == CURRENT else {}
 
     def find(self, description: str) -> list[tuple[str, dict[str, Any], str]]:
-        """(cell, inputs, status) of each record of this description; ``damaged``: one that cannot be read."""
-        rows = self._query("SELECT cell, inputs, text FROM record WHERE description = ? ORDER BY position", description)
-        return [(cell, json.loads(inputs), self._status(cell, text)) for cell, inputs, text in rows]
+        """(cell, inputs, status) of each record of this description, the one that was asked for last at the end;
+        ``damaged``: one that cannot be read."""
+        rows = self._rows(f"WHERE description = ? ORDER BY {self._order}", values=[description])
+        return [(row[COLUMNS.index("cell")], *self._inputs_and_status(row)) for row in rows]
 
-    def _status(self, cell: str, text: str) -> str:
+    def _inputs_and_status(self, row: tuple[Any, ...]) -> tuple[dict[str, Any], str]:
         try:
-            return self._read(cell, text).status
-        except DamagedRecord:
-            return "damaged"
+            status = self._read(*row).status
+            inputs = json.loads(row[COLUMNS.index("inputs")])
+        except (DamagedRecord, ValueError, TypeError):
+            return {}, "damaged"
+        return (inputs, status) if isinstance(inputs, dict) else ({}, "damaged")
 
     def put_steps(self, pretraining: str, step_ms: Iterable[float]) -> None:
         """Store the time of every step of a pretraining, milliseconds; kept as float32."""
         samples = list(step_ms)
         row = (pretraining, struct.pack(f"<{len(samples)}f", *samples))
         with as_store_error(self.path, f"store the step times of pretraining {pretraining}"):
-            self._db.execute("INSERT OR REPLACE INTO steps VALUES (?, ?)", row)
+            self._db.execute("INSERT OR REPLACE INTO steps VALUES (?, ?, ?)", (*row, row_digest(*row)))
 
     def steps(self, pretraining: str) -> array[float] | None:
-        """float32 milliseconds in the order of the steps (``numpy.asarray`` takes it), or None."""
-        rows = self._query("SELECT ms FROM steps WHERE pretraining = ?", pretraining)
-        return array("f", struct.unpack(f"<{len(rows[0][0]) // 4}f", rows[0][0])) if rows else None
+        """float32 milliseconds in the order of the steps (``numpy.asarray`` takes it), or None; or DamagedRecord."""
+        digest = "digest" if self._digested else "NULL"
+        rows = self._query(f"SELECT pretraining, ms, {digest} FROM steps WHERE pretraining = ?", pretraining)
+        if not rows:
+            return None
+        *row, digest = rows[0]
+        if digest not in (None, row_digest(*row)) or not isinstance(row[1], bytes):
+            raise DamagedRecord(f"{self.path}: step times of pretraining {pretraining}: damaged")
+        return array("f", struct.unpack(f"<{len(row[1]) // 4}f", row[1]))
 
     def _query(self, statement: str, *values: str) -> list[tuple[Any, ...]]:
+        return list(self._each(statement, *values))
+
+    def _each(self, statement: str, *values: str) -> Iterator[tuple[Any, ...]]:
+        """One row at a time, so that the texts of many records are not in memory at once."""
         with as_store_error(self.path, "read the results"):
-            return self._db.execute(statement, values).fetchall()
+            if not self._checked:
+                check_integrity(self._db)
+                self._checked = True
+            yield from self._db.execute(statement, values)
 
     def close(self) -> None:
         """Fold the log into the file and let others write."""

@@ -29,7 +29,9 @@ def build_method(method: Choice[Any], backbone: Choice[Any] | None, context: Bui
     """The method on its backbone, initialised from the seed of the context. Raises whatever the plugins raise."""
     seed_everything(context.seed, "init")
     network = backbone.build(context) if backbone else None
+    fixed = [name for name, p in network.named_parameters() if not p.requires_grad] if network else ()
     built: Method = method.build(replace(context, backbone=network))
+    built.fixed = frozenset(fixed)
     return built
 
 

@@ -36,7 +36,7 @@ SMALL_VIT = "vit-tiny-small-image:dim=8,depth=1,heads=1"
         ),
         (("-m", "mae", "-k", "random", "-b", "vit:size=tiny"), "image size 8 is not divisible by patch_size = 16"),
         (
-            ("-m", "dino:local_size=1", "-b", f"{SMALL_VIT},patch_size=2"),
+            ("-m", "dino:local_size=1,local_crops=2", "-a", "dino", "-b", f"{SMALL_VIT},patch_size=2"),
             "local_size = 1 px does not hold whole patches of 2 px; allowed: a multiple of 2",
         ),
         (

@@ -119,6 +119,21 @@ def test_the_encoder_is_a_copy_that_learns_whole_and_leaves_the_model_alone():
     assert not any(parameter.requires_grad for parameter in model.method.encoder.parameters())
 
 
+def test_what_the_backbone_holds_fixed_stays_so_and_what_the_method_froze_learns():
+    model, _ = trained()
+    model.method.fixed = frozenset({"net.0.bias"})
+    made_so, make = model.method.fixed, model._make
+
+    def again(seed):
+        method = make(seed)
+        method.fixed = made_so
+        return method
+
+    model._make = again
+    for network in (model.encoder(), model.scratch(1)):
+        assert [name for name, p in network.named_parameters() if not p.requires_grad] == ["net.0.bias"]
+
+
 def test_from_scratch_is_the_architecture_as_the_seed_initialises_it():
     model, _ = trained()
     fresh = model.scratch(3)

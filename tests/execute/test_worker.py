@@ -3,6 +3,7 @@ from __future__ import annotations
 import math
 import shutil
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -15,6 +16,7 @@ from sslbench.execute import outcome
 from sslbench.execute.events import StepsTimed
 from sslbench.execute.outcome import reason_of, status_of
 from sslbench.plan.cell import Choice
+from sslbench.store.record import TrainingFacts
 from sslbench.train import task
 from sslbench.train.checkpoint import load_tensors, save_tensors
 
@@ -157,6 +159,14 @@ def test_equal_embeddings_are_recorded_as_collapsed_though_features_differ(tmp_p
     records, _ = run(tmp_path, "byol")
     assert records[0].status == "collapsed"
     assert "embeddings that the loss compares are all but equal: spread" in records[0].reason
+
+
+@pytest.mark.parametrize(("loss", "status"), [(6.16, "collapsed"), (6.05, "done")])
+def test_a_training_that_ends_at_the_loss_of_a_uniform_answer_is_recorded_as_collapsed(loss, status):
+    facts = TrainingFacts(steps=10, final_loss=loss, scalars={"embedding_spread": 0.47, "uniform_loss": math.log(512)})
+    features = SimpleNamespace(spread=0.5)
+    words = "the loss, 6.16, is all but that of one answer for every image, 6.238"
+    assert outcome.status_of_features(facts, features) == (status, words if status == "collapsed" else None)
 
 
 def test_one_evaluator_that_raises_leaves_the_others_alone(tmp_path, small_work, do_work):

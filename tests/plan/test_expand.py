@@ -285,6 +285,18 @@ def test_a_warmup_longer_than_the_training_is_refused_wherever_it_is_from(regist
     assert suite_of(registry, overrides=Overrides({"method": [method]}), epochs=value)
 
 
+def test_an_augmentation_without_the_views_that_a_method_asks_for_is_skipped(registry):
+    overrides = Overrides(axes={"method": ["dino:local_crops=2", "dino"], "augmentation": ["affine", "dino"]})
+    cells = expand(resolve_suite(read_suite("quick"), overrides, registry))
+    skips = {(c.pretraining.method.params.local_crops, c.axes["augmentation"]): c.skip for c in cells}
+    assert skips == {
+        (2, "affine"): "dino asks for local views; augmentation affine makes none",
+        (2, "dino"): None,
+        (0, "affine"): None,
+        (0, "dino"): None,
+    }
+
+
 def test_a_method_that_trains_on_labels_is_skipped_where_there_are_none(registry):
     (method,) = suite_of(registry, {**AXES, "method": ["supervised"]}).axes["method"]
     (dataset,) = suite_of(registry).axes["dataset"]

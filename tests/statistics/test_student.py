@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from sslbench.statistics.intervals import half_width, holm, paired_t
+from sslbench.statistics.intervals import against_the_best, half_width, holm, paired_t
 
 
 @pytest.mark.parametrize("n", [2, 3, 5, 30])
@@ -45,3 +45,23 @@ def test_holm_multiplies_by_the_hypotheses_that_are_left_and_never_falls():
     assert holm(values) == pytest.approx([0.09, 0.04, 0.09, 0.5])
     assert holm([0.6, 0.9]) == [1.0, 1.0]
     assert holm([]) == []
+
+
+def test_against_the_best_counts_the_pairs_that_are_left():
+    # sorted: .001 x 6 pairs of four, .01 x 3 of three, .04 x 1 of two
+    assert against_the_best([0.04, 0.001, 0.01]) == pytest.approx([0.04, 0.006, 0.03])
+    assert against_the_best([0.03]) == [0.03], "one rival needs no correction"
+    assert against_the_best([]) == []
+
+
+@pytest.mark.parametrize("rows", [2, 5, 12])
+def test_the_best_of_equal_rows_is_told_apart_from_another_once_in_twenty_times_at_the_most(rows):
+    generator = np.random.default_rng(rows)
+    hits, uncorrected, tables = 0, 0, 300
+    for _ in range(tables):
+        best, *others = sorted(generator.normal(size=(rows, 5)), key=lambda values: -values.mean())
+        p = [paired_t((best - other).tolist()).p for other in others]
+        hits += min(against_the_best(p)) < 0.05
+        uncorrected += min(holm(p)) < 0.05
+    assert hits <= 0.06 * tables
+    assert rows < 12 or uncorrected > 0.08 * tables

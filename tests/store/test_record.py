@@ -64,6 +64,7 @@ def full():
         data=DataFacts(80, 20, "test", 2, "cat", 0.5, 32, (32, 48), {"cannot be read": 1}, 0, "f0"),
         traceback="Traceback",
         provenance={"time": "2026-12-01T00:00:00+00:00", "gpu": None},
+        inputs={"code": {"the harness": "sslbench 0.1.0+0f"}, "data": "f0"},
         kind="speed",
         speed={"against": [{"ratio": 2.0}]},
     )

@@ -105,7 +105,7 @@ SHIFT = torch.full((3, 1, 1), 0.0)
         ),
         (
             lambda x, size, g: torch.zeros(len(x), 3, size, size),
-            "view 2 (local) on a GPU: it returned a tensor on the CPU",
+            "view 1 (global) on a GPU: it returned a tensor on the CPU",
         ),
     ],
 )
@@ -166,6 +166,31 @@ class Detached(Method):
 def test_a_method_whose_encoder_learns_nothing_is_named():
     spec = MethodSpec(name="d", summary="A d.", build=lambda params, context: Detached())
     assert problems(spec) == ["method 'd': a step of the optimizer does not change the encoder: no gradient reaches it"]
+
+
+class Thawing(Detached):
+    def __init__(self, backbone):
+        super().__init__()
+        self.backbone = backbone.requires_grad_(True)
+
+    def forward(self, views, *, mask, progress):
+        return self.head(self.backbone(views[0])).mean(), {}
+
+
+def test_a_method_that_trains_what_was_frozen_is_named():
+    spec = MethodSpec(name="t", summary="A t.", build=lambda params, context: Thawing(context.backbone))
+    assert problems(spec) == ["method 't': it trains a parameter that the backbone had frozen"]
+
+
+class Small(Thawing):
+    @property
+    def views(self):
+        return (ViewRequest("local", 8),)
+
+
+def test_a_method_that_asks_for_views_it_did_not_name_is_named():
+    spec = MethodSpec(name="s", summary="An s.", build=lambda params, context: Small(context.backbone))
+    assert "method 's': it asks for local views, which its view_kinds do not name" in problems(spec)
 
 
 class Attached(Detached):

@@ -58,6 +58,7 @@ def sslbench_augmentations() -> list[AugmentationSpec]:
             name="dino",
             params=DINOViewParams,
             build=lambda params, context: DINOViews(params),
+            view_kinds=frozenset({"global", "local"}),
             # `resnet`: the authors' crops for ResNet-50.
             presets={
                 "resnet": {"global_scale_min": 0.14, "local_scale_max": 0.14},

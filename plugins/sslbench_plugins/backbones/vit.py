@@ -32,6 +32,9 @@ class ViTParams(Params):
         "sincos",
         "fixed sines and cosines, with weights by Xavier (MAE, MoCo v3); or learned, with small normal weights (DINO)",
     )
+    init: Literal["mae", "moco-v3"] = param(
+        "mae", "with fixed positions: queries, keys and values drawn as one matrix (MAE) or as three (MoCo v3)"
+    )
 
 
 def arguments_of(params: ViTParams, image_size: int) -> dict[str, Any]:
@@ -59,19 +62,24 @@ def create(params: ViTParams, image_size: int) -> Any:
         raise UserError(f"backbone 'vit': the width of {params.size}, {dim}, is not divisible by heads = {heads}")
     net = VisionTransformer(embed_dim=dim, depth=depth, num_classes=0, **arguments)
     if params.positions == "sincos":
-        xavier(net)
+        xavier(net, moco_v3=params.init == "moco-v3")
         fixed = sincos_positions(image_size // patch, image_size // patch, dim)
         # The class token has no position in the image: zero.
         net.pos_embed = torch.nn.Parameter(torch.cat([torch.zeros(1, dim), fixed])[None], requires_grad=False)
     return net
 
 
-def xavier(net: Any) -> None:
-    """MAE's `initialize_weights`: the patch projection counts as a linear layer, the class token is N(0, 0.02)."""
+def xavier(net: Any, moco_v3: bool = False) -> None:
+    """MAE's `initialize_weights`: the patch projection counts as a linear layer, the class token is N(0, 0.02). MoCo
+    v3's `vits.py`: queries, keys and values each as a matrix of their own, the class token is N(0, 1e-6)."""
     net.apply(init_transformer)
     projection = net.patch_embed.proj.weight
     torch.nn.init.xavier_uniform_(projection.view(len(projection), -1))
-    torch.nn.init.normal_(net.cls_token, std=0.02)
+    torch.nn.init.normal_(net.cls_token, std=1e-6 if moco_v3 else 0.02)
+    if moco_v3:
+        for block in net.blocks:
+            for part in block.attn.qkv.weight.chunk(3):
+                torch.nn.init.xavier_uniform_(part)
 
 
 def build(params: ViTParams, context: BuildContext) -> TimmTokenBackbone:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 
 import torch
@@ -105,6 +106,8 @@ class DINO(Method):
             # After the teacher was copied: only the student leaves branches out.
             self.backbone.stochastic_depth(params.drop_path)
         self.register_buffer("centre", torch.zeros(params.prototypes))
+        self._teacher_means: list[Tensor] = []
+        """of the parts of this step's batch, ``[prototypes]`` each"""
 
     @property
     def views(self) -> tuple[ViewRequest, ...]:
@@ -118,8 +121,8 @@ class DINO(Method):
     def forward(
         self, views: Sequence[Tensor], *, mask: Tensor | None, progress: Progress
     ) -> tuple[Tensor, Mapping[str, Tensor]]:
-        """Crops, the two large ones first -> the loss; the teacher's entropy in nats, and how far apart its
-        distributions are."""
+        """Crops, the two large ones first -> the loss; the teacher's entropy in nats, how far apart its distributions
+        are, and the loss of a student that puts every image on all prototypes alike."""
         # One pass for all crops of a size, which share batch statistics, as in the authors' code.
         features = torch.cat([self.backbone(torch.cat(group)) for group in by_size(views)])
         students = self.head(features).float().unflatten(0, (len(views), -1))
@@ -128,12 +131,16 @@ class DINO(Method):
             teachers = teachers.unflatten(0, (2, -1))
             targets = targets_of(teachers, self.centre, self.teacher_temperature(progress.epoch))
             if self.params.centring:
-                self.centre.lerp_(mean_over_ranks(teachers.mean(dim=(0, 1))), 1 - self.params.centre_momentum)
+                self._teacher_means.append(teachers.mean(dim=(0, 1)))
             entropy = torch.special.entr(targets).sum(dim=-1).mean()
         with full_precision(students):
             loss = self_distillation(students, targets, self.params.student_temperature)
-        # Of the teacher's distributions, in which collapse shows: all images on one prototype, or on all alike.
-        return loss, {"teacher_entropy": entropy, "embedding_spread": embedding_spread(targets[0])}
+        # In these collapse shows: all images on one prototype, or on all alike.
+        return loss, {
+            "teacher_entropy": entropy,
+            "embedding_spread": embedding_spread(targets[0]),
+            "uniform_loss": torch.full_like(entropy, math.log(self.params.prototypes)),
+        }
 
     def teacher_temperature(self, epoch: int) -> float:
         """Rises per epoch, in equal steps over the warm-up; a single epoch of warm-up is the start itself."""
@@ -150,7 +157,12 @@ class DINO(Method):
             self.head.prototypes.grad = None
 
     def after_step(self, progress: Progress) -> None:
-        """EMA update of the teacher, with a momentum that rises on a cosine."""
+        """Move the centre, once however many parts the batch had; EMA update of the teacher, with a momentum that
+        rises on a cosine."""
+        if self._teacher_means:
+            mean = torch.stack(self._teacher_means).mean(dim=0)
+            self.centre.lerp_(mean_over_ranks(mean), 1 - self.params.centre_momentum)
+        self._teacher_means.clear()
         momentum = cosine(self.params.teacher_momentum, self.params.teacher_momentum_end, progress.fraction)
         ema_update(self.teacher_backbone, self.backbone, momentum)
         ema_update(self.teacher_head, self.head, momentum)
@@ -202,7 +214,7 @@ QUICK = {
     "hidden_dim": 128,
     "bottleneck_dim": 64,
     "head_norm": True,
-    "local_crops": 2,
+    "local_crops": 0,
     "teacher_momentum": 0.95,
     "teacher_momentum_end": 0.99,
     "drop_path": 0,
@@ -224,6 +236,7 @@ def sslbench_methods() -> list[MethodSpec]:
             params=DINOParams,
             build=lambda params, context: DINO(params, context.backbone, context.image_size),
             augmentation="dino",
+            view_kinds=lambda params: frozenset({"global", "local"} if params.local_crops else {"global"}),
             presets={
                 "boosted": {"teacher_temperature": 0.07, "teacher_warmup_epochs": 30},
                 "resnet": RESNET,

@@ -59,7 +59,8 @@ class MoCoV3(Method):
         self.backbone = backbone
         if params.freeze_patch_embedding and isinstance(backbone, TokenBackbone):
             for name, parameter in backbone.named_parameters():
-                parameter.requires_grad_("patch_embed" not in name)
+                if "patch_embed" in name:
+                    parameter.requires_grad_(False)
         self.projector = projector(
             backbone.feature_dim, params.hidden_dim, params.dim, params.projector_layers, "plain"
         )

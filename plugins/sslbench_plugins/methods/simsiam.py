@@ -19,6 +19,7 @@ class SimSiamParams(MethodParams):
     predictor: bool = param(True, "predict the other projection; false: compare projections directly")
     stop_gradient: bool = param(True, "learn nothing through the side that is predicted")
     projector_layers: int = param(3, "layers of the projector", ge=1)
+    hidden_dim: int = param(0, "hidden width of the projector; 0: the backbone's, as in the authors' code", ge=0)
     projector_dim: int = param(2048, "width of the projection", ge=1)
     predictor_dim: int = param(512, "hidden width of the predictor", ge=1)
     constant_predictor_lr: bool = param(True, "leave the predictor's learning rate at its base")
@@ -39,7 +40,8 @@ class SimSiam(Method):
         self.image_size = image_size
         self.backbone = backbone
         dim = params.projector_dim
-        self.projector = projector(backbone.feature_dim, dim, dim, params.projector_layers, "plain")
+        hidden = params.hidden_dim or backbone.feature_dim
+        self.projector = projector(backbone.feature_dim, hidden, dim, params.projector_layers, "plain")
         self.predictor: nn.Module = nn.Identity()
         if params.predictor:
             self.predictor = projector(dim, params.predictor_dim, dim, 2, "biased")
@@ -83,6 +85,7 @@ def distance(predicted: Tensor, target: Tensor) -> Tensor:
 
 
 QUICK = {
+    "hidden_dim": 256,
     "projector_dim": 256,
     "predictor_dim": 64,
     "optimizer": "adamw",
@@ -104,7 +107,7 @@ def sslbench_methods() -> list[MethodSpec]:
             augmentation="moco-v2",
             presets={
                 # Appendix D of the paper: a shallower projector, a smaller rate, more decay.
-                "cifar": {"projector_layers": 2, "lr": 0.03, "weight_decay": 5e-4},
+                "cifar": {"projector_layers": 2, "hidden_dim": 2048, "lr": 0.03, "weight_decay": 5e-4},
                 "quick": QUICK,
             },
             citation="Chen, He: Exploring Simple Siamese Representation Learning, CVPR 2021",

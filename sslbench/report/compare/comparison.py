@@ -13,7 +13,18 @@ from sslbench.report.aggregate import first_line, speed
 from sslbench.report.compare.change import LEAST_STEPS, MEDIAN_ERROR, RATE, Change, Measured, interval_between
 from sslbench.report.compare.sides import Side, machine_differences
 from sslbench.report.metric_columns import MetricColumn, metric_columns, samples_of
-from sslbench.report.rows import AXES, IN_AN_AXIS, KINDS, Row, as_text, assigned, distinguishing, evaluator_key, gather
+from sslbench.report.rows import (
+    AXES,
+    FINGERPRINT,
+    IN_AN_AXIS,
+    KINDS,
+    Row,
+    as_text,
+    assigned,
+    distinguishing,
+    evaluator_key,
+    gather,
+)
 from sslbench.report.view import KINDS as NAMED
 from sslbench.store.record import Record, TrainingFacts
 
@@ -141,6 +152,7 @@ def check_across(names: Sequence[str], rows: Sequence[Row]) -> None:
 def by_key(rows: Sequence[Row], across: Sequence[str], side: str) -> dict[str, Row]:
     """Rows by the axes and parameters in which a pair must agree."""
     ignored = {tuple(name.split(".", 1)) for name in across if "." in name}
+    ignored |= {("dataset", FINGERPRINT), ("method", FINGERPRINT)}
     ignored |= IN_AN_AXIS if "mask_ratio" in across else set()
     keyed: dict[str, Row] = {}
     for row in rows:
@@ -162,7 +174,8 @@ def recipe_names(rows: Mapping[str, Row], across: Sequence[str]) -> dict[str, st
     for kind in NAMED:
         column = {}
         for key, row in rows.items():
-            own = [name for name in parameters[kind, row.name(kind)] if f"{kind}.{name}" not in across]
+            unnamed = (FINGERPRINT, *across)
+            own = [n for n in parameters[kind, row.name(kind)] if n not in unnamed and f"{kind}.{n}" not in unnamed]
             named = row.described(kind, own, "mask_ratio" not in across)
             column[key] = assigned(row.params[kind], own) if kind in across else named
         if kind == "method" or len(set(column.values())) > 1:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -38,8 +38,22 @@ def load_side(path: Path) -> Side:
     with ResultsStore.open_for_reading(path) as store:
         side = side_of(str(path), store.read())
         keys = {record.pretraining.key for record in side.records if record.pretraining and record.pretraining.key}
-        steps = {key: list(samples) for key in keys if (samples := store.steps(key)) is not None}
-    return replace(side, steps=steps)
+        steps, damaged = steps_of(store, keys)
+    return replace(side, steps=steps, damaged=[*side.damaged, *damaged])
+
+
+def steps_of(store: ResultsStore, keys: Iterable[str]) -> tuple[dict[str, list[float]], list[str]]:
+    """Step times by pretraining, those that are kept; and a line for each that is damaged."""
+    steps: dict[str, list[float]] = {}
+    damaged = []
+    for key in keys:
+        try:
+            samples = store.steps(key)
+        except DamagedRecord as error:
+            damaged.append(str(error))
+        else:
+            steps |= {} if samples is None else {key: list(samples)}
+    return steps, damaged
 
 
 def from_file(path: Path) -> Side:

@@ -3,28 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
-from statistics import fmean
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
 
-from sslbench.report.aggregate import Recipe
-from sslbench.report.metric_columns import Sample
+from sslbench.report.comparisons import OVER_SEEDS, same_images
 from sslbench.report.numbers import NOTHING, fixed
-from sslbench.report.ranking import SIGNIFICANT, over_seeds
-from sslbench.report.rows import Row, as_text
+from sslbench.report.ranking import SIGNIFICANT, Comparison
 from sslbench.report.text import Column, Section
 from sslbench.report.view import View
-from sslbench.statistics.images import compare_images
-from sslbench.statistics.intervals import Difference, holm
-from sslbench.store.artifacts import pretraining_files, read_per_image
-from sslbench.store.record import TrainingFacts
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
 
 TITLE = "pairs: each recipe against the best of its metric"
-OVER_SEEDS = "paired t over seeds"
 UNTESTED = "not tested"
 
 
@@ -42,7 +29,7 @@ class Pair:
     high: float | None
     p: float | None
     p_holm: float | None
-    """after Holm's correction for all others of this metric and data set that were tested in the same way"""
+    """after Holm's correction for all pairs of this metric and data set that the best could have been one of"""
     n: int
     test: str | None
     """its name and its number of seeds or images"""
@@ -50,22 +37,18 @@ class Pair:
     """or ``tie`` or ``worse``"""
 
 
-def pairs(view: View, folder: Path) -> Section:
-    """A line for each metric and recipe that is not the best one. ``folder``: holds the metrics of each image."""
+def pairs(view: View) -> Section:
+    """A line for each metric and recipe that is not the best one."""
     compared: list[Pair] = []
     left_out = 0
     recipes, names = view.aggregate.recipes, view.names
     for metric in view.aggregate.metrics:
-        for best, *others in view.ranking.rivals(metric) if metric.higher_is_better is not None else ():
-            images = evaluated_on(recipes[best].row)
-            same = [other for other in others if evaluated_on(recipes[other].row) == images]
-            left_out += len(others) - len(same)
-            group = []
-            for other in same:
-                words = (metric.label, names.of_kind["dataset"][best], names.recipe(best), names.recipe(other))
-                result, test = difference_of(recipes[other], recipes[best], metric.label, folder)
-                group.append(Pair(*words, result.mean, result.low, result.high, result.p, None, result.n, test))
-            compared += corrected(group)
+        for one in view.ranking.compared(metric):
+            if not same_images(recipes[one.other].row, recipes[one.best].row):
+                left_out += 1
+                continue
+            words = (names.of_kind["dataset"][one.best], names.recipe(one.best), names.recipe(one.other))
+            compared.append(pair_of(one, metric.label, *words))
     if not compared:
         return Section(f"{TITLE}: fewer than two recipes to compare")
     places = {metric.label: view.ranking.decimals(metric) for metric in view.aggregate.metrics}
@@ -73,48 +56,23 @@ def pairs(view: View, folder: Path) -> Section:
     return Section(TITLE, rows, columns_of(compared, places), notes(compared, left_out))
 
 
-def evaluated_on(row: Row) -> str:
-    """What two rows must share to have been evaluated on the same images."""
-    return as_text([row.name("dataset"), row.params["dataset"], row.params["training"].get("evaluate_on")])
-
-
-def difference_of(recipe: Recipe, best: Recipe, label: str, folder: Path) -> tuple[Difference, str | None]:
-    """``recipe - best`` over seeds where two or more are shared and differences vary, else over the test images of
-    one seed; and the test, None where nothing was tested."""
-    values, best_values = recipe.values(label), best.values(label)
-    shared = over_seeds(values, best_values)
-    if shared is not None and shared.p is not None:
-        return shared, f"{OVER_SEEDS} ({shared.n})"
-    for seed in sorted(values.keys() & best_values.keys()):
-        images, best_images = (images_of(side.samples[label][seed], folder) for side in (recipe, best))
-        if images is not None and best_images is not None and len(images) == len(best_images):
-            difference, test = compare_images(images, best_images)
-            return difference, f"{test} ({difference.n:,})"
-    mean = fmean(values.values()) - fmean(best_values.values())
-    return shared or Difference(mean, None, None, None, 0), None
-
-
-def images_of(sample: Sample, folder: Path) -> NDArray[Any] | None:
-    """The metric of each test image, or None where it is not kept or one of them has none."""
-    import numpy
-
-    training = sample.record.pretraining or TrainingFacts()
-    path = pretraining_files(folder, training.key or "none").per_image(sample.record.cell)
-    values = read_per_image(path).get(sample.key[0])
-    return None if values is None or not numpy.isfinite(values).all() else values
-
-
-def corrected(group: Sequence[Pair]) -> list[Pair]:
-    """The same pairs with Holm's correction, for each test by itself."""
-    by_test: dict[str, list[int]] = {}
-    for index, pair in enumerate(group):
-        if pair.p is not None:
-            by_test.setdefault(str(pair.test).partition(" (")[0], []).append(index)
-    pairs = list(group)
-    for indices in by_test.values():
-        for index, p in zip(indices, holm([pairs[index].p or 0.0 for index in indices]), strict=True):
-            pairs[index] = replace(pairs[index], p_holm=p, verdict="tie" if p >= SIGNIFICANT else "worse")
-    return pairs
+def pair_of(one: Comparison, metric: str, dataset: str, best: str, other: str) -> Pair:
+    """A comparison in words."""
+    result, verdict = one.difference, UNTESTED if one.test is None else "tie" if one.tie else "worse"
+    return Pair(
+        metric=metric,
+        dataset=dataset,
+        best=best,
+        other=other,
+        difference=result.mean,
+        low=result.low,
+        high=result.high,
+        p=result.p,
+        p_holm=one.corrected,
+        n=result.n,
+        test=one.test,
+        verdict=verdict,
+    )
 
 
 def columns_of(compared: Sequence[Pair], places: Mapping[str, int]) -> list[Column]:
@@ -141,7 +99,7 @@ def columns_of(compared: Sequence[Pair], places: Mapping[str, int]) -> list[Colu
 def notes(compared: Sequence[Pair], left_out: int) -> list[str]:
     """What to know about these pairs. ``left_out``: recipes that were not compared."""
     lines = [
-        f"tie: p at least {SIGNIFICANT:g} after Holm's correction for the recipes of one metric and data set; that a"
+        f"tie: p at least {SIGNIFICANT:g} after Holm's correction for the pairs of one metric and data set; that a"
         " difference is not seen does not say that there is none"
     ]
     tests = {str(pair.test).partition(" (")[0] for pair in compared}
@@ -154,9 +112,10 @@ def notes(compared: Sequence[Pair], left_out: int) -> list[str]:
         )
     if any(pair.test is None for pair in compared):
         lines.append(
-            f"{UNTESTED}: fewer than two seeds in common (or no spread), and the metric of each image is not kept"
+            f"{UNTESTED}: fewer than two seeds in common (or seeds that change nothing), and the metric of each image"
+            " is not kept"
         )
-    lines.append("the best was chosen by these very numbers, which favours it a little")
+    lines.append("the best was chosen by these very numbers: the correction counts all pairs that it could have been")
     if left_out:
         lines.append(f"{left_out} left out: evaluated on other images than the best")
     return lines

@@ -17,14 +17,14 @@ from sslbench.report.text import Section, as_csv
 from sslbench.report.view import View
 from sslbench.store.record import SCHEMA, Record
 
-SECTIONS: dict[str, Callable[[View, Path], Section]] = {
-    "statistics": lambda view, folder: statistics(view),
+SECTIONS: dict[str, Callable[[View], Section]] = {
+    "statistics": statistics,
     "pairs": pairs,
-    "correlations": lambda view, folder: correlations(view),
-    "curves": lambda view, folder: curves(view),
-    "published": lambda view, folder: published(view),
+    "correlations": correlations,
+    "curves": curves,
+    "published": published,
 }
-"""name -> what makes it of the records and of the folder in which they lie"""
+"""name -> what makes it of the records"""
 
 
 def render_sections(records: Sequence[Record], names: Sequence[str], fmt: str, suite: str, folder: Path) -> str:
@@ -32,8 +32,8 @@ def render_sections(records: Sequence[Record], names: Sequence[str], fmt: str, s
     ``tables.render``; ``csv`` has one section. Raises UserError for more."""
     if fmt == "csv" and len(names) > 1:
         raise UserError(f"--format csv holds one table; given: {', '.join(f'--{name}' for name in names)}")
-    view = View(aggregate(records))
-    sections = {name: SECTIONS[name](view, folder) for name in names}
+    view = View(aggregate(records), folder)
+    sections = {name: SECTIONS[name](view) for name in names}
     if fmt == "json":
         rows = {name: list(section.rows) for name, section in sections.items()}
         return json.dumps({"schema": SCHEMA, "suite": suite, **rows}, indent=1, allow_nan=False)

@@ -74,6 +74,7 @@ def of_method(spec: MethodSpec, params: Any) -> Problems:
     ratio = 0.75 if "masking" in spec.uses else None
     torch.manual_seed(0)
     backbone: Backbone = TinyTokenBackbone(SIZE) if "tokens" in spec.needs else TinyBackbone()
+    fixed = next(backbone.parameters()).requires_grad_(False)
     context = BuildContext(SIZE, classes=3, mask_ratio=ratio, backbone=backbone if "backbone" in spec.uses else None)
     method = spec.build(params, context)
     if not isinstance(method, Method):
@@ -88,7 +89,12 @@ def of_method(spec: MethodSpec, params: Any) -> Problems:
     if "reconstruction" in spec.provided(params):
         yield from reconstruction_problems(method)
     if spec.trains:
+        if unnamed := {view.kind for view in method.views} - spec.asked_views(params):
+            yield f"it asks for {', '.join(sorted(unnamed))} views, which its view_kinds do not name"
+        before = fixed.detach().clone()
         yield from training_problems(method, ratio, spec.uses_labels)
+        if "backbone" in spec.uses and (fixed.requires_grad or not torch.equal(before, fixed)):
+            yield "it trains a parameter that the backbone had frozen"
 
 
 def reconstruction_problems(method: Method) -> Problems:

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from sslbench.contracts.augmentation import Augmentation, AugmentationSpec, BatchTransform
+from sslbench.contracts.augmentation import Augmentation, AugmentationSpec, BatchTransform, ViewKind
 from sslbench.contracts.masking import Masking, MaskingSpec, masked_count
 from sslbench.contracts.plugin import BuildContext
 from sslbench.testing.conformance.problem import SIZE, Problems, gpu_problems
@@ -24,12 +24,15 @@ def of_augmentation(spec: AugmentationSpec, params: Any) -> Problems:
     if not isinstance(augmentation, Augmentation):
         yield "build must return an object with view(index, kind, size)"
         return
-    for index, kind in ((0, "global"), (1, "global"), (2, "local")):
+    wanted: list[tuple[int, ViewKind]] = [(0, "global"), (1, "global"), (2, "local")]
+    for index, kind in wanted:
+        if kind not in spec.view_kinds:
+            continue
         where = f"view {index} ({kind})"
         for height, width in ((SIZE, SIZE), (SIZE + 4, SIZE - 3)):
-            lines = transform_problems(augmentation.view(index, kind, SIZE), height, width)  # type: ignore[arg-type]
+            lines = transform_problems(augmentation.view(index, kind, SIZE), height, width)
             yield from (f"{where} of {height} x {width}: {line}" for line in lines)
-        on_gpu = partial(call_on_gpu, augmentation.view(index, kind, SIZE))  # type: ignore[arg-type]
+        on_gpu = partial(call_on_gpu, augmentation.view(index, kind, SIZE))
         yield from gpu_problems(on_gpu, where)
 
 

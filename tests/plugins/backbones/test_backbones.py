@@ -246,5 +246,16 @@ def test_weights_are_xaviers_with_fixed_positions_and_small_with_learned_ones():
         assert net.blocks[0].mlp.fc1.weight.std().item() == pytest.approx(wanted, rel=0.03)
     patches = fixed.net.patch_embed.proj.weight
     assert patches.abs().max().item() == pytest.approx((6 / (3 * 64 + 192)) ** 0.5, rel=0.01)
+    assert fixed.net.cls_token.std().item() == pytest.approx(0.02, rel=0.2)
     assert not fixed.net.pos_embed.requires_grad
     assert learned.net.pos_embed.requires_grad
+
+
+def test_moco_v3_draws_queries_keys_and_values_as_three_matrices():
+    """The authors' `vits.py`: uniform up to the root of 6 / (fan in + a third of the fan out)."""
+    net = build("vit", 32, size="tiny", patch_size=8, init="moco-v3").net
+    for part in net.blocks[3].attn.qkv.weight.chunk(3):
+        assert part.abs().max().item() == pytest.approx((6 / (192 + 192)) ** 0.5, rel=0.01)
+    assert net.cls_token.abs().max().item() < 1e-5
+    as_one = build("vit", 32, size="tiny", patch_size=8).net.blocks[3].attn.qkv.weight
+    assert as_one.abs().max().item() == pytest.approx((6 / (192 + 576)) ** 0.5, rel=0.01)

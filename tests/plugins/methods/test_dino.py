@@ -63,15 +63,35 @@ def test_the_method_centres_sharpens_and_moves_its_centre():
     targets = [((t - centre) / 0.05).softmax(-1) for t in teachers]
     loss, scalars = method(views, mask=None, progress=Progress(0, 10, 0, 1))
     assert torch.allclose(loss, plain_loss(students, targets, 0.2), rtol=1e-5)
+    assert torch.equal(method.centre, centre)
+    method.after_step(Progress(0, 10, 0, 1))
     expected = 0.9 * centre + 0.1 * torch.cat(teachers).mean(0)
     assert torch.allclose(method.centre, expected, atol=1e-6)
     assert 0 < scalars["teacher_entropy"].item() < math.log(12)
+    assert scalars["uniform_loss"].item() == pytest.approx(math.log(12))
 
 
 def test_without_centring_the_centre_stays_at_zero():
     method = build(centring=False)
     method(crops(method), mask=None, progress=Progress(0, 10, 0, 1))
+    method.after_step(Progress(0, 10, 0, 1))
     assert not method.centre.any()
+
+
+def test_the_centre_moves_once_a_step_however_many_parts_the_batch_has():
+    progress, centres, losses = Progress(0, 10, 0, 1), [], []
+    for parts in (1, 2, 4):
+        torch.manual_seed(1)
+        method = build(TinyTokenBackbone(16, 2), drop_path=0)
+        views = zip(*(view.chunk(parts) for view in crops(method)), strict=True)
+        losses.append(sum(method(part, mask=None, progress=progress)[0].item() for part in views) / parts)
+        method.after_step(progress)
+        centres.append(method.centre)
+        assert not method._teacher_means
+    assert centres[0].any()
+    assert losses[1:] == pytest.approx([losses[0]] * 2, rel=1e-6)
+    for centre in centres[1:]:
+        torch.testing.assert_close(centre, centres[0], rtol=1e-5, atol=1e-7)
 
 
 def test_it_asks_for_two_large_crops_and_small_ones_of_three_sevenths():
