@@ -118,5 +118,5 @@ def notes_on(data: Splits, classes: Sequence[str], test_counts: Sequence[int]) -
 
 def notes_on_left_out(data: Splits) -> list[str]:
     """One line for each reason why files are no part of the splits, the one with the most first."""
-    counts = Counter(data.train.left_out) + Counter(data.test.left_out)
+    counts = Counter(data.left_out)
     return [f"{plural(count, 'file')} left out: {reason}" for reason, count in counts.most_common()]

@@ -63,8 +63,8 @@ def predict(
             features = extract(encoder, split, view, batch, device, settings.training.precision)
             shares = head.layer.logits(features.cpu()).softmax(dim=1).tolist()
             predictions += [Prediction(path, tuple(row)) for path, row in zip(split.paths, shares, strict=True)]
-        missing = sorted(files - set(split.paths))
-        unreadable += missing or ([f"{split.skipped} images"] if split.skipped else [])
+        missing, lost = sorted(files - set(split.paths)), split.left_out.get("cannot be read", 0)
+        unreadable += missing or ([f"{lost} images"] if lost else [])
     return predictions, unreadable
 
 

@@ -65,11 +65,6 @@ class Split:
         """N, the number of images, ``unlabelled`` ones not counted."""
         return len(self.images)
 
-    @property
-    def skipped(self) -> int:
-        """Images that could not be read and were left out, because the user allowed it."""
-        return self.left_out.get("cannot be read", 0)
-
 
 @runtime_checkable
 class Dataset(Protocol):
