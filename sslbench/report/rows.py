@@ -50,13 +50,20 @@ def gather(records: Iterable[Record]) -> tuple[list[Row], int]:
     """Rows in the order in which they first appear, without skipped cells, and how many records are left out because
     another one of the same row, evaluator and seed was made later (the store leaves out those before)."""
     rows: dict[str, tuple[Row, dict[tuple[str, int], Record]]] = {}
+    known: dict[Any, tuple[Any, dict[tuple[str, int], Record]]] = {}
+    evaluator_key = EvaluatorKeys()
     older = 0
     for record in records:
         if record.status == "skipped":
             continue
-        params = {kind: params_of(record, kind) for kind in KINDS}
-        axes = {axis: getattr(record, axis) for axis in AXES}
-        cells = rows.setdefault(as_text([axes, params]), (Row(axes, params), {}))[1]
+        axes = [getattr(record, axis) for axis in AXES]
+        # Most records share their parameters, as one object, with others: these need no text.
+        same = (id(record.params), *axes, record.data_fingerprint, record.weights_fingerprint)
+        if same not in known:
+            params = {kind: params_of(record, kind) for kind in KINDS}
+            row = Row(dict(zip(AXES, axes, strict=True)), params)
+            known[same] = record.params, rows.setdefault(as_text([row.axes, params]), (row, {}))[1]
+        cells = known[same][1]
         cell = (evaluator_key(record), record.seed)
         older += cell in cells
         if cell not in cells or record.made >= cells[cell].made:
@@ -73,14 +80,27 @@ def params_of(record: Record, kind: str) -> Mapping[str, Any]:
     return {**params, FINGERPRINT: content[:DIGITS]} if content else params
 
 
-def evaluator_key(record: Record) -> str:
+class EvaluatorKeys:
     """An evaluator with its parameters: the same text for the same ones."""
-    return as_text([record.evaluator, record.params.get("evaluator", {})])
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[str | None, int], tuple[Any, str]] = {}
+
+    def __call__(self, record: Record) -> str:
+        """Worked out once for all records that share their parameters as one object."""
+        same = (record.evaluator, id(record.params))
+        if same not in self._known:
+            text = as_text([record.evaluator, record.params.get("evaluator", {})])
+            self._known[same] = record.params, text
+        return self._known[same][1]
 
 
 def as_text(value: Any) -> str:
     """JSON in which equal values have equal texts."""
-    return json.dumps(value, sort_keys=True)
+    return ENCODER.encode(value)
+
+
+ENCODER = json.JSONEncoder(sort_keys=True)
 
 
 def differing(settings: Sequence[Mapping[str, Any]], everywhere: bool = True) -> list[str]:

@@ -27,6 +27,7 @@ from sslbench.store.database import (
 from sslbench.store.json_parts import DamagedRecord, canonical
 from sslbench.store.lock import WriterLock
 from sslbench.store.record import Record
+from sslbench.store.texts import RecordReader
 
 FILE = "results.sqlite"
 COLUMNS = ("cell", "suite", "description", "inputs", "status", "text")
@@ -70,6 +71,7 @@ class ResultsStore:
         asked = has_table(db, "asked")  # not in a file of an older version that is only read
         self._current, self._order = (CURRENT, ORDER) if asked else ("1", "position")
         self._digested, self._checked = has_digests(db), False
+        self._reader = RecordReader()
 
     @staticmethod
     def exists(folder: Path) -> bool:
@@ -154,14 +156,11 @@ class ResultsStore:
     def _read(self, *row: Any) -> Record:
         """The record of a row as ``_rows`` returns it. Raises DamagedRecord."""
         cell, _, _, inputs, _, text, _ = row
-        where = f"{self.path}: record of cell {cell}"
-        try:
-            record, made_of = Record.from_json(json.loads(text), where), json.loads(inputs)
-        except (ValueError, TypeError, RecursionError) as error:
-            raise DamagedRecord(f"{where}: not JSON: {error}") from None
+        record = self._reader.read(text, f"{self.path}: record of cell {cell}")
         self._check_digest(*row)
-        if record.inputs is None and isinstance(made_of, dict) and "data" in made_of:
-            return replace(record, inputs=made_of)  # of an older version
+        if record.inputs is None and '"data"' in inputs:  # of an older version
+            with suppress(ValueError):
+                return replace(record, inputs=json.loads(inputs))
         return record
 
     def _check_digest(self, *row: Any) -> None:
