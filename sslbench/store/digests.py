@@ -15,7 +15,7 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
-from sslbench.errors import StoreError
+from sslbench.errors import StoreError, UserError
 from sslbench.store.atomic import write_atomically
 
 FIELD = "sslbench_digest"
@@ -59,6 +59,16 @@ def check_digest(path: Path) -> str:
     if digest.hexdigest() != written:
         raise DamagedFile(f"{path}: damaged: its bytes do not match its digest")
     return written
+
+
+def check_if_digested(path: Path) -> None:
+    """Raises UserError for a damaged file of an export. A file without a digest is somebody else's; OSError."""
+    try:
+        check_digest(path)
+    except NoDigest:
+        pass
+    except DamagedFile as error:
+        raise UserError(f"{error}; export it again") from None
 
 
 def write_json(path: Path, values: Mapping[str, Any], indent: int | None = None) -> str:

@@ -117,6 +117,7 @@ def test_a_head_of_schema_1_is_read_and_one_of_a_later_schema_is_refused(photos,
     assert facts.pop("numbers") == numbers
     path.write_text(json.dumps({**facts, "schema": 1, "figures": numbers}))
     old = read_head(result.head)
+    assert old.note.startswith("a head of schema 1 has no digest: damage to it would not be seen")
     assert (old.numbers, old.plugins, old.input_spec) == (head.numbers, head.plugins, head.input_spec)
     assert predict(old, [photos], Settings("cpu"), REGISTRY) == predict(head, [photos], Settings("cpu"), REGISTRY)
     path.write_text(json.dumps({**facts, "schema": 3, "numbers": numbers}))
