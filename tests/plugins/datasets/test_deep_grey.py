@@ -36,8 +36,18 @@ def noise(dtype, highest, peak, seed):
 
 @pytest.mark.parametrize(
     ("kind", "peak", "white"),
-    [("integer", 1, 255), ("integer", 255, 255), ("integer", 256, 511), ("integer", 4095, 4095), ("integer", 4096, 8191)]
-    + [("float", 0.2, 1), ("float", 1.01, 1), ("float", 1.2, 3), ("float", 254.0, 255), ("float", 3000.0, 4095)],
+    [
+        ("integer", 1, 255),
+        ("integer", 255, 255),
+        ("integer", 256, 511),
+        ("integer", 4095, 4095),
+        ("integer", 4096, 8191),
+        ("float", 0.2, 1),
+        ("float", 1.01, 1),
+        ("float", 1.2, 3),
+        ("float", 254.0, 255),
+        ("float", 3000.0, 4095),
+    ],
 )
 def test_white_is_the_smallest_depth_that_holds_the_largest_value(kind, peak, white):
     assert white_for(kind, peak) == white
