@@ -23,7 +23,9 @@ from sslbench.hooks.registry import Registry
 from sslbench.plan.choose import chosen, sent
 from sslbench.plan.expand import fingerprint_of
 from sslbench.plan.reference import Reference
-from sslbench.report.text import Column, as_csv, terminal
+from sslbench.report.comma_separated import as_csv
+from sslbench.report.screen import one_line
+from sslbench.report.text import Column, listing
 from sslbench.train.task import build_method
 from sslbench.train.views import EvaluationView
 
@@ -123,10 +125,10 @@ def render_predictions(predictions: Sequence[Prediction], classes: Sequence[str]
 
 def as_table(predictions: Sequence[Prediction], classes: Sequence[str]) -> str:
     """The likeliest class of each image and the next, in percent."""
-    columns = [Column("image", [prediction.path for prediction in predictions])]
+    columns = [Column("image", [one_line(prediction.path) for prediction in predictions])]
     for rank, title in enumerate(("label", "next")):
         labels = [prediction.ranking[rank] for prediction in predictions]
         shares = [prediction.probabilities[label] for prediction, label in zip(predictions, labels, strict=True)]
-        columns.append(Column(title, [classes[label] for label in labels]))
-        columns.append(Column("%", [f"{100 * share:.1f}" for share in shares], number=True))
-    return terminal(columns, gap=2, broken_headers=False)
+        columns.append(Column(title, [one_line(classes[label]) for label in labels], rank=2 * rank))
+        columns.append(Column("%", [f"{100 * share:.1f}" for share in shares], number=True, rank=2 * rank + 1))
+    return listing(columns, "--format csv")
