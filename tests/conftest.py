@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 import textwrap
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,8 @@ import pytest
 
 # Two cores are shared with whatever else runs; one thread keeps timings and sums steady.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# Tables are laid out for it.
+os.environ.pop("COLUMNS", None)
 
 Distribution = Callable[..., Path]
 
@@ -108,6 +110,19 @@ def small_work() -> Callable[..., Any]:
         )
 
     return make
+
+
+@pytest.fixture
+def flipped() -> Callable[..., Iterator[bytes]]:
+    """The content of a file with one bit changed, at evenly spread places."""
+
+    def contents(path: Path, places: int = 20) -> Iterator[bytes]:
+        content = path.read_bytes()
+        for place in range(places):
+            at = (2 * place + 1) * len(content) // (2 * places)
+            yield content[:at] + bytes([content[at] ^ 1 << place % 8]) + content[at + 1 :]
+
+    return contents
 
 
 @dataclass(frozen=True)

@@ -4,25 +4,28 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor, nn
 
-from sslbench.advise.defaults import UNLABELLED_IMAGES
 from sslbench.advise.frozen import Settings
 from sslbench.advise.head import Head
 from sslbench.contracts.dataset import Split
-from sslbench.contracts.plugin import BuildContext
+from sslbench.contracts.defaults import UNLABELLED_IMAGES
+from sslbench.contracts.plugin import BuildContext, check_trust
 from sslbench.errors import UserError
 from sslbench.evaluate.features import extract
 from sslbench.hooks.registry import Registry
 from sslbench.plan.choose import chosen, sent
 from sslbench.plan.expand import fingerprint_of
 from sslbench.plan.reference import Reference
-from sslbench.report.text import Column, as_csv, terminal
+from sslbench.report.comma_separated import as_csv
+from sslbench.report.screen import one_line
+from sslbench.report.text import Column, listing
 from sslbench.train.task import build_method
 from sslbench.train.views import EvaluationView
 
@@ -48,35 +51,57 @@ def predict(
 
     Raises UserError where a path or the model is not there, or the model's weights are not those of the head.
     """
-    choices = {kind: sent(kind, plain, registry) for kind, plain in head.plugins.items()}
-    method = choices["method"]
-    if fingerprint_of(method) != head.weights:
-        raise UserError("the model's weights have changed since the head was fitted; run sslbench recipe again")
     device = torch.device(settings.training.device)
-    context = BuildContext(head.input_spec.size, seed=head.seed, download=settings.download)
-    encoder = build_method(method, choices.get("backbone"), context).encoder.to(device).eval()
+    encoder = encoder_of(head, settings, registry).to(device).eval()
+    encoder = encoder.to(memory_format=torch.channels_last)  # as that on whose features the head was fitted
     view = EvaluationView(head.input_spec, device)
     predictions: list[Prediction] = []
     unreadable: list[str] = []
     for split, files in read(images, head.read_size, registry):
         if len(split):
             features = extract(encoder, split, view, batch, device, settings.training.precision)
+            check_features(features, head)
             shares = head.layer.logits(features.cpu()).softmax(dim=1).tolist()
             predictions += [Prediction(path, tuple(row)) for path, row in zip(split.paths, shares, strict=True)]
-        missing = sorted(files - set(split.paths))
-        unreadable += missing or ([f"{split.skipped} images"] if split.skipped else [])
+        missing, lost = sorted(files - set(split.paths)), split.left_out.get("cannot be read", 0)
+        unreadable += missing or ([f"{lost} images"] if lost else [])
     return predictions, unreadable
 
 
+def encoder_of(head: Head, settings: Settings, registry: Registry) -> nn.Module:
+    """The model whose features the head reads. Raises UserError where it is not the one that the head was fitted on, or
+    would run code that the user did not allow to run."""
+    choices = {kind: sent(kind, plain, registry) for kind, plain in head.plugins.items()}
+    method = choices["method"]
+    for choice in choices.values():
+        check_trust(choice.spec, choice.params, settings.trust)
+    if method.spec.trains:
+        raise UserError(f"the head's model, {method.name}, takes training steps; run sslbench recipe again")
+    if fingerprint_of(method) != head.weights:
+        raise UserError("the model's weights have changed since the head was fitted; run sslbench recipe again")
+    context = BuildContext(head.input_spec.size, seed=head.seed, download=settings.download, trust=settings.trust)
+    return build_method(method, choices.get("backbone"), context).encoder
+
+
+def check_features(features: Tensor, head: Head) -> None:
+    """Raises UserError where ``features``, ``[N, D]``, are not as long as the head's layer is wide."""
+    given, wanted = features.shape[1], head.layer.weight.shape[1]
+    if given != wanted:
+        raise UserError(f"the head reads {wanted} features, its model gives {given}; run sslbench recipe again")
+
+
 def read(images: Sequence[Path], size: int, registry: Registry) -> Iterator[tuple[Split, set[str]]]:
-    """Each folder, and the files between two folders together: the images that can be read, and the names of all
-    files, empty for a folder."""
+    """Each folder, and the files between two folders together: the images that can be read, as they were spelled, and
+    the names of all files, empty for a folder."""
     for folder_index, run in groupby(enumerate(images), lambda item: item[0] if item[1].is_dir() else -1):
-        paths = [str(path) for _, path in run]
-        source: dict[str, Any] = {"files": paths} if folder_index < 0 else {"root": paths[0]}
+        paths = [path for _, path in run]
+        source: dict[str, Any] = {"files": [*map(str, paths)]} if folder_index < 0 else {"root": str(paths[0])}
         reference = Reference(UNLABELLED_IMAGES, {**source, "size": size, "test_share": 0.0, "on_error": "skip"})
-        dataset = chosen("dataset", reference, registry).build(BuildContext())
-        yield dataset.split("train"), set(source.get("files", ()))
+        split = chosen("dataset", reference, registry).build(BuildContext()).split("train")
+        if folder_index >= 0:
+            root = paths[0].expanduser().resolve()
+            split = replace(split, paths=[str(paths[0] / Path(path).relative_to(root)) for path in split.paths])
+        yield split, set(source.get("files", ()))
 
 
 def render_predictions(predictions: Sequence[Prediction], classes: Sequence[str], fmt: str) -> str:
@@ -100,10 +125,10 @@ def render_predictions(predictions: Sequence[Prediction], classes: Sequence[str]
 
 def as_table(predictions: Sequence[Prediction], classes: Sequence[str]) -> str:
     """The likeliest class of each image and the next, in percent."""
-    columns = [Column("image", [prediction.path for prediction in predictions])]
+    columns = [Column("image", [one_line(prediction.path) for prediction in predictions])]
     for rank, title in enumerate(("label", "next")):
         labels = [prediction.ranking[rank] for prediction in predictions]
         shares = [prediction.probabilities[label] for prediction, label in zip(predictions, labels, strict=True)]
-        columns.append(Column(title, [classes[label] for label in labels]))
-        columns.append(Column("%", [f"{100 * share:.1f}" for share in shares], number=True))
-    return terminal(columns, gap=2, broken_headers=False)
+        columns.append(Column(title, [one_line(classes[label]) for label in labels], rank=2 * rank))
+        columns.append(Column("%", [f"{100 * share:.1f}" for share in shares], number=True, rank=2 * rank + 1))
+    return listing(columns, "--format csv")

@@ -9,10 +9,15 @@ from dataclasses import asdict
 from sslbench.advise.recipe import Recipe
 from sslbench.advise.rows import Row
 from sslbench.advise.survey import Survey
+from sslbench.advise.verdict import CHANCE
 from sslbench.report.numbers import NOTHING, three_digits
-from sslbench.report.text import Column, plural, terminal, wrapped
+from sslbench.report.screen import PAGE, one_line
+from sslbench.report.tables import cut
+from sslbench.report.text import Column, fits, fitted, plural, terminal, wrapped
+from sslbench.report.view import Style
+from sslbench.statistics.shares import Share
 
-CHOSEN = "*"
+CHOSEN, TIE = "*", "="
 SHOWN = 10
 """rows of a list that are printed"""
 
@@ -25,8 +30,9 @@ def render_recipe(recipe: Recipe, fmt: str) -> str:
     document = {
         "schema": 2,
         "folder": {**asdict(folder), "root": str(folder.root), "labels": folder.labels and str(folder.labels)},
-        "models": [asdict(row) for row in recipe.rows],
+        "models": [{k: v for k, v in asdict(row).items() if k != "right"} for row in recipe.rows],
         "chosen": recipe.best,
+        "evidence": asdict(recipe.evidence),
         "advice": asdict(recipe.advice),
         "command": recipe.command,
         "note": recipe.note or None,
@@ -61,25 +67,59 @@ def recipe_text(recipe: Recipe) -> str:
 
 
 def recipe_table(recipe: Recipe) -> str:
-    """One row a model, what the columns mean, and what went wrong."""
+    """One row a model, in a file in several tables where one does not fit; what columns mean, and what went wrong."""
+    columns, style = columns_of(recipe), Style(2, broken_headers=True)
+    text = fitted(columns)
+    if PAGE.get().whole and not fits(text):
+        text = "\n\n".join(terminal(group, style.gap, style.broken_headers) for group in cut(columns, style))
+    return "\n".join([text, "", *legend(recipe)])
+
+
+def columns_of(recipe: Recipe) -> list[Column]:
+    """Of all rows."""
     rows = recipe.rows
     points = sorted({point for row in rows for point in row.curve})
-    labels = [f"{CHOSEN if index == recipe.best else ' '}{row.label}" for index, row in enumerate(rows)]
+    marks = [CHOSEN if index == recipe.best else TIE if row.tie else " " for index, row in enumerate(rows)]
     columns = [
-        Column(" model", labels),
+        Column(" model", [mark + row.label for mark, row in zip(marks, rows, strict=True)]),
         Column("k-NN", [percent(row.knn) for row in rows], number=True),
         Column("linear", [percent(row.linear) for row in rows], number=True),
-        *(Column(f"@{point}", [few_label_cell(row, point) for row in rows], number=True) for point in points),
-        Column("features", [str(row.dim or NOTHING) for row in rows], number=True),
-        Column("images/s", [three_digits(row.images_per_second) for row in rows], number=True),
+        Column("95% interval", [interval(row.share) for row in rows], number=True, rank=2),
     ]
-    sentences = ["Percent right of the images to evaluate on; the model is frozen. linear: all labels."]
-    if points:
+    if recipe.evidence.balanced is not None:
+        columns += [
+            Column("balanced", [percent(row.balanced.value if row.balanced else None) for row in rows], number=True),
+            Column("95% interval", [interval(row.balanced) for row in rows], number=True, rank=2),
+        ]
+    return [
+        *columns,
+        *(Column(f"@{point}", [few_label_cell(row, point) for row in rows], number=True, rank=1) for point in points),
+        Column("features", [str(row.dim or NOTHING) for row in rows], number=True, rank=4),
+        Column("images/s", [three_digits(row.images_per_second) for row in rows], number=True, rank=3),
+    ]
+
+
+def legend(recipe: Recipe) -> list[str]:
+    """What the columns and the marks mean, and what went wrong."""
+    rows, best = recipe.rows, recipe.best
+    sentences = [
+        f"Percent right of the {recipe.folder.test:,} images to evaluate on; the model is frozen. linear: all labels."
+    ]
+    if recipe.evidence.balanced is not None:
+        sentences.append("balanced: mean over classes, which counts here, for the classes are unequal.")
+    if any(row.curve for row in rows):
         sentences.append("@n: with n labels a class, mean ± deviation over draws of the labels.")
-    if recipe.best is not None and rows[recipe.best].chosen_by is not None:
+    if best is not None and rows[best].chosen_by is not None:
         sentences.append(f"{CHOSEN}: chosen by the probe on a fifth of the training images, not by these numbers.")
-    legend = [wrapped(" ".join(sentences)), *(wrapped(f"{row.label}: {row.reason}") for row in rows if row.reason)]
-    return "\n".join([terminal(columns, gap=2, broken_headers=True), "", *legend])
+    if any(row.tie for row in rows):
+        counted = "balanced accuracy" if recipe.evidence.balanced is not None else "linear"
+        sentences.append(f"{TIE}: not told apart from it in {counted} (p at least {CHANCE:g} after Holm's correction).")
+    return [wrapped(" ".join(sentences)), *(wrapped(f"{row.label}: {row.reason}") for row in rows if row.reason)]
+
+
+def interval(share: Share | None) -> str:
+    """Of a share, in percent."""
+    return NOTHING if share is None else f"{100 * share.low:.1f}-{100 * share.high:.1f}"
 
 
 def percent(share: float | None) -> str:
@@ -97,14 +137,18 @@ def few_label_cell(row: Row, point: int) -> str:
 
 def survey_text(survey: Survey) -> str:
     """The models, then duplicates, outliers and neighbours by the features of one of them."""
-    title = f"{survey.root}: {survey.images:,} images without labels"
-    outliers = ["Unlike all others (mean distance to the nearest ones; how far above the median, in its deviations):"]
-    outliers += [f"  {far.distance:.3f}  {far.deviations:+5.1f}  {far.path}" for far in survey.outliers[:SHOWN]]
+    title = wrapped(f"{survey.root}: {survey.images:,} images without labels")
+    heading = "Unlike all others (mean distance to the nearest ones; how far above the median, in its deviations):"
+    outliers = [wrapped(heading)]
+    outliers += [
+        f"  {far.distance:.3f}  {far.deviations:+5.1f}  {one_line(far.path)}" for far in survey.outliers[:SHOWN]
+    ]
     neighbours = ["Nearest neighbours of some images:"]
     for image in survey.neighbours:
-        neighbours += [f"  {image.path}", *(f"    {cosine:.3f}  {path}" for path, cosine in image.nearest)]
+        neighbours.append(f"  {one_line(image.path)}")
+        neighbours += [f"    {cosine:.3f}  {one_line(path)}" for path, cosine in image.nearest]
     parts = [
-        "\n".join([title, *(f"note: {note}" for note in survey.notes)]),
+        "\n".join([title, *(wrapped(f"note: {note}") for note in survey.notes)]),
         *([wrapped(survey.note)] if survey.note else []),
         survey_table(survey),
         f"What follows is by the features of {survey.features_of}.",
@@ -124,11 +168,11 @@ def survey_table(survey: Survey) -> str:
     }
     columns = [
         Column("model", [model.label for model in models]),
-        *(Column(name, cells, number=True) for name, cells in metrics.items()),
-        Column("features", [str(model.dim) for model in models], number=True),
-        Column("images/s", [three_digits(model.images_per_second) for model in models], number=True),
+        *(Column(name, cells, number=True, rank=place) for place, (name, cells) in enumerate(metrics.items())),
+        Column("features", [str(model.dim) for model in models], number=True, rank=len(metrics) + 1),
+        Column("images/s", [three_digits(model.images_per_second) for model in models], number=True, rank=len(metrics)),
     ]
-    return terminal(columns, gap=2, broken_headers=True)
+    return fitted(columns)
 
 
 def duplicates_text(survey: Survey) -> str:
@@ -138,12 +182,12 @@ def duplicates_text(survey: Survey) -> str:
     if groups:
         total = sum(len(group) for group in groups)
         lines.append(f"Equal files: {total} images in {plural(len(groups), 'group')}")
-        lines += [f"  {' = '.join(group)}" for group in groups[:SHOWN]]
+        lines += [one_line(f"  {' = '.join(group)}") for group in groups[:SHOWN]]
         lines += and_more(len(groups) - SHOWN)
     pairs = survey.near_duplicates
     count = plural(len(pairs), "pair") if pairs else "none"
     lines.append(f"Near duplicates: {count} at a whitened cosine of {survey.threshold:g} or more")
-    lines += [f"  {pair.cosine:.3f}  {pair.first}  {pair.second}" for pair in pairs[:SHOWN]]
+    lines += [one_line(f"  {pair.cosine:.3f}  {pair.first}  {pair.second}") for pair in pairs[:SHOWN]]
     lines += and_more(len(pairs) - SHOWN)
     return "\n".join(lines)
 

@@ -6,6 +6,9 @@ from pathlib import Path
 
 import click
 
+from sslbench.cli.options import UserPath
+from sslbench.cli.streams import complain, show
+
 FORMATS = click.Choice(["table", "markdown", "json"])
 
 
@@ -20,7 +23,7 @@ FORMATS = click.Choice(["table", "markdown", "json"])
 @click.option(
     "--results",
     multiple=True,
-    type=click.Path(path_type=Path),
+    type=UserPath(),
     metavar="DIR",
     help="A folder of finished runs that claims are tested on; repeatable.  [default: those in sslbench-results]",
 )
@@ -37,7 +40,7 @@ def command(seed: int, results: tuple[Path, ...], format_: str) -> int:
     from sslbench.claims.text import render_claims
 
     failed: list[str] = []
-    click.echo(render_claims(all_claims(seed, results, failed=failed), format_))
+    show(render_claims(all_claims(seed, results, failed=failed), format_), format_)
     for line in failed:
-        click.echo(f"sslbench: error: {line}", err=True)
+        complain(line)
     return 1 if failed else 0

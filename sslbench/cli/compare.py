@@ -6,12 +6,13 @@ from pathlib import Path
 
 import click
 
-from sslbench.cli.options import FORMATS
+from sslbench.cli.options import FORMATS, UserPath, without_collector
+from sslbench.cli.streams import say, show
 
 
 @click.command("compare", short_help="Say what moved between two sets of results.")
-@click.argument("first", metavar="A", type=click.Path(path_type=Path))
-@click.argument("second", metavar="B", type=click.Path(path_type=Path))
+@click.argument("first", metavar="A", type=UserPath())
+@click.argument("second", metavar="B", type=UserPath())
 @click.option(
     "--fail-on",
     "limits",
@@ -26,6 +27,7 @@ from sslbench.cli.options import FORMATS
     help="An axis or parameter in which a pair may differ, such as training.precision; repeatable.",
 )
 @click.option("--format", "format_", type=FORMATS, default="table", show_default=True, help="Format of the result.")
+@without_collector
 def command(first: Path, second: Path, limits: tuple[str, ...], across: tuple[str, ...], format_: str) -> int:
     """Say what moved from A to B beyond the spread, in quality and speed.
 
@@ -39,9 +41,9 @@ def command(first: Path, second: Path, limits: tuple[str, ...], across: tuple[st
     sides = load_side(first), load_side(second)
     for side in sides:
         for line in side.damaged:
-            click.echo(f"sslbench: warning: {line}; it is left out", err=True)
+            say(f"warning: {line}; it is left out")
     comparison = compare(*sides, limits, across)
-    click.echo(render_comparison(comparison, format_))
+    show(render_comparison(comparison, format_), format_)
     for line in comparison.exceeded:
-        click.echo(f"sslbench: worse than allowed: {line}", err=True)
+        say(f"worse than allowed: {line}")
     return 1 if comparison.exceeded else 0

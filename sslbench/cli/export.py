@@ -6,14 +6,18 @@ from pathlib import Path
 
 import click
 
+from sslbench.cli.options import TRUST, UserPath
+from sslbench.cli.streams import say, show
+
 
 @click.command("export", short_help="Write a trained encoder for others to load.")
-@click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
+@click.argument("folder", metavar="DIR", type=UserPath())
 @click.option(
     "--where", multiple=True, metavar="FIELD=VALUE", help="Which training, such as method=simclr; repeatable."
 )
-@click.option("-o", "--out", required=True, metavar="FOLDER", type=click.Path(path_type=Path), help="Folder to write.")
-def command(folder: Path, where: tuple[str, ...], out: Path) -> None:
+@click.option("--trust", is_flag=True, help=TRUST)
+@click.option("-o", "--out", required=True, metavar="FOLDER", type=UserPath(), help="Folder to write.")
+def command(folder: Path, where: tuple[str, ...], out: Path, trust: bool) -> None:
     """Write the trained encoder of a result in DIR as model.safetensors and config.json, in timm's layout.
 
     ``-m pretrained:path=FOLDER`` and, where the network is one of timm's, plain timm load it back to the same features.
@@ -25,8 +29,8 @@ def command(folder: Path, where: tuple[str, ...], out: Path) -> None:
     with ResultsStore.open_for_reading(folder) as store:
         stored = store.read()
     for damage in stored.damaged:
-        click.echo(f"sslbench: warning: {damage}; it is left out", err=True)
-    model = export(filter_records(stored.records, list(where)), folder, out)
-    click.echo(f"{model.title}: {model.features} features, {model.parameters:,} parameters, in {out}")
+        say(f"warning: {damage}; it is left out")
+    model = export(filter_records(stored.records, list(where)), folder, out, trust=trust)
+    show(f"{model.title}: {model.features} features, {model.parameters:,} parameters, in {out}")
     for line in model.ways:
-        click.echo(f"  {line}")
+        show(f"  {line}")

@@ -6,6 +6,9 @@ from pathlib import Path
 
 import click
 
+from sslbench.cli.options import UserPath
+from sslbench.cli.streams import complain, say, show
+
 FORMATS = click.Choice(["table", "markdown", "json"])
 
 
@@ -29,7 +32,7 @@ FORMATS = click.Choice(["table", "markdown", "json"])
 @click.option("--format", "format_", type=FORMATS, default="table", show_default=True, help="How results are printed.")
 @click.option(
     "--figures",
-    type=click.Path(path_type=Path, file_okay=False),
+    type=UserPath(file_okay=False),
     metavar="DIR",
     help="Save the figures in DIR, as PNG and SVG.",
 )
@@ -50,12 +53,12 @@ def command(
         if format_ == "json":
             finished.append(simulation)
         else:
-            click.echo(render_simulation(simulation, format_, claims_only) + ("" if name else "\n\n"))
+            show(render_simulation(simulation, format_, claims_only) + ("" if name else "\n\n"), format_)
         if figures is not None:
             for path in save_figures(simulation.name, simulation.result.figures, figures):
-                click.echo(f"sslbench: wrote {path}", err=True)
+                say(f"wrote {path}")
     if format_ == "json":
-        click.echo(render_json(finished, claims_only, single=name is not None))
+        show(render_json(finished, claims_only, single=name is not None), format_)
     for line in failed:
-        click.echo(f"sslbench: error: {line}", err=True)
+        complain(line)
     return 1 if failed else 0

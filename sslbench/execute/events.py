@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from sslbench.contracts.executor import Event
-from sslbench.store.record import Record
+from sslbench.store.record import DataFacts, Record
 
 
 @dataclass(frozen=True)
@@ -20,6 +20,13 @@ class PretrainingStarted(Event):
 
 
 @dataclass(frozen=True)
+class PretrainingEnded(Event):
+    """Number ``number``, from 0, of the run's pretrainings has ended, whatever came of its cells."""
+
+    number: int
+
+
+@dataclass(frozen=True)
 class StageStarted(Event):
     """A part of the work begins, such as ``extracting features``."""
 
@@ -31,6 +38,26 @@ class Warned(Event):
     """Something that a user should know, in one line; the run goes on."""
 
     text: str
+
+
+@dataclass(frozen=True)
+class DataRead(Event):
+    """What a pretraining looks at is known: the name of its data set, and what there is of it."""
+
+    dataset: str
+    facts: DataFacts
+
+
+@dataclass(frozen=True)
+class TrainingStarted(Event):
+    """A training begins, with so many source images in a step and so many steps."""
+
+    batch_size: int
+    """as used"""
+    asked: int
+    """the batch size of the suite"""
+    epochs: int
+    steps_per_epoch: int
 
 
 @dataclass(frozen=True)

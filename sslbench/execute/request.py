@@ -32,6 +32,8 @@ class Request:
     """refuse to run while any plugin is broken"""
     download: bool = False
     """allow data sets and weights to be fetched"""
+    trust: bool = False
+    """allow code that comes with a model to run"""
     size: str | None = None
     """of the suite, such as ``small``; default: the suite as it is"""
 
@@ -51,6 +53,8 @@ class Outcome:
     store_error: str | None = None
     """why results could not be stored, or None"""
     interrupted: bool = False
+    notes: tuple[str, ...] = ()
+    """what the user should know beside the result"""
 
     @property
     def statuses(self) -> Counter[str]:

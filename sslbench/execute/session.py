@@ -7,13 +7,14 @@ import queue
 import tempfile
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
+from copy import deepcopy
 from dataclasses import replace
 from itertools import accumulate
 from pathlib import Path
 
 from sslbench.contracts.executor import Evaluation, Event, Executor, Work
 from sslbench.errors import StoreError
-from sslbench.execute.events import PretrainingStarted, RecordMade, StepsTimed, Warned
+from sslbench.execute.events import PretrainingEnded, PretrainingStarted, RecordMade, StepsTimed, Warned
 from sslbench.execute.request import Outcome, Request
 from sslbench.hooks.registry import Registry
 from sslbench.plan.cell import Cell, digest
@@ -33,6 +34,8 @@ class Session:
         """``outcome`` says which suite and where; it is filled in."""
         self.request, self.outcome = request, outcome
         self.on_event, self.registry = on_event, registry
+        self._unwritable: StoreError | None = None
+        """why the folder cannot be written; what it holds is used all the same"""
         self._made: dict[str, Record] = {}
         """records of this run by cell"""
 
@@ -43,6 +46,8 @@ class Session:
             fresh, keep_stale = self.request.fresh, self.request.keep_stale
             plan = make_plan(self.outcome.suite, cells, self._store, fresh=fresh, keep_stale=keep_stale)
             groups = limited(plan.groups, self.request.max_cells)
+            if groups and self._unwritable:
+                self._warn_not_stored(self._unwritable)
             self._warn_damaged(plan)
             self._ask(plan)
             self._cells = {cell.key: cell for cell in cells}
@@ -63,9 +68,9 @@ class Session:
             self._store = stack.enter_context(ResultsStore.open_for_writing(self.outcome.out))
             self._artifacts = self.outcome.out
         except StoreError as error:
-            self._store = MemoryStore()
+            self._unwritable = error
+            self._store = MemoryStore.copy_of(self.outcome.out)
             self._artifacts = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="sslbench-")))
-            self._warn_not_stored(error)
 
     def _warn_damaged(self, plan: Plan) -> None:
         """Name the records that cannot be read, whose cells are to run."""
@@ -100,16 +105,19 @@ class Session:
             names = " ".join(choice.name for choice in group.pretraining.choices.values())
             name = f"{names} seed {group.pretraining.seed}"
             self.on_event(PretrainingStarted(name, number, len(groups), count(groups)))
-            work = work_of(group, self._artifacts, download=self.request.download, fresh=self.request.fresh)
-            handles.append(executor.submit(work, emit))
+            request = self.request
+            work = work_of(group, self._artifacts, request.download, request.trust, fresh=request.fresh)
+            handles.append(executor.submit(deepcopy(work), emit))
             is_last = number == len(groups) - 1
             while handles and (is_last or len(handles) >= executor.slots):
                 handles.pop(0).wait()
                 while not events.empty():
                     self._receive(events.get())
+                self.on_event(PretrainingEnded(number - len(handles)))
 
     def _receive(self, event: Event) -> None:
-        """Store what an event brings, then pass it on."""
+        """Store what an event brings, then pass it on; whoever made it or gets it can change nothing here."""
+        event = deepcopy(event)
         if isinstance(event, RecordMade):
             self._store_record(event.record)
         elif isinstance(event, StepsTimed):
@@ -117,7 +125,7 @@ class Session:
                 self._store.put_steps(event.pretraining, event.step_ms)
             except StoreError as error:
                 self._warn_not_stored(error)
-        self.on_event(event)
+        self.on_event(deepcopy(event))
 
     def _store_record(self, record: Record) -> None:
         cell = self._cells[record.cell]
@@ -163,7 +171,7 @@ def count(groups: Sequence[Group]) -> int:
     return sum(len(group.cells) for group in groups)
 
 
-def work_of(group: Group, out: Path, *, download: bool = False, fresh: bool = False) -> Work:
+def work_of(group: Group, out: Path, download: bool = False, trust: bool = False, *, fresh: bool = False) -> Work:
     """A pretraining and its cells as an executor takes them; artifacts are kept below ``out``."""
     pretraining = group.pretraining
     choices = [*pretraining.choices.values(), *(cell.evaluator for cell in group.cells)]
@@ -177,8 +185,10 @@ def work_of(group: Group, out: Path, *, download: bool = False, fresh: bool = Fa
         out=str(out),
         distributions={choice.distribution: choice.version for choice in choices},
         download=download,
+        trust=trust,
         fresh=fresh,
         curve=pretraining.curve_request,
+        fingerprint=pretraining.fingerprint,
     )
 
 

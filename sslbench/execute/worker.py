@@ -102,5 +102,6 @@ class CellJob:
             headline=self.headline() or None,
             pretraining=training,
             features=features.facts if features else None,
+            data=self.job.data_facts,
             provenance=provenance(torch_facts(work.training.device), dict(work.distributions)),
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import warnings
 from collections.abc import Iterator
+from copy import deepcopy
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
@@ -12,7 +13,7 @@ from typing import Any
 import pluggy
 
 from sslbench.contracts.plugin import Spec
-from sslbench.errors import PluginError
+from sslbench.errors import PluginError, printable
 from sslbench.hooks import specs
 from sslbench.hooks.catalogue import KINDS, Catalogue, Entry, collisions, unknown
 
@@ -98,7 +99,8 @@ class Registry:
         if loaded.failure and report and entry not in self._reported:
             self._reported.add(entry)
             owner = f"{entry.distribution} {entry.version}"
-            print(f"sslbench: plugin {entry.name} of {owner} left out: {loaded.failure}", file=sys.stderr)
+            text = f"sslbench: plugin {entry.name} of {owner} left out: {loaded.failure}"
+            print(printable(text), file=sys.stderr)
         return loaded
 
     def _load(self, entry: Entry) -> Loaded:
@@ -143,10 +145,10 @@ class Registry:
                     yield spec
 
     def notify(self, hook: str, **facts: Any) -> None:
-        """Call the observers; one that raises is warned about and changes nothing else."""
+        """Call the observers, each with a copy of its own; one that raises is warned about and changes nothing else."""
         for implementation in getattr(self._manager.hook, hook).get_hookimpls():
             try:
-                implementation.function(**{key: facts[key] for key in implementation.argnames})
+                implementation.function(**{key: deepcopy(facts[key]) for key in implementation.argnames})
             except Exception as error:
                 warnings.warn(f"observer {implementation.plugin_name}: {hook} raised {one_line(error)}", stacklevel=2)
 

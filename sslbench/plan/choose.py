@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from sslbench.contracts.defaults import PRETRAINED
 from sslbench.contracts.executor import PluginChoice
 from sslbench.contracts.params import Params
-from sslbench.contracts.plugin import BuildContext, Spec
-from sslbench.errors import SslbenchError, UserError
+from sslbench.contracts.plugin import BuildContext, Spec, check_trust
+from sslbench.errors import SslbenchError, UserError, printable, quoted
 from sslbench.hooks.params import plugins_named, resolve
 from sslbench.hooks.registry import Registry, default_registry, one_line
-from sslbench.plan.cell import Choice
+from sslbench.plan.cell import Choice, digest
 from sslbench.plan.identity import plugin_identity
+from sslbench.plan.meant import exists, meant, preset_hint
 from sslbench.plan.reference import Reference, parse_reference
 
 AUTO = "auto"  # as an augmentation: what the data set recommends, else the paper's
@@ -24,33 +24,47 @@ AUTO = "auto"  # as an augmentation: what the data set recommends, else the pape
 def look_up(
     axis: str, references: Sequence[Reference], registry: Registry, preset: str
 ) -> tuple[tuple[Choice[Any] | None, ...], list[str]]:
-    """The plugins behind references, in order and each once, and one line per mistake. ``auto`` is None."""
-    choices: list[Choice[Any] | None] = []
+    """The plugins behind references, in order, and one line per mistake, an entry given twice among them. ``auto`` is
+    None."""
+    choices: dict[str, Choice[Any] | None] = {}
     mistakes: list[str] = []
     for reference in references:
-        if axis == "augmentation" and reference.name == AUTO and not reference.given:
-            choices.append(None)
-            continue
+        auto = axis == "augmentation" and reference.name == AUTO and not reference.given
         try:
-            choice, wrong = choose(axis, reference, registry, preset)
+            choice, wrong = (None, []) if auto else choose(axis, reference, registry, preset)
         except SslbenchError as error:
             choice, wrong = None, list(error.messages)
+        if choice is not None or auto:
+            key = AUTO if choice is None else digest(choice.description)
+            if key in choices:
+                wrong = [f"{quoted(str(reference))} is given twice, here and before; name it once"]
+            choices[key] = choice
         mistakes += placed(reference.where, wrong)
-        if choice is not None and not any(c is not None and c.description == choice.description for c in choices):
-            choices.append(choice)
-    return tuple(choices), mistakes
+    return tuple(choices.values()), mistakes
 
 
 def choose(kind: str, reference: Reference, registry: Registry, preset: str) -> tuple[Choice[Any] | None, list[str]]:
     """One plugin with its parameters, or None, and one line per mistake. Raises as ``Registry.get`` does for an unknown
     or broken one."""
-    spec = registry.get(kind, reference.name)
+    reference = meant(kind, reference, registry)
+    spec = found(kind, reference.name, registry)
     entry = registry.entry_of(kind, reference.name)
     params, mistakes = resolve(spec.label, spec.params, reference.given, spec.presets, preset)
     if params is None:
         return None, mistakes
     named, mistakes = codes_named(spec, params, registry)
     return Choice(spec, params, plugin_identity(entry), entry.distribution, entry.version, named), mistakes
+
+
+def found(kind: str, name: str, registry: Registry) -> Spec:
+    """The plugin of this name. Raises as ``Registry.get`` does, with what to write for the name of a preset."""
+    try:
+        return registry.get(kind, name)
+    except UserError as error:
+        if name in registry.names(kind):
+            raise
+        hint = preset_hint(kind, name, registry)
+        raise (UserError(f"unknown {kind} {name!r}{hint}") if hint else error) from None
 
 
 def codes_named(spec: Spec, params: Params, registry: Registry) -> tuple[dict[str, str], list[str]]:
@@ -87,14 +101,18 @@ def chosen(kind: str, reference: Reference, registry: Registry) -> Choice[Any]:
 
 
 def sent(kind: str, plain: PluginChoice, registry: Registry) -> Choice[Any]:
-    """The choice whose ``Choice.plain`` another process sent. Raises as ``Registry.get`` does."""
+    """The choice whose ``Choice.plain`` another process sent, or a file holds. Raises as ``Registry.get`` does, and
+    UserError for parameters that the plugin does not take."""
     spec = registry.get(kind, plain.name)
-    return Choice(spec, spec.params(**plain.params))
+    params, mistakes = resolve(spec.label, spec.params, plain.params, spec.presets)
+    if params is None:
+        raise UserError(*mistakes)
+    return Choice(spec, params)
 
 
 def model_reference(text: str, where: str = "--model") -> Reference:
     """``NAME:key=value,...`` of a method, or the path of an exported folder or of a file with its configuration."""
-    if Path(text).expanduser().exists():
+    if exists(text):
         return Reference(PRETRAINED, {"path": text}, where)
     return parse_reference(text, where)
 
@@ -119,7 +137,9 @@ def build_plugin(
     if "backbone" in getattr(spec, "uses", ()) and context.get("backbone") is None:
         need = f'{spec.label} works on a backbone; give one: backbone=build_plugin("backbone", NAME, image_size=...)'
         raise UserError(*placed(where, [need]))
-    return spec.build(params, BuildContext(**context))
+    built_with = BuildContext(**context)
+    check_trust(spec, params, built_with.trust)
+    return spec.build(params, built_with)
 
 
 def build_installed(kind: str) -> dict[str, Any]:
@@ -131,5 +151,5 @@ def build_installed(kind: str) -> dict[str, Any]:
             built[name] = build_plugin(kind, name)
         except Exception as error:
             reason = error.messages[0] if isinstance(error, SslbenchError) else one_line(error)
-            print(f"sslbench: warning: {kind} {name!r} is left out: {reason}", file=sys.stderr)
+            print(printable(f"sslbench: warning: {kind} {name!r} is left out: {reason}"), file=sys.stderr)
     return built

@@ -7,8 +7,13 @@ from typing import Any
 from pandas import DataFrame
 
 from sslbench.report.aggregate import Aggregate, Recipe
+from sslbench.report.comma_separated import no_formula
+from sslbench.report.majority import facts_of
 from sslbench.report.rows import AXES
 from sslbench.statistics.intervals import Estimate
+
+COUNTS = ("train_images", "test_images", "classes", "duplicates")
+"""what a row looked at: numbers of images and classes, as a record's ``data`` has them"""
 
 
 def data_frame(aggregate: Aggregate) -> DataFrame:
@@ -19,8 +24,16 @@ def data_frame(aggregate: Aggregate) -> DataFrame:
     columns = list(lines[0]) if lines else [*AXES, "seeds", "status"]
     measured = columns[columns.index("status") + 1 :]
     types = {name: "int64" if name.endswith("_n") else "float64" for name in measured}
-    types |= {name: "Int64" for name in measured if name.endswith("_draws_n")}
+    types |= {name: "Int64" for name in measured if name.endswith("_draws_n") or name in COUNTS}
     return DataFrame(lines, columns=columns, dtype=object).astype(types)
+
+
+def csv_text(aggregate: Aggregate) -> str:
+    """The data frame as CSV, without a newline at the end; no cell is a formula."""
+    table = data_frame(aggregate).rename(columns=no_formula)
+    for name in table.select_dtypes("object").columns:
+        table[name] = table[name].map(no_formula)
+    return str(table.to_csv(index=False, lineterminator="\n")).rstrip("\n")
 
 
 def line_of(recipe: Recipe) -> dict[str, Any]:
@@ -32,7 +45,8 @@ def line_of(recipe: Recipe) -> dict[str, Any]:
             line |= {f"{label}_draws_std": recipe.draws[label].std, f"{label}_draws_n": recipe.draws[label].n}
     for quantity, estimate in recipe.speeds.items():
         line |= columns_of(quantity, estimate)
-    return line
+    facts = facts_of(recipe)
+    return line | {name: None if facts is None else getattr(facts, name) for name in (*COUNTS, "majority_share")}
 
 
 def columns_of(name: str, estimate: Estimate) -> dict[str, Any]:

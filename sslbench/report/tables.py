@@ -10,17 +10,30 @@ from pathlib import Path
 
 from sslbench.report.aggregate import Problem, aggregate
 from sslbench.report.comparisons import OVER_SEEDS, SIGNS
+from sslbench.report.majority import LEGEND
 from sslbench.report.numbers import listed
 from sslbench.report.ranking import SIGNIFICANT
+from sslbench.report.screen import PAGE
 from sslbench.report.sections.curves import best_of_curve
-from sslbench.report.text import Block, Column, fits, markdown, markdown_page, plural, terminal, terminal_page
+from sslbench.report.text import (
+    Block,
+    Column,
+    fits,
+    fitted,
+    markdown,
+    markdown_page,
+    plural,
+    terminal,
+    terminal_page,
+    wrapped,
+)
 from sslbench.report.view import MARKDOWN, STYLES, Style, View
 from sslbench.statistics.images import OVER_RIGHT_AND_WRONG, OVER_SHARES
 from sslbench.store.json_parts import plain
 from sslbench.store.record import SCHEMA, Record
 
-CUT = 2
-"""place in ``STYLES`` of the style of a table that is cut into several"""
+CUT, TIGHT = 2, 5
+"""places in ``STYLES`` of the style of a table that is cut into several, and of one that lacks columns"""
 TESTS = {
     OVER_SEEDS: "a paired t-test over the seeds that both have",
     SIGNS: "the signs of a difference that is the same on every seed",
@@ -29,6 +42,7 @@ TESTS = {
 }
 """name of a test -> what it is"""
 UNTESTED = "untested, for the metric of each image is not kept or the images are others"
+REMEDY = "sslbench run --fresh makes it again"
 SPEEDS = (
     "img/s: source images per second of training, waiting for data included",
     "step ms (IQR): median time of a training step (interquartile range)",
@@ -42,7 +56,7 @@ SPEEDS = (
 
 def render(records: Sequence[Record], fmt: str, suite: str, folder: Path | None = None, superseded: int = 0) -> str:
     """The records as text, without a newline at the end. ``fmt``: ``table`` and ``markdown`` have one row a recipe,
-    rounded, the best marked; ``csv`` the same rows unrounded (see ``frame.data_frame``); ``json`` has the records.
+    rounded, the best marked; ``csv`` the same rows unrounded (see ``frame.csv_text``); ``json`` has the records.
     ``folder``: where they lie, with the metrics of each image, by which rows of one seed are told apart;
     ``superseded``: how many other records are there."""
     if fmt == "json":
@@ -56,24 +70,29 @@ def render(records: Sequence[Record], fmt: str, suite: str, folder: Path | None 
     view = View(aggregate(records), folder)
     title = view.names.title(suite)
     if fmt == "csv":
-        from sslbench.report.frame import data_frame
+        from sslbench.report.frame import csv_text
 
-        return str(data_frame(view.aggregate).to_csv(index=False, lineterminator="\n")).rstrip("\n")
+        return csv_text(view.aggregate)
     if fmt == "markdown":
-        tables = [markdown(view.columns(MARKDOWN))] if view.order else []
+        tables = ["\n".join(f"- {line}" for line in view.data_lines())]
+        tables += [markdown(view.columns(MARKDOWN))] if view.order else []
         tables += [f"**{table}**\n\n{markdown(view.columns_of(table, MARKDOWN))}" for table in view.tables]
         return markdown_page(title, tables, blocks_below(view, superseded, best="bold", tie="italic"))
-    tables = [fitting(view.columns)] if view.order else []
+    tables = ["\n".join(wrapped(line, rest="    ") for line in view.data_lines())]
+    tables += [fitting(view.columns)] if view.order else []
     tables += [f"{table}:\n{fitting(partial(view.columns_of, table))}" for table in view.tables]
     return terminal_page(title, tables, blocks_below(view, superseded, best="*", tie="="))
 
 
 def fitting(columns: Callable[[Style], list[Column]]) -> str:
-    """The roomiest table that fits; where none does, several with the same rows, one below the other."""
+    """The roomiest table that fits; where none does, one without its least important columns, or, on a page that keeps
+    the whole, several with the same rows, one below the other."""
     for style in STYLES:
         text = terminal(columns(style), style.gap, style.broken_headers)
         if fits(text):
             return text
+    if not PAGE.get().whole:
+        return fitted(columns(STYLES[TIGHT]), "--format csv", roomy=False)
     roomy = STYLES[CUT]
     groups = cut(columns(roomy), roomy)
     return "\n\n".join(terminal(group, roomy.gap, roomy.broken_headers) for group in groups)
@@ -102,11 +121,13 @@ def blocks_below(view: View, superseded: int, best: str, tie: str) -> list[Block
         left_out.append(f"{what} (--superseded prints them)")
     if aggregate.older:
         left_out.append(f"{aggregate.older} records of cells that were made again later (--format json has all)")
+    left_out += [f"{line}; {REMEDY}" for line in view.ranking.damaged]
     unmeasured = [
         f"{metric}, {plural(count, 'cell')}: {reason}" for (metric, reason), count in aggregate.unmeasured.items()
     ]
     return [
         ("", legend(view, best, tie) if view.order else []),
+        ("before you believe a figure", view.data_warnings()),
         (curve, best_of_curve(view)),
         ("not done", [problem_in_words(view, problem) for problem in aggregate.problems]),
         ("not measured", unmeasured),
@@ -126,6 +147,8 @@ def legend(view: View, best: str, tie: str) -> list[str]:
     spreads = [recipe.spread(column.label) for column in view.aggregate.metrics for recipe in view.aggregate.recipes]
     seeds = {spread.n or 0 for spread in spreads if spread and spread.over == "seeds"}
     draws = {spread.n or 0 for spread in spreads if spread and spread.over == "draws"}
+    if view.majorities:
+        lines.append(LEGEND)
     if seeds:
         lines.append(f"±: standard deviation over {listed(seeds)} seeds")
     if draws:

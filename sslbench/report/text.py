@@ -1,20 +1,19 @@
-"""The text kit of all tables: columns for a terminal and as Markdown, CSV, and lines that fit."""
+"""The text kit of all tables: columns for a terminal and as Markdown, and lines that fit."""
 
 from __future__ import annotations
 
-import csv
-import io
 import re
-import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import zip_longest
 from typing import Any
 
-WIDTH = 120
-"""characters of a terminal that text should fit"""
-WIDTHS = (0, 30, 20, 13)
-"""at which the words of a section are broken until it fits; 0: never"""
+from sslbench.report.screen import PAGE, folded, padded, shown, width_of
+
+LAYOUTS = ((2, False, False), (2, True, False), (1, True, True))
+"""of a table, from the roomiest: blanks between columns, headers on two lines, words folded"""
+FOLDED, NARROWEST = 13, 5
+"""columns to which words are folded at most before a column is left out, and when none is left that can be"""
 Block = tuple[str, Sequence[str]]
 """a heading, which may be empty, and the lines below it"""
 
@@ -26,22 +25,24 @@ class Column:
     header: str
     cells: Sequence[str]
     number: bool = False
+    rank: int = 0
+    """columns of the highest rank are left out first where there is no room; 0: never"""
 
 
 def terminal(columns: Sequence[Column], gap: int, broken_headers: bool) -> str:
     """Headers, a rule, the rows. With ``broken_headers`` a header that is longer than its cells has two lines."""
     blank = " " * gap
-    widths, heads = [], []
-    for column in columns:
-        wide = max((len(line) for cell in column.cells for line in cell.split("\n")), default=0)
-        lines = split_header(column.header) if broken_headers and len(column.header) > wide else [column.header]
-        heads.append(lines)
-        widths.append(max(wide, *map(len, lines)))
+    rows = [[shown(cell).split("\n") for cell in column.cells] for column in columns]
+    wide = [max((width_of(line) for cell in cells for line in cell), default=0) for cells in rows]
+    heads = [
+        split_header(header) if broken_headers and width_of(header) > width else [header]
+        for header, width in zip([shown(column.header) for column in columns], wide, strict=True)
+    ]
+    widths = [max(width, *map(width_of, lines)) for width, lines in zip(wide, heads, strict=True)]
     height = max(map(len, heads))
     text = [aligned([[""] * (height - len(lines)) + lines for lines in heads], columns, widths, blank)]
     text.append(blank.join("-" * width for width in widths))
-    for row in range(len(columns[0].cells)):
-        text.append(aligned([column.cells[row].split("\n") for column in columns], columns, widths, blank))
+    text += [aligned(cells, columns, widths, blank) for cells in zip(*rows, strict=True)]
     return "\n".join(text)
 
 
@@ -50,9 +51,76 @@ def aligned(cells: Sequence[Sequence[str]], columns: Sequence[Column], widths: S
     text = []
     for words in zip_longest(*cells, fillvalue=""):
         shares = zip(words, widths, columns, strict=True)
-        padded = [word.rjust(width) if column.number else word.ljust(width) for word, width, column in shares]
-        text.append(blank.join(padded).rstrip())
+        text.append(blank.join(padded(word, width, column.number) for word, width, column in shares).rstrip())
     return "\n".join(text)
+
+
+def fitted(columns: Sequence[Column], elsewhere: str = "--format json", roomy: bool = True) -> str:
+    """A table of the page's width: words are folded, then the columns of the highest rank are left out, and a note
+    names them. ``elsewhere`` has all of them. Not ``roomy``: in the tightest way at once."""
+    kept = list(columns)
+    while True:
+        for gap, broken_headers, folds in LAYOUTS if roomy else LAYOUTS[-1:]:
+            text = terminal(narrowed(kept, gap) if folds else kept, gap, broken_headers)
+            if fits(text):
+                return text + left_out(columns, kept, elsewhere)
+        last = max(kept, key=lambda column: column.rank)
+        if PAGE.get().whole or last.rank == 0:
+            text = text if PAGE.get().whole else terminal(narrowed(kept, 1, NARROWEST), 1, broken_headers=True)
+            return text + left_out(columns, kept, elsewhere)
+        kept = [column for column in kept if column is not last]
+
+
+def listing(columns: Sequence[Column], elsewhere: str = "--format json") -> str:
+    """A table of one line a row in a file, as grep wants it; ``fitted`` for a terminal."""
+    return terminal(columns, 2, broken_headers=False) if PAGE.get().whole else fitted(columns, elsewhere)
+
+
+def ranked(columns: Sequence[Column]) -> list[Column]:
+    """As they are where they have ranks; else what is to the right of the first number is left out from the right."""
+    first = next((place for place, column in enumerate(columns) if column.number), 0)
+    has_ranks = any(column.rank for column in columns)
+    return [c if has_ranks else replace(c, rank=max(0, place - first)) for place, c in enumerate(columns)]
+
+
+def narrowed(columns: Sequence[Column], gap: int, least: int = FOLDED) -> list[Column]:
+    """The columns with words folded as little as the page's width asks for, and to ``least`` columns at most."""
+    natural = [max(map(width_of, split_header(c.header) + lines_of(c)), default=0) for c in columns]
+    room = PAGE.get().width - gap * (len(columns) - 1)
+    room -= sum(width for column, width in zip(columns, natural, strict=True) if column.number)
+    words = [width for column, width in zip(columns, natural, strict=True) if not column.number]
+    limits = range(max(words, default=0), least, -1)
+    limit = next((limit for limit in limits if sum(min(width, limit) for width in words) <= room), least)
+    return [c if c.number else replace(c, cells=[narrow(cell, limit) for cell in c.cells]) for c in columns]
+
+
+def lines_of(column: Column) -> list[str]:
+    """Every line of its cells."""
+    return [line for cell in column.cells for line in shown(cell).split("\n")]
+
+
+def narrow(cell: str, width: int) -> str:
+    """Its lines folded; words are broken where the page must be kept to."""
+    lines = shown(cell).split("\n")
+    if max(map(width_of, lines)) <= width:
+        return cell
+    words = not PAGE.get().whole
+    return "\n".join(folded(line, width, indent(line), indent(line), hyphens=True, words=words) for line in lines)
+
+
+def indent(line: str) -> str:
+    """The blanks that it begins with."""
+    return line[: len(line) - len(line.lstrip(" "))]
+
+
+def left_out(columns: Sequence[Column], kept: Sequence[Column], elsewhere: str) -> str:
+    """A note below a table that lacks columns; else nothing."""
+    missing = ", ".join(column.header for column in columns if all(column is not other for other in kept))
+    if not missing:
+        return ""
+    width = max(map(width_of, terminal(narrowed(columns, 1), 1, broken_headers=True).split("\n")))
+    place = f"{elsewhere} and a terminal of {width} columns have them"
+    return "\n\n" + wrapped(f"left out at {PAGE.get().width} columns: {missing} ({place})", rest="    ")
 
 
 def split_header(header: str) -> list[str]:
@@ -77,26 +145,30 @@ def markdown(columns: Sequence[Column]) -> str:
 
 
 def escaped(text: str) -> str:
-    """A cell of Markdown: nothing in it ends the cell."""
-    return text.replace("|", "\\|").replace("\n", " ")
+    """A cell of Markdown: nothing in it ends the cell or is HTML."""
+    return text.replace("|", "\\|").replace("<", "&lt;").replace("\n", " ")
 
 
 def wrapped(text: str, first: str = "", rest: str = "") -> str:
-    """Lines of at most ``WIDTH`` characters; ``first`` and ``rest`` are put before the first and the other lines."""
-    return textwrap.fill(
-        text, WIDTH, initial_indent=first, subsequent_indent=rest, break_long_words=False, break_on_hyphens=False
-    )
+    """Lines of the page's width; ``first`` and ``rest`` are put before the first and the other lines."""
+    return folded(text, PAGE.get().width, first, rest)
+
+
+def hanging(first: str, text: str) -> str:
+    """The text after ``first``, and below it where the page is too narrow; a page that keeps the whole has one line."""
+    if PAGE.get().whole:
+        return first + shown(text)
+    return wrapped(text, first, " " * width_of(first.lstrip("\n")))
 
 
 def broken(text: str, width: int, at_hyphens: bool = False) -> str:
-    """In lines of at most ``width`` characters where blanks (or hyphens) allow it; as it is where ``width`` is 0."""
-    lines = textwrap.wrap(text, width, break_long_words=False, break_on_hyphens=at_hyphens) if width else [text]
-    return "\n".join(lines)
+    """In lines of at most ``width`` columns where blanks (or hyphens) allow it; as it is where ``width`` is 0."""
+    return folded(text, width, hyphens=at_hyphens) if width else text
 
 
 def fits(text: str) -> bool:
-    """Whether no line is longer than ``WIDTH``."""
-    return max(map(len, text.split("\n"))) <= WIDTH
+    """Whether no line is wider than the page."""
+    return max(map(width_of, text.split("\n"))) <= PAGE.get().width
 
 
 def terminal_page(title: str, tables: Iterable[str], blocks: Iterable[Block]) -> str:
@@ -129,34 +201,13 @@ class Section:
     notes: Sequence[str] = ()
 
     def as_table(self) -> str:
-        """For a terminal: the roomiest table that fits, the tightest one where none does."""
-        tables = []
-        for width in WIDTHS if self.rows else ():
-            cut = [c if c.number else replace(c, cells=[broken(cell, width) for cell in c.cells]) for c in self.columns]
-            tables = [terminal(cut, 1 if width else 2, width > 0)]
-            if fits(tables[0]):
-                break
+        """For a terminal."""
+        tables = [fitted(ranked(self.columns), "--format csv")] if self.rows else []
         return terminal_page(self.title, tables, [("", self.notes)])
 
     def as_markdown(self) -> str:
         """As GitHub shows it."""
         return markdown_page(f"**{self.title}**", [markdown(self.columns)] if self.rows else [], [("", self.notes)])
-
-
-def as_csv(rows: Sequence[Mapping[str, Any]], columns: Sequence[str] = ()) -> str:
-    """One line a row after the header; the columns are those of the first row unless they are named."""
-    text = io.StringIO()
-    writer = csv.DictWriter(text, columns or (list(rows[0]) if rows else []), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows({name: flat(value) for name, value in row.items()} for row in rows)
-    return text.getvalue().rstrip("\n")
-
-
-def flat(value: Any) -> Any:
-    """Lists and mappings as one cell."""
-    if isinstance(value, Mapping):
-        value = [f"{key}={item}" for key, item in value.items()]
-    return ", ".join(map(str, value)) if isinstance(value, list) else value
 
 
 def plural(count: int, word: str) -> str:

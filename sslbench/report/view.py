@@ -8,16 +8,25 @@ from pathlib import Path
 from typing import Any
 
 from sslbench.report.aggregate import Aggregate
+from sslbench.report.batches import batches_in_words, used_batches
 from sslbench.report.comparisons import ImageMetrics
+from sslbench.report.data_facts import in_words, warnings
+from sslbench.report.majority import NAME, Majority, facts_of, majorities, with_rows
 from sslbench.report.metric_columns import MetricColumn
 from sslbench.report.numbers import NOTHING, fixed, listed, median_and_iqr, percent, three_digits
 from sslbench.report.ranking import Ranking
+from sslbench.report.screen import one_line
 from sslbench.report.text import Column, broken, plural
+from sslbench.store.record import DataFacts
 
 KINDS = ("dataset", "method", "augmentation", "masking", "backbone", "training")
 """Columns of words, from left to right. One that says the same on all rows is said above the table instead."""
 ALWAYS = "method"
 """the column that is shown even so"""
+STATUS_RANK = 100
+"""of columns: where there is no room, speeds go first, then the status, then metrics, the one that ranks never"""
+JOINED = "method masking"
+"""its header where the masking stands in it as well"""
 SETTINGS: dict[str, Callable[[Any], str]] = {
     "epochs": lambda value: plural(value, "epoch"),
     "batch_size": lambda value: f"batch {value}",
@@ -68,7 +77,9 @@ class RecipeNames:
         self._ratios = {row.axes["mask_ratio"] for row in rows} - {None}
         several = len(self._ratios) > 1
         self.of_kind = {
-            kind: [row.described(kind, aggregate.distinguishing[kind, row.name(kind)], several) for row in rows]
+            kind: [
+                one_line(row.described(kind, aggregate.distinguishing[kind, row.name(kind)], several)) for row in rows
+            ]
             for kind in KINDS
         }
         """kind -> name of each row, with the parameters that tell it from another row's; empty where it has none"""
@@ -106,7 +117,10 @@ class RecipeNames:
         settings = [recipe.row.params["training"] for recipe in self._aggregate.recipes]
         values = {name: [training[name] for training in settings if name in training] for name in SETTINGS}
         shared = {name: own[0] for name, own in values.items() if own and all(value == own[0] for value in own)}
-        return [word for name, value in shared.items() if value is not None and (word := SETTINGS[name](value))]
+        words = {name: SETTINGS[name](value) for name, value in shared.items() if value is not None}
+        if "batch_size" in words:
+            words["batch_size"] = batches_in_words(self._aggregate.recipes, shared["batch_size"])
+        return list(filter(None, words.values()))
 
 
 class View:
@@ -118,6 +132,7 @@ class View:
         self.names = RecipeNames(aggregate)
         self.ranking = Ranking(aggregate, self.names.of_kind["dataset"], ImageMetrics(folder))
         self.order = self.ranking.order
+        self.majorities = majorities(aggregate, self.order, self.names.of_kind["dataset"])
 
     def by_method(self, rows: Sequence[int]) -> dict[str, list[int]]:
         """Method -> those of the rows that are of it."""
@@ -132,8 +147,9 @@ class View:
         columns = [*self.words(style), *self._metrics(metrics, style), *self._speeds(style)]
         statuses = [self.aggregate.recipes[row].status for row in self.order]
         if len(set(statuses)) > 1 or any("done" not in status or "," in status for status in statuses):
-            columns.append(Column("status", [broken(status, style.wrap, at_hyphens=True) for status in statuses]))
-        return columns
+            cells = [broken(status, style.wrap, at_hyphens=True) for status in statuses]
+            columns.append(Column("status", cells, rank=STATUS_RANK))
+        return self._with_majorities(columns, style)
 
     @property
     def tables(self) -> list[str]:
@@ -143,7 +159,36 @@ class View:
     def columns_of(self, table: str, style: Style) -> list[Column]:
         """Of such a table: all metrics of its evaluator."""
         own = [metric for metric in self.aggregate.metrics if metric.table == table]
-        return self.words(style) + self._metrics(own, style)
+        return self._with_majorities(self.words(style) + self._metrics(own, style), style)
+
+    def data_lines(self) -> list[str]:
+        """What was looked at, a line for each data set, and for each part of one that some rows look at."""
+        return list(dict.fromkeys(in_words(name, facts) for name, facts in self._data()))
+
+    def data_warnings(self) -> list[str]:
+        """What to know of it before a figure is believed."""
+        lines = [line for name, facts in self._data() for line in warnings(name, facts)]
+        for row in self.order if "training" in self.names.kept else ():
+            recipe = self.aggregate.recipes[row]
+            asked = recipe.row.params["training"].get("batch_size")
+            if asked and used_batches([recipe]) - {asked}:
+                lines.append(f"{self.names.recipe(row)}: {batches_in_words([recipe], asked)}")
+        return list(dict.fromkeys(lines))
+
+    def _data(self) -> list[tuple[str, DataFacts]]:
+        known = [(row, facts_of(self.aggregate.recipes[row])) for row in self.order]
+        return [(self.names.of_kind["dataset"][row], facts) for row, facts in known if facts is not None]
+
+    def _with_majorities(self, columns: Sequence[Column], style: Style) -> list[Column]:
+        metrics = {metric.label: metric for metric in self.aggregate.metrics}
+
+        def cell(majority: Majority, column: Column) -> str:
+            if metric := metrics.get(column.header):
+                return fixed(majority.value(metric.name), self.ranking.decimals(metric), style.leading_zero)
+            words = {"dataset": majority.dataset, ALWAYS: NAME, JOINED: NAME}.get(column.header, NOTHING)
+            return broken(words, style.wrap, at_hyphens=True)
+
+        return with_rows(columns, self.majorities, cell)
 
     def words(self, style: Style, rows: Sequence[int] | None = None) -> list[Column]:
         """The columns that say which recipe a line is about; ``rows``: of these, in the place of all."""
@@ -153,14 +198,18 @@ class View:
         if style.join_masking and "masking" in names:
             pairs = zip(names[ALWAYS], names.pop("masking"), strict=True)
             names[ALWAYS] = [" ".join(filter(None, pair)) for pair in pairs]
-            headers[ALWAYS] = "method masking"
+            headers[ALWAYS] = JOINED
         return [
             Column(headers[kind], [broken(name, style.wrap, at_hyphens=True) or NOTHING for name in column])
             for kind, column in names.items()
         ]
 
     def _metrics(self, metrics: Sequence[MetricColumn], style: Style) -> list[Column]:
-        return [Column(metric.label, self._values(metric, style), number=True) for metric in metrics]
+        first = next((metric for metric in metrics if metric.higher_is_better is not None), None)
+        return [
+            Column(metric.label, self._values(metric, style), number=True, rank=0 if metric is first else place)
+            for place, metric in enumerate(metrics, 1)
+        ]
 
     def _values(self, metric: MetricColumn, style: Style) -> list[str]:
         means, places = self.ranking.means(metric), self.ranking.decimals(metric)
@@ -196,4 +245,8 @@ class View:
             "train s": map(three_digits, mean("pretraining_seconds")),
             "embed img/s": map(three_digits, mean("embed_images_per_second")),
         }
-        return [Column(header, list(column), number=True) for header, column in cells.items()]
+        ranks = range(STATUS_RANK + 1, STATUS_RANK + 1 + len(cells))
+        return [
+            Column(header, list(column), number=True, rank=rank)
+            for rank, (header, column) in zip(ranks, cells.items(), strict=True)
+        ]

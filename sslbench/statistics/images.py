@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 from sslbench.statistics.intervals import LEVEL, Difference
@@ -42,6 +43,14 @@ def mcnemar_exact(only_first: int, only_second: int) -> float:
 
     fewer, both = min(only_first, only_second), only_first + only_second
     return 1.0 if both == 0 else min(1.0, 2 * float(bdtr(fewer, both, 0.5)))
+
+
+def smallest_difference(images: int, level: float = LEVEL) -> float | None:
+    """The smallest difference of two accuracies, 0..1, that ``mcnemar_exact`` can tell from none with so many images:
+    that of a classifier which is right wherever the other one is. None where even all images are too few."""
+    # Of n images that one alone has right, p is 2 * 2 ** -n.
+    fewest = math.ceil(1 - math.log2(1 - level))
+    return fewest / images if images >= fewest else None
 
 
 def bootstrap(differences: NDArray[Any]) -> tuple[float, float, float]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -14,7 +14,8 @@ from torch import Tensor
 from sslbench.contracts.dataset import Dataset, ImageReader, MapReader, Split
 from sslbench.contracts.method import InputSpec
 from sslbench.errors import UserError
-from sslbench.store.record import TrainingInput
+from sslbench.store.record import DataFacts, TrainingInput
+from sslbench.train.equal_images import equal_images
 from sslbench.train.randomness import Stream
 
 SUBSET_SEED = 0
@@ -37,9 +38,13 @@ class Splits:
     std: tuple[float, float, float]
     notes: tuple[str, ...] = ()
     """what was left out, in words for the user"""
-    skipped: int = 0
-    """images that could not be read and were left out, of both splits"""
     unlabelled: Split | None = None
+    class_names: tuple[str, ...] = ()
+    """in the order of the labels"""
+    read_size: int | None = None
+    """side of the images as they are read, pixels"""
+    evaluated_on: Literal["test", "train", "all"] = "test"
+    """whose images ``test`` are: the test split's, or held out of the training split, or of all that there are"""
 
     @property
     def input_spec(self) -> InputSpec:
@@ -55,6 +60,39 @@ class Splits:
     def pretraining(self) -> Split:
         """The split that methods are trained on: images without labels where the data set has them."""
         return self.train if self.unlabelled is None else self.unlabelled
+
+    @property
+    def left_out(self) -> dict[str, int]:
+        """Reason -> files or rows that are no part of the splits. A held-out part repeats those of its whole."""
+        both = (self.train,) if self.evaluated_on == "train" else (self.train, self.test)
+        counts: Counter[str] = Counter()
+        for split in both:
+            counts.update(split.left_out)
+        return {reason: count for reason, count in counts.items() if count}
+
+    def facts(self, fingerprint: str | None = None) -> DataFacts:
+        """The record's description of the images, every one of which is compared; ``fingerprint``: of the data set."""
+        test, trained_on = self.test, [self.train, *([] if self.unlabelled is None else [self.unlabelled])]
+        duplicates, why_not_compared = equal_images(trained_on, test)
+        sides = [side for split in (self.train, test) for side in split.sides or ()]
+        counts = [] if test.labels is None else test.labels.clamp(min=-1).add(1).bincount().tolist()[1:]
+        most = max(counts, default=0)
+        named = dict(enumerate(self.class_names)).get(counts.index(most)) if most else None
+        return DataFacts(
+            train_images=len(self.pretraining),
+            test_images=len(test),
+            evaluated_on=self.evaluated_on,
+            classes=self.classes or None,
+            classes_evaluated=sum(count > 0 for count in counts) or None,
+            majority_class=named,
+            majority_share=most / len(test) if most else None,
+            image_size=self.read_size,
+            sides=(min(sides), max(sides)) if sides else None,
+            left_out=self.left_out,
+            duplicates=duplicates,
+            why_not_compared=why_not_compared,
+            fingerprint=fingerprint,
+        )
 
 
 class Subset:
@@ -83,6 +121,7 @@ def pick(split: Split, indices: Tensor) -> Split:
         factors={name: values[indices] for name, values in split.factors.items()},
         maps={name: part(values) for name, values in split.maps.items()},
         paths=[split.paths[i] for i in indices.tolist()] if split.paths else (),
+        digests=[split.digests[i] for i in indices.tolist()] if split.digests else (),
     )
 
 
@@ -100,7 +139,6 @@ def make_splits(
     if evaluate_on == "validation":
         kept, held = held_out(train)
         test, train = pick(train, held), pick(train, kept)
-        notes.append(f"evaluated on {len(test):,} images held out of the training split")
     else:
         test = dataset.split("test")
     if unlabelled is None:
@@ -108,17 +146,26 @@ def make_splits(
     else:
         notes.append(f"training on images without labels, evaluating on {len(train):,} others that have them")
         unlabelled = capped(unlabelled, train_images, notes)
-    # A held-out part carries the count of the whole split that it was taken from.
-    skipped = train.skipped + (test.skipped if evaluate_on == "test" else 0)
-    if skipped:
-        notes.append(f"{skipped} unreadable images left out")
     fewest = min(len(train), len(train if unlabelled is None else unlabelled))
     if fewest < 2:
         raise UserError(f"the training split holds {fewest} images; at least 2 are needed")
     if len(test) == 0:
         raise UserError("the split to evaluate on holds no image; at least 1 is needed")
     size = image_size or dataset.image_size
-    return Splits(train, test, len(dataset.classes), size, dataset.mean, dataset.std, tuple(notes), skipped, unlabelled)
+    own: Literal["test", "all"] = "all" if test.held_out else "test"
+    return Splits(
+        train,
+        test,
+        len(dataset.classes),
+        size,
+        dataset.mean,
+        dataset.std,
+        tuple(notes),
+        unlabelled,
+        tuple(dataset.classes),
+        dataset.image_size,
+        "train" if evaluate_on == "validation" else own,
+    )
 
 
 def capped(split: Split, count: int | None, notes: list[str]) -> Split:

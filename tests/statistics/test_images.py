@@ -4,7 +4,14 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from sslbench.statistics.images import MOST_VALUES, RESAMPLES, compare_images, grouped, mcnemar_exact
+from sslbench.statistics.images import (
+    MOST_VALUES,
+    RESAMPLES,
+    compare_images,
+    grouped,
+    mcnemar_exact,
+    smallest_difference,
+)
 
 
 @pytest.mark.parametrize(("first", "second"), [(3, 12), (12, 3), (0, 5), (40, 41), (1, 0)])
@@ -72,3 +79,19 @@ def test_the_same_images_give_the_same_result():
 def test_what_cannot_be_paired_is_refused(shapes):
     with pytest.raises(ValueError, match="they must be equal, not empty"):
         compare_images(*(np.zeros(shape) for shape in shapes))
+
+
+@pytest.mark.parametrize("images", [6, 20, 360, 10_000])
+def test_the_smallest_difference_is_the_first_that_the_test_tells_from_none(images):
+    smallest = smallest_difference(images)
+    only_one_right = round(smallest * images)
+    assert smallest == only_one_right / images
+    assert stats.binomtest(only_one_right, only_one_right).pvalue <= 0.05
+    assert stats.binomtest(only_one_right - 1, only_one_right - 1).pvalue > 0.05
+
+
+def test_five_images_can_show_no_difference():
+    assert smallest_difference(5) is None
+    assert smallest_difference(6) == 1.0
+    assert smallest_difference(5, level=0.9) == 1.0
+    assert smallest_difference(20) == 0.3

@@ -98,7 +98,7 @@ def test_validation_never_reads_the_test_split():
 
     data = make_splits(NoTest(), evaluate_on="validation", train_images=None, image_size=None)
     assert (len(data.train), len(data.test)) == (52, 12)
-    assert data.notes == ("evaluated on 12 images held out of the training split",)
+    assert (data.evaluated_on, data.notes) == ("train", ())
 
 
 def test_a_cap_on_training_images_is_a_fixed_subset_and_is_noted():
