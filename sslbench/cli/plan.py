@@ -49,5 +49,8 @@ def as_table(plan: Plan) -> str:
         rows.append([item.state, *(axes[column] for column in COLUMNS), item.reason])
     counts = Counter(item.state for item in plan.planned)
     text = ", ".join(f"{count} {state}" for state, count in counts.items()) or "no cell"
-    table = tabulate(rows, headers=["status", *COLUMNS, "reason"], tablefmt="simple")
+    headers = ["status", *COLUMNS, "reason"]
+    alignments = ["right" if name == "seed" else "left" for name in headers]
+    # To look for numbers in every cell takes longer than the plan itself.
+    table = tabulate(rows, headers=headers, tablefmt="simple", disable_numparse=True, colalign=alignments)
     return f"{table}\n\n{plan.suite}: {text}; {plural(len(plan.groups), 'pretraining')} to run"
