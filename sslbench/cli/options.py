@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import gc
 import json
+import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +14,7 @@ import click
 
 from sslbench.cli.streams import show
 from sslbench.contracts.defaults import EXECUTOR
-from sslbench.errors import UserError
+from sslbench.errors import UserError, quoted
 
 if TYPE_CHECKING:
     from sslbench.advise.frozen import Settings
@@ -30,7 +31,24 @@ AXES = (
 """short option, axis, what it is"""
 FORMATS = click.Choice(["table", "markdown", "csv", "json"])
 PRECISIONS = click.Choice(["auto", "fp32", "bf16", "fp16"])
-FOLDER = click.Path(path_type=Path)
+
+
+class UserPath(click.Path):
+    """A path, of which ``~`` is the home folder wherever the shell left it as it is, as in ``--out=~/results``."""
+
+    def __init__(self, **checks: Any) -> None:
+        super().__init__(path_type=Path, **checks)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
+        """The path, expanded, then checked."""
+        try:
+            expanded = Path(value).expanduser()
+        except RuntimeError as error:  # no such user
+            self.fail(str(error), param, ctx)
+        return Path(os.fsdecode(super().convert(expanded, param, ctx)))
+
+
+FOLDER = UserPath()
 DEVICES = "Device: auto, cpu, cuda or cuda:N."
 DOWNLOAD = "Allow data sets and models to be fetched."
 TRUST = "Allow code that comes with a model (torch.hub) to run."
@@ -47,7 +65,7 @@ SUITE_OPTIONS: list[Decorator] = [
         click.option(short, f"--{axis}", axis, multiple=True, metavar="NAME", help=f"{what}: {REFERENCE}")
         for short, axis, what in AXES
     ),
-    click.option("--seeds", metavar="N,N", help="Seeds, such as 0,1,2."),
+    click.option("--seeds", metavar="N,N", help="Seeds, such as 0,1,2 or 0-4."),
     # how each is trained
     click.option("--epochs", type=int, metavar="N", help="Passes over the training images."),
     click.option("--batch-size", type=int, metavar="N", help="Source images per step."),
@@ -97,7 +115,7 @@ def feature_options(
     folder: str = "", flag: str = "--cache", what: str = "Folder that features are kept in."
 ) -> Decorator:
     """Where and how features are made, and the folder that keeps ``what``; none without a default for it."""
-    path = click.Path(path_type=Path, file_okay=False)
+    path = UserPath(file_okay=False)
     keep = click.option(flag, "cache", type=path, default=Path(folder), metavar="DIR", show_default=True, help=what)
     decorators = [
         click.option("--device", default="auto", metavar="NAME", help=DEVICES),
@@ -123,12 +141,18 @@ def read_settings_of_features(options: dict[str, Any]) -> Settings:
 def read_request(options: dict[str, Any]) -> Request:
     """The request behind ``suite_options``. Raises UserError with one line per mistake."""
     from sslbench.execute.request import Request
+    from sslbench.plan.seeds import read_seeds
     from sslbench.plan.suite import Overrides
 
-    settings = ("epochs", "batch_size", "device", "precision", "compile")
-    training = {key: options[key] for key in settings if options[key] is not None}
+    names = ("epochs", "batch_size", "device", "precision", "compile")
+    training = {key: options[key] for key in names if options[key] is not None}
     axes = {axis: options[axis] for _, axis, _ in AXES if options[axis]}
-    overrides = Overrides(axes, read_seeds(options["seeds"]), training | read_settings(options["settings"]))
+    settings = read_settings(options["settings"], prefix="training.")
+    twice = [key for key in settings if key in training]
+    if twice:
+        both = ((f"--{key.replace('_', '-')}", f"--set {key}={settings[key]}") for key in twice)
+        raise UserError(*(f"{option} and {pair} set the same: give one of them" for option, pair in both))
+    overrides = Overrides(axes, read_seeds(options["seeds"]), {**training, **settings})
     running = ("out", "fresh", "keep_stale", "executor", "max_cells", "strict_plugins", "download", "trust", "size")
     return Request(options["suite"], overrides, **{key: options[key] for key in running})
 
@@ -156,22 +180,21 @@ def suites_line() -> str:
     return f"Built-in suites: {', '.join(builtin_suites())} (see: sslbench suites)."
 
 
-def read_settings(pairs: tuple[str, ...]) -> dict[str, Any]:
-    """``--set KEY=VALUE`` pairs. Raises UserError for a pair without ``=``; keys are checked with the suite."""
-    from sslbench.plan.reference import parse_value
+def read_settings(pairs: Sequence[str], option: str = "--set", prefix: str = "") -> dict[str, Any]:
+    """``KEY=VALUE`` pairs as ``Written`` values; a ``prefix`` before a key is ignored. Raises UserError for a pair
+    without ``=`` and a key given twice; keys are checked with what they set."""
+    from sslbench.hooks.values import Written
 
-    wrong = [pair for pair in pairs if "=" not in pair]
-    if wrong:
-        raise UserError(*(f"--set {pair!r} is not KEY=VALUE" for pair in wrong))
-    return {key.removeprefix("training."): parse_value(value) for key, _, value in (p.partition("=") for p in pairs)}
-
-
-def read_seeds(text: str | None) -> list[int] | None:
-    """``0,1,2`` -> integers. Raises UserError for anything else."""
-    try:
-        seeds = None if text is None else [int(word) for word in text.split(",")]
-    except ValueError:
-        raise UserError(f"--seeds {text!r}: expected integers separated by commas, such as 0,1,2") from None
-    if seeds and min(seeds) < 0:
-        raise UserError(f"--seeds {text!r}: seeds are 0 or larger")
-    return seeds
+    settings: dict[str, Any] = {}
+    mistakes = []
+    for pair in pairs:
+        key, equals, value = pair.partition("=")
+        key = key.strip().removeprefix(prefix)
+        if not equals or not key:
+            mistakes.append(f"{option} {quoted(pair)} is not KEY=VALUE")
+        elif key in settings:
+            mistakes.append(f"{option} {quoted(pair)}: {quoted(key)} is given twice")
+        settings[key] = Written(value)
+    if mistakes:
+        raise UserError(*mistakes)
+    return settings

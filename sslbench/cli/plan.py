@@ -8,11 +8,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from sslbench.cli.options import format_option, print_json, read_request, suite_options, suites_line
-from sslbench.cli.streams import show
+from sslbench.cli.streams import say, show
 
 if TYPE_CHECKING:
     from sslbench.plan.plan import Plan
+    from sslbench.report.text import Column
 
+ORDER = ("method", "evaluator", "backbone", "seed", "masking", "augmentation", "dataset")
+"""of the axes, by what they say of a cell"""
 COLUMNS = ("method", "augmentation", "masking", "backbone", "dataset", "seed", "evaluator")
 
 
@@ -26,6 +29,7 @@ def command(format_: str, **options: Any) -> None:
     """
     request = read_request(options)
     from sslbench.execute.scheduler import plan_only
+    from sslbench.report.text import plural
 
     plan = plan_only(request)
     if format_ == "json":
@@ -34,23 +38,40 @@ def command(format_: str, **options: Any) -> None:
         ]
         print_json({"cells": facts})
     else:
-        show(as_table(plan))
+        limit = "" if request.max_cells is None else f", at most {plural(request.max_cells, 'cell')} now"
+        show(as_table(plan) + limit)
+    for note in plan.notes:
+        say(note)
 
 
 def as_table(plan: Plan) -> str:
     """One line for each cell, and how many there are of each state."""
-    from tabulate import tabulate
+    from sslbench.report.screen import PAGE
+    from sslbench.report.text import listing, plural, wrapped
 
-    from sslbench.report.text import plural
-
-    rows = []
-    for item in plan.planned:
-        axes = {axis: "-" if value is None else value for axis, value in item.cell.axes.items()}
-        rows.append([item.state, *(axes[column] for column in COLUMNS), item.reason])
     counts = Counter(item.state for item in plan.planned)
     text = ", ".join(f"{count} {state}" for state, count in counts.items()) or "no cell"
-    headers = ["status", *COLUMNS, "reason"]
-    alignments = ["right" if name == "seed" else "left" for name in headers]
-    # To look for numbers in every cell takes longer than the plan itself.
-    table = tabulate(rows, headers=headers, tablefmt="simple", disable_numparse=True, colalign=alignments)
-    return f"{table}\n\n{plan.suite}: {text}; {plural(len(plan.groups), 'pretraining')} to run"
+    reasons = Counter((item.state, item.reason) for item in plan.planned if item.reason and not PAGE.get().whole)
+    below = [
+        wrapped(f"{state}, {plural(count, 'cell')}: {reason}", rest="    ")
+        for (state, reason), count in reasons.items()
+    ]
+    summary = f"{plan.suite}: {text}; {plural(len(plan.groups), 'pretraining')} to run"
+    return "\n\n".join(filter(None, [listing(columns(plan)), "\n".join(below), summary]))
+
+
+def columns(plan: Plan) -> list[Column]:
+    """Where there is no room, the axes with one value go first, then those that say least; reasons stand below."""
+    from sslbench.report.numbers import NOTHING
+    from sslbench.report.screen import PAGE, one_line
+    from sslbench.report.text import Column
+
+    cells: dict[str, list[str]] = {"status": [item.state for item in plan.planned]}
+    for axis in COLUMNS:
+        values = [item.cell.axes[axis] for item in plan.planned]
+        cells[axis] = [NOTHING if value is None else one_line(str(value)) for value in values]
+    if PAGE.get().whole:
+        cells["reason"] = [one_line(item.reason) for item in plan.planned]
+    one_value = {axis: len(ORDER) for axis in ORDER if len(set(cells[axis])) == 1}
+    ranks = {axis: place + one_value.get(axis, 0) for place, axis in enumerate(ORDER)}
+    return [Column(name, column, name == "seed", ranks.get(name, 0)) for name, column in cells.items()]

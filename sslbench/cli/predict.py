@@ -7,15 +7,15 @@ from typing import Any
 
 import click
 
-from sslbench.cli.options import feature_options
+from sslbench.cli.options import UserPath, feature_options
 from sslbench.cli.streams import say, show
 
 FORMATS = click.Choice(["table", "csv", "json"])
 
 
 @click.command("predict", short_help="Label new images.")
-@click.argument("head", metavar="HEAD", type=click.Path(path_type=Path))
-@click.argument("images", metavar="IMAGES...", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument("head", metavar="HEAD", type=UserPath())
+@click.argument("images", metavar="IMAGES...", nargs=-1, required=True, type=UserPath())
 @click.option("--unsure-first", is_flag=True, help="Those first that the head is least sure of.")
 @click.option(
     "--format", "format_", type=FORMATS, default="table", show_default=True, help="How predictions are printed."
@@ -32,6 +32,8 @@ def command(head: Path, images: tuple[Path, ...], unsure_first: bool, format_: s
     from sslbench.hooks.registry import default_registry
 
     fitted = read_head(head)
+    if fitted.note:
+        say(f"{head}: {fitted.note}")
     predictions, unreadable = predict(fitted, images, read_settings_of_features(options), default_registry())
     if unsure_first:
         predictions.sort(key=lambda prediction: max(prediction.probabilities))

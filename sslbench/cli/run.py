@@ -28,6 +28,8 @@ def command(format_: str, **options: Any) -> int:
         outcome = run(request, display.show)
     from sslbench.report.tables import render
 
+    for note in outcome.notes:
+        say(note)
     counts = ", ".join(f"{count} {status}" for status, count in sorted(outcome.statuses.items())) or "no cell"
     stored = f"results: {outcome.out}" if outcome.store_error is None else f"not stored: {outcome.store_error}"
     try:

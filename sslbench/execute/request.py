@@ -53,6 +53,8 @@ class Outcome:
     store_error: str | None = None
     """why results could not be stored, or None"""
     interrupted: bool = False
+    notes: tuple[str, ...] = ()
+    """what the user should know beside the result"""
 
     @property
     def statuses(self) -> Counter[str]:

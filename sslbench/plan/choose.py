@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from sslbench.contracts.defaults import PRETRAINED
 from sslbench.contracts.executor import PluginChoice
 from sslbench.contracts.params import Params
 from sslbench.contracts.plugin import BuildContext, Spec, check_trust
-from sslbench.errors import SslbenchError, UserError, printable
+from sslbench.errors import SslbenchError, UserError, printable, quoted
 from sslbench.hooks.params import plugins_named, resolve
 from sslbench.hooks.registry import Registry, default_registry, one_line
-from sslbench.plan.cell import Choice
+from sslbench.plan.cell import Choice, digest
 from sslbench.plan.identity import plugin_identity
+from sslbench.plan.meant import exists, meant, preset_hint
 from sslbench.plan.reference import Reference, parse_reference
 
 AUTO = "auto"  # as an augmentation: what the data set recommends, else the paper's
@@ -24,33 +24,47 @@ AUTO = "auto"  # as an augmentation: what the data set recommends, else the pape
 def look_up(
     axis: str, references: Sequence[Reference], registry: Registry, preset: str
 ) -> tuple[tuple[Choice[Any] | None, ...], list[str]]:
-    """The plugins behind references, in order and each once, and one line per mistake. ``auto`` is None."""
-    choices: list[Choice[Any] | None] = []
+    """The plugins behind references, in order, and one line per mistake, an entry given twice among them. ``auto`` is
+    None."""
+    choices: dict[str, Choice[Any] | None] = {}
     mistakes: list[str] = []
     for reference in references:
-        if axis == "augmentation" and reference.name == AUTO and not reference.given:
-            choices.append(None)
-            continue
+        auto = axis == "augmentation" and reference.name == AUTO and not reference.given
         try:
-            choice, wrong = choose(axis, reference, registry, preset)
+            choice, wrong = (None, []) if auto else choose(axis, reference, registry, preset)
         except SslbenchError as error:
             choice, wrong = None, list(error.messages)
+        if choice is not None or auto:
+            key = AUTO if choice is None else digest(choice.description)
+            if key in choices:
+                wrong = [f"{quoted(str(reference))} is given twice, here and before; name it once"]
+            choices[key] = choice
         mistakes += placed(reference.where, wrong)
-        if choice is not None and not any(c is not None and c.description == choice.description for c in choices):
-            choices.append(choice)
-    return tuple(choices), mistakes
+    return tuple(choices.values()), mistakes
 
 
 def choose(kind: str, reference: Reference, registry: Registry, preset: str) -> tuple[Choice[Any] | None, list[str]]:
     """One plugin with its parameters, or None, and one line per mistake. Raises as ``Registry.get`` does for an unknown
     or broken one."""
-    spec = registry.get(kind, reference.name)
+    reference = meant(kind, reference, registry)
+    spec = found(kind, reference.name, registry)
     entry = registry.entry_of(kind, reference.name)
     params, mistakes = resolve(spec.label, spec.params, reference.given, spec.presets, preset)
     if params is None:
         return None, mistakes
     named, mistakes = codes_named(spec, params, registry)
     return Choice(spec, params, plugin_identity(entry), entry.distribution, entry.version, named), mistakes
+
+
+def found(kind: str, name: str, registry: Registry) -> Spec:
+    """The plugin of this name. Raises as ``Registry.get`` does, with what to write for the name of a preset."""
+    try:
+        return registry.get(kind, name)
+    except UserError as error:
+        if name in registry.names(kind):
+            raise
+        hint = preset_hint(kind, name, registry)
+        raise (UserError(f"unknown {kind} {name!r}{hint}") if hint else error) from None
 
 
 def codes_named(spec: Spec, params: Params, registry: Registry) -> tuple[dict[str, str], list[str]]:
@@ -98,7 +112,7 @@ def sent(kind: str, plain: PluginChoice, registry: Registry) -> Choice[Any]:
 
 def model_reference(text: str, where: str = "--model") -> Reference:
     """``NAME:key=value,...`` of a method, or the path of an exported folder or of a file with its configuration."""
-    if Path(text).expanduser().exists():
+    if exists(text):
         return Reference(PRETRAINED, {"path": text}, where)
     return parse_reference(text, where)
 

@@ -48,6 +48,7 @@ class Plan:
 
     suite: str
     planned: tuple[Planned, ...]
+    notes: tuple[str, ...] = ()  # what the user should know beside it
 
     @property
     def groups(self) -> list[Group]:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, get_args
 
-from sslbench.errors import UserError, did_you_mean
+from sslbench.errors import UserError, did_you_mean, quoted
 from sslbench.report.numbers import NOTHING
-from sslbench.store.record import Record
+from sslbench.store.record import Record, Status
 
 AXES = ("dataset", "method", "augmentation", "masking", "mask_ratio", "backbone")
 """attributes of a record that say which row it is on"""
@@ -22,6 +22,8 @@ FINGERPRINT = "fingerprint"
 DIGITS = 8
 """of a fingerprint that are shown"""
 FIELDS = "cell status method augmentation masking mask_ratio evaluator dataset backbone seed".split()
+STATUSES = get_args(Status)
+MOST_SHOWN = 20  # values of a field that a message names
 
 
 @dataclass(frozen=True)
@@ -140,7 +142,8 @@ def shown(value: Any) -> str:
 
 def filter_records(records: Sequence[Record], conditions: Sequence[str]) -> list[Record]:
     """Records that meet all conditions; of several on one field, one suffices. A field is one of ``FIELDS`` or a
-    parameter such as ``method.lr``; ``-`` asks for records without it. Raises UserError for every other condition."""
+    parameter such as ``method.lr``; ``-`` asks for records without it. Raises UserError for every other condition, and
+    for a value that no record has."""
     wanted: dict[str, list[str]] = {}
     kinds = [(kind, params_of(record, kind)) for record in records for kind in record.params] if conditions else []
     parameters = dict.fromkeys(f"{kind}.{name}" for kind, params in kinds for name in params)
@@ -148,22 +151,41 @@ def filter_records(records: Sequence[Record], conditions: Sequence[str]) -> list
     for condition in conditions:
         field, equals, value = (part.strip() for part in condition.partition("="))
         if not equals:
-            mistakes.append(f"--where {condition!r} is not FIELD=VALUE, such as method=simclr")
+            mistakes.append(f"--where {quoted(condition)} is not FIELD=VALUE, such as method=simclr")
         elif field not in FIELDS and field not in parameters:
             hint = did_you_mean(field, [*FIELDS, *parameters])
             allowed = f"allowed: {', '.join(FIELDS)}, and parameters such as method.lr"
-            mistakes.append(f"--where {condition!r}: unknown field {field!r}{hint} ({allowed})")
+            mistakes.append(f"--where {quoted(condition)}: unknown field {quoted(field)}{hint} ({allowed})")
+        elif value in wanted.setdefault(field, []):
+            mistakes.append(f"--where {quoted(condition)} is given twice")
         else:
-            wanted.setdefault(field, []).append(value)
+            wanted[field].append(value)
+            mistakes += value_mistakes(records, condition, field, value)
     if mistakes:
         raise UserError(*mistakes)
     return [record for record in records if all(matches(record, field, texts) for field, texts in wanted.items())]
 
 
+def value_mistakes(records: Sequence[Record], condition: str, field: str, text: str) -> list[str]:
+    """A line where there are records and none has this value of a field."""
+    allowed = [NOTHING, *(STATUSES if field == "status" else ())]
+    if not records or text in allowed or any(matches(record, field, [text]) for record in records):
+        return []
+    known = sorted({shown(value) for value in (value_of(record, field) for record in records) if value is not None})
+    values = ", ".join(known[:MOST_SHOWN]) + (f" and {len(known) - MOST_SHOWN} more" if len(known) > MOST_SHOWN else "")
+    hint = did_you_mean(text, [*known, *allowed])
+    return [f"--where {quoted(condition)}: no record has it{hint} ({field} is {values or NOTHING} in these results)"]
+
+
+def value_of(record: Record, field: str) -> Any:
+    """Of one of ``FIELDS``, or of a parameter such as ``method.lr``; None where the record has none."""
+    kind, dot, name = field.partition(".")
+    return params_of(record, kind).get(name) if dot else getattr(record, field)
+
+
 def matches(record: Record, field: str, texts: Sequence[str]) -> bool:
     """Whether the value of one of ``FIELDS``, or of a parameter, is one of those as a user writes them: 0.75 is .75."""
-    kind, dot, name = field.partition(".")
-    value = params_of(record, kind).get(name) if dot else getattr(record, field)
+    value = value_of(record, field)
     if value is None:
         return NOTHING in texts
     if isinstance(value, bool):

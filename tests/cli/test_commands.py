@@ -156,7 +156,7 @@ def test_plan_run_plan_and_results_agree(capsys, tmp_path):
     assert "0 run now" in err
     stored = json.loads(output_of(capsys, "results", "sslbench-results/quick", "--format", "json")[1])
     assert stored["records"] == data["records"]
-    none = output_of(capsys, "results", "sslbench-results/quick", "--format", "json", "--where", "method=simclr")[1]
+    none = output_of(capsys, "results", "sslbench-results/quick", "--format", "json", "--where", "status=oom")[1]
     assert json.loads(none)["records"] == []
 
 
@@ -235,7 +235,7 @@ def test_suites_are_listed_with_their_sizes_and_printed_to_be_copied(capsys, tmp
     assert [row["name"] for row in rows if row["command"] == "run"] == list(builtin_suites())
     assert [row["name"] for row in rows if row["command"] == "speed"] == list(builtin_suites("sslbench.speed"))
     assert all(row["summary"] and row["name"] in out for row in rows)
-    assert max(map(len, out.splitlines())) <= 100
+    assert max(map(len, out.splitlines())) <= 120
     assert output_of(capsys, "suites", "mae-speedup")[1].startswith('name = "mae-speedup"')
     copied = output_of(capsys, "suites", "quick")[1]
     (tmp_path / "mine.toml").write_text(copied)

@@ -8,11 +8,12 @@ import textwrap
 from collections import Counter
 from typing import Any
 
+from sslbench.report.comma_separated import as_csv
 from sslbench.report.compare.change import Change, in_unit, percents, signed
 from sslbench.report.compare.comparison import Comparison, OneSided
 from sslbench.report.numbers import NOTHING, listed
 from sslbench.report.rows import AXES
-from sslbench.report.text import Block, Column, as_csv, markdown, markdown_page, plural, terminal, terminal_page
+from sslbench.report.text import Block, Column, fitted, markdown, markdown_page, plural, terminal_page
 from sslbench.store.record import SCHEMA
 
 RECIPE = 30
@@ -60,7 +61,7 @@ def render_comparison(comparison: Comparison, fmt: str) -> str:
     if fmt == "markdown":
         table = [markdown(columns(comparison, 0))] if rows else []
         return markdown_page(markdown_page(title(comparison), [], above), table, blocks)
-    tables = [terminal(columns(comparison, RECIPE), 2, broken_headers=False)] if rows else []
+    tables = [fitted(columns(comparison, RECIPE), "--format csv")] if rows else []
     return terminal_page(title(comparison), [terminal_page("", [], above), *tables], blocks)
 
 
@@ -87,11 +88,11 @@ def columns(comparison: Comparison, wrap: int) -> list[Column]:
     return [
         Column("recipe", names),
         Column("quantity", [change.quantity for change in rows]),
-        Column("A", [in_unit(change.before, change.unit) for change in rows], number=True),
-        Column("B", [in_unit(change.after, change.unit) for change in rows], number=True),
+        Column("A", [in_unit(change.before, change.unit) for change in rows], number=True, rank=1),
+        Column("B", [in_unit(change.after, change.unit) for change in rows], number=True, rank=2),
         Column("change %", [NOTHING if c.relative is None else signed(100 * c.relative) for c in rows], number=True),
-        Column("95% interval", intervals, number=True),
-        Column("over", [change.over_in_words for change in rows]),
+        Column("95% interval", intervals, number=True, rank=3),
+        Column("over", [change.over_in_words for change in rows], rank=4),
         Column("", [change.verdict for change in rows]),
     ]
 

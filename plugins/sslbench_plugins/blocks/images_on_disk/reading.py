@@ -22,15 +22,18 @@ import torch
 from torch import Tensor
 
 from sslbench import ImageReader, Params, UserError, param
-from sslbench_plugins.blocks.images_on_disk.encoded import Encoded
+from sslbench_plugins.blocks.images_on_disk.decode import DIGEST
+from sslbench_plugins.blocks.images_on_disk.encoded import Encoded, Found
 from sslbench_plugins.blocks.images_on_disk.folders import list_error
 from sslbench_plugins.blocks.images_on_disk.two_splits import channel_sums
 
 GIB = 1 << 30
 SPARE = 1.1
 """of a mapped file's size must be free on its disk, for `auto` to make one"""
-CLOSING = b"SSLBIMG1"
+CLOSING = b"SSLBIMG2"
 """changes with the format"""
+UNREADABLE = "cannot be read"
+"""why an image is left out"""
 LENGTH = 8
 """bytes that hold the length of the JSON"""
 
@@ -55,6 +58,14 @@ class ReadImages:
     """indices of the images among all that were to be read"""
     sums: Tensor
     """their ``channel_sums``"""
+    digests: list[bytes]
+    """of their encoded bytes"""
+    sides: tuple[int, int] | None
+    """smallest and largest one before resizing, pixels; None without an image"""
+
+    def left_out(self, count: int) -> dict[str, int]:
+        """Why images are no part of the split, of ``count`` that were to be read."""
+        return {UNREADABLE: count - len(self.kept)} if len(self.kept) < count else {}
 
 
 def read(encoded: Encoded, params: ReadingParams, key: Sequence[str]) -> ReadImages:
@@ -77,8 +88,12 @@ def read(encoded: Encoded, params: ReadingParams, key: Sequence[str]) -> ReadIma
             " $SSLBENCH_CACHE names another folder, reading=resident writes nothing"
         ) from None
     kept = readable({int(index): why for index, why in facts["bad"].items()}, encoded, params)
+    encoded.grey.whites = facts["whites"] or encoded.grey.whites
     images = Mapped(path, (len(kept), 3, facts["side"], facts["side"])) if location == "mapped" and kept else None
-    return ReadImages(images or encoded.only(kept), kept, torch.tensor(facts["sums"]))
+    joined, sides = bytes.fromhex(facts["digests"]), facts["sides"]
+    digests = [joined[start : start + DIGEST] for start in range(0, len(joined), DIGEST)]
+    sums = torch.tensor(facts["sums"])
+    return ReadImages(images or encoded.only(kept), kept, sums, digests, (sides[0], sides[1]) if sides else None)
 
 
 def location_of(encoded: Encoded, params: ReadingParams) -> Literal["resident", "mapped", "streaming"]:
@@ -94,15 +109,16 @@ def location_of(encoded: Encoded, params: ReadingParams) -> Literal["resident", 
 
 def resident(encoded: Encoded, params: ReadingParams) -> ReadImages:
     """Decoded into one tensor as they come, so that the whole set lies in memory once."""
-    bad: dict[int, str] = {}
+    found = Found()
     sums = torch.zeros(3, 3, dtype=torch.int64)
     images = np.empty((len(encoded), 3, encoded.side, encoded.side), dtype=np.uint8)
     count = 0
-    for chunk in encoded.chunks(bad):
+    for chunk in encoded.chunks(found):
         images[count : count + len(chunk)] = chunk
         count += len(chunk)
         sums += channel_sums(chunk)
-    return ReadImages(torch.from_numpy(images[:count]), readable(bad, encoded, params), sums)
+    kept = readable(found.bad, encoded, params)
+    return ReadImages(torch.from_numpy(images[:count]), kept, sums, found.digests, found.sides)
 
 
 def readable(bad: dict[int, str], encoded: Encoded, params: ReadingParams) -> list[int]:
@@ -124,26 +140,29 @@ def cache_file(encoded: Encoded, key: Sequence[str], suffix: str) -> tuple[Path,
 
 def cached_facts(path: Path, digest: str, encoded: Encoded, with_images: bool) -> dict[str, Any]:
     """From the cache; where it has none, every image is decoded, by one process at a time. ``bad``: index of an image
-    that cannot be read -> its name and why; ``side`` of the others, and their ``sums``."""
+    that cannot be read -> its name and why; of the others ``side``, ``sums``, ``digests``, ``sides`` before resizing
+    and ``whites`` of deep grey."""
     facts = read_facts(path, digest)
     if facts is not None:
         return facts
     from filelock import FileLock
 
     path.parent.mkdir(parents=True, exist_ok=True)
-    bad: dict[int, str] = {}
+    found = Found()
     sums = torch.zeros(3, 3, dtype=torch.int64)
 
     def parts() -> Iterator[bytes]:
-        for chunk in encoded.chunks(bad):
+        for chunk in encoded.chunks(found):
             sums.add_(channel_sums(chunk))
             if with_images:
                 yield chunk.numpy().tobytes()
 
+    def shown() -> dict[str, Any]:
+        numbers = {"side": encoded.side, "sums": sums.tolist(), "sides": found.sides, "whites": encoded.grey.whites}
+        return {"bad": found.bad, "digests": b"".join(found.digests).hex(), **numbers}
+
     with FileLock(f"{path}.lock"):
-        return read_facts(path, digest) or write(
-            path, digest, parts(), lambda: {"bad": bad, "side": encoded.side, "sums": sums.tolist()}
-        )
+        return read_facts(path, digest) or write(path, digest, parts(), shown)
 
 
 def cache_folder() -> Path:
