@@ -195,16 +195,18 @@ def reasons(evidence: Evidence, linear: Share) -> Iterator[str]:
             f"The classes are unequal, so that balanced accuracy counts, the mean over classes: {share.value:.1%}"
             f" (95% interval {share.low:.1%} to {share.high:.1%})."
         )
-    for one in (*evidence.chance, *evidence.baselines):
+    for one in evidence.chance:
         yield sentence(one)
+    for one in evidence.baselines:
+        yield sentence(one, " of balanced accuracy" if evidence.balanced is not None else "")
     if len(evidence.curve) > 1:
         before, last = sorted(evidence.curve)[-2:]
         gain = 100 * (evidence.curve[last] - evidence.curve[before])
         yield f"From {before} to {last} labels a class the model gained {gain:.1f} points."
 
 
-def sentence(one: Against) -> str:
-    """A baseline, how far the model is ahead of it, and by which test."""
+def sentence(one: Against, of: str = "") -> str:
+    """A baseline, how far the model is ahead of it, and by which test; ``of`` says what it gets."""
     points, p = 100 * one.difference.mean, one.difference.p
     low, high = one.difference.low, one.difference.high
     beside = f"{abs(points):.1f} points {'ahead' if points > 0 else 'behind'}" if points else "no better"
@@ -213,7 +215,7 @@ def sentence(one: Against) -> str:
     told = "" if one.ahead or (p is not None and p < CHANCE) else ": not told apart"
     if told and one.images_needed:
         told += f"; about {rounded(one.images_needed):,} images would show this difference ({POWER:.0%} power)"
-    return f"{capital(one.name)} gets {one.value:.1%}; the model is {beside} ({', '.join(tested)}){told}."
+    return f"{capital(one.name)} gets {one.value:.1%}{of}; the model is {beside} ({', '.join(tested)}){told}."
 
 
 def capital(text: str) -> str:
