@@ -15,7 +15,7 @@ from typing import Literal
 from sslbench.statistics.intervals import Difference, holm
 from sslbench.statistics.shares import POWER, Share
 
-Verdict = Literal["stop", "another model", "more labels", "fine-tune", "cannot tell", "undecided"]
+Verdict = Literal["stop", "another model", "more labels", "fine-tune", "cannot tell", "no test", "undecided"]
 
 ENOUGH = 0.90
 """linear probe from which on there is little left to win"""
@@ -25,6 +25,8 @@ MARGIN = 0.15
 """below ``TUNABLE`` by more than this is not near it"""
 FEW_LABELS = 20
 """labels a class below which fine-tuning mostly learns the training images by heart"""
+KNOWN = 0.05
+"""share of the images to evaluate on that may equal one to train on"""
 CHANCE = 0.05
 """how often chance alone may pass for a difference"""
 
@@ -73,6 +75,8 @@ class Evidence:
     """pixels, untrained networks, training from scratch"""
     images: str = ""
     """how many there are to evaluate on, in words"""
+    known: float = 0.0
+    """share of them that equals an image to train on, 0..1"""
     held_out: bool = False
     """whether the images to evaluate on are a fifth of the only ones there are"""
     is_baseline: bool = False
@@ -106,6 +110,11 @@ def decide(evidence: Evidence) -> Advice:
 
 def ruled(evidence: Evidence, share: Share) -> tuple[Verdict, str]:
     """Verdict and headline; ``share``: what counts."""
+    if evidence.known > KNOWN:
+        return "no test", (
+            f"Nothing can be said: {evidence.known:.0%} of the images to evaluate on equal an image to train on. Take"
+            " these out of one of the two."
+        )
     counts = [evidence.blind] if evidence.balanced is not None else evidence.chance
     if not counts or not all(one is not None and one.ahead for one in counts):
         return "cannot tell", no_better_than_chance(evidence)

@@ -53,6 +53,12 @@ WORSE = beside("a linear probe on the pixels", 0.85, -0.1, p=0.001)
         ),
         ({"linear": accuracy(0.5, 400)}, "fine-tune", "far from the 70% at which fine-tuning is known"),
         ({"labels_a_class": 19}, "more labels", "with 19 labels a class, fine-tuning mostly learns them by heart"),
+        (
+            {"linear": accuracy(1.0, 400), "known": 0.5},
+            "no test",
+            "Nothing can be said: 50% of the images to evaluate on equal an image to train on. Take these out",
+        ),
+        ({"linear": accuracy(0.97, 2000), "known": 0.04}, "stop", "Stop here"),
         ({"is_baseline": True}, "another model", "No pretrained model was tried"),
         ({"is_baseline": True, "linear": accuracy(0.97, 400)}, "stop", "Stop here"),
         ({"linear": None, "reason": "the features are not finite"}, "undecided", "the features are not finite"),
