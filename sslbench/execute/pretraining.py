@@ -219,11 +219,9 @@ class PretrainingJob:
 
     def train(self, method: Method, data: Splits) -> TrainingFacts:
         """Pretrain and keep the weights; for a method that takes no step there are only facts."""
-        key, images, skipped = self.work.key, data.training_input, data.skipped
-        weights = self._weights_of(method, data)
+        key, images, weights = self.work.key, data.training_input, self._weights_of(method, data)
         if not self.choices["method"].spec.trains:
-            facts = TrainingFacts(key=key, epochs=0, steps=0, seconds=0.0, images_skipped=skipped, input=images)
-            facts = replace(facts, weights=weights)
+            facts = TrainingFacts(key=key, epochs=0, steps=0, seconds=0.0, input=images, weights=weights)
             self.cache.save_facts(facts)
             return facts
         task, files = self._task(method, data), self.cache.files
