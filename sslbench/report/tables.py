@@ -56,7 +56,7 @@ SPEEDS = (
 
 def render(records: Sequence[Record], fmt: str, suite: str, folder: Path | None = None, superseded: int = 0) -> str:
     """The records as text, without a newline at the end. ``fmt``: ``table`` and ``markdown`` have one row a recipe,
-    rounded, the best marked; ``csv`` the same rows unrounded (see ``frame.data_frame``); ``json`` has the records.
+    rounded, the best marked; ``csv`` the same rows unrounded (see ``frame.csv_text``); ``json`` has the records.
     ``folder``: where they lie, with the metrics of each image, by which rows of one seed are told apart;
     ``superseded``: how many other records are there."""
     if fmt == "json":
@@ -70,9 +70,9 @@ def render(records: Sequence[Record], fmt: str, suite: str, folder: Path | None 
     view = View(aggregate(records), folder)
     title = view.names.title(suite)
     if fmt == "csv":
-        from sslbench.report.frame import data_frame
+        from sslbench.report.frame import csv_text
 
-        return str(data_frame(view.aggregate).to_csv(index=False, lineterminator="\n")).rstrip("\n")
+        return csv_text(view.aggregate)
     if fmt == "markdown":
         tables = ["\n".join(f"- {line}" for line in view.data_lines())]
         tables += [markdown(view.columns(MARKDOWN))] if view.order else []

@@ -73,16 +73,13 @@ def check_if_digested(path: Path) -> None:
 
 def write_json(path: Path, values: Mapping[str, Any], indent: int | None = None) -> str:
     """Write a JSON object with its digest, which is returned. Raises OSError."""
-    return write_digested(path, json.dumps({FIELD: EMPTY, **values}, indent=indent, allow_nan=False).encode())
+    content = {FIELD: EMPTY} | {**values, FIELD: EMPTY}
+    return write_digested(path, json.dumps(content, indent=indent, allow_nan=False).encode())
 
 
-def read_json(path: Path, *, digested: bool = True) -> dict[str, Any]:
-    """What ``write_json`` wrote; without ``digested`` also an object without a digest. Raises DamagedFile, OSError."""
-    try:
-        check_digest(path)
-    except NoDigest:
-        if digested:
-            raise
+def read_json(path: Path) -> dict[str, Any]:
+    """What ``write_json`` wrote. Raises DamagedFile for anything else, OSError."""
+    check_digest(path)
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:

@@ -150,7 +150,7 @@ def test_labels_from_a_table_and_its_own_test_split(photos, exported, tmp_path):
     result = recipe_of(flat, tmp_path / "out", exported, labels=flat / "labels.csv", scratch=False)
     assert (result.folder.train, result.folder.test, result.folder.held_out) == (24, 12, False)
     assert result.rows[0].linear == 1.0
-    assert result.folder.notes == ("1 other file in the folder, not looked at",)
+    assert result.folder.notes == ()
 
 
 def test_without_a_model_it_says_so_and_shows_the_baselines(photos, tmp_path):
@@ -169,9 +169,8 @@ def test_what_a_user_should_know_about_a_folder_is_noted(photos, exported, tmp_p
     (photos / "grey").mkdir()
     shutil.copy(test_image, photos / "grey/alone.png")
     result = recipe_of(photos, tmp_path / "out", exported, scratch=False)
-    assert result.folder.notes[0] == "1 image left out: they cannot be read"
-    assert result.folder.notes[1] == "no image to evaluate on of grey"
-    assert result.folder.notes[2] == "1 other file in the folder, not looked at"
+    assert set(result.folder.notes[:2]) == {"1 file left out: cannot be read", "1 file left out: not read: .txt"}
+    assert result.folder.notes[2] == "no image to evaluate on of grey"
     assert "to evaluate on are training images as well, byte for byte" in result.folder.notes[3]
     assert result.folder.fewest == 1
 
@@ -226,3 +225,55 @@ def test_where_the_head_cannot_be_written_the_advice_is_given_all_the_same(photo
     result = recipe_of(photos, tmp_path / "out", exported, scratch=False)
     assert result.rows[result.best].linear is not None
     assert "No space left on device" in result.not_stored
+
+
+def test_which_images_are_right_is_never_taken_from_a_damaged_file(photos, exported, tmp_path):
+    first = recipe_of(photos, tmp_path / "out", exported, scratch=False)
+    for path in (tmp_path / "out/artifacts").glob("*/per_image/*.safetensors"):
+        content = bytearray(path.read_bytes())
+        content[-1] ^= 1
+        path.write_bytes(content)
+    again = recipe_of(photos, tmp_path / "out", exported, scratch=False)
+    assert again.rows[0].linear == first.rows[0].linear
+    assert again.rows[0].right is None
+    assert "its share is compared as if it were of other images" in again.rows[0].reason
+    assert {one.test for one in again.evidence.baselines} == {"two shares, not paired"}
+
+
+def test_an_untrained_twin_is_another_draw_of_the_same_network_and_kept(photos, exported, tmp_path, monkeypatch):
+    first = recipe_of(photos, tmp_path / "out", exported, scratch=False)
+    twin = next(row for row in first.rows if row.kind == "untrained")
+    assert (twin.of, twin.dim) == (str(exported), first.rows[0].dim)
+    monkeypatch.setattr("sslbench.advise.frozen.extract_all", None)
+    again = recipe_of(photos, tmp_path / "out", exported, scratch=False)
+    assert next(row for row in again.rows if row.kind == "untrained") == twin
+
+
+def test_where_there_is_no_untrained_twin_the_reason_is_given_and_the_others_serve(photos, tmp_path):
+    result = recipe_of(photos, tmp_path / "out", "raw-pixels", scratch=False)
+    twin = next(row for row in result.rows if row.kind == "untrained")
+    assert (twin.linear, twin.reason) == (
+        None,
+        "it cannot be built untrained: it has no weights, or takes them from where they lie",
+    )
+    assert [one.name for one in result.evidence.baselines] == ["a small untrained network"]
+
+
+def test_random_weights_given_as_a_model_are_held_against_other_random_weights(photos, tmp_path):
+    result = recipe_of(photos, tmp_path / "out", "random-init", scratch=False)
+    assert [row.label for row in result.rows] == [
+        "random-init",
+        "raw-pixels",
+        "random-init, untrained",
+        "always answering 'blue'",
+    ]
+
+
+def test_of_images_that_were_trained_on_nothing_is_said(photos, exported, tmp_path):
+    """Every figure is 1.000."""
+    shutil.copytree(photos, tmp_path / "both/train")
+    shutil.copytree(photos, tmp_path / "both/test")
+    result = recipe_of(tmp_path / "both", tmp_path / "out", exported, scratch=False)
+    assert result.rows[0].linear == 1.0
+    assert (result.advice.verdict, result.command[:2]) == ("no test", ("sslbench", "recipe"))
+    assert "100% of the images to evaluate on equal an image to train on" in result.advice.headline

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor
 
-from sslbench import BuildContext, DatasetSpec, Params, Split, UserError, param
+from sslbench import BuildContext, DatasetSpec, Params, PathText, Split, UserError, param
 from sslbench_plugins.blocks.images_on_disk.two_splits import TwoSplits
 
 Result = TypeVar("Result")
@@ -22,7 +22,7 @@ Part = tuple[Tensor, Tensor, Sequence[str]]
 class RootParams(Params):
     """Where the files lie."""
 
-    root: str = param("", "folder that holds the data set's; empty: $SSLBENCH_DATA or ~/.cache/sslbench/datasets")
+    root: PathText = param("", "folder that holds the data set's; empty: $SSLBENCH_DATA or ~/.cache/sslbench/datasets")
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,10 @@ class Files:
             return self.opened(params, lambda root: part(root, train, context.download))
 
         images, labels, classes = opened(train=True)
-        return TwoSplits(Split(images, labels), lambda: Split(*opened(train=False)[:2]), classes)
+        sides = images.shape[-1], images.shape[-1]
+        return TwoSplits(
+            Split(images, labels, sides=sides), lambda: Split(*opened(train=False)[:2], sides=sides), classes
+        )
 
 
 def channels_last_part(files: Any) -> Part:
