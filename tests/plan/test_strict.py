@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from sslbench.contracts.names import name_mistake
@@ -107,9 +109,9 @@ def test_an_integer_may_stand_for_a_float():
         ("method", "simclr:temperature=1e-1", "temperature", 0.1),
         ("method", "mae:norm_pix=False", "norm_pix", False),
         ("method", "dino:weight_decay_end=null", "weight_decay_end", None),
-        ("dataset", "imagefolder:root=2024", "root", "2024"),
-        ("dataset", "imagefolder:root=true", "root", "true"),
-        ("dataset", 'imagefolder:root="a,b=c",size=8', "root", "a,b=c"),
+        ("dataset", "imagefolder:root=2024", "root", str(Path("2024").absolute())),
+        ("dataset", "imagefolder:root=true", "root", str(Path("true").absolute())),
+        ("dataset", 'imagefolder:root="a,b=c",size=8', "root", str(Path("a,b=c").absolute())),
         ("evaluator", "few-label:labels=2+13", "labels", (2, 13)),
         ("evaluator", "few-label:labels=[2,13]", "labels", (2, 13)),
         ("evaluator", "few-label:labels=5", "labels", (5,)),
@@ -289,7 +291,7 @@ def test_a_file_that_is_too_large_a_folder_or_no_path_is_one_line(tmp_path):
         file.truncate(33 * 2**20)
     for name, words in [
         (str(path), "it is larger than the 32 MiB"),
-        (str(tmp_path), "it is a folder; expected a .toml file"),
+        (str(tmp_path), "is a folder, not a suite"),
         ("a\0.toml", "cannot be read"),
         ("x" * 5000 + ".toml", "cannot be read"),
         ("x" * 5000, "unknown suite"),
