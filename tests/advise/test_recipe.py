@@ -267,3 +267,13 @@ def test_random_weights_given_as_a_model_are_held_against_other_random_weights(p
         "random-init, untrained",
         "always answering 'blue'",
     ]
+
+
+def test_of_images_that_were_trained_on_nothing_is_said(photos, exported, tmp_path):
+    """Every figure is 1.000."""
+    shutil.copytree(photos, tmp_path / "both/train")
+    shutil.copytree(photos, tmp_path / "both/test")
+    result = recipe_of(tmp_path / "both", tmp_path / "out", exported, scratch=False)
+    assert result.rows[0].linear == 1.0
+    assert (result.advice.verdict, result.command[:2]) == ("no test", ("sslbench", "recipe"))
+    assert "100% of the images to evaluate on equal an image to train on" in result.advice.headline
