@@ -13,7 +13,7 @@ import sqlite3
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-CURRENT = "(cell IN (SELECT cell FROM asked) OR description NOT IN (SELECT description FROM asked))"
+CURRENT = "(cell IN (SELECT asked.cell FROM asked) OR description NOT IN (SELECT asked.description FROM asked))"
 """SQL: whether a row of ``record`` is current"""
 ASKED_AT = "SELECT max(position) FROM asked WHERE asked.description = record.description AND asked.cell = record.cell"
 ORDER = f"({ASKED_AT}), position"
