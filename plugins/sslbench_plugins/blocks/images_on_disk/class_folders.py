@@ -67,6 +67,7 @@ class LabelledFiles:
             left_out=result.left_out(len(self.paths)),
             digests=result.digests,
             sides=result.sides,
+            white=result.white,
         )
         return split, result.sums
 

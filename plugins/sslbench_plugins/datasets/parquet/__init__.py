@@ -139,7 +139,8 @@ def build(params: ParquetParams, context: BuildContext) -> TwoSplits:
         result = read(encoded.only(indices), params, [*key, *encoded.only(indices).names])
         kept = torch.tensor([rows.labels[indices[i]] for i in result.kept], dtype=torch.int64)
         lost = result.left_out(len(indices))
-        return Split(result.images, kept, left_out=lost, digests=result.digests, sides=result.sides), result.sums
+        part = Split(result.images, kept, left_out=lost, digests=result.digests)
+        return replace(part, sides=result.sides, white=result.white), result.sums
 
     train, sums = split(train_indices)
     others = Counter(rows_left_out(files, rows, used)) + Counter(train.left_out)
