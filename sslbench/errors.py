@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import unicodedata
+
+JOINERS = "\u200c\u200d"
+"""join letters in many scripts; they show nothing by themselves"""
+
 
 class SslbenchError(Exception):
     """A situation the user can understand without a traceback. ``messages`` holds one line per mistake."""
@@ -31,6 +36,18 @@ class StoreError(SslbenchError):
     exit_code = 3
 
 
+class OutputError(SslbenchError):
+    """The result could not be written to stdout; what was stored is kept."""
+
+    exit_code = 3
+
+
+class OutputClosed(OutputError):
+    """Who read the result has gone (``| head``). Nothing is wrong and nothing is said."""
+
+    exit_code = 141
+
+
 class Diverged(SslbenchError):
     """The training loss was not a finite number."""
 
@@ -55,3 +72,22 @@ def did_you_mean(name: str, allowed: list[str]) -> str:
 
     matches = difflib.get_close_matches(name, allowed, n=1, cutoff=0.5)
     return f"; did you mean {matches[0]!r}?" if matches else ""
+
+
+def printable(text: str) -> str:
+    """The text of others as a terminal may show it, on as many lines: control characters, bidirectional overrides and
+    bytes that are no text are escaped, such as ``\\x1b``."""
+    if text.isprintable():
+        return text
+    return "".join(character if shows(character) else escape(character) for character in text)
+
+
+def shows(character: str) -> bool:
+    """Whether a terminal may be given this character."""
+    return character.isprintable() or character in f"\n{JOINERS}" or unicodedata.category(character) == "Zs"
+
+
+def escape(character: str) -> str:
+    """As Python writes it; an undecodable byte of a file's name as that byte."""
+    code = ord(character)
+    return f"\\x{code - 0xDC00:02x}" if 0xDC80 <= code <= 0xDCFF else character.encode("unicode_escape").decode()

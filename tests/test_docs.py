@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from sslbench import BuildContext, simulate
-from sslbench.cli.main import COMMANDS
+from sslbench.cli.group import COMMANDS
 from sslbench.contracts.executor import TrainingSettings
 from sslbench.hooks.catalogue import KINDS, Catalogue
 from sslbench.hooks.registry import Registry

@@ -7,7 +7,8 @@ from dataclasses import replace
 from typing import Any
 
 from sslbench.report.numbers import NOTHING, decimals, fixed, three_digits
-from sslbench.report.text import WIDTH, Column, broken, fits, markdown, plural, terminal, wrapped
+from sslbench.report.screen import PAGE, width_of
+from sslbench.report.text import Column, broken, fits, markdown, plural, terminal, wrapped
 
 LONGEST, LONG_CELL, LISTED = 60, 64, 16
 """rows of a table, characters of a line of a cell, and items of a list that are printed; the rest is left to JSON"""
@@ -40,8 +41,9 @@ def blocks_that_fit(names: list[str], rows: Rows) -> list[list[str]]:
         return [names]
     lengths = range(1, len(names))
     keys = next((n for n in lengths if len({tuple(str(row[k]) for k in names[:n]) for row in rows}) == len(rows)), 0)
-    blocks = cut(names, keys, rows, WIDTH)
-    narrower = (cut(names, keys, rows, limit) for limit in range(WIDTH // 2, WIDTH, 4))
+    width = PAGE.get().width
+    blocks = cut(names, keys, rows, width)
+    narrower = (cut(names, keys, rows, limit) for limit in range(width // 2, width, 4))
     return next((even for even in narrower if len(even) == len(blocks)), blocks)
 
 
@@ -49,7 +51,7 @@ def cut(names: list[str], keys: int, rows: Rows, limit: int) -> list[list[str]]:
     """Blocks of columns, each filled up to ``limit`` characters, after the first ``keys`` columns in every one."""
     blocks: list[list[str]] = []
     for name in names[keys:]:
-        if blocks and max(map(len, block([*blocks[-1], name], rows).split("\n"))) <= limit:
+        if blocks and max(map(width_of, block([*blocks[-1], name], rows).split("\n"))) <= limit:
             blocks[-1].append(name)
         else:
             blocks.append([*names[:keys], name])

@@ -10,13 +10,11 @@ from sslbench.claims.claim_row import ClaimRow
 from sslbench.claims.simulate import Simulation
 from sslbench.claims.simulation_table import table
 from sslbench.contracts.simulator import Claim
-from sslbench.report.text import Column, broken, markdown, plural, terminal, wrapped
+from sslbench.report.text import Column, fitted, markdown, plural, wrapped
 
 MARKS = {"holds": "✓", "fails": "✗", "undecided": "?"}
 NO_VERDICT = "…"
 """marks a claim that no run has tested yet"""
-WIDTHS = {"verdict": 18, "claim": 33, "evidence": 36, "command": 26}
-"""characters of a terminal for each column of the table of claims"""
 
 
 def render_simulation(simulation: Simulation, fmt: str, claims_only: bool = False) -> str:
@@ -54,8 +52,8 @@ def render_claims(rows: Sequence[ClaimRow], fmt: str) -> str:
     if fmt == "markdown":
         return f"{markdown([Column(name, texts) for name, texts in cells.items()])}\n\n{counts}"
     # An empty line keeps rows of several lines apart.
-    columns = [Column(name, [broken(text, WIDTHS[name]) + "\n" for text in texts]) for name, texts in cells.items()]
-    return f"{terminal(columns, gap=2, broken_headers=False)}\n{counts}"
+    columns = [Column(name, [f"{text}\n" for text in texts]) for name, texts in cells.items()]
+    return f"{fitted(columns)}\n{counts}"
 
 
 def as_text(simulation: Simulation, claims_only: bool) -> str:

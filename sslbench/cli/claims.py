@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from sslbench.cli.streams import complain, show
+
 FORMATS = click.Choice(["table", "markdown", "json"])
 
 
@@ -37,7 +39,7 @@ def command(seed: int, results: tuple[Path, ...], format_: str) -> int:
     from sslbench.claims.text import render_claims
 
     failed: list[str] = []
-    click.echo(render_claims(all_claims(seed, results, failed=failed), format_))
+    show(render_claims(all_claims(seed, results, failed=failed), format_), format_)
     for line in failed:
-        click.echo(f"sslbench: error: {line}", err=True)
+        complain(line)
     return 1 if failed else 0

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from sslbench.cli.options import FORMATS
+from sslbench.cli.streams import say, show
 
 
 @click.command("compare", short_help="Say what moved between two sets of results.")
@@ -39,9 +40,9 @@ def command(first: Path, second: Path, limits: tuple[str, ...], across: tuple[st
     sides = load_side(first), load_side(second)
     for side in sides:
         for line in side.damaged:
-            click.echo(f"sslbench: warning: {line}; it is left out", err=True)
+            say(f"warning: {line}; it is left out")
     comparison = compare(*sides, limits, across)
-    click.echo(render_comparison(comparison, format_))
+    show(render_comparison(comparison, format_), format_)
     for line in comparison.exceeded:
-        click.echo(f"sslbench: worse than allowed: {line}", err=True)
+        say(f"worse than allowed: {line}")
     return 1 if comparison.exceeded else 0

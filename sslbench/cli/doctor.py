@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from sslbench.cli.options import format_option, print_json
+from sslbench.cli.streams import say, show
 
 
 @click.command("doctor", short_help="Report what this machine has and what is missing.")
@@ -25,7 +26,7 @@ def command(format_: str) -> int:
     width = max(map(len, facts))
     lines = [f"{name:<{width}}  {'-' if value is None else value}" for name, value in facts.items()]
     lines += [f"\nproblem: {problem}" for problem in problems] + [f"\nhint: {hint}" for hint in hints]
-    click.echo("\n".join(lines if problems else [*lines, "\nready: sslbench run"]))
+    show("\n".join(lines if problems else [*lines, "\nready: sslbench run"]))
     return 1 if problems else 0
 
 
@@ -57,7 +58,7 @@ def limits() -> dict[str, Any]:
     from sslbench.store.provenance import machine_facts
 
     device = resolve_device("auto")
-    most = ceilings(device, machine_facts()["processor"], lambda text: click.echo(f"sslbench: {text}", err=True))
+    most = ceilings(device, machine_facts()["processor"], lambda text: say(f"{text}"))
     rates = {f"{name} product GFLOP/s": rate for name, rate in most.flops.items()}
     rates["memory copy GB/s"] = most.copy_bytes_per_second
     facts: dict[str, Any] = {name: None if rate is None else round(rate / 1e9, 1) for name, rate in rates.items()}

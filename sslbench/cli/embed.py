@@ -9,6 +9,7 @@ import click
 
 from sslbench.advise.defaults import BACKBONE
 from sslbench.cli.options import feature_options
+from sslbench.cli.streams import show
 
 
 @click.command("embed", short_help="Write features to a file.")
@@ -57,4 +58,4 @@ def command(dataset: str, model: str, backbone: str | None, out: Path, size: int
         embeddings = embed(frozen)
     write(embeddings, out)
     labels = "without labels" if embeddings.labels is None else f"{len(embeddings.classes)} classes"
-    click.echo(f"{out}: {len(embeddings):,} images, {embeddings.features.shape[1]:,} features, {labels}")
+    show(f"{out}: {len(embeddings):,} images, {embeddings.features.shape[1]:,} features, {labels}")

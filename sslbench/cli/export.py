@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from sslbench.cli.streams import say, show
+
 
 @click.command("export", short_help="Write a trained encoder for others to load.")
 @click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
@@ -25,8 +27,8 @@ def command(folder: Path, where: tuple[str, ...], out: Path) -> None:
     with ResultsStore.open_for_reading(folder) as store:
         stored = store.read()
     for damage in stored.damaged:
-        click.echo(f"sslbench: warning: {damage}; it is left out", err=True)
+        say(f"warning: {damage}; it is left out")
     model = export(filter_records(stored.records, list(where)), folder, out)
-    click.echo(f"{model.title}: {model.features} features, {model.parameters:,} parameters, in {out}")
+    show(f"{model.title}: {model.features} features, {model.parameters:,} parameters, in {out}")
     for line in model.ways:
-        click.echo(f"  {line}")
+        show(f"  {line}")

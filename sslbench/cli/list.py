@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from sslbench.cli.options import format_option, print_json
+from sslbench.cli.streams import say, show
 
 if TYPE_CHECKING:
     from sslbench.hooks.catalogue import Catalogue
@@ -25,12 +26,12 @@ def command(kind: str | None, format_: str) -> None:
     only = check_kind(kind) if kind else None
     catalogue = Catalogue.installed()
     for message in catalogue.collisions().values():
-        click.echo(f"sslbench: warning: {message}", err=True)
+        say(f"warning: {message}")
     specs = [spec for spec in rows(catalogue) if only in (None, spec["kind"])]
     if format_ == "json":
         print_json({"specs": specs})
     else:
-        click.echo(as_table(specs) if specs else f"no {only or 'plugin'} is installed")
+        show(as_table(specs) if specs else f"no {only or 'plugin'} is installed")
 
 
 def rows(catalogue: Catalogue) -> list[dict[str, str]]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from sslbench.cli.streams import show
 from sslbench.contracts.defaults import EXECUTOR
 from sslbench.errors import UserError
 
@@ -85,7 +86,7 @@ def print_json(document: Mapping[str, Any]) -> None:
     """One JSON object on stdout, whose first key is ``schema``."""
     from sslbench.store.record import SCHEMA
 
-    click.echo(json.dumps({"schema": SCHEMA, **document}, indent=1))
+    show(json.dumps({"schema": SCHEMA, **document}, indent=1), "json")
 
 
 def feature_options(

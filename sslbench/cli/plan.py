@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from sslbench.cli.options import format_option, print_json, read_request, suite_options, suites_line
+from sslbench.cli.streams import show
 
 if TYPE_CHECKING:
     from sslbench.plan.plan import Plan
@@ -33,7 +34,7 @@ def command(format_: str, **options: Any) -> None:
         ]
         print_json({"cells": facts})
     else:
-        click.echo(as_table(plan))
+        show(as_table(plan))
 
 
 def as_table(plan: Plan) -> str:

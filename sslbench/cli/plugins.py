@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from sslbench.cli.options import format_option, print_json
+from sslbench.cli.streams import show
 
 
 @click.command("plugins", short_help="Load every plugin and report ok or failed.")
@@ -24,6 +25,6 @@ def command(format_: str) -> None:
         return
     from tabulate import tabulate
 
-    click.echo(tabulate(rows, headers=["entry point", "distribution", "version", "status", "reason"]))
+    show(tabulate(rows, headers=["entry point", "distribution", "version", "status", "reason"]))
     failed = sum(bool(failure) for _, failure in plugins)
-    click.echo(f"\n{len(rows)} plugins, {failed} failed")
+    show(f"\n{len(rows)} plugins, {failed} failed")

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from sslbench.cli.options import feature_options
+from sslbench.cli.streams import say, show
 
 FORMATS = click.Choice(["table", "csv", "json"])
 
@@ -34,7 +35,7 @@ def command(head: Path, images: tuple[Path, ...], unsure_first: bool, format_: s
     predictions, unreadable = predict(fitted, images, read_settings_of_features(options), default_registry())
     if unsure_first:
         predictions.sort(key=lambda prediction: max(prediction.probabilities))
-    click.echo(render_predictions(predictions, fitted.classes, format_))
+    show(render_predictions(predictions, fitted.classes, format_), format_)
     for what in unreadable:
-        click.echo(f"sslbench: {what}: cannot be read, not labelled", err=True)
+        say(f"{what}: cannot be read, not labelled")
     return 1 if unreadable else 0

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from sslbench.cli.options import feature_options
+from sslbench.cli.streams import say, show
 
 FORMATS = click.Choice(["table", "json"])
 
@@ -79,7 +80,7 @@ def command(
             advice = recipe(folder, session, labels=labels, models=references, scratch=scratch)
             not_stored = advice.not_stored
             text = render_recipe(advice, format_)
-    click.echo(text)
+    show(text, format_)
     if not_stored:
-        click.echo(f"sslbench: the head for sslbench predict is not stored: {not_stored}", err=True)
+        say(f"the head for sslbench predict is not stored: {not_stored}")
     return 3 if not_stored else 0

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from sslbench.cli.options import FORMATS
+from sslbench.cli.streams import say, show
 
 
 @click.command("results", short_help="Print the results of a folder.")
@@ -30,22 +31,22 @@ def command(folder: Path, format_: str, where: tuple[str, ...], superseded: bool
         stored = store.read(superseded)
         suite = ", ".join(store.suites())
     for line in stored.damaged:
-        click.echo(f"sslbench: warning: {line}; it is left out", err=True)
+        say(f"warning: {line}; it is left out")
     if stored.superseded and (format_ == "csv" or any(sections.values())):
-        click.echo(f"sslbench: {plural(stored.superseded, 'superseded record')} left out (see --superseded)", err=True)
+        say(f"{plural(stored.superseded, 'superseded record')} left out (see --superseded)")
     records = filter_records(stored.records, list(where))
     if any(sections.values()):
         from sslbench.report.sections.render import SECTIONS, render_sections
 
         names = [name for name in SECTIONS if sections[name]]
-        click.echo(render_sections(records, names, format_, suite, folder))
+        show(render_sections(records, names, format_, suite, folder), format_)
         return
     # Cells and rows of speed suites have a table each.
     speeds = [record for record in records if record.kind == "speed" and format_ != "json"]
     cells = [record for record in records if record.kind == "run" or format_ == "json"]
     if cells or not speeds:
-        click.echo(render(cells, format_, suite, folder, stored.superseded))
+        show(render(cells, format_, suite, folder, stored.superseded), format_)
     if speeds:
         from sslbench.speed.table import render_speed
 
-        click.echo(render_speed(speeds, format_, suite))
+        show(render_speed(speeds, format_, suite), format_)

@@ -6,7 +6,9 @@ from typing import Any
 
 import click
 
+from sslbench.cli.interrupts import interrupted
 from sslbench.cli.options import format_option, read_request, suite_options, suites_line
+from sslbench.cli.streams import say, show
 
 
 @click.command("run", short_help="Run a suite.", epilog=suites_line())
@@ -26,10 +28,12 @@ def command(format_: str, **options: Any) -> int:
         outcome = run(request, display.show)
     from sslbench.report.tables import render
 
-    click.echo(render(outcome.records, format_, outcome.suite, outcome.out))
     counts = ", ".join(f"{count} {status}" for status, count in sorted(outcome.statuses.items())) or "no cell"
     stored = f"results: {outcome.out}" if outcome.store_error is None else f"not stored: {outcome.store_error}"
-    click.echo(f"sslbench: {counts}; {outcome.trained} run now; {stored}", err=True)
+    try:
+        show(render(outcome.records, format_, outcome.suite, outcome.out), format_)
+    finally:
+        say(f"{counts}; {outcome.trained} run now; {stored}")
     if outcome.interrupted:
-        click.echo("sslbench: interrupted; the same command goes on from here", err=True)
+        say(f"{interrupted()}; the same command goes on from here")
     return outcome.exit_code

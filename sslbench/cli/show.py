@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from sslbench.cli.options import format_option, print_json
+from sslbench.cli.streams import show
 
 if TYPE_CHECKING:
     from sslbench.contracts.plugin import Spec
@@ -32,7 +33,7 @@ def command(kind: str, name: str, format_: str) -> None:
     if format_ == "json":
         print_json(facts)
     else:
-        click.echo(as_text(facts))
+        show(as_text(facts))
 
 
 def described(spec: Spec) -> dict[str, Any]:

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from sslbench.cli.streams import complain, say, show
+
 FORMATS = click.Choice(["table", "markdown", "json"])
 
 
@@ -50,12 +52,12 @@ def command(
         if format_ == "json":
             finished.append(simulation)
         else:
-            click.echo(render_simulation(simulation, format_, claims_only) + ("" if name else "\n\n"))
+            show(render_simulation(simulation, format_, claims_only) + ("" if name else "\n\n"), format_)
         if figures is not None:
             for path in save_figures(simulation.name, simulation.result.figures, figures):
-                click.echo(f"sslbench: wrote {path}", err=True)
+                say(f"wrote {path}")
     if format_ == "json":
-        click.echo(render_json(finished, claims_only, single=name is not None))
+        show(render_json(finished, claims_only, single=name is not None), format_)
     for line in failed:
-        click.echo(f"sslbench: error: {line}", err=True)
+        complain(line)
     return 1 if failed else 0

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from sslbench.cli.options import AXES, FORMATS, Function, decorated
+from sslbench.cli.streams import say, show
 from sslbench.speed import SUITE
 
 if TYPE_CHECKING:
@@ -64,11 +65,11 @@ def command(fmt: str, **options: Any) -> int:
 
     with Display() as display:
         outcome = speed(request, display.show)
-    click.echo(render_speed(outcome.records, fmt, outcome.suite))
+    show(render_speed(outcome.records, fmt, outcome.suite), fmt)
     for words in outcome.left_out:
-        click.echo(f"sslbench: left out {words}", err=True)
+        say(f"left out {words}")
     stored = f"results: {outcome.out}" if outcome.store_error is None else f"not stored: {outcome.store_error}"
-    click.echo(f"sslbench: {len(outcome.records)} rows; {stored}", err=True)
+    say(f"{len(outcome.records)} rows; {stored}")
     return outcome.exit_code
 
 

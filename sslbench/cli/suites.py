@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from sslbench.cli.options import format_option, print_json
+from sslbench.cli.streams import show
 
 WIDTH = 100  # characters of a terminal that a line should fit
 
@@ -25,13 +26,13 @@ def command(name: str | None, format_: str) -> None:
     from sslbench.plan.suite import text_of
 
     if name is not None:
-        click.echo(text_of(name, *COMMANDS)[0], nl=False)
+        show(text_of(name, *COMMANDS)[0].rstrip("\n"), "toml")
         return
     rows = [row(suite, package) for package in COMMANDS for suite in builtin_suites(package)]
     if format_ == "json":
         print_json({"suites": rows})
     else:
-        click.echo(as_table(rows))
+        show(as_table(rows))
 
 
 def row(suite: str, package: str) -> dict[str, Any]:

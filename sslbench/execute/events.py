@@ -20,6 +20,13 @@ class PretrainingStarted(Event):
 
 
 @dataclass(frozen=True)
+class PretrainingEnded(Event):
+    """Number ``number``, from 0, of the run's pretrainings has ended, whatever came of its cells."""
+
+    number: int
+
+
+@dataclass(frozen=True)
 class StageStarted(Event):
     """A part of the work begins, such as ``extracting features``."""
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from sslbench.contracts.executor import Evaluation, Event, Executor, Work
 from sslbench.errors import StoreError
-from sslbench.execute.events import PretrainingStarted, RecordMade, StepsTimed, Warned
+from sslbench.execute.events import PretrainingEnded, PretrainingStarted, RecordMade, StepsTimed, Warned
 from sslbench.execute.request import Outcome, Request
 from sslbench.hooks.registry import Registry
 from sslbench.plan.cell import Cell, digest
@@ -107,6 +107,7 @@ class Session:
                 handles.pop(0).wait()
                 while not events.empty():
                     self._receive(events.get())
+                self.on_event(PretrainingEnded(number - len(handles)))
 
     def _receive(self, event: Event) -> None:
         """Store what an event brings, then pass it on."""

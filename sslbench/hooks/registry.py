@@ -12,7 +12,7 @@ from typing import Any
 import pluggy
 
 from sslbench.contracts.plugin import Spec
-from sslbench.errors import PluginError
+from sslbench.errors import PluginError, printable
 from sslbench.hooks import specs
 from sslbench.hooks.catalogue import KINDS, Catalogue, Entry, collisions, unknown
 
@@ -98,7 +98,8 @@ class Registry:
         if loaded.failure and report and entry not in self._reported:
             self._reported.add(entry)
             owner = f"{entry.distribution} {entry.version}"
-            print(f"sslbench: plugin {entry.name} of {owner} left out: {loaded.failure}", file=sys.stderr)
+            text = f"sslbench: plugin {entry.name} of {owner} left out: {loaded.failure}"
+            print(printable(text), file=sys.stderr)
         return loaded
 
     def _load(self, entry: Entry) -> Loaded:

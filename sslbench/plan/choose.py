@@ -11,7 +11,7 @@ from sslbench.contracts.defaults import PRETRAINED
 from sslbench.contracts.executor import PluginChoice
 from sslbench.contracts.params import Params
 from sslbench.contracts.plugin import BuildContext, Spec
-from sslbench.errors import SslbenchError, UserError
+from sslbench.errors import SslbenchError, UserError, printable
 from sslbench.hooks.params import plugins_named, resolve
 from sslbench.hooks.registry import Registry, default_registry, one_line
 from sslbench.plan.cell import Choice
@@ -131,5 +131,5 @@ def build_installed(kind: str) -> dict[str, Any]:
             built[name] = build_plugin(kind, name)
         except Exception as error:
             reason = error.messages[0] if isinstance(error, SslbenchError) else one_line(error)
-            print(f"sslbench: warning: {kind} {name!r} is left out: {reason}", file=sys.stderr)
+            print(printable(f"sslbench: warning: {kind} {name!r} is left out: {reason}"), file=sys.stderr)
     return built

@@ -13,11 +13,13 @@ from sslbench.report.comparisons import OVER_SEEDS, SIGNS
 from sslbench.report.majority import LEGEND
 from sslbench.report.numbers import listed
 from sslbench.report.ranking import SIGNIFICANT
+from sslbench.report.screen import PAGE
 from sslbench.report.sections.curves import best_of_curve
 from sslbench.report.text import (
     Block,
     Column,
     fits,
+    fitted,
     markdown,
     markdown_page,
     plural,
@@ -30,8 +32,8 @@ from sslbench.statistics.images import OVER_RIGHT_AND_WRONG, OVER_SHARES
 from sslbench.store.json_parts import plain
 from sslbench.store.record import SCHEMA, Record
 
-CUT = 2
-"""place in ``STYLES`` of the style of a table that is cut into several"""
+CUT, TIGHT = 2, 5
+"""places in ``STYLES`` of the style of a table that is cut into several, and of one that lacks columns"""
 TESTS = {
     OVER_SEEDS: "a paired t-test over the seeds that both have",
     SIGNS: "the signs of a difference that is the same on every seed",
@@ -82,11 +84,14 @@ def render(records: Sequence[Record], fmt: str, suite: str, folder: Path | None 
 
 
 def fitting(columns: Callable[[Style], list[Column]]) -> str:
-    """The roomiest table that fits; where none does, several with the same rows, one below the other."""
+    """The roomiest table that fits; where none does, one without its least important columns, or, on a page that keeps
+    the whole, several with the same rows, one below the other."""
     for style in STYLES:
         text = terminal(columns(style), style.gap, style.broken_headers)
         if fits(text):
             return text
+    if not PAGE.get().whole:
+        return fitted(columns(STYLES[TIGHT]), "--format csv", roomy=False)
     roomy = STYLES[CUT]
     groups = cut(columns(roomy), roomy)
     return "\n\n".join(terminal(group, roomy.gap, roomy.broken_headers) for group in groups)

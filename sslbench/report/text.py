@@ -5,16 +5,17 @@ from __future__ import annotations
 import csv
 import io
 import re
-import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import zip_longest
 from typing import Any
 
-WIDTH = 120
-"""characters of a terminal that text should fit"""
-WIDTHS = (0, 30, 20, 13)
-"""at which the words of a section are broken until it fits; 0: never"""
+from sslbench.report.screen import PAGE, folded, padded, shown, width_of
+
+LAYOUTS = ((2, False, False), (2, True, False), (1, True, True))
+"""of a table, from the roomiest: blanks between columns, headers on two lines, words folded"""
+FOLDED = 13
+"""columns to which words are folded at most before a column is left out"""
 Block = tuple[str, Sequence[str]]
 """a heading, which may be empty, and the lines below it"""
 
@@ -26,22 +27,24 @@ class Column:
     header: str
     cells: Sequence[str]
     number: bool = False
+    rank: int = 0
+    """columns of the highest rank are left out first where there is no room; 0: never"""
 
 
 def terminal(columns: Sequence[Column], gap: int, broken_headers: bool) -> str:
     """Headers, a rule, the rows. With ``broken_headers`` a header that is longer than its cells has two lines."""
     blank = " " * gap
-    widths, heads = [], []
-    for column in columns:
-        wide = max((len(line) for cell in column.cells for line in cell.split("\n")), default=0)
-        lines = split_header(column.header) if broken_headers and len(column.header) > wide else [column.header]
-        heads.append(lines)
-        widths.append(max(wide, *map(len, lines)))
+    rows = [[shown(cell).split("\n") for cell in column.cells] for column in columns]
+    wide = [max((width_of(line) for cell in cells for line in cell), default=0) for cells in rows]
+    heads = [
+        split_header(header) if broken_headers and width_of(header) > width else [header]
+        for header, width in zip([shown(column.header) for column in columns], wide, strict=True)
+    ]
+    widths = [max(width, *map(width_of, lines)) for width, lines in zip(wide, heads, strict=True)]
     height = max(map(len, heads))
     text = [aligned([[""] * (height - len(lines)) + lines for lines in heads], columns, widths, blank)]
     text.append(blank.join("-" * width for width in widths))
-    for row in range(len(columns[0].cells)):
-        text.append(aligned([column.cells[row].split("\n") for column in columns], columns, widths, blank))
+    text += [aligned(cells, columns, widths, blank) for cells in zip(*rows, strict=True)]
     return "\n".join(text)
 
 
@@ -50,9 +53,63 @@ def aligned(cells: Sequence[Sequence[str]], columns: Sequence[Column], widths: S
     text = []
     for words in zip_longest(*cells, fillvalue=""):
         shares = zip(words, widths, columns, strict=True)
-        padded = [word.rjust(width) if column.number else word.ljust(width) for word, width, column in shares]
-        text.append(blank.join(padded).rstrip())
+        text.append(blank.join(padded(word, width, column.number) for word, width, column in shares).rstrip())
     return "\n".join(text)
+
+
+def fitted(columns: Sequence[Column], elsewhere: str = "--format json", roomy: bool = True) -> str:
+    """A table of the page's width: words are folded, then the columns of the highest rank are left out, and a note
+    names them. ``elsewhere`` has all of them. Not ``roomy``: in the tightest way at once."""
+    kept = list(columns)
+    while True:
+        for gap, broken_headers, folds in LAYOUTS if roomy else LAYOUTS[-1:]:
+            text = terminal(narrowed(kept, gap) if folds else kept, gap, broken_headers)
+            if fits(text):
+                return text + left_out(columns, kept, elsewhere)
+        last = max(kept, key=lambda column: column.rank)
+        if PAGE.get().whole or last.rank == 0:
+            return text + left_out(columns, kept, elsewhere)
+        kept = [column for column in kept if column is not last]
+
+
+def narrowed(columns: Sequence[Column], gap: int) -> list[Column]:
+    """The columns with words folded as little as the page's width asks for, to ``FOLDED`` columns at most."""
+    natural = [max(map(width_of, split_header(c.header) + lines_of(c)), default=0) for c in columns]
+    room = PAGE.get().width - gap * (len(columns) - 1)
+    room -= sum(width for column, width in zip(columns, natural, strict=True) if column.number)
+    words = [width for column, width in zip(columns, natural, strict=True) if not column.number]
+    limits = range(max(words, default=0), FOLDED, -1)
+    limit = next((limit for limit in limits if sum(min(width, limit) for width in words) <= room), FOLDED)
+    return [c if c.number else replace(c, cells=[narrow(cell, limit) for cell in c.cells]) for c in columns]
+
+
+def lines_of(column: Column) -> list[str]:
+    """Every line of its cells."""
+    return [line for cell in column.cells for line in shown(cell).split("\n")]
+
+
+def narrow(cell: str, width: int) -> str:
+    """Its lines folded; words are broken where the page must be kept to."""
+    lines = shown(cell).split("\n")
+    if max(map(width_of, lines)) <= width:
+        return cell
+    words = not PAGE.get().whole
+    return "\n".join(folded(line, width, indent(line), indent(line), hyphens=True, words=words) for line in lines)
+
+
+def indent(line: str) -> str:
+    """The blanks that it begins with."""
+    return line[: len(line) - len(line.lstrip(" "))]
+
+
+def left_out(columns: Sequence[Column], kept: Sequence[Column], elsewhere: str) -> str:
+    """A note below a table that lacks columns; else nothing."""
+    missing = ", ".join(column.header for column in columns if column not in kept)
+    if not missing:
+        return ""
+    width = max(map(width_of, terminal(narrowed(columns, 1), 1, broken_headers=True).split("\n")))
+    place = f"{elsewhere} and a terminal of {width} columns have them"
+    return "\n\n" + wrapped(f"left out at {PAGE.get().width} columns: {missing} ({place})", rest="    ")
 
 
 def split_header(header: str) -> list[str]:
@@ -82,21 +139,18 @@ def escaped(text: str) -> str:
 
 
 def wrapped(text: str, first: str = "", rest: str = "") -> str:
-    """Lines of at most ``WIDTH`` characters; ``first`` and ``rest`` are put before the first and the other lines."""
-    return textwrap.fill(
-        text, WIDTH, initial_indent=first, subsequent_indent=rest, break_long_words=False, break_on_hyphens=False
-    )
+    """Lines of the page's width; ``first`` and ``rest`` are put before the first and the other lines."""
+    return folded(text, PAGE.get().width, first, rest)
 
 
 def broken(text: str, width: int, at_hyphens: bool = False) -> str:
-    """In lines of at most ``width`` characters where blanks (or hyphens) allow it; as it is where ``width`` is 0."""
-    lines = textwrap.wrap(text, width, break_long_words=False, break_on_hyphens=at_hyphens) if width else [text]
-    return "\n".join(lines)
+    """In lines of at most ``width`` columns where blanks (or hyphens) allow it; as it is where ``width`` is 0."""
+    return folded(text, width, hyphens=at_hyphens) if width else text
 
 
 def fits(text: str) -> bool:
-    """Whether no line is longer than ``WIDTH``."""
-    return max(map(len, text.split("\n"))) <= WIDTH
+    """Whether no line is wider than the page."""
+    return max(map(width_of, text.split("\n"))) <= PAGE.get().width
 
 
 def terminal_page(title: str, tables: Iterable[str], blocks: Iterable[Block]) -> str:
@@ -129,13 +183,10 @@ class Section:
     notes: Sequence[str] = ()
 
     def as_table(self) -> str:
-        """For a terminal: the roomiest table that fits, the tightest one where none does."""
-        tables = []
-        for width in WIDTHS if self.rows else ():
-            cut = [c if c.number else replace(c, cells=[broken(cell, width) for cell in c.cells]) for c in self.columns]
-            tables = [terminal(cut, 1 if width else 2, width > 0)]
-            if fits(tables[0]):
-                break
+        """For a terminal."""
+        first = 1 + next((index for index, column in enumerate(self.columns) if column.number), 0)
+        ranked = [replace(column, rank=max(0, place - first + 1)) for place, column in enumerate(self.columns)]
+        tables = [fitted(ranked, "--format csv")] if self.rows else []
         return terminal_page(self.title, tables, [("", self.notes)])
 
     def as_markdown(self) -> str:

@@ -15,6 +15,7 @@ from sslbench.report.majority import NAME, Majority, facts_of, majorities, with_
 from sslbench.report.metric_columns import MetricColumn
 from sslbench.report.numbers import NOTHING, fixed, listed, median_and_iqr, percent, three_digits
 from sslbench.report.ranking import Ranking
+from sslbench.report.screen import one_line
 from sslbench.report.text import Column, broken, plural
 from sslbench.store.record import DataFacts
 
@@ -22,6 +23,8 @@ KINDS = ("dataset", "method", "augmentation", "masking", "backbone", "training")
 """Columns of words, from left to right. One that says the same on all rows is said above the table instead."""
 ALWAYS = "method"
 """the column that is shown even so"""
+STATUS_RANK = 100
+"""of columns: where there is no room, speeds go first, then the status, then metrics, the one that ranks never"""
 JOINED = "method masking"
 """its header where the masking stands in it as well"""
 SETTINGS: dict[str, Callable[[Any], str]] = {
@@ -74,7 +77,9 @@ class RecipeNames:
         self._ratios = {row.axes["mask_ratio"] for row in rows} - {None}
         several = len(self._ratios) > 1
         self.of_kind = {
-            kind: [row.described(kind, aggregate.distinguishing[kind, row.name(kind)], several) for row in rows]
+            kind: [
+                one_line(row.described(kind, aggregate.distinguishing[kind, row.name(kind)], several)) for row in rows
+            ]
             for kind in KINDS
         }
         """kind -> name of each row, with the parameters that tell it from another row's; empty where it has none"""
@@ -142,7 +147,8 @@ class View:
         columns = [*self.words(style), *self._metrics(metrics, style), *self._speeds(style)]
         statuses = [self.aggregate.recipes[row].status for row in self.order]
         if len(set(statuses)) > 1 or any("done" not in status or "," in status for status in statuses):
-            columns.append(Column("status", [broken(status, style.wrap, at_hyphens=True) for status in statuses]))
+            cells = [broken(status, style.wrap, at_hyphens=True) for status in statuses]
+            columns.append(Column("status", cells, rank=STATUS_RANK))
         return self._with_majorities(columns, style)
 
     @property
@@ -199,7 +205,11 @@ class View:
         ]
 
     def _metrics(self, metrics: Sequence[MetricColumn], style: Style) -> list[Column]:
-        return [Column(metric.label, self._values(metric, style), number=True) for metric in metrics]
+        first = next((metric for metric in metrics if metric.higher_is_better is not None), None)
+        return [
+            Column(metric.label, self._values(metric, style), number=True, rank=0 if metric is first else place)
+            for place, metric in enumerate(metrics, 1)
+        ]
 
     def _values(self, metric: MetricColumn, style: Style) -> list[str]:
         means, places = self.ranking.means(metric), self.ranking.decimals(metric)
@@ -235,4 +245,8 @@ class View:
             "train s": map(three_digits, mean("pretraining_seconds")),
             "embed img/s": map(three_digits, mean("embed_images_per_second")),
         }
-        return [Column(header, list(column), number=True) for header, column in cells.items()]
+        ranks = range(STATUS_RANK + 1, STATUS_RANK + 1 + len(cells))
+        return [
+            Column(header, list(column), number=True, rank=rank)
+            for rank, (header, column) in zip(ranks, cells.items(), strict=True)
+        ]

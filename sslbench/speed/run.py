@@ -12,7 +12,7 @@ import torch
 
 from sslbench.contracts.executor import Emit
 from sslbench.errors import SslbenchError, StoreError, UserError
-from sslbench.execute.events import PretrainingStarted, RecordMade, StageStarted, Warned
+from sslbench.execute.events import PretrainingEnded, PretrainingStarted, RecordMade, StageStarted, Warned
 from sslbench.hooks.registry import Registry, default_registry
 from sslbench.measure.ceilings import ceilings
 from sslbench.measure.machine import resolve_device, resolve_precision, torch_facts
@@ -142,6 +142,7 @@ class SpeedSession:
                 kept.update(group)
                 for index in group:
                     self._keep(index, rows)
+                self.on_event(PretrainingEnded(number))
         except KeyboardInterrupt:
             self.outcome.interrupted = True
         for index, measured in rows.items():

@@ -10,7 +10,7 @@ from sslbench.claims.all_claims import all_claims, negatives, published
 from sslbench.claims.claim_row import NOT_MEASURED
 from sslbench.claims.feature_quality import moco_queue, pretext_loss
 from sslbench.claims.speed_up import TIMED, speed_up
-from sslbench.cli.main import COMMANDS
+from sslbench.cli.group import COMMANDS
 from sslbench.hooks.registry import Registry
 from sslbench.store.record import CurvePoint, MetricValue, Record, TrainingFacts
 from sslbench.store.results import ResultsStore

@@ -10,7 +10,7 @@ from sslbench.claims.claim_row import ClaimRow
 from sslbench.claims.simulate import Simulation
 from sslbench.claims.simulation_table import table
 from sslbench.claims.text import render_claims, render_json, render_simulation, tally
-from sslbench.report.text import WIDTH
+from sslbench.report.screen import WIDTH
 
 CLAIMS = [
     Claim("the sky is blue", "a poem", "blue", "460 nm; true on 2 of 2 seeds", "holds", (1, 2)),

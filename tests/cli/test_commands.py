@@ -5,7 +5,8 @@ import re
 
 import pytest
 
-from sslbench.cli.main import COMMANDS, call
+from sslbench.cli.group import COMMANDS
+from sslbench.cli.main import call
 from sslbench.hooks.catalogue import KINDS
 from sslbench.plan.builtin import builtin_suites
 

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from sslbench.cli.main import COMMANDS
+from sslbench.cli.group import COMMANDS
 
 
 def imported(*arguments):

@@ -12,7 +12,7 @@ from sslbench.errors import UserError
 from sslbench.report.compare.comparison import compare
 from sslbench.report.compare.sides import Side, load_side
 from sslbench.report.compare.table import render_comparison
-from sslbench.report.text import WIDTH
+from sslbench.report.screen import WIDTH
 from sslbench.store.results import ResultsStore
 
 NOISE = np.random.default_rng(0).normal(0, 0.3, (2, 200))

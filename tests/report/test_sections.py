@@ -7,8 +7,8 @@ import json
 import pytest
 
 from sslbench.errors import UserError
+from sslbench.report.screen import WIDTH
 from sslbench.report.sections.render import SECTIONS, render_sections
-from sslbench.report.text import WIDTH
 
 
 @pytest.fixture

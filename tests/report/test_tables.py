@@ -11,8 +11,8 @@ from dataclasses import replace
 
 import pytest
 
+from sslbench.report.screen import WIDTH
 from sslbench.report.tables import render
-from sslbench.report.text import WIDTH
 from sslbench.store.record import Record
 
 

@@ -1,0 +1,147 @@
+"""The border to the terminal: the result alone goes to stdout, everything else to stderr, and what cannot be
+written is never an accident."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
+from typing import Any, TextIO
+
+from sslbench.errors import OutputClosed, OutputError, printable
+from sslbench.report.screen import PAGE, Page, encodable
+
+MACHINE_FORMATS = ("csv", "json", "toml")
+"""are read by programs: exact, and UTF-8 whatever the terminal's encoding is"""
+NARROWEST, USUAL = 40, 80
+"""columns that text is never laid out below, and those of a terminal that does not say how wide it is"""
+
+
+class Quiet:
+    """stderr, whose reader may go away: what nobody can read stops nothing."""
+
+    def __init__(self, stream: TextIO | None) -> None:
+        self.stream = stream
+
+    def write(self, text: str) -> int:
+        """Number of characters, written or not."""
+        if self.stream is not None:
+            try:
+                self.stream.write(text)
+            except (OSError, ValueError):
+                self._give_up(self.stream)
+        return len(text)
+
+    def flush(self) -> None:
+        """Send what is written."""
+        if self.stream is not None:
+            try:
+                self.stream.flush()
+            except (OSError, ValueError):
+                self._give_up(self.stream)
+
+    def isatty(self) -> bool:
+        """Whether a person is looking."""
+        return self.stream is not None and self.stream.isatty()
+
+    def _give_up(self, stream: TextIO) -> None:
+        self.stream = None
+        discard(stream)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.__dict__["stream"], name)
+
+
+_output: ContextVar[tuple[TextIO | None] | None] = ContextVar("output", default=None)
+"""stdout as the command found it"""
+
+
+@contextmanager
+def own_streams() -> Iterator[None]:
+    """While it lasts, ``show`` writes to what is stdout now, pages are laid out for it, and stderr never fails."""
+    stdout, stderr = sys.stdout, sys.stderr
+    output, page = _output.set((stdout,)), PAGE.set(page_of(stdout))
+    sys.stderr = Quiet(stderr)
+    try:
+        yield
+    finally:
+        sys.stderr = stderr
+        PAGE.reset(page)
+        _output.reset(output)
+
+
+def page_of(stream: TextIO | None) -> Page:
+    """What text is laid out for: the columns of COLUMNS or of the terminal; a pipe or a file gets the whole."""
+    import shutil
+
+    encoding = getattr(stream, "encoding", None) or "utf-8"
+    if is_terminal(stream) or os.environ.get("COLUMNS", "").isdigit():
+        columns = shutil.get_terminal_size((USUAL, 24)).columns
+        return Page(max(NARROWEST, columns), whole=False, encoding=encoding)
+    return Page(encoding=encoding)
+
+
+def is_terminal(stream: TextIO | None) -> bool:
+    """False for what is closed."""
+    with suppress(ValueError):
+        return stream is not None and stream.isatty()
+    return False
+
+
+def standard_error() -> TextIO:
+    """stderr as it is now."""
+    return sys.stderr
+
+
+def show(text: str, format_: str = "table") -> None:
+    """The result, on stdout, as one piece. ``csv``, ``json`` and ``toml`` are exact. Raises OutputClosed where the
+    reader has gone, OutputError where it cannot be written."""
+    kept = _output.get()
+    stream = sys.stdout if kept is None else kept[0]
+    if stream is None:
+        raise OutputError("the result could not be written: stdout is closed")
+    try:
+        if format_ != "table" and not is_terminal(stream) and hasattr(stream, "reconfigure"):
+            stream.reconfigure(encoding="utf-8")
+        if format_ not in MACHINE_FORMATS or is_terminal(stream):
+            text = printable(text)
+        stream.write(encodable(text, stream.encoding or "utf-8") + "\n")
+        stream.flush()
+    except BrokenPipeError:
+        discard(stream)
+        raise OutputClosed from None
+    except (OSError, ValueError) as error:
+        discard(stream)
+        reason = getattr(error, "strerror", None) or error
+        raise OutputError(f"the result could not be written to stdout: {reason}") from None
+
+
+def say(text: str) -> None:
+    """One line on stderr, after the program's name."""
+    sys.stderr.write(printable(f"sslbench: {text}").replace("\n", "\\n") + "\n")
+    sys.stderr.flush()
+
+
+def complain(message: str) -> None:
+    """One line on stderr about what went wrong."""
+    say(f"error: {message}")
+
+
+def discard(stream: TextIO) -> None:
+    """Let what is still in the stream's buffer go nowhere, so that the interpreter does not fail on its way out."""
+    with suppress(OSError, ValueError, AttributeError):
+        number = stream.fileno()
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, number)
+        os.close(nowhere)
+
+
+def open_missing_descriptors() -> None:
+    """Open those of stdin, stdout and stderr that are closed, lest a file of results is opened under their number."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
