@@ -32,7 +32,8 @@ def command(format_: str, **options: Any) -> None:
         facts = [
             {"cell": p.cell.key, "status": p.state, "reason": p.reason or None, **p.cell.axes} for p in plan.planned
         ]
-        print_json({"cells": facts})
+        data = [{"dataset": item.name, "facts": item.facts and item.facts.to_json()} for item in plan.data]
+        print_json({"data": data, "cells": facts})
     else:
         show(as_table(plan))
 
@@ -41,7 +42,8 @@ def as_table(plan: Plan) -> str:
     """One line for each cell, and how many there are of each state."""
     from tabulate import tabulate
 
-    from sslbench.report.text import plural
+    from sslbench.report.data_facts import planned_in_words
+    from sslbench.report.text import plural, wrapped
 
     rows = []
     for item in plan.planned:
@@ -50,4 +52,6 @@ def as_table(plan: Plan) -> str:
     counts = Counter(item.state for item in plan.planned)
     text = ", ".join(f"{count} {state}" for state, count in counts.items()) or "no cell"
     table = tabulate(rows, headers=["status", *COLUMNS, "reason"], tablefmt="simple")
-    return f"{table}\n\n{plan.suite}: {text}; {plural(len(plan.groups), 'pretraining')} to run"
+    data = "\n".join(wrapped(line, rest="    ") for item in plan.data for line in planned_in_words(item))
+    summary = f"{plan.suite}: {text}; {plural(len(plan.groups), 'pretraining')} to run"
+    return "\n\n".join(filter(None, [data, table, summary]))
