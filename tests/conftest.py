@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 import textwrap
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -108,6 +108,19 @@ def small_work() -> Callable[..., Any]:
         )
 
     return make
+
+
+@pytest.fixture
+def flipped() -> Callable[..., Iterator[bytes]]:
+    """The content of a file with one bit changed, at evenly spread places."""
+
+    def contents(path: Path, places: int = 20) -> Iterator[bytes]:
+        content = path.read_bytes()
+        for place in range(places):
+            at = (2 * place + 1) * len(content) // (2 * places)
+            yield content[:at] + bytes([content[at] ^ 1 << place % 8]) + content[at + 1 :]
+
+    return contents
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -47,11 +47,13 @@ class ExportedModel:
     """how it is loaded, one line each"""
 
 
-def export(records: Sequence[Record], results: Path, out: Path, registry: Registry | None = None) -> ExportedModel:
+def export(
+    records: Sequence[Record], results: Path, out: Path, registry: Registry | None = None, *, trust: bool = False
+) -> ExportedModel:
     """Write the encoder of the one training that ``records`` of ``results`` share to the folder ``out``.
 
-    Raises UserError where they share none, where its weights are gone, where what is evaluated is no backbone, and for
-    an ``out`` that is not empty.
+    ``trust``: whether code that comes with a model may run. Raises UserError where they share none, where its weights
+    are gone, where what is evaluated is no backbone, and for an ``out`` that is not empty.
     """
     registry = registry or default_registry()
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
@@ -61,7 +63,9 @@ def export(records: Sequence[Record], results: Path, out: Path, registry: Regist
     plain = {kind: PluginChoice(name, record.params.get(kind, {})) for kind, name in names.items()}
     choices = {kind: sent(kind, choice, registry) for kind, choice in plain.items()}
     training_input = input_of(record)
-    method = trained(record, training_input, choices, pretraining_files(results, key_of(record)).weights)
+    context = BuildContext(training_input.image_size, training_input.classes, record.seed, trust=trust)
+    context = replace(context, mask_ratio=record.mask_ratio)
+    method = trained(record, context, choices, pretraining_files(results, key_of(record)).weights)
     encoder = method.encoder
     if not isinstance(encoder, Backbone):
         raise UserError(f"{record.method} has no network to export: what is evaluated is {type(encoder).__name__}")
@@ -156,9 +160,8 @@ def input_spec_of(training_input: TrainingInput) -> InputSpec:
     return InputSpec(training_input.image_size, (red, green, blue), (red_std, green_std, blue_std))
 
 
-def trained(record: Record, training_input: TrainingInput, choices: Mapping[str, Choice[Any]], weights: Path) -> Method:
+def trained(record: Record, context: BuildContext, choices: Mapping[str, Choice[Any]], weights: Path) -> Method:
     """The method with the weights of the file. Raises UserError where they cannot be read or do not fit."""
-    context = BuildContext(training_input.image_size, training_input.classes, record.seed, mask_ratio=record.mask_ratio)
     method = build_method(choices["method"], choices.get("backbone"), context)
     if choices["method"].spec.trains:
         try:

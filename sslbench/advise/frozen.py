@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
+
+from safetensors import SafetensorError
 
 from sslbench.advise.defaults import BACKBONE
 from sslbench.contracts.dataset import Dataset, DatasetSpec
@@ -14,7 +16,14 @@ from sslbench.contracts.executor import Emit, PluginChoice, TrainingSettings
 from sslbench.contracts.method import InputSpec, Method
 from sslbench.contracts.plugin import BuildContext
 from sslbench.errors import UserError
-from sslbench.evaluate.features import Extraction
+from sslbench.evaluate.features import (
+    Extraction,
+    StaleFeatures,
+    extract_all,
+    load_extraction,
+    save_extraction,
+)
+from sslbench.execute.events import StageStarted
 from sslbench.execute.pretraining import PretrainingJob
 from sslbench.execute.request import Request
 from sslbench.execute.scheduler import run
@@ -28,8 +37,12 @@ from sslbench.plan.plan import Group
 from sslbench.plan.reference import Reference
 from sslbench.plan.suite import RawSuite
 from sslbench.store.record import Record
+from sslbench.train.checkpoint import weights_digest
 from sslbench.train.data import Splits
 from sslbench.train.task import build_dataset, build_method
+
+UNTRAINED_FEATURES = "untrained.safetensors"
+"""file of the features of the network with fresh weights, beside the model's"""
 
 
 @dataclass(frozen=True)
@@ -42,6 +55,8 @@ class Settings:
     """folder below whose ``artifacts`` features are kept"""
     download: bool = False
     seed: int = 0
+    trust: bool = False
+    """whether code that comes with a model may run"""
 
     @cached_property
     def training(self) -> TrainingSettings:
@@ -88,8 +103,8 @@ class Model:
 
     def build(self, image_size: int, settings: Settings) -> Method:
         """The method with its weights. Raises UserError where these are not on this machine."""
-        device, download = settings.training.device, settings.download
-        context = BuildContext(image_size, seed=settings.seed, download=download, device=device)
+        context = BuildContext(image_size, seed=settings.seed, download=settings.download, trust=settings.trust)
+        context = replace(context, device=settings.training.device)
         return build_method(self.method, self.backbone, context)
 
 
@@ -105,13 +120,34 @@ class FrozenFeatures:
     def __post_init__(self) -> None:
         model, settings = self.model, self.settings
         self.pretraining = single(model.method, self.dataset, model.backbone, settings.training, settings.seed)
-        work = work_of(Group(self.pretraining, ()), settings.out, download=settings.download)
+        work = work_of(Group(self.pretraining, ()), settings.out, settings.download, settings.trust)
         self._job = PretrainingJob(work, self.emit, self.model.registry)
 
     @cached_property
     def extraction(self) -> Extraction:
         """Features of both splits, from the cache if they are there."""
         return self._job.prepare()[1]
+
+    def untrained(self) -> Extraction:
+        """Features of the same network with fresh weights, kept beside those of the model. Raises UserError where it
+        cannot be built, or its weights are none or always the same."""
+        path, made_of = self._job.cache.files.folder / UNTRAINED_FEATURES, {"key": self.pretraining.key}
+        try:
+            return load_extraction(path, self._job.device, made_of)
+        except (OSError, SafetensorError, KeyError, StaleFeatures):
+            pass
+        seed = self.settings.seed
+        method, other = (self._job.build(self.data, one) for one in (seed, seed + 1))
+        # Of a model that is untrained itself another seed is the twin.
+        encoder, fresh = method.encoder, other.untrained()
+        if weights_digest(encoder) == weights_digest(fresh):
+            raise UserError("it cannot be built untrained: it has no weights, or takes them from where they lie")
+        self.emit(StageStarted("extracting features of the untrained network"))
+        extracted = extract_all(
+            fresh.to(self._job.device), self.data, self._job.device, self._job.settings.precision, method.input_spec
+        )
+        self._job.cache.save(lambda: save_extraction(path, extracted, made_of), "untrained features")
+        return extracted
 
     @cached_property
     def data(self) -> Splits:
@@ -161,5 +197,6 @@ class Session:
             "seeds": [settings.seed],
             "training": {"device": resolved.device, "precision": resolved.precision, **training},
         }
-        request = Request(RawSuite("recipe", "recipe", data), out=settings.out, download=settings.download)
+        suite = RawSuite("recipe", "recipe", data)
+        request = Request(suite, out=settings.out, download=settings.download, trust=settings.trust)
         return run(request, self.emit, self.registry).records

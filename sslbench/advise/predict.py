@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor, nn
 
 from sslbench.advise.defaults import UNLABELLED_IMAGES
 from sslbench.advise.frozen import Settings
 from sslbench.advise.head import Head
 from sslbench.contracts.dataset import Split
-from sslbench.contracts.plugin import BuildContext
+from sslbench.contracts.plugin import BuildContext, check_trust
 from sslbench.errors import UserError
 from sslbench.evaluate.features import extract
 from sslbench.hooks.registry import Registry
@@ -48,24 +49,43 @@ def predict(
 
     Raises UserError where a path or the model is not there, or the model's weights are not those of the head.
     """
-    choices = {kind: sent(kind, plain, registry) for kind, plain in head.plugins.items()}
-    method = choices["method"]
-    if fingerprint_of(method) != head.weights:
-        raise UserError("the model's weights have changed since the head was fitted; run sslbench recipe again")
     device = torch.device(settings.training.device)
-    context = BuildContext(head.input_spec.size, seed=head.seed, download=settings.download)
-    encoder = build_method(method, choices.get("backbone"), context).encoder.to(device).eval()
+    encoder = encoder_of(head, settings, registry).to(device).eval()
+    encoder = encoder.to(memory_format=torch.channels_last)  # as that on whose features the head was fitted
     view = EvaluationView(head.input_spec, device)
     predictions: list[Prediction] = []
     unreadable: list[str] = []
     for split, files in read(images, head.read_size, registry):
         if len(split):
             features = extract(encoder, split, view, batch, device, settings.training.precision)
+            check_features(features, head)
             shares = head.layer.logits(features.cpu()).softmax(dim=1).tolist()
             predictions += [Prediction(path, tuple(row)) for path, row in zip(split.paths, shares, strict=True)]
         missing = sorted(files - set(split.paths))
         unreadable += missing or ([f"{split.skipped} images"] if split.skipped else [])
     return predictions, unreadable
+
+
+def encoder_of(head: Head, settings: Settings, registry: Registry) -> nn.Module:
+    """The model whose features the head reads. Raises UserError where it is not the one that the head was fitted on, or
+    would run code that the user did not allow to run."""
+    choices = {kind: sent(kind, plain, registry) for kind, plain in head.plugins.items()}
+    method = choices["method"]
+    for choice in choices.values():
+        check_trust(choice.spec, choice.params, settings.trust)
+    if method.spec.trains:
+        raise UserError(f"the head's model, {method.name}, takes training steps; run sslbench recipe again")
+    if fingerprint_of(method) != head.weights:
+        raise UserError("the model's weights have changed since the head was fitted; run sslbench recipe again")
+    context = BuildContext(head.input_spec.size, seed=head.seed, download=settings.download, trust=settings.trust)
+    return build_method(method, choices.get("backbone"), context).encoder
+
+
+def check_features(features: Tensor, head: Head) -> None:
+    """Raises UserError where ``features``, ``[N, D]``, are not as long as the head's layer is wide."""
+    given, wanted = features.shape[1], head.layer.weight.shape[1]
+    if given != wanted:
+        raise UserError(f"the head reads {wanted} features, its model gives {given}; run sslbench recipe again")
 
 
 def read(images: Sequence[Path], size: int, registry: Registry) -> Iterator[tuple[Split, set[str]]]:

@@ -9,21 +9,27 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from safetensors import SafetensorError
 
 from sslbench.advise.available import available
 from sslbench.advise.defaults import BACKBONE, FEW_LABEL, FINE_TUNE, KNN, PROBE, SELF_SUPERVISED, SUPERVISED, UNTRAINED
+from sslbench.advise.evidence import EvaluationImages, evidence_of, with_intervals
 from sslbench.advise.folder import BASELINES, READ_SIZE, LabelledFolder, describe, folder_reference, reading_size
 from sslbench.advise.frozen import FrozenFeatures, Model, Session
-from sslbench.advise.head import fit_head, write_head
-from sslbench.advise.rows import Row, RowKind, choose, evidence_of, probe_on_held_out, row_of
-from sslbench.advise.verdict import Advice, decide
+from sslbench.advise.head import Head, fit_head, write_head
+from sslbench.advise.rows import Row, RowKind, choose, evaluated, probe_on_held_out, row_of
+from sslbench.advise.verdict import Advice, Evidence, decide
 from sslbench.contracts.dataset import DatasetSpec
+from sslbench.errors import SslbenchError
 from sslbench.hooks.registry import one_line
 from sslbench.plan.choose import chosen
 from sslbench.plan.reference import Reference
 from sslbench.report.text import plural
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 CURVE = (1, 2, 5, 10, 20, 50, 100, 200, 500)
 """labels a class"""
@@ -49,6 +55,8 @@ class Recipe:
     rows: tuple[Row, ...]
     best: int | None
     """index of the row that was chosen"""
+    evidence: Evidence
+    """what the advice rests on"""
     advice: Advice
     command: tuple[str, ...]
     """the next one, in words of a shell"""
@@ -67,6 +75,12 @@ class Candidate:
     model: Model
     size: int
     kind: RowKind
+
+    @property
+    def runs_code(self) -> bool:
+        """Whether it is built by code that comes with it."""
+        method = self.model.method
+        return bool(method.spec.runs_code and method.spec.runs_code(method.params))
 
 
 @dataclass(frozen=True)
@@ -90,11 +104,13 @@ class RecipeRun:
         choice.spec.fingerprint(choice.params)
 
     def candidates(self, references: Sequence[Reference]) -> list[Candidate]:
-        """The models, then the baselines that are installed. Raises UserError for a model that is not there."""
+        """The models, then the baselines that are installed and not among them. Raises UserError for a model that is
+        not there."""
         settings, registry = self.session.settings, self.session.registry
         models = [Model.of(reference, registry) for reference in references]
         candidates = [Candidate(model, reading_size(model, settings), "model") for model in models]
-        baselines = {name: size for name, size in BASELINES.items() if name in registry.names("method")}
+        missing = {*registry.names("method")} - {str(reference) for reference in references}
+        baselines = {name: size for name, size in BASELINES.items() if name in missing}
         return candidates + [
             Candidate(Model.of(Reference(name), registry), size, "baseline") for name, size in baselines.items()
         ]
@@ -107,13 +123,28 @@ class RecipeRun:
         """k-NN and linear probe of one model, and the curve where it is not a baseline."""
         most = min(folder.fewest, max(1, MOST_LABELS // len(folder.classes)))
         points = [point for point in CURVE if point <= most][-POINTS:] if candidate.kind == "model" else []
-        evaluators = [Reference(KNN, {"k": min(20, folder.fewest)}), Reference(PROBE)]
+        evaluators = probes(folder)
         evaluators += [Reference(FEW_LABEL, {"labels": points, "draws": DRAWS})] if points else []
         records = self.session.evaluate(candidate.model.reference, self.dataset(candidate.size), evaluators)
-        row = row_of(records, candidate.model.label, candidate.kind)
+        row = row_of(records, candidate.model.label, candidate.kind, self.session.settings.out)
         if row.linear is None:
             return row
-        return replace(row, chosen_by=probe_on_held_out(self.features(candidate), self.session.registry))
+        frozen, registry = self.features(candidate), self.session.registry
+        return replace(
+            row,
+            chosen_by=probe_on_held_out(frozen.extraction.train, len(frozen.classes), frozen.settings.seed, registry),
+        )
+
+    def untrained(self, candidate: Candidate, folder: LabelledFolder) -> Row:
+        """The same of the model's network with fresh weights."""
+        label = f"{candidate.model.label}, untrained"
+        frozen = self.features(candidate)
+        try:
+            extraction = frozen.untrained()
+        except SslbenchError as error:
+            return Row(label, "untrained", of=candidate.model.label, reason=str(error))
+        row = evaluated(Row(label, "untrained"), extraction, probes(folder), self.session)
+        return replace(row, of=candidate.model.label)
 
     def from_scratch(self, folder: LabelledFolder) -> Row:
         """A small network on the same labels, few epochs: what there is without any model."""
@@ -124,18 +155,29 @@ class RecipeRun:
         records = self.session.evaluate(
             method, self.dataset(READ_SIZE), [Reference(PROBE)], epochs=epochs, batch_size=min(32, folder.train)
         )
-        return row_of(records, f"from scratch ({BACKBONE}, {plural(epochs, 'epoch')})", "scratch")
+        out = self.session.settings.out
+        return row_of(records, f"from scratch ({BACKBONE}, {plural(epochs, 'epoch')})", "scratch", out)
 
-    def store_head(self, candidate: Candidate, accuracy: float, folder: LabelledFolder) -> str:
-        """Fit the linear layer on a model whose probe has this accuracy, 0..1, and write it; returns why it cannot be
-        written, or nothing. The advice is worth more than its file."""
+    def fit_head(self, candidate: Candidate, accuracy: float, folder: LabelledFolder) -> tuple[Head, NDArray[Any]]:
+        """The linear layer on a model whose probe has this accuracy, 0..1, and the class that it gives each image to
+        evaluate on, int ``[N]``."""
         numbers = {"linear_top1": accuracy, "images": folder.test, "folder": str(self.root.resolve())}
-        head = fit_head(self.features(candidate), candidate.size, numbers, self.session.registry)
+        frozen = self.features(candidate)
+        head = fit_head(frozen, candidate.size, numbers, self.session.registry)
+        return head, head.layer.logits(frozen.extraction.test.features.cpu()).argmax(dim=1).numpy()
+
+    def store_head(self, head: Head) -> str:
+        """Write it; returns why it cannot be written, or nothing. The advice is worth more than its file."""
         try:
             write_head(head, self.session.settings.out / HEAD)
         except (OSError, SafetensorError) as error:
             return one_line(error)
         return ""
+
+
+def probes(folder: LabelledFolder) -> list[Reference]:
+    """k-NN and linear probe."""
+    return [Reference(KNN, {"k": min(20, folder.fewest)}), Reference(PROBE)]
 
 
 def recipe(
@@ -149,28 +191,51 @@ def recipe(
     run.check_layout()
     references, note = (models, "") if models else available(registry, settings.download)
     candidates = run.candidates(references)
-    folder = describe(root, labels, run.features(candidates[0]))
+    frozen = run.features(candidates[0])
+    folder = describe(root, labels, frozen)
     rows = [run.evaluate(candidate, folder) for candidate in candidates]
     best = choose(rows)
+    rows += [run.untrained(candidate, folder) for candidate in candidates if candidate.kind == "model"]
     if scratch and SUPERVISED in registry.names("method"):
         rows.append(run.from_scratch(folder))
-    advice = decide(evidence_of(rows, best, folder))
-    command = next_command(run, advice, None if best is None else candidates[best])
-    accuracy = None if best is None else rows[best].linear
-    not_stored = "" if best is None or accuracy is None else run.store_head(candidates[best], accuracy, folder)
-    return Recipe(folder, tuple(rows), best, advice, command, note, settings.out / HEAD, not_stored)
+    images = images_of(frozen, folder)
+    chosen_one = None if best is None else candidates[best]
+    head, predicted = None, None
+    if best is not None and (accuracy := rows[best].linear) is not None:
+        head, predicted = run.fit_head(candidates[best], accuracy, folder)
+    evidence = evidence_of(rows, best, images, predicted)
+    advice = decide(evidence)
+    return Recipe(
+        folder=folder,
+        rows=tuple(with_intervals(rows, best, images)),
+        best=best,
+        evidence=evidence,
+        advice=advice,
+        command=next_command(run, advice, chosen_one),
+        note=note,
+        head=settings.out / HEAD,
+        not_stored="" if head is None else run.store_head(head),
+    )
+
+
+def images_of(frozen: FrozenFeatures, folder: LabelledFolder) -> EvaluationImages:
+    """The labels of the images to evaluate on, in the order of all features, with what else the rule asks."""
+    labels = frozen.data.test.labels
+    assert labels is not None
+    return EvaluationImages(labels.cpu().numpy(), folder.classes, folder.fewest, folder.held_out)
 
 
 def next_command(run: RecipeRun, advice: Advice, candidate: Candidate | None) -> tuple[str, ...]:
     """In words of a shell; ``candidate`` is the model that was chosen, if one was."""
     settings = run.session.settings
-    predicting = ("sslbench", "predict", str(settings.out / HEAD), "NEW_IMAGES")
+    trust = ("--trust",) if candidate and candidate.runs_code else ()
+    predicting = ("sslbench", "predict", str(settings.out / HEAD), "NEW_IMAGES", *trust)
     if advice.verdict == "stop":
         return predicting
-    if advice.verdict == "more labels":
+    if advice.verdict in ("more labels", "cannot tell") and candidate is not None:
         return (*predicting, "--unsure-first")
     if advice.verdict == "fine-tune" and candidate is not None:
-        return fine_tuning(run, candidate)
+        return (*fine_tuning(run, candidate), *trust)
     if advice.verdict == "another model" and not settings.download:
         labels = ("--labels", str(run.labels)) if run.labels else ()
         return ("sslbench", "recipe", str(run.root), *labels, "--download")

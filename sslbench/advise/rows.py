@@ -3,23 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Literal, NamedTuple
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from sslbench.advise.defaults import FEW_LABEL_METRIC, KNN_METRIC, PROBE, PROBE_METRIC, RAW_PIXELS
-from sslbench.advise.folder import LabelledFolder
-from sslbench.advise.frozen import FrozenFeatures
-from sslbench.advise.verdict import Evidence, Share
+from sslbench.advise.defaults import FEW_LABEL_METRIC, KNN_METRIC, PROBE, PROBE_METRIC
+from sslbench.advise.frozen import Session
 from sslbench.contracts.dataset import Split
 from sslbench.contracts.evaluator import EvaluationData, FeatureSet
 from sslbench.contracts.plugin import BuildContext
+from sslbench.evaluate.features import Extraction
+from sslbench.evaluate.run import run_evaluator
 from sslbench.hooks.registry import Registry
 from sslbench.plan.choose import chosen
 from sslbench.plan.reference import Reference
+from sslbench.statistics.intervals import Difference
+from sslbench.statistics.shares import Share
+from sslbench.store.artifacts import pretraining_files, read_per_image
 from sslbench.store.record import FeatureFacts, Record
 from sslbench.train.data import held_out
 
-RowKind = Literal["model", "baseline", "scratch"]
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+RowKind = Literal["model", "untrained", "baseline", "scratch", "constant"]
+"""``untrained``: the network of a model with fresh weights; ``constant``: one class for all images"""
 
 
 class OverDraws(NamedTuple):
@@ -46,10 +54,24 @@ class Row:
     """the probe on a fifth of the training images"""
     reason: str = ""
     """what went wrong, if something did"""
+    of: str = ""
+    """of an untrained network: the label of the model"""
+    right: NDArray[Any] | None = field(default=None, compare=False, repr=False)
+    """1 for each image to evaluate on that the linear probe gets right, else 0, ``[N]``; None where it is not kept"""
+    share: Share | None = None
+    """``linear`` with its interval"""
+    balanced: Share | None = None
+    """the mean over classes, where classes are unequal"""
+    behind: Difference | None = None
+    """of the chosen row less this one, in what counts"""
+    corrected: float | None = None
+    """p of it, corrected for the number of rows (Holm)"""
+    tie: bool | None = None
+    """whether it is not told apart from the chosen one"""
 
 
-def row_of(records: Sequence[Record], label: str, kind: RowKind) -> Row:
-    """The accuracies among the records of one model."""
+def row_of(records: Sequence[Record], label: str, kind: RowKind, folder: Path) -> Row:
+    """The accuracies among the records of one model. ``folder``: of the results."""
     metrics = {name: metric for record in records for name, metric in record.metrics.items()}
     values = {name: metric.value for name, metric in metrics.items()}
     curve = {
@@ -63,12 +85,43 @@ def row_of(records: Sequence[Record], label: str, kind: RowKind) -> Row:
     reason = next(filter(None, reasons), "")
     features = next((record.features for record in records if record.features), FeatureFacts())
     dim, speed = features.dim, features.images_per_second
-    return Row(label, kind, values.get(KNN_METRIC), values.get(PROBE_METRIC), curve, dim, speed, reason=reason)
+    row = Row(label, kind, values.get(KNN_METRIC), values.get(PROBE_METRIC), curve, dim, speed, reason=reason)
+    return replace(row, right=right_of(records, folder))
 
 
-def probe_on_held_out(frozen: FrozenFeatures, registry: Registry) -> float | None:
+def right_of(records: Sequence[Record], folder: Path) -> NDArray[Any] | None:
+    """Which test images the probe has right, or None where that is not kept."""
+    for record in records:
+        if PROBE_METRIC in record.metrics and record.pretraining and record.pretraining.key:
+            files = pretraining_files(folder, record.pretraining.key)
+            return read_per_image(files.per_image(record.cell)).get(PROBE_METRIC)
+    return None
+
+
+def evaluated(row: Row, extraction: Extraction, evaluators: Sequence[Reference], session: Session) -> Row:
+    """The row with what evaluators measure on features that no run has made."""
+    metrics = {
+        metric.name: metric
+        for reference in evaluators
+        for metric in run_evaluator(
+            chosen("evaluator", reference, session.registry), extraction, None, session.settings.seed
+        )
+    }
+    knn, linear = metrics.get(KNN_METRIC), metrics.get(PROBE_METRIC)
+    right = None if linear is None or linear.per_image is None else linear.per_image.cpu().numpy()
+    return replace(
+        row,
+        knn=None if knn is None else knn.value,
+        linear=None if linear is None else linear.value,
+        dim=extraction.dim,
+        images_per_second=extraction.images_per_second,
+        right=right,
+        reason="" if linear is None else linear.reason,
+    )
+
+
+def probe_on_held_out(train: FeatureSet, classes: int, seed: int, registry: Registry) -> float | None:
     """The probe on a fifth of the training images, fitted on the rest; None where they are too few."""
-    train, classes, seed = frozen.extraction.train, len(frozen.classes), frozen.settings.seed
     assert train.labels is not None
     keep, held = held_out(Split(train.features, train.labels.cpu()))
     if not len(held):
@@ -87,18 +140,3 @@ def choose(rows: Sequence[Row]) -> int | None:
         if measured:
             return max(measured, key=lambda index: (rows[index].chosen_by or 0.0, -index))
     return None
-
-
-def evidence_of(rows: Sequence[Row], best: int | None, folder: LabelledFolder) -> Evidence:
-    """What the decision rule is given."""
-
-    def share_of(row: Row | None) -> Share | None:
-        return None if row is None or row.linear is None else Share(row.linear, folder.test)
-
-    if best is None:
-        return Evidence("", None, folder.fewest, {}, reason=rows[0].reason or "no model could be measured")
-    row = rows[best]
-    pixels = share_of(next((other for other in rows if other.label == RAW_PIXELS and other is not row), None))
-    scratch = share_of(next((other for other in rows if other.kind == "scratch"), None))
-    curve = {labels: accuracy.mean for labels, accuracy in row.curve.items()}
-    return Evidence(row.label, share_of(row), folder.fewest, curve, pixels, scratch, row.kind == "baseline")

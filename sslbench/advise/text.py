@@ -9,10 +9,14 @@ from dataclasses import asdict
 from sslbench.advise.recipe import Recipe
 from sslbench.advise.rows import Row
 from sslbench.advise.survey import Survey
+from sslbench.advise.verdict import CHANCE
 from sslbench.report.numbers import NOTHING, three_digits
-from sslbench.report.text import Column, plural, terminal, wrapped
+from sslbench.report.tables import cut
+from sslbench.report.text import Column, fits, plural, terminal, wrapped
+from sslbench.report.view import Style
+from sslbench.statistics.shares import Share
 
-CHOSEN = "*"
+CHOSEN, TIE = "*", "="
 SHOWN = 10
 """rows of a list that are printed"""
 
@@ -25,8 +29,9 @@ def render_recipe(recipe: Recipe, fmt: str) -> str:
     document = {
         "schema": 2,
         "folder": {**asdict(folder), "root": str(folder.root), "labels": folder.labels and str(folder.labels)},
-        "models": [asdict(row) for row in recipe.rows],
+        "models": [{k: v for k, v in asdict(row).items() if k != "right"} for row in recipe.rows],
         "chosen": recipe.best,
+        "evidence": asdict(recipe.evidence),
         "advice": asdict(recipe.advice),
         "command": recipe.command,
         "note": recipe.note or None,
@@ -61,25 +66,60 @@ def recipe_text(recipe: Recipe) -> str:
 
 
 def recipe_table(recipe: Recipe) -> str:
-    """One row a model, what the columns mean, and what went wrong."""
+    """One row a model, in several tables where one does not fit; what the columns mean, and what went wrong."""
+    columns = columns_of(recipe)
+    text = terminal(columns, gap=2, broken_headers=True)
+    style = Style(2, broken_headers=True)
+    if not fits(text):
+        text = "\n\n".join(terminal(group, style.gap, style.broken_headers) for group in cut(columns, style))
+    return "\n".join([text, "", *legend(recipe)])
+
+
+def columns_of(recipe: Recipe) -> list[Column]:
+    """Of all rows."""
     rows = recipe.rows
     points = sorted({point for row in rows for point in row.curve})
-    labels = [f"{CHOSEN if index == recipe.best else ' '}{row.label}" for index, row in enumerate(rows)]
+    marks = [CHOSEN if index == recipe.best else TIE if row.tie else " " for index, row in enumerate(rows)]
     columns = [
-        Column(" model", labels),
+        Column(" model", [mark + row.label for mark, row in zip(marks, rows, strict=True)]),
         Column("k-NN", [percent(row.knn) for row in rows], number=True),
         Column("linear", [percent(row.linear) for row in rows], number=True),
+        Column("95% interval", [interval(row.share) for row in rows], number=True),
+    ]
+    if recipe.evidence.balanced is not None:
+        columns += [
+            Column("balanced", [percent(row.balanced.value if row.balanced else None) for row in rows], number=True),
+            Column("95% interval", [interval(row.balanced) for row in rows], number=True),
+        ]
+    return [
+        *columns,
         *(Column(f"@{point}", [few_label_cell(row, point) for row in rows], number=True) for point in points),
         Column("features", [str(row.dim or NOTHING) for row in rows], number=True),
         Column("images/s", [three_digits(row.images_per_second) for row in rows], number=True),
     ]
-    sentences = ["Percent right of the images to evaluate on; the model is frozen. linear: all labels."]
-    if points:
+
+
+def legend(recipe: Recipe) -> list[str]:
+    """What the columns and the marks mean, and what went wrong."""
+    rows, best = recipe.rows, recipe.best
+    sentences = [
+        f"Percent right of the {recipe.folder.test:,} images to evaluate on; the model is frozen. linear: all labels."
+    ]
+    if recipe.evidence.balanced is not None:
+        sentences.append("balanced: mean over classes, which counts here, for the classes are unequal.")
+    if any(row.curve for row in rows):
         sentences.append("@n: with n labels a class, mean ± deviation over draws of the labels.")
-    if recipe.best is not None and rows[recipe.best].chosen_by is not None:
+    if best is not None and rows[best].chosen_by is not None:
         sentences.append(f"{CHOSEN}: chosen by the probe on a fifth of the training images, not by these numbers.")
-    legend = [wrapped(" ".join(sentences)), *(wrapped(f"{row.label}: {row.reason}") for row in rows if row.reason)]
-    return "\n".join([terminal(columns, gap=2, broken_headers=True), "", *legend])
+    if any(row.tie for row in rows):
+        counted = "balanced accuracy" if recipe.evidence.balanced is not None else "linear"
+        sentences.append(f"{TIE}: not told apart from it in {counted} (p at least {CHANCE:g} after Holm's correction).")
+    return [wrapped(" ".join(sentences)), *(wrapped(f"{row.label}: {row.reason}") for row in rows if row.reason)]
+
+
+def interval(share: Share | None) -> str:
+    """Of a share, in percent."""
+    return NOTHING if share is None else f"{100 * share.low:.1f}-{100 * share.high:.1f}"
 
 
 def percent(share: float | None) -> str:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from sslbench.cli.options import TRUST
 from sslbench.cli.streams import say, show
 
 
@@ -14,8 +15,9 @@ from sslbench.cli.streams import say, show
 @click.option(
     "--where", multiple=True, metavar="FIELD=VALUE", help="Which training, such as method=simclr; repeatable."
 )
+@click.option("--trust", is_flag=True, help=TRUST)
 @click.option("-o", "--out", required=True, metavar="FOLDER", type=click.Path(path_type=Path), help="Folder to write.")
-def command(folder: Path, where: tuple[str, ...], out: Path) -> None:
+def command(folder: Path, where: tuple[str, ...], out: Path, trust: bool) -> None:
     """Write the trained encoder of a result in DIR as model.safetensors and config.json, in timm's layout.
 
     ``-m pretrained:path=FOLDER`` and, where the network is one of timm's, plain timm load it back to the same features.
@@ -28,7 +30,7 @@ def command(folder: Path, where: tuple[str, ...], out: Path) -> None:
         stored = store.read()
     for damage in stored.damaged:
         say(f"warning: {damage}; it is left out")
-    model = export(filter_records(stored.records, list(where)), folder, out)
+    model = export(filter_records(stored.records, list(where)), folder, out, trust=trust)
     show(f"{model.title}: {model.features} features, {model.parameters:,} parameters, in {out}")
     for line in model.ways:
         show(f"  {line}")

@@ -31,6 +31,7 @@ PRECISIONS = click.Choice(["auto", "fp32", "bf16", "fp16"])
 FOLDER = click.Path(path_type=Path)
 DEVICES = "Device: auto, cpu, cuda or cuda:N."
 DOWNLOAD = "Allow data sets and models to be fetched."
+TRUST = "Allow code that comes with a model (torch.hub) to run."
 REFERENCE = "NAME or NAME:key=value,key=value; repeatable, replaces the suite's."
 OUT = "Results folder.  [default: sslbench-results/SUITE]"
 
@@ -60,6 +61,7 @@ SUITE_OPTIONS: list[Decorator] = [
     click.option("--max-cells", type=click.IntRange(0), metavar="N", help="Run at most N cells now."),
     click.option("--strict-plugins", is_flag=True, help="Refuse to start if any installed plugin is broken."),
     click.option("--download", is_flag=True, help=DOWNLOAD),
+    click.option("--trust", is_flag=True, help=TRUST),
 ]
 
 
@@ -100,6 +102,7 @@ def feature_options(
         click.option("--precision", type=PRECISIONS, default="auto", help="Precision in which features are computed."),
         *([keep] if folder else []),
         click.option("--download", is_flag=True, help=DOWNLOAD),
+        click.option("--trust", is_flag=True, help=TRUST),
     ]
     return lambda function: decorated(function, decorators)
 
@@ -109,7 +112,8 @@ def read_settings_of_features(options: dict[str, Any]) -> Settings:
     from sslbench.advise.frozen import Settings
 
     folder = {"out": options["cache"]} if "cache" in options else {}
-    settings = Settings(options["device"], options["precision"], download=options["download"], **folder)
+    consent = {name: options[name] for name in ("download", "trust")}
+    settings = Settings(options["device"], options["precision"], **consent, **folder)
     _ = settings.training
     return settings
 
@@ -123,7 +127,7 @@ def read_request(options: dict[str, Any]) -> Request:
     training = {key: options[key] for key in settings if options[key] is not None}
     axes = {axis: options[axis] for _, axis, _ in AXES if options[axis]}
     overrides = Overrides(axes, read_seeds(options["seeds"]), training | read_settings(options["settings"]))
-    running = ("out", "fresh", "keep_stale", "executor", "max_cells", "strict_plugins", "download", "size")
+    running = ("out", "fresh", "keep_stale", "executor", "max_cells", "strict_plugins", "download", "trust", "size")
     return Request(options["suite"], overrides, **{key: options[key] for key in running})
 
 

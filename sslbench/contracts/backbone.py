@@ -70,3 +70,4 @@ class BackboneSpec(ProvidingSpec):
     kind: ClassVar[str] = "backbone"
     build: Callable[[Any, BuildContext], Backbone]  # uses ``context.image_size``
     fetches: Callable[[Any], str] | None = None  # for a backbone that may need the network: as in ``MethodSpec``
+    runs_code: Callable[[Any], str] | None = None  # for a backbone that may run code of others: as in ``MethodSpec``

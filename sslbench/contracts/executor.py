@@ -88,6 +88,7 @@ class Work:
     out: str  # results folder; artifacts are kept below it
     distributions: Mapping[str, str] = field(default_factory=dict)  # name -> version of what brings the plugins
     download: bool = False  # whether the user allowed fetching
+    trust: bool = False  # whether the user allowed code that comes with a model to run
     fresh: bool = False  # forget what an earlier run left of this pretraining
     curve: CurveRequest | None = None
     fingerprint: str | None = None  # of the data set

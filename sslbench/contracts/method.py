@@ -139,6 +139,9 @@ class MethodSpec(ProvidingSpec):
     none. Raises UserError where a file is missing"""
     fetches: Callable[[Any], str] | None = None
     """parameters -> what would have to be fetched from the network, in words; empty where all is on this machine"""
+    runs_code: Callable[[Any], str] | None = None
+    """parameters -> whose code ``build`` would run beside that of installed packages, in words; empty where none. It
+    is only built where the user allowed that (``--trust``)"""
 
     def asked_views(self, params: Params) -> frozenset[ViewKind]:
         """The kinds of view that it asks for with these parameters."""

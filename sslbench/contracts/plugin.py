@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from sslbench.contracts.params import Params
+from sslbench.errors import UserError
 
 Words = frozenset[str]  # what plugins need of each other and provide, such as ``labels`` or ``tokens``
 NOTHING: Words = frozenset()
@@ -24,6 +25,7 @@ class BuildContext:
     backbone: Any = None  # an ``sslbench.Backbone``, with tokens where the spec needs them; None where none is used
     mask_ratio: float | None = None  # share of the patches that will be masked, in (0, 1); None without masking
     device: str = "cpu"  # where it will run, such as ``cuda:0``; the harness moves modules there itself
+    trust: bool = False  # True: the user allowed code that comes with a model to run
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +50,13 @@ class Spec:
     def label(self) -> str:
         """``kind 'name'``, as error messages write it."""
         return f"{self.kind} {self.name!r}"
+
+
+def check_trust(spec: Spec, params: Params, trust: bool) -> None:
+    """Raises UserError where ``build`` would run code of others (``runs_code``) that the user did not allow to run."""
+    runs_code = getattr(spec, "runs_code", None)
+    if runs_code is not None and not trust and (what := runs_code(params)):
+        raise UserError(f"{spec.label} would run {what}; --trust allows it")
 
 
 @dataclass(frozen=True, kw_only=True)

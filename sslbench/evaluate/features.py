@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from sslbench.contracts.dataset import Split
 from sslbench.contracts.evaluator import FeatureSet
 from sslbench.contracts.method import InputSpec
+from sslbench.store.digests import DamagedFile
 from sslbench.store.record import FeatureFacts
 from sslbench.train.checkpoint import load_tensors, save_tensors, weights_digest
 from sslbench.train.data import Splits, read_batches
@@ -129,7 +130,7 @@ def save_extraction(path: Path, extraction: Extraction, made_of: Mapping[str, An
 
 def load_extraction(path: Path, device: torch.device, made_of: Mapping[str, Any] | None = None) -> Extraction:
     """What ``save_extraction`` stored, on ``device``; memory-mapped on a CPU. Raises StaleFeatures where it was made of
-    anything else than ``made_of`` names, OSError or safetensors' error where the file is damaged."""
+    anything else than ``made_of`` names, DamagedFile or OSError where the file cannot be used."""
     tensors, facts = load_tensors(path)
     source = facts.get("made_of", {})
     for what, expected in (made_of or {}).items():
@@ -142,4 +143,7 @@ def load_extraction(path: Path, device: torch.device, made_of: Mapping[str, Any]
         labels = tensors[f"{name}/labels"].to(device) if f"{name}/labels" in tensors else None
         return FeatureSet(tensors[f"{name}/features"].to(device), labels, factors)
 
-    return Extraction(part("train"), part("test"), facts["spread"], facts["seconds"], facts["images_per_second"])
+    try:
+        return Extraction(part("train"), part("test"), facts["spread"], facts["seconds"], facts["images_per_second"])
+    except KeyError as error:
+        raise DamagedFile(f"{path}: damaged: {error} is missing") from None

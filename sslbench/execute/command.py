@@ -12,8 +12,8 @@ from sslbench.execute.request import Request
 
 
 def command_of(request: Request) -> str | None:
-    """``sslbench run quick -m simclr``, in words of a shell, without what asks for a part or for everything again; None
-    where the suite has no name."""
+    """``sslbench run quick -m simclr``, in words of a shell, without what asks for a part or for everything again, or
+    lets foreign code run; None where the suite has no name."""
     return shlex.join(["sslbench", "run", *words_of(request)]) if isinstance(request.suite, str) else None
 
 

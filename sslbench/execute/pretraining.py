@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 from torch import Tensor
 
 from sslbench.contracts.executor import Emit, Work
@@ -26,8 +25,9 @@ from sslbench.measure.flops import step_flops_per_image
 from sslbench.plan.cell import Choice
 from sslbench.plan.choose import sent
 from sslbench.store.artifacts import PretrainingFiles, pretraining_files
+from sslbench.store.digests import DamagedFile
 from sslbench.store.record import DataFacts, TrainingFacts
-from sslbench.train.checkpoint import load_tensors, save_tensors, tensors_digest, weights_digest
+from sslbench.train.checkpoint import fits, load_tensors, save_tensors, tensors_digest, weights_digest
 from sslbench.train.curve import Curve
 from sslbench.train.data import Splits, make_splits
 from sslbench.train.task import Callbacks, LoopSettings, TrainingTask, build_dataset, build_method
@@ -47,33 +47,66 @@ class ArtifactCache:
         return pretraining_files(Path(self.work.out), self.work.key)
 
     def facts(self) -> TrainingFacts | None:
-        """Of this pretraining, if it has ended and has the curve that the work asks for."""
-        facts, curve = self.files.read_facts(), self.work.curve
-        if facts is None or facts.key != self.work.key:
+        """Of this pretraining, if it has ended and has the curve that the work asks for; damage is named in a warning,
+        also that of its weights."""
+        curve = self.work.curve
+        try:
+            facts = self.files.read_facts()
+            if facts is not None and facts.key != self.work.key:
+                raise DamagedFile(f"{self.files.facts}: of pretraining {facts.key}, not {self.work.key}")
+            self.weights()
+        except (OSError, DamagedFile) as error:
+            self.warn(f"{error}; training is done again")
             return None
-        return facts if curve is None or facts.curve_asked == dict(curve.asked) else None
+        if facts is None or curve is None or facts.curve_asked == dict(curve.asked):
+            return facts
+        return None
+
+    def data(self) -> DataFacts | None:
+        """What the pretraining looked at, None where nobody kept it; damage is named in a warning."""
+        try:
+            return self.files.read_data()
+        except (OSError, DamagedFile) as error:
+            self.warn(f"{error}; the images are read again")
+            return None
+
+    def weights(self) -> dict[str, Tensor] | None:
+        """The stored weights, None where there are none. Raises DamagedFile, OSError."""
+        try:
+            weights, facts = load_tensors(self.files.weights)
+        except FileNotFoundError:
+            return None
+        if facts.get("key") != self.work.key:
+            raise DamagedFile(f"{self.files.weights}: of pretraining {facts.get('key')}, not {self.work.key}")
+        return weights
 
     def features(self) -> Extraction | None:
         """Features that were made of the same weights, data and settings; others are named in a warning."""
         path, made_of = self.files.features, self._made_of()
         if not path.is_file():
             return None
-        if (weights := self._weights()) is not None:
+        if (weights := self.weights()) is not None:
             made_of["weights"] = tensors_digest(weights)
         try:
             return load_extraction(path, torch.device(self.work.training.device), made_of)
-        except (OSError, SafetensorError, KeyError):
-            self.warn(f"{path} cannot be read; features are extracted again")
-        except StaleFeatures as error:
+        except (OSError, DamagedFile, StaleFeatures) as error:
             self.warn(f"{error}; features are extracted again")
         return None
 
     def load_weights(self, method: Method) -> bool:
-        """Put the stored weights into ``method``; False where there are none that can be read."""
-        weights = self._weights()
-        if weights is not None:
-            method.load_state_dict(weights)
-        return weights is not None
+        """Put the stored weights into ``method``; False where there are none. Raises DamagedFile, OSError."""
+        weights = self.weights()
+        if weights is None:
+            return False
+        if not fits(method, weights):
+            raise DamagedFile(f"{self.files.weights}: not the weights of this method")
+        method.load_state_dict(weights)
+        return True
+
+    def save_weights(self, method: Method) -> None:
+        """Store the weights of a training that has ended."""
+        tensors, facts = method.state_dict(), {"key": self.work.key}
+        self.save(lambda: save_tensors(self.files.weights, tensors, facts), "weights")
 
     def save_features(self, features: Extraction, method: Method, input_spec: InputSpec) -> None:
         """Store features with what they were made of."""
@@ -94,13 +127,6 @@ class ArtifactCache:
     def _made_of(self) -> dict[str, str]:
         """What features come from beside the weights; the key stands for data, view and settings."""
         return {"key": self.work.key, "precision": self.work.training.precision}
-
-    def _weights(self) -> dict[str, Tensor] | None:
-        """The stored weights; None where there are none that can be read."""
-        try:
-            return load_tensors(self.files.weights)[0]
-        except (OSError, SafetensorError):
-            return None
 
 
 @dataclass
@@ -144,9 +170,17 @@ class PretrainingJob:
         data = self.data()
         self._describe(data)
         method = self.build(data)
-        if facts is None or not self.cache.load_weights(method):
+        if facts is None or not self._restored(method):
             facts = self.train(method, data)
         return facts, self.extract(method, data)
+
+    def _restored(self, method: Method) -> bool:
+        """Whether ``method`` has the stored weights now; what keeps it from that is named in a warning."""
+        try:
+            return self.cache.load_weights(method)
+        except (OSError, DamagedFile) as error:
+            self.warn(f"{error}; training is done again")
+            return False
 
     def data(self) -> Splits:
         """The images that it trains on and is evaluated on. Raises UserError where they cannot be read."""
@@ -166,7 +200,7 @@ class PretrainingJob:
         """Emit what is looked at, where anything is evaluated. ``data`` None: as it was kept, else read again."""
         if not self.work.evaluations:
             return
-        facts = self.cache.files.read_data() if data is None else None
+        facts = self.cache.data() if data is None else None
         if facts is None:
             known = facts = (data or self.data()).facts(self.work.fingerprint)
             self.cache.save(lambda: self.cache.files.write_data(known), "what is known of the images")
@@ -176,10 +210,11 @@ class PretrainingJob:
     def build(self, data: Splits, seed: int | None = None) -> Method:
         """The method on its backbone, initialised from the seed (default: the work's)."""
         work, seed = self.work, self.work.seed if seed is None else seed
-        context = BuildContext(
-            data.image_size, data.classes, seed, work.download, mask_ratio=work.mask_ratio, device=work.training.device
-        )
-        return build_method(self.choices["method"], self.choices.get("backbone"), context)
+        context = BuildContext(data.image_size, data.classes, seed, work.download, mask_ratio=work.mask_ratio)
+        context = replace(context, device=work.training.device, trust=work.trust)
+        method = build_method(self.choices["method"], self.choices.get("backbone"), context)
+        # A file keeps no memory layout, on which the last bits of a convolution depend: all have the one of training.
+        return method.to(memory_format=torch.channels_last)
 
     def train(self, method: Method, data: Splits) -> TrainingFacts:
         """Pretrain and keep the weights; for a method that takes no step there are only facts."""
@@ -197,7 +232,7 @@ class PretrainingJob:
         trainer = Trainer(task, settings, Callbacks(self.emit, self.warn, self._curve(method, data)))
         facts = replace(trainer.run(), key=key, flops_per_image=flops)
         self.emit(StepsTimed(key, tuple(trainer.clock.step_ms)))
-        self.cache.save(lambda: save_tensors(files.weights, method.state_dict(), {}), "weights")
+        self.cache.save_weights(method)
         self.cache.save_facts(facts)
         files.checkpoint.unlink(missing_ok=True)
         return facts
@@ -217,8 +252,9 @@ class PretrainingJob:
             data = self.data()
             method = self.build(data)
             if self.choices["method"].spec.trains and not self.cache.load_weights(method):
-                path = self.cache.files.weights
-                raise SslbenchError(f"{path} is gone or cannot be read; --fresh trains this pretraining again")
+                raise SslbenchError(
+                    f"{self.cache.files.weights} is gone or cannot be read; --fresh trains this pretraining again"
+                )
             self.model = self._model_of(method, data)
         self.model.method.eval()
         return self.model

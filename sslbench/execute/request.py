@@ -33,6 +33,8 @@ class Request:
     """refuse to run while any plugin is broken"""
     download: bool = False
     """allow data sets and weights to be fetched"""
+    trust: bool = False
+    """allow code that comes with a model to run"""
     size: str | None = None
     """of the suite, such as ``small``; default: the suite as it is"""
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from sslbench.contracts.executor import Executor
-from sslbench.contracts.plugin import BuildContext
+from sslbench.contracts.plugin import BuildContext, check_trust
 from sslbench.errors import PluginError, UserError
 from sslbench.execute.request import Outcome, Request
 from sslbench.execute.session import OnEvent, Session
@@ -55,6 +55,8 @@ def prepare(request: Request, registry: Registry) -> tuple[Outcome, list[Cell]]:
     if broken:
         raise PluginError(*broken)
     suite = resolve_suite(raw, overrides, registry)
+    for choice in filter(None, (*suite.axes["method"], *suite.axes["backbone"])):
+        check_trust(choice.spec, choice.params, request.trust)
     is_file = raw.source not in builtin_suites() and Path(raw.source).is_file()
     source = str(Path(raw.source).absolute()) if is_file else raw.source
     return Outcome(suite.name, request.out or Path("sslbench-results") / suite.name, source), expand(suite)

@@ -102,7 +102,8 @@ class Session:
             names = " ".join(choice.name for choice in group.pretraining.choices.values())
             name = f"{names} seed {group.pretraining.seed}"
             self.on_event(PretrainingStarted(name, number, len(groups), count(groups)))
-            work = work_of(group, self._artifacts, download=self.request.download, fresh=self.request.fresh)
+            request = self.request
+            work = work_of(group, self._artifacts, request.download, request.trust, fresh=request.fresh)
             handles.append(executor.submit(work, emit))
             is_last = number == len(groups) - 1
             while handles and (is_last or len(handles) >= executor.slots):
@@ -172,7 +173,7 @@ def count(groups: Sequence[Group]) -> int:
     return sum(len(group.cells) for group in groups)
 
 
-def work_of(group: Group, out: Path, *, download: bool = False, fresh: bool = False) -> Work:
+def work_of(group: Group, out: Path, download: bool = False, trust: bool = False, *, fresh: bool = False) -> Work:
     """A pretraining and its cells as an executor takes them; artifacts are kept below ``out``."""
     pretraining = group.pretraining
     choices = [*pretraining.choices.values(), *(cell.evaluator for cell in group.cells)]
@@ -186,6 +187,7 @@ def work_of(group: Group, out: Path, *, download: bool = False, fresh: bool = Fa
         out=str(out),
         distributions={choice.distribution: choice.version for choice in choices},
         download=download,
+        trust=trust,
         fresh=fresh,
         curve=pretraining.curve_request,
         fingerprint=pretraining.fingerprint,

@@ -15,7 +15,7 @@ from sslbench.contracts.evaluator import EvaluatorSpec
 from sslbench.contracts.executor import CurveRequest, PluginChoice, TrainingSettings
 from sslbench.contracts.masking import MaskingSpec
 from sslbench.contracts.params import Params
-from sslbench.contracts.plugin import BuildContext, Spec
+from sslbench.contracts.plugin import BuildContext, Spec, check_trust
 
 if TYPE_CHECKING:
     from sslbench.contracts.backbone import BackboneSpec
@@ -46,7 +46,9 @@ class Choice(Generic[SpecT]):
         return self.spec.name
 
     def build(self, context: BuildContext) -> Any:
-        """What the plugin builds from the parameters. Raises whatever its ``build`` raises."""
+        """What the plugin builds from the parameters. Raises UserError where that would run code that the user did not
+        allow to run, else whatever its ``build`` raises."""
+        check_trust(self.spec, self.params, context.trust)
         return self.spec.build(self.params, context)
 
     @property

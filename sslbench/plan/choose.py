@@ -10,7 +10,7 @@ from typing import Any
 from sslbench.contracts.defaults import PRETRAINED
 from sslbench.contracts.executor import PluginChoice
 from sslbench.contracts.params import Params
-from sslbench.contracts.plugin import BuildContext, Spec
+from sslbench.contracts.plugin import BuildContext, Spec, check_trust
 from sslbench.errors import SslbenchError, UserError, printable
 from sslbench.hooks.params import plugins_named, resolve
 from sslbench.hooks.registry import Registry, default_registry, one_line
@@ -87,9 +87,13 @@ def chosen(kind: str, reference: Reference, registry: Registry) -> Choice[Any]:
 
 
 def sent(kind: str, plain: PluginChoice, registry: Registry) -> Choice[Any]:
-    """The choice whose ``Choice.plain`` another process sent. Raises as ``Registry.get`` does."""
+    """The choice whose ``Choice.plain`` another process sent, or a file holds. Raises as ``Registry.get`` does, and
+    UserError for parameters that the plugin does not take."""
     spec = registry.get(kind, plain.name)
-    return Choice(spec, spec.params(**plain.params))
+    params, mistakes = resolve(spec.label, spec.params, plain.params, spec.presets)
+    if params is None:
+        raise UserError(*mistakes)
+    return Choice(spec, params)
 
 
 def model_reference(text: str, where: str = "--model") -> Reference:
@@ -119,7 +123,9 @@ def build_plugin(
     if "backbone" in getattr(spec, "uses", ()) and context.get("backbone") is None:
         need = f'{spec.label} works on a backbone; give one: backbone=build_plugin("backbone", NAME, image_size=...)'
         raise UserError(*placed(where, [need]))
-    return spec.build(params, BuildContext(**context))
+    built_with = BuildContext(**context)
+    check_trust(spec, params, built_with.trust)
+    return spec.build(params, built_with)
 
 
 def build_installed(kind: str) -> dict[str, Any]:

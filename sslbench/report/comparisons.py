@@ -15,6 +15,7 @@ from sslbench.report.rows import Row, as_text
 from sslbench.statistics.images import compare_images
 from sslbench.statistics.intervals import Difference, paired_t
 from sslbench.store.artifacts import pretraining_files, read_per_image
+from sslbench.store.digests import DamagedFile
 from sslbench.store.record import TrainingFacts
 
 if TYPE_CHECKING:
@@ -34,7 +35,17 @@ class ImageMetrics:
     def __init__(self, folder: Path | None) -> None:
         """``folder``: None where no image's metric is at hand."""
         self._folder = folder
-        self._read = lru_cache(FILES)(read_per_image)
+        self._read = lru_cache(FILES)(self._whole)
+        self.damaged: list[str] = []
+        """a line for each file that is left out because it is damaged"""
+
+    def _whole(self, path: Path) -> Mapping[str, NDArray[Any]]:
+        try:
+            return read_per_image(path)
+        except DamagedFile as error:
+            if str(error) not in self.damaged:
+                self.damaged.append(str(error))
+            return {}
 
     def of(self, sample: Sample) -> NDArray[Any] | None:
         """``[N]``, or None where it is not kept or one of the images has none."""

@@ -116,6 +116,11 @@ class Ranking:
         comparisons = [one for column in self._aggregate.metrics for one in self.compared(column)]
         return {one.test and one.test.partition(" (")[0] for one in comparisons}
 
+    @property
+    def damaged(self) -> list[str]:
+        """A line for each file of metrics of each image that is left out because it is damaged."""
+        return self._images.damaged if self.tests else []
+
     def _equal(self, one: Comparison, column: MetricColumn) -> bool:
         means = self.means(column)
         return means[one.other] == means[one.best]

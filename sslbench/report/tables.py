@@ -44,6 +44,7 @@ TESTS = {
 }
 """name of a test -> what it is"""
 UNTESTED = "untested, for the metric of each image is not kept or the images are others"
+REMEDY = "sslbench run --fresh makes it again"
 SPEEDS = (
     "img/s: source images per second of training, waiting for data included",
     "step ms (IQR): median time of a training step (interquartile range)",
@@ -140,6 +141,7 @@ def blocks_below(view: View, superseded: int, best: str, tie: str) -> list[Block
         left_out.append(f"{what} (--superseded prints them)")
     if aggregate.older:
         left_out.append(f"{aggregate.older} records of cells that were made again later (--format json has all)")
+    left_out += [f"{line}; {REMEDY}" for line in view.ranking.damaged]
     unmeasured = [
         f"{metric}, {plural(count, 'cell')}: {reason}" for (metric, reason), count in aggregate.unmeasured.items()
     ]

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from sslbench.store.atomic import write_atomically
-from sslbench.store.json_parts import DamagedRecord, canonical
+from sslbench.store.digests import DamagedFile, check_digest, read_json, write_json
+from sslbench.store.json_parts import DamagedRecord, Part, plain
 from sslbench.store.record import DataFacts, TrainingFacts
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+P = TypeVar("P", bound=Part)
 
 
 class PretrainingFiles:
@@ -35,41 +36,48 @@ class PretrainingFiles:
         return self.folder / "per_image" / f"{cell}.safetensors"
 
     def read_facts(self) -> TrainingFacts | None:
-        """The facts of a finished training, or None where there is none or the file is damaged."""
-        try:
-            return TrainingFacts.from_json(json.loads(self.facts.read_text(encoding="utf-8")), str(self.facts))
-        except (OSError, ValueError, DamagedRecord):
-            return None
+        """The facts of a finished training, or None where there is none. Raises DamagedFile, OSError."""
+        return read_part(TrainingFacts, self.facts)
 
     def write_facts(self, facts: TrainingFacts) -> None:
         """Say that the training is finished. Raises OSError."""
-        write_atomically(self.facts, canonical(facts.to_json()).encode())
+        write_json(self.facts, plain(facts.to_json(), ""))
 
     def read_data(self) -> DataFacts | None:
-        """What the pretraining looked at, or None where nobody kept it or the file is damaged."""
-        try:
-            return DataFacts.from_json(json.loads(self.data.read_text(encoding="utf-8")), str(self.data))
-        except (OSError, ValueError, DamagedRecord):
-            return None
+        """What the pretraining looked at, or None where nobody kept it. Raises DamagedFile, OSError."""
+        return read_part(DataFacts, self.data)
 
     def write_data(self, data: DataFacts) -> None:
         """Keep what the pretraining looked at. Raises OSError."""
-        write_atomically(self.data, canonical(data.to_json()).encode())
+        write_json(self.data, plain(data.to_json(), ""))
 
     def remove(self) -> None:
         """Delete the folder with all that is in it."""
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
+def read_part(cls: type[P], path: Path) -> P | None:
+    """What a file of JSON holds, None where there is none. Raises DamagedFile, OSError."""
+    try:
+        return cls.from_json(read_json(path), str(path))
+    except FileNotFoundError:
+        return None
+    except DamagedRecord as error:
+        raise DamagedFile(str(error)) from None
+
+
 def read_per_image(path: Path) -> dict[str, NDArray[Any]]:
-    """Metric -> uint8 or float16 ``[N]``, one value for each test image; empty without the file or of a damaged one."""
+    """Metric -> uint8 or float16 ``[N]``, one value for each test image; empty without the file. Raises DamagedFile."""
     from safetensors import SafetensorError
     from safetensors.numpy import load_file
 
     try:
+        check_digest(path)
         return dict(load_file(path))
-    except (OSError, SafetensorError):
+    except FileNotFoundError:
         return {}
+    except (OSError, SafetensorError) as error:
+        raise DamagedFile(f"{path}: cannot be read: {error}") from None
 
 
 def pretraining_files(out: Path, key: str) -> PretrainingFiles:

@@ -9,26 +9,36 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from sslbench.store.atomic import write_atomically
+from sslbench.store.digests import EMPTY, FIELD, DamagedFile, check_digest, write_digested
 
 
 def save_tensors(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> None:
-    """Tensors by name, and JSON-able facts in the file's header."""
+    """Tensors by name, and JSON-able facts in the file's header. Raises OSError."""
     # Tied tensors are stored once per name: safetensors refuses views of one storage.
     whole = {name: tensor.detach().cpu().clone().contiguous() for name, tensor in tensors.items()}
-    write_atomically(path, save(whole, {"format": "1", "facts": json.dumps(facts)}))
+    write_digested(path, save(whole, {"format": "1", "facts": json.dumps(facts), FIELD: EMPTY}))
 
 
 def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """What ``save_tensors`` wrote, on the CPU. Raises OSError or safetensors' error for anything else."""
-    with safe_open(path, framework="pt") as file:
-        facts = json.loads((file.metadata() or {}).get("facts", "{}"))
-        return {name: file.get_tensor(name) for name in file.keys()}, facts  # noqa: SIM118
+    """What ``save_tensors`` wrote, on the CPU. Raises DamagedFile for anything else, OSError."""
+    check_digest(path)
+    try:
+        with safe_open(path, framework="pt") as file:
+            facts = json.loads((file.metadata() or {}).get("facts", "{}"))
+            return {name: file.get_tensor(name) for name in file.keys()}, facts  # noqa: SIM118
+    except (SafetensorError, ValueError) as error:
+        raise DamagedFile(f"{path}: damaged: {error}") from None
+
+
+def fits(model: nn.Module, tensors: Mapping[str, Tensor]) -> bool:
+    """Whether these are all the weights and buffers of the model, by name and shape."""
+    own = model.state_dict()
+    return {name: t.shape for name, t in tensors.items()} == {name: t.shape for name, t in own.items()}
 
 
 def training_state(model: nn.Module, optimizer: Optimizer) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -45,13 +55,16 @@ def training_state(model: nn.Module, optimizer: Optimizer) -> tuple[dict[str, Te
     return tensors, {"optimizer_numbers": numbers, "param_groups": state["param_groups"]}
 
 
+def weights_in(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The weights and buffers among the tensors of ``training_state``."""
+    return {name.removeprefix("method/"): t for name, t in tensors.items() if name.startswith("method/")}
+
+
 def restore_training(
     model: nn.Module, optimizer: Optimizer, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]
 ) -> None:
     """Put back what ``training_state`` took. Raises RuntimeError where the state does not fit the model."""
-    model.load_state_dict(
-        {name.removeprefix("method/"): t for name, t in tensors.items() if name.startswith("method/")}
-    )
+    model.load_state_dict(weights_in(tensors))
     slots: dict[int, dict[str, Any]] = {int(index): dict(of) for index, of in facts["optimizer_numbers"].items()}
     for name, tensor in tensors.items():
         if name.startswith("optimizer/"):

@@ -10,15 +10,22 @@ from dataclasses import asdict
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 from torch import Tensor
 
 from sslbench.contracts.method import Progress
 from sslbench.errors import Diverged, TimeLimit, UserError
 from sslbench.measure.memory import PeakMemory
 from sslbench.measure.step_clock import StepClock
+from sslbench.store.digests import DamagedFile
 from sslbench.store.record import TrainingFacts
-from sslbench.train.checkpoint import load_tensors, restore_training, save_tensors, training_state
+from sslbench.train.checkpoint import (
+    fits,
+    load_tensors,
+    restore_training,
+    save_tensors,
+    training_state,
+    weights_in,
+)
 from sslbench.train.data import Batch, Batches
 from sslbench.train.randomness import Stream
 from sslbench.train.step import TrainingStep
@@ -181,8 +188,11 @@ class Trainer:
             return
         try:
             tensors, facts = load_tensors(path)
-        except (OSError, SafetensorError) as error:
-            self.callbacks.on_warning(f"checkpoint {path} cannot be read ({error}); training starts anew")
+        except (OSError, DamagedFile) as error:
+            self.callbacks.on_warning(f"{error}; training starts anew")
+            return
+        if not fits(self.method, weights_in(tensors)) or facts["step"] > self.total_steps:
+            self.callbacks.on_warning(f"{path}: of another training; training starts anew")
             return
         if self.curve is not None:
             state = facts.get("curve")

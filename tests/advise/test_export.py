@@ -98,9 +98,8 @@ def test_plain_timm_loads_the_vision_transformer(results, tmp_path):
         expected = ours.encoder.eval()(images)
         assert expected.std() > 0
         assert torch.allclose(plain_timm(tmp_path / "model")(images), expected, atol=1e-6)
-        if hasattr(timm.models, "load_model_config_from_path"):  # not in the oldest timm that is allowed
-            net = timm.create_model(f"local-dir:{tmp_path / 'model'}", pretrained=True).eval()
-            assert torch.allclose(net(images), expected, atol=1e-6)
+        net = timm.create_model(f"local-dir:{tmp_path / 'model'}", pretrained=True).eval()
+        assert torch.allclose(net(images), expected, atol=1e-6)
     config = timm.data.resolve_data_config(
         pretrained_cfg=json.loads((tmp_path / "model/config.json").read_text())["pretrained_cfg"]
     )
@@ -139,9 +138,8 @@ def test_every_backbone_that_timm_has_is_loaded_by_plain_timm(tmp_path, name, pa
     images = torch.randn(2, 3, size, size)
     with torch.no_grad():
         assert torch.allclose(plain_timm(tmp_path / "model")(images), encoder(images), atol=1e-6)
-        if hasattr(timm.models, "load_model_config_from_path"):
-            net = timm.create_model(f"local-dir:{tmp_path / 'model'}", pretrained=True).eval()
-            assert torch.allclose(net(images), encoder(images), atol=1e-6)
+        net = timm.create_model(f"local-dir:{tmp_path / 'model'}", pretrained=True).eval()
+        assert torch.allclose(net(images), encoder(images), atol=1e-6)
     assert json.loads((tmp_path / "model/config.json").read_text())["pretrained_cfg"]["std"] == [0.2, 0.2, 1.0]
 
 

@@ -42,7 +42,11 @@ def test_models_and_baselines_are_evaluated_on_a_held_out_fifth(photos, exported
     assert (result.folder.classes, result.folder.held_out) == (("blue", "green", "red"), True)
     assert (result.folder.train, result.folder.test, result.folder.fewest) == (30, 6, 10)
     labels = [row.label for row in result.rows]
-    assert labels == [str(exported), "raw-pixels", "random-init", "from scratch (convnet-small, 1 epoch)"]
+    scratch = "from scratch (convnet-small, 1 epoch)"
+    twin = f"{exported}, untrained"
+    assert labels == [str(exported), "raw-pixels", "random-init", twin, scratch, "always answering 'blue'"]
+    assert [row.linear for row in result.rows[-3:]] == [1.0, result.rows[4].linear, pytest.approx(1 / 3)]
+    assert all(row.right.mean() == row.linear for row in result.rows)
     model = result.rows[0]
     assert (model.kind, model.knn, model.linear, model.dim) == ("model", 1.0, 1.0, 24)
     assert list(model.curve) == [1, 2, 5, 10]
@@ -150,7 +154,7 @@ def test_labels_from_a_table_and_its_own_test_split(photos, exported, tmp_path):
 
 def test_without_a_model_it_says_so_and_shows_the_baselines(photos, tmp_path):
     result = recipe_of(photos, tmp_path / "out", scratch=False)
-    assert [row.kind for row in result.rows] == ["baseline", "baseline"]
+    assert [row.kind for row in result.rows] == ["baseline", "baseline", "constant"]
     assert "No pretrained model can be had here" in result.note
     assert result.rows[result.best].label == "raw-pixels"
     assert read_head(result.head).plugins["method"].name == "raw-pixels"

@@ -65,9 +65,12 @@ def test_a_recipe_then_predictions(capsys, photos, model):
     assert lines[0] == ("photos: 2 classes, 12 training images, 4 to evaluate on (a held-out fifth of each class)")
     (row,) = [line for line in lines if line.startswith("*")]
     assert row.split()[:3] == ["*mine", "100.0", "100.0"]
-    assert any(line.startswith(" from scratch (convnet-small, 1 epoch)") for line in lines)
-    assert "Stop here: a linear layer on the frozen model is enough" in out
-    assert lines[-2:] == ["Next:", "  sslbench predict sslbench-results/recipe/head NEW_IMAGES"]
+    assert any(line[1:].startswith("from scratch (convnet-small, 1 epoch)") for line in lines)
+    # Four of four right is what a coin gives once in sixteen times.
+    assert "Cannot tell with 4 images to evaluate on: that it is better than always answering 'cat'" in out
+    assert "=mine, untrained" in out
+    assert " always answering 'cat'" in out
+    assert lines[-2:] == ["Next:", "  sslbench predict sslbench-results/recipe/head NEW_IMAGES --unsure-first"]
     assert max(map(len, lines)) <= 120
 
     head = "sslbench-results/recipe/head"
@@ -110,8 +113,14 @@ def test_a_recipe_as_json(capsys, photos, model):
     assert (code, data["schema"], data["chosen"]) == (0, 2, 0)
     assert data["folder"]["classes"] == ["cat", "dog"]
     assert data["models"][0]["linear"] == 1.0
-    assert data["advice"]["verdict"] == "stop"
+    assert data["advice"]["verdict"] == "cannot tell"
     assert data["command"][:2] == ["sslbench", "predict"]
+    labels = ["mine", "raw-pixels", "random-init", "mine, untrained", "always answering 'cat'"]
+    assert [row["label"] for row in data["models"]] == labels
+    assert data["models"][0]["share"] == {"value": 1.0, "low": pytest.approx(0.51, abs=0.01), "high": 1.0, "images": 4}
+    constant = data["evidence"]["constant"]
+    assert (constant["value"], constant["difference"]["mean"], constant["difference"]["p"]) == (0.5, 0.5, 0.125)
+    assert constant["images_needed"] == 6
 
 
 def test_images_without_labels(capsys, photos, model):

@@ -13,6 +13,7 @@ from sslbench.contracts.executor import CurveRequest, Evaluation, PluginChoice
 from sslbench.evaluate.run import save_per_image
 from sslbench.hooks.registry import Registry
 from sslbench.store.artifacts import pretraining_files, read_per_image
+from sslbench.store.digests import DamagedFile
 from sslbench.train.checkpoint import load_tensors
 
 KNN = PluginChoice("knn")
@@ -152,9 +153,9 @@ def test_per_image_metrics_are_kept_small(tmp_path):
     assert {name: values.dtype for name, values in tensors.items()} == {"right": torch.uint8, "share": torch.float16}
 
 
-@pytest.mark.parametrize("content", [None, b"not one"])
-def test_without_such_a_file_nothing_is_known(tmp_path, content):
+def test_without_such_a_file_nothing_is_known_and_a_damaged_one_is_named(tmp_path):
     path = tmp_path / "c.safetensors"
-    if content:
-        path.write_bytes(content)
     assert read_per_image(path) == {}
+    path.write_bytes(b"not one")
+    with pytest.raises(DamagedFile, match=r"c\.safetensors: damaged or of an older sslbench: it has no digest"):
+        read_per_image(path)

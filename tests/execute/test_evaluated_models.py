@@ -121,11 +121,10 @@ def test_with_kept_features_the_model_is_built_from_its_weights_and_nothing_is_t
     assert emitted.stages == ["evaluating honest", "reading images"]
 
 
-@pytest.mark.parametrize("damage", ["gone", "damaged"])
-def test_without_its_weights_the_error_says_so_and_what_to_do(tmp_path, run, damage):
+def test_without_its_weights_the_error_says_so_and_what_to_do(tmp_path, run):
     run(tmp_path, "bystander")
     weights = tmp_path / "artifacts/k0/weights.safetensors"
-    weights.unlink() if damage == "gone" else weights.write_bytes(b"x")
+    weights.unlink()
     (honest, bystander), _ = run(tmp_path, "honest", "bystander")
     assert (honest.status, bystander.status) == ("failed", "done")
     assert honest.reason == f"{weights} is gone or cannot be read; --fresh trains this pretraining again"

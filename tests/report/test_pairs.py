@@ -2,13 +2,14 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from safetensors.numpy import save_file
+import torch
 from scipy import stats
 
 from sslbench.report.aggregate import aggregate
 from sslbench.report.sections.pairs import pairs
 from sslbench.report.view import View
 from sslbench.store.artifacts import pretraining_files
+from sslbench.train.checkpoint import save_tensors
 
 
 def compared(records, folder):
@@ -19,7 +20,7 @@ def compared(records, folder):
 def keep(folder, record, metric, values, dtype=np.uint8):
     path = pretraining_files(folder, record.pretraining.key).per_image(record.cell)
     path.parent.mkdir(parents=True)
-    save_file({metric: np.asarray(values, dtype=dtype)}, path)
+    save_tensors(path, {metric: torch.tensor(np.asarray(values, dtype=dtype))}, {})
 
 
 def test_recipes_are_compared_with_the_best_over_the_same_seeds(record, tmp_path):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from safetensors.numpy import save_file
+import torch
 
 from sslbench.report import comparisons
 from sslbench.report.aggregate import aggregate
@@ -14,6 +14,7 @@ from sslbench.report.view import View
 from sslbench.statistics.images import mcnemar_exact
 from sslbench.store.artifacts import pretraining_files
 from sslbench.store.record import DataFacts
+from sslbench.train.checkpoint import save_tensors
 
 
 def marks(records, folder=None, metric="m"):
@@ -44,7 +45,7 @@ def judged_by_images(record, tmp_path):
         for one in records if keep else ():
             path = pretraining_files(tmp_path, one.pretraining.key).per_image(one.cell)
             path.parent.mkdir(parents=True)
-            save_file({"m": np.asarray(right[one.method], dtype=dtype)}, path)
+            save_tensors(path, {"m": torch.tensor(np.asarray(right[one.method], dtype=dtype))}, {})
         return records
 
     return make

@@ -150,7 +150,37 @@ def test_a_damaged_checkpoint_is_warned_of_and_training_starts_anew(tmp_path):
     assert trained.resumed_at is None
     assert trained.steps == 12
     assert len(warnings) == 1
-    assert "cannot be read" in warnings[0]
+    assert warnings[0].endswith(
+        "c.safetensors: damaged or of an older sslbench: it has no digest; training starts anew"
+    )
+
+
+def test_a_damaged_checkpoint_is_never_gone_on_from(tmp_path, flipped):
+    path = tmp_path / "c.safetensors"
+    killed_at(trainer(checkpoint=path, checkpoint_every=1e-9), 5)
+    content = path.read_bytes()
+    half = len(content) // 2
+    for damage in [*flipped(path), content[:half] + bytes(len(content) - half), bytes(half) + content[half:]]:
+        path.write_bytes(damage)
+        warnings = []
+        run = trainer(checkpoint=path, callbacks={"on_warning": warnings.append})
+        run._resume()
+        assert run.resumed_at is None
+        assert len(warnings) == 1
+        assert warnings[0].startswith(f"{path}: damaged")
+        assert warnings[0].endswith("; training starts anew")
+    path.write_bytes(content)
+    assert trainer(checkpoint=path).run().resumed_at == 5
+
+
+@pytest.mark.parametrize("other", [{"name": "byol"}, {"epochs": 1}])
+def test_a_checkpoint_of_another_training_is_not_gone_on_from(tmp_path, other):
+    path = tmp_path / "c.safetensors"
+    killed_at(trainer(checkpoint=path, checkpoint_every=1e-9), 7)
+    warnings = []
+    trained = trainer(checkpoint=path, callbacks={"on_warning": warnings.append}, **other).run()
+    assert trained.resumed_at is None
+    assert warnings == [f"{path}: of another training; training starts anew"]
 
 
 def test_a_checkpoint_that_cannot_be_written_does_not_end_the_training(tmp_path):

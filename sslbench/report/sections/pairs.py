@@ -51,9 +51,10 @@ def pairs(view: View) -> Section:
             compared.append(pair_of(one, metric.label, *words))
     if not compared:
         return Section(f"{TITLE}: fewer than two recipes to compare")
+    damaged = [f"left out: {line}; sslbench run --fresh makes it again" for line in view.ranking.damaged]
     places = {metric.label: view.ranking.decimals(metric) for metric in view.aggregate.metrics}
     rows = [vars(pair) for pair in compared]
-    return Section(TITLE, rows, columns_of(compared, places), notes(compared, left_out))
+    return Section(TITLE, rows, columns_of(compared, places), [*notes(compared, left_out), *damaged])
 
 
 def pair_of(one: Comparison, metric: str, dataset: str, best: str, other: str) -> Pair:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
 
 from sslbench import UserError
+from sslbench_plugins.blocks.networks.model_config import ModelConfig, read_config
 
 METHOD = "method 'pretrained'"
 CONFIG = "config.json"
@@ -25,8 +24,7 @@ HUB = "hf-hub:"
 class ModelFiles:
     """A model's configuration and its weights."""
 
-    config: Mapping[str, Any]
-    """as timm writes it: ``architecture``, ``model_args``, ``pretrained_cfg``; or ``sslbench``"""
+    config: ModelConfig
     weights: Path
 
 
@@ -37,17 +35,6 @@ def in_folder(folder: Path) -> ModelFiles:
         lacks = CONFIG if weights else f"weights ({' or '.join(WEIGHTS[:1] + WEIGHTS[2:3])})"
         raise UserError(f"{folder} has no {lacks}; expected a folder that `sslbench export` or timm wrote")
     return ModelFiles(read_config(folder / CONFIG), weights)
-
-
-def read_config(path: Path) -> dict[str, Any]:
-    """A model's configuration. Raises UserError where it cannot be read or names no architecture."""
-    try:
-        config = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path} cannot be read: {error}") from None
-    if not isinstance(config, dict) or not ("architecture" in config or "sslbench" in config):
-        raise UserError(f"{path} names no architecture that timm or sslbench knows")
-    return config
 
 
 @dataclass(frozen=True)
@@ -138,7 +125,7 @@ def on_disk(path: Path, name: str = "") -> ModelFiles:
         raise UserError(f"{METHOD}: path={path} does not exist")
     if name:
         check_known(name)
-        return ModelFiles({"architecture": name}, path)
+        return ModelFiles(ModelConfig(architecture=name), path)
     if not (path.parent / CONFIG).is_file():
         raise UserError(f"{METHOD}: {path} says nothing of its architecture; give timm's name of it, name=")
     return ModelFiles(read_config(path.parent / CONFIG), path)
@@ -166,7 +153,7 @@ def published(name: str, download: bool) -> ModelFiles:
         config = repository.file(CONFIG, download=download, way_out=way_out)
         return ModelFiles(read_config(config), repository.file(download=download, way_out=way_out))
     way_out = f"fetch model.safetensors of it elsewhere and give path=FILE,name={name}"
-    return ModelFiles({"architecture": name}, repository.file(download=download, way_out=way_out))
+    return ModelFiles(ModelConfig(architecture=name), repository.file(download=download, way_out=way_out))
 
 
 def check_known(name: str, where: str = METHOD) -> None:

@@ -14,8 +14,8 @@ from sslbench_plugins.blocks.networks.transformer import attention_weights, dept
 
 def gives_attention(net: Any) -> bool:
     """Whether a timm ``VisionTransformer`` has a class token and its last block is the plain one."""
-    # Not from timm.layers, which has no Attention in the oldest timm that is allowed.
-    from timm.models.vision_transformer import Attention, Block  # type: ignore[attr-defined]
+    from timm.layers import Attention  # type: ignore[attr-defined]
+    from timm.models.vision_transformer import Block
 
     last = net.blocks[-1]
     return net.cls_token is not None and type(last) is Block and type(last.attn) is Attention

@@ -2,24 +2,24 @@
 
 Weights come from timm's names or any model in timm's layout on the Hugging Face hub (``name``), from a file or folder
 on this machine (``path``), or from torch.hub (``hub``). Size, crop, mean, deviation and pooling are the model's own.
-Files are read as tensors alone; only ``hub`` runs code that comes with a model, which is what torch.hub is.
+Files are read as tensors alone; only ``hub`` runs code that comes with a model, and only where the user allows it.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 from functools import lru_cache
 from hashlib import blake2b
 from pathlib import Path
-from typing import Any
 
 from torch import nn
 
 from sslbench import BuildContext, InputSpec, MethodSpec, UserError, hookimpl
 from sslbench_plugins.blocks.networks.checkpoint_file import fit, tensors_of
+from sslbench_plugins.blocks.networks.model_config import ModelConfig, read_config
 from sslbench_plugins.blocks.networks.model_files import (
     CONFIG,
     HUB,
@@ -27,12 +27,11 @@ from sslbench_plugins.blocks.networks.model_files import (
     check_known,
     on_disk,
     published,
-    read_config,
     repository_of,
 )
 from sslbench_plugins.blocks.networks.timm_tokens import TimmBackbone, TimmTokenBackbone, provided_by
 from sslbench_plugins.blocks.networks.untrained import Untrained
-from sslbench_plugins.methods.pretrained.configured import arguments_of, configured_input, network, timm_model
+from sslbench_plugins.methods.pretrained.configured import configured_input, network, timm_model
 from sslbench_plugins.methods.pretrained.params import PRESETS, PretrainedParams
 from sslbench_plugins.methods.pretrained.torch_hub import HubEncoder, HubModel
 
@@ -131,19 +130,19 @@ def provides(params: PretrainedParams) -> frozenset[str]:
     config = None if params.hub else known_config(params)
     if config is None:
         return frozenset({"encoder"})
-    if "architecture" not in config:
-        return frozenset({"encoder", *config["sslbench"].get("provides", ())})
-    check_known(config["architecture"])
-    return provided_by_timm(config["architecture"], json.dumps(arguments_of(config)))
+    if not config.architecture:
+        return frozenset({"encoder", *(config.sslbench.provides if config.sslbench else ())})
+    check_known(config.architecture)
+    return provided_by_timm(config.architecture, json.dumps(config.model_args))
 
 
-def known_config(params: PretrainedParams) -> Mapping[str, Any] | None:
+def known_config(params: PretrainedParams) -> ModelConfig | None:
     """The configuration of a model as far as it is known without fetching anything."""
     if params.path:
         return on_disk(params.location, params.name).config
     repository = repository_of(params.name)
     if not params.name.startswith(HUB):
-        return {"architecture": params.name}
+        return ModelConfig(architecture=params.name)
     cached = repository.cached(CONFIG)
     return read_config(cached) if cached else None
 
@@ -151,8 +150,12 @@ def known_config(params: PretrainedParams) -> Mapping[str, Any] | None:
 @lru_cache(maxsize=64)
 def provided_by_timm(architecture: str, arguments: str) -> frozenset[str]:
     """Of an architecture with these arguments, as JSON; built once."""
-    config = {"architecture": architecture}
-    return provided_by(lambda: timm_model(config, json.loads(arguments))) | {"encoder"}
+    return provided_by(lambda: timm_model(architecture, json.loads(arguments))[0]) | {"encoder"}
+
+
+def runs_code(params: PretrainedParams) -> str:
+    """Whose code builds the model, in words; empty where that is timm's and ours."""
+    return f"the code of {HubModel.named(params.hub).repository} (hub={params.hub})" if params.hub else ""
 
 
 @hookimpl
@@ -168,6 +171,7 @@ def sslbench_methods() -> list[MethodSpec]:
             presets=PRESETS,
             fingerprint=fingerprint,
             fetches=fetches,
+            runs_code=runs_code,
             citation="Oquab et al. 2023, DINOv2; Radford et al. 2021, CLIP; Caron et al. 2021, DINO; He et al. 2022,"
             " MAE; Wightman: PyTorch Image Models, https://github.com/huggingface/pytorch-image-models",
         )

@@ -6,47 +6,58 @@ from collections.abc import Mapping
 from typing import Any
 
 from sslbench import Backbone, InputSpec, TokenBackbone, UserError, build_plugin
+from sslbench_plugins.blocks.networks.model_config import ModelConfig
 from sslbench_plugins.blocks.networks.model_files import METHOD, check_known
+from sslbench_plugins.blocks.networks.no_network import network as network_allowed
 from sslbench_plugins.blocks.networks.timm_tokens import as_backbone
 
-Config = Mapping[str, Any]
 
-
-def network(config: Config, size: int) -> Backbone:
+def network(config: ModelConfig, size: int) -> Backbone:
     """The configured network, initialised, for images of ``size`` pixels (0: its own). Raises UserError for an
     architecture that timm does not have, or a size that its patches do not divide."""
-    if "architecture" not in config:
-        exported = config["sslbench"]
-        backbone, side = exported["backbone"], size or exported["image_size"]
-        built: Backbone = build_plugin("backbone", backbone["name"], given=backbone["params"], image_size=side)
-        return built
-    check_known(config["architecture"])
-    arguments = arguments_of(config)
-    side = size or arguments.get("img_size") or (config.get("pretrained_cfg") or {}).get("input_size", [0])[-1]
-    if side:
-        try:
-            return checked(of_timm(config, {**arguments, "img_size": side}), size)
-        except TypeError:
-            # Convolutional networks take any size and know no img_size.
-            arguments.pop("img_size", None)
-    return of_timm(config, arguments)
+    if not config.architecture:
+        return of_sslbench(config, size)
+    check_known(config.architecture)
+    arguments, cfg = dict(config.model_args), config.pretrained_cfg
+    side = size or arguments.get("img_size") or (cfg.input_size[-1] if cfg and cfg.input_size else 0)
+    net, used = timm_model(config.architecture, {**arguments, **({"img_size": side} if side else {})})
+    return checked(as_backbone(net, config.architecture, used), size)
 
 
-def of_timm(config: Config, arguments: Mapping[str, Any]) -> Backbone:
-    """timm's model of the configured architecture as a backbone."""
-    return as_backbone(timm_model(config, arguments), config["architecture"], arguments)
+def of_sslbench(config: ModelConfig, size: int) -> Backbone:
+    """The backbone plugin that an exported folder names."""
+    assert config.sslbench is not None
+    exported = config.sslbench
+    assert exported.backbone is not None
+    side = size or exported.image_size
+    with network_allowed(False):
+        built: Backbone = build_plugin(
+            "backbone", exported.backbone.name, given=exported.backbone.params, image_size=side
+        )
+    return built
 
 
-def timm_model(config: Config, arguments: Mapping[str, Any]) -> Any:
-    """timm's model of the configured architecture, without its classifier."""
+def timm_model(architecture: str, arguments: Mapping[str, Any]) -> tuple[Any, dict[str, Any]]:
+    """timm's model of an architecture, initialised, without its classifier, and the arguments that it was built with:
+    convolutional networks take any size and know no ``img_size``. Nothing is fetched. Raises UserError for arguments
+    that it cannot be built with."""
     import timm
 
-    return timm.create_model(config["architecture"], num_classes=0, **arguments)
-
-
-def arguments_of(config: Config) -> dict[str, Any]:
-    """Of ``timm.create_model``, but for the number of classes, which is none."""
-    return {key: value for key, value in (config.get("model_args") or {}).items() if key != "num_classes"}
+    used = dict(arguments)
+    try:
+        with network_allowed(False):
+            try:
+                net = timm.create_model(architecture, pretrained=False, num_classes=0, **used)
+            except TypeError as error:
+                if used.pop("img_size", None) is None or "img_size" not in str(error):
+                    raise
+                net = timm.create_model(architecture, pretrained=False, num_classes=0, **used)
+    except NotImplementedError:  # on the meta device
+        raise
+    except Exception as error:
+        reason = str(error).partition("\n")[0] or type(error).__name__
+        raise UserError(f"{METHOD}: timm cannot build {architecture} with {dict(arguments)}: {reason}") from None
+    return net, used
 
 
 def checked(backbone: Backbone, size: int) -> Backbone:
@@ -57,13 +68,13 @@ def checked(backbone: Backbone, size: int) -> Backbone:
     return backbone
 
 
-def configured_input(config: Config, backbone: Backbone, size: int) -> InputSpec:
+def configured_input(config: ModelConfig, backbone: Backbone, size: int) -> InputSpec:
     """The model's own input, but for ``size`` where it is not 0. Raises UserError where that is not three channels."""
     from timm.data.config import resolve_data_config
 
-    pretrained = config.get("pretrained_cfg") or (config if "input_size" in config else None)
-    pretrained = pretrained or getattr(backbone.net, "pretrained_cfg", {})
-    data = resolve_data_config(pretrained_cfg=pretrained, verbose=False)  # type: ignore[no-untyped-call]
+    own = config.pretrained_cfg
+    given = own.model_dump(exclude_none=True) if own else getattr(backbone.net, "pretrained_cfg", {})
+    data = resolve_data_config(pretrained_cfg=given, verbose=False)  # type: ignore[no-untyped-call]
     channels, _, side = data["input_size"]
     if channels != 3:
         raise UserError(f"{METHOD}: the model wants images of {channels} channels; all data sets have 3")

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -12,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from sslbench import Backbone, UserError
+from sslbench_plugins.blocks.networks.no_network import NetworkRefused, network
 
 BRANCHES = ("main", "master")
 """what torch.hub takes for a repository without a branch"""
@@ -68,9 +68,9 @@ class HubModel:
         try:
             load = cast(Callable[..., Any], torch.hub.load)
             source, repository = ("local", str(folder)) if folder else ("github", self.repository)
-            with fetching(download):
+            with network(download):
                 return load(repository, self.entry, trust_repo=True, verbose=False, source=source, **arguments)
-        except (NotAllowed, UserError) as error:
+        except (NetworkRefused, UserError) as error:
             raise UserError(
                 f"torch.hub's {self.repository}:{self.entry} {error}; --download allows it; or put the file"
                 f" into {Path(torch.hub.get_dir()) / 'checkpoints'}"
@@ -80,28 +80,6 @@ class HubModel:
         except Exception as error:
             reason = str(error).strip().partition("\n")[0] or type(error).__name__
             raise UserError(f"torch.hub's {self.repository}:{self.entry} cannot be built: {reason}") from None
-
-
-class NotAllowed(RuntimeError):
-    """A file would have to be fetched, and that is not allowed."""
-
-
-@contextmanager
-def fetching(allowed: bool) -> Iterator[None]:
-    """Inside, torch.hub fetches files only where that is allowed: hub code calls it for weights that are not cached."""
-    if allowed:
-        yield
-        return
-
-    def refuse(url: str, *args: Any, **kwargs: Any) -> None:
-        raise NotAllowed(f"wants to fetch {url}")
-
-    before = torch.hub.download_url_to_file
-    torch.hub.download_url_to_file = refuse
-    try:
-        yield
-    finally:
-        torch.hub.download_url_to_file = before
 
 
 class HubEncoder(Backbone):

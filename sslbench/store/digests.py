@@ -1,0 +1,82 @@
+"""Files that carry a digest of all their bytes, so that damage is noticed when they are read.
+
+The digest is a text of fixed length in the file's own JSON (that of safetensors' header included), taken while zeros
+stand in its place: one file, replaced as a whole, and still readable by everybody else.
+"""
+
+from __future__ import annotations
+
+import json
+import mmap
+import os
+import re
+from collections.abc import Mapping
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any
+
+from sslbench.errors import StoreError
+from sslbench.store.atomic import write_atomically
+
+FIELD = "sslbench_digest"
+BYTES = 16
+EMPTY = "0" * 2 * BYTES
+"""stands in the field while the digest is taken"""
+BLOCK = 1 << 20
+FILLED = re.compile(rb'"sslbench_digest": ?"([0-9a-f]{32})"')
+
+
+class DamagedFile(StoreError):
+    """A file that must not be used: which one, and why."""
+
+
+class NoDigest(DamagedFile):
+    """It carries no digest: an older version wrote it, or somebody else did, or that is where it is damaged."""
+
+
+def write_digested(path: Path, content: bytes) -> str:
+    """Write JSON or safetensors whose first ``FIELD`` holds ``EMPTY``, with the digest in its place; returns that.
+    Raises OSError."""
+    empty = FILLED.search(content)
+    assert empty, f"{FIELD} is missing"
+    digest, whole = blake2b(content, digest_size=BYTES).hexdigest(), memoryview(content)
+    write_atomically(path, whole[: empty.start(1)], digest.encode(), whole[empty.end(1) :])
+    return digest
+
+
+def check_digest(path: Path) -> str:
+    """The digest of an undamaged file. Raises DamagedFile for another, OSError where it cannot be read."""
+    with path.open("rb") as file:
+        empty = os.fstat(file.fileno()).st_size == 0
+        filled = None if empty else FILLED.search(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+        if filled is None:
+            raise NoDigest(f"{path}: damaged or of an older sslbench: it {'is empty' if empty else 'has no digest'}")
+        digest = blake2b(file.read(filled.start(1)) + EMPTY.encode(), digest_size=BYTES)
+        file.seek(filled.end(1))
+        while block := file.read(BLOCK):
+            digest.update(block)
+    written = filled[1].decode()
+    if digest.hexdigest() != written:
+        raise DamagedFile(f"{path}: damaged: its bytes do not match its digest")
+    return written
+
+
+def write_json(path: Path, values: Mapping[str, Any], indent: int | None = None) -> str:
+    """Write a JSON object with its digest, which is returned. Raises OSError."""
+    return write_digested(path, json.dumps({FIELD: EMPTY, **values}, indent=indent, allow_nan=False).encode())
+
+
+def read_json(path: Path, *, digested: bool = True) -> dict[str, Any]:
+    """What ``write_json`` wrote; without ``digested`` also an object without a digest. Raises DamagedFile, OSError."""
+    try:
+        check_digest(path)
+    except NoDigest:
+        if digested:
+            raise
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise DamagedFile(f"{path}: damaged: not JSON: {error}") from None
+    if not isinstance(values, dict):
+        raise DamagedFile(f"{path}: damaged: not a JSON object")
+    return {name: value for name, value in values.items() if name != FIELD}
