@@ -6,6 +6,7 @@ import unicodedata
 
 JOINERS = "\u200c\u200d"
 """join letters in many scripts; they show nothing by themselves"""
+LONGEST = 100  # characters of what was given that a message repeats
 
 
 class SslbenchError(Exception):
@@ -66,10 +67,21 @@ class TimingError(SslbenchError):
     exit_code = 1
 
 
+def quoted(value: object) -> str:
+    """What was given, on one line of at most a hundred characters or so."""
+    try:
+        text = repr(value)
+    except (ValueError, RecursionError):  # Python writes no integer of more than 4,300 digits
+        return f"a value of type {type(value).__name__} that is too large to be shown"
+    return text if len(text) <= LONGEST else f"{text[:60]}...{text[-20:]} ({len(text):,} characters)"
+
+
 def did_you_mean(name: str, allowed: list[str]) -> str:
     """A hint ``; did you mean 'x'?``, or nothing where no allowed word is similar."""
     import difflib
 
+    if len(name) > LONGEST:
+        return ""
     matches = difflib.get_close_matches(name, allowed, n=1, cutoff=0.5)
     return f"; did you mean {matches[0]!r}?" if matches else ""
 

@@ -6,13 +6,11 @@ plain timm reads it. A network that timm does not have is named by its sslbench 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError
 from safetensors.torch import save
 
 from sslbench.contracts.backbone import Backbone, TimmModel
@@ -25,11 +23,13 @@ from sslbench.hooks.registry import Registry, default_registry
 from sslbench.plan.cell import Choice
 from sslbench.plan.choose import sent
 from sslbench.store.artifacts import pretraining_files
-from sslbench.store.atomic import write_atomically
+from sslbench.store.atomic import is_left_over
+from sslbench.store.digests import EMPTY, FIELD, DamagedFile, check_digest, write_digested, write_json
 from sslbench.store.record import Record, TrainingInput
 from sslbench.train.checkpoint import load_tensors
 from sslbench.train.task import build_method
 
+WEIGHTS = "model.safetensors"
 LISTED = 8
 """trainings that a message lists"""
 
@@ -56,7 +56,7 @@ def export(
     are gone, where what is evaluated is no backbone, and for an ``out`` that is not empty.
     """
     registry = registry or default_registry()
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+    if not is_free(out):
         raise UserError(f"-o {out}: is there already and not empty; name a new folder")
     record = one_training(records)
     names = {"method": record.method} | ({"backbone": record.backbone} if record.backbone else {})
@@ -76,13 +76,27 @@ def export(
     # Tied tensors are stored once per name: safetensors refuses views of one storage.
     tensors = (encoder.state_dict() if model is None else model.weights).items()
     whole = {name: tensor.detach().cpu().clone().contiguous() for name, tensor in tensors}
-    write_atomically(out / "model.safetensors", save(whole, {"format": "pt"}))
-    write_atomically(out / "config.json", json.dumps(config, indent=2, allow_nan=False).encode())
+    write_digested(out / WEIGHTS, save(whole, {"format": "pt", FIELD: EMPTY}))
+    # Last: a folder without it is half written, and is completed by the next export.
+    write_json(out / "config.json", config, indent=2)
     call = f"timm.create_model('local-dir:{out}', pretrained=True)"
     in_timm = call if model is not None else "no, this network is not one of timm's"
     ways = f"here: sslbench run -m {PRETRAINED}:path={out}", f"in timm: {in_timm}"
     parameters = sum(parameter.numel() for parameter in encoder.parameters())
     return ExportedModel(title_of(record), encoder.feature_dim, parameters, ways)
+
+
+def is_free(out: Path) -> bool:
+    """Whether an export may be written there: to a new folder, an empty one, or one where another was interrupted."""
+    if not out.exists():
+        return True
+    if not out.is_dir():
+        return False
+    names = [path.name for path in out.iterdir() if not is_left_over(path.name)]
+    try:
+        return not names or (names == [WEIGHTS] and bool(check_digest(out / WEIGHTS)))
+    except (OSError, DamagedFile):
+        return False
 
 
 def config_of(
@@ -166,8 +180,10 @@ def trained(record: Record, context: BuildContext, choices: Mapping[str, Choice[
     if choices["method"].spec.trains:
         try:
             method.load_state_dict(load_tensors(weights)[0])
-        except (OSError, SafetensorError) as error:
-            raise UserError(f"{title_of(record)}: {weights} cannot be read: {error}") from None
+        except DamagedFile as error:
+            raise UserError(f"{title_of(record)}: {error}; run it again (--fresh)") from None
+        except OSError as error:
+            raise UserError(f"{title_of(record)}: {weights} cannot be read: {error.strerror}") from None
         except RuntimeError:
             raise UserError(
                 f"{title_of(record)}: the plugins are not those that trained it, and its weights do not fit;"

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor
 
 from sslbench.advise.defaults import PROBE
 from sslbench.advise.frozen import FrozenFeatures
@@ -20,10 +22,11 @@ from sslbench.errors import UserError
 from sslbench.hooks.registry import Registry
 from sslbench.plan.choose import chosen
 from sslbench.plan.reference import Reference
-from sslbench.store.atomic import write_atomically
-from sslbench.train.checkpoint import load_tensors, save_tensors
+from sslbench.store.digests import DamagedFile, check_digest, read_json, write_json
+from sslbench.train.checkpoint import save_tensors
 
 TENSORS, FACTS, SCHEMA = "head.safetensors", "head.json", 2
+UNSEEN = "damage to it would not be seen; sslbench recipe writes a new one"
 
 
 @dataclass(frozen=True)
@@ -42,6 +45,8 @@ class Head:
     input_spec: InputSpec
     numbers: Mapping[str, Any]
     """accuracy ``linear_top1`` (0..1) on how many test ``images`` of which ``folder``"""
+    note: str = ""
+    """what a user should know about the files that it was read from"""
 
 
 def fit_head(frozen: FrozenFeatures, read_size: int, numbers: Mapping[str, Any], registry: Registry) -> Head:
@@ -69,10 +74,11 @@ def with_absolute_path(plugin: PluginChoice) -> PluginChoice:
 
 
 def write_head(head: Head, folder: Path) -> None:
-    """Two files, the facts last. Raises OSError or safetensors' error where they cannot be written."""
-    save_tensors(folder / TENSORS, {"weight": head.layer.weight, "bias": head.layer.bias}, {})
+    """Two files, the facts last, which name the other by its digest. Raises OSError."""
+    tensors = save_tensors(folder / TENSORS, {"weight": head.layer.weight, "bias": head.layer.bias}, {})
     facts = {
         "schema": SCHEMA,
+        "tensors": tensors,
         "classes": head.classes,
         "model": {kind: asdict(plugin) for kind, plugin in head.plugins.items()},
         "seed": head.seed,
@@ -81,28 +87,47 @@ def write_head(head: Head, folder: Path) -> None:
         "input": asdict(head.input_spec),
         "numbers": head.numbers,
     }
-    write_atomically(folder / FACTS, json.dumps(facts, indent=1, allow_nan=False).encode())
+    write_json(folder / FACTS, facts, indent=1)
 
 
 def read_head(folder: Path) -> Head:
-    """What ``write_head`` wrote, now or in schema 1. Raises UserError for anything else."""
+    """What ``write_head`` wrote, now or in schema 1. Raises UserError for anything else, and for damage."""
     if folder.name == FACTS:
         folder = folder.parent
     try:
         facts = json.loads((folder / FACTS).read_text(encoding="utf-8"))
         if facts["schema"] not in (1, SCHEMA):
             raise ValueError(f"schema {facts['schema']!r}; this version reads 1 and {SCHEMA}")
-        tensors, _ = load_tensors(folder / TENSORS)
-        return Head(
-            LinearHead(tensors["weight"], tensors["bias"]),
-            facts["classes"],
-            {kind: PluginChoice(**plugin) for kind, plugin in facts["model"].items()},
-            facts["seed"],
-            facts["weights"],
-            facts["read_size"],
-            InputSpec(**facts["input"] | {key: tuple(facts["input"][key]) for key in ("mean", "std")}),
-            facts["numbers" if facts["schema"] == SCHEMA else "figures"],
-        )
-    except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
+        if facts["schema"] == SCHEMA:
+            check_files(folder)
+        return head_of(facts, load_file(folder / TENSORS))
+    except DamagedFile as error:
+        raise UserError(f"{error}; run sslbench recipe again") from None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, SafetensorError) as error:
         what = error.strerror if isinstance(error, OSError) and error.strerror else f"{type(error).__name__}: {error}"
         raise UserError(f"{folder}: holds no head that `sslbench recipe` wrote ({what})") from None
+
+
+def check_files(folder: Path) -> None:
+    """Raises DamagedFile where a file does not match its digest, or the two are not of one head; OSError."""
+    facts, tensors = read_json(folder / FACTS), check_digest(folder / TENSORS)
+    if facts.get("tensors") != tensors:
+        raise DamagedFile(f"{folder}: half written: {TENSORS} and {FACTS} are of two heads")
+
+
+def head_of(facts: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Head:
+    """The head of what its files hold. Raises KeyError, TypeError, ValueError or AttributeError for what is none."""
+    layer, classes = LinearHead(tensors["weight"], tensors["bias"]), facts["classes"]
+    if layer.weight.ndim != 2 or not layer.weight.shape[:1] == layer.bias.shape == (len(classes),):
+        raise ValueError(f"{len(classes)} classes, {list(layer.weight.shape)} weights, {list(layer.bias.shape)} biases")
+    return Head(
+        layer,
+        classes,
+        {kind: PluginChoice(**plugin) for kind, plugin in facts["model"].items()},
+        facts["seed"],
+        facts["weights"],
+        facts["read_size"],
+        InputSpec(**facts["input"] | {key: tuple(facts["input"][key]) for key in ("mean", "std")}),
+        facts["numbers" if facts["schema"] == SCHEMA else "figures"],
+        note="" if facts["schema"] == SCHEMA else f"a head of schema {facts['schema']} has no digest: {UNSEEN}",
+    )

@@ -20,6 +20,7 @@ from sslbench.plan.reference import Reference
 from sslbench.statistics.intervals import Difference
 from sslbench.statistics.shares import Share
 from sslbench.store.artifacts import pretraining_files, read_per_image
+from sslbench.store.digests import DamagedFile
 from sslbench.store.record import FeatureFacts, Record
 from sslbench.train.data import held_out
 
@@ -86,11 +87,14 @@ def row_of(records: Sequence[Record], label: str, kind: RowKind, folder: Path) -
     features = next((record.features for record in records if record.features), FeatureFacts())
     dim, speed = features.dim, features.images_per_second
     row = Row(label, kind, values.get(KNN_METRIC), values.get(PROBE_METRIC), curve, dim, speed, reason=reason)
-    return replace(row, right=right_of(records, folder))
+    try:
+        return replace(row, right=right_of(records, folder))
+    except DamagedFile as error:
+        return replace(row, reason=row.reason or f"{error}; its share is compared as if it were of other images")
 
 
 def right_of(records: Sequence[Record], folder: Path) -> NDArray[Any] | None:
-    """Which test images the probe has right, or None where that is not kept."""
+    """Which test images the probe has right, or None where that is not kept. Raises DamagedFile."""
     for record in records:
         if PROBE_METRIC in record.metrics and record.pretraining and record.pretraining.key:
             files = pretraining_files(folder, record.pretraining.key)

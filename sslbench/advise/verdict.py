@@ -106,9 +106,10 @@ def decide(evidence: Evidence) -> Advice:
 
 def ruled(evidence: Evidence, share: Share) -> tuple[Verdict, str]:
     """Verdict and headline; ``share``: what counts."""
-    if not evidence.chance or not all(one.ahead for one in evidence.chance):
+    counts = [evidence.blind] if evidence.balanced is not None else evidence.chance
+    if not counts or not all(one is not None and one.ahead for one in counts):
         return "cannot tell", no_better_than_chance(evidence)
-    if share.value >= ENOUGH:
+    if share.value >= ENOUGH and all(one.ahead for one in evidence.chance):
         return "stop", enough(share)
     if evidence.is_baseline:
         return "another model", "No pretrained model was tried, and the baselines are not enough: get one first."

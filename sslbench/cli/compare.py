@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from sslbench.cli.options import FORMATS
+from sslbench.cli.options import FORMATS, without_collector
 from sslbench.cli.streams import say, show
 
 
@@ -27,6 +27,7 @@ from sslbench.cli.streams import say, show
     help="An axis or parameter in which a pair may differ, such as training.precision; repeatable.",
 )
 @click.option("--format", "format_", type=FORMATS, default="table", show_default=True, help="Format of the result.")
+@without_collector
 def command(first: Path, second: Path, limits: tuple[str, ...], across: tuple[str, ...], format_: str) -> int:
     """Say what moved from A to B beyond the spread, in quality and speed.
 

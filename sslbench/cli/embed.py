@@ -43,6 +43,7 @@ def command(dataset: str, model: str, backbone: str | None, out: Path, size: int
     from sslbench.advise.frozen import FrozenFeatures, Model
     from sslbench.cli.options import read_settings_of_features
     from sslbench.cli.progress import Display
+    from sslbench.errors import UserError
     from sslbench.hooks.registry import default_registry
     from sslbench.plan.choose import chosen, model_reference
     from sslbench.plan.reference import parse_reference
@@ -53,6 +54,10 @@ def command(dataset: str, model: str, backbone: str | None, out: Path, size: int
     network = parse_reference(backbone, "--backbone") if backbone else None
     encoder = Model.of(model_reference(model), registry, network)
     reference = dataset_reference(dataset, lambda: size or reading_size(encoder, settings))
+    if size is not None and reference.given.get("size") != size:
+        raise UserError(
+            f"--size is for a folder of images; of data set {reference.name!r} give the parameter: size={size}"
+        )
     with Display() as display:
         frozen = FrozenFeatures(encoder, chosen("dataset", reference, registry), settings, display.show)
         embeddings = embed(frozen)

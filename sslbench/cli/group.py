@@ -51,7 +51,10 @@ class LazyGroup(click.Group):
         if args and args[0] not in COMMANDS:
             allowed = ", ".join(COMMANDS)
             ctx.fail(f"no such command {args[0]!r}{did_you_mean(args[0], list(COMMANDS))} (commands: {allowed})")
-        return super().resolve_command(ctx, args)
+        name, command, rest = super().resolve_command(ctx, args)
+        if command is not None:
+            check_given(click.Context(command, info_name=name, parent=ctx), rest)
+        return name, command, rest
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """The help lines of all commands, none of which is imported."""
@@ -77,6 +80,23 @@ def apart(function: Callable[..., Any]) -> Callable[..., Any]:
             return function(*arguments, **options)
 
     return call
+
+
+def check_given(ctx: click.Context, args: list[str]) -> None:
+    """Raises UsageError for an option that is given twice where one value counts, and for an empty text as a value."""
+    try:
+        values, _, order = ctx.command.make_parser(ctx).parse_args(list(args))
+    except click.UsageError:
+        return  # the command itself says so
+    for param in dict.fromkeys(order):
+        is_option = isinstance(param, click.Option)
+        name = max(param.opts, key=len) if is_option else param.human_readable_name
+        given = values.get(str(param.name))
+        if is_option and not param.multiple and order.count(param) > 1:
+            ctx.fail(f"{name} is given twice; it has one value")
+        texts = given if isinstance(given, (list, tuple)) else [given]
+        if any(isinstance(text, str) and not text.strip() for text in texts):
+            ctx.fail(f"{name} is given an empty text; leave it out, or give it a value")
 
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]}, epilog="Start with: sslbench run")

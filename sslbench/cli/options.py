@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import gc
 import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -11,7 +13,7 @@ import click
 
 from sslbench.cli.streams import show
 from sslbench.contracts.defaults import EXECUTOR
-from sslbench.errors import UserError
+from sslbench.errors import UserError, quoted
 
 if TYPE_CHECKING:
     from sslbench.advise.frozen import Settings
@@ -45,7 +47,7 @@ SUITE_OPTIONS: list[Decorator] = [
         click.option(short, f"--{axis}", axis, multiple=True, metavar="NAME", help=f"{what}: {REFERENCE}")
         for short, axis, what in AXES
     ),
-    click.option("--seeds", metavar="N,N", help="Seeds, such as 0,1,2."),
+    click.option("--seeds", metavar="N,N", help="Seeds, such as 0,1,2 or 0-4."),
     # how each is trained
     click.option("--epochs", type=int, metavar="N", help="Passes over the training images."),
     click.option("--batch-size", type=int, metavar="N", help="Source images per step."),
@@ -121,14 +123,36 @@ def read_settings_of_features(options: dict[str, Any]) -> Settings:
 def read_request(options: dict[str, Any]) -> Request:
     """The request behind ``suite_options``. Raises UserError with one line per mistake."""
     from sslbench.execute.request import Request
+    from sslbench.plan.seeds import read_seeds
     from sslbench.plan.suite import Overrides
 
-    settings = ("epochs", "batch_size", "device", "precision", "compile")
-    training = {key: options[key] for key in settings if options[key] is not None}
+    names = ("epochs", "batch_size", "device", "precision", "compile")
+    training = {key: options[key] for key in names if options[key] is not None}
     axes = {axis: options[axis] for _, axis, _ in AXES if options[axis]}
-    overrides = Overrides(axes, read_seeds(options["seeds"]), training | read_settings(options["settings"]))
+    settings = read_settings(options["settings"], prefix="training.")
+    twice = [key for key in settings if key in training]
+    if twice:
+        both = ((f"--{key.replace('_', '-')}", f"--set {key}={settings[key]}") for key in twice)
+        raise UserError(*(f"{option} and {pair} set the same: give one of them" for option, pair in both))
+    overrides = Overrides(axes, read_seeds(options["seeds"]), {**training, **settings})
     running = ("out", "fresh", "keep_stale", "executor", "max_cells", "strict_plugins", "download", "trust", "size")
     return Request(options["suite"], overrides, **{key: options[key] for key in running})
+
+
+def without_collector(function: Function) -> Function:
+    """For commands that hold many records, none of them in a cycle: to look for cycles takes a third of their time."""
+
+    @functools.wraps(function)
+    def command(*arguments: Any, **options: Any) -> Any:
+        enabled = gc.isenabled()
+        gc.disable()
+        try:
+            return function(*arguments, **options)
+        finally:
+            if enabled:
+                gc.enable()
+
+    return command
 
 
 def suites_line() -> str:
@@ -138,22 +162,21 @@ def suites_line() -> str:
     return f"Built-in suites: {', '.join(builtin_suites())} (see: sslbench suites)."
 
 
-def read_settings(pairs: tuple[str, ...]) -> dict[str, Any]:
-    """``--set KEY=VALUE`` pairs. Raises UserError for a pair without ``=``; keys are checked with the suite."""
-    from sslbench.plan.reference import parse_value
+def read_settings(pairs: Sequence[str], option: str = "--set", prefix: str = "") -> dict[str, Any]:
+    """``KEY=VALUE`` pairs as ``Written`` values; a ``prefix`` before a key is ignored. Raises UserError for a pair
+    without ``=`` and a key given twice; keys are checked with what they set."""
+    from sslbench.hooks.values import Written
 
-    wrong = [pair for pair in pairs if "=" not in pair]
-    if wrong:
-        raise UserError(*(f"--set {pair!r} is not KEY=VALUE" for pair in wrong))
-    return {key.removeprefix("training."): parse_value(value) for key, _, value in (p.partition("=") for p in pairs)}
-
-
-def read_seeds(text: str | None) -> list[int] | None:
-    """``0,1,2`` -> integers. Raises UserError for anything else."""
-    try:
-        seeds = None if text is None else [int(word) for word in text.split(",")]
-    except ValueError:
-        raise UserError(f"--seeds {text!r}: expected integers separated by commas, such as 0,1,2") from None
-    if seeds and min(seeds) < 0:
-        raise UserError(f"--seeds {text!r}: seeds are 0 or larger")
-    return seeds
+    settings: dict[str, Any] = {}
+    mistakes = []
+    for pair in pairs:
+        key, equals, value = pair.partition("=")
+        key = key.strip().removeprefix(prefix)
+        if not equals or not key:
+            mistakes.append(f"{option} {quoted(pair)} is not KEY=VALUE")
+        elif key in settings:
+            mistakes.append(f"{option} {quoted(pair)}: {quoted(key)} is given twice")
+        settings[key] = Written(value)
+    if mistakes:
+        raise UserError(*mistakes)
+    return settings

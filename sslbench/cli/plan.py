@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from sslbench.cli.options import format_option, print_json, read_request, suite_options, suites_line
-from sslbench.cli.streams import show
+from sslbench.cli.streams import say, show
 
 if TYPE_CHECKING:
     from sslbench.plan.plan import Plan
@@ -26,6 +26,7 @@ def command(format_: str, **options: Any) -> None:
     """
     request = read_request(options)
     from sslbench.execute.scheduler import plan_only
+    from sslbench.report.text import plural
 
     plan = plan_only(request)
     if format_ == "json":
@@ -35,7 +36,10 @@ def command(format_: str, **options: Any) -> None:
         data = [{"dataset": item.name, "facts": item.facts and item.facts.to_json()} for item in plan.data]
         print_json({"data": data, "cells": facts})
     else:
-        show(as_table(plan))
+        limit = "" if request.max_cells is None else f", at most {plural(request.max_cells, 'cell')} now"
+        show(as_table(plan) + limit)
+    for note in plan.notes:
+        say(note)
 
 
 def as_table(plan: Plan) -> str:

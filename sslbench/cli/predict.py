@@ -32,6 +32,8 @@ def command(head: Path, images: tuple[Path, ...], unsure_first: bool, format_: s
     from sslbench.hooks.registry import default_registry
 
     fitted = read_head(head)
+    if fitted.note:
+        say(f"{head}: {fitted.note}")
     predictions, unreadable = predict(fitted, images, read_settings_of_features(options), default_registry())
     if unsure_first:
         predictions.sort(key=lambda prediction: max(prediction.probabilities))

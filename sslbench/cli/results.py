@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from sslbench.cli.options import FORMATS
+from sslbench.cli.options import FORMATS, without_collector
 from sslbench.cli.streams import say, show
 
 
@@ -20,6 +20,7 @@ from sslbench.cli.streams import say, show
 @click.option("--curves", is_flag=True, help="Loss and metrics after every epoch that was evaluated.")
 @click.option("--published", is_flag=True, help="Numbers of the literature beside those measured.")
 @click.option("--superseded", is_flag=True, help="The records that later runs put others in the place of.")
+@without_collector
 def command(folder: Path, format_: str, where: tuple[str, ...], superseded: bool, **sections: bool) -> None:
     """Print the results in DIR, as ``run`` and ``speed`` do, or the tables that are asked for in their place."""
     from sslbench.report.rows import filter_records

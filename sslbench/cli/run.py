@@ -31,6 +31,8 @@ def command(format_: str, **options: Any) -> int:
     from sslbench.report.tables import left_to_run, render
     from sslbench.report.text import plural
 
+    for note in outcome.notes:
+        say(note)
     counts = ", ".join(f"{count} {status}" for status, count in sorted(outcome.statuses.items())) or "no cell"
     stored = f"results: {outcome.out}" if outcome.store_error is None else f"not stored: {outcome.store_error}"
     if outcome.all_skipped:

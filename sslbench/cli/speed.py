@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from sslbench.cli.options import AXES, FORMATS, Function, decorated
+from sslbench.cli.options import AXES, FORMATS, Function, decorated, read_settings
 from sslbench.cli.streams import say, show
 from sslbench.speed import SUITE
 
@@ -81,12 +82,12 @@ def read_speed_request(options: dict[str, Any]) -> SpeedRequest:
         "compile": split_at_commas(options["compile"]),
         **{name: options[name] for name in ("image_size", "device", "steps", "seconds")},
     }
-    change = read_changes(options["baseline"])
+    change = read_settings(options["baseline"], "--baseline")
     from sslbench.speed.run import SpeedRequest
 
     return SpeedRequest(
         axes={axis: options[axis] for _, axis, _ in SPEED_AXES if options[axis]},
-        settings={key: value for key, value in settings.items() if value},
+        settings={key: value for key, value in settings.items() if value not in (None, [])},
         baselines=[change] if change else [],
         **{name: options[name] for name in ("suite", "out", "find_batch", "download")},
     )
@@ -94,25 +95,14 @@ def read_speed_request(options: dict[str, Any]) -> SpeedRequest:
 
 def split_at_commas(texts: tuple[str, ...]) -> list[str]:
     """``("32,64", "128")`` -> its parts."""
-    return [word.strip() for text in texts for word in text.split(",") if word.strip()]
+    return [word.strip() for text in texts for word in text.split(",")]
 
 
 def whole_numbers(option: str, words: list[str]) -> list[int]:
     """``["32", "64"]`` -> numbers. Raises UserError for anything that is not above 0."""
-    from sslbench.errors import UserError
+    from sslbench.errors import UserError, quoted
 
-    wrong = [word for word in words if not (word.isdigit() and int(word) > 0)]
+    wrong = [word for word in words if not re.fullmatch("[1-9][0-9]{,17}", word)]
     if wrong:
-        raise UserError(f"{option} {','.join(wrong)!r}: expected whole numbers above 0, separated by commas")
+        raise UserError(f"{option} {quoted(','.join(wrong))}: expected whole numbers above 0, separated by commas")
     return [int(word) for word in words]
-
-
-def read_changes(pairs: tuple[str, ...]) -> dict[str, Any]:
-    """``precision=fp32`` -> a value; ``method=mae:decoder_depth=1`` -> a plugin, as it is written."""
-    from sslbench.errors import UserError
-    from sslbench.plan.reference import parse_value
-
-    wrong = [pair for pair in pairs if "=" not in pair]
-    if wrong:
-        raise UserError(*(f"--baseline {pair!r} is not KEY=VALUE" for pair in wrong))
-    return {key: parse_value(value) for key, _, value in (pair.partition("=") for pair in pairs)}

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import torch
 
-from sslbench.contracts.evaluator import EvaluationData, EvaluatorSpec, Metric
+from sslbench.contracts.evaluator import EvaluationData, EvaluatorSpec, FeatureSet, Metric
 from sslbench.contracts.plugin import BuildContext
 from sslbench.evaluate.evaluated_model import TrainedModel
 from sslbench.evaluate.features import Extraction, extract_all
@@ -29,11 +29,20 @@ class ModelChanged(RuntimeError):
 def run_evaluator(
     evaluator: Choice[EvaluatorSpec], features: Extraction, model: TrainedModel | None, seed: int
 ) -> list[Metric]:
-    """Its metrics. Raises whatever the evaluator raises. ``model``: for one whose spec says ``uses_model``."""
+    """Its metrics. Raises whatever the evaluator raises. ``model``: for one whose spec says ``uses_model``.
+    Features are lent as copies: what it does to them reaches no other evaluator."""
     built = evaluator.build(BuildContext(classes=features.classes, seed=seed))
     seed_everything(seed, "evaluate")
     exposed = model if evaluator.spec.uses_model else None
-    return list(built.evaluate(EvaluationData(features.train, features.test, features.classes, seed, exposed)))
+    return list(
+        built.evaluate(EvaluationData(copy_of(features.train), copy_of(features.test), features.classes, seed, exposed))
+    )
+
+
+def copy_of(features: FeatureSet) -> FeatureSet:
+    """The same in memory of its own."""
+    labels = None if features.labels is None else features.labels.clone()
+    return FeatureSet(features.features.clone(), labels, {name: t.clone() for name, t in features.factors.items()})
 
 
 @contextmanager

@@ -56,6 +56,8 @@ class Outcome:
     interrupted: bool = False
     unfinished: list[Unfinished] = field(default_factory=list)
     """this run, where cells of it are left"""
+    notes: tuple[str, ...] = ()
+    """what the user should know beside the result"""
 
     @property
     def statuses(self) -> Counter[str]:

@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from sslbench.contracts.executor import Executor
+from sslbench.contracts.executor import Executor, ExecutorSpec
 from sslbench.contracts.plugin import BuildContext, check_trust
 from sslbench.errors import PluginError, UserError
 from sslbench.execute.request import Outcome, Request
 from sslbench.execute.session import OnEvent, Session
-from sslbench.hooks.params import resolve
 from sslbench.hooks.registry import Registry, default_registry
-from sslbench.plan.builtin import builtin_suites
-from sslbench.plan.cell import Cell
+from sslbench.plan.cell import Cell, Choice
+from sslbench.plan.choose import chosen
 from sslbench.plan.expand import expand, resolve_suite
 from sslbench.plan.plan import Plan, make_plan
 from sslbench.plan.reference import parse_reference
-from sslbench.plan.suite import Overrides, RawSuite, read_suite
+from sslbench.plan.suite import Overrides, RawSuite, read_suite, sized
 from sslbench.store.results import ResultsStore
 
 
@@ -27,26 +28,27 @@ def run(request: Request | None = None, on_event: OnEvent | None = None, registr
     on, what goes wrong is in the records, and an interrupt keeps what is finished."""
     request = request or Request()
     registry = registry or default_registry()
-    outcome, cells = prepare(request, registry)
-    executor = build_executor(request.executor, registry)
+    outcome, cells, choice = prepare(request, registry)
+    executor: Executor = choice.build(BuildContext())
     return Session(request, outcome, on_event or (lambda event: None), registry).run(cells, executor)
 
 
 def plan_only(request: Request, registry: Registry | None = None) -> Plan:
     """What a run would do. Reads the store if there is one, writes nothing."""
     registry = registry or default_registry()
-    outcome, cells = prepare(request, registry)
+    outcome, cells, _ = prepare(request, registry)
     if not ResultsStore.exists(outcome.out):
-        return make_plan(outcome.suite, cells, None, fresh=request.fresh)
-    with ResultsStore.open_for_reading(outcome.out) as store:
-        return make_plan(outcome.suite, cells, store, fresh=request.fresh, keep_stale=request.keep_stale)
+        plan = make_plan(outcome.suite, cells, None, fresh=request.fresh)
+    else:
+        with ResultsStore.open_for_reading(outcome.out) as store:
+            plan = make_plan(outcome.suite, cells, store, fresh=request.fresh, keep_stale=request.keep_stale)
+    return replace(plan, notes=outcome.notes)
 
 
-def prepare(request: Request, registry: Registry) -> tuple[Outcome, list[Cell]]:
-    """All cells of the suite, and the outcome before any has run. Raises UserError or PluginError for all that is wrong
-    about the request."""
-    raw = request.suite if isinstance(request.suite, RawSuite) else read_suite(request.suite, request.size)
-    overrides = with_device(raw, request.overrides)
+def prepare(request: Request, registry: Registry) -> tuple[Outcome, list[Cell], Choice[ExecutorSpec]]:
+    """All cells of the suite, the outcome before any has run, and the executor. Raises UserError or PluginError for all
+    that is wrong about the request."""
+    raw = request.suite if isinstance(request.suite, RawSuite) else read_suite(request.suite)
     broken = [
         f"plugin {loaded.entry.name} of {loaded.entry.distribution} is broken: {loaded.failure} (--strict-plugins)"
         for loaded in (registry.load_all() if request.strict_plugins else ())
@@ -54,12 +56,35 @@ def prepare(request: Request, registry: Registry) -> tuple[Outcome, list[Cell]]:
     ]
     if broken:
         raise PluginError(*broken)
-    suite = resolve_suite(raw, overrides, registry)
-    for choice in filter(None, (*suite.axes["method"], *suite.axes["backbone"])):
-        check_trust(choice.spec, choice.params, request.trust)
-    is_file = raw.source not in builtin_suites() and Path(raw.source).is_file()
+    mistakes: list[str] = []
+    if request.fresh and request.keep_stale:
+        mistakes.append("--fresh and --keep-stale: give one of them")
+    with collected(mistakes):
+        raw = raw if request.size is None else sized(raw, request.size)
+    overrides = request.overrides
+    with collected(mistakes):
+        overrides = with_device(raw, overrides)
+    with collected(mistakes):
+        suite = resolve_suite(raw, overrides, registry)
+        for choice in filter(None, (*suite.axes["method"], *suite.axes["backbone"])):
+            check_trust(choice.spec, choice.params, request.trust)
+    with collected(mistakes):
+        executor = chosen("executor", parse_reference(request.executor, "--executor"), registry)
+    if mistakes:
+        raise UserError(*mistakes)
+    is_file = not raw.builtin and Path(raw.source).is_file()
     source = str(Path(raw.source).absolute()) if is_file else raw.source
-    return Outcome(suite.name, request.out or Path("sslbench-results") / suite.name, source), expand(suite)
+    out = request.out or Path("sslbench-results") / suite.name
+    return Outcome(suite.name, out, source, notes=suite.notes), expand(suite), executor
+
+
+@contextmanager
+def collected(mistakes: list[str]) -> Iterator[None]:
+    """Append what is wrong to ``mistakes`` and go on."""
+    try:
+        yield
+    except UserError as error:
+        mistakes += error.messages
 
 
 def with_device(raw: RawSuite, overrides: Overrides) -> Overrides:
@@ -75,14 +100,3 @@ def with_device(raw: RawSuite, overrides: Overrides) -> Overrides:
     device = resolve_device(device)
     resolved: dict[str, Any] = {"device": device, "precision": resolve_precision(precision, device)}
     return Overrides(overrides.axes, overrides.seeds, {**overrides.training, **resolved})
-
-
-def build_executor(text: str, registry: Registry) -> Executor:
-    """The executor that a reference such as ``inline`` names. Raises UserError, or what keeps it from being loaded."""
-    reference = parse_reference(text, "--executor")
-    spec = registry.get("executor", reference.name)
-    params, mistakes = resolve(spec.label, spec.params, reference.given, spec.presets)
-    if params is None:
-        raise UserError(*(f"--executor: {line}" for line in mistakes))
-    executor: Executor = spec.build(params, BuildContext())
-    return executor

@@ -7,6 +7,7 @@ import queue
 import tempfile
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
+from copy import deepcopy
 from dataclasses import replace
 from itertools import accumulate
 from pathlib import Path
@@ -34,6 +35,8 @@ class Session:
         """``outcome`` says which suite and where; it is filled in."""
         self.request, self.outcome = request, outcome
         self.on_event, self.registry = on_event, registry
+        self._unwritable: StoreError | None = None
+        """why the folder cannot be written; what it holds is used all the same"""
         self._made: dict[str, Record] = {}
         """records of this run by cell"""
 
@@ -44,6 +47,8 @@ class Session:
             fresh, keep_stale = self.request.fresh, self.request.keep_stale
             plan = make_plan(self.outcome.suite, cells, self._store, fresh=fresh, keep_stale=keep_stale)
             groups = limited(plan.groups, self.request.max_cells)
+            if groups and self._unwritable:
+                self._warn_not_stored(self._unwritable)
             self._warn_damaged(plan)
             self._ask(plan)
             self._cells = {cell.key: cell for cell in cells}
@@ -65,9 +70,9 @@ class Session:
             self._store = stack.enter_context(ResultsStore.open_for_writing(self.outcome.out))
             self._artifacts = self.outcome.out
         except StoreError as error:
-            self._store = MemoryStore()
+            self._unwritable = error
+            self._store = MemoryStore.copy_of(self.outcome.out)
             self._artifacts = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="sslbench-")))
-            self._warn_not_stored(error)
 
     def _warn_damaged(self, plan: Plan) -> None:
         """Name the records that cannot be read, whose cells are to run."""
@@ -104,7 +109,7 @@ class Session:
             self.on_event(PretrainingStarted(name, number, len(groups), count(groups)))
             request = self.request
             work = work_of(group, self._artifacts, request.download, request.trust, fresh=request.fresh)
-            handles.append(executor.submit(work, emit))
+            handles.append(executor.submit(deepcopy(work), emit))
             is_last = number == len(groups) - 1
             while handles and (is_last or len(handles) >= executor.slots):
                 handles.pop(0).wait()
@@ -113,7 +118,8 @@ class Session:
                 self.on_event(PretrainingEnded(number - len(handles)))
 
     def _receive(self, event: Event) -> None:
-        """Store what an event brings, then pass it on."""
+        """Store what an event brings, then pass it on; whoever made it or gets it can change nothing here."""
+        event = deepcopy(event)
         if isinstance(event, RecordMade):
             self._store_record(event.record)
         elif isinstance(event, StepsTimed):
@@ -121,7 +127,7 @@ class Session:
                 self._store.put_steps(event.pretraining, event.step_ms)
             except StoreError as error:
                 self._warn_not_stored(error)
-        self.on_event(event)
+        self.on_event(deepcopy(event))
 
     def _store_record(self, record: Record) -> None:
         cell = self._cells[record.cell]

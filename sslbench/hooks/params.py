@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from pydantic import ValidationError
-
 from sslbench.contracts.params import Params
-from sslbench.errors import did_you_mean
+from sslbench.errors import did_you_mean, quoted
+from sslbench.hooks.values import checked, lines, typed
 
 
 def plugins_named(params: Params) -> dict[str, tuple[str, str]]:
@@ -26,8 +25,8 @@ def resolve(
     preset: str | None = None,
 ) -> tuple[Params | None, list[str]]:
     """The parameters, or None and one line per mistake, each after ``label``: defaults, then the preset, then what was
-    given. ``preset`` is the suite's and ignored by a plugin without one of that name; ``preset`` among ``given`` is the
-    user's and must exist."""
+    given, in the declared types. ``preset`` is the suite's and ignored by a plugin without one of that name; ``preset``
+    among ``given`` is the user's and must exist."""
     presets = presets or {}
     names = list(model.model_fields)
     mistakes: list[str] = []
@@ -35,26 +34,18 @@ def resolve(
     others = {key: value for key, value in given.items() if key not in names}
     own_preset = others.pop("preset", None)
     if own_preset not in (None, "default", *presets):
-        mistakes.append(f"{label}: no preset {own_preset!r}; allowed: {', '.join(['default', *presets])}")
+        hint = did_you_mean(str(own_preset), list(presets))
+        allowed = ", ".join(["default", *presets])
+        mistakes.append(f"{label}: no preset {quoted(own_preset)}{hint}; allowed: {allowed}")
     base = presets.get(preset or "", {}) if own_preset is None else presets.get(str(own_preset), {})
     allowed = ", ".join(names) or "none, it has no parameters"
-    mistakes += [f"{label}: unknown parameter {key!r}{did_you_mean(key, names)} (allowed: {allowed})" for key in others]
+    mistakes += [
+        f"{label}: unknown parameter {quoted(key)}{did_you_mean(key, names)} (allowed: {allowed})" for key in others
+    ]
     try:
-        resolved = model(**{**base, **values})
-    except ValidationError as error:
-        mistakes += [f"{label}: {line}" for line in validation_lines(error)]
-        return None, mistakes
+        values = typed(model, values)
+    except ValueError as error:
+        return None, [*mistakes, f"{label}: {error}"]
+    resolved, faults = checked(model, {**base, **values}, values)
+    mistakes += [f"{label}: {line}" for line in lines(model, faults)]
     return (None if mistakes else resolved), mistakes
-
-
-def validation_lines(error: ValidationError) -> list[str]:
-    """One line per mistake of a pydantic error: key, what was given, what is allowed."""
-    lines = []
-    for item in error.errors(include_url=False, include_context=False):
-        key = ".".join(str(part) for part in item["loc"])
-        message = item["msg"].removeprefix("Value error, ")
-        if item["type"] == "missing":
-            lines.append(f"{key} is required")
-        else:  # without a key: about several parameters together
-            lines.append(f"{key} = {item['input']!r}: {message[:1].lower()}{message[1:]}" if key else message)
-    return lines

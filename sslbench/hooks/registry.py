@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import warnings
 from collections.abc import Iterator
+from copy import deepcopy
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
@@ -144,10 +145,10 @@ class Registry:
                     yield spec
 
     def notify(self, hook: str, **facts: Any) -> None:
-        """Call the observers; one that raises is warned about and changes nothing else."""
+        """Call the observers, each with a copy of its own; one that raises is warned about and changes nothing else."""
         for implementation in getattr(self._manager.hook, hook).get_hookimpls():
             try:
-                implementation.function(**{key: facts[key] for key in implementation.argnames})
+                implementation.function(**{key: deepcopy(facts[key]) for key in implementation.argnames})
             except Exception as error:
                 warnings.warn(f"observer {implementation.plugin_name}: {hook} raised {one_line(error)}", stacklevel=2)
 

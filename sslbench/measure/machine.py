@@ -7,15 +7,15 @@ from typing import Any
 
 import torch
 
-from sslbench.errors import UserError
+from sslbench.errors import UserError, quoted
 
 
 def resolve_device(wanted: str) -> str:
     """``auto`` -> ``cuda`` where there is one, else ``cpu``. Raises UserError for a device that is not there."""
     if wanted == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
-    if not re.fullmatch(r"cpu|cuda(:\d+)?", wanted):
-        raise UserError(f"--device {wanted!r}: allowed are auto, cpu, cuda and cuda:N")
+    if not re.fullmatch(r"cpu|cuda(:[0-9]{1,3})?", wanted):
+        raise UserError(f"--device {quoted(wanted)}: allowed are auto, cpu, cuda and cuda:N")
     if wanted == "cpu":
         return wanted
     if not torch.cuda.is_available():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import product
 from typing import Any
@@ -16,6 +17,7 @@ from sslbench.plan.choose import look_up
 from sslbench.plan.reference import Reference, read_reference
 from sslbench.plan.suite import AXES, Overrides, RawSuite, unknown_axes
 
+MOST_ENTRIES = 10_000  # of one axis
 Axes = Mapping[str, tuple[Choice[Any] | None, ...]]  # axis -> its plugins; None stands for ``auto``
 
 
@@ -38,11 +40,15 @@ def read_axis(
     raw: RawSuite, axes: Mapping[str, Any], axis: str, overrides: Overrides
 ) -> tuple[list[Reference], list[str]]:
     """The references of one axis, from the command line if it names any, else from the suite; one line per mistake."""
-    if references := overrides.axes.get(axis):
+    references = overrides.axes.get(axis)
+    written = references or axes.get(axis, [])
+    if not isinstance(written, (list, tuple)):
+        return [], []  # a mistake of the layout, which read_layout reports
+    if len(written) > MOST_ENTRIES:
+        where = f"--{axis}" if references else f"{raw.source}: axes.{axis}"
+        return [], [f"{where} has {len(written):,} entries; allowed: at most {MOST_ENTRIES:,}"]
+    if references:
         return read_references((reference, f"--{axis}") for reference in references)
-    written = axes.get(axis, [])
-    if not isinstance(written, list):
-        return [], []  # a mistake of the layout, which check_layout reports
     return read_references((item, f"{raw.source}: axes.{axis}[{index}]") for index, item in enumerate(written))
 
 
@@ -68,7 +74,7 @@ def read_curve(
         return (), [f"{where} is given, but curve_every = 0 asks for no curve; set curve_every"] if unused else []
     references, mistakes = read_references((item, f"{where}[{index}]") for index, item in enumerate(training.curve))
     names = [reference.name for reference in references]
-    mistakes += [f"{where} names evaluator {name!r} twice" for name in dict.fromkeys(names) if names.count(name) > 1]
+    mistakes += [f"{where} names evaluator {name!r} twice" for name, count in Counter(names).items() if count > 1]
     choices, wrong = look_up("evaluator", references, registry, training.preset)
     return tuple(filter(None, choices)), mistakes + wrong
 
@@ -104,12 +110,14 @@ def recommended(dataset: DatasetSpec, method: Any) -> str:
     return str(dataset.recommends.get("augmentation") or method.augmentation)
 
 
-def empty_axes(raw: RawSuite, axes: Axes) -> list[str]:
-    """One line per axis that needs an entry and has none."""
+def empty_axes(raw: RawSuite, overrides: Overrides, axes: Axes) -> list[str]:
+    """One line per axis that needs an entry and has none, not even one that is wrong."""
     used = {axis for method in axes["method"] if method for axis in method.spec.uses}
     needed = ["method", "dataset", "evaluator", *(a for a in ("backbone", "augmentation", "masking") if a in used)]
+    tables = raw.data.get("axes")
+    written: Mapping[str, Any] = tables if isinstance(tables, Mapping) else {}
     return [
         f"{raw.source}: axis {axis!r} is empty; name at least one (see: sslbench list {axis})"
         for axis in needed
-        if not axes[axis]
+        if not (axes[axis] or overrides.axes.get(axis) or written.get(axis))
     ]

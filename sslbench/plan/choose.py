@@ -11,10 +11,10 @@ from sslbench.contracts.defaults import PRETRAINED
 from sslbench.contracts.executor import PluginChoice
 from sslbench.contracts.params import Params
 from sslbench.contracts.plugin import BuildContext, Spec, check_trust
-from sslbench.errors import SslbenchError, UserError, printable
+from sslbench.errors import SslbenchError, UserError, printable, quoted
 from sslbench.hooks.params import plugins_named, resolve
 from sslbench.hooks.registry import Registry, default_registry, one_line
-from sslbench.plan.cell import Choice
+from sslbench.plan.cell import Choice, digest
 from sslbench.plan.identity import plugin_identity
 from sslbench.plan.reference import Reference, parse_reference
 
@@ -24,21 +24,23 @@ AUTO = "auto"  # as an augmentation: what the data set recommends, else the pape
 def look_up(
     axis: str, references: Sequence[Reference], registry: Registry, preset: str
 ) -> tuple[tuple[Choice[Any] | None, ...], list[str]]:
-    """The plugins behind references, in order and each once, and one line per mistake. ``auto`` is None."""
-    choices: list[Choice[Any] | None] = []
+    """The plugins behind references, in order, and one line per mistake, an entry given twice among them. ``auto`` is
+    None."""
+    choices: dict[str, Choice[Any] | None] = {}
     mistakes: list[str] = []
     for reference in references:
-        if axis == "augmentation" and reference.name == AUTO and not reference.given:
-            choices.append(None)
-            continue
+        auto = axis == "augmentation" and reference.name == AUTO and not reference.given
         try:
-            choice, wrong = choose(axis, reference, registry, preset)
+            choice, wrong = (None, []) if auto else choose(axis, reference, registry, preset)
         except SslbenchError as error:
             choice, wrong = None, list(error.messages)
+        if choice is not None or auto:
+            key = AUTO if choice is None else digest(choice.description)
+            if key in choices:
+                wrong = [f"{quoted(str(reference))} is given twice, here and before; name it once"]
+            choices[key] = choice
         mistakes += placed(reference.where, wrong)
-        if choice is not None and not any(c is not None and c.description == choice.description for c in choices):
-            choices.append(choice)
-    return tuple(choices), mistakes
+    return tuple(choices.values()), mistakes
 
 
 def choose(kind: str, reference: Reference, registry: Registry, preset: str) -> tuple[Choice[Any] | None, list[str]]:

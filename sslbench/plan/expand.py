@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import product
+from math import prod
 from typing import TYPE_CHECKING, Any
 
 from sslbench.contracts.augmentation import AugmentationSpec
@@ -12,18 +13,21 @@ from sslbench.contracts.dataset import DatasetSpec
 from sslbench.contracts.evaluator import EvaluatorSpec
 from sslbench.contracts.executor import TrainingSettings
 from sslbench.contracts.masking import MaskingSpec
-from sslbench.errors import UserError
+from sslbench.errors import UserError, quoted
 from sslbench.hooks.registry import Registry
 from sslbench.plan.axes import Axes, auto_augmentations, empty_axes, long_warmups, read_axes, read_curve, recommended
 from sslbench.plan.cell import Cell, Choice, Pretraining
 from sslbench.plan.identity import harness_identity
-from sslbench.plan.suite import Overrides, RawSuite, check_layout, overridden
+from sslbench.plan.presets import preset_takers
+from sslbench.plan.seeds import seeds_of
+from sslbench.plan.suite import Overrides, RawSuite, overridden, read_layout
 
 if TYPE_CHECKING:
     from sslbench.contracts.backbone import BackboneSpec
     from sslbench.contracts.method import MethodSpec
 
 OF_DATA = frozenset({"labels", "factors", "mask", "depth"})  # what only a data set can provide
+MOST_CELLS = 100_000  # of one suite
 
 
 @dataclass(frozen=True)
@@ -37,24 +41,40 @@ class Suite:
     defaults: Mapping[str, Choice[AugmentationSpec]] = field(default_factory=dict)
     """augmentations that ``auto`` may mean, by name"""
     curve: tuple[Choice[EvaluatorSpec], ...] = ()  # evaluators that run during training
+    notes: tuple[str, ...] = ()  # what the user should know beside the result
 
 
 def resolve_suite(raw: RawSuite, overrides: Overrides, registry: Registry) -> Suite:
     """Check everything at once. Raises UserError with one line for each mistake, and nothing has run."""
-    raw = overridden(raw, overrides)
-    layout, mistakes = check_layout(raw)
-    training = layout.training if layout else TrainingSettings()
+    layout, mistakes = read_layout(raw)
+    training, wrong = overridden(layout.training, overrides)
+    mistakes += wrong
+    seeds = layout.seeds
+    if overrides.seeds is not None:
+        try:
+            seeds = seeds_of(list(overrides.seeds))
+        except ValueError as error:
+            mistakes.append(f"command line: seeds = {quoted(overrides.seeds)}: {error}")
     axes, unknown = read_axes(raw, overrides, registry, training.preset)
-    warmups = long_warmups(axes["method"], training.epochs) if layout else []
     defaults, unknown_defaults = auto_augmentations(axes, registry, training.preset)
     curve, unknown_curve = read_curve(raw, training, registry)
-    mistakes += [*unknown, *warmups, *unknown_defaults, *unknown_curve]
-    if not mistakes:
-        mistakes = empty_axes(raw, axes)
-    if mistakes or layout is None:
+    mistakes += [*unknown, *long_warmups(axes["method"], training.epochs), *unknown_defaults, *unknown_curve]
+    mistakes += empty_axes(raw, overrides, axes)
+    more = [choice.spec for choice in (*defaults.values(), *curve)]
+    takers, nobody = preset_takers(raw, overrides, training.preset, more, registry)
+    suite = Suite(layout.name or raw.name, axes, seeds, training, defaults, curve, takers)
+    mistakes += [*nobody, *too_many_cells(raw, suite)]
+    if mistakes:
         raise UserError(*dict.fromkeys(mistakes))
-    seeds = tuple(dict.fromkeys(layout.seeds))
-    return Suite(layout.name or raw.name, axes, seeds, training, defaults, curve)
+    return suite
+
+
+def too_many_cells(raw: RawSuite, suite: Suite) -> list[str]:
+    """One line where the cross product is larger than ``MOST_CELLS``, whatever of it is equal or skipped."""
+    of_methods = (prod(len(suite.axes[axis]) for axis in method.spec.uses) for method in suite.axes["method"] if method)
+    count = sum(of_methods) * len(suite.axes["dataset"]) * len(suite.axes["evaluator"]) * len(suite.seeds)
+    words = f"{raw.source}: the axes and seeds cross to {count:,} cells; allowed: at most {MOST_CELLS:,} in one suite"
+    return [words] if count > MOST_CELLS else []
 
 
 def expand(suite: Suite) -> list[Cell]:

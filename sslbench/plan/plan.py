@@ -62,6 +62,7 @@ class Plan:
 
     suite: str
     planned: tuple[Planned, ...]
+    notes: tuple[str, ...] = ()  # what the user should know beside it
     data: tuple[PlannedData, ...] = ()
     """of the cells that are not skipped; each part of a data set once"""
 
@@ -82,7 +83,7 @@ def make_plan(
     counts: what went wrong is tried again. ``fresh`` runs everything again, ``keep_stale`` reuses records of older code
     or data."""
     planned = tuple(state_of(cell, memory, fresh, keep_stale) for cell in cells)
-    return Plan(suite, planned, tuple(known_data(planned, memory)))
+    return Plan(suite, planned, data=tuple(known_data(planned, memory)))
 
 
 def known_data(planned: Sequence[Planned], memory: Memory | None) -> list[PlannedData]:

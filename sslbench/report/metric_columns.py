@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sslbench.report.rows import Row, assigned, differing, evaluator_key
+from sslbench.report.rows import EvaluatorKeys, Row, assigned, differing
 from sslbench.store.record import MetricValue, Record
 
 MANY = 3
@@ -17,10 +17,10 @@ PROBES = ("knn", "linear-probe")
 LABEL_FREE = ("label-free",)
 """evaluators whose metrics describe features and do not say what they are good for"""
 Key = tuple[str, str]
-"""a metric's name, and the ``evaluator_key`` of the record"""
+"""a metric's name, and the text of ``EvaluatorKeys``"""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Sample:
     """One metric of one record."""
 
@@ -73,6 +73,7 @@ class MetricColumn:
 
 def samples_of(rows: Sequence[Row]) -> list[Sample]:
     """All metrics of all records of these rows."""
+    evaluator_key = EvaluatorKeys()
     return [
         Sample(index, (name, evaluator_key(record)), metric, record)
         for index, row in enumerate(rows)

@@ -42,13 +42,16 @@ class Ranking:
     def __init__(self, aggregate: Aggregate, datasets: Sequence[str], images: ImageMetrics) -> None:
         """``datasets``: in words, of each row."""
         self._aggregate, self._datasets, self._images = aggregate, datasets, images
+        self._means: dict[str, list[float | None]] = {}
         self._compared: dict[str, list[Comparison]] = {}
         self.order = self._sorted()
         """all rows: by data set, then by the first metric, best first"""
 
     def means(self, column: MetricColumn) -> list[float | None]:
         """Of each row."""
-        return [recipe.metrics[column.label].mean for recipe in self._aggregate.recipes]
+        if column.label not in self._means:
+            self._means[column.label] = [recipe.metrics[column.label].mean for recipe in self._aggregate.recipes]
+        return self._means[column.label]
 
     def decimals(self, column: MetricColumn) -> int:
         """How many of them a metric's values get."""

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, get_args
 
-from sslbench.errors import UserError, did_you_mean
+from sslbench.errors import UserError, did_you_mean, quoted
 from sslbench.report.numbers import NOTHING
-from sslbench.store.record import Record
+from sslbench.store.record import Record, Status
 
 AXES = ("dataset", "method", "augmentation", "masking", "mask_ratio", "backbone")
 """attributes of a record that say which row it is on"""
@@ -22,6 +22,8 @@ FINGERPRINT = "fingerprint"
 DIGITS = 8
 """of a fingerprint that are shown"""
 FIELDS = "cell status method augmentation masking mask_ratio evaluator dataset backbone seed".split()
+STATUSES = get_args(Status)
+MOST_SHOWN = 20  # values of a field that a message names
 
 
 @dataclass(frozen=True)
@@ -50,13 +52,20 @@ def gather(records: Iterable[Record]) -> tuple[list[Row], int]:
     """Rows in the order in which they first appear, without skipped cells, and how many records are left out because
     another one of the same row, evaluator and seed was made later (the store leaves out those before)."""
     rows: dict[str, tuple[Row, dict[tuple[str, int], Record]]] = {}
+    known: dict[Any, tuple[Any, dict[tuple[str, int], Record]]] = {}
+    evaluator_key = EvaluatorKeys()
     older = 0
     for record in records:
         if record.status == "skipped":
             continue
-        params = {kind: params_of(record, kind) for kind in KINDS}
-        axes = {axis: getattr(record, axis) for axis in AXES}
-        cells = rows.setdefault(as_text([axes, params]), (Row(axes, params), {}))[1]
+        axes = [getattr(record, axis) for axis in AXES]
+        # Most records share their parameters, as one object, with others: these need no text.
+        same = (id(record.params), *axes, record.data_fingerprint, record.weights_fingerprint)
+        if same not in known:
+            params = {kind: params_of(record, kind) for kind in KINDS}
+            row = Row(dict(zip(AXES, axes, strict=True)), params)
+            known[same] = record.params, rows.setdefault(as_text([row.axes, params]), (row, {}))[1]
+        cells = known[same][1]
         cell = (evaluator_key(record), record.seed)
         older += cell in cells
         if cell not in cells or record.made >= cells[cell].made:
@@ -73,14 +82,27 @@ def params_of(record: Record, kind: str) -> Mapping[str, Any]:
     return {**params, FINGERPRINT: content[:DIGITS]} if content else params
 
 
-def evaluator_key(record: Record) -> str:
+class EvaluatorKeys:
     """An evaluator with its parameters: the same text for the same ones."""
-    return as_text([record.evaluator, record.params.get("evaluator", {})])
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[str | None, int], tuple[Any, str]] = {}
+
+    def __call__(self, record: Record) -> str:
+        """Worked out once for all records that share their parameters as one object."""
+        same = (record.evaluator, id(record.params))
+        if same not in self._known:
+            text = as_text([record.evaluator, record.params.get("evaluator", {})])
+            self._known[same] = record.params, text
+        return self._known[same][1]
 
 
 def as_text(value: Any) -> str:
     """JSON in which equal values have equal texts."""
-    return json.dumps(value, sort_keys=True)
+    return ENCODER.encode(value)
+
+
+ENCODER = json.JSONEncoder(sort_keys=True)
 
 
 def differing(settings: Sequence[Mapping[str, Any]], everywhere: bool = True) -> list[str]:
@@ -120,7 +142,8 @@ def shown(value: Any) -> str:
 
 def filter_records(records: Sequence[Record], conditions: Sequence[str]) -> list[Record]:
     """Records that meet all conditions; of several on one field, one suffices. A field is one of ``FIELDS`` or a
-    parameter such as ``method.lr``; ``-`` asks for records without it. Raises UserError for every other condition."""
+    parameter such as ``method.lr``; ``-`` asks for records without it. Raises UserError for every other condition, and
+    for a value that no record has."""
     wanted: dict[str, list[str]] = {}
     kinds = [(kind, params_of(record, kind)) for record in records for kind in record.params] if conditions else []
     parameters = dict.fromkeys(f"{kind}.{name}" for kind, params in kinds for name in params)
@@ -128,22 +151,41 @@ def filter_records(records: Sequence[Record], conditions: Sequence[str]) -> list
     for condition in conditions:
         field, equals, value = (part.strip() for part in condition.partition("="))
         if not equals:
-            mistakes.append(f"--where {condition!r} is not FIELD=VALUE, such as method=simclr")
+            mistakes.append(f"--where {quoted(condition)} is not FIELD=VALUE, such as method=simclr")
         elif field not in FIELDS and field not in parameters:
             hint = did_you_mean(field, [*FIELDS, *parameters])
             allowed = f"allowed: {', '.join(FIELDS)}, and parameters such as method.lr"
-            mistakes.append(f"--where {condition!r}: unknown field {field!r}{hint} ({allowed})")
+            mistakes.append(f"--where {quoted(condition)}: unknown field {quoted(field)}{hint} ({allowed})")
+        elif value in wanted.setdefault(field, []):
+            mistakes.append(f"--where {quoted(condition)} is given twice")
         else:
-            wanted.setdefault(field, []).append(value)
+            wanted[field].append(value)
+            mistakes += value_mistakes(records, condition, field, value)
     if mistakes:
         raise UserError(*mistakes)
     return [record for record in records if all(matches(record, field, texts) for field, texts in wanted.items())]
 
 
+def value_mistakes(records: Sequence[Record], condition: str, field: str, text: str) -> list[str]:
+    """A line where there are records and none has this value of a field."""
+    allowed = [NOTHING, *(STATUSES if field == "status" else ())]
+    if not records or text in allowed or any(matches(record, field, [text]) for record in records):
+        return []
+    known = sorted({shown(value) for value in (value_of(record, field) for record in records) if value is not None})
+    values = ", ".join(known[:MOST_SHOWN]) + (f" and {len(known) - MOST_SHOWN} more" if len(known) > MOST_SHOWN else "")
+    hint = did_you_mean(text, [*known, *allowed])
+    return [f"--where {quoted(condition)}: no record has it{hint} ({field} is {values or NOTHING} in these results)"]
+
+
+def value_of(record: Record, field: str) -> Any:
+    """Of one of ``FIELDS``, or of a parameter such as ``method.lr``; None where the record has none."""
+    kind, dot, name = field.partition(".")
+    return params_of(record, kind).get(name) if dot else getattr(record, field)
+
+
 def matches(record: Record, field: str, texts: Sequence[str]) -> bool:
     """Whether the value of one of ``FIELDS``, or of a parameter, is one of those as a user writes them: 0.75 is .75."""
-    kind, dot, name = field.partition(".")
-    value = params_of(record, kind).get(name) if dot else getattr(record, field)
+    value = value_of(record, field)
     if value is None:
         return NOTHING in texts
     if isinstance(value, bool):

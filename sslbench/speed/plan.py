@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
+from math import prod
 from typing import Any
 
-from sslbench.errors import UserError
+from sslbench.errors import UserError, quoted
 from sslbench.hooks.registry import Registry
 from sslbench.plan.axes import auto_augmentations, read_axis, recommended
 from sslbench.plan.cell import Choice
 from sslbench.plan.choose import look_up
-from sslbench.plan.suite import Overrides, RawSuite
+from sslbench.plan.presets import DEFAULT, nobody_has
+from sslbench.plan.suite import Overrides, RawSuite, unknown_axes
 from sslbench.speed.rows import Pair, SpeedRow, impossible_changes, with_baselines
-from sslbench.speed.suite import SPEED_AXES, Part, SpeedFile
+from sslbench.speed.suite import SPEED_AXES, Baseline, Part, SpeedFile
 
+MOST_ROWS = 10_000  # of one suite
 Chosen = Mapping[str, tuple[Choice[Any] | None, ...]]
 """axis -> plugins; ``default``: the augmentations that ``auto`` stands for"""
 
@@ -42,23 +46,36 @@ class SpeedPlan:
         return [sorted(group) for index, group in groups.items() if index == min(group)]
 
 
-def plan_speed(raw: RawSuite, layout: SpeedFile, axes: Mapping[str, Sequence[str]], registry: Registry) -> SpeedPlan:
-    """Check everything at once. ``layout`` has a device and precisions that are resolved; ``axes`` replace the suite's.
-
-    Raises UserError with one line a mistake, and nothing has run.
-    """
+def plan_speed(
+    raw: RawSuite,
+    layout: SpeedFile,
+    axes: Mapping[str, Sequence[str]],
+    registry: Registry,
+    mistakes: Sequence[str] = (),
+) -> SpeedPlan:
+    """Check everything at once. ``layout`` has a device and precisions that are resolved; ``axes`` replace the suite's;
+    ``mistakes`` were found before. Raises UserError with one line a mistake, and nothing has run."""
     kind = "cuda" if layout.speed.device.startswith("cuda") else "cpu"
     parts = [part for part in layout.parts if part.device in ("any", kind)]
-    rows: list[SpeedRow] = []
-    mistakes: list[str] = []
+    lines = list(mistakes)
+    chosen = []
     for part in parts or [Part()]:
-        chosen, wrong = read_axes(raw, {**layout.axes, **part.axes}, axes, registry, layout.speed.preset)
-        mistakes += wrong
-        if not wrong:
-            rows += rows_of(chosen, layout, part.batch_sizes or layout.speed.batch_sizes)
-    mistakes += [line for baseline in layout.baselines for line in impossible_changes(raw.source, baseline)]
-    if mistakes:
-        raise UserError(*dict.fromkeys(mistakes))
+        plugins, wrong = read_axes(raw, {**layout.axes, **part.axes}, axes, registry, layout.speed.preset)
+        lines += wrong
+        chosen.append((plugins, part.batch_sizes or layout.speed.batch_sizes))
+    specs = [choice.spec for plugins, _ in chosen for own in plugins.values() for choice in own if choice]
+    preset = layout.speed.preset
+    if specs and not raw.builtin and not any(preset in (DEFAULT, *spec.presets) for spec in specs):
+        lines.append(nobody_has(preset, specs, f"{raw.source}: speed.preset"))
+    lines += [line for baseline in layout.baselines for line in impossible_changes(raw.source, baseline)]
+    lines += [f"{raw.source}: two baselines are called {quoted(name)}" for name in doubled(layout.baselines)]
+    sizes = (len(batches) * prod(max(len(own), 1) for own in plugins.values()) for plugins, batches in chosen)
+    count = sum(sizes) * max(len(layout.speed.precisions), 1) * len(layout.speed.compile)
+    if count > MOST_ROWS:
+        lines.append(f"{raw.source}: the axes cross to {count:,} rows; allowed: at most {MOST_ROWS:,} in one suite")
+    if lines:
+        raise UserError(*dict.fromkeys(lines))
+    rows = [row for plugins, batches in chosen for row in rows_of(plugins, layout, batches)]
     distinct = list({row.key: row for row in rows}.values())
     rows, pairs = with_baselines(distinct, layout.baselines, registry, layout.speed.preset)
     # Who names the axes knows what they leave out.
@@ -67,15 +84,16 @@ def plan_speed(raw: RawSuite, layout: SpeedFile, axes: Mapping[str, Sequence[str
     return SpeedPlan(tuple(rows), tuple(pairs), tuple(left_out), seconds)
 
 
+def doubled(baselines: Sequence[Baseline]) -> list[str]:
+    """Names that more than one has."""
+    return [name for name, count in Counter(baseline.name for baseline in baselines).items() if count > 1]
+
+
 def read_axes(
     raw: RawSuite, written: Mapping[str, Any], axes: Mapping[str, Sequence[str]], registry: Registry, preset: str
 ) -> tuple[Chosen, list[str]]:
     """The plugins of each axis as the suite has it ``written`` or ``axes`` replace it, and one line per mistake."""
-    mistakes = [
-        f"{raw.source}: unknown axis 'axes.{name}' (allowed: {', '.join(SPEED_AXES)})"
-        for name in written
-        if name not in SPEED_AXES
-    ]
+    mistakes = unknown_axes(raw, "axes", written, SPEED_AXES)
     chosen: dict[str, tuple[Choice[Any] | None, ...]] = {}
     for axis in SPEED_AXES:
         references, unreadable = read_axis(raw, written, axis, Overrides(axes))
@@ -83,10 +101,10 @@ def read_axes(
         mistakes += [*unreadable, *unknown]
     chosen["augmentation"] = chosen["augmentation"] or (None,)
     used = {axis for choice in chosen["method"] if choice for axis in choice.spec.uses}
-    mistakes = mistakes or [
+    mistakes += [
         f"{raw.source}: axis {axis!r} is empty; name at least one (see: sslbench list {axis})"
         for axis in ("method", "backbone", "masking")
-        if not chosen[axis] and axis in used | {"method"}
+        if axis in used | {"method"} and not (chosen[axis] or axes.get(axis) or written.get(axis))
     ]
     defaults, wrong = auto_augmentations(chosen, registry, preset)
     chosen["default"] = tuple(defaults.values())

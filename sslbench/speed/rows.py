@@ -7,11 +7,10 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
-from pydantic import ValidationError
-
-from sslbench.errors import UserError, did_you_mean
-from sslbench.hooks.params import validation_lines
+from sslbench.errors import UserError, did_you_mean, quoted
+from sslbench.hooks.params import resolve
 from sslbench.hooks.registry import Registry
+from sslbench.hooks.values import Written, read_json
 from sslbench.plan.cell import Choice, codes_of, digest
 from sslbench.plan.choose import look_up
 from sslbench.plan.expand import incompatible
@@ -132,7 +131,7 @@ def changed(row: SpeedRow, change: Mapping[str, Any], registry: Registry, preset
     for key, value in change.items():
         axis, _, parameter = key.partition(".")
         if axis in SETTINGS:
-            values[axis] = value
+            values[axis] = whole(value) if axis == "batch_size" else str(value)
             continue
         choice = values[axis]
         if choice is None or (parameter and parameter not in choice.values):
@@ -150,10 +149,10 @@ def changed(row: SpeedRow, change: Mapping[str, Any], registry: Registry, preset
 
 def with_parameter(choice: Choice[Any], key: str, value: Any) -> Choice[Any]:
     """The plugin with one parameter changed. Raises UserError for a value that it refuses."""
-    try:
-        params = type(choice.params)(**{**choice.values, key.partition(".")[2]: value})
-    except ValidationError as error:
-        raise UserError(*(f"baseline {key}: {line}" for line in validation_lines(error))) from None
+    changes = {key.partition(".")[2]: value}
+    params, mistakes = resolve(f"baseline {key}", type(choice.params), changes, {"": choice.values}, "")
+    if params is None:
+        raise UserError(*mistakes)
     return replace(choice, params=params)
 
 
@@ -175,9 +174,15 @@ def impossible_changes(source: str, baseline: Baseline) -> list[str]:
         axis, _, parameter = key.partition(".")
         if axis not in allowed or (parameter and axis in SETTINGS):
             hint = did_you_mean(axis, allowed)
-            lines.append(f"nothing is called {key!r}{hint} (allowed: {', '.join(allowed)}; parameters: AXIS.KEY)")
+            lines.append(f"nothing is called {quoted(key)}{hint} (allowed: {', '.join(allowed)}; parameters: AXIS.KEY)")
         elif axis in ALLOWED and value not in ALLOWED[axis]:
-            lines.append(f"{axis} = {value!r}: one of {', '.join(ALLOWED[axis])}")
-        elif axis == "batch_size" and not (isinstance(value, int) and value > 0):
-            lines.append(f"batch_size = {value!r}: a whole number above 0")
-    return [f"{source}: baseline {baseline.name!r}: {line}" for line in lines]
+            lines.append(f"{axis} = {quoted(value)}: one of {', '.join(ALLOWED[axis])}")
+        elif axis == "batch_size" and whole(value) is None:
+            lines.append(f"batch_size = {quoted(value)}: a whole number above 0")
+    return [f"{source}: baseline {quoted(baseline.name)}: {line}" for line in lines]
+
+
+def whole(value: Any) -> int | None:
+    """A whole number above 0, also as text of the command line; None for anything else."""
+    value = read_json(value) if isinstance(value, Written) else value
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 < value < 2**63 else None

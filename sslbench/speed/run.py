@@ -23,7 +23,7 @@ from sslbench.speed.bench import BenchSettings, Measurement, SpeedBench
 from sslbench.speed.budget import Budget
 from sslbench.speed.plan import SpeedPlan, plan_speed
 from sslbench.speed.record import RecordWriter
-from sslbench.speed.suite import Baseline, SpeedFile, read_speed_suite
+from sslbench.speed.suite import Baseline, SpeedFile, read_speed_layout
 from sslbench.store.current import Asked, Asker
 from sslbench.store.provenance import machine_facts, provenance
 from sslbench.store.record import Record
@@ -76,8 +76,7 @@ class SpeedOutcome:
 def speed(request: SpeedRequest, on_event: Emit | None = None, registry: Registry | None = None) -> SpeedOutcome:
     """Measure a suite. Raises UserError, PluginError or StoreLocked before the first row; from then on, what goes wrong
     is in the records. An interrupt ends it and keeps what is finished."""
-    raw, layout = prepare(request)
-    plan = plan_speed(raw, layout, request.axes, registry or default_registry())
+    raw, layout, plan = prepare(request, registry)
     name = layout.name or raw.name
     outcome = SpeedOutcome(name, request.out or OUT / name, left_out=plan.left_out)
     with ExitStack() as stack:
@@ -85,19 +84,25 @@ def speed(request: SpeedRequest, on_event: Emit | None = None, registry: Registr
     return outcome
 
 
-def prepare(request: SpeedRequest) -> tuple[RawSuite, SpeedFile]:
-    """The suite with device and precisions resolved. Raises UserError for what cannot be on this machine."""
-    raw, layout = read_speed_suite(request.suite, request.settings)
-    device = resolve_device(layout.speed.device)
-    precisions = list(dict.fromkeys(resolve_precision(name, device) for name in layout.speed.precisions))
+def prepare(request: SpeedRequest, registry: Registry | None = None) -> tuple[RawSuite, SpeedFile, SpeedPlan]:
+    """The suite with device and precisions resolved, and its plan. Raises UserError with one line for each thing that
+    is wrong, or that cannot be on this machine."""
+    raw, layout, mistakes = read_speed_layout(request.suite, request.settings)
+    device, precisions = "cpu", list[str]()
+    try:
+        device = resolve_device(layout.speed.device)
+        precisions = list(dict.fromkeys(resolve_precision(name, device) for name in layout.speed.precisions))
+    except UserError as error:
+        mistakes += error.messages
     if "cuda-graphs" in layout.speed.compile and not device.startswith("cuda"):
-        raise UserError("--compile cuda-graphs needs a GPU; allowed on a CPU: eager, compile")
+        mistakes.append("--compile cuda-graphs needs a GPU; allowed on a CPU: eager, compile")
     baselines = [
         Baseline(name=", ".join(f"{key}={value}" for key, value in change.items()), change=dict(change))
         for change in request.baselines
     ]
     settings = layout.speed.model_copy(update={"device": device, "precisions": precisions})
-    return raw, layout.model_copy(update={"speed": settings, "baselines": baselines or layout.baselines})
+    layout = layout.model_copy(update={"speed": settings, "baselines": baselines or layout.baselines})
+    return raw, layout, plan_speed(raw, layout, request.axes, registry or default_registry(), mistakes)
 
 
 class SpeedSession:

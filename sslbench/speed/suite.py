@@ -3,19 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from sslbench.errors import UserError, did_you_mean
-from sslbench.hooks.params import validation_lines
-from sslbench.plan.suite import RawSuite, read_suite
+from sslbench.errors import UserError
+from sslbench.hooks.values import mended
+from sslbench.plan.suite import RawSuite, name_mistakes, read_suite
 
 SPEED_AXES = ("method", "augmentation", "masking", "dataset", "backbone")
 COMPILING: Mapping[str, str | None] = {"eager": None, "compile": "default", "cuda-graphs": "reduce-overhead"}
 """Configuration -> mode of ``torch.compile``, or None for none."""
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
 Compiling = Literal["eager", "compile", "cuda-graphs"]
+
+
+def each_once(values: list[Any]) -> list[Any]:
+    """The list itself. Raises ValueError for a value that is there twice."""
+    if len(set(values)) < len(values):
+        raise ValueError("each value may be given once")
+    return values
+
+
+EachOnce = AfterValidator(each_once)
+BatchSizes = Annotated[list[Annotated[int, Field(ge=1)]], EachOnce]
+Precisions = Annotated[list[Precision], EachOnce]
+Compilings = Annotated[list[Compiling], EachOnce]
 
 
 class Model(BaseModel):
@@ -28,9 +41,9 @@ class SpeedSettings(Model):
     """How it is measured; the same for all rows."""
 
     image_size: int = Field(224, ge=2, description="side of the views, pixels")
-    batch_sizes: list[int] = Field([32], min_length=1, description="source images per step")
-    precisions: list[Precision] = Field(["auto"], min_length=1, description="numbers of the step; auto: bf16 on a GPU")
-    compile: list[Compiling] = Field(["eager"], min_length=1, description="eager, compile, cuda-graphs")
+    batch_sizes: BatchSizes = Field([32], min_length=1, description="source images per step")
+    precisions: Precisions = Field(["auto"], min_length=1, description="numbers of the step; auto: bf16 on a GPU")
+    compile: Compilings = Field(["eager"], min_length=1, description="eager, compile, cuda-graphs")
     device: str = Field("auto", description="auto, cpu, cuda or cuda:N")
     preset: str = Field("default", description="preset of every plugin that has one of this name")
     warmup: int = Field(10, ge=2, description="steps before the clock counts, at least")
@@ -43,7 +56,7 @@ class Part(Model):
 
     device: Literal["any", "cpu", "cuda"] = "any"
     axes: dict[str, list[Any]] = Field(default_factory=dict)
-    batch_sizes: list[int] | None = Field(None, min_length=1)
+    batch_sizes: BatchSizes | None = Field(None, min_length=1)
     seconds: float | None = Field(None, gt=0)
     """the suite's where ``[speed]`` says nothing; of several parts, the most counts"""
     left_out: str = ""
@@ -97,35 +110,24 @@ class SpeedFile(Model):
 
 def read_speed_suite(name: str, settings: Mapping[str, Any]) -> tuple[RawSuite, SpeedFile]:
     """A built-in speed suite by name, or a TOML file by path; ``settings`` replace those of ``[speed]``. Raises
-    UserError with one line a mistake."""
-    raw = read_suite(name, package="sslbench.speed")
-    written = raw.data.get("speed", {})
-    data = {**raw.data, "speed": {**written, **settings}} if isinstance(written, Mapping) else raw.data
-    try:
-        layout = SpeedFile.model_validate(dict(data))
-    except ValidationError as error:
-        raise UserError(*(f"{raw.source}: {line}" for line in mistakes(error))) from None
-    if "batch_sizes" in settings:
-        parts = [part.model_copy(update={"batch_sizes": None}) for part in layout.parts]
-        layout = layout.model_copy(update={"parts": parts})
+    UserError with one line a mistake of its layout."""
+    raw, layout, mistakes = read_speed_layout(name, settings)
+    if mistakes:
+        raise UserError(*mistakes)
     return raw, layout
 
 
-def mistakes(error: ValidationError) -> list[str]:
-    """One line per mistake; an unknown key gets the allowed ones."""
-    models: dict[str, type[Model]] = {
-        "speed": SpeedSettings,
-        "parts": Part,
-        "baselines": Baseline,
-        "published": Published,
-    }
-    lines = []
-    for item, line in zip(error.errors(include_url=False), validation_lines(error), strict=True):
-        if item["type"] != "extra_forbidden":
-            lines.append(line)
-            continue
-        *parents, key = (str(part) for part in item["loc"])
-        allowed = list(models.get(parents[0] if parents else "", SpeedFile).model_fields)
-        where = ".".join([*parents, key])
-        lines.append(f"unknown key {where!r}{did_you_mean(key, allowed)} (allowed: {', '.join(allowed)})")
-    return lines
+def read_speed_layout(name: str, settings: Mapping[str, Any]) -> tuple[RawSuite, SpeedFile, list[str]]:
+    """The same without what is wrong, and one line per mistake. Raises UserError for what cannot be read at all."""
+    raw = read_suite(name, package="sslbench.speed")
+    layout, lines = mended(SpeedFile, raw.data)
+    layout = layout or SpeedFile()
+    given, wrong = mended(SpeedFile, {"speed": settings})
+    lines += name_mistakes(raw.name, layout.name if "name" in layout.model_fields_set else None)
+    mistakes = [f"{raw.source}: {line}" for line in lines] + [f"command line: {line}" for line in wrong]
+    changes = {} if given is None else {key: getattr(given.speed, key) for key in given.speed.model_fields_set}
+    speed = layout.speed.model_copy(update=changes)
+    parts = layout.parts
+    if "batch_sizes" in changes:
+        parts = [part.model_copy(update={"batch_sizes": None}) for part in parts]
+    return raw, layout.model_copy(update={"speed": speed, "parts": parts}), mistakes

@@ -15,7 +15,7 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
-from sslbench.errors import StoreError
+from sslbench.errors import StoreError, UserError
 from sslbench.store.atomic import write_atomically
 
 FIELD = "sslbench_digest"
@@ -61,18 +61,25 @@ def check_digest(path: Path) -> str:
     return written
 
 
-def write_json(path: Path, values: Mapping[str, Any], indent: int | None = None) -> str:
-    """Write a JSON object with its digest, which is returned. Raises OSError."""
-    return write_digested(path, json.dumps({FIELD: EMPTY, **values}, indent=indent, allow_nan=False).encode())
-
-
-def read_json(path: Path, *, digested: bool = True) -> dict[str, Any]:
-    """What ``write_json`` wrote; without ``digested`` also an object without a digest. Raises DamagedFile, OSError."""
+def check_if_digested(path: Path) -> None:
+    """Raises UserError for a damaged file of an export. A file without a digest is somebody else's; OSError."""
     try:
         check_digest(path)
     except NoDigest:
-        if digested:
-            raise
+        pass
+    except DamagedFile as error:
+        raise UserError(f"{error}; export it again") from None
+
+
+def write_json(path: Path, values: Mapping[str, Any], indent: int | None = None) -> str:
+    """Write a JSON object with its digest, which is returned. Raises OSError."""
+    content = {FIELD: EMPTY} | {**values, FIELD: EMPTY}
+    return write_digested(path, json.dumps(content, indent=indent, allow_nan=False).encode())
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """What ``write_json`` wrote. Raises DamagedFile for anything else, OSError."""
+    check_digest(path)
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
-import math
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import MISSING, Field, dataclass, field, fields
+from functools import cache, partial
+from math import isfinite
+from sys import intern
 from types import UnionType
 from typing import Any, Literal, Self, get_args, get_origin, get_type_hints
 
@@ -16,7 +18,10 @@ class DamagedRecord(StoreError):
     """A stored record that is not what its schema says: which one, where in it, what is allowed there."""
 
 
-@dataclass(frozen=True)
+Reader = Callable[[Any], Any]
+
+
+@dataclass(frozen=True, slots=True)
 class Part:
     """A record or a part of one. Keys that this version does not know are kept in ``extra``."""
 
@@ -25,8 +30,13 @@ class Part:
     @classmethod
     def from_json(cls, data: Any, where: str = "record") -> Self:
         """Raises DamagedRecord, whose words begin with ``where``, for anything that does not fit."""
+        return cls.checked(data, where)
+
+    @classmethod
+    def checked(cls, data: Any, where: str, given: Mapping[str, Any] | None = None) -> Self:
+        """The same for what is of this version; ``given``: fields that are read already."""
         try:
-            part: Self = read_part(cls, data)
+            part: Self = read_part(cls, data, given)
             return part
         except Misfit as misfit:
             raise DamagedRecord(f"{where}: damaged: {misfit}") from None
@@ -47,19 +57,31 @@ class Misfit(Exception):
         return f"{self.path.lstrip('.')} {self.problem}".lstrip()
 
 
-SHAPES: dict[type[Part], dict[str, tuple[Any, bool, bool]]] = {}
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """What a field may hold."""
+
+    read: Reader
+    nullable: bool
+    required: bool
 
 
-def shape_of(cls: type[Part]) -> dict[str, tuple[Any, bool, bool]]:
-    """Each field but ``extra`` -> its type, whether it may be null, and whether it must be there; worked out once."""
+def shape_of(cls: type[Part]) -> dict[str, Shape]:
+    """Each field but ``extra`` -> its shape; worked out once."""
     if cls not in SHAPES:
         types = get_type_hints(cls)
-        SHAPES[cls] = {
-            item.name: (types[item.name], isinstance(types[item.name], UnionType), is_required(item))
-            for item in fields(cls)
-            if item.name != "extra"
-        }
+        own = [item for item in fields(cls) if item.name != "extra"]
+        SHAPES[cls] = {item.name: shape_of_field(types[item.name], is_required(item)) for item in own}
     return SHAPES[cls]
+
+
+def shape_of_field(kind: Any, required: bool) -> Shape:
+    """Of an annotation; ``X | None`` is nullable."""
+    nullable = get_origin(kind) is UnionType
+    return Shape(reader_of(get_args(kind)[0] if nullable else kind), nullable, required)
+
+
+SHAPES: dict[type[Part], dict[str, Shape]] = {}
 
 
 def is_required(item: Field[Any]) -> bool:
@@ -67,60 +89,136 @@ def is_required(item: Field[Any]) -> bool:
     return item.default is MISSING and item.default_factory is MISSING
 
 
-def read(kind: Any, value: Any, name: str = "") -> Any:
-    """A value of a type: one of ``PLAIN``, Literal, ``X | None``, ``tuple[X, ...]``, ``Mapping[str, X]`` or a Part.
-    ``name``: ``.key`` or ``[index]`` inside another value, for the path of a Misfit."""
-    try:
-        if kind in PLAIN:
-            return checked(*PLAIN[kind], value)
-        origin, arguments = get_origin(kind), get_args(kind)
-        if origin is UnionType:
-            return None if value is None else read(arguments[0], value)
-        if origin is Literal:
-            return value if value in arguments else checked((), ", ".join(arguments), value)
-        if origin is tuple:
-            items = enumerate(checked((list, tuple), "a list", value))
-            return tuple(read(arguments[0], item, f"[{index}]") for index, item in items)
-        if origin is Mapping:
-            pairs = checked(Mapping, "an object", value).items()
-            return {str(key): read(arguments[1], item, f".{key}") for key, item in pairs}
-        return read_part(kind, value)
-    except Misfit as error:
-        error.path = name + error.path
-        raise
+@cache
+def reader_of(kind: Any) -> Reader:
+    """What reads values of a type: one of ``PLAIN``, Literal, ``X | None``, ``tuple[X, ...]``, ``Mapping[str, X]`` or
+    a Part. It returns the value or raises Misfit."""
+    if kind in PLAIN:
+        return PLAIN[kind]
+    origin, arguments = get_origin(kind), get_args(kind)
+    if origin is UnionType:
+        inner = reader_of(arguments[0])
+        return lambda value: None if value is None else inner(value)
+    if origin is Literal:
+        return lambda value: value if type(value) is str and value in arguments else misfit(value, ", ".join(arguments))
+    if origin is tuple:
+        return partial(read_items, reader_of(arguments[0]))
+    if origin is Mapping:
+        return partial(read_pairs, reader_of(arguments[1]))
+    return partial(read_part, kind)
 
 
-def read_part(cls: type[Part], data: Any) -> Any:
-    """One dataclass from a JSON object."""
+def read_part(cls: type[Part], data: Any, given: Mapping[str, Any] | None = None) -> Any:
+    """One dataclass from a JSON object; ``given``: fields that are read already."""
     shape = shape_of(cls)
-    extra = {name: value for name, value in checked(Mapping, "an object", data).items() if name not in shape}
-    values = {}
-    for name, (kind, nullable, required) in shape.items():
-        if name in data:
-            value = data[name]
-            values[name] = None if nullable and value is None else read(kind, value, f".{name}")
-        elif required:
-            raise Misfit("is missing", f".{name}")
+    values = dict(given) if given else {}
+    pairs = data if isinstance(data, Mapping) else misfit(data, "an object")
+    extra = NOTHING_ELSE
+    name = ""
+    try:
+        for name, value in pairs.items():
+            field = shape.get(name)
+            if field is None:
+                extra = {**extra, name: read_anything(value)}
+            else:
+                values[name] = None if value is None and field.nullable else field.read(value)
+    except Misfit as error:
+        error.path = f".{name}{error.path}"
+        raise
+    if len(values) < len(shape):
+        missing = next((name for name, field in shape.items() if field.required and name not in values), None)
+        if missing:
+            raise Misfit("is missing", f".{missing}")
     return cls(**values, extra=extra)
 
 
-PLAIN: dict[Any, tuple[Any, str]] = {
-    Any: (object, ""),
-    str: (str, "a text"),
-    bool: (bool, "true or false"),
-    int: (int, "a whole number"),
-    float: ((int, float), "a finite number"),
-}
-"""annotation -> classes of its values, in words"""
+NOTHING_ELSE: Mapping[str, Any] = {}
 
 
-def checked(classes: Any, allowed: str, value: Any) -> Any:
-    """A value of these classes. True and false are no numbers, and what is not finite is none."""
-    misfit = not isinstance(value, classes) or (isinstance(value, bool) and classes not in (bool, object))
-    if misfit or (isinstance(value, float) and classes is not object and not math.isfinite(value)):
-        shown = repr(value)
-        raise Misfit(f"is {shown[:60]}{'...' if len(shown) > 60 else ''}; allowed: {allowed}")
-    return value
+def at(place: str, read: Reader, value: Any) -> Any:
+    """A value inside another one; a Misfit says where."""
+    try:
+        return read(value)
+    except Misfit as error:
+        error.path = place + error.path
+        raise
+
+
+def read_items(read: Reader, value: Any) -> Any:
+    """A tuple from a list."""
+    items = value if isinstance(value, (list, tuple)) else misfit(value, "a list")
+    try:
+        return tuple([read(item) for item in items])
+    except Misfit:
+        return tuple([at(f"[{index}]", read, item) for index, item in enumerate(items)])
+
+
+def read_pairs(read: Reader, value: Any) -> Any:
+    """A dict from an object."""
+    pairs = value if isinstance(value, Mapping) else misfit(value, "an object")
+    try:
+        return {str(name): read(item) for name, item in pairs.items()}
+    except Misfit:
+        return {name: at(f".{name}", read, item) for name, item in pairs.items()}
+
+
+def read_anything(value: Any) -> Any:
+    """What JSON can hold, nested no deeper than what is done with it bears."""
+    level: list[Any] = [value]
+    for _ in range(DEEPEST):
+        level = [item for part in level for item in children(part)]
+        if not level:
+            return value
+    return misfit(value, f"values nested at most {DEEPEST} deep")
+
+
+def children(value: Any) -> Iterable[Any]:
+    """The lists and objects right inside a value."""
+    inside = value.values() if isinstance(value, Mapping) else value if isinstance(value, (list, tuple)) else ()
+    return [item for item in inside if isinstance(item, (Mapping, list, tuple))]
+
+
+def read_text(value: Any) -> Any:
+    """Short texts, which many records share, are one object each."""
+    if not isinstance(value, str):
+        return misfit(value, "a text")
+    return intern(value) if type(value) is str and len(value) < SHORT else value
+
+
+def read_bool(value: Any) -> Any:
+    """True and false alone: 1 is none."""
+    return value if isinstance(value, bool) else misfit(value, "true or false")
+
+
+def read_whole(value: Any) -> Any:
+    """True and false are no numbers."""
+    is_whole = isinstance(value, int) and not isinstance(value, bool)
+    if is_whole and abs(value) < LARGEST:
+        return value
+    return misfit(value, "a whole number of 64 bits" if is_whole else "a whole number")
+
+
+def read_number(value: Any) -> Any:
+    """Whole or not; NaN and infinity are none."""
+    if isinstance(value, float):
+        return value if isfinite(value) else misfit(value, "a finite number")
+    is_whole = isinstance(value, int) and not isinstance(value, bool)
+    return value if is_whole and abs(value) < LARGEST else misfit(value, "a finite number")
+
+
+def misfit(value: Any, allowed: str) -> Any:
+    """Raises Misfit, which says what was found and what is allowed."""
+    shown = repr(value)[:61] if not isinstance(value, int) or abs(value) < LARGEST else f"of {value.bit_length()} bits"
+    raise Misfit(f"is {shown[:60]}{'...' if len(shown) > 60 else ''}; allowed: {allowed}")
+
+
+LARGEST = 2**63
+"""smallest whole number that is none of 64 bits"""
+DEEPEST = 32
+"""levels of lists and objects in a value that has no type of its own"""
+SHORT = 32
+"""characters"""
+PLAIN: dict[Any, Reader] = {Any: read_anything, str: read_text, bool: read_bool, int: read_whole, float: read_number}
 
 
 def as_json(value: Any) -> Any:
@@ -146,7 +244,7 @@ def plain(value: Any, where: str) -> Any:
     if hasattr(value, "tolist"):
         return plain(value.tolist(), where)
     if hasattr(value, "__float__"):
-        return float(value) if math.isfinite(value) else None
+        return float(value) if isfinite(value) else None
     raise StoreError(f"a record's {where} is a {type(value).__name__}, which JSON cannot hold")
 
 

@@ -13,7 +13,7 @@ Kind = Literal["run", "speed"]
 Status = Literal["done", "collapsed", "diverged", "timeout", "oom", "failed", "skipped"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class MetricValue(Part):
     """One measured quantity of a record."""
 
@@ -31,7 +31,7 @@ class MetricValue(Part):
     """of a point of a curve: who measured it"""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class CurvePoint(Part):
     """What was measured after an epoch, which count from 1; the loss is its mean."""
 
@@ -40,7 +40,7 @@ class CurvePoint(Part):
     metrics: Mapping[str, MetricValue] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class TrainingInput(Part):
     """What is needed beside the weights to build a method again and to give its encoder what it was trained on."""
 
@@ -52,7 +52,7 @@ class TrainingInput(Part):
     std: tuple[float, ...]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class TrainingFacts(Part):
     """What a pretraining took. What was not measured is None. Losses are means of an epoch."""
 
@@ -83,7 +83,7 @@ class TrainingFacts(Part):
     curve_asked: Mapping[str, Any] | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class FeatureFacts(Part):
     """What the frozen features are like, and what extracting them took."""
 
@@ -94,7 +94,7 @@ class FeatureFacts(Part):
     """0 where all images have one feature vector, 1 where they point anywhere"""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class DataFacts(Part):
     """What a run looked at. What is not known is None."""
 
@@ -124,7 +124,7 @@ class DataFacts(Part):
     """why ``duplicates`` is not known"""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Record(Part):
     """One cell: which one, how it ended, what it measured, what it cost, and what made it."""
 
@@ -165,11 +165,11 @@ class Record(Part):
                 raise DamagedRecord(f"{where}: has schema {schema!r}; this version reads 1 and {SCHEMA}")
             current = data if schema == SCHEMA else from_schema_1(data)
             data = {key: value for key, value in current.items() if key != "schema"}
-        return super().from_json(data, where)
+        return cls.checked(data, where)
 
     def to_json(self) -> dict[str, Any]:
         """As ``results --format json`` prints it and the store keeps it: a copy."""
-        return {"schema": SCHEMA, **super().to_json()}
+        return {"schema": SCHEMA, **Part.to_json(self)}
 
     @property
     def finished(self) -> bool:

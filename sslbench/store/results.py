@@ -12,9 +12,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self
 
-from sslbench.errors import UserError
+from sslbench.errors import StoreError, UserError
 from sslbench.store.current import CURRENT, ORDER, Asked, Asker, Unfinished, ask, sources, unfinished
 from sslbench.store.database import (
+    add_columns,
     as_store_error,
     check_integrity,
     create,
@@ -27,6 +28,7 @@ from sslbench.store.database import (
 from sslbench.store.json_parts import DamagedRecord, canonical
 from sslbench.store.lock import WriterLock
 from sslbench.store.record import DataFacts, Record
+from sslbench.store.texts import RecordReader
 
 FILE = "results.sqlite"
 COLUMNS = ("cell", "suite", "description", "inputs", "status", "text")
@@ -70,6 +72,7 @@ class ResultsStore:
         asked = has_table(db, "asked")  # not in a file of an older version that is only read
         self._current, self._order = (CURRENT, ORDER) if asked else ("1", "position")
         self._digested, self._checked = has_column(db, "steps", "digest"), False
+        self._reader = RecordReader()
 
     @staticmethod
     def exists(folder: Path) -> bool:
@@ -166,14 +169,11 @@ class ResultsStore:
     def _read(self, *row: Any) -> Record:
         """The record of a row as ``_rows`` returns it. Raises DamagedRecord."""
         cell, _, _, inputs, _, text, _ = row
-        where = f"{self.path}: record of cell {cell}"
-        try:
-            record, made_of = Record.from_json(json.loads(text), where), json.loads(inputs)
-        except (ValueError, TypeError, RecursionError) as error:
-            raise DamagedRecord(f"{where}: not JSON: {error}") from None
+        record = self._reader.read(text, f"{self.path}: record of cell {cell}")
         self._check_digest(*row)
-        if record.inputs is None and isinstance(made_of, dict) and "data" in made_of:
-            return replace(record, inputs=made_of)  # of an older version
+        if record.inputs is None and '"data"' in inputs:  # of an older version
+            with suppress(ValueError):
+                return replace(record, inputs=json.loads(inputs))
         return record
 
     def _check_digest(self, *row: Any) -> None:
@@ -257,10 +257,24 @@ class ResultsStore:
 class MemoryStore(ResultsStore):
     """The same without a file, for a run whose folder cannot be written: nothing outlives the process."""
 
-    def __init__(self) -> None:
+    def __init__(self, source: ResultsStore | None = None) -> None:
+        """``source``: whose records it begins with."""
         db = sqlite3.connect(":memory:", isolation_level=None)
+        if source is not None:
+            source._db.backup(db)
         create(db)
+        add_columns(db)
         super().__init__("memory", db)
+
+    @classmethod
+    def copy_of(cls, folder: Path) -> Self:
+        """Begins with the records of a folder that can be read, else empty."""
+        try:
+            with ResultsStore.open_for_reading(folder) as source:
+                source.suites()  # which checks the file
+                return cls(source)
+        except (StoreError, UserError):
+            return cls()
 
     def __del__(self) -> None:
         with suppress(sqlite3.Error):

@@ -17,11 +17,11 @@ from torch.optim import Optimizer
 from sslbench.store.digests import EMPTY, FIELD, DamagedFile, check_digest, write_digested
 
 
-def save_tensors(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> None:
-    """Tensors by name, and JSON-able facts in the file's header. Raises OSError."""
+def save_tensors(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> str:
+    """Tensors by name, and JSON-able facts in the file's header; returns the file's digest. Raises OSError."""
     # Tied tensors are stored once per name: safetensors refuses views of one storage.
     whole = {name: tensor.detach().cpu().clone().contiguous() for name, tensor in tensors.items()}
-    write_digested(path, save(whole, {"format": "1", "facts": json.dumps(facts), FIELD: EMPTY}))
+    return write_digested(path, save(whole, {"format": "1", "facts": json.dumps(facts), FIELD: EMPTY}))
 
 
 def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:

@@ -34,12 +34,17 @@ def test_always_answering_the_most_frequent_class_is_no_reason_to_stop():
     assert "balanced accuracy counts, the mean over classes: 50.0%" in found.reasons[1]
 
 
-def test_finding_the_two_of_sixty_that_are_sick_may_be_chance_beside_a_constant_answer():
-    found = advice(HEALTHY_AND_SICK.labels, HEALTHY_AND_SICK)
+def test_finding_the_two_of_sixty_that_are_sick_may_be_chance_beside_pixels_that_find_none():
+    """More than chance finds, and less than tells two models apart."""
+    pixels = row("raw-pixels", "baseline", np.zeros(60, dtype=int), HEALTHY_AND_SICK)
+    found = advice(HEALTHY_AND_SICK.labels, HEALTHY_AND_SICK, pixels)
     assert found.verdict == "cannot tell"
+    assert found.headline.startswith(
+        "Cannot tell with 60 images to evaluate on, 2 of them of 'sick', whether this model is worth more than a linear"
+        " probe on the pixels; about "
+    )
     assert (
-        "may be chance; about 150 images would show a difference as large as this one (750 with labels"
-        in found.headline
+        "the model is 3.3 points ahead (95% interval -2.7 to +3.3, p = 0.262, exact binomial test)" in found.reasons[2]
     )
 
 

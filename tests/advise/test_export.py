@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import shutil
+import subprocess
+import sys
 from dataclasses import replace
 
 import pytest
 import timm
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from sslbench import BuildContext
 from sslbench.advise.export import export
@@ -181,7 +184,7 @@ def test_what_cannot_be_exported_is_named(results, tmp_path):
     old = replace(record, pretraining=replace(record.pretraining, input=None))
     with pytest.raises(UserError, match="does not say what input it was trained on; run it again"):
         export([old], folder, out, REGISTRY)
-    with pytest.raises(UserError, match="weights.safetensors cannot be read"):
+    with pytest.raises(UserError, match="weights.safetensors cannot be read: No such file"):
         export([record], tmp_path, out, REGISTRY)
     other = replace(record, params={**record.params, "backbone": {"width": 8}})
     with pytest.raises(UserError, match="its weights do not fit"):
@@ -191,3 +194,61 @@ def test_what_cannot_be_exported_is_named(results, tmp_path):
     (tmp_path / "full/file").write_text("")
     with pytest.raises(UserError, match="full: is there already and not empty; name a new folder"):
         export([record], folder, tmp_path / "full", REGISTRY)
+
+
+def encoded(folder):
+    spec = REGISTRY.get("method", "pretrained")
+    torch.manual_seed(0)
+    with torch.no_grad():
+        encoder = spec.build(spec.params(path=str(folder)), BuildContext(image_size=8)).encoder.eval()
+        return encoder(torch.randn(2, 3, 8, 8))
+
+
+def test_a_damaged_export_is_refused_in_one_line(results, tmp_path, flipped):
+    folder, records = results
+    (record,) = of(records, method="simclr", backbone="convnet-small")
+    out = tmp_path / "model"
+    export([record], folder, out, REGISTRY)
+    expected, refused = encoded(out), 0
+    for name in ("config.json", "model.safetensors"):
+        content = (out / name).read_bytes()
+        half = len(content) // 2
+        for damage in [*flipped(out / name), content[:half] + bytes(len(content) - half)]:
+            (out / name).write_bytes(damage)
+            try:
+                features, lines = encoded(out), []
+            except UserError as error:
+                features, lines = None, str(error).splitlines()
+            assert lines or torch.equal(features, expected)
+            assert len(lines) < 2
+            assert all(str(out) in line for line in lines)
+            refused += len(lines)
+        (out / name).write_bytes(content)
+    assert refused > 35
+    assert torch.equal(encoded(out), expected)
+
+
+def test_an_interrupted_export_is_completed_by_the_next(results, tmp_path):
+    folder, records = results
+    (record,) = of(records, method="simclr", backbone="convnet-small")
+    out, whole = tmp_path / "model", tmp_path / "whole"
+    export([record], folder, whole, REGISTRY)
+    for left in ((), ("model.safetensors",)):
+        out.mkdir()
+        for name in left:
+            (out / name).write_bytes((whole / name).read_bytes())
+        process = subprocess.Popen([sys.executable, "-c", ""])
+        process.wait()
+        (out / f".config.json.{process.pid}.partial").write_bytes(b"half")
+        export([record], folder, out, REGISTRY)
+        assert sorted(path.name for path in out.iterdir()) == ["config.json", "model.safetensors"]
+        assert torch.equal(encoded(out), encoded(whole))
+        shutil.rmtree(out)
+
+
+def test_weights_of_somebody_else_are_not_overwritten(results, tmp_path):
+    folder, records = results
+    (record,) = of(records, method="simclr", backbone="convnet-small")
+    save_file({"a": torch.ones(2)}, tmp_path / "model.safetensors")
+    with pytest.raises(UserError, match="is there already and not empty; name a new folder"):
+        export([record], folder, tmp_path, REGISTRY)

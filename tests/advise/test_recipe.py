@@ -117,6 +117,7 @@ def test_a_head_of_schema_1_is_read_and_one_of_a_later_schema_is_refused(photos,
     assert facts.pop("numbers") == numbers
     path.write_text(json.dumps({**facts, "schema": 1, "figures": numbers}))
     old = read_head(result.head)
+    assert old.note.startswith("a head of schema 1 has no digest: damage to it would not be seen")
     assert (old.numbers, old.plugins, old.input_spec) == (head.numbers, head.plugins, head.input_spec)
     assert predict(old, [photos], Settings("cpu"), REGISTRY) == predict(head, [photos], Settings("cpu"), REGISTRY)
     path.write_text(json.dumps({**facts, "schema": 3, "numbers": numbers}))
@@ -225,3 +226,45 @@ def test_where_the_head_cannot_be_written_the_advice_is_given_all_the_same(photo
     result = recipe_of(photos, tmp_path / "out", exported, scratch=False)
     assert result.rows[result.best].linear is not None
     assert "No space left on device" in result.not_stored
+
+
+def test_which_images_are_right_is_never_taken_from_a_damaged_file(photos, exported, tmp_path):
+    first = recipe_of(photos, tmp_path / "out", exported, scratch=False)
+    for path in (tmp_path / "out/artifacts").glob("*/per_image/*.safetensors"):
+        content = bytearray(path.read_bytes())
+        content[-1] ^= 1
+        path.write_bytes(content)
+    again = recipe_of(photos, tmp_path / "out", exported, scratch=False)
+    assert again.rows[0].linear == first.rows[0].linear
+    assert again.rows[0].right is None
+    assert "its share is compared as if it were of other images" in again.rows[0].reason
+    assert {one.test for one in again.evidence.baselines} == {"two shares, not paired"}
+
+
+def test_an_untrained_twin_is_another_draw_of_the_same_network_and_kept(photos, exported, tmp_path, monkeypatch):
+    first = recipe_of(photos, tmp_path / "out", exported, scratch=False)
+    twin = next(row for row in first.rows if row.kind == "untrained")
+    assert (twin.of, twin.dim) == (str(exported), first.rows[0].dim)
+    monkeypatch.setattr("sslbench.advise.frozen.extract_all", None)
+    again = recipe_of(photos, tmp_path / "out", exported, scratch=False)
+    assert next(row for row in again.rows if row.kind == "untrained") == twin
+
+
+def test_where_there_is_no_untrained_twin_the_reason_is_given_and_the_others_serve(photos, tmp_path):
+    result = recipe_of(photos, tmp_path / "out", "raw-pixels", scratch=False)
+    twin = next(row for row in result.rows if row.kind == "untrained")
+    assert (twin.linear, twin.reason) == (
+        None,
+        "it cannot be built untrained: it has no weights, or takes them from where they lie",
+    )
+    assert [one.name for one in result.evidence.baselines] == ["a small untrained network"]
+
+
+def test_random_weights_given_as_a_model_are_held_against_other_random_weights(photos, tmp_path):
+    result = recipe_of(photos, tmp_path / "out", "random-init", scratch=False)
+    assert [row.label for row in result.rows] == [
+        "random-init",
+        "raw-pixels",
+        "random-init, untrained",
+        "always answering 'blue'",
+    ]

@@ -85,6 +85,17 @@ WORSE = beside("a linear probe on the pixels", 0.85, -0.1, p=0.001)
             "is worse than a linear probe on the pixels: try",
         ),
         ({"baselines": (WORSE,), "linear": accuracy(0.93, 400)}, "stop", "Stop here"),
+        # Of unequal classes a constant answer may get more right and yet know nothing: enough to go on, not to stop.
+        (
+            {"linear": accuracy(0.93, 400), "balanced": Share(0.93, 0.9, 0.95, 400), "constant": CHANCE},
+            "fine-tune",
+            "Fine-tune with",
+        ),
+        (
+            {"balanced": Share(0.5, 0.4, 0.6, 400), "blind": replace(BLIND, difference=CHANCE.difference)},
+            "cannot tell",
+            "no better than answering without looking",
+        ),
         # What the whole share shows, the mean over classes may not.
         ({"linear": accuracy(0.95, 400), "balanced": Share(0.6, 0.5, 0.7, 400)}, "fine-tune", "Fine-tune"),
     ],

@@ -156,7 +156,7 @@ def test_plan_run_plan_and_results_agree(capsys, tmp_path):
     assert "0 run now" in err
     stored = json.loads(output_of(capsys, "results", "sslbench-results/quick", "--format", "json")[1])
     assert stored["records"] == data["records"]
-    none = output_of(capsys, "results", "sslbench-results/quick", "--format", "json", "--where", "method=simclr")[1]
+    none = output_of(capsys, "results", "sslbench-results/quick", "--format", "json", "--where", "status=oom")[1]
     assert json.loads(none)["records"] == []
 
 

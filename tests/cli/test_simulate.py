@@ -83,7 +83,7 @@ def test_figures(capsys, tmp_path):
         (("momentum-dynamics", "--set", "m=-0.1"), "m.0 = -0.1: input should be greater than or equal to 0"),
         (("momentum-dynamics", "--set", "steps=0"), "steps = 0: input should be greater than or equal to 1"),
         (("masking-comparator", "--set", "ratios=1"), "ratios.0 = 1: input should be less than 1"),
-        (("masking-comparator", "--set", "ratios=0.5+0"), "ratios.1 = '0': input should be greater than 0"),
+        (("masking-comparator", "--set", "ratios=0.5+0"), "ratios.1 = 0: input should be greater than 0"),
         (("masking-comparator", "--set", "grid=8"), "grid = 8: expected ROWSxCOLUMNS, such as 8x8"),
         (("masking-comparator", "--set", "draws=0"), "draws = 0: input should be greater than or equal to 1"),
         (("masking-comparator", "--set", "maskings=blok"), "maskings: unknown masking 'blok'; did you mean 'block'?"),

@@ -13,6 +13,7 @@ from PIL import Image
 from safetensors.torch import save_file
 
 from sslbench.cli.main import call
+from sslbench.store.digests import write_json
 
 HUBCONF = """
 from pathlib import Path
@@ -231,7 +232,7 @@ def test_a_head_names_installed_methods_that_take_no_step_alone(capsys, photos, 
         ({"name": "os.system", "params": {}}, "unknown method 'os.system'"),
     ):
         model = {"method": method, "backbone": backbone}
-        path.write_text(json.dumps({**facts, "model": model, "weights": ""}))
+        write_json(path, {**facts, "model": model, "weights": ""})
         text = text_of(capsys, marker, "predict", "advice/head", "photos", codes=(2,))
         assert words in text
         assert len(text.splitlines()) == 1

@@ -14,12 +14,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-RUN = "-b convnet-small:width=4 -e knn -e linear-probe --epochs 6 --seeds 0,1".split()
+RUN = "-b convnet-small:width=4 -e knn -e linear-probe --seeds 0,1".split()
 SETTINGS = "--set checkpoint_every=0.02 --set evaluate_on=validation".split()
 
 
-def start(folder, out, *extra, methods=("-m", "simclr")):
-    command = [sys.executable, "-m", "sslbench", "run", *methods, *RUN, *SETTINGS, "--out", str(out), *extra]
+def start(folder, out, *extra, methods=("-m", "simclr"), epochs=6):
+    settings = (*RUN, *SETTINGS, "--epochs", str(epochs), "--out", str(out))
+    command = [sys.executable, "-m", "sslbench", "run", *methods, *settings, *extra]
     return subprocess.Popen(
         command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
     )
@@ -75,7 +76,7 @@ def test_a_run_killed_at_random_moments_ends_as_if_it_had_not_been(tmp_path, uni
 
 def test_ctrl_c_keeps_what_is_finished_and_the_message_names_how_to_go_on(tmp_path):
     out = tmp_path / "out"
-    process = start(tmp_path, out, "--epochs", "1000", methods=("-m", "random-init", "-m", "simclr"))
+    process = start(tmp_path, out, epochs=1000, methods=("-m", "random-init", "-m", "simclr"))
     wait_for(lambda: list(out.glob("artifacts/*/features.safetensors")) or process.poll() is not None)
     os.killpg(process.pid, signal.SIGINT)
     _, err = process.communicate(timeout=60)
@@ -94,7 +95,7 @@ def test_ctrl_c_while_images_are_decoded_ends_the_threads_that_decode_them(tmp_p
         Image.fromarray(generator.integers(0, 256, (160, 160, 3), dtype=np.uint8)).save(path)
     out = tmp_path / "out"
     data = f"imagefolder:root={tmp_path / 'root'},reading=streaming,size=16"
-    process = start(tmp_path, out, "-d", data, "--batch-size", "8", "--epochs", "1000")
+    process = start(tmp_path, out, "-d", data, "--batch-size", "8", epochs=1000)
     wait_for(lambda: list(out.glob("artifacts/*/checkpoint*")) or process.poll() is not None)
     os.killpg(process.pid, signal.SIGINT)
     _, err = process.communicate(timeout=60)
@@ -105,7 +106,7 @@ def test_ctrl_c_while_images_are_decoded_ends_the_threads_that_decode_them(tmp_p
 
 def test_a_second_run_on_the_same_folder_ends_with_the_number_of_the_first(tmp_path):
     out = tmp_path / "out"
-    first = start(tmp_path, out, "--epochs", "1000")
+    first = start(tmp_path, out, epochs=1000)
     try:
         wait_for(lambda: list(out.glob("artifacts/*/*")) or first.poll() is not None)
         second = start(tmp_path, out)

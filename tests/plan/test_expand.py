@@ -72,8 +72,16 @@ def test_auto_means_what_the_data_set_recommends(registry):
     assert {c.axes["augmentation"] for c in cells} == {"affine"}
 
 
-def test_a_repeated_entry_is_one_cell(registry):
-    assert len(cells_of(registry, {**AXES, "method": ["raw-pixels", "raw-pixels"], "evaluator": ["knn", "knn"]})) == 1
+def test_an_entry_that_is_given_twice_is_a_mistake_however_it_is_written(registry):
+    twice = {"method": ["raw-pixels", "raw-pixels"], "evaluator": ["knn", "knn:k=20"]}
+    with pytest.raises(UserError) as caught:
+        suite_of(registry, {**AXES, **twice})
+    assert caught.value.messages == (
+        "s.toml: axes.method[1]: 'raw-pixels' is given twice, here and before; name it once",
+        "s.toml: axes.evaluator[1]: 'knn:k=20' is given twice, here and before; name it once",
+    )
+    with pytest.raises(UserError, match="^--method: 'simclr' is given twice"):
+        suite_of(registry, overrides=Overrides({"method": ["simclr", "mae", "simclr"]}))
 
 
 def test_keys_do_not_depend_on_order_or_on_how_parameters_are_written(registry):
@@ -130,7 +138,7 @@ def test_six_mistakes_are_six_messages(registry):
     assert "s.toml: axes.method[1]: method 'simclr': temperature = -1: input should be greater than 0" in text
     assert "s.toml: axes.masking[0]: masking 'random': ratio = 2: input should be less than 1" in text
     assert "s.toml: unknown axis 'axes.evaluators' (allowed: method, augmentation" in text
-    assert "s.toml: seeds.0 = 'x': input should be a valid integer" in text
+    assert "s.toml: seeds = ['x']: expected integers separated by commas" in text
     assert "s.toml: unknown key 'training.epoch'" in text
 
 

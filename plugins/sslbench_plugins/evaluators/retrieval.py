@@ -31,7 +31,7 @@ MAP = "retrieval_map"
 class RetrievalParams(Params):
     """What is searched, and how many of the nearest images count."""
 
-    k: Annotated[tuple[Annotated[int, Field(ge=1)], ...], Several, each_once("k")] = param(
+    k: Annotated[tuple[Annotated[int, Field(ge=1, strict=True)], ...], Several, each_once("k")] = param(
         (1, 10), "precision among the k nearest, a+b+c, one metric for each"
     )
     among: Literal["train", "test"] = param(

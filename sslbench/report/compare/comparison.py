@@ -18,11 +18,11 @@ from sslbench.report.rows import (
     FINGERPRINT,
     IN_AN_AXIS,
     KINDS,
+    EvaluatorKeys,
     Row,
     as_text,
     assigned,
     distinguishing,
-    evaluator_key,
     gather,
 )
 from sslbench.report.view import KINDS as NAMED
@@ -189,6 +189,7 @@ class Quantities:
 
     def __init__(self, rows: Sequence[Row]) -> None:
         columns, self._labels = metric_columns(samples_of(rows))
+        self._evaluator_key = EvaluatorKeys()
         self._evaluators = {label: evaluator for (_, evaluator), label in self._labels.items()}
         self.columns = {column.label: column for column in columns}
         self.columns |= {name: MetricColumn(name, name, *facts) for name, facts in SPEEDS.items()}
@@ -210,7 +211,7 @@ class Quantities:
                 if metric.value is not None:
                     value, error = float(metric.value), metric.relative_error
                     measured = Measured(value, metric.std, metric.n, relative_error=error, error_from="rounds")
-                    values.setdefault(self._labels[name, evaluator_key(record)], {})[record.seed] = measured
+                    values.setdefault(self._labels[name, self._evaluator_key(record)], {})[record.seed] = measured
             for quantity in SPEEDS:
                 rate = speed_of(record, quantity, steps)
                 if rate is not None:
@@ -222,7 +223,7 @@ class Quantities:
         """What became of the cell that should have measured it; None where there is none."""
         evaluator = self._evaluators.get(quantity)
         for record in row.records if row else ():
-            if record.seed == seed and evaluator in (None, evaluator_key(record)):
+            if record.seed == seed and evaluator in (None, self._evaluator_key(record)):
                 reason = ": ".join(filter(None, [record.status, first_line(record.reason)]))
                 return "not measured" if record.finished else reason
         return None

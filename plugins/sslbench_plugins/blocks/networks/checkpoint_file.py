@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from sslbench import UserError
+from sslbench import UserError, check_if_digested
 
 Tensors = Mapping[str, Tensor]
 SUFFIXES = (".safetensors", ".pth", ".pt", ".bin", ".ckpt", ".tar")
@@ -31,10 +31,13 @@ def tensors_of(path: Path) -> dict[str, Tensor]:
         if path.suffix == ".safetensors":
             from safetensors.torch import load_file
 
+            check_if_digested(path)
             return load_file(path)
         # Training scripts leave their arguments beside the weights; a Namespace holds values and runs nothing.
         with torch.serialization.safe_globals([argparse.Namespace]):
             content = torch.load(path, map_location="cpu", weights_only=True)
+    except UserError:
+        raise
     except Exception as error:
         raise UserError(why_unreadable(path, error)) from None
     return dict(flattened(content))

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 
-from sslbench import UserError
+from sslbench import UserError, check_if_digested
 from sslbench_plugins.blocks.networks.model_config import ModelConfig, read_config
 
 METHOD = "method 'pretrained'"
@@ -34,6 +34,7 @@ def in_folder(folder: Path) -> ModelFiles:
     if weights is None or not (folder / CONFIG).is_file():
         lacks = CONFIG if weights else f"weights ({' or '.join(WEIGHTS[:1] + WEIGHTS[2:3])})"
         raise UserError(f"{folder} has no {lacks}; expected a folder that `sslbench export` or timm wrote")
+    check_if_digested(folder / CONFIG)
     return ModelFiles(read_config(folder / CONFIG), weights)
 
 

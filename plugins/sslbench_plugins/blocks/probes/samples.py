@@ -88,8 +88,10 @@ class LabelAmount(NamedTuple):
         return ranks < self.per_class[labels]
 
 
-LabelNumbers = Annotated[tuple[Annotated[int, Field(ge=1)], ...], Several, each_once("number of labels")]
-LabelShares = Annotated[tuple[Annotated[float, Field(gt=0, le=1)], ...], Several, each_once("share of labels")]
+Number = Annotated[int, Field(ge=1, strict=True)]
+Share = Annotated[float, Field(gt=0, le=1, strict=True)]
+LabelNumbers = Annotated[tuple[Number, ...], Several, each_once("number of labels")]
+LabelShares = Annotated[tuple[Share, ...], Several, each_once("share of labels")]
 
 
 class LabelAmountParams(Params):

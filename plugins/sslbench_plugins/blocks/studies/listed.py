@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BeforeValidator
+from pydantic import AfterValidator, BeforeValidator, Strict
+
+NUMBER = re.compile(r"-?(0|[1-9]\d{,17}|(\d+\.\d*|\.\d+|\d+(?=[eE]))([eE][+-]?\d+)?)", re.ASCII)
 
 
 def separated(value: Any) -> Any:
@@ -14,8 +17,18 @@ def separated(value: Any) -> Any:
     return [value] if isinstance(value, (int, float)) else value
 
 
-Several = BeforeValidator(separated)
-"""annotates a tuple: ``Annotated[tuple[float, ...], Several]``"""
+def numbers(value: Any) -> Any:
+    """``"2+13"`` -> ``[2, 13]``; anything else as ``separated`` has it. Raises ValueError for what is no number."""
+    words = separated(value)
+    if isinstance(value, str):
+        if not all(map(NUMBER.fullmatch, words)):
+            raise ValueError("expected numbers, a+b+c")
+        return [int(word) if word.lstrip("-").isdigit() else float(word) for word in words]
+    return words
+
+
+Several = BeforeValidator(numbers)
+"""annotates a tuple: ``Annotated[tuple[Annotated[float, Strict()], ...], Several]``"""
 
 
 def not_empty(value: tuple[Any, ...]) -> tuple[Any, ...]:
@@ -27,5 +40,5 @@ def not_empty(value: tuple[Any, ...]) -> tuple[Any, ...]:
 
 OneOrMore = AfterValidator(not_empty)
 """as the last annotation of a tuple; pydantic's min_length would complain of a wrong item as well as of no item"""
-Words = Annotated[tuple[str, ...], Several]
+Words = Annotated[tuple[Annotated[str, Strict()], ...], BeforeValidator(separated)]
 """names, or references such as ``simclr:strength=0.5``"""

@@ -47,11 +47,13 @@ VARIANCE = 1e-6
 TOLERANCE = 1e-3
 """of a reconstructed pixel, in normalised units, that rounding may change"""
 
+Ratio = Annotated[float, Field(gt=0, lt=1, strict=True)]
+
 
 class ReconstructionParams(Params):
     """What is masked, and on how many images."""
 
-    ratios: Annotated[tuple[Annotated[float, Field(gt=0, lt=1)], ...], Several, OneOrMore, each_once("ratio")] = param(
+    ratios: Annotated[tuple[Ratio, ...], Several, OneOrMore, each_once("ratio")] = param(
         (0.25, 0.5, 0.75, 0.9), "shares of the patches that are masked, a+b+c, whatever the method was trained with"
     )
     masking: str = param("random", "what masks them, such as block", names="masking")

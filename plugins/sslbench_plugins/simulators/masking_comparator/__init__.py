@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -38,15 +39,16 @@ Rows = Mapping[str, Row]
 """strategy -> its row at ``RATIO``"""
 Test = Callable[[dict[str, float]], bool]
 UNIFORMITY, DIFFICULTY = "coverage_uniformity", "reconstruction_difficulty"
-Side = Annotated[int, Field(ge=1, le=64)]
+Side = Annotated[int, Field(ge=1, le=64, strict=True)]
 
 
 def rows_and_columns(value: Any) -> Any:
-    """``"14x14"`` -> ``["14", "14"]``. Raises ValueError for what are not two sides."""
-    sides = value.lower().split("x") if isinstance(value, str) else value
+    """``"14x14"`` -> ``(14, 14)``. Raises ValueError for what are not two sides."""
+    words = re.fullmatch(r"(\d{1,9})[xX](\d{1,9})", value, re.ASCII) if isinstance(value, str) else None
+    sides = tuple(map(int, words.groups())) if words else value
     if not isinstance(sides, (list, tuple)) or len(sides) != 2:
         raise ValueError("expected ROWSxCOLUMNS, such as 8x8")
-    return sides
+    return tuple(sides)
 
 
 class ComparatorParams(SimulatorParams):
@@ -55,7 +57,7 @@ class ComparatorParams(SimulatorParams):
     grid: Annotated[tuple[Side, Side], BeforeValidator(rows_and_columns)] = param(
         (8, 8), "ROWSxCOLUMNS", unit="patches"
     )
-    ratios: Annotated[tuple[Annotated[float, Field(gt=0, lt=1)], ...], Several, OneOrMore] = param(
+    ratios: Annotated[tuple[Annotated[float, Field(gt=0, lt=1, strict=True)], ...], Several, OneOrMore] = param(
         (0.25, 0.5, 0.75, 0.9), "shares of the patches that are masked, each in (0, 1), a+b+c"
     )
     draws: int = param(100, "masks of each kind", ge=1, le=10_000)

@@ -33,7 +33,7 @@ LABELS = {
 class MomentumParams(SimulatorParams):
     """The encoder, its steps, and the momenta."""
 
-    m: Annotated[tuple[Annotated[float, Field(ge=0, lt=1)], ...], Several, OneOrMore] = param(
+    m: Annotated[tuple[Annotated[float, Field(ge=0, lt=1, strict=True)], ...], Several, OneOrMore] = param(
         (0.9, 0.99, 0.999, 0.9999), "momenta of the target, each in [0, 1), a+b+c"
     )
     steps: int = param(500, "steps of the online encoder", ge=1, le=20_000, unit="steps")

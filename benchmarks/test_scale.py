@@ -1,0 +1,156 @@
+"""Limits on CPU time and memory of the commands that read many records: a gate, run by hand on an idle machine.
+
+Sizes are those of a large study. A command runs as a process of its own; what it used is what the system says.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from sslbench.store.record import DataFacts, FeatureFacts, MetricValue, Record, TrainingFacts, TrainingInput
+from sslbench.store.results import ResultsStore
+
+RECORDS, EVALUATORS, SEEDS = 50_000, 10, 5
+CELLS = 5_000
+
+
+def make_record(number: int, shift: float = 0.0) -> Record:
+    """One cell of a study: recipes over ten methods, five backbones and learning rates, five seeds, ten evaluators."""
+    pretraining, evaluator = divmod(number, EVALUATORS)
+    recipe, seed = divmod(pretraining, SEEDS)
+    value = (number * 7919 % 1000) / 2000 + 0.4 + shift
+    training = {"epochs": 20, "batch_size": 128, "image_size": None, "train_images": 10_000, "evaluate_on": "test"}
+    return Record(
+        f"{number:016x}",
+        "done",
+        f"method-{recipe % 10}",
+        seed,
+        augmentation="simclr",
+        evaluator=f"evaluator-{evaluator}",
+        dataset="digits",
+        backbone=f"backbone-{recipe // 10 % 5}",
+        params={
+            "method": {"lr": 0.01 * (1 + recipe // 50), **{f"parameter_{i}": i / 8 for i in range(12)}},
+            "augmentation": {"size": 32, "scale": [0.2, 1.0], "jitter": 0.5, "gray": 0.2},
+            "backbone": {"width": 64, "depth": 4},
+            "dataset": {"size": 32},
+            "evaluator": {"k": 20},
+            "training": {**training, "precision": "fp32", "compile": False, "device": "cpu"},
+        },
+        metrics={
+            f"metric_{evaluator}": MetricValue(value),
+            f"other_{evaluator}": MetricValue(1 - value, std=0.01, n=5),
+        },
+        headline=f"metric_{evaluator}",
+        pretraining=TrainingFacts(
+            key=f"{pretraining + 2**40:016x}",
+            epochs=20,
+            steps=1560,
+            seconds=60.0 + seed,
+            images_per_second=1000.0 + number % 100,
+            step_ms_median=30.0,
+            step_ms_iqr=1.0,
+            data_wait_share=0.02,
+            peak_memory_bytes=600_000_000,
+            flops_per_image=3.5e7,
+            final_loss=3.25,
+            losses=tuple(5.0 - 0.0875 * epoch for epoch in range(20)),
+            batch_size=128,
+            scalars={"temperature": 0.1, "positives": 0.8},
+            input=TrainingInput(32, 10, (0.3, 0.3, 0.3), (0.2, 0.2, 0.2)),
+        ),
+        features=FeatureFacts(512, 20_000.0, 0.1, 0.7),
+        data=DataFacts(1438, 359, "test", 10, "3", 0.1, 32, (8, 8), {}, 0, "4d0aa04d1b65f02a"),
+        provenance={
+            "time": f"2026-01-01T00:{number // 60 % 60:02}:{number % 60:02}+00:00",
+            "sslbench": "0.1.0",
+            "python": "3.12.3",
+            "platform": "Linux-6.8.0-x86_64-with-glibc2.39",
+            "processor": "AMD EPYC 7B13",
+            "cores": 2,
+            "memory_bytes": 2**33,
+            "torch": "2.11.0",
+            "gpu": None,
+            "threads": 1,
+            "distributions": {"sslbench": "0.1.0"},
+        },
+        inputs=inputs_of(recipe),
+    )
+
+
+def inputs_of(recipe: int) -> dict[str, object]:
+    """Code and data of a record."""
+    labels = ("the harness", f"method 'method-{recipe % 10}'", "augmentation 'simclr'", "dataset 'digits'")
+    return {"code": dict.fromkeys(labels, "sslbench 0.1.0+6e2ca1156180"), "data": "4d0aa04d1b65f02a"}
+
+
+def fill(folder: Path, records: int = RECORDS, shift: float = 0.0) -> None:
+    """A results folder of that many records, written in one transaction."""
+    with ResultsStore.open_for_writing(folder) as store:
+        store._db.execute("BEGIN")
+        for number in range(records):
+            record = make_record(number, shift)
+            store.put(record, suite="study", description=f"d{number}", inputs=record.inputs or {})
+        store._db.execute("COMMIT")
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """Two results folders of the same cells."""
+    first, second = (tmp_path_factory.mktemp(name) for name in "ab")
+    fill(first)
+    fill(second, shift=0.01)
+    return first, second
+
+
+def used(*arguments: object) -> tuple[float, float]:
+    """CPU seconds, user and system, and peak resident MB of a command that succeeds."""
+    command = [sys.executable, "-m", "sslbench", *map(str, arguments)]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    assert process.stderr is not None
+    errors = process.stderr.read()
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    process.stderr.close()
+    assert process.returncode == 0, errors.decode()
+    cpu, memory = usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024 / 1e6
+    print(f"{' '.join(command[2:4])}: {cpu:.2f} s of CPU, {memory:.0f} MB")
+    return cpu, memory
+
+
+def test_results(folders: tuple[Path, Path]) -> None:
+    """50,000 records as a table."""
+    cpu, memory = used("results", folders[0])
+    assert (cpu <= 3, memory <= 300) == (True, True), (cpu, memory)
+
+
+def test_compare(folders: tuple[Path, Path]) -> None:
+    """50,000 records against as many."""
+    cpu, memory = used("compare", *folders)
+    assert (cpu <= 6, memory <= 500) == (True, True), (cpu, memory)
+
+
+SUITE = """
+seeds = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]
+[axes]
+dataset = ["digits"]
+backbone = ["convnet-small"]
+augmentation = ["auto"]
+method = [{methods}]
+evaluator = [{evaluators}]
+"""
+
+
+def test_plan(tmp_path: Path) -> None:
+    """A suite of 5,000 cells, of which none is done."""
+    methods = [f'"simclr:temperature={(i + 1) / 100}"' for i in range(CELLS // 100)]
+    suite = tmp_path / "study.toml"
+    evaluators = [f'"knn:k={k}"' for k in range(1, 11)]
+    suite.write_text(SUITE.format(methods=", ".join(methods), evaluators=", ".join(evaluators)))
+    cpu, memory = used("plan", suite, "--out", tmp_path / "out")
+    assert (cpu <= 2, memory <= 500) == (True, True), (cpu, memory)
