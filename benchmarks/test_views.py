@@ -96,7 +96,7 @@ def jpegs():
 
 def decoded(raw):
     """As ``PIL.Image`` decodes it, channels nearest in memory: uint8 ``[1, 3, H, W]``."""
-    return torch.from_numpy(decode(raw, None).copy()).permute(2, 0, 1)[None]
+    return torch.from_numpy(decode(raw, None).pixels.copy()).permute(2, 0, 1)[None]
 
 
 def test_two_simclr_views_of_224_px_from_jpeg(beside):

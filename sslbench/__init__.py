@@ -96,7 +96,7 @@ _NAMES = {
     "sslbench.contracts.executor": "Emit Event Executor ExecutorSpec Handle TrainingSettings Work",
     "sslbench.contracts.masking": "Masking MaskingSpec masked_count",
     "sslbench.contracts.method": "InputSpec Method MethodSpec Progress",
-    "sslbench.contracts.params": "MaskingParams MethodParams Params SimulatorParams param",
+    "sslbench.contracts.params": "MaskingParams MethodParams Params PathText SimulatorParams param",
     "sslbench.contracts.plugin": "BuildContext Spec",
     "sslbench.contracts.simulator": "Claim SimulationResult Simulator SimulatorSpec across_seeds check_claim",
     "sslbench.errors": "PluginError SslbenchError UserError",

@@ -15,6 +15,8 @@ import pytest
 
 # Two cores are shared with whatever else runs; one thread keeps timings and sums steady.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# Tables are laid out for it.
+os.environ.pop("COLUMNS", None)
 
 Distribution = Callable[..., Path]
 

@@ -17,6 +17,3 @@ SUPERVISED = "supervised"
 """method that trains from scratch on labels"""
 SELF_SUPERVISED = "simclr"
 """method to pretrain with where no model serves"""
-
-LABELLED_IMAGES, UNLABELLED_IMAGES = "imagefolder", "images"
-"""data sets of a user's own images"""

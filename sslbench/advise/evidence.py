@@ -45,6 +45,8 @@ class EvaluationImages:
     """training images of the class with the fewest"""
     held_out: bool
     """whether they are a part of the only images there are"""
+    known: int = 0
+    """of them, those that equal an image to train on"""
 
     @property
     def most_frequent(self) -> int:
@@ -121,6 +123,7 @@ def evidence_of(
         blind=None if predicted is None else beside_blind(row, images, predicted),
         baselines=[against(row, other, name, images) for other, name in baselines],
         images=images.in_words,
+        known=images.known / len(images.labels),
         held_out=images.held_out,
         is_baseline=row.kind == "baseline",
     )

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import math
+import os
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
-from sslbench.advise.defaults import LABELLED_IMAGES, RAW_PIXELS, UNLABELLED_IMAGES, UNTRAINED
+from sslbench.advise.defaults import RAW_PIXELS, UNTRAINED
 from sslbench.advise.frozen import FrozenFeatures, Model, Settings
+from sslbench.contracts.defaults import LABELLED_IMAGES, UNLABELLED_IMAGES
 from sslbench.errors import UserError
+from sslbench.hooks.registry import Registry, default_registry
+from sslbench.plan.choose import chosen
+from sslbench.plan.meant import exists, is_path
 from sslbench.plan.reference import Reference, parse_reference
 from sslbench.report.text import first_names, plural
 from sslbench.train.data import Splits
@@ -20,19 +25,19 @@ READ_SIZE = 64
 """pixels, for models that have no input size of their own"""
 BASELINES = {RAW_PIXELS: 32, UNTRAINED: READ_SIZE}
 """method -> side at which its images are read, pixels; pixels as features grow with its square"""
-MOST_COMPARED = 50_000
-"""images up to which equal files are looked for"""
 
 
-def dataset_reference(text: str, size: Callable[[], int]) -> Reference:
+def dataset_reference(text: str, size: Callable[[], int], registry: Registry | None = None) -> Reference:
     """``NAME:key=value,...``, or a folder: labelled images where it has folders in it, else unlabelled ones.
 
     ``size`` is called for a folder alone: the side at which its images are read, pixels.
     """
-    folder = Path(text).expanduser()
-    if not folder.exists() and "/" not in text.partition(":")[0]:
-        return parse_reference(text)
-    return folder_reference(folder, size(), labelled=has_folders(folder))
+    reference, registry = parse_reference(text), registry or default_registry()
+    folder = Path(reference.name)
+    if not is_path(reference.name, "dataset", registry) or not os.path.isdir(folder.expanduser()):
+        return reference
+    given = {"size": size()} | dict(reference.given)
+    return folder_reference(folder, **given, labelled=has_classes(folder, registry))
 
 
 def folder_reference(folder: Path, size: int, *, labelled: bool, **params: Any) -> Reference:
@@ -41,25 +46,18 @@ def folder_reference(folder: Path, size: int, *, labelled: bool, **params: Any) 
     return Reference(LABELLED_IMAGES if labelled else UNLABELLED_IMAGES, values)
 
 
-def has_folders(folder: Path) -> bool:
-    """Whether there are folders in it that are not hidden. Raises UserError for what is no folder."""
-    if not folder.is_dir():
-        raise UserError(f"{folder}: {'is a file, not a folder' if folder.exists() else 'no such folder'}")
-    try:
-        return any(item.is_dir() and not item.name.startswith((".", "__MACOSX")) for item in folder.iterdir())
-    except OSError as error:
-        raise UserError(f"folder {folder} cannot be read: {error.strerror}") from None
+def has_classes(folder: Path, registry: Registry) -> bool:
+    """Whether the data set of labelled images finds labels in a folder. Raises UserError for what is no folder."""
+    if not os.path.isdir(folder.expanduser()):
+        raise UserError(f"{folder}: {'is a file, not a folder' if exists(str(folder)) else 'no such folder'}")
+    choice = chosen("dataset", folder_reference(folder, READ_SIZE, labelled=True), registry)
+    return "labels" in choice.spec.provided(choice.params)
 
 
 def reading_size(model: Model, settings: Settings) -> int:
     """Side at which images are read so that none is enlarged on the way to the model: before its crop, pixels."""
     wanted = model.build(READ_SIZE, settings).input_spec
     return READ_SIZE if wanted is None else math.ceil(wanted.size / wanted.crop)
-
-
-def file_digest(path: Path) -> bytes:
-    """Equal for files with the same bytes."""
-    return blake2b(path.read_bytes(), digest_size=16).digest()
 
 
 @dataclass(frozen=True)
@@ -99,42 +97,26 @@ def describe(root: Path, labels: Path | None, frozen: FrozenFeatures) -> Labelle
     assert data.test.labels is not None
     fewest = int(data.train.labels.bincount(minlength=len(classes)).min())
     test_counts = data.test.labels.bincount(minlength=len(classes)).tolist()
-    notes = tuple(notes_on(data, classes, test_counts, root))
-    held_out = not has_test_split(root, labels)
+    notes = tuple(notes_on(data, classes, test_counts))
+    held_out = data.test.held_out
     return LabelledFolder(root, labels, tuple(classes), len(data.train), len(data.test), fewest, held_out, notes)
 
 
-def has_test_split(root: Path, labels: Path | None) -> bool:
-    """Whether the folder, or the table of labels, has images of its own to evaluate on."""
-    if labels is not None:
-        header = labels.read_text(encoding="utf-8-sig").partition("\n")[0].lower()
-        return "split" in [word.strip() for word in header.split(",")]
-    names = {item.name.lower() for item in root.iterdir() if item.is_dir()}
-    return "train" in names and bool(names & {"test", "val", "valid", "validation"})
-
-
-def notes_on(data: Splits, classes: Sequence[str], test_counts: Sequence[int], root: Path) -> list[str]:
+def notes_on(data: Splits, classes: Sequence[str], test_counts: Sequence[int]) -> list[str]:
     """One line for each thing that a user should know; ``test_counts``: test images of each class."""
-    notes = []
-    if data.skipped:
-        notes.append(f"{plural(data.skipped, 'image')} left out: they cannot be read")
+    notes = notes_on_left_out(data)
     without_test = [name for name, count in zip(classes, test_counts, strict=True) if count == 0]
     if without_test:
         notes.append(f"no image to evaluate on of {first_names(without_test)}")
-    files = sum(1 for path in root.rglob("*") if path.is_file() and not path.name.startswith("."))
-    others = files - len({*data.train.paths, *data.test.paths}) - data.skipped
-    if others > 0:
-        notes.append(f"{plural(others, 'other file')} in the folder, not looked at")
-    same = equal_in_both(data)
+    known = set(data.train.digests)
+    same = sum(digest in known for digest in data.test.digests)
     if same:
         what = "are training images as well, byte for byte: accuracies are too high by up to as many images"
         notes.append(f"{plural(same, 'image')} to evaluate on {what}")
     return notes
 
 
-def equal_in_both(data: Splits) -> int:
-    """Test images whose file equals that of a training image; 0 where there are too many to compare."""
-    if len(data.train) + len(data.test) > MOST_COMPARED:
-        return 0
-    train = {file_digest(Path(path)) for path in data.train.paths}
-    return sum(file_digest(Path(path)) in train for path in data.test.paths)
+def notes_on_left_out(data: Splits) -> list[str]:
+    """One line for each reason why files are no part of the splits, the one with the most first."""
+    counts = Counter(data.left_out)
+    return [f"{plural(count, 'file')} left out: {reason}" for reason, count in counts.most_common()]

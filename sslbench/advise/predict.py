@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -12,10 +12,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from sslbench.advise.defaults import UNLABELLED_IMAGES
 from sslbench.advise.frozen import Settings
 from sslbench.advise.head import Head
 from sslbench.contracts.dataset import Split
+from sslbench.contracts.defaults import UNLABELLED_IMAGES
 from sslbench.contracts.plugin import BuildContext, check_trust
 from sslbench.errors import UserError
 from sslbench.evaluate.features import extract
@@ -23,7 +23,9 @@ from sslbench.hooks.registry import Registry
 from sslbench.plan.choose import chosen, sent
 from sslbench.plan.expand import fingerprint_of
 from sslbench.plan.reference import Reference
-from sslbench.report.text import Column, as_csv, terminal
+from sslbench.report.comma_separated import as_csv
+from sslbench.report.screen import one_line
+from sslbench.report.text import Column, listing
 from sslbench.train.task import build_method
 from sslbench.train.views import EvaluationView
 
@@ -61,8 +63,8 @@ def predict(
             check_features(features, head)
             shares = head.layer.logits(features.cpu()).softmax(dim=1).tolist()
             predictions += [Prediction(path, tuple(row)) for path, row in zip(split.paths, shares, strict=True)]
-        missing = sorted(files - set(split.paths))
-        unreadable += missing or ([f"{split.skipped} images"] if split.skipped else [])
+        missing, lost = sorted(files - set(split.paths)), split.left_out.get("cannot be read", 0)
+        unreadable += missing or ([f"{lost} images"] if lost else [])
     return predictions, unreadable
 
 
@@ -89,14 +91,17 @@ def check_features(features: Tensor, head: Head) -> None:
 
 
 def read(images: Sequence[Path], size: int, registry: Registry) -> Iterator[tuple[Split, set[str]]]:
-    """Each folder, and the files between two folders together: the images that can be read, and the names of all
-    files, empty for a folder."""
+    """Each folder, and the files between two folders together: the images that can be read, as they were spelled, and
+    the names of all files, empty for a folder."""
     for folder_index, run in groupby(enumerate(images), lambda item: item[0] if item[1].is_dir() else -1):
-        paths = [str(path) for _, path in run]
-        source: dict[str, Any] = {"files": paths} if folder_index < 0 else {"root": paths[0]}
+        paths = [path for _, path in run]
+        source: dict[str, Any] = {"files": [*map(str, paths)]} if folder_index < 0 else {"root": str(paths[0])}
         reference = Reference(UNLABELLED_IMAGES, {**source, "size": size, "test_share": 0.0, "on_error": "skip"})
-        dataset = chosen("dataset", reference, registry).build(BuildContext())
-        yield dataset.split("train"), set(source.get("files", ()))
+        split = chosen("dataset", reference, registry).build(BuildContext()).split("train")
+        if folder_index >= 0:
+            root = paths[0].expanduser().resolve()
+            split = replace(split, paths=[str(paths[0] / Path(path).relative_to(root)) for path in split.paths])
+        yield split, set(source.get("files", ()))
 
 
 def render_predictions(predictions: Sequence[Prediction], classes: Sequence[str], fmt: str) -> str:
@@ -120,10 +125,10 @@ def render_predictions(predictions: Sequence[Prediction], classes: Sequence[str]
 
 def as_table(predictions: Sequence[Prediction], classes: Sequence[str]) -> str:
     """The likeliest class of each image and the next, in percent."""
-    columns = [Column("image", [prediction.path for prediction in predictions])]
+    columns = [Column("image", [one_line(prediction.path) for prediction in predictions])]
     for rank, title in enumerate(("label", "next")):
         labels = [prediction.ranking[rank] for prediction in predictions]
         shares = [prediction.probabilities[label] for prediction, label in zip(predictions, labels, strict=True)]
-        columns.append(Column(title, [classes[label] for label in labels]))
-        columns.append(Column("%", [f"{100 * share:.1f}" for share in shares], number=True))
-    return terminal(columns, gap=2, broken_headers=False)
+        columns.append(Column(title, [one_line(classes[label]) for label in labels], rank=2 * rank))
+        columns.append(Column("%", [f"{100 * share:.1f}" for share in shares], number=True, rank=2 * rank + 1))
+    return listing(columns, "--format csv")

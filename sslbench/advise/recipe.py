@@ -222,7 +222,8 @@ def images_of(frozen: FrozenFeatures, folder: LabelledFolder) -> EvaluationImage
     """The labels of the images to evaluate on, in the order of all features, with what else the rule asks."""
     labels = frozen.data.test.labels
     assert labels is not None
-    return EvaluationImages(labels.cpu().numpy(), folder.classes, folder.fewest, folder.held_out)
+    known = frozen.data.facts().duplicates or 0
+    return EvaluationImages(labels.cpu().numpy(), folder.classes, folder.fewest, folder.held_out, known)
 
 
 def next_command(run: RecipeRun, advice: Advice, candidate: Candidate | None) -> tuple[str, ...]:
@@ -232,6 +233,8 @@ def next_command(run: RecipeRun, advice: Advice, candidate: Candidate | None) ->
     predicting = ("sslbench", "predict", str(settings.out / HEAD), "NEW_IMAGES", *trust)
     if advice.verdict == "stop":
         return predicting
+    if advice.verdict == "no test":
+        return ("sslbench", "recipe", str(run.root), *(("--labels", str(run.labels)) if run.labels else ()))
     if advice.verdict in ("more labels", "cannot tell") and candidate is not None:
         return (*predicting, "--unsure-first")
     if advice.verdict == "fine-tune" and candidate is not None:

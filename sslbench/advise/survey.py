@@ -11,12 +11,11 @@ from torch import Tensor
 
 from sslbench.advise.available import available
 from sslbench.advise.defaults import LABEL_FREE, UNTRAINED
-from sslbench.advise.folder import file_digest, folder_reference, reading_size
+from sslbench.advise.folder import folder_reference, notes_on_left_out, reading_size
 from sslbench.advise.frozen import FrozenFeatures, Model, Session
 from sslbench.errors import UserError
 from sslbench.measure.similarity import near_pairs, neighbours, outliers, whitened
 from sslbench.plan.reference import Reference
-from sslbench.report.text import plural
 
 WITHOUT_VIEWS = {"views": 0}
 """parameters of the label-free evaluator: views take as many passes through the model as thousands of images"""
@@ -108,18 +107,17 @@ def survey(root: Path, session: Session, *, models: Sequence[Reference] = (), th
     count = len(paths)
     most = min(NEIGHBOURS, count - 1)
     near, near_whitened = neighbours(features, most), neighbours(whitened(features), most)
-    skipped = frozen.data.skipped
     shown = torch.linspace(0, count - 1, min(EXAMPLES, count)).long()
     nearest = shown.tolist(), near.index[shown, :NEAREST].tolist(), near.cosine[shown, :NEAREST].tolist()
     return Survey(
         root,
         count,
-        (f"{plural(skipped, 'image')} left out: they cannot be read",) if skipped else (),
+        tuple(notes_on_left_out(frozen.data)),
         note,
         rows,
         rows[0].label,
         threshold,
-        equal_files(root, paths),
+        equal_files(frozen, root),
         tuple(SimilarPair(paths[i], paths[j], cosine) for i, j, cosine in near_pairs(near_whitened, threshold)),
         tuple(OutlierImage(paths[far.index], far.distance, far.deviations) for far in outliers(near, OUTLIERS)),
         tuple(
@@ -142,17 +140,22 @@ def survey_model(frozen: FrozenFeatures, session: Session) -> SurveyedModel:
 
 def all_images(frozen: FrozenFeatures, root: Path) -> tuple[list[str], Tensor]:
     """Names below the root, and features float32 ``[N, D]``, of every image, in the order of the names."""
-    data, extraction = frozen.data, frozen.extraction
-    paths = [*data.train.paths, *data.test.paths]
-    names = [str(Path(path).relative_to(root.expanduser())) for path in paths]
+    names, extraction = names_below(frozen, root), frozen.extraction
     features = torch.cat([extraction.train.features, extraction.test.features])
     order = sorted(range(len(names)), key=names.__getitem__)
     return [names[index] for index in order], features[torch.tensor(order, device=features.device)]
 
 
-def equal_files(root: Path, names: Sequence[str]) -> tuple[tuple[str, ...], ...]:
+def names_below(frozen: FrozenFeatures, root: Path) -> list[str]:
+    """Of all images, those of the training split first."""
+    folder = root.expanduser().resolve()
+    return [str(Path(path).relative_to(folder)) for path in (*frozen.data.train.paths, *frozen.data.test.paths)]
+
+
+def equal_files(frozen: FrozenFeatures, root: Path) -> tuple[tuple[str, ...], ...]:
     """Groups of images whose files are the same, byte for byte."""
     groups: dict[bytes, list[str]] = {}
-    for name in names:
-        groups.setdefault(file_digest(root.expanduser() / name), []).append(name)
+    digests = [*frozen.data.train.digests, *frozen.data.test.digests]
+    for name, digest in sorted(zip(names_below(frozen, root), digests, strict=True)):
+        groups.setdefault(digest, []).append(name)
     return tuple(tuple(group) for group in groups.values() if len(group) > 1)

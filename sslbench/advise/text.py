@@ -11,8 +11,9 @@ from sslbench.advise.rows import Row
 from sslbench.advise.survey import Survey
 from sslbench.advise.verdict import CHANCE
 from sslbench.report.numbers import NOTHING, three_digits
+from sslbench.report.screen import PAGE, one_line
 from sslbench.report.tables import cut
-from sslbench.report.text import Column, fits, plural, terminal, wrapped
+from sslbench.report.text import Column, fits, fitted, plural, terminal, wrapped
 from sslbench.report.view import Style
 from sslbench.statistics.shares import Share
 
@@ -66,11 +67,10 @@ def recipe_text(recipe: Recipe) -> str:
 
 
 def recipe_table(recipe: Recipe) -> str:
-    """One row a model, in several tables where one does not fit; what the columns mean, and what went wrong."""
-    columns = columns_of(recipe)
-    text = terminal(columns, gap=2, broken_headers=True)
-    style = Style(2, broken_headers=True)
-    if not fits(text):
+    """One row a model, in a file in several tables where one does not fit; what columns mean, and what went wrong."""
+    columns, style = columns_of(recipe), Style(2, broken_headers=True)
+    text = fitted(columns)
+    if PAGE.get().whole and not fits(text):
         text = "\n\n".join(terminal(group, style.gap, style.broken_headers) for group in cut(columns, style))
     return "\n".join([text, "", *legend(recipe)])
 
@@ -84,18 +84,18 @@ def columns_of(recipe: Recipe) -> list[Column]:
         Column(" model", [mark + row.label for mark, row in zip(marks, rows, strict=True)]),
         Column("k-NN", [percent(row.knn) for row in rows], number=True),
         Column("linear", [percent(row.linear) for row in rows], number=True),
-        Column("95% interval", [interval(row.share) for row in rows], number=True),
+        Column("95% interval", [interval(row.share) for row in rows], number=True, rank=2),
     ]
     if recipe.evidence.balanced is not None:
         columns += [
             Column("balanced", [percent(row.balanced.value if row.balanced else None) for row in rows], number=True),
-            Column("95% interval", [interval(row.balanced) for row in rows], number=True),
+            Column("95% interval", [interval(row.balanced) for row in rows], number=True, rank=2),
         ]
     return [
         *columns,
-        *(Column(f"@{point}", [few_label_cell(row, point) for row in rows], number=True) for point in points),
-        Column("features", [str(row.dim or NOTHING) for row in rows], number=True),
-        Column("images/s", [three_digits(row.images_per_second) for row in rows], number=True),
+        *(Column(f"@{point}", [few_label_cell(row, point) for row in rows], number=True, rank=1) for point in points),
+        Column("features", [str(row.dim or NOTHING) for row in rows], number=True, rank=4),
+        Column("images/s", [three_digits(row.images_per_second) for row in rows], number=True, rank=3),
     ]
 
 
@@ -137,14 +137,18 @@ def few_label_cell(row: Row, point: int) -> str:
 
 def survey_text(survey: Survey) -> str:
     """The models, then duplicates, outliers and neighbours by the features of one of them."""
-    title = f"{survey.root}: {survey.images:,} images without labels"
-    outliers = ["Unlike all others (mean distance to the nearest ones; how far above the median, in its deviations):"]
-    outliers += [f"  {far.distance:.3f}  {far.deviations:+5.1f}  {far.path}" for far in survey.outliers[:SHOWN]]
+    title = wrapped(f"{survey.root}: {survey.images:,} images without labels")
+    heading = "Unlike all others (mean distance to the nearest ones; how far above the median, in its deviations):"
+    outliers = [wrapped(heading)]
+    outliers += [
+        f"  {far.distance:.3f}  {far.deviations:+5.1f}  {one_line(far.path)}" for far in survey.outliers[:SHOWN]
+    ]
     neighbours = ["Nearest neighbours of some images:"]
     for image in survey.neighbours:
-        neighbours += [f"  {image.path}", *(f"    {cosine:.3f}  {path}" for path, cosine in image.nearest)]
+        neighbours.append(f"  {one_line(image.path)}")
+        neighbours += [f"    {cosine:.3f}  {one_line(path)}" for path, cosine in image.nearest]
     parts = [
-        "\n".join([title, *(f"note: {note}" for note in survey.notes)]),
+        "\n".join([title, *(wrapped(f"note: {note}") for note in survey.notes)]),
         *([wrapped(survey.note)] if survey.note else []),
         survey_table(survey),
         f"What follows is by the features of {survey.features_of}.",
@@ -164,11 +168,11 @@ def survey_table(survey: Survey) -> str:
     }
     columns = [
         Column("model", [model.label for model in models]),
-        *(Column(name, cells, number=True) for name, cells in metrics.items()),
-        Column("features", [str(model.dim) for model in models], number=True),
-        Column("images/s", [three_digits(model.images_per_second) for model in models], number=True),
+        *(Column(name, cells, number=True, rank=place) for place, (name, cells) in enumerate(metrics.items())),
+        Column("features", [str(model.dim) for model in models], number=True, rank=len(metrics) + 1),
+        Column("images/s", [three_digits(model.images_per_second) for model in models], number=True, rank=len(metrics)),
     ]
-    return terminal(columns, gap=2, broken_headers=True)
+    return fitted(columns)
 
 
 def duplicates_text(survey: Survey) -> str:
@@ -178,12 +182,12 @@ def duplicates_text(survey: Survey) -> str:
     if groups:
         total = sum(len(group) for group in groups)
         lines.append(f"Equal files: {total} images in {plural(len(groups), 'group')}")
-        lines += [f"  {' = '.join(group)}" for group in groups[:SHOWN]]
+        lines += [one_line(f"  {' = '.join(group)}") for group in groups[:SHOWN]]
         lines += and_more(len(groups) - SHOWN)
     pairs = survey.near_duplicates
     count = plural(len(pairs), "pair") if pairs else "none"
     lines.append(f"Near duplicates: {count} at a whitened cosine of {survey.threshold:g} or more")
-    lines += [f"  {pair.cosine:.3f}  {pair.first}  {pair.second}" for pair in pairs[:SHOWN]]
+    lines += [one_line(f"  {pair.cosine:.3f}  {pair.first}  {pair.second}") for pair in pairs[:SHOWN]]
     lines += and_more(len(pairs) - SHOWN)
     return "\n".join(lines)
 

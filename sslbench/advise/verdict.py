@@ -15,7 +15,7 @@ from typing import Literal
 from sslbench.statistics.intervals import Difference, holm
 from sslbench.statistics.shares import POWER, Share
 
-Verdict = Literal["stop", "another model", "more labels", "fine-tune", "cannot tell", "undecided"]
+Verdict = Literal["stop", "another model", "more labels", "fine-tune", "cannot tell", "no test", "undecided"]
 
 ENOUGH = 0.90
 """linear probe from which on there is little left to win"""
@@ -25,6 +25,8 @@ MARGIN = 0.15
 """below ``TUNABLE`` by more than this is not near it"""
 FEW_LABELS = 20
 """labels a class below which fine-tuning mostly learns the training images by heart"""
+KNOWN = 0.05
+"""share of the images to evaluate on that may equal one to train on"""
 CHANCE = 0.05
 """how often chance alone may pass for a difference"""
 
@@ -73,6 +75,8 @@ class Evidence:
     """pixels, untrained networks, training from scratch"""
     images: str = ""
     """how many there are to evaluate on, in words"""
+    known: float = 0.0
+    """share of them that equals an image to train on, 0..1"""
     held_out: bool = False
     """whether the images to evaluate on are a fifth of the only ones there are"""
     is_baseline: bool = False
@@ -106,6 +110,11 @@ def decide(evidence: Evidence) -> Advice:
 
 def ruled(evidence: Evidence, share: Share) -> tuple[Verdict, str]:
     """Verdict and headline; ``share``: what counts."""
+    if evidence.known > KNOWN:
+        return "no test", (
+            f"Nothing can be said: {evidence.known:.0%} of the images to evaluate on equal an image to train on. Take"
+            " these out of one of the two."
+        )
     counts = [evidence.blind] if evidence.balanced is not None else evidence.chance
     if not counts or not all(one is not None and one.ahead for one in counts):
         return "cannot tell", no_better_than_chance(evidence)
@@ -195,16 +204,18 @@ def reasons(evidence: Evidence, linear: Share) -> Iterator[str]:
             f"The classes are unequal, so that balanced accuracy counts, the mean over classes: {share.value:.1%}"
             f" (95% interval {share.low:.1%} to {share.high:.1%})."
         )
-    for one in (*evidence.chance, *evidence.baselines):
+    for one in evidence.chance:
         yield sentence(one)
+    for one in evidence.baselines:
+        yield sentence(one, " of balanced accuracy" if evidence.balanced is not None else "")
     if len(evidence.curve) > 1:
         before, last = sorted(evidence.curve)[-2:]
         gain = 100 * (evidence.curve[last] - evidence.curve[before])
         yield f"From {before} to {last} labels a class the model gained {gain:.1f} points."
 
 
-def sentence(one: Against) -> str:
-    """A baseline, how far the model is ahead of it, and by which test."""
+def sentence(one: Against, of: str = "") -> str:
+    """A baseline, how far the model is ahead of it, and by which test; ``of`` says what it gets."""
     points, p = 100 * one.difference.mean, one.difference.p
     low, high = one.difference.low, one.difference.high
     beside = f"{abs(points):.1f} points {'ahead' if points > 0 else 'behind'}" if points else "no better"
@@ -213,7 +224,7 @@ def sentence(one: Against) -> str:
     told = "" if one.ahead or (p is not None and p < CHANCE) else ": not told apart"
     if told and one.images_needed:
         told += f"; about {rounded(one.images_needed):,} images would show this difference ({POWER:.0%} power)"
-    return f"{capital(one.name)} gets {one.value:.1%}; the model is {beside} ({', '.join(tested)}){told}."
+    return f"{capital(one.name)} gets {one.value:.1%}{of}; the model is {beside} ({', '.join(tested)}){told}."
 
 
 def capital(text: str) -> str:

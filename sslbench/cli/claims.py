@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from sslbench.cli.options import UserPath
 from sslbench.cli.streams import complain, show
 
 FORMATS = click.Choice(["table", "markdown", "json"])
@@ -22,7 +23,7 @@ FORMATS = click.Choice(["table", "markdown", "json"])
 @click.option(
     "--results",
     multiple=True,
-    type=click.Path(path_type=Path),
+    type=UserPath(),
     metavar="DIR",
     help="A folder of finished runs that claims are tested on; repeatable.  [default: those in sslbench-results]",
 )

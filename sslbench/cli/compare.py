@@ -6,13 +6,13 @@ from pathlib import Path
 
 import click
 
-from sslbench.cli.options import FORMATS, without_collector
+from sslbench.cli.options import FORMATS, UserPath, without_collector
 from sslbench.cli.streams import say, show
 
 
 @click.command("compare", short_help="Say what moved between two sets of results.")
-@click.argument("first", metavar="A", type=click.Path(path_type=Path))
-@click.argument("second", metavar="B", type=click.Path(path_type=Path))
+@click.argument("first", metavar="A", type=UserPath())
+@click.argument("second", metavar="B", type=UserPath())
 @click.option(
     "--fail-on",
     "limits",

@@ -23,9 +23,11 @@ def command(format_: str) -> int:
     if format_ == "json":
         print_json({**facts, "problems": problems, "hints": hints})
         return 1 if problems else 0
+    from sslbench.report.text import hanging
+
     width = max(map(len, facts))
-    lines = [f"{name:<{width}}  {'-' if value is None else value}" for name, value in facts.items()]
-    lines += [f"\nproblem: {problem}" for problem in problems] + [f"\nhint: {hint}" for hint in hints]
+    lines = [hanging(f"{name:<{width}}  ", "-" if value is None else str(value)) for name, value in facts.items()]
+    lines += [hanging("\nproblem: ", problem) for problem in problems] + [hanging("\nhint: ", hint) for hint in hints]
     show("\n".join(lines if problems else [*lines, "\nready: sslbench run"]))
     return 1 if problems else 0
 

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from sslbench.advise.defaults import BACKBONE
-from sslbench.cli.options import feature_options
+from sslbench.cli.options import UserPath, feature_options
 from sslbench.cli.streams import show
 
 
@@ -28,7 +28,7 @@ from sslbench.cli.streams import show
     "--out",
     required=True,
     metavar="FILE",
-    type=click.Path(path_type=Path),
+    type=UserPath(),
     help="File to write: .parquet, .npz or .safetensors.",
 )
 @click.option("--size", type=click.IntRange(4), metavar="N", help="Side to which a folder's images are read.")
@@ -53,7 +53,7 @@ def command(dataset: str, model: str, backbone: str | None, out: Path, size: int
     registry = default_registry()
     network = parse_reference(backbone, "--backbone") if backbone else None
     encoder = Model.of(model_reference(model), registry, network)
-    reference = dataset_reference(dataset, lambda: size or reading_size(encoder, settings))
+    reference = dataset_reference(dataset, lambda: size or reading_size(encoder, settings), registry)
     if size is not None and reference.given.get("size") != size:
         raise UserError(
             f"--size is for a folder of images; of data set {reference.name!r} give the parameter: size={size}"

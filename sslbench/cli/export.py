@@ -6,17 +6,17 @@ from pathlib import Path
 
 import click
 
-from sslbench.cli.options import TRUST
+from sslbench.cli.options import TRUST, UserPath
 from sslbench.cli.streams import say, show
 
 
 @click.command("export", short_help="Write a trained encoder for others to load.")
-@click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
+@click.argument("folder", metavar="DIR", type=UserPath())
 @click.option(
     "--where", multiple=True, metavar="FIELD=VALUE", help="Which training, such as method=simclr; repeatable."
 )
 @click.option("--trust", is_flag=True, help=TRUST)
-@click.option("-o", "--out", required=True, metavar="FOLDER", type=click.Path(path_type=Path), help="Folder to write.")
+@click.option("-o", "--out", required=True, metavar="FOLDER", type=UserPath(), help="Folder to write.")
 def command(folder: Path, where: tuple[str, ...], out: Path, trust: bool) -> None:
     """Write the trained encoder of a result in DIR as model.safetensors and config.json, in timm's layout.
 

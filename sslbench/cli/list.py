@@ -51,9 +51,13 @@ def rows(catalogue: Catalogue) -> list[dict[str, str]]:
 
 def as_table(specs: list[dict[str, str]]) -> str:
     """Grouped by kind, kinds in the order in which they first appear."""
-    width = max(len(spec["name"]) for spec in specs)
+    from sslbench.report.screen import one_line, padded, width_of
+    from sslbench.report.text import hanging
+
+    width = max(width_of(one_line(spec["name"])) for spec in specs)
     blocks: dict[str, list[str]] = {}
     for spec in specs:
         summary, distribution = spec["summary"] or "(no summary)", f"{spec['distribution']} {spec['version']}"
-        blocks.setdefault(spec["kind"], []).append(f"  {spec['name']:<{width}}  {summary}  [{distribution}]")
+        name = f"  {padded(one_line(spec['name']), width)}  "
+        blocks.setdefault(spec["kind"], []).append(hanging(name, f"{summary}  [{distribution}]"))
     return "\n\n".join("\n".join([kind, *lines]) for kind, lines in blocks.items())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import gc
 import json
+import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,7 +31,24 @@ AXES = (
 """short option, axis, what it is"""
 FORMATS = click.Choice(["table", "markdown", "csv", "json"])
 PRECISIONS = click.Choice(["auto", "fp32", "bf16", "fp16"])
-FOLDER = click.Path(path_type=Path)
+
+
+class UserPath(click.Path):
+    """A path, of which ``~`` is the home folder wherever the shell left it as it is, as in ``--out=~/results``."""
+
+    def __init__(self, **checks: Any) -> None:
+        super().__init__(path_type=Path, **checks)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
+        """The path, expanded, then checked."""
+        try:
+            expanded = Path(value).expanduser()
+        except RuntimeError as error:  # no such user
+            self.fail(str(error), param, ctx)
+        return Path(os.fsdecode(super().convert(expanded, param, ctx)))
+
+
+FOLDER = UserPath()
 DEVICES = "Device: auto, cpu, cuda or cuda:N."
 DOWNLOAD = "Allow data sets and models to be fetched."
 TRUST = "Allow code that comes with a model (torch.hub) to run."
@@ -97,7 +115,7 @@ def feature_options(
     folder: str = "", flag: str = "--cache", what: str = "Folder that features are kept in."
 ) -> Decorator:
     """Where and how features are made, and the folder that keeps ``what``; none without a default for it."""
-    path = click.Path(path_type=Path, file_okay=False)
+    path = UserPath(file_okay=False)
     keep = click.option(flag, "cache", type=path, default=Path(folder), metavar="DIR", show_default=True, help=what)
     decorators = [
         click.option("--device", default="auto", metavar="NAME", help=DEVICES),

@@ -12,7 +12,10 @@ from sslbench.cli.streams import say, show
 
 if TYPE_CHECKING:
     from sslbench.plan.plan import Plan
+    from sslbench.report.text import Column
 
+ORDER = ("method", "evaluator", "backbone", "seed", "masking", "augmentation", "dataset")
+"""of the axes, by what they say of a cell"""
 COLUMNS = ("method", "augmentation", "masking", "backbone", "dataset", "seed", "evaluator")
 
 
@@ -44,18 +47,34 @@ def command(format_: str, **options: Any) -> None:
 
 def as_table(plan: Plan) -> str:
     """One line for each cell, and how many there are of each state."""
-    from tabulate import tabulate
-
     from sslbench.report.data_facts import planned_in_words
-    from sslbench.report.text import plural, wrapped
+    from sslbench.report.screen import PAGE
+    from sslbench.report.text import listing, plural, wrapped
 
-    rows = []
-    for item in plan.planned:
-        axes = {axis: "-" if value is None else value for axis, value in item.cell.axes.items()}
-        rows.append([item.state, *(axes[column] for column in COLUMNS), item.reason])
     counts = Counter(item.state for item in plan.planned)
     text = ", ".join(f"{count} {state}" for state, count in counts.items()) or "no cell"
-    table = tabulate(rows, headers=["status", *COLUMNS, "reason"], tablefmt="simple")
-    data = "\n".join(wrapped(line, rest="    ") for item in plan.data for line in planned_in_words(item))
+    reasons = Counter((item.state, item.reason) for item in plan.planned if item.reason and not PAGE.get().whole)
+    below = [
+        wrapped(f"{state}, {plural(count, 'cell')}: {reason}", rest="    ")
+        for (state, reason), count in reasons.items()
+    ]
     summary = f"{plan.suite}: {text}; {plural(len(plan.groups), 'pretraining')} to run"
-    return "\n\n".join(filter(None, [data, table, summary]))
+    data = "\n".join(wrapped(line, rest="    ") for item in plan.data for line in planned_in_words(item))
+    return "\n\n".join(filter(None, [data, listing(columns(plan)), "\n".join(below), summary]))
+
+
+def columns(plan: Plan) -> list[Column]:
+    """Where there is no room, the axes with one value go first, then those that say least; reasons stand below."""
+    from sslbench.report.numbers import NOTHING
+    from sslbench.report.screen import PAGE, one_line
+    from sslbench.report.text import Column
+
+    cells: dict[str, list[str]] = {"status": [item.state for item in plan.planned]}
+    for axis in COLUMNS:
+        values = [item.cell.axes[axis] for item in plan.planned]
+        cells[axis] = [NOTHING if value is None else one_line(str(value)) for value in values]
+    if PAGE.get().whole:
+        cells["reason"] = [one_line(item.reason) for item in plan.planned]
+    one_value = {axis: len(ORDER) for axis in ORDER if len(set(cells[axis])) == 1}
+    ranks = {axis: place + one_value.get(axis, 0) for place, axis in enumerate(ORDER)}
+    return [Column(name, column, name == "seed", ranks.get(name, 0)) for name, column in cells.items()]

@@ -23,8 +23,14 @@ def command(format_: str) -> None:
         keys = ("name", "distribution", "version", "status", "reason")
         print_json({"plugins": [dict(zip(keys, (*row[:4], row[4] or None), strict=True)) for row in rows]})
         return
-    from tabulate import tabulate
+    from sslbench.report.screen import one_line
+    from sslbench.report.text import Column, listing
 
-    show(tabulate(rows, headers=["entry point", "distribution", "version", "status", "reason"]))
+    headers = ("entry point", "distribution", "version", "status", "reason")
+    columns = [
+        Column(name, list(map(one_line, cells)), rank=name == "version")
+        for name, cells in zip(headers, zip(*rows, strict=True), strict=True)
+    ]
     failed = sum(bool(failure) for _, failure in plugins)
-    show(f"\n{len(rows)} plugins, {failed} failed")
+    parts = [listing(columns)] if rows else []
+    show("\n\n".join([*parts, f"{len(rows)} plugins, {failed} failed"]))

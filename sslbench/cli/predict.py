@@ -7,15 +7,15 @@ from typing import Any
 
 import click
 
-from sslbench.cli.options import feature_options
+from sslbench.cli.options import UserPath, feature_options
 from sslbench.cli.streams import say, show
 
 FORMATS = click.Choice(["table", "csv", "json"])
 
 
 @click.command("predict", short_help="Label new images.")
-@click.argument("head", metavar="HEAD", type=click.Path(path_type=Path))
-@click.argument("images", metavar="IMAGES...", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument("head", metavar="HEAD", type=UserPath())
+@click.argument("images", metavar="IMAGES...", nargs=-1, required=True, type=UserPath())
 @click.option("--unsure-first", is_flag=True, help="Those first that the head is least sure of.")
 @click.option(
     "--format", "format_", type=FORMATS, default="table", show_default=True, help="How predictions are printed."

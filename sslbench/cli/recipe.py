@@ -7,17 +7,17 @@ from typing import Any
 
 import click
 
-from sslbench.cli.options import feature_options
+from sslbench.cli.options import UserPath, feature_options
 from sslbench.cli.streams import say, show
 
 FORMATS = click.Choice(["table", "json"])
 
 
 @click.command("recipe", short_help="Say what to do with a folder of images.")
-@click.argument("folder", metavar="FOLDER", type=click.Path(path_type=Path))
+@click.argument("folder", metavar="FOLDER", type=UserPath())
 @click.option(
     "--labels",
-    type=click.Path(path_type=Path),
+    type=UserPath(),
     metavar="FILE",
     help="CSV with the columns path and label (and split), for images that are not in class folders.",
 )
@@ -53,7 +53,7 @@ def command(
     labels: how features spread, near duplicates, outliers, nearest neighbours. The fitted head is kept in --out for
     `sslbench predict`.
     """
-    from sslbench.advise.folder import has_folders
+    from sslbench.advise.folder import has_classes
     from sslbench.advise.frozen import Session
     from sslbench.advise.recipe import recipe
     from sslbench.advise.survey import survey
@@ -66,13 +66,13 @@ def command(
 
     if labels is not None and unlabelled:
         raise UserError("--labels and --unlabelled: give one of them")
-    has_classes = has_folders(folder)
+    labelled = has_classes(folder, default_registry())
     settings = read_settings_of_features(options)
     references = [model_reference(text) for text in models]
     not_stored = ""
     with Display(data=False) as display:
         session = Session(settings, default_registry(), display.show)
-        if labels is None and (unlabelled or not has_classes):
+        if labels is None and (unlabelled or not labelled):
             threshold = options["threshold"]
             text = render_survey(survey(folder, session, models=references, threshold=threshold), format_)
         else:

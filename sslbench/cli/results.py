@@ -6,12 +6,12 @@ from pathlib import Path
 
 import click
 
-from sslbench.cli.options import FORMATS, without_collector
+from sslbench.cli.options import FORMATS, UserPath, without_collector
 from sslbench.cli.streams import say, show
 
 
 @click.command("results", short_help="Print the results of a folder.")
-@click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
+@click.argument("folder", metavar="DIR", type=UserPath())
 @click.option("--format", "format_", type=FORMATS, default="table", show_default=True, help="Format of the result.")
 @click.option("--where", multiple=True, metavar="FIELD=VALUE", help="Only records with this value; repeatable.")
 @click.option("--statistics", is_flag=True, help="Mean, deviation, 95% interval and seeds of each metric.")

@@ -83,24 +83,30 @@ def json_safe(value: Any) -> Any:
 
 def as_text(facts: dict[str, Any]) -> str:
     """For a terminal; ``facts`` as ``described`` returns them, with distribution and version."""
+    from sslbench.report.text import wrapped
+
     lines = [f"{facts['kind']} {facts['name']}  [{facts['distribution']} {facts['version']}]", facts["summary"]]
     lines += [f"after: {facts['citation']}"] if facts["citation"] else []
     lines += [f"{key}: {', '.join(facts[key]) or '-'}" for key in ("uses", "needs", "provides") if key in facts]
+    lines = [wrapped(line, rest="    ") for line in lines]
     lines += ["", parameters_table(facts["parameters"]) if facts["parameters"] else "no parameters"]
     for name, values in facts["presets"].items():
         pairs = ", ".join(f"{key}={json.dumps(value)}" for key, value in values.items())
-        lines += ["", f"preset {name} ({facts['name']}:preset={name}): {pairs}"]
+        lines += ["", wrapped(f"preset {name} ({facts['name']}:preset={name}): {pairs}", rest="    ")]
     return "\n".join(lines)
 
 
 def parameters_table(rows: list[dict[str, Any]]) -> str:
     """One line for each parameter."""
-    from tabulate import tabulate
+    from sslbench.report.text import Column, listing
 
     defaults = ["required" if row["required"] else json.dumps(row["default"]) for row in rows]
-    cells = [
-        [row["name"], default, row["unit"] or "-", row["allowed"] or "-", row["description"]]
-        for row, default in zip(rows, defaults, strict=True)
-    ]
-    headers = ["parameter", "default", "unit", "allowed", "what it is"]
-    return tabulate(cells, headers=headers, tablefmt="simple", disable_numparse=True)
+    return listing(
+        [
+            Column("parameter", [row["name"] for row in rows]),
+            Column("default", defaults),
+            Column("unit", [row["unit"] or "-" for row in rows]),
+            Column("allowed", [row["allowed"] or "-" for row in rows]),
+            Column("what it is", [row["description"] for row in rows]),
+        ]
+    )

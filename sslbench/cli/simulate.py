@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from sslbench.cli.options import UserPath
 from sslbench.cli.streams import complain, say, show
 
 FORMATS = click.Choice(["table", "markdown", "json"])
@@ -31,7 +32,7 @@ FORMATS = click.Choice(["table", "markdown", "json"])
 @click.option("--format", "format_", type=FORMATS, default="table", show_default=True, help="How results are printed.")
 @click.option(
     "--figures",
-    type=click.Path(path_type=Path, file_okay=False),
+    type=UserPath(file_okay=False),
     metavar="DIR",
     help="Save the figures in DIR, as PNG and SVG.",
 )

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from sslbench.cli.options import AXES, FORMATS, Function, decorated, read_settings
+from sslbench.cli.options import AXES, FORMATS, Function, UserPath, decorated, read_settings
 from sslbench.cli.streams import say, show
 from sslbench.speed import SUITE
 
@@ -43,7 +42,7 @@ def speed_options(function: Function) -> Function:
         click.option("--baseline", multiple=True, metavar="KEY=VALUE", help=change),
         click.option("--find-batch", is_flag=True, help="Find the largest batch that fits into memory."),
         click.option("--download", is_flag=True, help="Allow data sets to be fetched."),
-        click.option("--out", type=click.Path(path_type=Path), metavar="DIR", help=folder),
+        click.option("--out", type=UserPath(), metavar="DIR", help=folder),
         click.option(
             "--format", "fmt", type=FORMATS, default="table", show_default=True, help="Format of the result on stdout."
         ),

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import itertools
-import textwrap
 from typing import Any
 
 import click
 
 from sslbench.cli.options import format_option, print_json
 from sslbench.cli.streams import show
-
-WIDTH = 100  # characters of a terminal that a line should fit
 
 
 @click.command("suites", short_help="List the built-in suites.")
@@ -47,17 +44,14 @@ def row(suite: str, package: str) -> dict[str, Any]:
 
 def as_table(rows: list[dict[str, Any]]) -> str:
     """By command: the name, what it is for, and below it each size with what it makes smaller."""
+    from sslbench.report.text import wrapped
+
     width = max(len(row["name"]) for row in rows)
     lines = []
     for command, suites in itertools.groupby(rows, lambda row: row["command"]):
         lines += ["", f"sslbench {command} SUITE"]
         for suite in suites:
-            lines.append(filled(f"  {suite['name']:<{width}}  ", suite["summary"], width + 4))
+            lines.append(wrapped(suite["summary"], f"  {suite['name']:<{width}}  ", " " * (width + 4)))
             for size, summary in suite["sizes"].items():
-                lines.append(filled(f"{'':<{width}}    --size {size}: ", summary, width + 4))
+                lines.append(wrapped(f"--size {size}: {summary}", " " * (width + 4), " " * (width + 4)))
     return "\n".join(lines[1:])
-
-
-def filled(start: str, text: str, indent: int) -> str:
-    """``start`` and ``text`` in lines of at most ``WIDTH`` characters, all but the first indented."""
-    return textwrap.fill(start + text, WIDTH, subsequent_indent=" " * indent)

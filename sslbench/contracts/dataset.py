@@ -45,7 +45,6 @@ class Split:
     """what is known of each image beside its label, each ``[N]``: int64 0..K-1 for a kind of thing, float32 for a
     quantity, which is not circular"""
     paths: Sequence[str] = ()  # where each image comes from, or empty
-    skipped: int = 0  # images that could not be read and were left out, because the user allowed it
     maps: Mapping[str, MapReader | Tensor] = field(default_factory=dict)
     """what is known of each pixel, in the order of the images: ``mask``, uint8, 0 for the ground, 1, 2... for objects
     (1 being the one that the label is about) or for classes of things, 255 for unknown; ``depth``, float32, 0..1,

@@ -6,3 +6,4 @@ AUGMENTATION = "none"  # of a method that names no augmentation of its own
 CURVE_EVALUATORS = ("knn", "label-free")  # evaluated during training, where ``curve_every`` asks for a curve
 EXECUTOR = "inline"  # where work runs
 PRETRAINED = "pretrained"  # the method that a folder or file given as a model stands for
+LABELLED_IMAGES, UNLABELLED_IMAGES, PARQUET = "imagefolder", "images", "parquet"  # data sets that a path stands for

@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+import os
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+
+def resolved_path(text: str) -> str:
+    """The absolute path without links, ``~`` and ``..``, so that one place has one spelling; empty text stays empty."""
+    return os.path.realpath(os.path.expanduser(text)) if text else text
+
+
+PathText = Annotated[str, AfterValidator(resolved_path)]
+"""the type of a parameter that names a file or folder: one place is one value, however it was spelled"""
 
 
 def param(default: Any, description: str, *, unit: str = "", names: str = "", **constraints: Any) -> Any:

@@ -218,9 +218,9 @@ class PretrainingJob:
 
     def train(self, method: Method, data: Splits) -> TrainingFacts:
         """Pretrain and keep the weights; for a method that takes no step there are only facts."""
-        key, images, skipped = self.work.key, data.training_input, data.skipped
+        key, images = self.work.key, data.training_input
         if not self.choices["method"].spec.trains:
-            facts = TrainingFacts(key=key, epochs=0, steps=0, seconds=0.0, images_skipped=skipped, input=images)
+            facts = TrainingFacts(key=key, epochs=0, steps=0, seconds=0.0, input=images)
             self.cache.save_facts(facts)
             return facts
         task, files = self._task(method, data), self.cache.files

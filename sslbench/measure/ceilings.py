@@ -18,7 +18,7 @@ import torch
 
 from sslbench.errors import TimingError
 from sslbench.measure.clocks import contended, undisturbed_clock
-from sslbench.store.atomic import write_atomically
+from sslbench.store.digests import DamagedFile, read_json, write_json
 
 PRECISIONS: Mapping[str, Mapping[str, torch.dtype]] = {
     "cpu": {"fp32": torch.float32, "bf16": torch.bfloat16},
@@ -64,11 +64,13 @@ def ceilings(device: str, processor: str | None, report: Callable[[str], None] =
     known = read(path)
     if known and not known.contended:
         return known
+    if known is None and path.exists():
+        report(f"{path}: damaged or of an older sslbench; measured again")
     report(f"measuring what {device} can do at most (about a second; kept in {path.parent})")
     measured = measure(device, processor)
     measured = highest(known, measured) if known else measured
     with suppress(OSError):  # without a cache it is measured each time
-        write_atomically(path, json.dumps(asdict(measured), indent=1).encode())
+        write_json(path, asdict(measured), indent=1)
     return measured
 
 
@@ -91,11 +93,11 @@ def cache_path(device: str, processor: str | None) -> Path:
 def read(path: Path) -> Ceilings | None:
     """None for a file that is not there or is damaged."""
     try:
-        known = Ceilings(**json.loads(path.read_text(encoding="utf-8")))
+        known = Ceilings(**read_json(path))
         numbers = [*known.flops.values(), known.copy_bytes_per_second]
         whole = all(n is None or (isinstance(n, (int, float)) and n > 0) for n in numbers)
         return known if whole and isinstance(known.contended, bool) and isinstance(known.measured, str) else None
-    except (OSError, ValueError, TypeError, AttributeError):
+    except (OSError, DamagedFile, TypeError, AttributeError):
         return None
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from sslbench.contracts.defaults import PRETRAINED
@@ -16,6 +15,7 @@ from sslbench.hooks.params import plugins_named, resolve
 from sslbench.hooks.registry import Registry, default_registry, one_line
 from sslbench.plan.cell import Choice, digest
 from sslbench.plan.identity import plugin_identity
+from sslbench.plan.meant import exists, meant, preset_hint
 from sslbench.plan.reference import Reference, parse_reference
 
 AUTO = "auto"  # as an augmentation: what the data set recommends, else the paper's
@@ -46,13 +46,25 @@ def look_up(
 def choose(kind: str, reference: Reference, registry: Registry, preset: str) -> tuple[Choice[Any] | None, list[str]]:
     """One plugin with its parameters, or None, and one line per mistake. Raises as ``Registry.get`` does for an unknown
     or broken one."""
-    spec = registry.get(kind, reference.name)
+    reference = meant(kind, reference, registry)
+    spec = found(kind, reference.name, registry)
     entry = registry.entry_of(kind, reference.name)
     params, mistakes = resolve(spec.label, spec.params, reference.given, spec.presets, preset)
     if params is None:
         return None, mistakes
     named, mistakes = codes_named(spec, params, registry)
     return Choice(spec, params, plugin_identity(entry), entry.distribution, entry.version, named), mistakes
+
+
+def found(kind: str, name: str, registry: Registry) -> Spec:
+    """The plugin of this name. Raises as ``Registry.get`` does, with what to write for the name of a preset."""
+    try:
+        return registry.get(kind, name)
+    except UserError as error:
+        if name in registry.names(kind):
+            raise
+        hint = preset_hint(kind, name, registry)
+        raise (UserError(f"unknown {kind} {name!r}{hint}") if hint else error) from None
 
 
 def codes_named(spec: Spec, params: Params, registry: Registry) -> tuple[dict[str, str], list[str]]:
@@ -100,7 +112,7 @@ def sent(kind: str, plain: PluginChoice, registry: Registry) -> Choice[Any]:
 
 def model_reference(text: str, where: str = "--model") -> Reference:
     """``NAME:key=value,...`` of a method, or the path of an exported folder or of a file with its configuration."""
-    if Path(text).expanduser().exists():
+    if exists(text):
         return Reference(PRETRAINED, {"path": text}, where)
     return parse_reference(text, where)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -92,9 +93,14 @@ def read_toml(text: str, source: str) -> dict[str, Any]:
 def text_of(name: str, *packages: str) -> tuple[str, str]:
     """A suite's TOML, of a built-in suite of ``packages`` or of a file, and where it was written."""
     builtin = {title: file for package in packages for title, file in builtin_suites(package).items()}
-    path = Path(name)
+    path = Path(os.path.expanduser(name))
     if name in builtin:
         return builtin[name].read_text(encoding="utf-8"), name
+    if os.path.isdir(path):
+        raise UserError(
+            f"{name} is a folder, not a suite; sslbench run -d {name} evaluates methods on its images, sslbench recipe"
+            f" {name} says what to do with them"
+        )
     if path.suffix == ".toml" or is_there(path):
         return text_of_file(path), str(path)
     commands = [command for package, command in COMMANDS.items() if name in builtin_suites(package)]

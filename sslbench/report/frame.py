@@ -7,6 +7,7 @@ from typing import Any
 from pandas import DataFrame
 
 from sslbench.report.aggregate import Aggregate, Recipe
+from sslbench.report.comma_separated import no_formula
 from sslbench.report.majority import facts_of
 from sslbench.report.rows import AXES
 from sslbench.statistics.intervals import Estimate
@@ -25,6 +26,14 @@ def data_frame(aggregate: Aggregate) -> DataFrame:
     types = {name: "int64" if name.endswith("_n") else "float64" for name in measured}
     types |= {name: "Int64" for name in measured if name.endswith("_draws_n") or name in COUNTS}
     return DataFrame(lines, columns=columns, dtype=object).astype(types)
+
+
+def csv_text(aggregate: Aggregate) -> str:
+    """The data frame as CSV, without a newline at the end; no cell is a formula."""
+    table = data_frame(aggregate).rename(columns=no_formula)
+    for name in table.select_dtypes("object").columns:
+        table[name] = table[name].map(no_formula)
+    return str(table.to_csv(index=False, lineterminator="\n")).rstrip("\n")
 
 
 def line_of(recipe: Recipe) -> dict[str, Any]:

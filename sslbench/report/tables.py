@@ -65,7 +65,7 @@ def render(
     unfinished: Sequence[Unfinished] = (),
 ) -> str:
     """The records as text, without a newline at the end. ``fmt``: ``table`` and ``markdown`` have one row a recipe,
-    rounded, the best marked; ``csv`` the same rows unrounded (see ``frame.data_frame``); ``json`` has the records.
+    rounded, the best marked; ``csv`` the same rows unrounded (see ``frame.csv_text``); ``json`` has the records.
     ``folder``: where they lie, with the metrics of each image, by which rows of one seed are told apart;
     ``superseded``: how many other records are there; ``unfinished``: what was asked for and is not all there."""
     if fmt == "json":
@@ -80,9 +80,9 @@ def render(
     view = View(aggregate(records), folder)
     title = view.names.title(suite)
     if fmt == "csv":
-        from sslbench.report.frame import data_frame
+        from sslbench.report.frame import csv_text
 
-        return str(data_frame(view.aggregate).to_csv(index=False, lineterminator="\n")).rstrip("\n")
+        return csv_text(view.aggregate)
     if fmt == "markdown":
         tables = ["\n".join(f"- {line}" for line in view.data_lines())]
         tables += [markdown(view.columns(MARKDOWN))] if view.order else []

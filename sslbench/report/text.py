@@ -1,9 +1,7 @@
-"""The text kit of all tables: columns for a terminal and as Markdown, CSV, and lines that fit."""
+"""The text kit of all tables: columns for a terminal and as Markdown, and lines that fit."""
 
 from __future__ import annotations
 
-import csv
-import io
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -14,8 +12,8 @@ from sslbench.report.screen import PAGE, folded, padded, shown, width_of
 
 LAYOUTS = ((2, False, False), (2, True, False), (1, True, True))
 """of a table, from the roomiest: blanks between columns, headers on two lines, words folded"""
-FOLDED = 13
-"""columns to which words are folded at most before a column is left out"""
+FOLDED, NARROWEST = 13, 5
+"""columns to which words are folded at most before a column is left out, and when none is left that can be"""
 Block = tuple[str, Sequence[str]]
 """a heading, which may be empty, and the lines below it"""
 
@@ -68,18 +66,31 @@ def fitted(columns: Sequence[Column], elsewhere: str = "--format json", roomy: b
                 return text + left_out(columns, kept, elsewhere)
         last = max(kept, key=lambda column: column.rank)
         if PAGE.get().whole or last.rank == 0:
+            text = text if PAGE.get().whole else terminal(narrowed(kept, 1, NARROWEST), 1, broken_headers=True)
             return text + left_out(columns, kept, elsewhere)
         kept = [column for column in kept if column is not last]
 
 
-def narrowed(columns: Sequence[Column], gap: int) -> list[Column]:
-    """The columns with words folded as little as the page's width asks for, to ``FOLDED`` columns at most."""
+def listing(columns: Sequence[Column], elsewhere: str = "--format json") -> str:
+    """A table of one line a row in a file, as grep wants it; ``fitted`` for a terminal."""
+    return terminal(columns, 2, broken_headers=False) if PAGE.get().whole else fitted(columns, elsewhere)
+
+
+def ranked(columns: Sequence[Column]) -> list[Column]:
+    """As they are where they have ranks; else what is to the right of the first number is left out from the right."""
+    first = next((place for place, column in enumerate(columns) if column.number), 0)
+    has_ranks = any(column.rank for column in columns)
+    return [c if has_ranks else replace(c, rank=max(0, place - first)) for place, c in enumerate(columns)]
+
+
+def narrowed(columns: Sequence[Column], gap: int, least: int = FOLDED) -> list[Column]:
+    """The columns with words folded as little as the page's width asks for, and to ``least`` columns at most."""
     natural = [max(map(width_of, split_header(c.header) + lines_of(c)), default=0) for c in columns]
     room = PAGE.get().width - gap * (len(columns) - 1)
     room -= sum(width for column, width in zip(columns, natural, strict=True) if column.number)
     words = [width for column, width in zip(columns, natural, strict=True) if not column.number]
-    limits = range(max(words, default=0), FOLDED, -1)
-    limit = next((limit for limit in limits if sum(min(width, limit) for width in words) <= room), FOLDED)
+    limits = range(max(words, default=0), least, -1)
+    limit = next((limit for limit in limits if sum(min(width, limit) for width in words) <= room), least)
     return [c if c.number else replace(c, cells=[narrow(cell, limit) for cell in c.cells]) for c in columns]
 
 
@@ -104,7 +115,7 @@ def indent(line: str) -> str:
 
 def left_out(columns: Sequence[Column], kept: Sequence[Column], elsewhere: str) -> str:
     """A note below a table that lacks columns; else nothing."""
-    missing = ", ".join(column.header for column in columns if column not in kept)
+    missing = ", ".join(column.header for column in columns if all(column is not other for other in kept))
     if not missing:
         return ""
     width = max(map(width_of, terminal(narrowed(columns, 1), 1, broken_headers=True).split("\n")))
@@ -134,13 +145,20 @@ def markdown(columns: Sequence[Column]) -> str:
 
 
 def escaped(text: str) -> str:
-    """A cell of Markdown: nothing in it ends the cell."""
-    return text.replace("|", "\\|").replace("\n", " ")
+    """A cell of Markdown: nothing in it ends the cell or is HTML."""
+    return text.replace("|", "\\|").replace("<", "&lt;").replace("\n", " ")
 
 
 def wrapped(text: str, first: str = "", rest: str = "") -> str:
     """Lines of the page's width; ``first`` and ``rest`` are put before the first and the other lines."""
     return folded(text, PAGE.get().width, first, rest)
+
+
+def hanging(first: str, text: str) -> str:
+    """The text after ``first``, and below it where the page is too narrow; a page that keeps the whole has one line."""
+    if PAGE.get().whole:
+        return first + shown(text)
+    return wrapped(text, first, " " * width_of(first.lstrip("\n")))
 
 
 def broken(text: str, width: int, at_hyphens: bool = False) -> str:
@@ -184,30 +202,12 @@ class Section:
 
     def as_table(self) -> str:
         """For a terminal."""
-        first = 1 + next((index for index, column in enumerate(self.columns) if column.number), 0)
-        ranked = [replace(column, rank=max(0, place - first + 1)) for place, column in enumerate(self.columns)]
-        tables = [fitted(ranked, "--format csv")] if self.rows else []
+        tables = [fitted(ranked(self.columns), "--format csv")] if self.rows else []
         return terminal_page(self.title, tables, [("", self.notes)])
 
     def as_markdown(self) -> str:
         """As GitHub shows it."""
         return markdown_page(f"**{self.title}**", [markdown(self.columns)] if self.rows else [], [("", self.notes)])
-
-
-def as_csv(rows: Sequence[Mapping[str, Any]], columns: Sequence[str] = ()) -> str:
-    """One line a row after the header; the columns are those of the first row unless they are named."""
-    text = io.StringIO()
-    writer = csv.DictWriter(text, columns or (list(rows[0]) if rows else []), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows({name: flat(value) for name, value in row.items()} for row in rows)
-    return text.getvalue().rstrip("\n")
-
-
-def flat(value: Any) -> Any:
-    """Lists and mappings as one cell."""
-    if isinstance(value, Mapping):
-        value = [f"{key}={item}" for key, item in value.items()]
-    return ", ".join(map(str, value)) if isinstance(value, list) else value
 
 
 def plural(count: int, word: str) -> str:

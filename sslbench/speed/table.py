@@ -6,9 +6,10 @@ import json
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
+from sslbench.report.comma_separated import as_csv
 from sslbench.report.numbers import NOTHING, median_and_iqr, percent, three_digits
 from sslbench.report.rows import as_text, differing
-from sslbench.report.text import Column, as_csv, broken, markdown, plural, terminal, wrapped
+from sslbench.report.text import Column, broken, fitted, markdown, plural, wrapped
 from sslbench.speed.facts import EndToEndFacts, LargestBatch, Ratio, TimedRow
 from sslbench.speed.rows import SETTINGS
 from sslbench.store.json_parts import plain
@@ -55,7 +56,7 @@ def render_speed(records: Sequence[Record], fmt: str, suite: str) -> str:
         return as_csv([line for record in records for line in csv_lines(TimedRow.of(record))])
     speeds = SpeedTable(records)
     table: Callable[[Sequence[Column]], str] = (
-        markdown if fmt == "markdown" else lambda columns: terminal(columns, gap=2, broken_headers=True)
+        markdown if fmt == "markdown" else lambda columns: fitted(columns, "--format csv")
     )
     title = speeds.title(suite)
     parts = [title if fmt == "markdown" else wrapped(title, rest="    ")]
@@ -177,7 +178,8 @@ class SpeedTable:
         for name in self.varying:
             settings = [str(getattr(row.facts, name)) for row in self.rows]
             columns.append(Column(name, settings, number=name == "batch_size"))
-        return columns + [Column(header, cells, number=True) for header, cells in self._numbers().items()]
+        numbers = enumerate(self._numbers().items())
+        return columns + [Column(header, cells, number=True, rank=place) for place, (header, cells) in numbers]
 
     def _numbers(self) -> dict[str, list[str]]:
         speeds = [row.facts for row in self.rows]
@@ -208,12 +210,12 @@ class SpeedTable:
             Column("row", names),
             Column("against", [" =\n".join(words) for words in baselines]),
             Column("times as fast (95%)", [with_interval(ratio) for ratio in ratios]),
-            Column("noise %", [percent(ratio.noise_floor) for ratio in ratios], number=True),
-            Column("FLOP bound", [f"{r.flop_bound:.2f}" if r.flop_bound else NOTHING for r in ratios], number=True),
-            Column("of bound %", [percent(ratio.share_of_bound) for ratio in ratios], number=True),
+            Column("noise %", [percent(ratio.noise_floor) for ratio in ratios], number=True, rank=2),
+            Column("FLOP bound", [f"{r.flop_bound:.2f}" if r.flop_bound else NOTHING for r in ratios], True, 3),
+            Column("of bound %", [percent(ratio.share_of_bound) for ratio in ratios], number=True, rank=4),
         ]
         if any(ratio.published for ratio in ratios):
-            columns.append(Column("published", [published(ratio, narrow) for ratio in ratios]))
+            columns.append(Column("published", [published(ratio, narrow) for ratio in ratios], rank=1))
         statements = sorted({ratio.statement for ratio in ratios if ratio.statement is not None})
         if statements:
             columns.append(Column(" / ".join(statements), [ratio.verdict or NOTHING for ratio in ratios]))

@@ -77,6 +77,7 @@ class TrainingFacts(Part):
     resumed_at: int | None = None
     """step at which it went on after an interruption"""
     images_skipped: int | None = None
+    """in records without ``data``: those that could not be read"""
     input: TrainingInput | None = None
     curve_seconds: float | None = None
     """spent on evaluation during training, no part of ``seconds``"""

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, get_args
 
 from sslbench.errors import StoreError, UserError
 from sslbench.store.current import CURRENT, ORDER, Asked, Asker, Unfinished, ask, sources, unfinished
@@ -27,10 +27,11 @@ from sslbench.store.database import (
 )
 from sslbench.store.json_parts import DamagedRecord, canonical
 from sslbench.store.lock import WriterLock
-from sslbench.store.record import DataFacts, Record
+from sslbench.store.record import DataFacts, Record, Status
 from sslbench.store.texts import RecordReader
 
 FILE = "results.sqlite"
+STATUSES = get_args(Status)
 COLUMNS = ("cell", "suite", "description", "inputs", "status", "text")
 PUT = (
     f"INSERT INTO record ({', '.join(COLUMNS)}, digest) VALUES (?, ?, ?, ?, ?, ?, ?)"
@@ -201,12 +202,15 @@ class ResultsStore:
         return [(row[COLUMNS.index("cell")], *self._inputs_and_status(row)) for row in rows]
 
     def _inputs_and_status(self, row: tuple[Any, ...]) -> tuple[dict[str, Any], str]:
+        _, _, _, inputs, status, _, digest = row
         try:
-            status = self._read(*row).status
-            inputs = json.loads(row[COLUMNS.index("inputs")])
-        except (DamagedRecord, ValueError, TypeError):
+            if digest is None or status not in STATUSES:
+                status = self._read(*row).status
+            self._check_digest(*row)  # what is as it was written need not be read
+            made_of = json.loads(inputs)
+        except (DamagedRecord, ValueError, TypeError, RecursionError):
             return {}, "damaged"
-        return (inputs, status) if isinstance(inputs, dict) else ({}, "damaged")
+        return (made_of, status) if isinstance(made_of, dict) else ({}, "damaged")
 
     def put_steps(self, pretraining: str, step_ms: Iterable[float]) -> None:
         """Store the time of every step of a pretraining, milliseconds; kept as float32."""

@@ -67,13 +67,8 @@ class Splits:
         both = (self.train,) if self.evaluated_on == "train" else (self.train, self.test)
         counts: Counter[str] = Counter()
         for split in both:
-            counts.update(split.left_out or {"cannot be read": split.skipped})
+            counts.update(split.left_out)
         return {reason: count for reason, count in counts.items() if count}
-
-    @property
-    def skipped(self) -> int:
-        """Images that cannot be read and are left out, of both splits."""
-        return self.left_out.get("cannot be read", 0)
 
     def facts(self, fingerprint: str | None = None) -> DataFacts:
         """The record's description of the images, every one of which is compared; ``fingerprint``: of the data set."""

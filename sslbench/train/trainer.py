@@ -226,7 +226,6 @@ class Trainer:
             batch_size=self.batches.batch_size,
             scalars={name: float(value) for name, value in self.update.scalars.items()},
             resumed_at=self.resumed_at,
-            images_skipped=self.task.data.skipped,
             input=self.task.data.training_input,
             curve=tuple(curve.points) if curve else None,
             curve_seconds=curve.seconds if curve else None,

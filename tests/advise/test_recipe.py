@@ -150,7 +150,7 @@ def test_labels_from_a_table_and_its_own_test_split(photos, exported, tmp_path):
     result = recipe_of(flat, tmp_path / "out", exported, labels=flat / "labels.csv", scratch=False)
     assert (result.folder.train, result.folder.test, result.folder.held_out) == (24, 12, False)
     assert result.rows[0].linear == 1.0
-    assert result.folder.notes == ("1 other file in the folder, not looked at",)
+    assert result.folder.notes == ()
 
 
 def test_without_a_model_it_says_so_and_shows_the_baselines(photos, tmp_path):
@@ -169,9 +169,8 @@ def test_what_a_user_should_know_about_a_folder_is_noted(photos, exported, tmp_p
     (photos / "grey").mkdir()
     shutil.copy(test_image, photos / "grey/alone.png")
     result = recipe_of(photos, tmp_path / "out", exported, scratch=False)
-    assert result.folder.notes[0] == "1 image left out: they cannot be read"
-    assert result.folder.notes[1] == "no image to evaluate on of grey"
-    assert result.folder.notes[2] == "1 other file in the folder, not looked at"
+    assert set(result.folder.notes[:2]) == {"1 file left out: cannot be read", "1 file left out: not read: .txt"}
+    assert result.folder.notes[2] == "no image to evaluate on of grey"
     assert "to evaluate on are training images as well, byte for byte" in result.folder.notes[3]
     assert result.folder.fewest == 1
 
@@ -268,3 +267,13 @@ def test_random_weights_given_as_a_model_are_held_against_other_random_weights(p
         "random-init, untrained",
         "always answering 'blue'",
     ]
+
+
+def test_of_images_that_were_trained_on_nothing_is_said(photos, exported, tmp_path):
+    """Every figure is 1.000."""
+    shutil.copytree(photos, tmp_path / "both/train")
+    shutil.copytree(photos, tmp_path / "both/test")
+    result = recipe_of(tmp_path / "both", tmp_path / "out", exported, scratch=False)
+    assert result.rows[0].linear == 1.0
+    assert (result.advice.verdict, result.command[:2]) == ("no test", ("sslbench", "recipe"))
+    assert "100% of the images to evaluate on equal an image to train on" in result.advice.headline

@@ -53,6 +53,12 @@ WORSE = beside("a linear probe on the pixels", 0.85, -0.1, p=0.001)
         ),
         ({"linear": accuracy(0.5, 400)}, "fine-tune", "far from the 70% at which fine-tuning is known"),
         ({"labels_a_class": 19}, "more labels", "with 19 labels a class, fine-tuning mostly learns them by heart"),
+        (
+            {"linear": accuracy(1.0, 400), "known": 0.5},
+            "no test",
+            "Nothing can be said: 50% of the images to evaluate on equal an image to train on. Take these out",
+        ),
+        ({"linear": accuracy(0.97, 2000), "known": 0.04}, "stop", "Stop here"),
         ({"is_baseline": True}, "another model", "No pretrained model was tried"),
         ({"is_baseline": True, "linear": accuracy(0.97, 400)}, "stop", "Stop here"),
         ({"linear": None, "reason": "the features are not finite"}, "undecided", "the features are not finite"),
@@ -130,8 +136,11 @@ def test_the_reasons_are_the_numbers_and_the_tests():
         " McNemar's test): not told apart; about 2,400 images would show this difference (80% power).",
         "From 20 to 50 labels a class the model gained 10.0 points.",
     )
-    unequal = decide(replace(USUAL, balanced=Share(0.6, 0.5, 0.7, 400))).reasons[1]
-    assert unequal.endswith("balanced accuracy counts, the mean over classes: 60.0% (95% interval 50.0% to 70.0%).")
+    unequal = decide(replace(USUAL, balanced=Share(0.6, 0.5, 0.7, 400))).reasons
+    assert unequal[1].endswith("accuracy counts, the mean over classes: 60.0% (95% interval 50.0% to 70.0%).")
+    assert unequal[4].startswith(
+        "A linear probe on the pixels gets 40.0% of balanced accuracy; the model is 35.0 points"
+    )
 
 
 def test_numbers_of_images_are_not_more_exact_than_what_they_come_from():

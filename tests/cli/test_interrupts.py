@@ -17,7 +17,10 @@ from sslbench.execute.events import RecordMade
 
 CHILD = """
 import signal, sys
-from sslbench.cli import main
+from sslbench.cli import interrupts, main
+
+for number in interrupts.ENDING:  # whoever runs the tests may ignore them
+    signal.signal(number, signal.SIG_DFL)
 
 def command(arguments):
     while "stubborn" in sys.argv:  # as a plugin that catches everything
@@ -38,7 +41,8 @@ main.main()
 def handlers():
     """The handlers of this process as they were, after the test."""
     before = {number: signal.getsignal(number) for number in interrupts.ENDING}
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+    for number in before:
+        signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
     yield
     for number, handler in before.items():
         signal.signal(number, handler)

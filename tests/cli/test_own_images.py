@@ -175,7 +175,7 @@ def test_a_trained_encoder_is_exported_and_run_again(capsys, tmp_path):
     [
         (("recipe", "nowhere"), "nowhere: no such folder"),
         (("recipe", "file.txt"), "file.txt: is a file, not a folder"),
-        (("recipe", "empty"), "images: empty holds no image"),
+        (("recipe", "empty"), "/empty holds no image"),
         (("recipe", "empty", "--labels", "l.csv", "--unlabelled"), "--labels and --unlabelled: give one of them"),
         (("recipe", "empty", "--labels", "none.csv"), "none.csv cannot be read: "),
         (("recipe", "empty", "-m", "simclr"), "--model: simclr has to be trained first"),

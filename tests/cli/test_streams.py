@@ -17,6 +17,7 @@ import pytest
 from sslbench.cli.group import COMMANDS
 from sslbench.cli.main import call
 from sslbench.cli.streams import Quiet, own_streams, say, show
+from sslbench.report.screen import width_of
 from sslbench.store.record import MetricValue, Record
 from sslbench.store.results import ResultsStore
 
@@ -243,3 +244,49 @@ def test_every_command_prints_through_the_border_alone():
 
     for path in Path(sslbench.cli.__file__).parent.glob("*.py"):
         assert not re.search(r"click\.(secho|echo)|(?<![\w.])print\(", path.read_text()), path.name
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["list"],
+        ["plan"],
+        ["plan", "-m", "mae", "-k", "random", "-b", "convnet-small"],
+        ["plugins"],
+        ["show", "method", "pretrained"],
+        ["show", "dataset", "parquet"],
+        ["suites"],
+        *([name, "--help"] for name in COMMANDS),
+    ],
+    ids=" ".join,
+)
+def test_a_terminal_of_80_columns_is_kept_to(monkeypatch, capsys, tmp_path, arguments):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "80")
+    assert call(arguments) == 0
+    assert [line for line in capsys.readouterr().out.splitlines() if width_of(line) > 80] == []
+
+
+@pytest.mark.parametrize("section", [[], ["--statistics"], ["--pairs"], ["--published"]])
+def test_results_keep_to_a_terminal_and_name_what_they_leave_out(monkeypatch, capsys, folder, section):
+    path = folder("method " + 5 * "with-a-long-name-", CAT * 30, "simclr")
+    monkeypatch.setenv("COLUMNS", "44")
+    assert call(["results", path, *section]) == 0
+    out = capsys.readouterr().out
+    assert [line for line in out.splitlines() if width_of(line) > 44] == []
+    if not section:
+        assert "left out at 44 columns: MFLOP/img, train s," in out
+
+
+@pytest.mark.parametrize("columns", ["0", "-5", "wide", "1", "7"])
+def test_widths_that_are_none_are_no_mistake(monkeypatch, capsys, folder, columns):
+    monkeypatch.setenv("COLUMNS", columns)
+    assert call(["results", folder("simclr")]) == 0
+    assert "simclr" in capsys.readouterr().out
+
+
+def test_a_file_gets_every_column(capsys, folder):
+    assert call(["results", folder("simclr")]) == 0
+    out = capsys.readouterr().out
+    assert "left out at" not in out
+    assert "embed img/s" in out

@@ -8,6 +8,7 @@ import torch
 
 from sslbench.measure import ceilings as module
 from sslbench.measure.ceilings import Ceilings, cache_path, ceilings, highest, measure, read
+from sslbench.store.digests import write_json
 
 KNOWN = Ceilings("chip", 2, "2.14", {"fp32": 2e11, "bf16": None}, 4e10, "2026-01-01T00:00:00+00:00", False)
 
@@ -67,9 +68,20 @@ def test_a_damaged_file_is_measured_again(monkeypatch, damage):
     path = cache_path("cpu", "chip")
     path.write_text(damage, encoding="latin-1")
     assert read(path) is None
-    again = ceilings("cpu", "chip")
+    lines = []
+    again = ceilings("cpu", "chip", lines.append)
+    assert lines[0] == f"{path}: damaged or of an older sslbench; measured again"
     assert read(path) == again
     assert again.device == first.device
+
+
+def test_a_flipped_bit_is_damage(monkeypatch, flipped):
+    quiet(monkeypatch)
+    ceilings("cpu", "chip")
+    path = cache_path("cpu", "chip")
+    for damage in flipped(path):
+        path.write_bytes(damage)
+        assert read(path) is None
 
 
 @pytest.mark.parametrize("wrong", [{"flops": {"fp32": 0}}, {"flops": {"fp32": "fast"}}, {"measured": 3}])
@@ -77,7 +89,7 @@ def test_figures_that_cannot_be_are_a_damaged_file(monkeypatch, wrong):
     quiet(monkeypatch)
     ceilings("cpu", "chip")
     path = cache_path("cpu", "chip")
-    path.write_text(json.dumps(json.loads(path.read_text()) | wrong))
+    write_json(path, json.loads(path.read_text()) | wrong)
     assert read(path) is None
 
 
@@ -86,7 +98,7 @@ def test_what_was_measured_beside_other_programs_is_measured_again_and_the_highe
     assert ceilings("cpu", "chip").contended
     path = cache_path("cpu", "chip")
     high = json.loads(path.read_text()) | {"flops": {"fp32": 1e15, "bf16": None}}
-    path.write_text(json.dumps(high))
+    write_json(path, high)
     quiet(monkeypatch)
     found = ceilings("cpu", "chip")
     assert not found.contended

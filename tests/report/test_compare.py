@@ -309,7 +309,7 @@ def test_csv_is_unrounded(mixed):
 
 def test_json_has_everything(mixed):
     comparison = json.loads(render_comparison(mixed, "json"))
-    assert {"schema", "a", "b", "changes", "only", "machines", "limits", "exceeded"} == set(comparison)
+    assert {"schema", "a", "b", "differences", "changes", "only", "machines", "limits", "exceeded"} == set(comparison)
     assert comparison["only"] == [
         {"side": "A", "recipe": "byol", "quantities": ["knn_top1"], "seeds": [0], "reason": None}
     ]
@@ -415,3 +415,81 @@ def test_a_speed_row_without_its_ratio_is_named(record, tmp_path):
     assert side.damaged == [
         f"{tmp_path}/x.json: record of cell broken: damaged: speed.against has no ratio and interval"
     ]
+
+
+def inputs(data="aaaaaaaa11", plugin="pkg 1.0+0a", weights=None):
+    code = {"the harness": "sslbench 0.1.0+01", "method 'simclr'": plugin}
+    return {"code": code, "data": data, **({"weights": weights} if weights else {})}
+
+
+def side(record, name, *, time="", epochs=20, provenance=None, **made_of):
+    params = {"training": {**record().params["training"], "epochs": epochs}}
+    facts = {"provenance": provenance or {"processor": "X", "sslbench": "0.1.0"}, "inputs": inputs(**made_of)}
+    return Side(name, [replace(record(params=params), **facts)])
+
+
+def test_folders_of_other_content_are_marked_and_said_before_the_numbers(record):
+    comparison = compare(side(record, "a"), side(record, "b", data="bbbbbbbb22"))
+    assert comparison.differences == ["data of digits: aaaaaaaa in A, bbbbbbbb in B"]
+    assert {change.differs for change in comparison.changes} == {("data",)}
+    for fmt in ("table", "markdown"):
+        text = render_comparison(comparison, fmt)
+        assert text.index("data of digits: aaaaaaaa in A, bbbbbbbb in B") < text.index("quantity")
+        assert "simclr (other data)" in text
+        assert "such rows repeat no measurement" in " ".join(text.split())
+    document = json.loads(render_comparison(comparison, "json"))
+    assert document["differences"] == comparison.differences
+    assert document["changes"][0]["differs"] == ["data"]
+    assert "data" in next(csv.DictReader(io.StringIO(render_comparison(comparison, "csv"))))["differs"]
+
+
+def test_equal_sides_differ_in_nothing(record):
+    comparison = compare(side(record, "a"), side(record, "b"))
+    assert (comparison.differences, comparison.changes[0].differs) == ([], ())
+    assert "differs" not in render_comparison(comparison, "table")
+
+
+@pytest.mark.parametrize(
+    ("changes", "line"),
+    [
+        ({"plugin": "pkg 2.0+0b"}, "code of method 'simclr': pkg 1.0+0a in A, pkg 2.0+0b in B"),
+        ({"plugin": "pkg 1.0+0b"}, "code of method 'simclr': pkg 1.0+0a in A, pkg 1.0+0b in B"),
+        ({"weights": "b" * 16}, None),
+        ({"provenance": {"processor": "Y", "sslbench": "0.1.0"}}, "processor: X in A, Y in B"),
+        ({"provenance": {"processor": "X", "sslbench": "0.2.0"}}, "version of sslbench: 0.1.0 in A, 0.2.0 in B"),
+        ({"epochs": 40}, "epochs of simclr: 20 in A, 40 in B"),
+    ],
+)
+def test_code_versions_machine_and_settings_are_said(record, changes, line):
+    comparison = compare(side(record, "a"), side(record, "b", **changes))
+    assert comparison.differences == ([line] if line else [])
+
+
+def test_versions_of_a_plugin_that_others_brought_are_said(record):
+    sides = [side(record, v, provenance={"distributions": {"pkg": v, "sslbench": "0.1.0"}}) for v in ("1.0", "2.0")]
+    assert compare(*sides).differences == ["version of pkg: 1.0 in A, 2.0 in B"]
+
+
+def test_weights_of_one_path_and_other_content_are_marked(record):
+    comparison = compare(side(record, "a", weights="a" * 16), side(record, "b", weights="b" * 16))
+    assert comparison.differences == ["weights of simclr: aaaaaaaa in A, bbbbbbbb in B"]
+    assert {change.differs for change in comparison.changes} == {("weights",)}
+
+
+def test_of_several_contents_the_same_one_is_paired_and_the_others_stay_alone(record):
+    first, second, third = (side(record, "x", data=data).records[0] for data in ("a" * 16, "b" * 16, "c" * 16))
+    second = replace(second, cell="second", metrics={"knn_top1": replace(second.metrics["knn_top1"], value=0.1)})
+    comparison = compare(Side("a", [first, second]), Side("b", [second, third]))
+    assert {(change.before, change.after, change.differs) for change in comparison.changes} == {
+        (0.1, 0.1, ()),
+        (0.9, 0.9, ("data",)),
+    }
+    alone = compare(Side("a", [first, third]), Side("b", [second]))
+    assert alone.changes == []
+    assert sorted(item.side for item in alone.one_sided) == ["A", "A", "B"]
+    assert "(fingerprint=aaaaaaaa)" in alone.one_sided[0].recipe + alone.one_sided[1].recipe + alone.one_sided[2].recipe
+
+
+def test_records_that_do_not_say_what_they_were_made_of_are_paired(record):
+    comparison = compare(Side("a", [record()]), side(record, "b"))
+    assert comparison.changes[0].differs == ()

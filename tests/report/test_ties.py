@@ -34,7 +34,7 @@ def seeded(record, values):
 
 
 @pytest.fixture
-def judged_by_images(record, tmp_path):
+def over_images(record, tmp_path):
     """Makes records of one seed from the images that each method has right, kept or not."""
 
     def make(right, dtype=np.uint8, keep=True, seed=0):
@@ -91,43 +91,43 @@ def test_many_rivals_need_more_evidence(record):
     assert marks(seeded(record, {"a": best, "b": close, "c": weak})) == ({"a"}, {"b", "c"})
 
 
-def test_one_image_of_one_seed_tells_nothing_apart(judged_by_images, tmp_path):
+def test_one_image_of_one_seed_tells_nothing_apart(over_images, tmp_path):
     """.983 over .981 of 360 images."""
-    records = judged_by_images({"a": wrong_at(*range(6)), "b": wrong_at(*range(7)), "c": wrong_at(*range(40))})
+    records = over_images({"a": wrong_at(*range(6)), "b": wrong_at(*range(7)), "c": wrong_at(*range(40))})
     assert marks(records, tmp_path) == ({"a"}, {"b"})
     text = " ".join(render(records, "table", "s", tmp_path).split())
     assert "=: not told apart from the best (McNemar's exact test over the test images of one seed; p at least" in text
     assert "over test images: says nothing of other seeds" in text
 
 
-def test_all_pairs_that_the_best_could_have_been_of_are_counted(judged_by_images, tmp_path):
+def test_all_pairs_that_the_best_could_have_been_of_are_counted(over_images, tmp_path):
     """Six images that only the best has right: alone enough, among three rows not."""
     assert mcnemar_exact(6, 0) < 0.05 < 3 * mcnemar_exact(6, 0)
     right = {"a": wrong_at(), "b": wrong_at(*range(6))}
-    assert marks(judged_by_images(right), tmp_path) == ({"a"}, set())
-    more = judged_by_images({"c": wrong_at(1, 2), **{f"{name}{name}": images for name, images in right.items()}})
+    assert marks(over_images(right), tmp_path) == ({"a"}, set())
+    more = over_images({"c": wrong_at(1, 2), **{f"{name}{name}": images for name, images in right.items()}})
     assert marks(more, tmp_path) == ({"aa"}, {"bb", "c"})
 
 
-def test_shares_of_one_seed_are_compared_by_the_bootstrap(judged_by_images, tmp_path):
+def test_shares_of_one_seed_are_compared_by_the_bootstrap(over_images, tmp_path):
     shares = np.random.default_rng(0).random(200)
-    records = judged_by_images({"a": shares, "b": shares - 0.1, "c": shares[::-1] - 1e-3}, np.float16)
+    records = over_images({"a": shares, "b": shares - 0.1, "c": shares[::-1] - 1e-3}, np.float16)
     assert marks(records, tmp_path) == ({"a"}, {"c"})
     assert "a bootstrap over the test images of one seed" in " ".join(render(records, "table", "s", tmp_path).split())
 
 
-def test_without_the_metric_of_each_image_nothing_of_one_seed_is_told_apart(judged_by_images, tmp_path):
-    records = judged_by_images({"a": wrong_at(), "b": wrong_at(*range(300))}, keep=False)
+def test_without_the_metric_of_each_image_nothing_of_one_seed_is_told_apart(over_images, tmp_path):
+    records = over_images({"a": wrong_at(), "b": wrong_at(*range(300))}, keep=False)
     for folder in (None, tmp_path):
         assert marks(records, folder) == ({"a"}, {"b"})
         text = " ".join(render(records, "table", "s", folder).split())
         assert "=: not told apart from the best (untested, for the metric of each image is not kept or the" in text
 
 
-def test_seeds_that_change_nothing_leave_the_images(judged_by_images, tmp_path):
+def test_seeds_that_change_nothing_leave_the_images(over_images, tmp_path):
     """Models that somebody else trained."""
     right = {"a": wrong_at(0), "b": wrong_at(0, 1), "c": wrong_at(*range(30))}
-    records = [*judged_by_images(right), *judged_by_images(right, keep=False, seed=1)]
+    records = [*over_images(right), *over_images(right, keep=False, seed=1)]
     assert marks(records, tmp_path) == ({"a"}, {"b"})
 
 
@@ -141,12 +141,12 @@ def test_data_sets_of_one_name_and_other_content_are_not_compared(record, tmp_pa
     assert marks(records) == (set(), set())
 
 
-def test_files_are_read_once_each_and_not_at_all_where_seeds_tell(record, judged_by_images, tmp_path, monkeypatch):
+def test_files_are_read_once_each_and_not_at_all_where_seeds_tell(record, over_images, tmp_path, monkeypatch):
     read = []
     monkeypatch.setattr(comparisons, "read_per_image", lambda path: read.append(path) or {})
     render(seeded(record, {"a": (0.9, 0.8, 0.7), "b": (0.5, 0.45, 0.35)}), "table", "s", tmp_path)
     assert read == []
-    records = judged_by_images({name: wrong_at(index) for index, name in enumerate("abcd")})
+    records = over_images({name: wrong_at(index) for index, name in enumerate("abcd")})
     render(records, "csv", "s", tmp_path)
     assert read == []
     render(records, "table", "s", tmp_path)

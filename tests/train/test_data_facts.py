@@ -99,13 +99,6 @@ def test_sides_and_what_is_left_out_are_of_both_splits():
     assert facts_of(train, test, evaluate_on="validation").left_out == {"cannot be read": 2}
 
 
-def test_images_that_are_skipped_are_left_out():
-    data = Photos(replace(TRAIN, skipped=2), replace(TEST, skipped=1))
-    splits = make_splits(data, evaluate_on="test", train_images=None, image_size=None)
-    assert splits.facts().left_out == {"cannot be read": 3}
-    assert splits.skipped == 3
-
-
 def test_equal_images_in_memory_are_found_by_their_pixels():
     copies = torch.cat([images(0, 5), images(80, 15)])
     assert facts_of(test=replace(TEST, images=copies)).duplicates == 5

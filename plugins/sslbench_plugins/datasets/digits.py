@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from hashlib import blake2b
+from importlib.util import find_spec
+from pathlib import Path
 
 import torch
 
@@ -32,11 +34,20 @@ def build(params: Params, context: BuildContext) -> TwoSplits:
 
 
 def fingerprint(params: Params) -> str:
-    """Digest of the images and labels that scikit-learn brings."""
-    from sklearn.datasets import load_digits
+    """Digest of the images and labels that scikit-learn brings, read without its import, which takes half a second."""
+    import numpy
 
-    digits = load_digits()
-    return blake2b(digits.images.tobytes() + digits.target.tobytes(), digest_size=8).hexdigest()
+    package = find_spec("sklearn")
+    path = Path(package.origin if package and package.origin else "").parent / "datasets" / "data" / "digits.csv.gz"
+    if path.is_file():
+        table = numpy.loadtxt(path, delimiter=",")
+        images, target = numpy.ascontiguousarray(table[:, :-1]), table[:, -1].astype(int)
+    else:
+        from sklearn.datasets import load_digits
+
+        digits = load_digits()
+        images, target = digits.images, digits.target
+    return blake2b(images.tobytes() + target.tobytes(), digest_size=8).hexdigest()
 
 
 @hookimpl

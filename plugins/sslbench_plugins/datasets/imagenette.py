@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Literal
 
 from sslbench import BuildContext, DatasetSpec, UserError, hookimpl, param
-from sslbench_plugins.blocks.images_on_disk.class_folders import FolderParams, class_files
+from sslbench_plugins.blocks.images_on_disk.class_folders import FolderFiles, FolderParams, class_files, read_both
 from sslbench_plugins.blocks.images_on_disk.folders import visible
 from sslbench_plugins.blocks.images_on_disk.torchvision_files import Files, RootParams
 from sslbench_plugins.blocks.images_on_disk.two_splits import TwoSplits
@@ -53,9 +54,9 @@ def build(params: ImagenetteParams, context: BuildContext) -> TwoSplits:
         if not part.is_dir() or {item.name for item in visible(part)} != set(CLASSES):
             raise UserError(f"imagenette: {part} has not the ten folders {min(CLASSES)} to {max(CLASSES)}; {LAYOUT}")
     train_files, test_files = (class_files(part, "imagenette", LAYOUT) for part in parts)
-    where, classes = f"imagenette {folder}", list(CLASSES)
-    train, sums = train_files.read(folder, classes, params, where)
-    return TwoSplits(train, lambda: test_files.read(folder, classes, params, where)[0], list(CLASSES.values()), sums)
+    both = FolderFiles(folder, train_files, test_files)
+    data = read_both(f"imagenette {folder}", both, (train_files, test_files), list(CLASSES), params)
+    return replace(data, classes=list(CLASSES.values()))
 
 
 @hookimpl

@@ -58,6 +58,8 @@ class Change:
     """of the change, 95%, as a share of the size of the value in A"""
     over: Source | None
     """what the interval comes from"""
+    differs: tuple[str, ...] = ()
+    """``data``, ``weights``: files that hold something else in B"""
 
     @property
     def relative(self) -> float | None:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import fmean
+from typing import Any
 
 from sslbench.errors import UserError, did_you_mean
 from sslbench.measure.limits import Limit, read_limits
 from sslbench.report.aggregate import first_line, speed
 from sslbench.report.compare.change import LEAST_STEPS, MEDIAN_ERROR, RATE, Change, Measured, interval_between
+from sslbench.report.compare.differences import differences, other_content
 from sslbench.report.compare.sides import Side, machine_differences
 from sslbench.report.metric_columns import MetricColumn, metric_columns, samples_of
 from sslbench.report.rows import (
@@ -43,6 +45,8 @@ WARMUP_STEPS = 10
 Values = dict[str, dict[int, Measured]]
 Steps = Mapping[str, Sequence[float]]
 """key of a pretraining -> raw step times, milliseconds"""
+Pair = tuple[Row | None, Row | None]
+"""a row of A and one of B; None where there is none"""
 
 
 @dataclass(frozen=True)
@@ -66,31 +70,54 @@ class Comparison:
     changes: Sequence[Change]
     one_sided: Sequence[OneSided]
     machines: Sequence[str]
+    differences: Sequence[str]
+    """data, code, versions, settings and machine, a line each"""
     limits: Sequence[Limit]
     exceeded: Sequence[str]
 
 
 def compare(first: Side, second: Side, limits: Iterable[str] = (), across: Iterable[str] = ()) -> Comparison:
-    """Pair the cells of two sides by axes, parameters and seed, but for those that ``across`` names. ``limits``: texts
+    """Pair the cells of two sides by axes, parameters and seed, but for those that ``across`` names; of rows that agree
+    in these, those of the same data and weights, else the only two, which are marked. ``limits``: texts
     ``QUANTITY:PERCENT``. Raises UserError for unknown names, and if ``across`` makes recipes of one side the same."""
     across = list(across)
     first_rows, second_rows = gather(first.records)[0], gather(second.records)[0]
     rows = [*first_rows, *second_rows]
     check_across(across, rows)
-    in_a, in_b = by_key(first_rows, across, "A"), by_key(second_rows, across, "B")
+    pairs = paired(by_key(first_rows, across, "A"), by_key(second_rows, across, "B"))
     quantities = Quantities(rows)
     checked = read_limits("--fail-on", limits, quantities.limitable())
     changes: list[Change] = []
     one_sided: list[OneSided] = []
-    for key, recipe in recipe_names({**in_b, **in_a}, across).items():
-        row_a, row_b = in_a.get(key), in_b.get(key)
+    for recipe, (row_a, row_b) in zip(
+        recipe_names([known for a, b in pairs if (known := a or b)], across), pairs, strict=True
+    ):
         values_a, values_b = quantities.of(row_a, first.steps), quantities.of(row_b, second.steps)
-        changes += changes_of(recipe, row_a or in_b[key], values_a, values_b, quantities)
+        if row_a and row_b:
+            differs = other_content(row_a, row_b)
+            name = f"{recipe} (other {' and '.join(differs)})" if differs else recipe
+            changes += [replace(c, differs=differs) for c in changes_of(name, row_a, values_a, values_b, quantities)]
         one_sided += only_on("A", recipe, values_a, values_b, row_b, quantities)
         one_sided += only_on("B", recipe, values_b, values_a, row_a, quantities)
     exceeded = tuple(line for limit in checked for line in crossed(changes, one_sided, limit, quantities))
-    machines = machine_differences(first, second)
-    return Comparison(first.name, second.name, changes, one_sided, machines, checked, exceeded)
+    machines, others = machine_differences(first, second), differences(first, second)
+    return Comparison(first.name, second.name, changes, one_sided, machines, others, checked, exceeded)
+
+
+def paired(in_a: Mapping[str, list[Row]], in_b: Mapping[str, list[Row]]) -> list[Pair]:
+    """Rows of both sides, each once, in the order of B, then of A."""
+    pairs: list[Pair] = []
+    for key in dict.fromkeys([*in_b, *in_a]):
+        alone_a, alone_b = list(in_a.get(key, ())), list(in_b.get(key, ()))
+        for row in list(alone_a):
+            if same := next((other for other in alone_b if not other_content(row, other)), None):
+                pairs.append((row, same))
+                alone_a.remove(row)
+                alone_b.remove(same)
+        if len(alone_a) == len(alone_b) == 1:
+            pairs.append((alone_a.pop(), alone_b.pop()))
+        pairs += [(row, None) for row in alone_a] + [(None, row) for row in alone_b]
+    return pairs
 
 
 def changes_of(recipe: str, row: Row, first: Values, second: Values, quantities: Quantities) -> list[Change]:
@@ -149,39 +176,45 @@ def check_across(names: Sequence[str], rows: Sequence[Row]) -> None:
         raise UserError(*(f"--across {name!r}: {label}{did_you_mean(name, allowed)} {words}" for name in unknown))
 
 
-def by_key(rows: Sequence[Row], across: Sequence[str], side: str) -> dict[str, Row]:
-    """Rows by the axes and parameters in which a pair must agree."""
+def by_key(rows: Sequence[Row], across: Sequence[str], side: str) -> dict[str, list[Row]]:
+    """Rows by the axes and parameters in which a pair must agree; several of one key are of other data or weights."""
+    contents = {("dataset", FINGERPRINT), ("method", FINGERPRINT)}
     ignored = {tuple(name.split(".", 1)) for name in across if "." in name}
-    ignored |= {("dataset", FINGERPRINT), ("method", FINGERPRINT)}
     ignored |= IN_AN_AXIS if "mask_ratio" in across else set()
-    keyed: dict[str, Row] = {}
+    keyed: dict[str, list[Row]] = {}
+    known: set[str] = set()
     for row in rows:
         axes = {axis: value for axis, value in row.axes.items() if axis not in across}
-        params = {
-            kind: {name: value for name, value in settings.items() if (kind, name) not in ignored}
-            for kind, settings in row.params.items()
-            if kind not in across
-        }
-        if keyed.setdefault(as_text([axes, params]), row) is not row:
+
+        def agreed(left_out: set[Any], row: Row = row) -> dict[str, Any]:
+            kinds = {kind: settings for kind, settings in row.params.items() if kind not in across}
+            return {
+                kind: {name: value for name, value in settings.items() if (kind, name) not in left_out}
+                for kind, settings in kinds.items()
+            }
+
+        whole = as_text([axes, agreed(ignored)])
+        if whole in known:
             raise UserError(f"--across {' '.join(across)}: several recipes of {side} differ in nothing else")
+        known.add(whole)
+        keyed.setdefault(as_text([axes, agreed(ignored | contents)]), []).append(row)
     return keyed
 
 
-def recipe_names(rows: Mapping[str, Row], across: Sequence[str]) -> dict[str, str]:
+def recipe_names(rows: Sequence[Row], across: Sequence[str]) -> list[str]:
     """Each row in words: its method, and whatever else tells rows apart."""
-    parameters = distinguishing(list(rows.values()))
-    words: dict[str, list[str]] = {key: [] for key in rows}
+    parameters = distinguishing(rows)
+    words: list[list[str]] = [[] for _ in rows]
     for kind in NAMED:
-        column = {}
-        for key, row in rows.items():
-            unnamed = (FINGERPRINT, *across)
-            own = [n for n in parameters[kind, row.name(kind)] if n not in unnamed and f"{kind}.{n}" not in unnamed]
+        column = []
+        for row in rows:
+            own = [name for name in parameters[kind, row.name(kind)] if f"{kind}.{name}" not in across]
             named = row.described(kind, own, "mask_ratio" not in across)
-            column[key] = assigned(row.params[kind], own) if kind in across else named
-        if kind == "method" or len(set(column.values())) > 1:
-            for key, text in column.items():
-                words[key] += [text] if text else []
-    return {key: " · ".join(parts) for key, parts in words.items()}
+            column.append(assigned(row.params[kind], own) if kind in across else named)
+        if kind == "method" or len(set(column)) > 1:
+            for parts, text in zip(words, column, strict=True):
+                parts += [text] if text else []
+    return [" · ".join(parts) for parts in words]
 
 
 class Quantities:

@@ -8,17 +8,31 @@ import textwrap
 from collections import Counter
 from typing import Any
 
+from sslbench.report.comma_separated import as_csv
 from sslbench.report.compare.change import Change, in_unit, percents, signed
 from sslbench.report.compare.comparison import Comparison, OneSided
 from sslbench.report.numbers import NOTHING, listed
 from sslbench.report.rows import AXES
-from sslbench.report.text import Block, Column, as_csv, markdown, markdown_page, plural, terminal, terminal_page
+from sslbench.report.text import Block, Column, fitted, markdown, markdown_page, plural, terminal_page
 from sslbench.store.record import SCHEMA
 
 RECIPE = 30
 """characters of a line of a recipe's name in a terminal"""
 VERDICTS = {"worse": "worse", "better": "better", "moved": "moved", "tie": "ties", "unsure": "unsure"}
-COLUMNS = ("quantity", "unit", "higher_is_better", "a", "b", "change", "low", "high", "over", "seeds", "verdict")
+COLUMNS = (
+    "quantity",
+    "unit",
+    "higher_is_better",
+    "a",
+    "b",
+    "change",
+    "low",
+    "high",
+    "over",
+    "seeds",
+    "verdict",
+    "differs",
+)
 """of CSV and JSON, after the recipe and its axes"""
 
 
@@ -26,13 +40,15 @@ def render_comparison(comparison: Comparison, fmt: str) -> str:
     """As text without a newline at the end; ``fmt``: ``table``, ``markdown``, ``csv`` (changes alone) or ``json``."""
     rows = [as_object(change) for change in comparison.changes]
     if fmt == "csv":
-        lines = [{**row, "seeds": " ".join(map(str, row["seeds"]))} for row in rows]
+        lists = ("seeds", "differs")
+        lines = [{**row, **{name: " ".join(map(str, row[name])) for name in lists}} for row in rows]
         return as_csv(lines, ["recipe", *AXES, *COLUMNS])
     if fmt == "json":
         document = {
             "schema": SCHEMA,
             "a": comparison.first,
             "b": comparison.second,
+            "differences": comparison.differences,
             "changes": rows,
             "only": [vars(item) for item in comparison.one_sided],
             "machines": comparison.machines,
@@ -40,11 +56,13 @@ def render_comparison(comparison: Comparison, fmt: str) -> str:
             "exceeded": comparison.exceeded,
         }
         return json.dumps(document, indent=1, allow_nan=False)
+    above: list[Block] = [("What differs between A and B", comparison.differences)]
     blocks = blocks_below(comparison)
     if fmt == "markdown":
-        return markdown_page(title(comparison), [markdown(columns(comparison, 0))] if rows else [], blocks)
-    tables = [terminal(columns(comparison, RECIPE), 2, broken_headers=False)] if rows else []
-    return terminal_page(title(comparison), tables, blocks)
+        table = [markdown(columns(comparison, 0))] if rows else []
+        return markdown_page(markdown_page(title(comparison), [], above), table, blocks)
+    tables = [fitted(columns(comparison, RECIPE), "--format csv")] if rows else []
+    return terminal_page(title(comparison), [terminal_page("", [], above), *tables], blocks)
 
 
 def title(comparison: Comparison) -> str:
@@ -67,15 +85,14 @@ def columns(comparison: Comparison, wrap: int) -> list[Column]:
         # A line for each row, empty ones where there are fewer; what is left over goes to the last row.
         names += [*lines[:last], "\n".join(lines[last:]), *[""] * (last - len(lines))]
     intervals = [percents(c.interval) if c.interval and c.over != "exact" else NOTHING for c in rows]
-    intervals = [percents(c.interval) if c.interval and c.over != "exact" else NOTHING for c in rows]
     return [
         Column("recipe", names),
         Column("quantity", [change.quantity for change in rows]),
-        Column("A", [in_unit(change.before, change.unit) for change in rows], number=True),
-        Column("B", [in_unit(change.after, change.unit) for change in rows], number=True),
+        Column("A", [in_unit(change.before, change.unit) for change in rows], number=True, rank=1),
+        Column("B", [in_unit(change.after, change.unit) for change in rows], number=True, rank=2),
         Column("change %", [NOTHING if c.relative is None else signed(100 * c.relative) for c in rows], number=True),
-        Column("95% interval", intervals, number=True),
-        Column("over", [change.over_in_words for change in rows]),
+        Column("95% interval", intervals, number=True, rank=3),
+        Column("over", [change.over_in_words for change in rows], rank=4),
         Column("", [change.verdict for change in rows]),
     ]
 
@@ -86,7 +103,6 @@ def blocks_below(comparison: Comparison) -> list[Block]:
     return [
         ("Measured in A only", [one_sided_in_words(item, "B") for item in one_sided["A"]]),
         ("Measured in B only", [one_sided_in_words(item, "A") for item in one_sided["B"]]),
-        ("Different machines, so speeds compare them as well", comparison.machines),
         ("How to read it", notes(comparison)),
         ("Beyond the limits", comparison.exceeded),
     ]
@@ -103,6 +119,11 @@ def notes(comparison: Comparison) -> list[str]:
     sources = {change.over for change in comparison.changes}
     tested = [change for change in comparison.changes if change.interval is not None and change.over != "exact"]
     lines = []
+    if comparison.machines:
+        lines.append("speeds compare the machines as well")
+    if others := sorted({name for change in comparison.changes for name in change.differs}):
+        names = " and ".join(others)
+        lines.append(f"other {names}: of one name on both sides, and not the same: such rows repeat no measurement")
     if tested:
         count = plural(len(tested), "comparison")
         lines.append(f"better, worse: the 95% interval of the change excludes 0, by chance once in 20; here {count}")
@@ -132,4 +153,5 @@ def as_object(change: Change) -> dict[str, Any]:
         "over": change.over,
         "seeds": list(change.seeds),
         "verdict": change.verdict,
+        "differs": list(change.differs),
     }

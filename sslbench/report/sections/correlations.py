@@ -136,9 +136,9 @@ def columns_of(lines: Sequence[Line]) -> list[Column]:
         Column("over", [line.over for line in lines]),
         Column("of", [line.quantity for line in lines]),
         Column("with", [line.probe for line in lines]),
-        Column("n", [str(line.n) for line in lines], number=True),
+        Column("n", [str(line.n) for line in lines], number=True, rank=1),
         Column("Spearman", [in_words(line.spearman) for line in lines], number=True),
-        Column("Pearson", [in_words(line.pearson) for line in lines], number=True),
+        Column("Pearson", [in_words(line.pearson) for line in lines], number=True, rank=2),
     ]
     if len({line.dataset for line in lines}) > 1:
         columns.insert(0, Column("dataset", [line.dataset for line in lines]))

@@ -89,10 +89,10 @@ def columns_of(compared: Sequence[Pair], places: Mapping[str, int]) -> list[Colu
     return [
         *(Column(name, [getattr(pair, name) for pair in compared]) for name in ("metric", "best", "other")),
         Column("other - best", [signed(pair, pair.difference) for pair in compared], number=True),
-        Column("95% interval", [signed(pair, pair.low, pair.high) for pair in compared], number=True),
-        Column("p", [probability(pair.p) for pair in compared], number=True),
-        Column("p (Holm)", [probability(pair.p_holm) for pair in compared], number=True),
-        Column("test", [pair.test or NOTHING for pair in compared]),
+        Column("95% interval", [signed(pair, pair.low, pair.high) for pair in compared], number=True, rank=2),
+        Column("p", [probability(pair.p) for pair in compared], number=True, rank=3),
+        Column("p (Holm)", [probability(pair.p_holm) for pair in compared], number=True, rank=1),
+        Column("test", [pair.test or NOTHING for pair in compared], rank=4),
         Column("verdict", [pair.verdict for pair in compared]),
     ]
 

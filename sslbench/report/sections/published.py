@@ -152,15 +152,15 @@ def columns_of(lines: Sequence[Line], sources: Sequence[Source]) -> list[Column]
 
     return [
         Column("method", [line.method for line in lines]),
-        Column("origin", [origin(line) for line in lines]),
-        Column("data set", [line.dataset for line in lines]),
-        Column("network", [line.network or NOTHING for line in lines]),
-        Column("evaluator", [line.evaluator for line in lines]),
-        Column("epochs", [str(line.epochs or NOTHING) for line in lines], number=True),
-        Column("batch", [str(line.batch_size or NOTHING) for line in lines], number=True),
-        Column("epoch", [line.epoch for line in lines]),
+        Column("origin", [origin(line) for line in lines], rank=1),
+        Column("data set", [line.dataset for line in lines], rank=2),
+        Column("network", [line.network or NOTHING for line in lines], rank=4),
+        Column("evaluator", [line.evaluator for line in lines], rank=3),
+        Column("epochs", [str(line.epochs or NOTHING) for line in lines], number=True, rank=6),
+        Column("batch", [str(line.batch_size or NOTHING) for line in lines], number=True, rank=7),
+        Column("epoch", [line.epoch for line in lines], rank=8),
         Column("top-1 %", [top1(line) for line in lines], number=True),
-        Column("differs in", [", ".join(line.differs) for line in lines]),
+        Column("differs in", [", ".join(line.differs) for line in lines], rank=5),
     ]
 
 

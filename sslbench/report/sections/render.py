@@ -9,13 +9,14 @@ from pathlib import Path
 
 from sslbench.errors import UserError
 from sslbench.report.aggregate import aggregate
+from sslbench.report.comma_separated import as_csv
 from sslbench.report.majority import in_words
 from sslbench.report.sections.correlations import correlations
 from sslbench.report.sections.curves import curves
 from sslbench.report.sections.pairs import pairs
 from sslbench.report.sections.published import published
 from sslbench.report.sections.spread import statistics
-from sslbench.report.text import Section, as_csv
+from sslbench.report.text import Section
 from sslbench.report.view import View
 from sslbench.store.record import SCHEMA, Record
 

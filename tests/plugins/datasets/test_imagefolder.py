@@ -140,7 +140,7 @@ def test_they_are_left_out_and_counted_where_one_says_so(folder):
     spoil(folder)
     data = build(folder, on_error="skip")
     assert sum(len(data.split(name)) for name in ("train", "test")) == 20
-    assert sum(data.split(name).skipped for name in ("train", "test")) == 4
+    assert sum(data.split(name).left_out.get("cannot be read", 0) for name in ("train", "test")) == 4
 
 
 def test_a_long_list_of_bad_images_is_cut(folder):
@@ -243,9 +243,9 @@ def test_a_class_without_a_readable_image_to_train_on_is_an_error(folder):
 
 @pytest.mark.parametrize(
     ("values", "dtype", "grey"),
-    [(200, "uint16", 1), (65535, "uint16", 255), (0.5, "float32", 128), (128, "float32", 128)],
+    [(200, "uint16", 200), (65535, "uint16", 255), (0.5, "float32", 128), (128, "float32", 128)],
 )
-def test_deep_grey_is_scaled_by_its_type_and_not_by_the_image(tmp_path, values, dtype, grey):
+def test_deep_grey_is_scaled_to_the_smallest_depth_that_holds_it(tmp_path, values, dtype, grey):
     image = Image.fromarray(np.full((8, 8), values, dtype=dtype))
     assert one(tmp_path, image, "x.tif").unique().tolist() == [grey]
 
@@ -254,7 +254,7 @@ def test_deep_grey_is_scaled_by_its_type_and_not_by_the_image(tmp_path, values, 
     ("values", "dtype", "words"),
     [
         (100_000, "int32", r"its grey values are 100000\.\.100000; 0\.\.65535 are understood"),
-        (-1, "float32", r"its grey values are -1\.\.-1; 0\.\.255 are understood"),
+        (-1, "float32", r"its grey values are -1\.\.-1; 0\.\.65535 are understood"),
         (float("nan"), "float32", r"its grey values are nan\.\.nan"),
     ],
 )
@@ -313,7 +313,7 @@ def test_the_fingerprint_changes_with_the_labels(table):
         ("file,class\n0.png,red", r"labels=.*: its first line names the columns path and label; it has file, class"),
         ("path,label\n", r"has no row below its first line"),
         ("path,label\nno.png,red\n0.png,red\n", r"1 of 2 rows name no image below .*flat \(line 2: no.png\)"),
-        ("path,label\n0.png,\n1.png,red\n", r"1 of 2 rows have no label \(line 2: 0.png\)"),
+        ("path,label\n0.png,\n1.png,-1\n", r"every row is without a label; none is left to train on"),
         ("path,label\n0.png,a\n0.png,b\n", r"1 of 2 rows name an image again \(line 3: 0.png, as line 2\)"),
         ("path,label,split\n0.png,a,test\n", r"every row is of the test split"),
         ("path,label,split\n0.png,a,train\n1.png,b,test\n", r"has class 'b' in its test split alone"),
@@ -334,7 +334,7 @@ def test_a_link_that_leads_nowhere_is_an_image_that_cannot_be_read(folder):
     data = build(folder, on_error="skip")
     splits = [data.split(name) for name in ("train", "test")]
     assert sum(map(len, splits)) == 20
-    assert sum(split.skipped for split in splits) == 1
+    assert sum(split.left_out.get("cannot be read", 0) for split in splits) == 1
     assert len(SPEC.fingerprint(SPEC.params(root=str(folder)))) == 16
 
 

@@ -223,7 +223,7 @@ def test_an_image_that_cannot_be_read_is_left_out_with_its_maps(root):
     with pytest.raises(UserError, match="1 of 8 images cannot be read; on_error=skip leaves them out"):
         build(root)
     train = build(root, on_error="skip").split("train")
-    assert (len(train), train.skipped) == (7, 1)
+    assert (len(train), train.left_out["cannot be read"]) == (7, 1)
     assert len(train.maps["mask"]) == len(train.maps["depth"]) == 7
 
 

@@ -77,7 +77,7 @@ def test_a_broken_image_is_named_or_left_out(root):
     with pytest.raises(UserError, match="1 of 20 images cannot be read; on_error=skip leaves them out") as caught:
         build(root)
     assert "train/n01440764/n01440764_0.JPEG: not an image that Pillow can read" in caught.value.messages[1]
-    assert build(root, on_error="skip").split("train").skipped == 1
+    assert build(root, on_error="skip").split("train").left_out == {"cannot be read": 1}
 
 
 @pytest.mark.parametrize("there", [False, True])

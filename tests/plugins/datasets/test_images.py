@@ -56,7 +56,7 @@ def test_images_that_cannot_be_read_are_counted_where_asked(folder):
     with pytest.raises(UserError, match="1 of 5 images cannot be read; on_error=skip leaves them out"):
         build(root=str(folder))
     data = build(root=str(folder), on_error="skip", test_share=0.0)
-    assert (len(data.split("train")), data.split("train").skipped) == (5, 1)
+    assert (len(data.split("train")), data.split("train").left_out["cannot be read"]) == (5, 1)
 
 
 @pytest.mark.parametrize(

@@ -102,7 +102,7 @@ def test_rows_that_cannot_be_read_are_named_or_left_out(tmp_path):
         build(tmp_path)
     assert any("row 1: not an image" in line for line in caught.value.messages)
     data = build(tmp_path, on_error="skip")
-    assert sum(data.split(name).skipped for name in ("train", "test")) == 8
+    assert sum(data.split(name).left_out.get("cannot be read", 0) for name in ("train", "test")) == 8
 
 
 @pytest.mark.parametrize(
@@ -112,7 +112,7 @@ def test_rows_that_cannot_be_read_are_named_or_left_out(tmp_path):
         (lambda root: root.mkdir(), r"no \*.parquet file in"),
         (lambda root: write(root / "test-0.parquet", [1], [0]), "only test-0.parquet in .*named train-"),
         (lambda root: (root.mkdir(), (root / "train-0.parquet").write_bytes(b"no")), "train-0.parquet cannot be read"),
-        (lambda root: write(root / "train-0.parquet", [1, 2], [0, None]), "1 labels are missing"),
+        (lambda root: write(root / "train-0.parquet", [1, 2], [-1, None]), "no training row has a label"),
     ],
 )
 def test_what_is_not_as_expected_is_one_line(tmp_path, make, words):

@@ -3,36 +3,58 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
+from dataclasses import dataclass
 from functools import cache
+from hashlib import blake2b
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from sslbench_plugins.blocks.images_on_disk.grey import GreyScale, Kind, eight_bits, kind_of
+
 Pixels = NDArray[np.uint8]
+DIGEST = 16
+"""bytes of an image's digest"""
 SMALLEST = 2
 """pixels on a side; less is a tracking pixel, not an image"""
 REFUSED = frozenset({"BUFR", "EPS", "GRIB", "HDF5", "MPEG", "WMF"})
 """formats of Pillow that start another program or hold no pixels that it can read"""
 
 
-def decode(source: Path | bytes, size: int | None) -> Pixels:
-    """One image, shorter side to ``size``, centre crop: uint8 ``[S, S, 3]``. Raises what Pillow does, or ValueError."""
+@dataclass(frozen=True)
+class Decoded:
+    """One image that was read."""
+
+    pixels: Pixels
+    """uint8 ``[S, S, 3]``"""
+    sides: tuple[int, int]
+    """smaller and larger one before it was resized, pixels"""
+    digest: bytes
+    """of the encoded bytes"""
+
+
+def decode(source: Path | bytes, size: int | None, white: Callable[[Kind], float] | None = None) -> Decoded:
+    """One image, shorter side to ``size``, centre crop. ``white``: the value of deep grey that becomes 255, by its
+    kind; None: as if it were the only image of its data set. Raises what Pillow does, or ValueError."""
     raw = source if isinstance(source, bytes) else source.read_bytes()
     if not raw:
         raise ValueError("the file is empty")
+    white = white or GreyScale([raw], formats).white
     with Image.open(io.BytesIO(raw), formats=formats()) as image:
-        if min(image.size) < SMALLEST:
+        sides = min(image.size), max(image.size)
+        if sides[0] < SMALLEST:
             raise ValueError(f"it is {image.width} x {image.height} pixels; at least {SMALLEST} on a side are needed")
         if size is not None and image.format == "JPEG":
             # Reads a JPEG at a half, a quarter or an eighth where that is still large enough.
             image.draft("RGB", (2 * size, 2 * size))
         upright = ImageOps.exif_transpose(image) if "exif" in image.info else image
-        rgb = to_rgb(upright)
-        if size is None or rgb.size == (size, size):
-            return np.asarray(rgb)
-        return np.asarray(ImageOps.fit(rgb, (size, size), method=Image.Resampling.BILINEAR))
+        rgb = to_rgb(upright, white)
+        if not (size is None or rgb.size == (size, size)):
+            rgb = ImageOps.fit(rgb, (size, size), method=Image.Resampling.BILINEAR)
+        return Decoded(np.asarray(rgb), sides, blake2b(raw, digest_size=DIGEST).digest())
 
 
 @cache
@@ -43,26 +65,15 @@ def formats() -> tuple[str, ...]:
     return (*usual, *(name for name in Image.ID if name not in REFUSED and name not in usual))
 
 
-def to_rgb(image: Image.Image) -> Image.Image:
+def to_rgb(image: Image.Image, white: Callable[[Kind], float]) -> Image.Image:
     """Any mode to RGB: deep grey is scaled to 8 bits, transparency lies on white."""
-    if image.mode.startswith("I;16") or image.mode in ("I", "F"):
-        return Image.fromarray(eight_bits(np.asarray(image, dtype=np.float64), image.mode)).convert("RGB")
+    kind = kind_of(image)
+    if kind is not None:
+        return Image.fromarray(eight_bits(np.asarray(image, dtype=np.float64), kind, white(kind))).convert("RGB")
     if image.mode in ("LA", "PA", "RGBA", "La", "RGBa") or "transparency" in image.info:
         whole = image.convert("RGBA")
         return Image.alpha_composite(Image.new("RGBA", whole.size, (255, 255, 255, 255)), whole).convert("RGB")
     return image.convert("RGB")
-
-
-def eight_bits(values: NDArray[np.float64], mode: str) -> Pixels:
-    """Deep grey by a scale that does not depend on the image: integers are 16-bit, 0..65535 (Pillow opens a 16-bit
-    PNG as ``I`` or ``I;16``, by its version); floats are 0..1, or 0..255 where one exceeds 1. Raises ValueError beyond.
-    """
-    low, high = float(values.min()), float(values.max())
-    limit = 255.0 if mode == "F" else 65535.0
-    if not (low >= 0 and high <= limit):
-        raise ValueError(f"its grey values are {low:g}..{high:g}; 0..{limit:g} are understood")
-    white = 1.0 if mode == "F" and high <= 1 else limit
-    return (values * (255 / white)).round().astype(np.uint8)
 
 
 def reason(error: Exception) -> str:

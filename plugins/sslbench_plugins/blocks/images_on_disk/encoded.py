@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import chain
 from pathlib import Path
@@ -16,7 +16,8 @@ from PIL import Image
 from torch import Tensor
 
 from sslbench import UserError, ahead
-from sslbench_plugins.blocks.images_on_disk.decode import Pixels, decode, reason
+from sslbench_plugins.blocks.images_on_disk.decode import Decoded, Pixels, decode, formats, reason
+from sslbench_plugins.blocks.images_on_disk.grey import GreyScale
 
 CHUNK = 256
 """images that ``chunks`` yields at a time"""
@@ -24,6 +25,24 @@ LARGE = 16 * 1024
 """bytes from which on an image is decoded faster by several threads"""
 LARGE_PART = 8
 """large images that a thread takes at a time: few, so that a small batch keeps every thread busy"""
+
+
+@dataclass
+class Found:
+    """What decoding every image has shown."""
+
+    bad: dict[int, str] = field(default_factory=dict)
+    """index of an image that cannot be read -> its name and why"""
+    digests: list[bytes] = field(default_factory=list)
+    """of the encoded bytes of the others, in order"""
+    sides: tuple[int, int] | None = None
+    """smallest and largest one before resizing, pixels"""
+
+    def add(self, image: Decoded) -> None:
+        """One that can be read."""
+        self.digests.append(image.digest)
+        low, high = self.sides or image.sides
+        self.sides = min(low, image.sides[0]), max(high, image.sides[1])
 
 
 @dataclass(frozen=True)
@@ -37,12 +56,18 @@ class Encoded:
     """side to which the shorter side is resized (antialiased) before a centre crop; None: as they are"""
     where: str
     """names the data set in messages"""
+    grey: GreyScale = field(default=None, compare=False)  # type: ignore[assignment]
+    """scale of deep grey: of these images, where none is given"""
+
+    def __post_init__(self) -> None:
+        if self.grey is None:
+            object.__setattr__(self, "grey", GreyScale(self.sources, formats, self._threads))
 
     def __len__(self) -> int:
         return len(self.sources)
 
     def only(self, indices: Sequence[int]) -> Encoded:
-        """Some of the images."""
+        """Some of the images, on the same scale of grey."""
         return replace(self, sources=[self.sources[i] for i in indices], names=[self.names[i] for i in indices])
 
     @cached_property
@@ -53,7 +78,7 @@ class Encoded:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             results = (result for index in range(len(self)) for result in self._decoded([index]))
-            first = next((pixels for pixels in results if not isinstance(pixels, str)), None)
+            first = next((result.pixels for result in results if not isinstance(result, str)), None)
         return 1 if first is None else max(first.shape[:2])
 
     def __getitem__(self, indices: Tensor) -> Tensor:
@@ -65,11 +90,11 @@ class Encoded:
         bad = [result for result in results if isinstance(result, str)]
         if bad:
             raise UserError(f"{self.where}: {bad[0]} (it could be read at first)")
-        return stacked([result for result in results if not isinstance(result, str)], self.size)
+        return stacked([result.pixels for result in results if not isinstance(result, str)], self.size)
 
-    def chunks(self, bad: dict[int, str]) -> Iterator[Tensor]:
-        """All images that can be read, in order, uint8 ``[n, 3, S, S]`` with n at most CHUNK. The indices of the others
-        go to ``bad``, with the name and the reason of each. Raises UserError where sizes differ."""
+    def chunks(self, found: Found) -> Iterator[Tensor]:
+        """All images that can be read, in order, uint8 ``[n, 3, S, S]`` with n at most CHUNK; what decoding them shows
+        goes to ``found``. Raises UserError where sizes differ."""
         waiting: list[Pixels] = []
         sizes: set[tuple[int, int]] = set()
         # Filters are the process's, so they are set here and not by each thread.
@@ -79,12 +104,14 @@ class Encoded:
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             for index, result in enumerate(self._decoded(range(len(self)))):
                 if isinstance(result, str):
-                    bad[index] = result
+                    found.bad[index] = result
                     continue
-                sizes.add((result.shape[0], result.shape[1]))
-                if len(sizes) > 1 or result.shape[0] != result.shape[1]:
+                found.add(result)
+                height, width = result.pixels.shape[:2]
+                sizes.add((height, width))
+                if len(sizes) > 1 or height != width:
                     continue
-                waiting.append(result)
+                waiting.append(result.pixels)
                 if len(waiting) == CHUNK:
                     yield stacked(waiting, self.size)
                     waiting.clear()
@@ -94,17 +121,17 @@ class Encoded:
         if waiting:
             yield stacked(waiting, self.size)
 
-    def _decoded(self, indices: Sequence[int]) -> Iterator[Pixels | str]:
-        """Each image, uint8 ``[S, S, 3]``, or its name and why it cannot be read."""
+    def _decoded(self, indices: Sequence[int]) -> Iterator[Decoded | str]:
+        """Each image, or its name and why it cannot be read."""
         if self._threads == 1:
             return map(self._attempt, indices)
         parts = [indices[start : start + LARGE_PART] for start in range(0, len(indices), LARGE_PART)]
         threads = max(1, min(self._threads, len(parts)))
         return chain.from_iterable(ahead(lambda part: [self._attempt(i) for i in part], parts, threads, threads))
 
-    def _attempt(self, index: int) -> Pixels | str:
+    def _attempt(self, index: int) -> Decoded | str:
         try:
-            return decode(self.sources[index], self.size)
+            return decode(self.sources[index], self.size, self.grey.white)
         except MemoryError:
             raise
         except Exception as error:

@@ -1,8 +1,8 @@
 """Where the images of files are while a model trains: in memory, in a mapped file, or decoded each time.
 
 A mapped file lies in the user's cache. The images come first, so that the file can be mapped; then what is known of
-them, as JSON; then the length of that and a closing word. A file is written beside its path and moved there when it is
-complete; what does not end as it should, or was made of something else, is made anew.
+them, as JSON; then the length of that, a digest of all before, and a closing word. A file is written beside its path
+and moved there when it is complete; what does not end as it should, or was made of something else, is made anew.
 """
 
 from __future__ import annotations
@@ -10,11 +10,13 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, BinaryIO, Literal
 
 import numpy as np
 import PIL
@@ -22,17 +24,23 @@ import torch
 from torch import Tensor
 
 from sslbench import ImageReader, Params, UserError, param
-from sslbench_plugins.blocks.images_on_disk.encoded import Encoded
+from sslbench_plugins.blocks.images_on_disk.decode import DIGEST
+from sslbench_plugins.blocks.images_on_disk.encoded import Encoded, Found
 from sslbench_plugins.blocks.images_on_disk.folders import list_error
 from sslbench_plugins.blocks.images_on_disk.two_splits import channel_sums
 
 GIB = 1 << 30
 SPARE = 1.1
 """of a mapped file's size must be free on its disk, for `auto` to make one"""
-CLOSING = b"SSLBIMG1"
+CLOSING = b"SSLBIMG2"
 """changes with the format"""
+UNREADABLE = "cannot be read"
+"""why an image is left out"""
 LENGTH = 8
 """bytes that hold the length of the JSON"""
+DIGEST_BYTES = 16
+"""of the digest of images and JSON"""
+BLOCK = 1 << 22
 
 
 class ReadingParams(Params):
@@ -55,6 +63,14 @@ class ReadImages:
     """indices of the images among all that were to be read"""
     sums: Tensor
     """their ``channel_sums``"""
+    digests: list[bytes]
+    """of their encoded bytes"""
+    sides: tuple[int, int] | None
+    """smallest and largest one before resizing, pixels; None without an image"""
+
+    def left_out(self, count: int) -> dict[str, int]:
+        """Why images are no part of the split, of ``count`` that were to be read."""
+        return {UNREADABLE: count - len(self.kept)} if len(self.kept) < count else {}
 
 
 def read(encoded: Encoded, params: ReadingParams, key: Sequence[str]) -> ReadImages:
@@ -77,8 +93,12 @@ def read(encoded: Encoded, params: ReadingParams, key: Sequence[str]) -> ReadIma
             " $SSLBENCH_CACHE names another folder, reading=resident writes nothing"
         ) from None
     kept = readable({int(index): why for index, why in facts["bad"].items()}, encoded, params)
+    encoded.grey.whites = facts["whites"] or encoded.grey.whites
     images = Mapped(path, (len(kept), 3, facts["side"], facts["side"])) if location == "mapped" and kept else None
-    return ReadImages(images or encoded.only(kept), kept, torch.tensor(facts["sums"]))
+    joined, sides = bytes.fromhex(facts["digests"]), facts["sides"]
+    digests = [joined[start : start + DIGEST] for start in range(0, len(joined), DIGEST)]
+    sums = torch.tensor(facts["sums"])
+    return ReadImages(images or encoded.only(kept), kept, sums, digests, (sides[0], sides[1]) if sides else None)
 
 
 def location_of(encoded: Encoded, params: ReadingParams) -> Literal["resident", "mapped", "streaming"]:
@@ -94,15 +114,16 @@ def location_of(encoded: Encoded, params: ReadingParams) -> Literal["resident", 
 
 def resident(encoded: Encoded, params: ReadingParams) -> ReadImages:
     """Decoded into one tensor as they come, so that the whole set lies in memory once."""
-    bad: dict[int, str] = {}
+    found = Found()
     sums = torch.zeros(3, 3, dtype=torch.int64)
     images = np.empty((len(encoded), 3, encoded.side, encoded.side), dtype=np.uint8)
     count = 0
-    for chunk in encoded.chunks(bad):
+    for chunk in encoded.chunks(found):
         images[count : count + len(chunk)] = chunk
         count += len(chunk)
         sums += channel_sums(chunk)
-    return ReadImages(torch.from_numpy(images[:count]), readable(bad, encoded, params), sums)
+    kept = readable(found.bad, encoded, params)
+    return ReadImages(torch.from_numpy(images[:count]), kept, sums, found.digests, found.sides)
 
 
 def readable(bad: dict[int, str], encoded: Encoded, params: ReadingParams) -> list[int]:
@@ -124,26 +145,29 @@ def cache_file(encoded: Encoded, key: Sequence[str], suffix: str) -> tuple[Path,
 
 def cached_facts(path: Path, digest: str, encoded: Encoded, with_images: bool) -> dict[str, Any]:
     """From the cache; where it has none, every image is decoded, by one process at a time. ``bad``: index of an image
-    that cannot be read -> its name and why; ``side`` of the others, and their ``sums``."""
+    that cannot be read -> its name and why; of the others ``side``, ``sums``, ``digests``, ``sides`` before resizing
+    and ``whites`` of deep grey."""
     facts = read_facts(path, digest)
     if facts is not None:
         return facts
     from filelock import FileLock
 
     path.parent.mkdir(parents=True, exist_ok=True)
-    bad: dict[int, str] = {}
+    found = Found()
     sums = torch.zeros(3, 3, dtype=torch.int64)
 
     def parts() -> Iterator[bytes]:
-        for chunk in encoded.chunks(bad):
+        for chunk in encoded.chunks(found):
             sums.add_(channel_sums(chunk))
             if with_images:
                 yield chunk.numpy().tobytes()
 
+    def shown() -> dict[str, Any]:
+        numbers = {"side": encoded.side, "sums": sums.tolist(), "sides": found.sides, "whites": encoded.grey.whites}
+        return {"bad": found.bad, "digests": b"".join(found.digests).hex(), **numbers}
+
     with FileLock(f"{path}.lock"):
-        return read_facts(path, digest) or write(
-            path, digest, parts(), lambda: {"bad": bad, "side": encoded.side, "sums": sums.tolist()}
-        )
+        return read_facts(path, digest) or write(path, digest, parts(), shown)
 
 
 def cache_folder() -> Path:
@@ -168,36 +192,65 @@ class Mapped:
 
 
 def read_facts(path: Path, key: str) -> dict[str, Any] | None:
-    """What is known of a file's images; None for a file that is missing, not whole, or not of ``key``."""
+    """What is known of a file's images; None for a file that is missing, not whole, damaged, or not of ``key``."""
     try:
         with path.open("rb") as stream:
             size = stream.seek(0, os.SEEK_END)
-            stream.seek(size - LENGTH - len(CLOSING))
+            end = size - LENGTH - DIGEST_BYTES - len(CLOSING)
+            stream.seek(end)
             tail = stream.read()
             length = int.from_bytes(tail[:LENGTH], "little")
-            if tail[LENGTH:] != CLOSING or length > size - len(tail):
+            if not tail.endswith(CLOSING) or length > end:
                 return None
-            stream.seek(size - len(tail) - length)
+            stream.seek(end - length)
             facts: dict[str, Any] = json.loads(stream.read(length))
-            whole = facts["key"] == key and facts["bytes"] == size - len(tail) - length
+            if facts["key"] != key or facts["bytes"] != end - length:
+                return None
+            return facts if digest_of(stream, end) == tail[LENGTH : -len(CLOSING)] else None
     except (OSError, ValueError, KeyError, TypeError):
         return None
-    return facts if whole else None
+
+
+def digest_of(stream: BinaryIO, end: int) -> bytes:
+    """Of the first ``end`` bytes."""
+    stream.seek(0)
+    digest = blake2b(digest_size=DIGEST_BYTES)
+    for start in range(0, end, BLOCK):
+        digest.update(stream.read(min(BLOCK, end - start)))
+    return digest.digest()
 
 
 def write(path: Path, key: str, parts: Iterable[bytes], facts: Callable[[], dict[str, Any]]) -> dict[str, Any]:
     """Make the file of ``parts``; ``facts`` is called after the last one. Returns what ``read_facts`` will. One writer
-    at a time; what a killed one left is overwritten."""
+    at a time; what killed ones left is removed, and a file that is there is named: it could not be used."""
     partial = path.with_name(f"{path.name}.partial")
+    if path.exists():
+        print(f"sslbench: {path}: damaged or of another version; its images are decoded again", file=sys.stderr)
+    remove_left_over(partial)
+    digest = blake2b(digest_size=DIGEST_BYTES)
+    count = 0
     try:
         with partial.open("wb") as stream:
-            count = sum(stream.write(part) for part in parts)
+            for part in parts:
+                digest.update(part)
+                count += stream.write(part)
             known = {**facts(), "key": key, "bytes": count}
             text = json.dumps(known).encode()
-            stream.write(text + len(text).to_bytes(LENGTH, "little") + CLOSING)
+            digest.update(text)
+            stream.write(text + len(text).to_bytes(LENGTH, "little") + digest.digest() + CLOSING)
             stream.flush()
             os.fsync(stream.fileno())
         os.replace(partial, path)
     finally:
         partial.unlink(missing_ok=True)
     return known
+
+
+def remove_left_over(own: Path) -> None:
+    """Remove the partial files of writers that are no more: the locks of those at work are taken."""
+    from filelock import FileLock, Timeout
+
+    for partial in own.parent.glob("*.partial"):
+        if partial != own:
+            with suppress(OSError, Timeout), FileLock(partial.with_suffix(".lock"), timeout=0):
+                partial.unlink(missing_ok=True)

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor
 
-from sslbench import BuildContext, DatasetSpec, Params, Split, UserError, param
+from sslbench import BuildContext, DatasetSpec, Params, PathText, Split, UserError, param
 from sslbench_plugins.blocks.images_on_disk.two_splits import TwoSplits
 
 Result = TypeVar("Result")
@@ -22,7 +22,7 @@ Part = tuple[Tensor, Tensor, Sequence[str]]
 class RootParams(Params):
     """Where the files lie."""
 
-    root: str = param("", "folder that holds the data set's; empty: $SSLBENCH_DATA or ~/.cache/sslbench/datasets")
+    root: PathText = param("", "folder that holds the data set's; empty: $SSLBENCH_DATA or ~/.cache/sslbench/datasets")
 
 
 @dataclass(frozen=True)

@@ -49,7 +49,7 @@ def read_image(path: str, size: int, where: str) -> Images:
     from sslbench_plugins.blocks.images_on_disk.decode import decode, reason
 
     try:
-        return decode(Path(path).expanduser(), size).transpose(2, 0, 1).astype(np.float64)
+        return decode(Path(path).expanduser(), size).pixels.transpose(2, 0, 1).astype(np.float64)
     except Exception as error:
         # An OSError's words without the path, which the message names already.
         words = (isinstance(error, OSError) and error.errno is not None and error.strerror) or reason(error)

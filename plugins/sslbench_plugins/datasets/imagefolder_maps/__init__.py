@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Self
 
-from torch import Tensor
-
-from sslbench import BuildContext, DatasetSpec, ImageReader, Split, UserError, hookimpl, param
+from sslbench import BuildContext, DatasetSpec, ImageReader, PathText, UserError, hookimpl, param
 from sslbench_plugins.blocks.images_on_disk import class_folders, folders
-from sslbench_plugins.blocks.images_on_disk.class_folders import TEST, TRAIN, FolderParams, LabelledFiles
+from sslbench_plugins.blocks.images_on_disk.class_folders import FolderFiles, FolderParams, LabelledFiles
+from sslbench_plugins.blocks.images_on_disk.splits import split_names, unknown_split
 from sslbench_plugins.blocks.images_on_disk.two_splits import TwoSplits
 from sslbench_plugins.datasets.imagefolder_maps import map_files
 from sslbench_plugins.datasets.imagefolder_maps.map_files import UNKNOWN
@@ -29,7 +28,7 @@ LAYOUT = (
 class MapsParams(FolderParams):
     """Which folder, how many of its images are the test split, and which value of a mask is no class."""
 
-    root: str = param(..., "the folder", min_length=1)
+    root: PathText = param(..., "the folder", min_length=1)
     test_share: float = param(0.2, "part of the images to evaluate on, where there is no test folder", gt=0, lt=1)
     unknown: int = param(
         UNKNOWN, "value of mask pixels whose class is unknown and that are not scored; -1: none", ge=-1, le=255
@@ -50,12 +49,10 @@ class MappedFiles(LabelledFiles):
         maps = {name: [paths[index] for index in indices] for name, paths in self.maps.items()}
         return replace(super().only(indices), maps=maps)
 
-    def stamps(self, root: Path) -> list[str]:
-        """Name, size and time of change of every image and map."""
-        return [line for paths in (self.paths, *self.maps.values()) for line in folders.stamps(paths, root)]
-
-    def read(self, root: Path, classes: Sequence[str], params: FolderParams, where: str) -> tuple[Split, Tensor]:
-        return super().read(self.folder, classes, params, where)
+    @property
+    def files(self) -> list[Path]:
+        """Images and maps."""
+        return [path for paths in (self.paths, *self.maps.values()) for path in paths]
 
     def map_readers(self, size: int, where: str) -> dict[str, ImageReader]:
         """``mask``, ``depth`` or both. Raises UserError for maps or values that do not fit their images."""
@@ -93,21 +90,38 @@ def mapped_files(folder: Path, unknown: int) -> MappedFiles:
     return MappedFiles(paths, labels, images, maps, unknown)
 
 
-def folder_files(params: MapsParams) -> tuple[Path, MappedFiles, MappedFiles | None]:
-    """The root, training files, and test files, None where the folder has no test split of its own. Raises UserError
-    for a folder that is not laid out as expected."""
+def folder_files(params: MapsParams) -> FolderFiles:
+    """Training files, and test files, None where the folder has no test split of its own. Raises UserError for a folder
+    that is not laid out as expected."""
     root = folders.existing_folder(params.root, "imagefolder-maps", LAYOUT)
-    parts = {item.name.lower(): item for item in folders.visible(root) if item.is_dir()}
+    parts = {item.name: item for item in folders.visible(root) if item.is_dir()}
+    where = f"imagefolder-maps: {root}"
+    names = split_names(where, list(parts))
+    if "train" in names.roles and names.near:
+        raise unknown_split(where, names.near)
+    if IMAGES in parts and names.roles:
+        raise UserError(f"{where} has {IMAGES} beside {' and '.join(names.roles.values())}; keep one of them")
     if IMAGES in parts:
-        return root, mapped_files(root, params.unknown), None
-    train_folder, test_folder = (next((parts[n] for n in names if n in parts), None) for names in (TRAIN, TEST))
-    if train_folder is None:
-        raise UserError(f"imagefolder-maps: {root} has no folder {IMAGES} and no folder train; {LAYOUT}")
-    train = mapped_files(train_folder, params.unknown)
-    test = mapped_files(test_folder, params.unknown) if test_folder else None
+        train, test = mapped_files(root, params.unknown), None
+    elif "train" not in names.roles:
+        raise UserError(f"{where} has no folder {IMAGES} and no folder train; {LAYOUT}")
+    else:
+        train = mapped_files(parts[names.roles["train"]], params.unknown)
+        test = mapped_files(parts[names.tests[0]], params.unknown) if names.tests else None
     if test is not None:
         check_alike(train, test)
-    return root, train, test
+    unused = names.tests[1:]
+    return FolderFiles(root, train, test, partial(others, root, train.files + (test.files if test else []), unused))
+
+
+def others(root: Path, used: Sequence[Path], unused: Sequence[str]) -> Mapping[str, int]:
+    """Why -> files that are no image or map of a split; ``unused``: folders of splits that are not read."""
+
+    def reason(path: Path) -> str:
+        first = path.relative_to(root).parts[0]
+        return f"split {first}, not used" if first in unused else "beside the images and their maps"
+
+    return folders.count_others(root, used, reason)
 
 
 def check_alike(train: MappedFiles, test: MappedFiles) -> None:
@@ -124,20 +138,20 @@ def check_alike(train: MappedFiles, test: MappedFiles) -> None:
 
 def build(params: MapsParams, context: BuildContext) -> TwoSplits:
     files = folder_files(params)
-    where = f"imagefolder-maps {files[0]}"
+    where = f"imagefolder-maps {files.root}"
     return class_folders.two_splits("imagefolder-maps", where, files, params, params.test_share)
 
 
 def fingerprint(params: MapsParams) -> str:
     """Digest of names, sizes and times of change; no file is opened."""
-    root, train, test = folder_files(params)
-    return folders.digest_of(train.stamps(root) + (test.stamps(root) if test else []))
+    return folders.digest_of(folder_files(params).stamps)
 
 
 def provides(params: MapsParams) -> frozenset[str]:
     """The maps that lie there, and labels where there are class folders."""
-    _, train, _ = folder_files(params)
-    return frozenset(train.maps) | ({"labels"} if any(train.labels) else set())
+    train = folder_files(params).train
+    maps = frozenset(train.maps) if isinstance(train, MappedFiles) else frozenset()
+    return maps | ({"labels"} if any(train.labels) else set())
 
 
 @hookimpl

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from filelock import FileLock
 
 from sslbench_plugins.blocks.images_on_disk.reading import CLOSING, Mapped, cache_folder, read_facts, write
 
@@ -40,16 +41,35 @@ def test_what_is_read_is_a_copy(kept):
         lambda whole: b"x" + whole,
         lambda whole: whole + b"x",
         lambda whole: whole[: -len(CLOSING)] + b"OTHER001",
-        lambda whole: whole[: -len(CLOSING) - 8] + (10**9).to_bytes(8, "little") + CLOSING,
+        lambda whole: whole[: -len(CLOSING) - 24] + (10**9).to_bytes(8, "little") + bytes(16) + CLOSING,
         lambda whole: whole.replace(b'"bytes": 6', b'"bytes": 7'),
         lambda whole: whole.replace(b'{"bad"', b'}"bad"'),
         lambda whole: whole.replace(b'"key":', b'"kex":'),
-        lambda whole: whole[:6] + b"[]" + (2).to_bytes(8, "little") + CLOSING,
+        lambda whole: whole[:6] + b"[]" + (2).to_bytes(8, "little") + bytes(16) + CLOSING,
     ],
 )
 def test_a_file_that_is_not_whole_is_not_used(kept, spoil):
     kept.write_bytes(spoil(kept.read_bytes()))
     assert read_facts(kept, "key") is None
+
+
+def test_a_file_with_a_flipped_bit_or_a_zeroed_half_is_not_used(tmp_path, flipped):
+    path = tmp_path / "x.images"
+    facts = write(path, "key", [bytes(range(256))] * 3, dict)
+    content = path.read_bytes()
+    half = len(content) // 2
+    for damage in [*flipped(path), bytes(half) + content[half:], content[:half] + bytes(len(content) - half)]:
+        path.write_bytes(damage)
+        assert read_facts(path, "key") is None
+    path.write_bytes(content)
+    assert read_facts(path, "key") == facts
+
+
+def test_a_file_that_could_not_be_used_is_named_when_it_is_made_again(kept, capsys):
+    assert capsys.readouterr().err == ""
+    write(kept, "key", [b"abc"], dict)
+    line = f"sslbench: {kept}: damaged or of another version; its images are decoded again\n"
+    assert capsys.readouterr().err == line
 
 
 def test_nor_one_of_other_images_nor_one_that_is_not_there(kept):
@@ -74,6 +94,15 @@ def test_what_a_killed_writer_left_is_overwritten(kept):
     write(kept, "key", [b"abc"], dict)
     assert [item.name for item in kept.parent.iterdir()] == ["x.images"]
     assert read_facts(kept, "key") == {"key": "key", "bytes": 3}
+
+
+def test_what_killed_writers_of_other_images_left_is_removed_but_not_what_is_being_written(kept):
+    left, busy = (kept.with_name(f"{name}.images.partial") for name in ("left", "busy"))
+    for path in (left, busy):
+        path.write_bytes(b"half")
+    with FileLock(busy.with_suffix(".lock")):
+        write(kept.with_name("y.images"), "key", [b"abc"], dict)
+    assert (left.exists(), busy.exists()) == (False, True)
 
 
 def test_the_cache_is_where_the_environment_says(monkeypatch):
