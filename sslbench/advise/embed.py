@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -90,16 +91,21 @@ def write_parquet(embeddings: Embeddings, path: Path) -> None:
 
     columns: dict[str, Any] = {}
     if embeddings.paths:
-        columns["path"] = pa.array(embeddings.paths)
+        columns["path"] = pa.array([printable(path) for path in embeddings.paths])
     columns["split"] = pa.array([SPLITS[number] for number in embeddings.split.tolist()])
     if embeddings.labels is not None:
         columns["label"] = pa.array(embeddings.labels.numpy())
-        columns["label_name"] = pa.array([embeddings.classes[label] for label in embeddings.labels.tolist()])
+        columns["label_name"] = pa.array([printable(embeddings.classes[label]) for label in embeddings.labels.tolist()])
     columns |= {f"factor.{name}": pa.array(values.numpy()) for name, values in embeddings.factors.items()}
     flat = pa.array(embeddings.features.numpy().reshape(-1))
     columns["features"] = pa.FixedSizeListArray.from_arrays(flat, embeddings.features.shape[1])
     table = pa.table(columns).replace_schema_metadata({"sslbench": json.dumps(embeddings.facts)})
     pq.write_table(table, path)
+
+
+def printable(name: str) -> str:
+    """The name of a file as UTF-8; bytes that are none, such as those of Latin-1, as ``\\xe9``."""
+    return os.fsencode(name).decode("utf-8", "backslashreplace")
 
 
 def write_npz(embeddings: Embeddings, path: Path) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 from sslbench.contracts.params import Params
 from sslbench.errors import did_you_mean, quoted
-from sslbench.hooks.values import checked, lines, typed
+from sslbench.hooks.values import Written, checked, lines, typed
 
 
 def plugins_named(params: Params) -> dict[str, tuple[str, str]]:
@@ -40,7 +40,9 @@ def resolve(
     base = presets.get(preset or "", {}) if own_preset is None else presets.get(str(own_preset), {})
     allowed = ", ".join(names) or "none, it has no parameters"
     mistakes += [
-        f"{label}: unknown parameter {quoted(key)}{did_you_mean(key, names)} (allowed: {allowed})" for key in others
+        f"{label}: unknown parameter {quoted(key)}{did_you_mean(key, names) or comma_hint(model, given, key)}"
+        f" (allowed: {allowed})"
+        for key in others
     ]
     try:
         values = typed(model, values)
@@ -49,3 +51,13 @@ def resolve(
     resolved, faults = checked(model, {**base, **values}, values)
     mistakes += [f"{label}: {line}" for line in lines(model, faults)]
     return (None if mistakes else resolved), mistakes
+
+
+def comma_hint(model: type[Params], given: Mapping[str, Any], key: str) -> str:
+    """What to write where an unknown parameter may be the rest of the text before it: ``root=a,b=c``."""
+    keys = list(given)
+    before = keys[keys.index(key) - 1] if keys.index(key) else ""
+    field = model.model_fields.get(before)
+    if field is None or field.annotation is not str or not isinstance(given[key], Written):
+        return ""
+    return f'; a value with a comma goes in quotes: {before}="{given[before]},{key}={given[key]}"'

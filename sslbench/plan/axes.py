@@ -14,6 +14,7 @@ from sslbench.errors import UserError
 from sslbench.hooks.registry import Registry
 from sslbench.plan.cell import Choice
 from sslbench.plan.choose import look_up
+from sslbench.plan.meant import key_hint
 from sslbench.plan.reference import Reference, read_reference
 from sslbench.plan.suite import AXES, Overrides, RawSuite, unknown_axes
 
@@ -30,14 +31,14 @@ def read_axes(
     mistakes = unknown_axes(raw, "axes", names)
     axes: dict[str, tuple[Choice[Any] | None, ...]] = {}
     for axis in AXES:
-        references, unreadable = read_axis(raw, names, axis, overrides)
+        references, unreadable = read_axis(raw, names, axis, overrides, registry)
         axes[axis], wrong = look_up(axis, references, registry, preset)
         mistakes += [*unreadable, *wrong]
     return axes, mistakes
 
 
 def read_axis(
-    raw: RawSuite, axes: Mapping[str, Any], axis: str, overrides: Overrides
+    raw: RawSuite, axes: Mapping[str, Any], axis: str, overrides: Overrides, registry: Registry
 ) -> tuple[list[Reference], list[str]]:
     """The references of one axis, from the command line if it names any, else from the suite; one line per mistake."""
     references = overrides.axes.get(axis)
@@ -48,11 +49,14 @@ def read_axis(
         where = f"--{axis}" if references else f"{raw.source}: axes.{axis}"
         return [], [f"{where} has {len(written):,} entries; allowed: at most {MOST_ENTRIES:,}"]
     if references:
-        return read_references((reference, f"--{axis}") for reference in references)
-    return read_references((item, f"{raw.source}: axes.{axis}[{index}]") for index, item in enumerate(written))
+        return read_references(axis, ((reference, f"--{axis}") for reference in references), registry)
+    items = ((item, f"{raw.source}: axes.{axis}[{index}]") for index, item in enumerate(written))
+    return read_references(axis, items, registry)
 
 
-def read_references(items: Iterable[tuple[object, str]]) -> tuple[list[Reference], list[str]]:
+def read_references(
+    kind: str, items: Iterable[tuple[object, str]], registry: Registry
+) -> tuple[list[Reference], list[str]]:
     """The references behind pairs of what was written and where, and one line per mistake."""
     references: list[Reference] = []
     mistakes: list[str] = []
@@ -60,7 +64,7 @@ def read_references(items: Iterable[tuple[object, str]]) -> tuple[list[Reference
         try:
             references.append(read_reference(item, where))
         except UserError as error:
-            mistakes += error.messages
+            mistakes += [f"{line}{key_hint(kind, item, registry)}" for line in error.messages]
     return references, mistakes
 
 
@@ -72,7 +76,8 @@ def read_curve(
     if not training.curve_every:
         unused = "curve" in training.model_fields_set
         return (), [f"{where} is given, but curve_every = 0 asks for no curve; set curve_every"] if unused else []
-    references, mistakes = read_references((item, f"{where}[{index}]") for index, item in enumerate(training.curve))
+    items = ((item, f"{where}[{index}]") for index, item in enumerate(training.curve))
+    references, mistakes = read_references("evaluator", items, registry)
     names = [reference.name for reference in references]
     mistakes += [f"{where} names evaluator {name!r} twice" for name, count in Counter(names).items() if count > 1]
     choices, wrong = look_up("evaluator", references, registry, training.preset)

@@ -4,10 +4,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from pydantic import AfterValidator
+
 from sslbench.contracts.defaults import LABELLED_IMAGES, PARQUET, PRETRAINED
+from sslbench.contracts.params import resolved_path
 from sslbench.errors import SslbenchError, UserError
 from sslbench.hooks.registry import Registry
 from sslbench.plan.reference import Reference
+
+ENDINGS = (".parquet", ".csv")
+"""of files that a data set is read from"""
 
 
 def meant(kind: str, reference: Reference, registry: Registry) -> Reference:
@@ -28,7 +34,8 @@ def meant(kind: str, reference: Reference, registry: Registry) -> Reference:
 
 def is_path(text: str, kind: str, registry: Registry) -> bool:
     """Whether a name is a path: no plugin has it, and it looks like one or something lies there."""
-    return text not in registry.names(kind) and ("/" in text or text.startswith((".", "~")) or exists(text))
+    looks_so = "/" in text or text.startswith((".", "~")) or text.lower().endswith(ENDINGS)
+    return text not in registry.names(kind) and (looks_so or exists(text))
 
 
 def exists(text: str) -> bool:
@@ -37,6 +44,19 @@ def exists(text: str) -> bool:
         return Path(text).expanduser().exists()
     except (OSError, ValueError, RuntimeError):
         return False
+
+
+def key_hint(kind: str, written: object, registry: Registry) -> str:
+    """What to write for ``NAME:VALUE``: the preset of that name, else the parameter that is required or a path."""
+    name, _, value = written.partition(":") if isinstance(written, str) else ("", "", "")
+    if not value or "=" in value or name not in registry.names(kind):
+        return ""
+    spec = registry.get(kind, name)
+    fields = spec.params.model_fields
+    keys = [key for key, field in fields.items() if field.is_required()]
+    keys += [key for key, field in fields.items() if AfterValidator(resolved_path) in field.metadata]
+    key = "preset" if value in spec.presets else next(iter(keys), "")
+    return f"; write {name}:{key}={value}" if key else ""
 
 
 def preset_hint(kind: str, name: str, registry: Registry) -> str:

@@ -9,6 +9,7 @@ from sslbench.contracts.plugin import Spec
 from sslbench.errors import SslbenchError, did_you_mean, quoted
 from sslbench.hooks.registry import Registry
 from sslbench.plan.axes import read_axis
+from sslbench.plan.meant import meant
 from sslbench.plan.suite import AXES, Overrides, RawSuite
 
 DEFAULT = "default"  # what every plugin has: no preset
@@ -46,9 +47,9 @@ def named(raw: RawSuite, overrides: Overrides, registry: Registry) -> Iterator[S
     axes = raw.data.get("axes")
     written: Mapping[str, Any] = axes if isinstance(axes, Mapping) else {}
     for axis in AXES:
-        for name in dict.fromkeys(reference.name for reference in read_axis(raw, written, axis, overrides)[0]):
+        for reference in read_axis(raw, written, axis, overrides, registry)[0]:
             try:
-                yield registry.get(axis, name)
+                yield registry.get(axis, meant(axis, reference, registry).name)
             except SslbenchError:  # unknown or broken, which is said where it is looked up
                 continue
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -145,9 +146,10 @@ def status_of(row: Row) -> str:
 
 def draws_of(samples: Sequence[Sample]) -> Spread:
     """Of one metric over seeds."""
-    squares = [sample.metric.std**2 for sample in samples if sample.metric.std is not None]
+    stds = [sample.metric.std for sample in samples if sample.metric.std is not None]
     counts = [float(sample.metric.n) for sample in samples if sample.metric.n is not None]
-    return Spread(fmean(squares) ** 0.5 if squares else None, round(fmean(counts)) if counts else None, "draws")
+    root_mean_square = math.hypot(*stds) / math.sqrt(len(stds)) if stds else None
+    return Spread(root_mean_square, round(fmean(counts)) if counts else None, "draws")
 
 
 def speeds_of(row: Row) -> dict[str, Estimate]:

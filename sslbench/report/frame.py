@@ -40,9 +40,10 @@ def line_of(recipe: Recipe) -> dict[str, Any]:
     """All columns of one recipe."""
     line: dict[str, Any] = {**recipe.row.axes, **recipe.params, "seeds": recipe.seeds, "status": recipe.status}
     for label, estimate in recipe.metrics.items():
-        line |= columns_of(label, estimate)
+        name = label.encode("utf-8", "backslashreplace").decode()  # pandas takes no lone surrogate
+        line |= columns_of(name, estimate)
         if label in recipe.draws:
-            line |= {f"{label}_draws_std": recipe.draws[label].std, f"{label}_draws_n": recipe.draws[label].n}
+            line |= {f"{name}_draws_std": recipe.draws[label].std, f"{name}_draws_n": recipe.draws[label].n}
     for quantity, estimate in recipe.speeds.items():
         line |= columns_of(quantity, estimate)
     facts = facts_of(recipe)

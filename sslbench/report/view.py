@@ -15,6 +15,7 @@ from sslbench.report.majority import NAME, Majority, facts_of, majorities, with_
 from sslbench.report.metric_columns import MetricColumn
 from sslbench.report.numbers import NOTHING, fixed, listed, median_and_iqr, percent, three_digits
 from sslbench.report.ranking import Ranking
+from sslbench.report.rows import shown
 from sslbench.report.screen import one_line
 from sslbench.report.text import Column, broken, plural
 from sslbench.store.record import DataFacts
@@ -68,6 +69,14 @@ STYLES = (
 MARKDOWN = Style(best="**{}**", tie="*{}*")
 
 
+def setting_in_words(name: str, value: Any) -> str:
+    """One of ``SETTINGS``; as it is where it is not what the setting is made of."""
+    try:
+        return SETTINGS[name](value)
+    except (TypeError, ValueError):
+        return f"{name}={shown(value)}"
+
+
 class RecipeNames:
     """The words of each row, by its index."""
 
@@ -117,7 +126,7 @@ class RecipeNames:
         settings = [recipe.row.params["training"] for recipe in self._aggregate.recipes]
         values = {name: [training[name] for training in settings if name in training] for name in SETTINGS}
         shared = {name: own[0] for name, own in values.items() if own and all(value == own[0] for value in own)}
-        words = {name: SETTINGS[name](value) for name, value in shared.items() if value is not None}
+        words = {name: setting_in_words(name, value) for name, value in shared.items() if value is not None}
         if "batch_size" in words:
             words["batch_size"] = batches_in_words(self._aggregate.recipes, shared["batch_size"])
         return list(filter(None, words.values()))
@@ -171,7 +180,7 @@ class View:
         for row in self.order if "training" in self.names.kept else ():
             recipe = self.aggregate.recipes[row]
             asked = recipe.row.params["training"].get("batch_size")
-            if asked and used_batches([recipe]) - {asked}:
+            if asked and isinstance(asked, int) and used_batches([recipe]) - {asked}:
                 lines.append(f"{self.names.recipe(row)}: {batches_in_words([recipe], asked)}")
         return list(dict.fromkeys(lines))
 

@@ -96,7 +96,7 @@ def read_axes(
     mistakes = unknown_axes(raw, "axes", written, SPEED_AXES)
     chosen: dict[str, tuple[Choice[Any] | None, ...]] = {}
     for axis in SPEED_AXES:
-        references, unreadable = read_axis(raw, written, axis, Overrides(axes))
+        references, unreadable = read_axis(raw, written, axis, Overrides(axes), registry)
         chosen[axis], unknown = look_up(axis, references, registry, preset)
         mistakes += [*unreadable, *unknown]
     chosen["augmentation"] = chosen["augmentation"] or (None,)

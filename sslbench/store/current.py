@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from sslbench.store.database import has_column
 
-CURRENT = "(cell IN (SELECT cell FROM asked) OR description NOT IN (SELECT description FROM asked))"
+CURRENT = "(cell IN (SELECT asked.cell FROM asked) OR description NOT IN (SELECT asked.description FROM asked))"
 """SQL: whether a row of ``record`` is current"""
 ASKED_AT = "SELECT max(position) FROM asked WHERE asked.description = record.description AND asked.cell = record.cell"
 ORDER = f"({ASKED_AT}), position"
@@ -90,7 +90,7 @@ def unfinished(db: sqlite3.Connection) -> list[Unfinished]:
     """Commands of which cells are not run yet, the first one first."""
     command = "command" if has_column(db, "asked", "command") else "NULL"
     rows = db.execute(
-        f"SELECT suite, {command}, count(*), sum(cell NOT IN (SELECT cell FROM record)) AS missing FROM asked"
+        f"SELECT suite, {command}, count(*), sum(cell NOT IN (SELECT record.cell FROM record)) AS missing FROM asked"
         f" GROUP BY suite, source, {command} HAVING missing > 0 ORDER BY min(position)"
     )
     return [Unfinished(*row) for row in rows]

@@ -130,13 +130,16 @@ def test_an_edit_of_code_that_computes_changes_the_harness(copied, name):
     assert harness_identity() != before
 
 
-def test_an_edit_of_code_that_only_times_describes_stores_or_shows_does_not(copied):
+ROOMS = ("advise", "claims", "cli", "hooks", "measure", "plan", "report", "speed", "statistics", "store", "testing")
+OTHERS = ("contracts/simulator.py", "errors.py", "execute/scheduler.py", "execute/session.py", "execute/events.py")
+
+
+@pytest.mark.parametrize("room", [*ROOMS, *OTHERS])
+def test_an_edit_of_code_that_only_times_describes_stores_or_shows_does_not(copied, room):
     before = harness_identity()
-    rooms = ("advise", "claims", "cli", "hooks", "measure", "plan", "report", "speed", "statistics", "store", "testing")
     computing = {copied / "measure/flops.py", copied / "measure/__init__.py"}
-    others = {path for room in rooms for path in (copied / room).rglob("*.py")} - computing
-    others |= {copied / name for name in ("contracts/simulator.py", "errors.py", "execute/scheduler.py")}
-    assert len(others) > 100
+    others = {copied / room} if room.endswith(".py") else set((copied / room).rglob("*.py")) - computing
+    assert others
     for path in others:
         with path.open("a") as file:
             file.write("# edited\n")
@@ -149,3 +152,62 @@ def test_what_the_harness_computes_with_is_all_of_training_and_evaluation():
     modules = set(sources_of(HARNESS))
     for room in ("train", "evaluate"):
         assert {f"sslbench.{room}.{path.stem}" for path in (root / room).glob("[a-z]*.py")} <= modules
+
+
+def identity_of(name):
+    forget()
+    (entry,) = Catalogue.installed().owners("masking", name)
+    return plugin_identity(entry)
+
+
+def test_a_reinstall_under_the_same_version_with_other_code_is_noticed(distribution):
+    sources = {"idsame/__init__": "", "idsame/plugin": "from idsame.part import x\n", "idsame/part": "x = 1\n"}
+    folder = distribution("idsame", {"masking.idsame": "idsame.plugin"}, sources, version="1.0")
+    before = identity_of("idsame")
+    (folder / "idsame/part.py").write_text("x = 2\n")
+    assert identity_of("idsame") != before
+    (folder / "idsame/part.py").write_text("x = 1\n")
+    assert identity_of("idsame") == before
+
+
+def test_another_top_level_module_of_the_distribution_counts(distribution):
+    sources = {"idtwo_plugin": "import idtwo_core\nimport json\n", "idtwo_core": "x = 1\n", "idtwo_unused": "x = 1\n"}
+    folder = distribution("idtwo", {"masking.idtwo": "idtwo_plugin"}, sources, version="1.0")
+    (next(folder.glob("*.dist-info")) / "top_level.txt").write_text("idtwo_plugin\nidtwo_core\nidtwo_unused\n")
+    before = identity_of("idtwo")
+    (folder / "idtwo_unused.py").write_text("x = 2\n")
+    assert identity_of("idtwo") == before
+    (folder / "idtwo_core.py").write_text("x = 2\n")
+    assert identity_of("idtwo") != before
+
+
+@pytest.mark.parametrize("name", ["table.json", "fast.cpython-311-x86_64-linux-gnu.so"])
+def test_tables_and_compiled_modules_beside_a_plugin_count(distribution, name):
+    sources = {"idbin/__init__": "", "idbin/plugin": "x = 1\n"}
+    folder = distribution("idbin", {"masking.idbin": "idbin.plugin"}, sources, version="1.0")
+    before = identity_of("idbin")
+    (folder / "idbin" / name).write_bytes(b"1")
+    after = identity_of("idbin")
+    (folder / "idbin" / name).write_bytes(b"2")
+    assert len({before, after, identity_of("idbin")}) == 3
+
+
+def test_a_compiled_plugin_is_known_by_its_file(distribution):
+    folder = distribution("idso", {"masking.idso": "idso.plugin"}, {"idso/__init__": ""}, version="1.0")
+    (folder / "idso/plugin.abi3.so").write_bytes(b"1")
+    before = identity_of("idso")
+    (folder / "idso/plugin.abi3.so").write_bytes(b"2")
+    assert before != identity_of("idso")
+
+
+def test_what_is_found_on_pythonpath_is_known_by_its_files(tmp_path, monkeypatch):
+    info = tmp_path / "idpath-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: idpath\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[sslbench]\nmasking.idpath = idpath_plugin\n")
+    write(tmp_path, idpath_plugin="x = 1\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    before = identity_of("idpath")
+    assert before.startswith("idpath 1.0+")
+    write(tmp_path, idpath_plugin="x = 2\n")
+    assert identity_of("idpath") != before

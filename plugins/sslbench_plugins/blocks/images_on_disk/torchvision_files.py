@@ -72,7 +72,10 @@ class Files:
             return self.opened(params, lambda root: part(root, train, context.download))
 
         images, labels, classes = opened(train=True)
-        return TwoSplits(Split(images, labels), lambda: Split(*opened(train=False)[:2]), classes)
+        sides = images.shape[-1], images.shape[-1]
+        return TwoSplits(
+            Split(images, labels, sides=sides), lambda: Split(*opened(train=False)[:2], sides=sides), classes
+        )
 
 
 def channels_last_part(files: Any) -> Part:
