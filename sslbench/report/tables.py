@@ -153,7 +153,19 @@ def blocks_below(view: View, superseded: int, best: str, tie: str) -> list[Block
         ("not measured", unmeasured),
         ("skipped", [f"{plural(count, 'cell')}: {reason}" for reason, count in aggregate.skipped.items()]),
         ("left out", left_out),
+        ("weights of others", weights_of_others(view)),
     ]
+
+
+def weights_of_others(view: View) -> list[str]:
+    """A line for each set of weights that somebody else trained: licence, and what of their input is a guess."""
+    records = [record for recipe in view.aggregate.recipes for record in recipe.row.records]
+    lines = []
+    for weights in filter(None, (record.weights for record in records)):
+        guessed = [part for part, origin in weights.input_from.items() if origin == "guess"]
+        parts = [f"licence {weights.licence_in_words}", *([f"{', '.join(guessed)} are a guess"] if guessed else [])]
+        lines.append(f"{weights.source}: {'; '.join(parts)}")
+    return list(dict.fromkeys(lines))
 
 
 def legend(view: View, best: str, tie: str) -> list[str]:
