@@ -73,6 +73,11 @@ def quoted(value: object) -> str:
         text = repr(value)
     except (ValueError, RecursionError):  # Python writes no integer of more than 4,300 digits
         return f"a value of type {type(value).__name__} that is too large to be shown"
+    return shortened(text)
+
+
+def shortened(text: str) -> str:
+    """The text, or its two ends where it has more than a hundred characters."""
     return text if len(text) <= LONGEST else f"{text[:60]}...{text[-20:]} ({len(text):,} characters)"
 
 

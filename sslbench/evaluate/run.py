@@ -11,7 +11,9 @@ from pathlib import Path
 import torch
 
 from sslbench.contracts.evaluator import EvaluationData, EvaluatorSpec, FeatureSet, Metric
+from sslbench.contracts.metric_names import metric_name_mistakes
 from sslbench.contracts.plugin import BuildContext
+from sslbench.errors import PluginError
 from sslbench.evaluate.evaluated_model import TrainedModel
 from sslbench.evaluate.features import Extraction, extract_all
 from sslbench.hooks.registry import one_line
@@ -29,14 +31,17 @@ class ModelChanged(RuntimeError):
 def run_evaluator(
     evaluator: Choice[EvaluatorSpec], features: Extraction, model: TrainedModel | None, seed: int
 ) -> list[Metric]:
-    """Its metrics. Raises whatever the evaluator raises. ``model``: for one whose spec says ``uses_model``.
+    """Its metrics. Raises whatever the evaluator raises, and PluginError where metrics have names that they cannot
+    have. ``model``: for one whose spec says ``uses_model``.
     Features are lent as copies: what it does to them reaches no other evaluator."""
     built = evaluator.build(BuildContext(classes=features.classes, seed=seed))
     seed_everything(seed, "evaluate")
     exposed = model if evaluator.spec.uses_model else None
-    return list(
-        built.evaluate(EvaluationData(copy_of(features.train), copy_of(features.test), features.classes, seed, exposed))
-    )
+    data = EvaluationData(copy_of(features.train), copy_of(features.test), features.classes, seed, exposed)
+    metrics = list(built.evaluate(data))
+    if mistakes := metric_name_mistakes(metric.name for metric in metrics):
+        raise PluginError(*(f"{evaluator.spec.label}: {line}" for line in mistakes))
+    return metrics
 
 
 def copy_of(features: FeatureSet) -> FeatureSet:

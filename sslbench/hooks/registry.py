@@ -12,6 +12,7 @@ from typing import Any
 
 import pluggy
 
+from sslbench.contracts.names import name_mistake
 from sslbench.contracts.plugin import Spec
 from sslbench.errors import PluginError, printable
 from sslbench.hooks import specs
@@ -142,6 +143,8 @@ class Registry:
                     if not isinstance(spec, Spec) or spec.kind != kind:
                         allowed = f"{kind.capitalize()}Spec"
                         raise TypeError(f"{hook} must return a list of {allowed}, not {type(spec).__name__}")
+                    if mistake := name_mistake(str(spec.name)):
+                        raise ValueError(f"{hook}: name = {mistake}")
                     yield spec
 
     def notify(self, hook: str, **facts: Any) -> None:

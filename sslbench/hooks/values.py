@@ -10,7 +10,7 @@ from typing import Any, TypeVar, get_args, get_origin
 
 from pydantic import BaseModel, BeforeValidator, PlainValidator, ValidationError, WrapValidator
 
-from sslbench.errors import did_you_mean, quoted
+from sslbench.errors import did_you_mean, quoted, shortened
 
 M = TypeVar("M", bound=BaseModel)
 Fault = Mapping[str, Any]  # one mistake, as pydantic describes it
@@ -77,7 +77,9 @@ def checked(
 def strict_faults(model: type[BaseModel], data: Mapping[str, Any]) -> Sequence[Fault]:
     """What JSON of the same values would be refused for."""
     try:
-        model.model_validate_json(json.dumps(data, default=str), strict=True)
+        # A byte of a file's name that is no text has no place in JSON; it says nothing about types.
+        text = json.dumps(data, default=str, ensure_ascii=False)
+        model.model_validate_json(text.encode(errors="replace"), strict=True)
     except ValidationError as error:
         return error.errors(include_url=False, include_context=False)
     return ()
@@ -179,7 +181,9 @@ def lines(model: type[BaseModel], faults: Sequence[Fault]) -> list[str]:
 
 def line(model: type[BaseModel], fault: Fault) -> str:
     """One mistake; an unknown key gets the allowed ones."""
-    key, message = ".".join(str(part) for part in fault["loc"]), fault["msg"].removeprefix("Value error, ")
+    parts = map(str, fault["loc"])
+    key = ".".join(shortened(part) if part.isprintable() else quoted(part) for part in parts)
+    message = fault["msg"].removeprefix("Value error, ")
     if fault["type"] == "missing":
         return f"{key} is required"
     if fault["type"] == "extra_forbidden":

@@ -58,12 +58,14 @@ def resolve_suite(raw: RawSuite, overrides: Overrides, registry: Registry) -> Su
     axes, unknown = read_axes(raw, overrides, registry, training.preset)
     defaults, unknown_defaults = auto_augmentations(axes, registry, training.preset)
     curve, unknown_curve = read_curve(raw, training, registry)
-    mistakes += [*unknown, *long_warmups(axes["method"], training.epochs), *unknown_defaults, *unknown_curve]
+    mistakes += [*unknown, *unknown_defaults, *unknown_curve]
     mistakes += empty_axes(raw, overrides, axes)
     more = [choice.spec for choice in (*defaults.values(), *curve)]
     takers, nobody = preset_takers(raw, overrides, training.preset, more, registry)
     suite = Suite(layout.name or raw.name, axes, seeds, training, defaults, curve, takers)
     mistakes += [*nobody, *too_many_cells(raw, suite)]
+    if not nobody and not any("training.epochs" in line for line in mistakes):
+        mistakes += long_warmups(axes["method"], training.epochs)
     if mistakes:
         raise UserError(*dict.fromkeys(mistakes))
     return suite

@@ -36,6 +36,10 @@ def test_a_third_party_plugin_is_found_like_a_builtin(distribution):
             "must return a list of MaskingSpec, not dict",
         ),
         (GOOD.replace("maskings()", "maskings(extra)"), "Argument"),
+        (
+            GOOD.replace('name="mine"', 'name="../mine"'),
+            "name = '../mine' is no name that a folder can have; a name has",
+        ),
     ],
 )
 def test_a_broken_plugin_says_why_and_hurts_nobody_else(distribution, capsys, source, reason):

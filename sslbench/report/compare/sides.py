@@ -61,13 +61,13 @@ def steps_of(store: ResultsStore, keys: Iterable[str]) -> tuple[dict[str, list[f
 def from_file(path: Path) -> Side:
     """A side from a file of JSON, of this schema or an older one."""
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
+        document = json.loads(path.read_text(encoding="utf-8-sig"))
         if "speeds" in document:
             speeds = document["speeds"].items()
             records = [record_of_test(name, speed) for name, speed in speeds]
             return Side(str(path), records, {name: speed["step_ms"] for name, speed in speeds})
         texts = [dict(data) for data in document["records"]]
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise UserError(
             f"{path}: neither a results folder, nor what `sslbench results DIR --format json` prints,"
             " nor what `pytest --sslbench-save` writes"

@@ -12,6 +12,7 @@ import torch
 from sslbench.contracts.dataset import Dataset, DatasetSpec, Split
 from sslbench.contracts.evaluator import EvaluationData, EvaluatorSpec, FeatureSet
 from sslbench.contracts.executor import ExecutorSpec
+from sslbench.contracts.metric_names import metric_name_mistakes
 from sslbench.contracts.plugin import BuildContext
 from sslbench.contracts.simulator import Simulator, SimulatorSpec
 from sslbench.testing.conformance.problem import Problems
@@ -27,6 +28,7 @@ def of_evaluator(spec: EvaluatorSpec, params: Any) -> Problems:
     metrics = list(spec.build(params, BuildContext()).evaluate(data))
     if not metrics:
         yield "it yields no metric"
+    yield from metric_name_mistakes(metric.name for metric in metrics)
     for metric in metrics:
         if metric.value is not None and not math.isfinite(metric.value):
             yield f"{metric.name} is {metric.value}; what cannot be measured is None"
