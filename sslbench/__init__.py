@@ -74,6 +74,7 @@ if TYPE_CHECKING:  # "as" makes a name public for type checkers
         across_seeds as across_seeds,
         check_claim as check_claim,
     )
+    from sslbench.contracts.weights import Licence as Licence, LoadedWeights as LoadedWeights
     from sslbench.errors import PluginError as PluginError, SslbenchError as SslbenchError, UserError as UserError
     from sslbench.execute.request import Outcome as Outcome, Request as Request
     from sslbench.execute.scheduler import run as run
@@ -99,6 +100,7 @@ _NAMES = {
     "sslbench.contracts.params": "MaskingParams MethodParams Params PathText SimulatorParams param",
     "sslbench.contracts.plugin": "BuildContext Spec",
     "sslbench.contracts.simulator": "Claim SimulationResult Simulator SimulatorSpec across_seeds check_claim",
+    "sslbench.contracts.weights": "Licence LoadedWeights",
     "sslbench.errors": "PluginError SslbenchError UserError",
     "sslbench.execute.request": "Outcome Request",
     "sslbench.execute.scheduler": "run",

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from sslbench.advise.defaults import RAW_PIXELS, UNTRAINED
+from sslbench.advise.frozen import Settings
 from sslbench.contracts.defaults import PRETRAINED
 from sslbench.contracts.method import MethodSpec
+from sslbench.contracts.weights import Licence
 from sslbench.errors import SslbenchError
 from sslbench.hooks.registry import Registry
+from sslbench.plan.choose import chosen
 from sslbench.plan.reference import Reference
 
 MOST = 3
@@ -21,6 +25,29 @@ NONE = (
     " fetching was not allowed (--download). What follows are baselines only; a pretrained model usually does far"
     " better."
 )
+
+
+def models_to_try(
+    models: Sequence[Reference], settings: Settings, registry: Registry, folder: Path | None = None
+) -> tuple[list[Reference], str]:
+    """The models that the user names, else those that are ``available``, but for those whose licence does not allow
+    what the settings ask for; and a note for the user on these, or where there is none."""
+    references, note = (list(models), "") if models else available(registry, settings.download, folder)
+    reasons = [forbidden(reference, settings, registry) for reference in references]
+    pairs = list(zip(references, reasons, strict=True))
+    lines = [f"{one} is left out (--licence {settings.licence}): {why}." for one, why in pairs if why]
+    return [reference for reference, why in pairs if not why], " ".join([*lines, *([note] if note else [])])
+
+
+def forbidden(reference: Reference, settings: Settings, registry: Registry) -> str:
+    """Why the licence of a model does not allow what the settings ask for; empty where it does."""
+    if settings.licence == "any":
+        return ""
+    choice = chosen("method", reference, registry)
+    if choice.spec.licence is None:
+        return "" if choice.name in (RAW_PIXELS, UNTRAINED) else "its plugin names no licence"
+    licence: Licence = choice.spec.licence(choice.params)
+    return licence.why_not_commercial
 
 
 def available(registry: Registry, download: bool, folder: Path | None = None) -> tuple[list[Reference], str]:

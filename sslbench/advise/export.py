@@ -128,6 +128,8 @@ def config_of(
         "first_conv": None,
         "classifier": None,
     }
+    if record.weights and record.weights.licence:
+        pretrained_cfg["license"] = record.weights.licence
     sizes = {"num_classes": 0, "num_features": encoder.feature_dim}
     return {**sizes, **network, "pretrained_cfg": pretrained_cfg, "sslbench": training}
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from safetensors import SafetensorError
 
@@ -57,6 +57,8 @@ class Settings:
     seed: int = 0
     trust: bool = False
     """whether code that comes with a model may run"""
+    licence: Literal["any", "commercial"] = "any"
+    """what the licences of models have to allow"""
 
     @cached_property
     def training(self) -> TrainingSettings:

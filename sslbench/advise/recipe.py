@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from safetensors import SafetensorError
 
-from sslbench.advise.available import available
+from sslbench.advise.available import models_to_try
 from sslbench.advise.defaults import BACKBONE, FEW_LABEL, FINE_TUNE, KNN, PROBE, SELF_SUPERVISED, SUPERVISED, UNTRAINED
 from sslbench.advise.evidence import EvaluationImages, evidence_of, with_intervals
 from sslbench.advise.folder import BASELINES, READ_SIZE, LabelledFolder, describe, folder_reference, reading_size
@@ -189,7 +189,7 @@ def recipe(
     """
     run, settings, registry = RecipeRun(root, labels, session), session.settings, session.registry
     run.check_layout()
-    references, note = (models, "") if models else available(registry, settings.download)
+    references, note = models_to_try(models, settings, registry)
     candidates = run.candidates(references)
     frozen = run.features(candidates[0])
     folder = describe(root, labels, frozen)

@@ -55,6 +55,8 @@ class Row:
     """the probe on a fifth of the training images"""
     reason: str = ""
     """what went wrong, if something did"""
+    licence: str = ""
+    """of weights of somebody else"""
     of: str = ""
     """of an untrained network: the label of the model"""
     right: NDArray[Any] | None = field(default=None, compare=False, repr=False)
@@ -87,6 +89,8 @@ def row_of(records: Sequence[Record], label: str, kind: RowKind, folder: Path) -
     features = next((record.features for record in records if record.features), FeatureFacts())
     dim, speed = features.dim, features.images_per_second
     row = Row(label, kind, values.get(KNN_METRIC), values.get(PROBE_METRIC), curve, dim, speed, reason=reason)
+    weights = next((record.weights for record in records if record.weights), None)
+    row = replace(row, licence=weights.licence_in_words if weights else "")
     try:
         return replace(row, right=right_of(records, folder))
     except DamagedFile as error:

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from sslbench.advise.available import available
+from sslbench.advise.available import models_to_try
 from sslbench.advise.defaults import LABEL_FREE, UNTRAINED
 from sslbench.advise.folder import folder_reference, notes_on_left_out, reading_size
 from sslbench.advise.frozen import FrozenFeatures, Model, Session
@@ -93,7 +93,7 @@ def survey(root: Path, session: Session, *, models: Sequence[Reference] = (), th
     Raises UserError for a folder with fewer than 3 images that can be read, and for a model that is not there.
     """
     settings, registry = session.settings, session.registry
-    references, note = (models, "") if models else available(registry, settings.download)
+    references, note = models_to_try(models, settings, registry)
     all_features = [
         session.features(model, folder_reference(root, reading_size(model, settings), labelled=False))
         for model in [Model.of(reference, registry) for reference in references or (Reference(UNTRAINED),)]

@@ -114,7 +114,9 @@ def legend(recipe: Recipe) -> list[str]:
     if any(row.tie for row in rows):
         counted = "balanced accuracy" if recipe.evidence.balanced is not None else "linear"
         sentences.append(f"{TIE}: not told apart from it in {counted} (p at least {CHANCE:g} after Holm's correction).")
-    return [wrapped(" ".join(sentences)), *(wrapped(f"{row.label}: {row.reason}") for row in rows if row.reason)]
+    lines = [wrapped(f"{row.label}: licence {row.licence}") for row in rows if row.licence and row.kind == "model"]
+    lines += [wrapped(f"{row.label}: {row.reason}") for row in rows if row.reason]
+    return [wrapped(" ".join(sentences)), *lines]
 
 
 def interval(share: Share | None) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,14 @@ FORMATS = click.Choice(["table", "json"])
     metavar="MODEL",
     help="An exported folder, or a method that takes no training step: NAME:key=value; repeatable."
     "  [default: those that can be had, best first]",
+)
+@click.option(
+    "--licence",
+    "--license",
+    type=click.Choice(["any", "commercial"]),
+    default="any",
+    show_default=True,
+    help="What the licences of models have to allow; those that do not clearly are left out.",
 )
 @click.option("--scratch/--no-scratch", default=True, show_default=True, help="Train a small network beside.")
 @click.option(
@@ -67,7 +76,7 @@ def command(
     if labels is not None and unlabelled:
         raise UserError("--labels and --unlabelled: give one of them")
     labelled = has_classes(folder, default_registry())
-    settings = read_settings_of_features(options)
+    settings = replace(read_settings_of_features(options), licence=options["licence"])
     references = [model_reference(text) for text in models]
     not_stored = ""
     with Display(data=False) as display:

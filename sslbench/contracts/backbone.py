@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 from torch import Tensor, nn
 
 from sslbench.contracts.plugin import BuildContext, ProvidingSpec
+from sslbench.contracts.weights import LoadedWeights
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,7 @@ class Backbone(nn.Module, ABC):
     """A network that turns images into features."""
 
     feature_dim: int  # D, the length of a feature vector
+    loaded_weights: LoadedWeights | None = None  # of somebody else, that it starts from
 
     @abstractmethod
     def forward(self, images: Tensor) -> Tensor:

@@ -13,6 +13,7 @@ from sslbench.contracts.augmentation import ViewKind, ViewRequest
 from sslbench.contracts.defaults import AUGMENTATION
 from sslbench.contracts.params import MethodParams, Params
 from sslbench.contracts.plugin import NOTHING, BuildContext, ProvidingSpec, Words
+from sslbench.contracts.weights import Licence
 from sslbench.errors import UserError
 
 
@@ -142,6 +143,9 @@ class MethodSpec(ProvidingSpec):
     runs_code: Callable[[Any], str] | None = None
     """parameters -> whose code ``build`` would run beside that of installed packages, in words; empty where none. It
     is only built where the user allowed that (``--trust``)"""
+    licence: Callable[[Any], Licence] | None = None
+    """parameters -> the licence of weights that it loads, as far as it is known without fetching; for a method that
+    loads weights of somebody else"""
 
     def asked_views(self, params: Params) -> frozenset[ViewKind]:
         """The kinds of view that it asks for with these parameters."""

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from sslbench.contracts.backbone import Backbone
 from sslbench.contracts.executor import Emit, Work
 from sslbench.contracts.method import InputSpec, Method
 from sslbench.contracts.params import MethodParams
@@ -26,7 +27,7 @@ from sslbench.plan.cell import Choice
 from sslbench.plan.choose import sent
 from sslbench.store.artifacts import PretrainingFiles, pretraining_files
 from sslbench.store.digests import DamagedFile
-from sslbench.store.record import DataFacts, TrainingFacts
+from sslbench.store.record import DataFacts, InputFacts, TrainingFacts, WeightsFacts
 from sslbench.train.checkpoint import fits, load_tensors, save_tensors, tensors_digest, weights_digest
 from sslbench.train.curve import Curve
 from sslbench.train.data import Splits, make_splits
@@ -218,9 +219,9 @@ class PretrainingJob:
 
     def train(self, method: Method, data: Splits) -> TrainingFacts:
         """Pretrain and keep the weights; for a method that takes no step there are only facts."""
-        key, images = self.work.key, data.training_input
+        key, images, weights = self.work.key, data.training_input, self._weights_of(method, data)
         if not self.choices["method"].spec.trains:
-            facts = TrainingFacts(key=key, epochs=0, steps=0, seconds=0.0, input=images)
+            facts = TrainingFacts(key=key, epochs=0, steps=0, seconds=0.0, input=images, weights=weights)
             self.cache.save_facts(facts)
             return facts
         task, files = self._task(method, data), self.cache.files
@@ -230,12 +231,23 @@ class PretrainingJob:
         self.emit(StageStarted("training"))
         self.emit(TrainingStarted(batch, settings.batch_size, settings.epochs, len(data.pretraining) // batch))
         trainer = Trainer(task, settings, Callbacks(self.emit, self.warn, self._curve(method, data)))
-        facts = replace(trainer.run(), key=key, flops_per_image=flops)
+        facts = replace(trainer.run(), key=key, flops_per_image=flops, weights=weights)
         self.emit(StepsTimed(key, tuple(trainer.clock.step_ms)))
         self.cache.save_weights(method)
         self.cache.save_facts(facts)
         files.checkpoint.unlink(missing_ok=True)
         return facts
+
+    def _weights_of(self, method: Method, data: Splits) -> WeightsFacts | None:
+        """What it was given of somebody else's weights; what the user should know about that becomes a warning."""
+        parts = (module.loaded_weights for module in method.modules() if isinstance(module, Backbone))
+        loaded = next(filter(None, parts), None)
+        if loaded is None:
+            return None
+        for note in loaded.notes:
+            self.warn(f"{loaded.source}: {note}")
+        given = InputFacts(**asdict(method.input_spec or data.input_spec))
+        return WeightsFacts(**vars(loaded), input=given)
 
     def extract(self, method: Method, data: Splits) -> Extraction:
         """Extract the features and keep them, and the model for the evaluators that ask for it."""

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, Self
 
+from sslbench.contracts.weights import LoadedWeights
 from sslbench.store.json_parts import DamagedRecord, Part
 
 SCHEMA = 2
@@ -53,6 +54,27 @@ class TrainingInput(Part):
 
 
 @dataclass(frozen=True, slots=True)
+class InputFacts(Part):
+    """What an encoder is given in evaluation."""
+
+    size: int
+    """side, pixels"""
+    mean: tuple[float, ...]
+    """per channel, of values in 0..1"""
+    std: tuple[float, ...]
+    crop: float = 1.0
+    """share of the side that the centre crop keeps, in (0, 1]"""
+    interpolation: str = "bilinear"
+
+
+@dataclass(frozen=True)
+class WeightsFacts(LoadedWeights, Part):
+    """Weights of somebody else that a network started from, and the input that it was given."""
+
+    input: InputFacts | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class TrainingFacts(Part):
     """What a pretraining took. What was not measured is None. Losses are means of an epoch."""
 
@@ -82,6 +104,8 @@ class TrainingFacts(Part):
     curve_seconds: float | None = None
     """spent on evaluation during training, no part of ``seconds``"""
     curve_asked: Mapping[str, Any] | None = None
+    weights: WeightsFacts | None = None
+    """of somebody else, that it started from"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,6 +210,11 @@ class Record(Part):
     def weights_fingerprint(self) -> str:
         """Fingerprint of the files that its method reads; empty for most."""
         return str((self.inputs or {}).get("weights") or "")
+
+    @property
+    def weights(self) -> WeightsFacts | None:
+        """Of somebody else, that the network started from."""
+        return self.pretraining.weights if self.pretraining else None
 
     @property
     def made(self) -> str:

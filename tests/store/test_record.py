@@ -11,10 +11,12 @@ from sslbench.store.record import (
     CurvePoint,
     DataFacts,
     FeatureFacts,
+    InputFacts,
     MetricValue,
     Record,
     TrainingFacts,
     TrainingInput,
+    WeightsFacts,
 )
 
 
@@ -43,6 +45,23 @@ def full():
         input=TrainingInput(32, 10, (0.5, 0.5, 0.5), (0.2, 0.2, 0.2)),
         curve_seconds=0.5,
         curve_asked={"every": 1},
+        weights=WeightsFacts(
+            source="resnet18.a1_in1k",
+            file="model.safetensors",
+            digest="d0",
+            tensors=122,
+            used=120,
+            chosen="ema",
+            prefix="model_ema.",
+            changed={"renamed": {"layer*.conv": 2}},
+            dropped={"the classifier": {"fc.*": 2}},
+            input_from={"size": "user"},
+            licence="mit",
+            licence_reason=None,
+            code="a/b",
+            notes=("a guess",),
+            input=InputFacts(224, (0.5, 0.5, 0.5), (0.2, 0.2, 0.2), 0.9, "bicubic"),
+        ),
     )
     return Record(
         cell="c0",

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from sslbench import Backbone, BackboneSpec, BuildContext, Params, UserError, hookimpl, param
-from sslbench_plugins.blocks.networks.checkpoint_file import fit, tensors_of
-from sslbench_plugins.blocks.networks.model_files import check_known, repository_of
+from sslbench import Backbone, BackboneSpec, BuildContext, LoadedWeights, Params, UserError, hookimpl, param
+from sslbench_plugins.blocks.networks.checkpoint_file import content_digest, tensors_of
+from sslbench_plugins.blocks.networks.model_files import check_known, repository_of, timms_licence
 from sslbench_plugins.blocks.networks.timm_tokens import as_backbone, gives_tokens, provided_by
+from sslbench_plugins.blocks.networks.weights_fit import account, account_in_words, load
 
 WHERE = "backbone 'timm'"
 
@@ -51,7 +52,20 @@ def build(params: TimmParams, context: BuildContext) -> Backbone:
     if params.pretrained:
         way_out = "fetch it elsewhere and copy the cache (HF_HOME) here"
         weights = repository_of(params.name, WHERE).file(download=context.download, way_out=way_out)
-        fit(net, tensors_of(weights), f"{WHERE}: {weights}")
+        tensors = tensors_of(weights)
+        fit = load(net, tensors, f"{WHERE}: {weights}", allow_unused=True)
+        backbone = as_backbone(net, params.name, options)
+        licence = timms_licence(params.name, of_file=False)
+        backbone.loaded_weights = LoadedWeights(
+            source=params.name,
+            file=str(weights),
+            digest=content_digest(weights),
+            **account(fit, tensors),
+            licence=licence.name,
+            licence_reason=licence.reason or None,
+            notes=tuple(account_in_words(fit, tensors, expected=True)),
+        )
+        return backbone
     return as_backbone(net, params.name, options)
 
 

@@ -225,7 +225,7 @@ def test_what_cannot_be_loaded_is_one_line(folder, capfd, make, overrides, words
         ({}, "method 'pretrained': no model is named; give name= "),
         ({"name": "resnet18", "hub": "a/b:c"}, "name and hub are given together; give one of name="),
         ({"name": "hf-hub:a/b", "path": "x"}, "name and path are given together"),
-        ({"preset": "dinov3"}, "no preset 'dinov3'; allowed: default, dinov2-vits14"),
+        ({"preset": "dinov3"}, "no preset 'dinov3'; did you mean 'dino-vits16'?; allowed: default, din"),
     ],
 )
 def test_sources_that_exclude_each_other_are_refused_before_anything_runs(overrides, words):

@@ -1,25 +1,22 @@
-"""Other people's checkpoints: read as tensors alone, and fitted to a network whatever they are wrapped in."""
+"""Other people's checkpoints: read as tensors alone, and a digest of the file."""
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import pickle
-import sys
-from collections import Counter
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from sslbench import UserError, check_if_digested
 
-Tensors = Mapping[str, Tensor]
 SUFFIXES = (".safetensors", ".pth", ".pt", ".bin", ".ckpt", ".tar")
-SECOND_CHOICE = ("student", "encoder_k", "momentum", "target", "optimizer")
-"""words in the prefix of weights that are not the ones to evaluate, where another prefix fits as well: DINO's teacher,
-MoCo's query encoder and BYOL's online network are evaluated"""
 EXAMPLES = 3
 """names that a message gives as examples"""
 
@@ -73,60 +70,21 @@ def flattened(content: Any, name: str = "") -> Iterator[tuple[str, Tensor]]:
             yield from flattened(value, f"{name}.{key}" if name else str(key))
 
 
-def fit(net: nn.Module, tensors: Tensors, where: str) -> None:
-    """Load the tensors into ``net``, all of it. Prefixes such as ``module.``, ``backbone.`` or ``teacher.`` are found
-    by what fits, timm's own conversions of other layouts are tried, and what the network does not have is left out.
-    Raises UserError, with the number of tensors that fit, where one of the network's is missing or of another shape."""
-    wanted = {name: value for name, value in net.state_dict().items() if not name.endswith("num_batches_tracked")}
-    best = max(layouts(net, tensors, wanted), key=lambda layout: fitting(layout, wanted))
-    if fitting(best, wanted) < len(wanted):
-        raise UserError(misfit(best, wanted, where))
-    net.load_state_dict({name: best[name] for name in net.state_dict() if name in best}, strict=False)
-
-
-def layouts(net: nn.Module, tensors: Tensors, wanted: Tensors) -> Iterator[Tensors]:
-    """The tensors by names that may be the network's."""
-    prefix = prefix_of(tensors, wanted)
-    plain = {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
-    yield plain
-    convert = getattr(sys.modules[type(net).__module__], "checkpoint_filter_fn", None)
-    if convert is None:
-        return
-    for layout in (plain, dict(tensors)):
+def content_digest(*paths: Path) -> str:
+    """A text that changes when the content of one of the files does; a file is read again only if it changed. Raises
+    UserError for a file that cannot be read."""
+    parts = []
+    for path in paths:
         try:
-            yield convert(dict(layout), net)
-        except Exception:  # whatever a conversion trips over, the file has another layout
-            continue
+            status = path.stat()
+            parts.append(file_digest(path, status.st_size, status.st_mtime_ns))
+        except OSError as error:
+            raise UserError(f"{path} cannot be read: {error.strerror}") from None
+    return parts[0] if len(parts) == 1 else blake2b("".join(parts).encode(), digest_size=8).hexdigest()
 
 
-def prefix_of(tensors: Tensors, wanted: Tensors) -> str:
-    """What stands before the network's names in most of the tensors' names."""
-    counts: Counter[str] = Counter()
-    for name in tensors:
-        starts = [0, *(index + 1 for index, letter in enumerate(name) if letter == ".")]
-        counts.update(name[:start] for start in starts if name[start:] in wanted)
-    return max(counts, key=lambda p: (counts[p], not any(word in p for word in SECOND_CHOICE)), default="")
-
-
-def fitting(tensors: Tensors, wanted: Tensors) -> int:
-    """How many of the wanted tensors there are, in the wanted shape."""
-    return sum(name in tensors and tensors[name].shape == value.shape for name, value in wanted.items())
-
-
-def misfit(tensors: Tensors, wanted: Tensors, where: str) -> str:
-    """One line on tensors that do not fit a network, with examples."""
-    missing = [name for name in wanted if name not in tensors]
-    wrong = [name for name in wanted if name in tensors and tensors[name].shape != wanted[name].shape]
-    parts = [f"{where}: {fitting(tensors, wanted)} of the network's {len(wanted)} tensors are in the file"]
-    if missing:
-        parts.append(f"missing: {examples(missing)}")
-    if wrong:
-        shapes = [f"{name} {list(tensors[name].shape)} instead of {list(wanted[name].shape)}" for name in wrong]
-        parts.append(f"of another shape: {', '.join(shapes[:EXAMPLES])}")
-    parts.append(f"the file has {examples(list(tensors)) or 'no tensor'}")
-    return "; ".join(parts)
-
-
-def examples(names: list[str]) -> str:
-    """The first names, with dots where there are more."""
-    return ", ".join(names[:EXAMPLES]) + (", ..." if len(names) > EXAMPLES else "")
+@lru_cache(maxsize=64)
+def file_digest(path: Path, size: int, changed: int) -> str:
+    """Of one file; ``size`` and ``changed`` (nanoseconds) say when it has to be read again."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, lambda: blake2b(digest_size=8)).hexdigest()

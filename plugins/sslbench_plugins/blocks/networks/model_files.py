@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 
-from sslbench import UserError, check_if_digested
+from sslbench import Licence, UserError, check_if_digested
 from sslbench_plugins.blocks.networks.model_config import ModelConfig, read_config
 
 METHOD = "method 'pretrained'"
@@ -144,6 +144,18 @@ def repository_of(name: str, where: str = METHOD) -> Repository:
     if config is None or not config.hf_hub_id:
         raise UserError(f"{where}: timm publishes no weights name = {name!r}; {tags_of(name)}")
     return Repository.named(config.hf_hub_id, config.hf_hub_filename)
+
+
+def timms_licence(name: str, of_file: bool) -> Licence:
+    """Of the weights that timm publishes under a name; of a local file that is said to be of an architecture alone,
+    nothing is known."""
+    import timm
+
+    if of_file and "." not in name:
+        return Licence(None, "it is a file on this machine; licence= says it")
+    config = timm.models.get_pretrained_cfg(name)
+    named = config.license if config else None
+    return Licence(None, f"timm names none for {name}") if named in (None, "", "unknown", "other") else Licence(named)
 
 
 def published(name: str, download: bool) -> ModelFiles:

@@ -7,18 +7,15 @@ Files are read as tensors alone; only ``hub`` runs code that comes with a model,
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Callable
-from dataclasses import replace
 from functools import lru_cache
-from hashlib import blake2b
-from pathlib import Path
 
 from torch import nn
 
-from sslbench import BuildContext, InputSpec, MethodSpec, UserError, hookimpl
-from sslbench_plugins.blocks.networks.checkpoint_file import fit, tensors_of
+from sslbench import Backbone, BuildContext, InputSpec, Licence, LoadedWeights, MethodSpec, UserError, hookimpl
+from sslbench_plugins.blocks.networks.checkpoint_file import content_digest, tensors_of
+from sslbench_plugins.blocks.networks.likely import likely_architecture
 from sslbench_plugins.blocks.networks.model_config import ModelConfig, read_config
 from sslbench_plugins.blocks.networks.model_files import (
     CONFIG,
@@ -28,10 +25,13 @@ from sslbench_plugins.blocks.networks.model_files import (
     on_disk,
     published,
     repository_of,
+    timms_licence,
 )
 from sslbench_plugins.blocks.networks.timm_tokens import TimmBackbone, TimmTokenBackbone, provided_by
 from sslbench_plugins.blocks.networks.untrained import Untrained
-from sslbench_plugins.methods.pretrained.configured import configured_input, network, timm_model
+from sslbench_plugins.blocks.networks.weights_fit import account, account_in_words, load
+from sslbench_plugins.methods.pretrained.configured import network, timm_model
+from sslbench_plugins.methods.pretrained.given_input import configured_input, guessed_input
 from sslbench_plugins.methods.pretrained.params import PRESETS, PretrainedParams
 from sslbench_plugins.methods.pretrained.torch_hub import HubEncoder, HubModel
 
@@ -42,7 +42,7 @@ IMAGENET = InputSpec(224, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225), 224 / 25
 class Pretrained(Untrained):
     """An encoder with its own input, and a way to make the same network anew."""
 
-    def __init__(self, encoder: nn.Module, input_spec: InputSpec, initialise: Callable[[], nn.Module]) -> None:
+    def __init__(self, encoder: Backbone, input_spec: InputSpec, initialise: Callable[[], nn.Module]) -> None:
         super().__init__(encoder)
         self._input_spec, self._initialise = input_spec, initialise
 
@@ -59,27 +59,69 @@ def build(params: PretrainedParams, context: BuildContext) -> Pretrained:
     if params.hub:
         return of_hub(params, context.download)
     files = on_disk(params.location, params.name) if params.path else published(params.name, context.download)
-    encoder = network(files.config, params.size)
+    config = files.config
+    encoder = network(config, params.size)
     net = encoder.net if isinstance(encoder, (TimmBackbone, TimmTokenBackbone)) else encoder
-    fit(net, tensors_of(files.weights), f"{METHOD}: {files.weights}")
-    input_spec = configured_input(files.config, encoder, params.size)
-    return Pretrained(encoder, input_spec, lambda: network(files.config, params.size))
+    is_timms = not params.path and not params.name.startswith(HUB)
+    tensors = tensors_of(files.weights)
+
+    def likely() -> str:
+        return likely_architecture(config.architecture, config.model_args, tensors) if config.architecture else ""
+
+    where = f"{METHOD}: {files.weights}"
+    fit = load(net, tensors, where, params.weights, params.allow_unused or is_timms, likely)
+    given = configured_input(config, encoder, params)
+    licence = licence_of(params)
+    encoder.loaded_weights = LoadedWeights(
+        source=params.path or params.name,
+        file=str(files.weights),
+        digest=content_digest(files.weights),
+        **account(fit, tensors),
+        input_from=given.origins,
+        licence=licence.name,
+        licence_reason=licence.reason or None,
+        notes=(*account_in_words(fit, tensors, expected=is_timms), *given.notes),
+    )
+    return Pretrained(encoder, given.spec, lambda: network(config, params.size))
 
 
 def of_hub(params: PretrainedParams, download: bool) -> Pretrained:
-    """The model of ``hub``, with ImageNet's input."""
-    hub = HubModel.named(params.hub)
-    input_spec = replace(IMAGENET, size=params.size or IMAGENET.size)
+    """The model of ``hub``, with ImageNet's input unless the parameters say otherwise."""
+    hub, given = HubModel.named(params.hub), guessed_input(IMAGENET, params)
 
     def initialise() -> HubEncoder:
         try:
-            return HubEncoder(hub.build(False, pretrained=False), params.hub, input_spec.size)
+            return HubEncoder(hub.build(False, pretrained=False), params.hub, given.spec.size)
         except TypeError:
             raise UserError(
                 f"torch.hub's {params.hub} takes no pretrained=False: it cannot be built untrained"
             ) from None
 
-    return Pretrained(HubEncoder(hub.build(download), params.hub, input_spec.size), input_spec, initialise)
+    encoder, licence = HubEncoder(hub.build(download), params.hub, given.spec.size), licence_of(params)
+    encoder.loaded_weights = LoadedWeights(
+        source=params.hub,
+        input_from=given.origins,
+        licence=licence.name,
+        licence_reason=licence.reason or None,
+        code=hub.repository,
+        notes=given.notes,
+    )
+    return Pretrained(encoder, given.spec, initialise)
+
+
+def licence_of(params: PretrainedParams) -> Licence:
+    """Of the weights, as far as it is known without fetching anything."""
+    if params.licence:
+        return Licence(params.licence)
+    if params.hub:
+        return Licence(None, "torch.hub names none; licence= says it")
+    config = known_config(params)
+    if config is None:
+        return Licence(None, "the model is not on this machine yet")
+    if config.architecture and not (params.path and not params.name) and not params.name.startswith(HUB):
+        return timms_licence(params.name, bool(params.path))
+    name = config.pretrained_cfg.license if config.pretrained_cfg else None
+    return Licence(name) if name else Licence(None, f"{CONFIG} names none; licence= says it")
 
 
 def fingerprint(params: PretrainedParams) -> str:
@@ -91,26 +133,6 @@ def fingerprint(params: PretrainedParams) -> str:
     if params.hub and (hub := HubModel.named(params.hub)).local.is_dir():
         return content_digest(*hub.files())
     return ""
-
-
-def content_digest(*paths: Path) -> str:
-    """A text that changes when the content of one of the files does; a file is read again only if it changed. Raises
-    UserError for a file that cannot be read."""
-    parts = []
-    for path in paths:
-        try:
-            status = path.stat()
-            parts.append(file_digest(path, status.st_size, status.st_mtime_ns))
-        except OSError as error:
-            raise UserError(f"{path} cannot be read: {error.strerror}") from None
-    return parts[0] if len(parts) == 1 else blake2b("".join(parts).encode(), digest_size=8).hexdigest()
-
-
-@lru_cache(maxsize=64)
-def file_digest(path: Path, size: int, changed: int) -> str:
-    """Of one file; ``size`` and ``changed`` (nanoseconds) say when it has to be read again."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, lambda: blake2b(digest_size=8)).hexdigest()
 
 
 def fetches(params: PretrainedParams) -> str:
@@ -172,6 +194,7 @@ def sslbench_methods() -> list[MethodSpec]:
             fingerprint=fingerprint,
             fetches=fetches,
             runs_code=runs_code,
+            licence=licence_of,
             citation="Oquab et al. 2023, DINOv2; Radford et al. 2021, CLIP; Caron et al. 2021, DINO; He et al. 2022,"
             " MAE; Wightman: PyTorch Image Models, https://github.com/huggingface/pytorch-image-models",
         )

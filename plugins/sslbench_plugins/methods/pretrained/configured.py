@@ -1,11 +1,11 @@
-"""The network that a model's configuration describes, and the input that it was trained on."""
+"""The network that a model's configuration describes."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
-from sslbench import Backbone, InputSpec, TokenBackbone, UserError, build_plugin
+from sslbench import Backbone, TokenBackbone, UserError, build_plugin
 from sslbench_plugins.blocks.networks.model_config import ModelConfig
 from sslbench_plugins.blocks.networks.model_files import METHOD, check_known
 from sslbench_plugins.blocks.networks.no_network import network as network_allowed
@@ -66,22 +66,3 @@ def checked(backbone: Backbone, size: int) -> Backbone:
         patch = backbone.patch_size
         raise UserError(f"{METHOD}: size = {size} is not divisible by the model's patches of {patch}")
     return backbone
-
-
-def configured_input(config: ModelConfig, backbone: Backbone, size: int) -> InputSpec:
-    """The model's own input, but for ``size`` where it is not 0. Raises UserError where that is not three channels."""
-    from timm.data.config import resolve_data_config
-
-    own = config.pretrained_cfg
-    given = own.model_dump(exclude_none=True) if own else getattr(backbone.net, "pretrained_cfg", {})
-    data = resolve_data_config(pretrained_cfg=given, verbose=False)  # type: ignore[no-untyped-call]
-    channels, _, side = data["input_size"]
-    if channels != 3:
-        raise UserError(f"{METHOD}: the model wants images of {channels} channels; all data sets have 3")
-    return InputSpec(
-        size=size or side,
-        mean=tuple(data["mean"]),
-        std=tuple(data["std"]),
-        crop=data["crop_pct"],
-        interpolation="bilinear" if data["interpolation"] == "bilinear" else "bicubic",
-    )

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
 from sslbench import Params, param
+from sslbench_plugins.blocks.networks.copies import Which
 from sslbench_plugins.blocks.networks.model_files import HUB
 
 SOURCES = "name= (timm's, or hf-hub:OWNER/MODEL), path= (a file or folder) or hub= (OWNER/REPO:ENTRY)"
@@ -26,6 +27,12 @@ PRESETS: dict[str, dict[str, Any]] = {
 }
 
 
+Share = Annotated[float, Field(ge=0, le=1)]
+Spread = Annotated[float, Field(gt=0, le=1)]
+Channels = tuple[Share, Share, Share]
+Deviations = tuple[Spread, Spread, Spread]
+
+
 class PretrainedParams(Params):
     """One source of a model, and the size of its input."""
 
@@ -33,6 +40,13 @@ class PretrainedParams(Params):
     path: str = param("", "weights on this machine: a folder that `sslbench export` or timm wrote, or a file")
     hub: str = param("", "torch.hub: OWNER/REPO:ENTRY or FOLDER:ENTRY, such as facebookresearch/dinov2:dinov2_vits14")
     size: int = param(0, "side of the images that it is given; 0: its own", ge=0, unit="px")
+    mean: Channels | None = param(None, "subtracted from red, green and blue, of values in 0..1; null: its own")
+    std: Deviations | None = param(None, "red, green and blue are divided by it, of values in 0..1; null: its own")
+    crop: float | None = param(None, "share of the side that the centre crop keeps; null: its own", gt=0, le=1)
+    interpolation: Literal["bilinear", "bicubic"] | None = param(None, "of the resize before it; null: its own")
+    weights: Which = param("auto", "of a file with several copies: their moving average (ema) or the weights (raw)")
+    allow_unused: bool = param(False, "take weights of a larger network and leave out what this one does not have")
+    licence: str = param("", "of weights on this machine, as SPDX writes it; empty: what their configuration says")
 
     @property
     def location(self) -> Path:
