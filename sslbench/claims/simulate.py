@@ -67,9 +67,9 @@ def run_each(
     for simulator in simulators:
         try:
             simulation = run_one(simulator, seed)
-        except UserError:
+        except (UserError, KeyboardInterrupt):
             raise
-        except Exception as error:
+        except BaseException as error:
             if failures is None:
                 raise
             words = str(error).partition("\n")[0]

@@ -42,6 +42,9 @@ def call(arguments: list[str]) -> int:
         except KeyboardInterrupt:
             complain(interrupted())
             return INTERRUPTED
+        except SystemExit as error:
+            complain(f"a plugin or a library ended the program: SystemExit({error.code!r}); the command was not done")
+            return 1
 
 
 def result_of(arguments: list[str]) -> int:

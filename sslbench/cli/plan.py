@@ -36,7 +36,8 @@ def command(format_: str, **options: Any) -> None:
         facts = [
             {"cell": p.cell.key, "status": p.state, "reason": p.reason or None, **p.cell.axes} for p in plan.planned
         ]
-        print_json({"cells": facts})
+        data = [{"dataset": item.name, "facts": item.facts and item.facts.to_json()} for item in plan.data]
+        print_json({"data": data, "cells": facts})
     else:
         limit = "" if request.max_cells is None else f", at most {plural(request.max_cells, 'cell')} now"
         show(as_table(plan) + limit)
@@ -46,6 +47,7 @@ def command(format_: str, **options: Any) -> None:
 
 def as_table(plan: Plan) -> str:
     """One line for each cell, and how many there are of each state."""
+    from sslbench.report.data_facts import planned_in_words
     from sslbench.report.screen import PAGE
     from sslbench.report.text import listing, plural, wrapped
 
@@ -57,7 +59,8 @@ def as_table(plan: Plan) -> str:
         for (state, reason), count in reasons.items()
     ]
     summary = f"{plan.suite}: {text}; {plural(len(plan.groups), 'pretraining')} to run"
-    return "\n\n".join(filter(None, [listing(columns(plan)), "\n".join(below), summary]))
+    data = "\n".join(wrapped(line, rest="    ") for item in plan.data for line in planned_in_words(item))
+    return "\n\n".join(filter(None, [data, listing(columns(plan)), "\n".join(below), summary]))
 
 
 def columns(plan: Plan) -> list[Column]:

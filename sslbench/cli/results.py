@@ -24,17 +24,20 @@ from sslbench.cli.streams import say, show
 def command(folder: Path, format_: str, where: tuple[str, ...], superseded: bool, **sections: bool) -> None:
     """Print the results in DIR, as ``run`` and ``speed`` do, or the tables that are asked for in their place."""
     from sslbench.report.rows import filter_records
-    from sslbench.report.tables import render
+    from sslbench.report.tables import left_to_run, render
     from sslbench.report.text import plural
     from sslbench.store.results import ResultsStore
 
     with ResultsStore.open_for_reading(folder) as store:
-        stored = store.read(superseded)
+        stored, unfinished = store.read(superseded), store.unfinished()
         suite = ", ".join(store.suites())
     for line in stored.damaged:
         say(f"warning: {line}; it is left out")
     if stored.superseded and (format_ == "csv" or any(sections.values())):
         say(f"{plural(stored.superseded, 'superseded record')} left out (see --superseded)")
+    if format_ == "csv" or any(sections.values()):
+        for item in unfinished:
+            say(left_to_run(item))
     records = filter_records(stored.records, list(where))
     if any(sections.values()):
         from sslbench.report.sections.render import SECTIONS, render_sections
@@ -46,7 +49,7 @@ def command(folder: Path, format_: str, where: tuple[str, ...], superseded: bool
     speeds = [record for record in records if record.kind == "speed" and format_ != "json"]
     cells = [record for record in records if record.kind == "run" or format_ == "json"]
     if cells or not speeds:
-        show(render(cells, format_, suite, folder, stored.superseded), format_)
+        show(render(cells, format_, suite, folder, stored.superseded, unfinished), format_)
     if speeds:
         from sslbench.speed.table import render_speed
 

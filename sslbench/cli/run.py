@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 import click
@@ -18,7 +19,8 @@ def command(format_: str, **options: Any) -> int:
     """Run SUITE, a built-in name or a TOML file (default: quick), and print one table with quality and speed in
     every row.
 
-    What is done already is not run again. The result goes to stdout, progress and warnings to stderr.
+    What is done already is not run again. The result goes to stdout, progress and warnings to stderr. Exit codes: 0 all
+    is well, 1 a cell failed, 2 nothing could be run, 3 not stored.
     """
     request = read_request(options)
     from sslbench.cli.progress import Display
@@ -26,16 +28,25 @@ def command(format_: str, **options: Any) -> int:
 
     with Display() as display:
         outcome = run(request, display.show)
-    from sslbench.report.tables import render
+    from sslbench.report.tables import left_to_run, render
+    from sslbench.report.text import plural
 
     for note in outcome.notes:
         say(note)
     counts = ", ".join(f"{count} {status}" for status, count in sorted(outcome.statuses.items())) or "no cell"
     stored = f"results: {outcome.out}" if outcome.store_error is None else f"not stored: {outcome.store_error}"
+    if outcome.all_skipped:
+        say(f"nothing could be run: {counts}")
+        for reason, count in Counter(record.reason for record in outcome.records).items():
+            say(f"{plural(count, 'cell')}: {reason}")
+        if format_ != "json":
+            return outcome.exit_code
     try:
-        show(render(outcome.records, format_, outcome.suite, outcome.out), format_)
+        show(render(outcome.records, format_, outcome.suite, outcome.out, unfinished=outcome.unfinished), format_)
     finally:
         say(f"{counts}; {outcome.trained} run now; {stored}")
+    for item in outcome.unfinished if format_ == "csv" else ():
+        say(left_to_run(item))
     if outcome.interrupted:
         say(f"{interrupted()}; the same command goes on from here")
     return outcome.exit_code

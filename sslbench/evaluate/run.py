@@ -61,7 +61,9 @@ def guarded(model: TrainedModel | None, evaluator: str) -> Iterator[None]:
 
     try:
         yield
-    except Exception:
+    except KeyboardInterrupt:
+        raise
+    except BaseException:
         check()
         raise
     check()
@@ -96,7 +98,9 @@ class CurveEvaluation:
     def _metrics(self, evaluator: Choice[EvaluatorSpec], features: Extraction, model: TrainedModel) -> list[Metric]:
         try:
             return run_evaluator(evaluator, features, model, self.seed)
-        except Exception as error:
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:
             reason = one_line(error)
             self.warn(f"curve: evaluator {evaluator.name!r}: {reason}")
             headline = evaluator.spec.ranked_by(evaluator.params) or evaluator.name

@@ -13,7 +13,7 @@ UNIFORM_SHARE = 0.98
 """of the loss of an answer that ignores the image: from here on a training has learned nothing"""
 
 
-def status_of(error: Exception) -> Status:
+def status_of(error: BaseException) -> Status:
     """The record's status for a cell that ended with ``error``."""
     if isinstance(error, Diverged):
         return "diverged"
@@ -25,7 +25,7 @@ def status_of(error: Exception) -> Status:
     return "failed"
 
 
-def reason_of(error: Exception) -> str:
+def reason_of(error: BaseException) -> str:
     """One line for the table: a user's mistake in its own words, a bug with its type."""
     return "; ".join(error.messages) if isinstance(error, SslbenchError) else one_line(error)
 

@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from sslbench.contracts.defaults import EXECUTOR
-from sslbench.errors import StoreError
+from sslbench.errors import StoreError, UserError
 from sslbench.plan.suite import Overrides, RawSuite
+from sslbench.store.current import Unfinished
 from sslbench.store.record import Record
 
 
@@ -53,6 +54,8 @@ class Outcome:
     store_error: str | None = None
     """why results could not be stored, or None"""
     interrupted: bool = False
+    unfinished: list[Unfinished] = field(default_factory=list)
+    """this run, where cells of it are left"""
     notes: tuple[str, ...] = ()
     """what the user should know beside the result"""
 
@@ -63,9 +66,16 @@ class Outcome:
 
     @property
     def exit_code(self) -> int:
-        """0: all is well; 1: a cell failed; 130: interrupted; else results could not be stored."""
+        """0: well; 1: a cell failed; 2: everything is skipped; 130: interrupted; else results could not be stored."""
         if self.interrupted:
             return 130
         if self.store_error:
             return StoreError.exit_code
+        if self.all_skipped:
+            return UserError.exit_code
         return 0 if set(self.statuses) <= {"done", "skipped"} else 1
+
+    @property
+    def all_skipped(self) -> bool:
+        """Whether nothing could be run: none of its plugins work together."""
+        return set(self.statuses) == {"skipped"} and not self.unfinished

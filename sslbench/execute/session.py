@@ -14,12 +14,13 @@ from pathlib import Path
 
 from sslbench.contracts.executor import Evaluation, Event, Executor, Work
 from sslbench.errors import StoreError
+from sslbench.execute.command import command_of
 from sslbench.execute.events import PretrainingEnded, PretrainingStarted, RecordMade, StepsTimed, Warned
 from sslbench.execute.request import Outcome, Request
 from sslbench.hooks.registry import Registry
 from sslbench.plan.cell import Cell, digest
 from sslbench.plan.plan import Group, Plan, make_plan
-from sslbench.store.current import Asked
+from sslbench.store.current import Asked, Asker, Unfinished
 from sslbench.store.json_parts import DamagedRecord
 from sslbench.store.record import Record
 from sslbench.store.results import MemoryStore, ResultsStore
@@ -59,6 +60,7 @@ class Session:
             except KeyboardInterrupt:
                 self.outcome.interrupted = True
             self.outcome.records = self._collect(plan)
+            self.outcome.unfinished = self._unfinished(plan)
             self.registry.notify("sslbench_run_finished", suite=suite, statuses=dict(self.outcome.statuses))
         return self.outcome
 
@@ -88,7 +90,7 @@ class Session:
         asked = [Asked(item.cell.description, item.cell.pretraining.content, item.record) for item in cells]
         try:
             others = [other for other in self._store.sources().get(suite, ()) if other != source]
-            self._store.ask(asked, suite=suite, source=source, place=working_folder())
+            self._store.ask(asked, Asker(suite, source, working_folder(), command_of(self.request)))
         except StoreError as error:
             return self._warn_not_stored(error)
         if others and self.request.out is None:
@@ -156,6 +158,12 @@ class Session:
             if record is not None:
                 records.append(record)
         return records
+
+    def _unfinished(self, plan: Plan) -> list[Unfinished]:
+        """What is left of this run, if anything."""
+        cells = sum(item.state != "skipped" for item in plan.planned)
+        missing = cells - sum(record.status != "skipped" for record in self.outcome.records)
+        return [Unfinished(self.outcome.suite, command_of(self.request), cells, missing)] if missing else []
 
 
 def working_folder() -> str:

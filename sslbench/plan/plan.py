@@ -6,7 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
-from sslbench.plan.cell import Cell, Pretraining, changed, has_curve
+from sslbench.contracts.executor import TrainingSettings
+from sslbench.plan.cell import Cell, Pretraining, changed, digest, has_curve
+from sslbench.store.record import DataFacts
 
 State = Literal["done", "to run", "stale", "skipped"]
 
@@ -17,6 +19,9 @@ class Memory(Protocol):
     def find(self, description: str) -> Sequence[tuple[str, Mapping[str, Any], str]]:
         """(cell key, inputs, status) of each record with this description, the one that was asked for last at the end;
         ``damaged``: one that cannot be read."""
+
+    def data_of(self, cell: str) -> DataFacts | None:
+        """What the run of a cell looked at; None where nobody wrote it down."""
 
 
 @dataclass(frozen=True)
@@ -43,12 +48,23 @@ class Group:
 
 
 @dataclass(frozen=True)
+class PlannedData:
+    """A data set of the plan, and what is known of it without reading an image: what an earlier run wrote down."""
+
+    name: str
+    facts: DataFacts | None
+    training: TrainingSettings
+
+
+@dataclass(frozen=True)
 class Plan:
     """All cells of a suite, in order."""
 
     suite: str
     planned: tuple[Planned, ...]
     notes: tuple[str, ...] = ()  # what the user should know beside it
+    data: tuple[PlannedData, ...] = ()
+    """of the cells that are not skipped; each part of a data set once"""
 
     @property
     def groups(self) -> list[Group]:
@@ -66,7 +82,22 @@ def make_plan(
     """Compare the cells with the records; ``memory`` is None where there are none. Only a ``done`` or ``collapsed`` one
     counts: what went wrong is tried again. ``fresh`` runs everything again, ``keep_stale`` reuses records of older code
     or data."""
-    return Plan(suite, tuple(state_of(cell, memory, fresh, keep_stale) for cell in cells))
+    planned = tuple(state_of(cell, memory, fresh, keep_stale) for cell in cells)
+    return Plan(suite, planned, data=tuple(known_data(planned, memory)))
+
+
+def known_data(planned: Sequence[Planned], memory: Memory | None) -> list[PlannedData]:
+    """The data sets of a plan; what is known of one was written down by a run that is done, of the same content."""
+    found: dict[tuple[str, str], PlannedData] = {}
+    for item in planned:
+        shared = item.cell.pretraining
+        key = (digest(shared.dataset.description), shared.fingerprint)
+        if item.state == "skipped" or (key in found and found[key].facts):
+            continue
+        facts = memory.data_of(item.record) if memory and item.record and item.state == "done" else None
+        same = facts is not None and facts.fingerprint == shared.fingerprint
+        found[key] = PlannedData(shared.dataset.name, facts if same else None, shared.training)
+    return list(found.values())
 
 
 def state_of(cell: Cell, memory: Memory | None, fresh: bool, keep_stale: bool) -> Planned:

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from sslbench.report.numbers import percent
 from sslbench.report.text import plural
 from sslbench.statistics.images import smallest_difference
 from sslbench.store.record import DataFacts
+
+if TYPE_CHECKING:
+    from sslbench.plan.plan import PlannedData
 
 EVALUATED_ON = {"test": "of the test split", "train": "held out of the training split", "all": "others held out"}
 """``DataFacts.evaluated_on`` -> where the images to evaluate on are from"""
@@ -80,3 +85,16 @@ def batch_in_words(used: int, asked: int) -> str:
 def steps_in_words(epochs: int, steps: int) -> str:
     """``1 step an epoch, 8 in all``; ``steps``: in all."""
     return f"{plural(steps // epochs, 'step')} an epoch, {steps:,} in all"
+
+
+def planned_in_words(data: PlannedData) -> list[str]:
+    """What is known of a data set before a run; else that the run says it: to count its images it has to read them."""
+    facts, training = data.facts, data.training
+    if facts is None:
+        return [f"{data.name}: its images are counted when they are read; run says how many there are"]
+    batch = max(1, min(training.batch_size, facts.train_images))
+    steps = training.epochs * (facts.train_images // batch)
+    lines = [in_words(data.name, facts), *warnings(data.name, facts)]
+    if training.epochs:
+        lines.append(f"{batch_in_words(batch, training.batch_size)}: {steps_in_words(training.epochs, steps)}")
+    return lines

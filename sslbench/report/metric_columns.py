@@ -74,12 +74,15 @@ class MetricColumn:
 def samples_of(rows: Sequence[Row]) -> list[Sample]:
     """All metrics of all records of these rows."""
     evaluator_key = EvaluatorKeys()
-    return [
-        Sample(index, (name, evaluator_key(record)), metric, record)
-        for index, row in enumerate(rows)
-        for record in row.records
-        for name, metric in record.metrics.items()
-    ]
+    keys: dict[Key, Key] = {}
+    samples = []
+    for index, row in enumerate(rows):
+        for record in row.records:
+            evaluator = evaluator_key(record)
+            for name, metric in record.metrics.items():
+                key = (name, evaluator)
+                samples.append(Sample(index, keys.setdefault(key, key), metric, record))
+    return samples
 
 
 def metric_columns(samples: Sequence[Sample]) -> tuple[tuple[MetricColumn, ...], dict[Key, str]]:
@@ -87,7 +90,7 @@ def metric_columns(samples: Sequence[Sample]) -> tuple[tuple[MetricColumn, ...],
     label of every key. A metric that nobody measured has a column only if its evaluator measured nothing else."""
     first = {sample.key: sample for sample in reversed(samples)}
     order = list(dict.fromkeys(sample.key[1] for sample in samples))
-    keys = sorted(first, key=lambda key: (order.index(key[1]), natural(key[0])))
+    keys = sorted(first, key=lambda key: (order.index(key[1]), place(key[0])))
     labels = {key: label_of(first[key], [first[other] for other in keys if other[0] == key[0]]) for key in keys}
     measured = {sample.key for sample in samples if sample.measured}
     useful = {evaluator for _, evaluator in measured}
@@ -118,6 +121,11 @@ def titles_of(shown: Sequence[Key], first: Mapping[Key, Sample]) -> dict[str, st
             parameters = sample.named_among(list(known.values()), "")
             titles[evaluator] = f"{sample.evaluator_name} ({parameters})" if parameters else sample.evaluator_name
     return titles
+
+
+def place(name: str) -> tuple[list[tuple[int, float, str]], bool]:
+    """A sort key in which the balanced accuracy of the same answers follows an accuracy."""
+    return natural(name.replace("balanced", "top1")), "balanced" in name
 
 
 def natural(name: str) -> list[tuple[int, float, str]]:

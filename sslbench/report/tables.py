@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import takewhile
 from pathlib import Path
+from typing import Any
 
 from sslbench.report.aggregate import Problem, aggregate
 from sslbench.report.comparisons import OVER_SEEDS, SIGNS
@@ -29,6 +30,7 @@ from sslbench.report.text import (
 )
 from sslbench.report.view import MARKDOWN, STYLES, Style, View
 from sslbench.statistics.images import OVER_RIGHT_AND_WRONG, OVER_SHARES
+from sslbench.store.current import Unfinished
 from sslbench.store.json_parts import plain
 from sslbench.store.record import SCHEMA, Record
 
@@ -54,14 +56,22 @@ SPEEDS = (
 )
 
 
-def render(records: Sequence[Record], fmt: str, suite: str, folder: Path | None = None, superseded: int = 0) -> str:
+def render(
+    records: Sequence[Record],
+    fmt: str,
+    suite: str,
+    folder: Path | None = None,
+    superseded: int = 0,
+    unfinished: Sequence[Unfinished] = (),
+) -> str:
     """The records as text, without a newline at the end. ``fmt``: ``table`` and ``markdown`` have one row a recipe,
     rounded, the best marked; ``csv`` the same rows unrounded (see ``frame.csv_text``); ``json`` has the records.
     ``folder``: where they lie, with the metrics of each image, by which rows of one seed are told apart;
-    ``superseded``: how many other records are there."""
+    ``superseded``: how many other records are there; ``unfinished``: what was asked for and is not all there."""
     if fmt == "json":
         all_records = [record.to_json() for record in records]
-        left_out = {"superseded": superseded} if superseded else {}
+        left_out: dict[str, Any] = {"superseded": superseded} if superseded else {}
+        left_out |= {"unfinished": [vars(item) for item in unfinished]} if unfinished else {}
         document = {"schema": SCHEMA, "suite": suite, **left_out, "records": all_records}
         try:
             return json.dumps(document, indent=1, allow_nan=False)
@@ -77,11 +87,21 @@ def render(records: Sequence[Record], fmt: str, suite: str, folder: Path | None 
         tables = ["\n".join(f"- {line}" for line in view.data_lines())]
         tables += [markdown(view.columns(MARKDOWN))] if view.order else []
         tables += [f"**{table}**\n\n{markdown(view.columns_of(table, MARKDOWN))}" for table in view.tables]
-        return markdown_page(title, tables, blocks_below(view, superseded, best="bold", tie="italic"))
+        blocks = blocks_below(view, superseded, best="bold", tie="italic")
+        return markdown_page(title, tables, [("unfinished", list(map(left_to_run, unfinished))), *blocks])
     tables = ["\n".join(wrapped(line, rest="    ") for line in view.data_lines())]
     tables += [fitting(view.columns)] if view.order else []
     tables += [f"{table}:\n{fitting(partial(view.columns_of, table))}" for table in view.tables]
-    return terminal_page(title, tables, blocks_below(view, superseded, best="*", tie="="))
+    blocks = blocks_below(view, superseded, best="*", tie="=")
+    return terminal_page(title, tables, [("unfinished", list(map(left_to_run, unfinished))), *blocks])
+
+
+def left_to_run(item: Unfinished) -> str:
+    """``7 of 14 cells have results; 7 are not run yet, this goes on: sslbench run quick``."""
+    goes_on = f"this goes on: {item.command}" if item.command else f"suite {item.suite} goes on when it is run again"
+    there = item.cells - item.missing
+    are = "is" if item.missing == 1 else "are"
+    return f"{there:,} of {plural(item.cells, 'cell')} have results; {item.missing:,} {are} not run yet, {goes_on}"
 
 
 def fitting(columns: Callable[[Style], list[Column]]) -> str:

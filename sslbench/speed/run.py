@@ -24,7 +24,7 @@ from sslbench.speed.budget import Budget
 from sslbench.speed.plan import SpeedPlan, plan_speed
 from sslbench.speed.record import RecordWriter
 from sslbench.speed.suite import Baseline, SpeedFile, read_speed_layout
-from sslbench.store.current import Asked
+from sslbench.store.current import Asked, Asker
 from sslbench.store.provenance import machine_facts, provenance
 from sslbench.store.record import Record
 from sslbench.store.results import MemoryStore, ResultsStore
@@ -168,7 +168,7 @@ class SpeedSession:
         try:
             suite, description = self.outcome.suite, digest(row.description)
             self.store.put(record, suite=suite, description=description, inputs=row.inputs)
-            self.store.ask([Asked(description, "", row.key)], suite=suite, source=suite)
+            self.store.ask([Asked(description, "", row.key)], Asker(suite, suite))
             if measured.timing is not None:
                 self.store.put_steps(row.key, measured.timing.step_ms)
             if measured.end_to_end is not None:

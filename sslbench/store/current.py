@@ -13,6 +13,8 @@ import sqlite3
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from sslbench.store.database import has_column
+
 CURRENT = "(cell IN (SELECT asked.cell FROM asked) OR description NOT IN (SELECT asked.description FROM asked))"
 """SQL: whether a row of ``record`` is current"""
 ASKED_AT = "SELECT max(position) FROM asked WHERE asked.description = record.description AND asked.cell = record.cell"
@@ -31,19 +33,43 @@ class Asked:
     """key of the record that stands for it"""
 
 
-def ask(db: sqlite3.Connection, cells: Iterable[Asked], suite: str, source: str, place: str) -> None:
-    """Make the records of these cells the current ones, all or none. ``place``: hash of the working folder. Raises
-    sqlite3.Error."""
+@dataclass(frozen=True)
+class Asker:
+    """Who asks for cells."""
+
+    suite: str
+    source: str
+    """the suite's file, or its name where it is built in"""
+    place: str = ""
+    """hash of the working folder"""
+    command: str | None = None
+    """that asks for the same, in words of a shell"""
+
+
+@dataclass(frozen=True)
+class Unfinished:
+    """What one command asked for, of which some cells are not run yet."""
+
+    suite: str
+    command: str | None
+    cells: int
+    missing: int
+    """cells without a record, 1 or more"""
+
+
+def ask(db: sqlite3.Connection, cells: Iterable[Asked], asker: Asker) -> None:
+    """Make the records of these cells the current ones, all or none. Raises sqlite3.Error."""
     items = list(cells)
     db.execute("BEGIN IMMEDIATE")
     try:
         db.executemany(
             "DELETE FROM asked WHERE description = ? AND (content = ? OR place = ?)",
-            [(item.description, item.content, place) for item in items],
+            [(item.description, item.content, asker.place) for item in items],
         )
         db.executemany(
-            "INSERT INTO asked (description, content, place, cell, suite, source) VALUES (?, ?, ?, ?, ?, ?)",
-            [(item.description, item.content, place, item.cell, suite, source) for item in items],
+            "INSERT INTO asked (description, content, cell, suite, source, place, command)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?)",
+            [(item.description, item.content, item.cell, *vars(asker).values()) for item in items],
         )
         db.execute("COMMIT")
     except BaseException:
@@ -58,3 +84,13 @@ def sources(db: sqlite3.Connection) -> dict[str, list[str]]:
     for suite, source in rows:
         of_suite.setdefault(suite, []).append(source)
     return of_suite
+
+
+def unfinished(db: sqlite3.Connection) -> list[Unfinished]:
+    """Commands of which cells are not run yet, the first one first."""
+    command = "command" if has_column(db, "asked", "command") else "NULL"
+    rows = db.execute(
+        f"SELECT suite, {command}, count(*), sum(cell NOT IN (SELECT record.cell FROM record)) AS missing FROM asked"
+        f" GROUP BY suite, source, {command} HAVING missing > 0 ORDER BY min(position)"
+    )
+    return [Unfinished(*row) for row in rows]

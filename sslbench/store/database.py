@@ -15,6 +15,8 @@ from sslbench.errors import StoreError, UserError
 SCHEMA_VERSION = 2
 APPLICATION_ID = 0x53534C42
 """``SSLB``: tells a results file from any other SQLite file"""
+ADDED = (("record", "digest"), ("steps", "digest"), ("asked", "command"))
+"""tables and columns of text that older versions did not make"""
 PATIENCE = 30.0
 """seconds to wait for SQLite's own short locks"""
 
@@ -54,7 +56,7 @@ def open_writable(path: Path) -> sqlite3.Connection:
             create(db)
         with suppress(sqlite3.OperationalError):  # a file system without shared memory: the rollback journal serves
             db.execute("PRAGMA journal_mode = WAL")
-        add_digests(db)
+        add_columns(db)
         # A write that changes nothing: a file that cannot be written says so now, not at the first record.
         db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
     return db
@@ -72,16 +74,16 @@ def has_table(db: sqlite3.Connection, name: str) -> bool:
     return (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
 
 
-def has_digests(db: sqlite3.Connection) -> bool:
-    """Whether the tables have a column for digests: older versions made none."""
-    return bool(db.execute("SELECT count(*) FROM pragma_table_info('steps') WHERE name = 'digest'").fetchone()[0])
+def has_column(db: sqlite3.Connection, table: str, column: str) -> bool:
+    """Whether a table has a column: older versions made fewer."""
+    return (column,) in db.execute("SELECT name FROM pragma_table_info(?)", (table,)).fetchall()
 
 
-def add_digests(db: sqlite3.Connection) -> None:
-    """Make the column for digests where it is missing. The rows that are there stay without."""
-    if not has_digests(db):
-        tables = " ".join(f"ALTER TABLE {table} ADD COLUMN digest TEXT;" for table in ("record", "steps"))
-        db.executescript(f"BEGIN IMMEDIATE; {tables} COMMIT;")
+def add_columns(db: sqlite3.Connection) -> None:
+    """Make the columns that are missing. They are NULL in the rows that are there."""
+    for table, column in ADDED:
+        if not has_column(db, table, column):
+            db.execute(f"ALTER TABLE {table} ADD COLUMN {column} TEXT")
 
 
 def row_digest(*values: Any) -> str:

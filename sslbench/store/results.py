@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import Any, Self, get_args
 
 from sslbench.errors import StoreError, UserError
-from sslbench.store.current import CURRENT, ORDER, Asked, ask, sources
+from sslbench.store.current import CURRENT, ORDER, Asked, Asker, Unfinished, ask, sources, unfinished
 from sslbench.store.database import (
-    add_digests,
+    add_columns,
     as_store_error,
     check_integrity,
     create,
-    has_digests,
+    has_column,
     has_table,
     open_readable,
     open_writable,
@@ -27,7 +27,7 @@ from sslbench.store.database import (
 )
 from sslbench.store.json_parts import DamagedRecord, canonical
 from sslbench.store.lock import WriterLock
-from sslbench.store.record import Record, Status
+from sslbench.store.record import DataFacts, Record, Status
 from sslbench.store.texts import RecordReader
 
 FILE = "results.sqlite"
@@ -72,7 +72,7 @@ class ResultsStore:
         self._lock = lock
         asked = has_table(db, "asked")  # not in a file of an older version that is only read
         self._current, self._order = (CURRENT, ORDER) if asked else ("1", "position")
-        self._digested, self._checked = has_digests(db), False
+        self._digested, self._checked = has_column(db, "steps", "digest"), False
         self._reader = RecordReader()
 
     @staticmethod
@@ -113,11 +113,15 @@ class ResultsStore:
         with as_store_error(self.path, f"store the record of cell {record.cell}"):
             self._db.execute(PUT, (*row, row_digest(*row)))
 
-    def ask(self, cells: Iterable[Asked], *, suite: str, source: str, place: str = "") -> None:
-        """Make the records of these cells the current ones of what was asked for, there or not yet (see ``current``).
-        ``source``: the suite's file; ``place``: hash of the working folder."""
-        with as_store_error(self.path, f"store what suite {suite} asks for"):
-            ask(self._db, cells, suite, source, place)
+    def ask(self, cells: Iterable[Asked], asker: Asker) -> None:
+        """Make the records of these cells the current ones of what was asked for, there or not yet (``current``)."""
+        with as_store_error(self.path, f"store what suite {asker.suite} asks for"):
+            ask(self._db, cells, asker)
+
+    def unfinished(self) -> list[Unfinished]:
+        """Commands that were interrupted, or whose runs go on."""
+        with as_store_error(self.path, "read the results"):
+            return unfinished(self._db) if has_table(self._db, "asked") else []
 
     def raw(self, cell: str) -> str | None:
         """The text of a cell's record as it was stored, or None."""
@@ -128,6 +132,14 @@ class ResultsStore:
         """A cell's record, or None. Raises DamagedRecord for one that cannot be read."""
         rows = list(self._rows("WHERE cell = ?", values=[cell]))
         return self._read(*rows[0]) if rows else None
+
+    def data_of(self, cell: str) -> DataFacts | None:
+        """What the run of a cell looked at; None where nobody wrote it down, or it cannot be read."""
+        try:
+            record = self.record(cell)
+        except DamagedRecord:
+            return None
+        return record.data if record else None
 
     def read(self, superseded: bool = False) -> StoredRecords:
         """All current records, or all that are superseded."""
@@ -255,7 +267,7 @@ class MemoryStore(ResultsStore):
         if source is not None:
             source._db.backup(db)
         create(db)
-        add_digests(db)
+        add_columns(db)
         super().__init__("memory", db)
 
     @classmethod

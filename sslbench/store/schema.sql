@@ -23,7 +23,8 @@ CREATE TABLE IF NOT EXISTS asked (
     place       TEXT NOT NULL,          -- hash of the working folder
     cell        TEXT NOT NULL,          -- key of the record
     suite       TEXT NOT NULL,
-    source      TEXT NOT NULL           -- the suite's file, or its name where it is built in
+    source      TEXT NOT NULL,          -- the suite's file, or its name where it is built in
+    command     TEXT                    -- in words of a shell; NULL where no command line asks for the same
 );
 
 CREATE INDEX IF NOT EXISTS asked_description ON asked (description);

@@ -47,8 +47,14 @@ def test_images_classes_and_the_majority_are_said_in_run_and_results(capsys, pho
     shown = words_of(capsys, "results", "r")[1]
     for text in (out, shown):
         assert "80 images to train on, 20 " in text
-        assert "majority 0.950" in text
+        assert "majority 0.950 0.500" in text, "the share of the larger class, and one of two classes"
         assert "20 images to evaluate on can show no difference in accuracy below 30 points" in text
+
+
+def test_the_tables_beside_the_main_one_say_what_a_constant_answer_gets(capsys, photos):
+    call(["run", *UNTRAINED, "-d", photos, "--out", "r"])
+    capsys.readouterr()
+    assert "majority on imagefolder: 0.950 (95% are 'healthy')" in words_of(capsys, "results", "r", "--statistics")[1]
 
 
 def test_json_has_all_of_it(capsys, photos):
@@ -92,3 +98,25 @@ def test_images_to_evaluate_on_that_are_trained_on_are_named(capsys, tmp_path):
     assert line in err
     assert line in out
     assert line in words_of(capsys, "results", "r")[1]
+
+
+def test_a_plan_says_what_a_run_has_counted_and_else_that_the_run_counts(capsys, photos):
+    arguments = ("-m", "raw-pixels", "-d", photos, "--out", "r", "--batch-size", "256", "--epochs", "2")
+    _, out, _ = words_of(capsys, "plan", *arguments, "-e", "knn")
+    assert out.startswith("imagefolder: its images are counted when they are read; run says how many there are")
+    call(["run", *arguments, "-e", "knn"])
+    capsys.readouterr()
+    _, out, _ = words_of(capsys, "plan", *arguments, "-e", "knn", "-e", "retrieval")
+    assert out.startswith("imagefolder: 80 images to train on, 20 ")
+    assert "batch 80 (asked for 256: there are no more images): 1 step an epoch, 2 in all" in out
+    call(["plan", *arguments, "-e", "knn", "--format", "json"])
+    (data,) = json.loads(capsys.readouterr()[0])["data"]
+    assert (data["dataset"], data["facts"]["test_images"]) == ("imagefolder", 20)
+
+
+def test_a_plan_forgets_what_was_counted_when_the_images_change(capsys, photos, tmp_path):
+    arguments = ("-m", "raw-pixels", "-d", photos, "--out", "r", "-e", "knn")
+    call(["run", *arguments])
+    capsys.readouterr()
+    noise(7).save(tmp_path / "photos/sick/new.png")
+    assert words_of(capsys, "plan", *arguments)[1].startswith("imagefolder: its images are counted when they are read")

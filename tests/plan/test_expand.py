@@ -165,6 +165,9 @@ class Remembers:
     def find(self, description):
         return self.rows.get(description, [])
 
+    def data_of(self, cell):
+        return None
+
 
 def states(cells, memory, **options):
     return [item.state for item in make_plan("s", cells, memory, **options).planned if item.state != "skipped"]

@@ -13,7 +13,14 @@ from __future__ import annotations
 from torch import Tensor
 
 from sslbench import EvaluationData, EvaluatorSpec, Metric, hookimpl, param
-from sslbench_plugins.blocks.probes.evaluable import Unmeasurable, require, unmeasured, why_not_evaluable
+from sslbench_plugins.blocks.probes.evaluable import (
+    Unmeasurable,
+    balanced_name,
+    balancing_weights,
+    require,
+    unmeasured,
+    why_not_evaluable,
+)
 from sslbench_plugins.blocks.probes.linear_task import LinearTask
 from sslbench_plugins.blocks.probes.samples import LabelAmount, LabelAmountParams, LabelNumbers, LabelShares, draw_ranks
 
@@ -41,10 +48,11 @@ class FewLabel:
             return unmeasured(map(metric_name, self.params.amount_names()), reason)
         task = LinearTask(data)
         ranks = draw_ranks(task.labels, data.classes, self.params.draws, data.seed)
-        return [self._metric(task, amount, ranks) for amount in self.params.amounts(task.labels, data.classes)]
+        amounts = self.params.amounts(task.labels, data.classes)
+        return [metric for amount in amounts for metric in self._metrics(task, amount, ranks)]
 
-    def _metric(self, task: LinearTask, amount: LabelAmount, ranks: Tensor) -> Metric:
-        """Mean and standard deviation over the draws."""
+    def _metrics(self, task: LinearTask, amount: LabelAmount, ranks: Tensor) -> list[Metric]:
+        """Over the draws: the accuracy, and the balanced one where classes are skewed."""
         name = metric_name(amount.name)
         drawn = amount.drawn(ranks, task.labels)
         if amount.share == 1:
@@ -53,10 +61,17 @@ class FewLabel:
             require(amount.reason)
             correct = task.correct(drawn, self.params.l2, choose=amount.share is not None)
         except Unmeasurable as error:
-            return Metric(name, None, reason=str(error))
-        scores = correct.double().mean(dim=1)
-        std = float(scores.std()) if len(scores) > 1 else None
-        return Metric(name, float(scores.mean()), std=std, n=len(scores), per_image=correct.mean(dim=0))
+            return [Metric(name, None, reason=str(error))]
+        weights = balancing_weights(task.test_labels)
+        balanced = [] if weights is None else [over_draws(balanced_name(name), correct.double() * weights)]
+        return [over_draws(name, correct), *balanced]
+
+
+def over_draws(name: str, scores: Tensor) -> Metric:
+    """Of ``[draws, M]``, what each draw scores on each test image."""
+    means = scores.double().mean(dim=1)
+    std = float(means.std()) if len(means) > 1 else None
+    return Metric(name, float(means.mean()), std=std, n=len(means), per_image=scores.float().mean(dim=0))
 
 
 def metric_name(amount: str) -> str:

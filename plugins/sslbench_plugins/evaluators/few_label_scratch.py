@@ -12,7 +12,15 @@ import torch
 from torch import Tensor
 
 from sslbench import EvaluationData, EvaluatorSpec, Metric, hookimpl, param
-from sslbench_plugins.blocks.probes.evaluable import Unmeasurable, labels_of, model_of, unmeasured, why_not_evaluable
+from sslbench_plugins.blocks.probes.evaluable import (
+    Unmeasurable,
+    balanced_name,
+    balancing_weights,
+    labels_of,
+    model_of,
+    unmeasured,
+    why_not_evaluable,
+)
 from sslbench_plugins.blocks.probes.label_training import (
     LabelTraining,
     LabelTrainingParams,
@@ -55,27 +63,32 @@ class FewLabelScratch:
         if amount.reason:
             return unmeasured(names, amount.reason)
         try:
-            scratch = self._accuracies_from_scratch(data, drawn)
+            correct = self._correct_from_scratch(data, drawn)
         except Unmeasurable as error:
             return unmeasured(names, str(error))
+        scratch: list[float] = correct.mean(dim=1).tolist()
         try:
             linear = self._linear_accuracies(task, amount, drawn.to(task.labels.device))
             gain = mean_over_draws(gain_name, [a - b for a, b in zip(linear, scratch, strict=True)])
         except Unmeasurable as error:
             gain = Metric(gain_name, None, reason=str(error))
-        return [mean_over_draws(scratch_name, scratch), gain]
+        weights = balancing_weights(labels_of(data.test).cpu())
+        balanced = [] if weights is None else (correct * weights).mean(dim=1).tolist()
+        by_name = {scratch_name: scratch, balanced_name(scratch_name): balanced}
+        return [*(mean_over_draws(name, values) for name, values in by_name.items() if values), gain]
 
-    def _accuracies_from_scratch(self, data: EvaluationData, drawn: Tensor) -> list[float]:
-        """Of each draw, trained from initial weights of its own. Raises Unmeasurable where one of them diverged."""
+    def _correct_from_scratch(self, data: EvaluationData, drawn: Tensor) -> Tensor:
+        """float64 ``[draws, M]``: 1 or 0 for each test image after each draw, trained from initial weights of its own.
+        Raises Unmeasurable where one of them diverged."""
         generator = torch.Generator().manual_seed(data.seed)
         seeds = torch.randint(2**31 - 1, (len(drawn),), generator=generator).tolist()
-        accuracies = []
+        correct = []
         for draw, seed in zip(drawn, seeds, strict=True):
             network = self.training.classifier(model_of(data).scratch(seed), data, seed)
             rates = LearningRates(self.params.lr, self.params.lr)
             self.training.train(network, data, draw.nonzero()[:, 0], rates, seed)
-            accuracies.append(float(self.training.correct(network, data).mean()))
-        return accuracies
+            correct.append(self.training.correct(network, data).cpu())
+        return torch.stack(correct)
 
     def _linear_accuracies(self, task: LinearTask, amount: LabelAmount, drawn: Tensor) -> list[float]:
         """Accuracy of a linear layer on the frozen features of each draw, as ``few-label`` fits it."""

@@ -22,7 +22,7 @@ from torch import Tensor
 from sslbench import EvaluationData, EvaluatorSpec, Metric, hookimpl, param
 from sslbench_plugins.blocks.probes.evaluable import (
     Unmeasurable,
-    accuracy,
+    accuracies,
     features_and_labels,
     labels_of,
     model_of,
@@ -90,9 +90,9 @@ class FineTune:
             return unmeasured(names, str(error))
         backbone_lr = 0.0 if self.params.frozen else self.params.backbone_lr
         rates = LearningRates(self.params.head_lr, backbone_lr, self.params.batch_norm == "follows")
-        metrics = [self._trained_accuracy(TOP1, network, data, images, rates), *parameter_counts(network)]
+        metrics = [*self._trained(TOP1, network, data, images, rates), *parameter_counts(network)]
         if self.params.scratch:
-            metrics.append(self._accuracy_from_scratch(data, images))
+            metrics += self._from_scratch(data, images)
         return metrics
 
     def _labelled_images(self, data: EvaluationData) -> Tensor:
@@ -107,22 +107,22 @@ class FineTune:
             per_class = share_of_each(available, self.params.share)
         return torch.nonzero(ranks < per_class[labels])[:, 0]
 
-    def _accuracy_from_scratch(self, data: EvaluationData, images: Tensor) -> Metric:
+    def _from_scratch(self, data: EvaluationData, images: Tensor) -> list[Metric]:
         model = model_of(data)
         if reason := why_not_from_scratch(model, data.seed):
-            return Metric(SCRATCH, None, reason=reason)
+            return [Metric(SCRATCH, None, reason=reason)]
         network = self.training.classifier(model.scratch(data.seed), data, data.seed)
         rates = LearningRates(self.params.head_lr, self.params.head_lr)
-        return self._trained_accuracy(SCRATCH, network, data, images, rates)
+        return self._trained(SCRATCH, network, data, images, rates)
 
-    def _trained_accuracy(
+    def _trained(
         self, name: str, network: Classifier, data: EvaluationData, images: Tensor, rates: LearningRates
-    ) -> Metric:
+    ) -> list[Metric]:
         self.training.train(network, data, images, rates, data.seed)
         try:
-            return accuracy(name, self.training.correct(network, data).cpu())
+            return accuracies(name, self.training.correct(network, data).cpu(), labels_of(data.test).cpu())
         except Unmeasurable as error:
-            return Metric(name, None, reason=str(error))
+            return [Metric(name, None, reason=str(error))]
 
 
 @torch.no_grad()

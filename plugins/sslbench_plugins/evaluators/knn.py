@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from sslbench import EvaluationData, EvaluatorSpec, Metric, Params, hookimpl, param
-from sslbench_plugins.blocks.probes.evaluable import accuracy, features_and_labels, unmeasured, why_not_comparable
+from sslbench_plugins.blocks.probes.evaluable import accuracies, features_and_labels, unmeasured, why_not_comparable
 from sslbench_plugins.blocks.probes.inner_products import Bank, Precision, unit
 
 SIMILARITIES = 1 << 23
@@ -52,7 +52,7 @@ class Knn:
         queries, true = features_and_labels(data.test)
         neighbours = nearest(unit(features), unit(queries), min(self.params.k, len(features)), self.params.precision)
         votes = [vote(cosines, labels[rows], data.classes, self.params.temperature) for cosines, rows in neighbours]
-        return [accuracy(TOP1, (torch.cat(votes) == true).float())]
+        return accuracies(TOP1, (torch.cat(votes) == true).float(), true)
 
 
 def vote(similarity: Tensor, labels: Tensor, classes: int, temperature: float) -> Tensor:

@@ -19,7 +19,7 @@ from sslbench import EvaluationData, EvaluatorSpec, LinearHead, Metric, Params, 
 from sslbench_plugins.blocks.probes.chosen_l2 import fit_with_chosen_l2
 from sslbench_plugins.blocks.probes.evaluable import (
     Unmeasurable,
-    accuracy,
+    accuracies,
     features_and_labels,
     require,
     unmeasured,
@@ -54,7 +54,7 @@ class LinearProbe:
         except Unmeasurable as error:
             return unmeasured([TOP1], str(error))
         _, test_labels = features_and_labels(data.test)
-        return [accuracy(TOP1, (logits.argmax(dim=0) == test_labels).float())]
+        return accuracies(TOP1, (logits.argmax(dim=0) == test_labels).float(), test_labels)
 
     def fit(self, data: EvaluationData) -> LinearHead:
         """The layer that is evaluated, on features as they are. Raises UserError where there is none."""

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from sslbench.errors import UserError
 from sslbench.report.aggregate import aggregate
 from sslbench.report.comma_separated import as_csv
+from sslbench.report.majority import in_words
 from sslbench.report.sections.correlations import correlations
 from sslbench.report.sections.curves import curves
 from sslbench.report.sections.pairs import pairs
@@ -26,6 +28,8 @@ SECTIONS: dict[str, Callable[[View], Section]] = {
     "published": published,
 }
 """name -> what makes it of the records"""
+OF_ACCURACIES = ("statistics", "pairs", "curves", "published")
+"""those below which stands what a constant answer gets"""
 
 
 def render_sections(records: Sequence[Record], names: Sequence[str], fmt: str, suite: str, folder: Path) -> str:
@@ -40,5 +44,10 @@ def render_sections(records: Sequence[Record], names: Sequence[str], fmt: str, s
         return json.dumps({"schema": SCHEMA, "suite": suite, **rows}, indent=1, allow_nan=False)
     if fmt == "csv":
         return as_csv(next(iter(sections.values())).rows)
-    texts = [section.as_table() if fmt == "table" else section.as_markdown() for section in sections.values()]
+    notes = list(map(in_words, view.majorities))
+    noted = [
+        replace(section, notes=[*section.notes, *notes]) if section.rows and name in OF_ACCURACIES else section
+        for name, section in sections.items()
+    ]
+    texts = [section.as_table() if fmt == "table" else section.as_markdown() for section in noted]
     return "\n\n".join(texts)

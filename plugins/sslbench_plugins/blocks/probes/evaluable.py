@@ -15,6 +15,9 @@ from sslbench import EvaluatedModel, EvaluationData, FeatureSet, Metric
 LARGEST = 1e15
 """features beyond this have squares whose sums float32 cannot hold"""
 
+SKEWED = 1.5
+"""times an equal share of the test images that a class may have before accuracy says little of the others"""
+
 
 class Unmeasurable(Exception):
     """Its words are the reason why nothing can be measured."""
@@ -34,6 +37,31 @@ def unmeasured(names: Iterable[str], reason: str, unit: str = "") -> list[Metric
 def accuracy(name: str, correct: Tensor) -> Metric:
     """The share of test images that are classified correctly, 0..1; ``correct`` float ``[N]``, 1 or 0 each."""
     return Metric(name, float(correct.double().mean()), per_image=correct)
+
+
+def accuracies(name: str, correct: Tensor, labels: Tensor) -> list[Metric]:
+    """``accuracy``, and where the test images are skewed towards a class the mean of the classes' own, under the name
+    with ``balanced`` in the place of ``top1``; ``labels`` int64 ``[N]``."""
+    weights = balancing_weights(labels)
+    if weights is None:
+        return [accuracy(name, correct)]
+    balanced = correct.double() * weights.to(correct.device)
+    return [accuracy(name, correct), Metric(balanced_name(name), float(balanced.mean()), per_image=balanced.float())]
+
+
+def balancing_weights(labels: Tensor) -> Tensor | None:
+    """float64 ``[N]``: times right or wrong (1 or 0), their mean is the mean recall of the classes that are there. None
+    where no class is skewed: none has more than ``SKEWED`` times an equal share."""
+    counts = labels.bincount()
+    classes = int((counts > 0).sum())
+    if int(counts.max()) * classes <= SKEWED * len(labels):
+        return None
+    return len(labels) / (classes * counts[labels].double())
+
+
+def balanced_name(name: str) -> str:
+    """``knn_balanced`` for ``knn_top1``."""
+    return name.replace("top1", "balanced")
 
 
 def mean_over_images(name: str, values: Tensor, reason: str, *, higher_is_better: bool = True) -> Metric:
