@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from sslbench.errors import Diverged, SslbenchError, TimeLimit
+from sslbench.errors import Diverged, SslbenchError, TimeLimit, text_of
 from sslbench.evaluate.features import COLLAPSED_EMBEDDINGS, COLLAPSED_SPREAD, Extraction
 from sslbench.hooks.registry import one_line
 from sslbench.store.record import Status, TrainingFacts
@@ -20,7 +20,7 @@ def status_of(error: BaseException) -> Status:
     if isinstance(error, TimeLimit):
         return "timeout"
     # torch's CPU allocator raises a plain RuntimeError.
-    if isinstance(error, (torch.OutOfMemoryError, MemoryError)) or "can't allocate memory" in str(error):
+    if isinstance(error, (torch.OutOfMemoryError, MemoryError)) or "can't allocate memory" in text_of(error):
         return "oom"
     return "failed"
 

@@ -31,14 +31,17 @@ class Part:
 
 
 @contextmanager
-def put_back() -> Iterator[list[str]]:
-    """Put back what changes while it is open. The list names it afterwards, whether or not anything was raised."""
+def put_back(*, random_states: bool = True) -> Iterator[list[str]]:
+    """Put back what changes while it is open. The list names it afterwards, whether or not anything was raised.
+    ``random_states`` False: but for those, which whoever works next seeds."""
     before = {part.name: part.get() for part in parts()}
     changed: list[str] = []
     try:
         yield changed
     finally:
         for part in parts():
+            if part.name.endswith("random state") and not random_states:
+                continue
             was, now = before.get(part.name, part.initial), part.get()
             if was is not None and not part.same(was, now):
                 part.put(was)

@@ -14,7 +14,7 @@ import pluggy
 
 from sslbench.contracts.names import name_mistake
 from sslbench.contracts.plugin import Spec
-from sslbench.errors import PluginError, printable
+from sslbench.errors import PluginError, printable, text_of
 from sslbench.hooks import specs
 from sslbench.hooks.catalogue import KINDS, Catalogue, Entry, collisions, unknown
 from sslbench.hooks.import_state import put_back
@@ -170,7 +170,7 @@ class Registry:
 
 def one_line(error: BaseException) -> str:
     """Type and first line of an error; all of pluggy's, whose first line does not contain the mistake."""
-    text = str(error).strip()
+    text = text_of(error).strip()
     text = " ".join(text.split()) if isinstance(error, pluggy.PluginValidationError) else text.partition("\n")[0]
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
