@@ -72,6 +72,8 @@ def encoder_of(head: Head, settings: Settings, registry: Registry) -> nn.Module:
     """The model whose features the head reads. Raises UserError where it is not the one that the head was fitted on, or
     would run code that the user did not allow to run."""
     choices = {kind: sent(kind, plain, registry) for kind, plain in head.plugins.items()}
+    if "method" not in choices:
+        raise UserError("the head names no model; run sslbench recipe again")
     method = choices["method"]
     for choice in choices.values():
         check_trust(choice.spec, choice.params, settings.trust)

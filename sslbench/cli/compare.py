@@ -37,11 +37,14 @@ def command(first: Path, second: Path, limits: tuple[str, ...], across: tuple[st
     from sslbench.report.compare.comparison import compare
     from sslbench.report.compare.sides import load_side
     from sslbench.report.compare.table import render_comparison
+    from sslbench.report.text import plural
 
     sides = load_side(first), load_side(second)
     for side in sides:
         for line in side.damaged:
             say(f"warning: {line}; it is left out")
+        if side.superseded:
+            say(f"{side.name}: {plural(side.superseded, 'superseded record')} left out (see results --superseded)")
     comparison = compare(*sides, limits, across)
     show(render_comparison(comparison, format_), format_)
     for line in comparison.exceeded:

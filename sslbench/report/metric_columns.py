@@ -74,12 +74,15 @@ class MetricColumn:
 def samples_of(rows: Sequence[Row]) -> list[Sample]:
     """All metrics of all records of these rows."""
     evaluator_key = EvaluatorKeys()
-    return [
-        Sample(index, (name, evaluator_key(record)), metric, record)
-        for index, row in enumerate(rows)
-        for record in row.records
-        for name, metric in record.metrics.items()
-    ]
+    keys: dict[Key, Key] = {}
+    samples = []
+    for index, row in enumerate(rows):
+        for record in row.records:
+            evaluator = evaluator_key(record)
+            for name, metric in record.metrics.items():
+                key = (name, evaluator)
+                samples.append(Sample(index, keys.setdefault(key, key), metric, record))
+    return samples
 
 
 def metric_columns(samples: Sequence[Sample]) -> tuple[tuple[MetricColumn, ...], dict[Key, str]]:

@@ -163,6 +163,21 @@ def test_superseded_records_are_counted_and_printed_when_asked_for(tmp_path, plu
     assert "raw-pixels 1" in document["records"][0]["inputs"]["code"].values()
 
 
+def test_compare_and_export_read_the_current_records_and_count_the_others(tmp_path, plugin_version, capsys):
+    out = tmp_path / "out"
+    for version in ("1", "2", "1"):
+        plugin_version(version)
+        outcome = run(request(out))
+    assert call(["compare", str(out), str(out), "--format", "json"]) == 0
+    stdout, err = capsys.readouterr()
+    assert err == f"sslbench: {out}: 1 superseded record left out (see results --superseded)\n" * 2
+    (knn,) = [change for change in json.loads(stdout)["changes"] if change["quantity"] == "knn_top1"]
+    assert knn["a"] == knn["b"] == outcome.records[0].metrics["knn_top1"].value
+    with ResultsStore.open_for_reading(out) as store:
+        (record,) = store.records({"status": "done"})
+    assert record.cell == outcome.records[0].cell
+
+
 SUITE = """
 [axes]
 method = ["raw-pixels"]

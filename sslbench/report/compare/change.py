@@ -24,7 +24,7 @@ EXACT = ("flops_per_image",)
 Source = Literal["seeds", "draws", "steps", "IQR", "rounds", "exact"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Measured:
     """One value of one seed, and what is known of its spread."""
 
@@ -41,7 +41,7 @@ class Measured:
     error_from: Source = "IQR"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Change:
     """What became of a quantity of a recipe from A to B: means over the seeds that both have."""
 

@@ -29,6 +29,8 @@ class Side:
     steps: Mapping[str, Sequence[float]] = field(default_factory=dict)
     """key of a pretraining -> raw step times in milliseconds, where they are at hand"""
     damaged: Sequence[str] = ()
+    superseded: int = 0
+    """records of the folder that are left out, since later runs put others in their place"""
 
 
 def load_side(path: Path) -> Side:
@@ -78,7 +80,7 @@ def side_of(name: str, stored: StoredRecords) -> Side:
     """A side without step times. Rows of speed suites whose ratios cannot be read are damaged as well."""
     comparable = StoredRecords.of(stored.records, with_ratios)
     more = [f"{name}: {line}" for line in comparable.damaged]
-    return Side(name, comparable.records, damaged=[*stored.damaged, *more])
+    return Side(name, comparable.records, damaged=[*stored.damaged, *more], superseded=stored.superseded)
 
 
 def machine_differences(first: Side, second: Side) -> list[str]:
