@@ -81,6 +81,14 @@ def shortened(text: str) -> str:
     return text if len(text) <= LONGEST else f"{text[:60]}...{text[-20:]} ({len(text):,} characters)"
 
 
+def text_of(error: BaseException) -> str:
+    """Its text, also of an error of others whose text cannot be made."""
+    try:
+        return str(error)
+    except Exception as inner:
+        return f"an error without a text: its __str__ raised {type(inner).__name__}"
+
+
 def did_you_mean(name: str, allowed: list[str]) -> str:
     """A hint ``; did you mean 'x'?``, or nothing where no allowed word is similar."""
     import difflib

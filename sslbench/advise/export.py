@@ -107,7 +107,7 @@ def config_of(
     A channel without spread is only centred.
     """
     axes = {key: getattr(record, key) for key in ("method", "dataset", "augmentation", "masking", "seed")}
-    training = {**axes, "params": record.params, "pretraining": key_of(record)}
+    training = {**axes, "params": record.params, "pretraining": key_of(record), "white": input_of(record).white}
     network: dict[str, Any] = {}
     if model is not None:
         network = {"architecture": model.architecture, "model_args": {**model.arguments, "num_classes": 0}}

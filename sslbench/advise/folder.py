@@ -5,14 +5,16 @@ from __future__ import annotations
 import math
 import os
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from sslbench.advise.defaults import RAW_PIXELS, UNTRAINED
 from sslbench.advise.frozen import FrozenFeatures, Model, Settings
+from sslbench.contracts.backbone import Backbone
 from sslbench.contracts.defaults import LABELLED_IMAGES, UNLABELLED_IMAGES
+from sslbench.contracts.weights import LoadedWeights
 from sslbench.errors import UserError
 from sslbench.hooks.registry import Registry, default_registry
 from sslbench.plan.choose import chosen
@@ -23,6 +25,8 @@ from sslbench.train.data import Splits
 
 READ_SIZE = 64
 """pixels, for models that have no input size of their own"""
+WHITES = {"integer": "white", "float": "white_float"}
+"""kind of deep grey -> parameter of data sets of images"""
 BASELINES = {RAW_PIXELS: 32, UNTRAINED: READ_SIZE}
 """method -> side at which its images are read, pixels; pixels as features grow with its square"""
 
@@ -58,6 +62,34 @@ def reading_size(model: Model, settings: Settings) -> int:
     """Side at which images are read so that none is enlarged on the way to the model: before its crop, pixels."""
     wanted = model.build(READ_SIZE, settings).input_spec
     return READ_SIZE if wanted is None else math.ceil(wanted.size / wanted.crop)
+
+
+def loaded_weights(model: Model, settings: Settings) -> LoadedWeights | None:
+    """Of a network that a method brings: weights that somebody else trained, None where there are none."""
+    encoder = None if model.backbone is not None else model.build(READ_SIZE, settings).encoder
+    return encoder.loaded_weights if isinstance(encoder, Backbone) else None
+
+
+def scale_params(white: Mapping[str, float] | None) -> dict[str, float]:
+    """Parameters of data sets of images for the value of deep grey that becomes 255, by kind."""
+    return {WHITES[kind]: value for kind, value in (white or {}).items() if kind in WHITES}
+
+
+def on_scale(reference: Reference, white: Mapping[str, float] | None, registry: Registry) -> Reference:
+    """The data set with that scale of deep grey, where it has the parameters and none was given."""
+    fields = registry.get("dataset", reference.name).params.model_fields if white else {}
+    known = {name: value for name, value in scale_params(white).items() if name in fields}
+    return Reference(reference.name, {**known, **reference.given}, reference.where)
+
+
+def unknown_scale(met: Mapping[str, float], known: Mapping[str, float] | None, why: str) -> list[str]:
+    """One line for each kind of deep grey that was met and whose scale in training is not known; ``why``."""
+    words = {"integer": "of more than 8 bits", "float": "of floats"}
+    return [
+        f"grey {words.get(kind, kind)}: {why} it is scaled; here {white:g} is white, by these images alone"
+        for kind, white in met.items()
+        if kind not in (known or {})
+    ]
 
 
 @dataclass(frozen=True)

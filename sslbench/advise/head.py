@@ -45,6 +45,8 @@ class Head:
     input_spec: InputSpec
     numbers: Mapping[str, Any]
     """accuracy ``linear_top1`` (0..1) on how many test ``images`` of which ``folder``"""
+    white: Mapping[str, float] | None = None
+    """value of deep grey that became 255 when it was fitted, by kind; None: the head does not say"""
     note: str = ""
     """what a user should know about the files that it was read from"""
 
@@ -62,7 +64,8 @@ def fit_head(frozen: FrozenFeatures, read_size: int, numbers: Mapping[str, Any],
     layer = probe.fit(EvaluationData(features.train, features.test, len(classes), seed))
     layer = LinearHead(layer.weight.cpu(), layer.bias.cpu())
     plugins = {kind: with_absolute_path(plugin) for kind, plugin in frozen.model.plugins.items()}
-    return Head(layer, classes, plugins, seed, frozen.pretraining.weights, read_size, frozen.input_spec, numbers)
+    weights, input_spec = frozen.pretraining.weights, frozen.input_spec
+    return Head(layer, classes, plugins, seed, weights, read_size, input_spec, numbers, frozen.data.white)
 
 
 def with_absolute_path(plugin: PluginChoice) -> PluginChoice:
@@ -86,6 +89,7 @@ def write_head(head: Head, folder: Path) -> None:
         "read_size": head.read_size,
         "input": asdict(head.input_spec),
         "numbers": head.numbers,
+        "white": head.white,
     }
     write_json(folder / FACTS, facts, indent=1)
 
@@ -129,5 +133,16 @@ def head_of(facts: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Head:
         facts["read_size"],
         InputSpec(**facts["input"] | {key: tuple(facts["input"][key]) for key in ("mean", "std")}),
         facts["numbers" if facts["schema"] == SCHEMA else "figures"],
+        white=white_of(facts.get("white")),
         note="" if facts["schema"] == SCHEMA else f"a head of schema {facts['schema']} has no digest: {UNSEEN}",
     )
+
+
+def white_of(facts: Mapping[str, Any] | None) -> dict[str, float] | None:
+    """By kind of deep grey. Raises TypeError, ValueError or AttributeError for what is none."""
+    if facts is None:
+        return None
+    white = {str(kind): float(value) for kind, value in facts.items()}
+    if not all(value > 0 for value in white.values()):
+        raise ValueError(f"white of deep grey is {white}; values above 0 are allowed")
+    return white

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from sslbench.advise.folder import scale_params, unknown_scale
 from sslbench.advise.frozen import Settings
 from sslbench.advise.head import Head
 from sslbench.contracts.dataset import Split
@@ -46,8 +47,9 @@ class Prediction:
 
 def predict(
     head: Head, images: Sequence[Path], settings: Settings, registry: Registry, batch: int = 64
-) -> tuple[list[Prediction], list[str]]:
-    """A prediction for each image among files and folders of images, in order; and those that could not be read.
+) -> tuple[list[Prediction], list[str], list[str]]:
+    """A prediction for each image among files and folders of images, in order; those that could not be read; and what
+    a user should know about the scale of their grey.
 
     Raises UserError where a path or the model is not there, or the model's weights are not those of the head.
     """
@@ -57,7 +59,9 @@ def predict(
     view = EvaluationView(head.input_spec, device)
     predictions: list[Prediction] = []
     unreadable: list[str] = []
-    for split, files in read(images, head.read_size, registry):
+    notes: list[str] = []
+    for split, files in read(images, head, registry):
+        notes += notes_on_scale(split, head)
         if len(split):
             features = extract(encoder, split, view, batch, device, settings.training.precision)
             check_features(features, head)
@@ -65,7 +69,13 @@ def predict(
             predictions += [Prediction(path, tuple(row)) for path, row in zip(split.paths, shares, strict=True)]
         missing, lost = sorted(files - set(split.paths)), split.left_out.get("cannot be read", 0)
         unreadable += missing or ([f"{lost} images"] if lost else [])
-    return predictions, unreadable
+    return predictions, unreadable, list(dict.fromkeys(notes))
+
+
+def notes_on_scale(split: Split, head: Head) -> list[str]:
+    """One line for each kind of deep grey whose scale the head does not know."""
+    why = "the head does not say how" if head.white is None else "the head was fitted on no such image, so not how"
+    return unknown_scale(split.white, head.white, why)
 
 
 def encoder_of(head: Head, settings: Settings, registry: Registry) -> nn.Module:
@@ -92,14 +102,18 @@ def check_features(features: Tensor, head: Head) -> None:
         raise UserError(f"the head reads {wanted} features, its model gives {given}; run sslbench recipe again")
 
 
-def read(images: Sequence[Path], size: int, registry: Registry) -> Iterator[tuple[Split, set[str]]]:
+def read(images: Sequence[Path], head: Head, registry: Registry) -> Iterator[tuple[Split, set[str]]]:
     """Each folder, and the files between two folders together: the images that can be read, as they were spelled, and
-    the names of all files, empty for a folder."""
+    the names of all files, empty for a folder. Deep grey is scaled as it was when the head was fitted."""
+    fixed = {"size": head.read_size, "test_share": 0.0, "on_error": "skip", **scale_params(head.white)}
     for folder_index, run in groupby(enumerate(images), lambda item: item[0] if item[1].is_dir() else -1):
         paths = [path for _, path in run]
         source: dict[str, Any] = {"files": [*map(str, paths)]} if folder_index < 0 else {"root": str(paths[0])}
-        reference = Reference(UNLABELLED_IMAGES, {**source, "size": size, "test_share": 0.0, "on_error": "skip"})
-        split = chosen("dataset", reference, registry).build(BuildContext()).split("train")
+        split = (
+            chosen("dataset", Reference(UNLABELLED_IMAGES, source | fixed), registry)
+            .build(BuildContext())
+            .split("train")
+        )
         if folder_index >= 0:
             root = paths[0].expanduser().resolve()
             split = replace(split, paths=[str(paths[0] / Path(path).relative_to(root)) for path in split.paths])

@@ -11,7 +11,7 @@ from typing import Any, cast
 
 from sslbench.contracts.plugin import BuildContext
 from sslbench.contracts.simulator import SimulationResult, SimulatorSpec
-from sslbench.errors import PluginError, UserError, did_you_mean
+from sslbench.errors import PluginError, UserError, did_you_mean, text_of
 from sslbench.hooks.params import resolve
 from sslbench.hooks.registry import Registry, default_registry
 from sslbench.plan.cell import Choice
@@ -67,12 +67,12 @@ def run_each(
     for simulator in simulators:
         try:
             simulation = run_one(simulator, seed)
-        except UserError:
+        except (UserError, KeyboardInterrupt):
             raise
-        except Exception as error:
+        except BaseException as error:
             if failures is None:
                 raise
-            words = str(error).partition("\n")[0]
+            words = text_of(error).partition("\n")[0]
             command = f"sslbench simulate {simulator.name}"
             failures.append(f"{simulator.spec.label} raised {type(error).__name__}: {words} (all of it: {command})")
             continue

@@ -9,7 +9,7 @@ import click
 
 from sslbench.advise.defaults import BACKBONE
 from sslbench.cli.options import UserPath, feature_options
-from sslbench.cli.streams import show
+from sslbench.cli.streams import say, show
 
 
 @click.command("embed", short_help="Write features to a file.")
@@ -39,7 +39,7 @@ def command(dataset: str, model: str, backbone: str | None, out: Path, size: int
     What was extracted before is not extracted again (--cache).
     """
     from sslbench.advise.embed import check_file, embed, write
-    from sslbench.advise.folder import dataset_reference, reading_size
+    from sslbench.advise.folder import dataset_reference, loaded_weights, on_scale, reading_size, unknown_scale
     from sslbench.advise.frozen import FrozenFeatures, Model
     from sslbench.cli.options import read_settings_of_features
     from sslbench.cli.progress import Display
@@ -58,9 +58,14 @@ def command(dataset: str, model: str, backbone: str | None, out: Path, size: int
         raise UserError(
             f"--size is for a folder of images; of data set {reference.name!r} give the parameter: size={size}"
         )
+    loaded = loaded_weights(encoder, settings)
+    white = loaded.white if loaded else None
+    reference = on_scale(reference, white, registry)
     with Display() as display:
         frozen = FrozenFeatures(encoder, chosen("dataset", reference, registry), settings, display.show)
         embeddings = embed(frozen)
+    for note in unknown_scale(frozen.data.white, white, "the model does not say how") if loaded else ():
+        say(note)
     write(embeddings, out)
     labels = "without labels" if embeddings.labels is None else f"{len(embeddings.classes)} classes"
     show(f"{out}: {len(embeddings):,} images, {embeddings.features.shape[1]:,} features, {labels}")

@@ -8,7 +8,7 @@ import sys
 from contextlib import redirect_stdout
 
 from sslbench.cli.interrupts import INTERRUPTED, Interrupts, interrupted, received
-from sslbench.cli.streams import complain, open_missing_descriptors, own_streams, show
+from sslbench.cli.streams import complain, open_missing_descriptors, own_streams, show, stdout_apart
 from sslbench.errors import SslbenchError
 
 
@@ -18,7 +18,7 @@ def main() -> None:
     # Threads that spin while they wait stall each other wherever another program takes a core (docs/log.md).
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     open_missing_descriptors()
-    with Interrupts():
+    with stdout_apart(), Interrupts():
         try:
             code = call(sys.argv[1:])
         except Exception:
@@ -42,6 +42,9 @@ def call(arguments: list[str]) -> int:
         except KeyboardInterrupt:
             complain(interrupted())
             return INTERRUPTED
+        except SystemExit as error:
+            complain(f"a plugin or a library ended the program: SystemExit({error.code!r}); the command was not done")
+            return 1
 
 
 def result_of(arguments: list[str]) -> int:

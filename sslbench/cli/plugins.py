@@ -17,11 +17,13 @@ def command(format_: str) -> None:
     """
     from sslbench.hooks.registry import Registry
 
-    plugins = [(loaded.entry, loaded.failure) for loaded in Registry().load_all()]
-    rows = [(e.name, e.distribution, e.version, "failed" if failure else "ok", failure) for e, failure in plugins]
+    plugins = [(loaded.entry, loaded) for loaded in Registry().load_all()]
+    rows = [(e.name, e.distribution, e.version, "failed" if p.failure else "ok", p.failure) for e, p in plugins]
     if format_ == "json":
         keys = ("name", "distribution", "version", "status", "reason")
-        print_json({"plugins": [dict(zip(keys, (*row[:4], row[4] or None), strict=True)) for row in rows]})
+        items = [dict(zip(keys, (*row[:4], row[4] or None), strict=True)) for row in rows]
+        changed = [list(loaded.changed) for _, loaded in plugins]
+        print_json({"plugins": [{**item, "changed": words} for item, words in zip(items, changed, strict=True)]})
         return
     from sslbench.report.screen import one_line
     from sslbench.report.text import Column, listing
@@ -31,6 +33,8 @@ def command(format_: str) -> None:
         Column(name, list(map(one_line, cells)), rank=name == "version")
         for name, cells in zip(headers, zip(*rows, strict=True), strict=True)
     ]
-    failed = sum(bool(failure) for _, failure in plugins)
+    failed = sum(bool(loaded.failure) for _, loaded in plugins)
     parts = [listing(columns)] if rows else []
+    notes = [one_line(f"{e.name} of {e.distribution} {p.put_back}") for e, p in plugins if p.changed]
+    parts += ["\n".join(notes)] if notes else []
     show("\n\n".join([*parts, f"{len(rows)} plugins, {failed} failed"]))

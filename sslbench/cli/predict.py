@@ -34,10 +34,14 @@ def command(head: Path, images: tuple[Path, ...], unsure_first: bool, format_: s
     fitted = read_head(head)
     if fitted.note:
         say(f"{head}: {fitted.note}")
-    predictions, unreadable = predict(fitted, images, read_settings_of_features(options), default_registry())
+    predictions, unreadable, notes = predict(fitted, images, read_settings_of_features(options), default_registry())
+    for note in notes:
+        say(note)
     if unsure_first:
         predictions.sort(key=lambda prediction: max(prediction.probabilities))
     show(render_predictions(predictions, fitted.classes, format_), format_)
+    whites = " or ".join(f"{white:g}" for white in (fitted.white or {}).values())
+    beyond = f" (or brighter than the head's training images, whose white is {whites})" if whites else ""
     for what in unreadable:
-        say(f"{what}: cannot be read, not labelled")
+        say(f"{what}: cannot be read, not labelled{beyond}")
     return 1 if unreadable else 0

@@ -74,13 +74,20 @@ def own_streams() -> Iterator[None]:
 
 def page_of(stream: TextIO | None) -> Page:
     """What text is laid out for: the columns of COLUMNS or of the terminal; a pipe or a file gets the whole."""
-    import shutil
-
     encoding = getattr(stream, "encoding", None) or "utf-8"
     if is_terminal(stream) or os.environ.get("COLUMNS", "").isdigit():
-        columns = shutil.get_terminal_size((USUAL, 24)).columns
-        return Page(max(NARROWEST, columns), whole=False, encoding=encoding)
+        return Page(max(NARROWEST, columns_of(stream)), whole=False, encoding=encoding)
     return Page(encoding=encoding)
+
+
+def columns_of(stream: TextIO | None) -> int:
+    """Those of COLUMNS, else of the terminal."""
+    given = os.environ.get("COLUMNS", "")
+    if given.isdecimal() and int(given) > 0:
+        return int(given)
+    with suppress(OSError, ValueError):
+        return (os.get_terminal_size(stream.fileno()).columns if stream else 0) or USUAL
+    return USUAL
 
 
 def is_terminal(stream: TextIO | None) -> bool:
@@ -136,6 +143,29 @@ def discard(stream: TextIO) -> None:
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, number)
         os.close(nowhere)
+
+
+@contextmanager
+def stdout_apart() -> Iterator[None]:
+    """While it lasts, stdout has a descriptor of its own, which no child inherits: what compiled code and child
+    processes write to descriptor 1 goes to stderr."""
+    stream = sys.stdout
+    try:
+        stream.flush()
+        number = stream.fileno()
+        own = open(os.dup(number), "w", encoding=stream.encoding, errors=stream.errors)  # noqa: SIM115
+    except (AttributeError, OSError, ValueError):  # closed, or none of this process
+        yield
+        return
+    os.dup2(2, number)
+    sys.stdout = own
+    try:
+        yield
+    finally:
+        sys.stdout = stream
+        os.dup2(own.fileno(), number)
+        with suppress(OSError, ValueError):
+            own.close()
 
 
 def open_missing_descriptors() -> None:

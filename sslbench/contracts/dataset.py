@@ -58,6 +58,9 @@ class Split:
     """of each image's encoded bytes, so that equal images are found without decoding; or empty"""
     sides: tuple[int, int] | None = None
     """smallest and largest side of the images before they were resized, pixels; None where unknown"""
+    white: Mapping[str, float] = field(default_factory=dict)
+    """value of deep grey that became 255, by its kind: ``integer`` (more than 8 bits), ``float``; of these and the
+    other split together, and of the kinds that were met"""
     held_out: bool = False
     """of a test split: whether it was taken from the only images that there are"""
 

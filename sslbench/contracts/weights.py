@@ -62,6 +62,8 @@ class LoadedWeights:
     """reason -> which tensors of the file"""
     input_from: Mapping[str, str] = field(default_factory=dict)
     """part of the input -> who says so: ``user``, ``config``, ``timm`` or ``guess``"""
+    white: Mapping[str, float] | None = None
+    """value of deep grey (more than 8 bits, floats) that became 255 in its training, by kind; None: not known"""
     licence: str | None = None
     licence_reason: str | None = None
     """why that is not known"""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -11,11 +12,12 @@ from pathlib import Path
 import torch
 
 from sslbench.contracts.evaluator import EvaluationData, EvaluatorSpec, FeatureSet, Metric
-from sslbench.contracts.metric_names import metric_name_mistakes
+from sslbench.contracts.metric_checks import metric_mistakes
 from sslbench.contracts.plugin import BuildContext
 from sslbench.errors import PluginError
 from sslbench.evaluate.evaluated_model import TrainedModel
 from sslbench.evaluate.features import Extraction, extract_all
+from sslbench.hooks.import_state import put_back
 from sslbench.hooks.registry import one_line
 from sslbench.plan.cell import Choice
 from sslbench.store.record import MetricValue
@@ -31,15 +33,19 @@ class ModelChanged(RuntimeError):
 def run_evaluator(
     evaluator: Choice[EvaluatorSpec], features: Extraction, model: TrainedModel | None, seed: int
 ) -> list[Metric]:
-    """Its metrics. Raises whatever the evaluator raises, and PluginError where metrics have names that they cannot
-    have. ``model``: for one whose spec says ``uses_model``.
+    """Its metrics. Raises whatever the evaluator raises, and PluginError where they are not what metrics can be.
+    ``model``: for one whose spec says ``uses_model``. What it changes for the whole process is put back and warned of.
     Features are lent as copies: what it does to them reaches no other evaluator."""
     built = evaluator.build(BuildContext(classes=features.classes, seed=seed))
     seed_everything(seed, "evaluate")
     exposed = model if evaluator.spec.uses_model else None
+    headline = evaluator.spec.ranked_by(evaluator.params)
     data = EvaluationData(copy_of(features.train), copy_of(features.test), features.classes, seed, exposed)
-    metrics = list(built.evaluate(data))
-    if mistakes := metric_name_mistakes(metric.name for metric in metrics):
+    with put_back(random_states=False) as changed:
+        metrics = list(built.evaluate(data))
+    if changed:
+        warnings.warn(f"{evaluator.spec.label} changed {', '.join(changed)}, put back", stacklevel=2)
+    if mistakes := metric_mistakes(metrics, len(features.test.features), headline):
         raise PluginError(*(f"{evaluator.spec.label}: {line}" for line in mistakes))
     return metrics
 
@@ -61,7 +67,9 @@ def guarded(model: TrainedModel | None, evaluator: str) -> Iterator[None]:
 
     try:
         yield
-    except Exception:
+    except KeyboardInterrupt:
+        raise
+    except BaseException:
         check()
         raise
     check()
@@ -96,7 +104,9 @@ class CurveEvaluation:
     def _metrics(self, evaluator: Choice[EvaluatorSpec], features: Extraction, model: TrainedModel) -> list[Metric]:
         try:
             return run_evaluator(evaluator, features, model, self.seed)
-        except Exception as error:
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:
             reason = one_line(error)
             self.warn(f"curve: evaluator {evaluator.name!r}: {reason}")
             headline = evaluator.spec.ranked_by(evaluator.params) or evaluator.name

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from sslbench.errors import Diverged, SslbenchError, TimeLimit
+from sslbench.errors import Diverged, SslbenchError, TimeLimit, text_of
 from sslbench.evaluate.features import COLLAPSED_EMBEDDINGS, COLLAPSED_SPREAD, Extraction
 from sslbench.hooks.registry import one_line
 from sslbench.store.record import Status, TrainingFacts
@@ -13,19 +13,19 @@ UNIFORM_SHARE = 0.98
 """of the loss of an answer that ignores the image: from here on a training has learned nothing"""
 
 
-def status_of(error: Exception) -> Status:
+def status_of(error: BaseException) -> Status:
     """The record's status for a cell that ended with ``error``."""
     if isinstance(error, Diverged):
         return "diverged"
     if isinstance(error, TimeLimit):
         return "timeout"
     # torch's CPU allocator raises a plain RuntimeError.
-    if isinstance(error, (torch.OutOfMemoryError, MemoryError)) or "can't allocate memory" in str(error):
+    if isinstance(error, (torch.OutOfMemoryError, MemoryError)) or "can't allocate memory" in text_of(error):
         return "oom"
     return "failed"
 
 
-def reason_of(error: Exception) -> str:
+def reason_of(error: BaseException) -> str:
     """One line for the table: a user's mistake in its own words, a bug with its type."""
     return "; ".join(error.messages) if isinstance(error, SslbenchError) else one_line(error)
 

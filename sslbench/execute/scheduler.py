@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
@@ -57,6 +58,9 @@ def prepare(request: Request, registry: Registry) -> tuple[Outcome, list[Cell], 
     if broken:
         raise PluginError(*broken)
     mistakes: list[str] = []
+    if request.out is not None and os.path.lexists(request.out) and not request.out.is_dir():
+        what = "a link to nothing" if request.out.is_symlink() and not request.out.exists() else "a file"
+        mistakes.append(f"--out {str(request.out)!r}: {what}; allowed: a folder, or a name that nothing has yet")
     if request.fresh and request.keep_stale:
         mistakes.append("--fresh and --keep-stale: give one of them")
     with collected(mistakes):

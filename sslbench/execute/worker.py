@@ -30,7 +30,9 @@ def run_work(work: Work, emit: Emit, registry: Registry | None = None) -> None:
     cells = [CellJob(job, evaluation) for evaluation in work.evaluations]
     try:
         training, features = job.prepare()
-    except Exception as error:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
         for cell in cells:
             cell.emit_failure(error, TrainingFacts(key=work.key))
         if torch.cuda.is_available():
@@ -39,7 +41,9 @@ def run_work(work: Work, emit: Emit, registry: Registry | None = None) -> None:
     for cell in cells:
         try:
             cell.run(training, features)
-        except Exception as error:
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:
             cell.emit_failure(error, training, features)
 
 
@@ -73,7 +77,7 @@ class CellJob:
         record = self._record(status, training, features)
         self.job.emit(RecordMade(replace(record, reason=reason, metrics=values)))
 
-    def emit_failure(self, error: Exception, training: TrainingFacts, features: Extraction | None = None) -> None:
+    def emit_failure(self, error: BaseException, training: TrainingFacts, features: Extraction | None = None) -> None:
         """Emit the record of a cell that failed, with its traceback."""
         status, headline = status_of(error), self.headline()
         metrics = {headline: metric_value(Metric(headline, None, reason=status))} if headline else {}
@@ -85,7 +89,9 @@ class CellJob:
         """The metric to rank by; empty where the evaluator cannot be loaded."""
         try:
             return self.evaluator.spec.ranked_by(self.evaluator.params)
-        except Exception:
+        except KeyboardInterrupt:
+            raise
+        except BaseException:
             return ""
 
     def _record(self, status: Status, training: TrainingFacts, features: Extraction | None) -> Record:

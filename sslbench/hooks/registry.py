@@ -14,9 +14,10 @@ import pluggy
 
 from sslbench.contracts.names import name_mistake
 from sslbench.contracts.plugin import Spec
-from sslbench.errors import PluginError, printable
+from sslbench.errors import PluginError, printable, text_of
 from sslbench.hooks import specs
 from sslbench.hooks.catalogue import KINDS, Catalogue, Entry, collisions, unknown
+from sslbench.hooks.import_state import put_back
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,7 @@ class Loaded:
     entry: Entry
     specs: tuple[Spec, ...] = ()  # what it brings; of an entry point called ``kind.name`` that one spec alone
     failure: str = ""  # why it is broken, one line; empty for a good one
+    changed: tuple[str, ...] = ()  # what it changed for the whole process when it was imported, and was put back
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -33,6 +35,11 @@ class Loaded:
         if self.entry.promise:
             return (self.entry.name,)
         return tuple(f"{spec.kind}.{spec.name}" for spec in self.specs)
+
+    @property
+    def put_back(self) -> str:
+        """What it changed, in words; empty where that is nothing."""
+        return f"changed {', '.join(self.changed)} at import, put back" if self.changed else ""
 
     def spec(self, kind: str, name: str) -> Spec | None:
         """The spec of this kind and name, or None."""
@@ -84,7 +91,7 @@ class Registry:
         for index, plugin in enumerate(plugins):
             message = next((twice[name] for name in plugin.names if name in twice), "")
             if message and not plugin.failure:
-                plugins[index] = Loaded(plugin.entry, (), message)
+                plugins[index] = Loaded(plugin.entry, (), message, plugin.changed)
         return plugins
 
     def load_observers(self) -> None:
@@ -93,26 +100,29 @@ class Registry:
             self.load(entry)
 
     def load(self, entry: Entry, *, report: bool = True) -> Loaded:
-        """One plugin; a failure is remembered, and printed once on stderr with ``report``."""
+        """One plugin; a failure is remembered, and printed once on stderr with ``report``. So is what it changed."""
         if entry not in self._loaded:
             self._loaded[entry] = self._load(entry)
         loaded = self._loaded[entry]
-        if loaded.failure and report and entry not in self._reported:
+        if report and entry not in self._reported:
             self._reported.add(entry)
-            owner = f"{entry.distribution} {entry.version}"
-            text = f"sslbench: plugin {entry.name} of {owner} left out: {loaded.failure}"
-            print(printable(text), file=sys.stderr)
+            news = [f"left out: {loaded.failure}"] if loaded.failure else []
+            for words in filter(None, [*news, loaded.put_back]):
+                text = f"sslbench: plugin {entry.name} of {entry.distribution} {entry.version} {words}"
+                print(printable(text), file=sys.stderr)
         return loaded
 
     def _load(self, entry: Entry) -> Loaded:
+        changed: list[str] = []
         try:
-            brought = self._import(entry)
+            with put_back() as changed:
+                brought = self._import(entry)
         except KeyboardInterrupt:
             raise
         except BaseException as error:
-            return Loaded(entry, (), one_line(error))
+            return Loaded(entry, (), one_line(error), tuple(changed))
         kept = [spec for spec in brought if entry.promise in (None, (spec.kind, spec.name))]
-        return Loaded(entry, tuple(kept))
+        return Loaded(entry, tuple(kept), changed=tuple(changed))
 
     def _import(self, entry: Entry) -> list[Spec]:
         """Import the module, register its hooks, and return what it brings. It is not registered where it fails."""
@@ -152,13 +162,15 @@ class Registry:
         for implementation in getattr(self._manager.hook, hook).get_hookimpls():
             try:
                 implementation.function(**{key: deepcopy(facts[key]) for key in implementation.argnames})
-            except Exception as error:
+            except KeyboardInterrupt:
+                raise
+            except BaseException as error:
                 warnings.warn(f"observer {implementation.plugin_name}: {hook} raised {one_line(error)}", stacklevel=2)
 
 
 def one_line(error: BaseException) -> str:
     """Type and first line of an error; all of pluggy's, whose first line does not contain the mistake."""
-    text = str(error).strip()
+    text = text_of(error).strip()
     text = " ".join(text.split()) if isinstance(error, pluggy.PluginValidationError) else text.partition("\n")[0]
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
 

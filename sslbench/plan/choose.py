@@ -149,7 +149,9 @@ def build_installed(kind: str) -> dict[str, Any]:
     for name in default_registry().names(kind):
         try:
             built[name] = build_plugin(kind, name)
-        except Exception as error:
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:
             reason = error.messages[0] if isinstance(error, SslbenchError) else one_line(error)
             print(printable(f"sslbench: warning: {kind} {name!r} is left out: {reason}"), file=sys.stderr)
     return built

@@ -126,6 +126,8 @@ def text_of_file(path: Path) -> str:
         if path.stat().st_size > LARGEST_FILE:
             raise UserError(f"{where}: it is larger than the {LARGEST_FILE // 2**20} MiB that a suite may have")
         return path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError:
+        raise UserError(f"{where}: it is no text in UTF-8; expected a .toml file") from None
     except (OSError, ValueError) as error:
         raise UserError(f"{where}: {error.strerror if isinstance(error, OSError) else error}") from None
 

@@ -77,7 +77,7 @@ class Measurement:
         """What failed before was tried again and went well."""
         self.status, self.reason, self.trace = "done", None, None
 
-    def fail(self, error: Exception) -> None:
+    def fail(self, error: BaseException) -> None:
         """It could not be measured."""
         self.status, self.reason = status_of(error), reason_of(error)
         self.trace = "".join(traceback.format_exception(error))
@@ -131,7 +131,9 @@ class Preparation:
             step = self.build(row)
             arm = step.arm()
             warm = warm_up(arm, undisturbed_clock(device), self.settings.warmup, self.budget.warmup_seconds)
-        except Exception as error:
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:
             measured.fail(error)
             release_unused(device)
             return None
@@ -224,12 +226,16 @@ class SpeedBench:
         self.report(f"timing {len(chunk)} rows in turn")
         try:
             self._time(chunk, group, pairs)
-        except Exception:
+        except KeyboardInterrupt:
+            raise
+        except BaseException:
             # One of them is at fault: alone, the others have their times, without a comparison.
             for index, ready in chunk.items():
                 try:
                     self._time({index: ready}, group, ())
-                except Exception as error:
+                except KeyboardInterrupt:
+                    raise
+                except BaseException as error:
                     if group[index].timing is None:
                         group[index].fail(error)
         for index, ready in chunk.items():

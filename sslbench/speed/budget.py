@@ -37,7 +37,9 @@ def forecast(row: SpeedRow) -> Forecast:
             method = build_row_method(row, download=False)
         flops = step_flops_per_image(method, row.batch_size, row.mask_ratio, row.method.spec.uses_labels)
         return Forecast(flops, sum(p.numel() * p.element_size() for p in method.parameters()) * STATE_COPIES)
-    except Exception:
+    except KeyboardInterrupt:
+        raise
+    except BaseException:
         return Forecast()
 
 

@@ -43,7 +43,9 @@ def largest_batch(build: Callable[[int], SyntheticStep], device: torch.device) -
 
     try:
         return by_trying(fits) if device.type == "cuda" else by_growth(peak, available_bytes(device))
-    except Exception as error:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
         return LargestBatch(None, reason_of(error))
 
 

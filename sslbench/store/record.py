@@ -51,6 +51,8 @@ class TrainingInput(Part):
     mean: tuple[float, ...]
     """per channel, of values in 0..1"""
     std: tuple[float, ...]
+    white: Mapping[str, float] | None = None
+    """value of deep grey that became 255, by kind, of those that there were; None where it was not kept"""
 
 
 @dataclass(frozen=True, slots=True)

@@ -77,7 +77,7 @@ class ResultsStore:
     def exists(folder: Path) -> bool:
         """Whether the folder holds a results file with anything in it."""
         with suppress(OSError):
-            return (folder / FILE).stat().st_size > 0
+            return (folder / FILE).is_file() and (folder / FILE).stat().st_size > 0
         return False
 
     @classmethod
@@ -277,6 +277,9 @@ def why_no_results(folder: Path) -> str:
     inside = [str(folder / name) for name in names if name.endswith("/") and ResultsStore.exists(folder / name)]
     if inside:
         return f"{folder}: holds no results itself, but these do: {', '.join(inside)}"
+    for name, what in ((FILE, "empty"), (f"{FILE}/", "a folder")):
+        if name in names:
+            return f"{folder}: holds no results: {FILE} is {what}"
     more = f" and {len(names) - 5} more" if len(names) > 5 else ""
     what = f"found: {', '.join(names[:5])}{more}" if names else "it is empty"
     return f"{folder}: holds no results (no {FILE}; {what})"

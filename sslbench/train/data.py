@@ -54,7 +54,12 @@ class Splits:
     @property
     def training_input(self) -> TrainingInput:
         """The record's description of the images that the encoder was trained on."""
-        return TrainingInput(self.image_size, self.classes, self.mean, self.std)
+        return TrainingInput(self.image_size, self.classes, self.mean, self.std, self.white)
+
+    @property
+    def white(self) -> dict[str, float]:
+        """Value of deep grey that became 255, by kind, of those that there are."""
+        return {**self.test.white, **self.train.white}
 
     @property
     def pretraining(self) -> Split:

@@ -73,7 +73,7 @@ def test_the_head_labels_the_test_images_as_the_probe_did(photos, exported, tmp_
     assert head.classes == ["blue", "green", "red"]
     settings = Settings("cpu", "fp32")
     test = set(evaluated_paths(photos))
-    predictions, skipped = predict(head, [photos], settings, REGISTRY)
+    predictions, skipped, _ = predict(head, [photos], settings, REGISTRY)
     assert skipped == []
     assert len(predictions) == 36
     right = [
@@ -86,7 +86,7 @@ def test_the_head_labels_the_test_images_as_the_probe_did(photos, exported, tmp_
     assert all(sum(one.probabilities) == pytest.approx(1) for one in predictions)
     # One at a time, in any order and from another folder, the result is the same.
     some = [predictions[20], predictions[3]]
-    again, _ = predict(head, [Path(one.path) for one in some], settings, REGISTRY)
+    again, *_ = predict(head, [Path(one.path) for one in some], settings, REGISTRY)
     for one, other in zip(some, again, strict=True):
         assert one.path == other.path
         assert one.probabilities == pytest.approx(other.probabilities, abs=1e-5)
@@ -129,11 +129,11 @@ def test_images_that_cannot_be_read_are_named_and_the_others_labelled(photos, ex
     result = recipe_of(photos, tmp_path / "out", exported, scratch=False)
     (tmp_path / "bad.png").write_text("no image")
     good = photos / "red/00.png"
-    predictions, skipped = predict(read_head(result.head), [tmp_path / "bad.png", good], Settings("cpu"), REGISTRY)
+    predictions, skipped, _ = predict(read_head(result.head), [tmp_path / "bad.png", good], Settings("cpu"), REGISTRY)
     assert [one.path for one in predictions] == [str(good)]
     assert skipped == [str(tmp_path / "bad.png")]
     only_bad = predict(read_head(result.head), [tmp_path / "bad.png"], Settings("cpu"), REGISTRY)
-    assert only_bad == ([], [str(tmp_path / "bad.png")])
+    assert only_bad == ([], [str(tmp_path / "bad.png")], [])
     with pytest.raises(UserError, match="nowhere.png does not exist"):
         predict(read_head(result.head), [tmp_path / "nowhere.png"], Settings("cpu"), REGISTRY)
 

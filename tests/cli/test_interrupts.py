@@ -157,3 +157,10 @@ def test_a_forked_child_ends_quietly():
             with pytest.raises(KeyboardInterrupt):
                 signal.raise_signal(signal.SIGTERM)
     assert ended == [143]
+
+
+def test_a_plugin_that_ends_the_program_is_no_success(capsys, monkeypatch):
+    monkeypatch.setattr(main, "result_of", lambda arguments: sys.exit(0))
+    assert main.call(["plan"]) == 1
+    words = "a plugin or a library ended the program: SystemExit(0); the command was not done"
+    assert capsys.readouterr().err == f"sslbench: error: {words}\n"

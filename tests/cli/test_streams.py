@@ -290,3 +290,11 @@ def test_a_file_gets_every_column(capsys, folder):
     out = capsys.readouterr().out
     assert "left out at" not in out
     assert "embed img/s" in out
+
+
+def test_what_compiled_code_and_children_write_to_descriptor_1_goes_to_stderr(sslbench, distribution):
+    noise = "import os, subprocess; os.write(1, b'raw\\n'); subprocess.run(['echo', 'child'])\n"
+    folder = distribution("loud", {"masking.loud": "loud_plugin"}, {"loud_plugin": f"{noise}1 / 0\n"})
+    done = sslbench("plugins", "--format", "json", path=folder, SSLBENCH_PLUGINS="loud")
+    assert [plugin["status"] for plugin in json.loads(done.stdout)["plugins"]] == ["failed"]
+    assert done.stderr == "raw\nchild\n"

@@ -132,13 +132,15 @@ def test_an_evaluator_that_changes_what_is_trained_ends_the_training(tmp_path, r
 
 
 def test_metrics_of_each_image_lie_beside_the_record_and_not_in_it(tmp_path, small_work, do_work, evaluator):
-    does = 'return [Metric("total", 0.5, per_image=torch.tensor([1.0, 0.0]))]'
+    does = 'return [Metric("total", 0.5, per_image=(torch.arange(len(data.test.features)) == 0).float())]'
     registry, choice = evaluator(does, "perimage")
     work = replace(small_work(tmp_path, training={"epochs": 3}), evaluations=(Evaluation("c", choice),))
     (record,) = do_work(work, registry).records
     assert "per_image" not in record.to_json()["metrics"]["total"]
     arrays = read_per_image(pretraining_files(tmp_path, "k0").per_image("c"))
-    assert {name: (array.dtype.name, array.tolist()) for name, array in arrays.items()} == {"total": ("uint8", [1, 0])}
+    assert {name: (array.dtype.name, array.tolist()) for name, array in arrays.items()} == {
+        "total": ("uint8", [1, *[0] * (record.data.test_images - 1)])
+    }
 
 
 def test_per_image_metrics_are_kept_small(tmp_path):

@@ -15,6 +15,7 @@ from sslbench.evaluate.run import metric_value
 from sslbench.execute import outcome
 from sslbench.execute.events import StepsTimed
 from sslbench.execute.outcome import reason_of, status_of
+from sslbench.hooks.registry import Registry
 from sslbench.plan.cell import Choice
 from sslbench.store.record import TrainingFacts
 from sslbench.train import task
@@ -48,6 +49,45 @@ def test_one_piece_of_work_leaves_a_whole_record_per_evaluator(tmp_path, run):
         assert all(0 <= m.value <= 1 for m in record.metrics.values() if m.unit == "")
     assert [len(e.step_ms) for e in emitted.events if isinstance(e, StepsTimed)] == [2]
     assert not (tmp_path / "artifacts/k0/checkpoint.safetensors").exists()
+
+
+ENDS = [
+    "SystemExit(0)",
+    "GeneratorExit()",
+    "type('Own', (BaseException,), {})('mine')",
+    "__import__('asyncio').CancelledError()",
+]
+ENDING_EVALUATOR = """
+from sslbench import EvaluatorSpec, Metric, hookimpl
+
+class Ends:
+    def evaluate(self, data):
+        yield Metric("ends_score", 0.5)
+        raise {error}
+
+@hookimpl
+def sslbench_evaluators():
+    return [EvaluatorSpec(name="ends", headline="ends_score", build=lambda params, context: Ends())]
+"""
+
+
+@pytest.mark.parametrize("error", ENDS)
+def test_whatever_an_evaluator_ends_in_is_a_failed_record_and_the_others_go_on(
+    tmp_path, distribution, small_work, do_work, error
+):
+    distribution("ends", {"evaluator.ends": "ends_plugin"}, {"ends_plugin": ENDING_EVALUATOR.format(error=error)})
+    records = do_work(small_work(tmp_path, "random-init", evaluators=("ends", "knn")), Registry()).records
+    assert [record.status for record in records] == ["failed", "done"]
+    assert records[0].metrics["ends_score"].value is None
+    assert records[0].reason.split(":")[0] in ("SystemExit", "GeneratorExit", "Own", "CancelledError")
+    assert "ends_plugin.py" in records[0].traceback
+
+
+def test_keyboard_interrupt_ends_the_work(tmp_path, distribution, small_work, do_work):
+    source = ENDING_EVALUATOR.format(error="KeyboardInterrupt")
+    distribution("ends", {"evaluator.ends": "ends_plugin"}, {"ends_plugin": source})
+    with pytest.raises(KeyboardInterrupt):
+        do_work(small_work(tmp_path, "random-init", evaluators=("ends",)), Registry())
 
 
 def test_what_is_trained_and_extracted_is_not_done_again(tmp_path, run):

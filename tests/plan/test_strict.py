@@ -305,3 +305,12 @@ def test_what_was_given_is_repeated_in_short():
     assert quoted("a\nb") == r"'a\nb'"
     assert quoted("x" * 5000).endswith("' (5,002 characters)")
     assert quoted(10**5000) == "a value of type int that is too large to be shown"
+
+
+def test_a_file_that_is_no_text_is_one_plain_line(tmp_path):
+    path = tmp_path / "photo.toml"
+    for content in (b"\xff\xd8\xff\xe0", b"\xff\xfex\x00", "name = 'é'".encode("latin-1")):
+        path.write_bytes(content)
+        with pytest.raises(UserError) as caught:
+            read_suite(str(path))
+        assert str(caught.value) == f"suite {str(path)!r} cannot be read: it is no text in UTF-8; expected a .toml file"

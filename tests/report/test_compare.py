@@ -366,12 +366,35 @@ def test_folders_of_a_speed_suite_are_compared_with_their_ratios(record, tmp_pat
     assert ratio.interval.high == pytest.approx(0.005 + np.sqrt(2) * np.log(1.02 / 0.98) / 2, rel=1e-3)
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{}", '{"records": [1]}', '{"speeds": 3}', '{"speeds": {"x": {}}}'])
+@pytest.mark.parametrize("text", ["[]", "null", "{}", '{"records": [1]}', '{"speeds": 3}', '{"speeds": {"x": {}}}'])
 def test_other_files_are_refused(tmp_path, text):
     (tmp_path / "x.json").write_text(text)
     words = r"x\.json: neither a results folder, nor what `sslbench results DIR --format json` prints, nor what `pytest"
     with pytest.raises(UserError, match=words):
         load_side(tmp_path / "x.json")
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"", "not JSON: Expecting value: line 1 column 1 (char 0)"),
+        (b'{"records": [', "not JSON: Expecting value: line 1 column 14 (char 13)"),
+        (b'{"records": [], "records": []}', "not JSON: key 'records' is given twice"),
+        (b'{"records": [{"seed": NaN}]}', "not JSON: NaN is no value; what is not known is null"),
+        ('{"records": []}'.encode("utf-16"), "not UTF-8, as JSON is: byte 0"),
+    ],
+)
+def test_what_is_no_json_says_where(tmp_path, content, words):
+    path = tmp_path / "x.json"
+    path.write_bytes(content)
+    with pytest.raises(UserError) as caught:
+        load_side(path)
+    assert str(caught.value) == f"{path}: {words}"
+
+
+def test_a_mark_at_the_start_of_json_is_no_mistake(tmp_path):
+    (tmp_path / "x.json").write_text('{"records": []}', encoding="utf-8-sig")
+    assert load_side(tmp_path / "x.json").records == []
 
 
 def test_saved_speeds_are_compared_by_name(tmp_path):

@@ -218,10 +218,12 @@ def test_a_folder_without_results_says_what_was_found(tmp_path):
     assert message(here) == f"{here}: holds no results ({expected})"
     assert message(here / "a.txt") == f"{here}/a.txt: a file; name the folder that `sslbench run` wrote to (--out)"
     (here / "results.sqlite").touch()
-    assert "holds no results" in message(here)
+    assert message(here) == f"{here}: holds no results: results.sqlite is empty"
     assert not ResultsStore.exists(here)
     ResultsStore.open_for_writing(tmp_path / "here" / "quick").close()
     (here / "results.sqlite").unlink()
+    (tmp_path / "odd" / "results.sqlite").mkdir(parents=True)
+    assert message(tmp_path / "odd") == f"{tmp_path}/odd: holds no results: results.sqlite is a folder"
     assert message(here) == f"{here}: holds no results itself, but these do: {here}/quick"
 
 

@@ -5,8 +5,8 @@ a mask, each as large as its pixels, and its overlap with an object is their int
 score is the mean over its objects, the metric the mean over the images that have any.
 
 ``attention_jaccard`` is the head that is best on training images, on test images. ``attention_jaccard_oracle`` is
-what the authors of DINO report: the best head of each object, chosen knowing the answer. ``attention_jaccard_all``
-is the mean of all heads, and ``attention_jaccard@h`` head h, from 1.
+what the authors of DINO report: the best head of each object, chosen knowing the answer.
+``attention_jaccard_all_heads`` is the mean of all heads, and ``attention_jaccard@h`` head h, from 1.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ MAP = "mask"
 UNKNOWN = 255
 FLAT = 1e-6
 """attention whose range is a smaller share of it is the same for all patches"""
-METRICS = BEST, ORACLE, MEAN = "attention_jaccard", "attention_jaccard_oracle", "attention_jaccard_all"
+METRICS = BEST, ORACLE, MEAN = "attention_jaccard", "attention_jaccard_oracle", "attention_jaccard_all_heads"
 Objects = Literal["each", "all", "main"]
 
 

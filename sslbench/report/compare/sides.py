@@ -60,20 +60,41 @@ def steps_of(store: ResultsStore, keys: Iterable[str]) -> tuple[dict[str, list[f
 
 def from_file(path: Path) -> Side:
     """A side from a file of JSON, of this schema or an older one."""
+    document = document_of(path)
     try:
-        document = json.loads(path.read_text(encoding="utf-8-sig"))
         if "speeds" in document:
             speeds = document["speeds"].items()
             records = [record_of_test(name, speed) for name, speed in speeds]
             return Side(str(path), records, {name: speed["step_ms"] for name, speed in speeds})
         texts = [dict(data) for data in document["records"]]
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+    except (ValueError, KeyError, TypeError, AttributeError):
         raise UserError(
             f"{path}: neither a results folder, nor what `sslbench results DIR --format json` prints,"
             " nor what `pytest --sslbench-save` writes"
         ) from None
     numbered = {f"{path}: record {number}": data for number, data in enumerate(texts, 1)}
     return side_of(str(path), StoredRecords.of(numbered, lambda where: Record.from_json(numbered[where], where)))
+
+
+def document_of(path: Path) -> Any:
+    """What a file of JSON holds. Raises UserError where it cannot be read, or where a reader could take it otherwise:
+    a key twice, NaN."""
+    from sslbench.hooks.values import once  # with pydantic, which results folders do not need
+
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+        return json.loads(text, object_pairs_hook=once, parse_constant=refused)
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path}: not UTF-8, as JSON is: byte {error.start}") from None
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{path}: not JSON: {error}") from None
+
+
+def refused(constant: str) -> None:
+    """NaN and infinities, which are Python's own extension of JSON."""
+    raise ValueError(f"{constant} is no value; what is not known is null")
 
 
 def side_of(name: str, stored: StoredRecords) -> Side:

@@ -137,3 +137,39 @@ def test_parquet_too(built, tmp_path):
     data = built("parquet", path=tmp_path)
     assert data.split("train").images.unique().tolist() == [6]
     assert data.split("test").images.unique().tolist() == [255]
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize(
+    ("name", "dtype", "ending", "kind", "white", "value"),
+    [("white", np.uint16, "png", "integer", 4095, 1000), ("white_float", np.float32, "tif", "float", 1, 0.25)],
+)
+def test_a_given_white_is_the_scale_whatever_the_images_hold(
+    built, tmp_path, way, name, dtype, ending, kind, white, value
+):
+    for number in range(2):
+        save(tmp_path / f"root/a/{number}.{ending}", np.full((8, 8), value, dtype))
+    own = built("images", root=tmp_path / "root", size=8, test_share=0.0, reading=way).split("train")
+    assert own.white == {kind: 1023 if kind == "integer" else 1}
+    given = {"root": tmp_path / "root", "size": 8, "test_share": 0.0, "reading": way, name: white}
+    for _ in range(2):  # the second time from the cache
+        split = built("images", **given).split("train")
+        assert split.white == {kind: white}
+        assert split.images[torch.arange(2)].unique().tolist() == [round(value * 255 / white)]
+
+
+def test_an_image_beyond_the_given_white_is_not_read(built, tmp_path):
+    for number, value in enumerate((255, 280, 300)):
+        save(tmp_path / f"root/{number}.png", np.full((8, 8), value, np.uint16))
+    with pytest.raises(UserError, match=r"1 of 3 images cannot be read") as caught:
+        built("images", root=tmp_path / "root", size=8, white=255, test_share=0.0)
+    assert "2.png: its grey values are 300..300, and white is 255" in caught.value.messages[1]
+    data = built("images", root=tmp_path / "root", size=8, white=255, on_error="skip", test_share=0.0)
+    assert data.split("train").left_out == {"cannot be read": 1}
+    assert data.split("train").images.unique().tolist() == [255]
+
+
+def test_images_of_8_bits_have_no_scale(built, tmp_path):
+    for number in range(3):
+        save(tmp_path / f"root/a/{number}.png", np.full((8, 8), 200, np.uint8))
+    assert built("images", root=tmp_path / "root", size=8).split("train").white == {}

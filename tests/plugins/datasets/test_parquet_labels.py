@@ -200,3 +200,39 @@ def test_equal_rows_have_equal_digests_and_sides_are_known(built, tmp_path):
     train, test = (data.split(name) for name in ("train", "test"))
     assert (train.digests[0] == test.digests[0], train.digests[1] == test.digests[1]) == (True, False)
     assert train.sides == (8, 8)
+
+
+@pytest.mark.parametrize(
+    ("column", "cells"),
+    [
+        ("split", ["train", "train", "test", "test"]),
+        ("Partition", ["training", "dev", "training", "dev"]),
+        ("set", ["val", "val", "train", "train"]),
+        ("is_valid", [False, False, True, True]),
+        ("partition", [0, 0, 2, 2]),
+        ("fold", [0, 1, 2, 3]),
+    ],
+)
+@pytest.mark.parametrize("name", ["photos.parquet", "train.parquet"])
+def test_no_row_that_a_column_says_is_tested_is_trained_on(built, tmp_path, name, column, cells):
+    write(tmp_path / name, [CAT, DOG] * 2, [0, 1] * 2, **{column: cells})
+    with pytest.raises(
+        UserError, match=r"parquet: .*rows are split by file alone; write|which one to evaluate on is not"
+    ):
+        built("parquet", path=tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("column", "cells"),
+    [("split", ["train"] * 4), ("set", ["LEA", "2ED", "LEA", "2ED"]), ("is_red", [True, False] * 2)],
+)
+def test_columns_that_say_no_other_split_are_no_mistake(built, tmp_path, column, cells):
+    write(tmp_path / "train.parquet", [CAT, DOG] * 2, [0, 1] * 2, **{column: cells})
+    assert sum(len(built("parquet", path=tmp_path).split(name)) for name in ("train", "test")) == 4
+
+
+def test_words_that_are_most_likely_one_class_are_one_line(built, tmp_path):
+    write(tmp_path / "train.parquet", [CAT, DOG] * 2, ["cat", "dog"] * 2)
+    write(tmp_path / "test.parquet", [CAT, DOG] * 2, ["Cat", "dog"] * 2)
+    with pytest.raises(UserError, match=r"parquet .*: the classes 'Cat' and 'cat' differ by case alone"):
+        built("parquet", path=tmp_path)

@@ -198,3 +198,47 @@ def test_folders_with_maps_count_what_they_leave_out(built, maps, picture, tmp_p
     picture(tmp_path / "train" / "masks" / "other.png")
     data = built("imagefolder-maps", root=tmp_path)
     assert data.split("train").left_out == {"split val, not used": 6, "beside the images and their maps": 1}
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("fold_1", "fold_2"),
+        ("partition1", "partition2"),
+        ("subset-1", "subset2", "subset3"),
+        ("phase1", "phase2"),
+        ("query", "gallery"),
+        ("labeled", "unlabelled"),
+        ("Trainingsdaten", "Testdaten"),
+        ("train1", "train2"),
+    ],
+)
+def test_parts_of_a_data_set_are_no_classes(built, layout, tmp_path, names):
+    with pytest.raises(
+        UserError, match=r"hold the same folders \(cat and dog\) and would be taken for classes"
+    ) as caught:
+        built("imagefolder", root=layout(tmp_path, **dict.fromkeys(names, 2)))
+    assert str(tmp_path) in str(caught.value)
+
+
+def test_classes_may_hold_the_same_folders_or_have_the_name_of_a_part(built, layout, pictures, tmp_path):
+    assert built("imagefolder", root=layout(tmp_path / "x", lion=2, tiger=2)).classes == ["lion", "tiger"]
+    for name in ("source", "target"):
+        pictures(tmp_path / "y" / name, 4)
+    assert built("imagefolder", root=tmp_path / "y").classes == ["source", "target"]
+
+
+@pytest.mark.parametrize("folders", [{"photos": 2}, {"train/train": 2, "test/test": 2}])
+def test_a_single_folder_around_the_classes_is_no_class(built, layout, tmp_path, folders):
+    with pytest.raises(UserError, match=r"has the one folder \w+, with cat and dog in it; give root=.*, or move them"):
+        built("imagefolder", root=layout(tmp_path, **folders))
+
+
+@pytest.mark.parametrize("pair", [("cat", "Cat"), ("cat", "cat "), ("caf\u00e9", "cafe\u0301"), ("1", "01")])
+@pytest.mark.parametrize("splits", [("", ""), ("train", "test")])
+def test_folders_that_are_most_likely_one_class_are_one_line(built, pictures, tmp_path, pair, splits):
+    for name, split in zip(pair, splits, strict=True):
+        pictures(tmp_path / split / name, 3)
+    pictures(tmp_path / splits[0] / "dog", 3, 9)
+    with pytest.raises(UserError, match=r"the classes .* differ by .* alone; write one class in one way"):
+        built("imagefolder", root=tmp_path)

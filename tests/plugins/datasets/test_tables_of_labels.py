@@ -42,6 +42,7 @@ def names(split):
         ("is_test", "0", "1"),
         ("is_train", "1", "0"),
         ("isTest", "no", "yes"),
+        ("partition", "0", "2"),
         ("is_training_image", "1", "0"),
     ],
 )
@@ -79,7 +80,7 @@ def test_columns_of_yes_and_no_for_two_splits(table):
         ("is_test,is_valid", ["0,0"] * 9 + ["1,1"], r"line 11 is of the splits test and validation; one is needed"),
         ("split,is_valid", ["train,0"] * 10, r"columns split and is_valid all say the split; keep one"),
         ("which", ["train"] * 9 + ["test"], r"column 'which' looks like the split; name it split"),
-        ("test", ["0"] * 9 + ["1"], r"column 'test' looks like the split; name it split, or is_test for yes and no"),
+        ("test", ["0"] * 9 + ["1"], r"column 'test' looks like the split; name it is_test"),
         ("label", ["c"] * 10, r"its first line names the column 'label' twice"),
         ("split", ["train,oops"] * 10, r"line 2 has more cells than the first line has columns \(3\)"),
     ],
@@ -138,3 +139,54 @@ def test_images_that_a_table_does_not_name_are_counted(picture, table, tmp_path)
     picture(tmp_path / "flat" / "@eaDir" / "1.png")
     data = table("path,label", *[f"{number}.png,{'ab'[number % 2]}" for number in range(6)])
     assert data.split("train").left_out == {"not named in labels.csv": 4, "hidden, or left by a system": 1}
+
+
+@pytest.mark.parametrize("mark", [";", "\t"])
+def test_cells_may_end_with_a_semicolon_or_a_tab(table, mark):
+    data = table(f"path{mark}label", *(f"{number}.png{mark}{'a, b' if number % 2 else 'c'}" for number in range(10)))
+    assert data.classes == ["a, b", "c"]
+    assert sum(len(data.split(name)) for name in ("train", "test")) == 10
+
+
+@pytest.mark.parametrize("prefix", ["flat\\", ".\\flat\\"])
+def test_paths_may_be_written_as_windows_does(table, prefix):
+    data = table("path,label", *(f"{prefix}{number}.png,{'ab'[number % 2]}" for number in range(10)))
+    assert sum(len(data.split(name)) for name in ("train", "test")) == 10
+
+
+@pytest.mark.parametrize("column", ["fold", "kfold", "Subset"])
+def test_a_column_of_folds_does_not_say_what_to_evaluate_on(table, column):
+    with pytest.raises(UserError, match=r"numbers parts \(0, 1, 2\), and which one to evaluate on is not known; add a"):
+        table(f"path,label,{column}", *rows(*"0123401234"))
+
+
+def test_columns_without_a_name_are_no_mistake(table):
+    data = table(",path,,label", *(f"{number},{number}.png,x,{'ab'[number % 2]}" for number in range(10)))
+    assert data.classes == ["a", "b"]
+
+
+def test_what_programs_write_for_a_missing_label_is_no_class(table):
+    labels = ["a", "b", "nan", "NaN", "<NA>", "null", "-1.0", "None", "a", "b"]
+    data = table("path,label", *(f"{number}.png,{label}" for number, label in enumerate(labels)))
+    assert data.classes == ["None", "a", "b"]
+    assert data.split("train").left_out == {"without a label": 5}
+
+
+@pytest.mark.parametrize("labels", [("Cat", "cat"), ("1", "1.0"), ("caf\u00e9", "cafe\u0301")])
+def test_labels_that_are_most_likely_one_class_are_one_line(table, labels):
+    with pytest.raises(UserError, match=r"labels.csv: the classes .* differ by .* alone; write one class in one way"):
+        table("path,label", *(f"{number}.png,{labels[number % 2]}" for number in range(10)))
+
+
+@pytest.mark.parametrize(
+    "content", ["path,label\n0.png,é".encode("latin-1"), "path".encode("utf-16"), b"PK\x03\x04\xb5"]
+)
+def test_a_table_that_is_no_text_is_one_plain_line(built, pictures, tmp_path, content):
+    pictures(tmp_path / "flat", 2)
+    (tmp_path / "labels.csv").write_bytes(content)
+    with pytest.raises(UserError) as caught:
+        built("imagefolder", root=tmp_path / "flat", labels=tmp_path / "labels.csv")
+    where = f"labels={tmp_path / 'labels.csv'} cannot be read"
+    assert str(caught.value) == f"{where}: it is no text in UTF-8; expected a CSV file"
+    with pytest.raises(UserError, match=r"flat cannot be read: Is a directory$"):
+        built("imagefolder", root=tmp_path / "flat", labels=tmp_path / "flat")

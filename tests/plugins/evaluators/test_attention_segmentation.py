@@ -117,7 +117,7 @@ def test_a_head_that_attends_to_the_object_is_chosen(scenes, changed):
     assert heads[0] > 0.7
     assert heads[1] < 0.2
     assert metrics["attention_jaccard"].value == heads[0]
-    assert metrics["attention_jaccard_all"].value == pytest.approx(sum(heads) / 3)
+    assert metrics["attention_jaccard_all_heads"].value == pytest.approx(sum(heads) / 3)
     assert metrics["attention_jaccard_oracle"].value >= heads[0]
 
 

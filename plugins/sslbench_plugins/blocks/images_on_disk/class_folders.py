@@ -13,10 +13,11 @@ import torch
 from torch import Tensor
 
 from sslbench import ImageReader, Split, UserError, param
+from sslbench_plugins.blocks.images_on_disk.class_names import check_different
 from sslbench_plugins.blocks.images_on_disk.encoded import Encoded
 from sslbench_plugins.blocks.images_on_disk.folders import SUFFIXES, is_image, name_below, stamps, visible, walk
 from sslbench_plugins.blocks.images_on_disk.reading import ReadingParams, read
-from sslbench_plugins.blocks.images_on_disk.splits import roles_of
+from sslbench_plugins.blocks.images_on_disk.splits import is_part, roles_of
 from sslbench_plugins.blocks.images_on_disk.two_splits import TwoSplits
 
 
@@ -67,6 +68,7 @@ class LabelledFiles:
             left_out=result.left_out(len(self.paths)),
             digests=result.digests,
             sides=result.sides,
+            white=result.white,
         )
         return split, result.sums
 
@@ -94,7 +96,7 @@ class FolderFiles:
 
 def class_files(folder: Path, where: str, layout: str) -> LabelledFiles:
     """Every image below every class folder. Raises UserError for a class without an image, for splits inside a class,
-    and for a folder without a class."""
+    for a folder without a class, and for folders that seem to be parts of a data set."""
     classes = [item for item in visible(folder) if item.is_dir()]
     if not classes:
         loose = sum(is_image(item) for item in visible(folder))
@@ -110,7 +112,29 @@ def class_files(folder: Path, where: str, layout: str) -> LabelledFiles:
         files.paths.extend(images)
         files.labels.extend([item.name] * len(images))
     check_no_splits_below(folder, files.paths, where)
+    check_no_parts(classes, where)
     return files
+
+
+def check_no_parts(folders: Sequence[Path], where: str) -> None:
+    """Raises UserError for a single folder that holds the classes, and for folders that hold the same ones and have the
+    names of parts of a data set: their names would be taken for classes."""
+    parts = [item.name for item in folders if is_part(item.name)]
+    if len(folders) > 1 and 2 * len(parts) < len(folders):
+        return
+    inside = {item: {below.name for below in visible(item) if below.is_dir()} for item in folders}
+    same = sorted(set.intersection(*inside.values())) if inside else []
+    held = " and ".join(same[:2]) + (", ..." if len(same) > 2 else "")
+    if len(same) < 2:
+        return
+    if len(folders) > 1:
+        raise UserError(
+            f"{where}: {folders[0].parent}: {' and '.join(parts[:2])} hold the same folders ({held}) and would be taken"
+            " for classes; name them train and test, or give a table of labels"
+        )
+    if not any(map(is_image, visible(folders[0]))):
+        above = f"{folders[0].parent} has the one folder {folders[0].name}, with {held} in it"
+        raise UserError(f"{where}: {above}; give root={folders[0]}, or move them one folder up")
 
 
 def instead(files: Sequence[Path]) -> str:
@@ -134,8 +158,10 @@ def check_no_splits_below(folder: Path, paths: Sequence[Path], where: str) -> No
             raise UserError(f"{where}: {held}; give root={parent}, or put the splits above the classes")
 
 
-def class_without_training(train: LabelledFiles, test: LabelledFiles | None) -> str | None:
-    """A class of the test split that the training split lacks, the first by name; None where there is none."""
+def class_without_training(train: LabelledFiles, test: LabelledFiles | None, where: str) -> str | None:
+    """A class of the test split that the training split lacks, the first by name; None where there is none. Raises
+    UserError for two names of one class."""
+    check_different([*train.labels, *(test.labels if test else [])], where)
     return min(set(test.labels) - set(train.labels), default=None) if test else None
 
 

@@ -42,10 +42,12 @@ def white_for(kind: Kind, peak: float) -> float:
 
 
 def eight_bits(values: NDArray[np.float64], kind: Kind, white: float) -> NDArray[np.uint8]:
-    """Grey values, ``white`` as 255. Raises ValueError for negative ones, those beyond 16 bits, and NaN."""
+    """Grey values, ``white`` as 255. Raises ValueError for negative ones, those beyond 16 bits or white, and NaN."""
     low, high = float(values.min()), float(values.max())
     if not is_understood(kind, low, high):
         raise ValueError(f"its grey values are {low:g}..{high:g}; 0..{DEEPEST:g} are understood")
+    if high > OVERSHOOT * white:
+        raise ValueError(f"its grey values are {low:g}..{high:g}, and white is {white:g}")
     return (values * (255 / white)).clip(max=255).round().astype(np.uint8)
 
 
@@ -79,15 +81,18 @@ class GreyScale:
     ) -> None:
         self._sources, self._formats, self._threads = sources, formats, threads
         self._lock = Lock()
-        self.whites: Mapping[str, float] | None = None
-        """None: no deep image was met yet"""
+        self.given: Mapping[str, float] = {}
+        """of kinds whose scale the user gives"""
+        self.whites: Mapping[str, float] = {}
+        """of kinds that were met"""
 
     def white(self, kind: Kind) -> float:
         """The value that becomes 255."""
         with self._lock:
-            if self.whites is None:
-                self.whites = self._found()
-        return self.whites.get(kind, DEEPEST if kind == "integer" else 1.0)
+            if kind not in self.whites:
+                known = self.given if kind in self.given else self._found()
+                self.whites = {**self.whites, kind: known.get(kind, DEEPEST if kind == "integer" else 1.0)}
+            return self.whites[kind]
 
     def _found(self) -> dict[str, float]:
         formats = self._formats()

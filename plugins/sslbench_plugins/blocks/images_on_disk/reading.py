@@ -11,7 +11,7 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import blake2b
@@ -51,6 +51,16 @@ class ReadingParams(Params):
     )
     memory_limit: float = param(4.0, "size of a decoded split up to which `auto` is resident", ge=0, unit="GiB")
     on_error: Literal["error", "skip"] = param("error", "what to do with an image that cannot be read")
+    white: float = param(
+        0.0, "value of 16-bit and 32-bit integer grey that becomes 255; 0: found among all images", ge=0, le=65535
+    )
+    white_float: float = param(0.0, "value of float grey that becomes 255; 0: found among all images", ge=0, le=65535)
+
+    @property
+    def whites(self) -> dict[str, float]:
+        """Those that are given, by kind of deep grey."""
+        given = {"integer": self.white, "float": self.white_float}
+        return {kind: white for kind, white in given.items() if white}
 
 
 @dataclass(frozen=True)
@@ -67,6 +77,8 @@ class ReadImages:
     """of their encoded bytes"""
     sides: tuple[int, int] | None
     """smallest and largest one before resizing, pixels; None without an image"""
+    white: Mapping[str, float]
+    """value of deep grey that became 255, by kind"""
 
     def left_out(self, count: int) -> dict[str, int]:
         """Why images are no part of the split, of ``count`` that were to be read."""
@@ -81,10 +93,11 @@ def read(encoded: Encoded, params: ReadingParams, key: Sequence[str]) -> ReadIma
 
     Raises UserError where images cannot be read and ``on_error`` is not ``skip``, and where sizes differ.
     """
+    encoded.grey.given = params.whites
     location = location_of(encoded, params)
     if location == "resident":
         return resident(encoded, params)
-    path, digest = cache_file(encoded, key, ".images" if location == "mapped" else ".checked")
+    path, digest = cache_file(encoded, [str(params.whites), *key], ".images" if location == "mapped" else ".checked")
     try:
         facts = cached_facts(path, digest, encoded, location == "mapped")
     except OSError as error:
@@ -93,12 +106,12 @@ def read(encoded: Encoded, params: ReadingParams, key: Sequence[str]) -> ReadIma
             " $SSLBENCH_CACHE names another folder, reading=resident writes nothing"
         ) from None
     kept = readable({int(index): why for index, why in facts["bad"].items()}, encoded, params)
-    encoded.grey.whites = facts["whites"] or encoded.grey.whites
+    encoded.grey.whites = {**encoded.grey.whites, **(facts["whites"] or {})}
     images = Mapped(path, (len(kept), 3, facts["side"], facts["side"])) if location == "mapped" and kept else None
     joined, sides = bytes.fromhex(facts["digests"]), facts["sides"]
     digests = [joined[start : start + DIGEST] for start in range(0, len(joined), DIGEST)]
-    sums = torch.tensor(facts["sums"])
-    return ReadImages(images or encoded.only(kept), kept, sums, digests, (sides[0], sides[1]) if sides else None)
+    sums, both = torch.tensor(facts["sums"]), (sides[0], sides[1]) if sides else None
+    return ReadImages(images or encoded.only(kept), kept, sums, digests, both, encoded.grey.whites)
 
 
 def location_of(encoded: Encoded, params: ReadingParams) -> Literal["resident", "mapped", "streaming"]:
@@ -123,7 +136,8 @@ def resident(encoded: Encoded, params: ReadingParams) -> ReadImages:
         count += len(chunk)
         sums += channel_sums(chunk)
     kept = readable(found.bad, encoded, params)
-    return ReadImages(torch.from_numpy(images[:count]), kept, sums, found.digests, found.sides)
+    white = encoded.grey.whites
+    return ReadImages(torch.from_numpy(images[:count]), kept, sums, found.digests, found.sides, white)
 
 
 def readable(bad: dict[int, str], encoded: Encoded, params: ReadingParams) -> list[int]:

@@ -24,6 +24,11 @@ NOISE = "(?:set|data|dataset|image|images|img|imgs|photos|pictures|split|part|fo
 PATTERNS = {
     role: re.compile(rf"\d{{0,2}}{NOISE}*(?:{words}){NOISE}*s?(?:(?:19|20)\d\d)?") for role, words in WORDS.items()
 }
+PARTS = re.compile(
+    r"(?:k?folds?|parts?|partition|subset|set|split|phase|stage|batch|group|round|cv)\d*"
+    r"|query|gallery|support|probe|labell?ed|unlabell?ed|source|target|(?:train|learn|test|valid)\w*"
+)
+"""names, without punctuation, of parts that nobody can say the split of"""
 KNOWN = {word: role for role, words in WORDS.items() for word in words.split("|")}
 ALLOWED = "train (training, trainset), test (testing, testset), val (valid, validation, dev, eval)"
 TYPED, TYPO = ("train", "training", "test", "testing", "validation"), 0.8
@@ -59,6 +64,11 @@ def is_typo(word: str, known: str) -> bool:
     if len(known) < 4 or word[:1] != known[:1]:
         return False
     return sorted(word) == sorted(known) or (len(known) > 4 and SequenceMatcher(None, word, known).ratio() >= TYPO)
+
+
+def is_part(word: str) -> bool:
+    """Whether a folder has the name of a part of a data set that is no split: ``fold_1``, ``query``, ``train2``."""
+    return resembled(word) is not None or PARTS.fullmatch(re.sub(r"[\W_]+", "", word.casefold())) is not None
 
 
 def unknown_split(where: str, words: Sequence[str]) -> UserError:

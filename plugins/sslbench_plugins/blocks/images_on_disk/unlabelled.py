@@ -7,18 +7,20 @@ from typing import Any
 
 from sslbench import UserError
 
+MISSING = frozenset({"", "nan", "<na>", "#n/a", "null"})
+"""None and NA may be classes"""
 UNLABELLED = "without a label"
 """why an image is left out"""
 
 
 def is_unlabelled(label: Any) -> bool:
-    """Whether a label is null, empty or -1."""
-    return label is None or is_minus_one(label) or (isinstance(label, str) and not label.strip())
+    """Whether a label is null, empty, -1, or a word that programs write for a number that is missing."""
+    return label is None or is_minus_one(label) or (isinstance(label, str) and label.strip().casefold() in MISSING)
 
 
 def is_minus_one(label: Any) -> bool:
     """Whether a label is -1, as a number or as text."""
-    return label == -1 or (isinstance(label, str) and label.strip() == "-1")
+    return label == -1 or (isinstance(label, str) and label.strip() in ("-1", "-1.0"))
 
 
 def check_classes_left(written: Sequence[Any], where: str) -> None:

@@ -69,11 +69,13 @@ class BackboneOfFile(Read):
 
 
 class Exported(Read):
-    """What ``sslbench export`` says beside timm's keys, of a network that timm does not have."""
+    """What ``sslbench export`` says beside timm's keys: of a network that timm does not have, and of the input."""
 
     backbone: BackboneOfFile | None = None
     image_size: int = Field(0, ge=0)
     provides: list[str] = Field(default_factory=list)
+    white: dict[str, Annotated[float, Field(gt=0)]] | None = None
+    """value of deep grey that became 255 in training, by kind; None: not known"""
 
 
 class ModelConfig(Read):

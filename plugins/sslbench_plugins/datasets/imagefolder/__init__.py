@@ -9,6 +9,7 @@ from pathlib import Path
 from sslbench import BuildContext, DatasetSpec, PathText, UserError, hookimpl, param
 from sslbench_plugins.blocks.images_on_disk import class_folders
 from sslbench_plugins.blocks.images_on_disk.class_folders import FolderFiles, FolderParams, LabelledFiles
+from sslbench_plugins.blocks.images_on_disk.class_names import check_different
 from sslbench_plugins.blocks.images_on_disk.folders import (
     count_others,
     digest_of,
@@ -50,6 +51,7 @@ def split_folders(root: Path) -> FolderFiles:
         if names.roles and any(resembled(name) != "train" for name in names.near):
             raise unknown_split(where, names.near)
         files = class_folders.class_files(root, "imagefolder", LAYOUT)
+        check_different(files.labels, where)
         return FolderFiles(root, files, None, partial(others, root, [files], names, None))
     if names.near:
         raise unknown_split(where, names.near)
@@ -57,7 +59,7 @@ def split_folders(root: Path) -> FolderFiles:
     # A test folder without classes holds images without labels: val/ is then the one to evaluate on.
     test_folder = next((item for item in candidates if has_folder(item)), candidates[0] if candidates else None)
     test = class_folders.class_files(test_folder, "imagefolder", LAYOUT) if test_folder else None
-    stray = class_folders.class_without_training(train, test)
+    stray = class_folders.class_without_training(train, test, f"imagefolder: {root}")
     if stray is not None:
         train_folder = folders[names.roles["train"]]
         raise UserError(f"imagefolder: {test_folder} has class {stray!r}, which {train_folder} does not have")

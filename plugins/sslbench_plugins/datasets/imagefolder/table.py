@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -13,9 +14,9 @@ from pathlib import Path
 from sslbench import UserError
 from sslbench_plugins.blocks.images_on_disk.class_folders import FolderFiles, LabelledFiles, class_without_training
 from sslbench_plugins.blocks.images_on_disk.folders import count_others, shortened
+from sslbench_plugins.blocks.images_on_disk.split_column import roles_of_rows
 from sslbench_plugins.blocks.images_on_disk.splits import TEST_ROLES, Role
 from sslbench_plugins.blocks.images_on_disk.unlabelled import UNLABELLED, check_classes_left, is_unlabelled
-from sslbench_plugins.datasets.imagefolder.split_column import roles_of_rows
 
 NAMED = 3
 """mistakes that a message names one by one"""
@@ -56,7 +57,7 @@ def read_table(file: Path, root: Path) -> FolderFiles:
         raise UserError(f"{where}: {problem}; none is left to train on")
     chosen: Role | None = next((role for role in TEST_ROLES if labelled(parts[role]).paths), None)
     test = labelled(parts[chosen]) if chosen else None
-    stray = class_without_training(train, test)
+    stray = class_without_training(train, test, where)
     if stray is not None:
         raise UserError(f"imagefolder: {where} has class {stray!r} in its test split alone")
     left_out = Counter({UNLABELLED: sum(not row.label for row in rows if row.role in ("train", chosen))})
@@ -86,16 +87,12 @@ def others(file: Path, root: Path, named: Sequence[Path], rows: Mapping[str, int
 def read_cells(file: Path, where: str) -> list[Cells]:
     """All rows, by the names of the columns in small letters. Raises UserError for a file that cannot be read, lacks a
     column or has it twice, for a row of another length, and for a file without a row."""
-    try:
-        with file.open(encoding="utf-8-sig", newline="") as stream:
-            lines = [(number, line) for number, line in enumerate(csv.reader(stream), start=1) if line]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise UserError(f"{where} cannot be read: {error}") from None
-    columns = [name.strip().lower() for name in lines[0][1]] if lines else []
+    lines = read_lines(file, where)
+    columns = columns_in(lines[0][1]) if lines else []
     if "path" not in columns or "label" not in columns:
         names = ", ".join(columns) or "nothing"
         raise UserError(f"{where}: its first line names the columns path and label; it has {shortened(names)}")
-    twice = next((name for name in columns if columns.count(name) > 1), None)
+    twice = next((name for name in columns if name and columns.count(name) > 1), None)
     if twice is not None:
         raise UserError(f"{where}: its first line names the column {twice!r} twice; which one counts is not known")
     if len(lines) == 1:
@@ -107,11 +104,34 @@ def read_cells(file: Path, where: str) -> list[Cells]:
     return [dict(zip(columns, [*line, *[""] * len(columns)], strict=False)) for _, line in lines[1:]]
 
 
+def read_lines(file: Path, where: str) -> list[tuple[int, list[str]]]:
+    """The cells of each line that is not empty, with its number from 1 on. Cells end with a comma, else with what the
+    first line has in its place, a semicolon or a tab. Raises UserError for a file that cannot be read."""
+    try:
+        text = file.read_bytes().decode("utf-8-sig")
+        first = text.partition("\n")[0].partition("\r")[0]
+        named = {mark: columns_in(next(csv.reader([first], delimiter=mark), [])) for mark in ",;\t"}
+        fitting = (mark for mark, columns in named.items() if {"path", "label"} <= {*columns})
+        reader = csv.reader(io.StringIO(text, newline=""), delimiter=next(fitting, ","))
+        return [(number, line) for number, line in enumerate(reader, start=1) if line]
+    except UnicodeDecodeError:
+        raise UserError(f"{where} cannot be read: it is no text in UTF-8; expected a CSV file") from None
+    except (OSError, csv.Error) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise UserError(f"{where} cannot be read: {reason}") from None
+
+
+def columns_in(cells: Sequence[str]) -> list[str]:
+    """Names of columns, as they are compared."""
+    return [name.strip().lower() for name in cells]
+
+
 def read_row(line: int, row: Cells, role: Role, file: Path, root: Path) -> Row:
-    """The image is sought below the root, else beside the file."""
+    """The image is sought below the root, else beside the file, and then by a path as Windows writes it."""
     name, label = row["path"].strip(), written(row)
-    below, beside = (Path(os.path.normpath(folder / name)) for folder in (root, file.parent))
-    path = beside if not os.path.isfile(below) and os.path.isfile(beside) else below
+    spellings = dict.fromkeys([name, name.replace("\\", "/")])
+    places = [Path(os.path.normpath(folder / text)) for text in spellings for folder in (root, file.parent)]
+    path = next((place for place in places if os.path.isfile(place)), places[0])
     return Row(f"line {line}: {shortened(row['path'])}", path, "" if is_unlabelled(label) else label, role)
 
 

@@ -11,6 +11,7 @@ from typing import Self
 from sslbench import BuildContext, DatasetSpec, ImageReader, PathText, UserError, hookimpl, param
 from sslbench_plugins.blocks.images_on_disk import class_folders, folders
 from sslbench_plugins.blocks.images_on_disk.class_folders import FolderFiles, FolderParams, LabelledFiles
+from sslbench_plugins.blocks.images_on_disk.class_names import check_different
 from sslbench_plugins.blocks.images_on_disk.splits import split_names, unknown_split
 from sslbench_plugins.blocks.images_on_disk.two_splits import TwoSplits
 from sslbench_plugins.datasets.imagefolder_maps import map_files
@@ -108,6 +109,7 @@ def folder_files(params: MapsParams) -> FolderFiles:
     else:
         train = mapped_files(parts[names.roles["train"]], params.unknown)
         test = mapped_files(parts[names.tests[0]], params.unknown) if names.tests else None
+    check_different([*train.labels, *(test.labels if test else [])], where)
     if test is not None:
         check_alike(train, test)
     unused = names.tests[1:]
@@ -131,7 +133,7 @@ def check_alike(train: MappedFiles, test: MappedFiles) -> None:
         if (name in train.maps) != (name in test.maps):
             has, lacks = (train_folder, test_folder) if name in train.maps else (test_folder, train_folder)
             raise UserError(f"imagefolder-maps: {has} has {below} and {lacks} has not")
-    stray = class_folders.class_without_training(train, test)
+    stray = class_folders.class_without_training(train, test, f"imagefolder-maps: {train_folder.parent}")
     if stray is not None:
         raise UserError(f"imagefolder-maps: {test_folder} has class {stray!r}, which {train_folder} does not have")
 

@@ -14,12 +14,13 @@ from torch import Tensor
 
 from sslbench import BuildContext, DatasetSpec, PathText, Split, UserError, hookimpl, param
 from sslbench_plugins.blocks.images_on_disk.class_folders import held_out
+from sslbench_plugins.blocks.images_on_disk.class_names import check_different
 from sslbench_plugins.blocks.images_on_disk.encoded import Encoded
 from sslbench_plugins.blocks.images_on_disk.reading import ReadingParams, read
 from sslbench_plugins.blocks.images_on_disk.splits import Role
 from sslbench_plugins.blocks.images_on_disk.two_splits import TwoSplits, side_of
 from sslbench_plugins.blocks.images_on_disk.unlabelled import UNLABELLED, check_classes_left, is_minus_one
-from sslbench_plugins.datasets.parquet.columns import LABELS, columns_of, opened, parquet_module
+from sslbench_plugins.datasets.parquet.columns import LABELS, check_split, columns_of, opened, parquet_module
 from sslbench_plugins.datasets.parquet.files import ParquetFiles, parquet_files
 from sslbench_plugins.datasets.parquet.labels import FileLabels, Label, by_name, cleaned
 
@@ -75,6 +76,8 @@ def read_rows(train: Sequence[Path], test: Sequence[Path], params: ParquetParams
     """All rows of the files. Raises UserError for files that do not fit together, for a training split without labels,
     and for a class that only the test split has."""
     files = [*train, *test]
+    for file in train:
+        check_split(file, columns_of(file, params.image, params.label)[:2], "train", folds=not test)
     parts = [labels_of(file, params) for file in files]
     labels, classes = by_name(parts)
     in_train, in_test = (
@@ -82,6 +85,7 @@ def read_rows(train: Sequence[Path], test: Sequence[Path], params: ParquetParams
         for parts in (labels[: len(train)], labels[len(train) :])
     )
     where = f"parquet {params.path}"
+    check_different(map(str, in_train | in_test), where)
     if not any(part.names for part in parts):
         check_classes_left([value for part in parts for value in (*part.values, *part.minus_ones)], where)
     if not in_train:
@@ -139,7 +143,8 @@ def build(params: ParquetParams, context: BuildContext) -> TwoSplits:
         result = read(encoded.only(indices), params, [*key, *encoded.only(indices).names])
         kept = torch.tensor([rows.labels[indices[i]] for i in result.kept], dtype=torch.int64)
         lost = result.left_out(len(indices))
-        return Split(result.images, kept, left_out=lost, digests=result.digests, sides=result.sides), result.sums
+        part = Split(result.images, kept, left_out=lost, digests=result.digests)
+        return replace(part, sides=result.sides, white=result.white), result.sums
 
     train, sums = split(train_indices)
     others = Counter(rows_left_out(files, rows, used)) + Counter(train.left_out)

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
 from sslbench import UserError
+from sslbench_plugins.blocks.images_on_disk.split_column import may_say_split, roles_of_rows
+from sslbench_plugins.blocks.images_on_disk.splits import Role
 
 Result = TypeVar("Result")
 IMAGES = ("image", "images", "img", "photo", "picture", "jpg", "jpeg", "png")
@@ -55,6 +58,24 @@ def columns_of(file: Path, image: str, label: str) -> tuple[str, str, list[str] 
     if pa.types.is_nested(kind) or pa.types.is_temporal(kind) or pa.types.is_decimal(kind):
         raise UserError(f"parquet: column {label!r} of {file.name} holds {kind}; labels are integers or words")
     return image, label, class_names(schema, label)
+
+
+def check_split(file: Path, used: Sequence[str], role: Role, folds: bool) -> None:
+    """Raises UserError for a column that says another split than the file's ``role``: rows are split by file alone.
+    ``used``: columns of images and labels; ``folds``: whether a column of folds is one."""
+    names = opened(file, parquet_module().read_schema).names
+    columns = [name for name in dict.fromkeys(names) if name not in used and may_say_split(name.lower(), folds)]
+    if not columns:
+        return
+    table = opened(file, partial(parquet_module().read_table, columns=columns)).to_pydict()
+    texts = {name.lower(): ["" if cell is None else str(cell) for cell in cells] for name, cells in table.items()}
+    rows = [dict(zip(texts, line, strict=True)) for line in zip(*texts.values(), strict=True)]
+    roles = set(roles_of_rows(rows, f"parquet: {file.name}")) if rows else set()
+    if roles - {role}:
+        raise UserError(
+            f"parquet: {file.name}: its column {' and '.join(columns)} says {' and '.join(sorted(roles))}, and rows are"
+            " split by file alone; write train.parquet and test.parquet"
+        )
 
 
 def likely_image(schema: Any, file: Path) -> str:

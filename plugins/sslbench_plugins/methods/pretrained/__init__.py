@@ -78,6 +78,7 @@ def build(params: PretrainedParams, context: BuildContext) -> Pretrained:
         digest=content_digest(files.weights),
         **account(fit, tensors),
         input_from=given.origins,
+        white=config.sslbench.white if config.sslbench else None,
         licence=licence.name,
         licence_reason=licence.reason or None,
         notes=(*account_in_words(fit, tensors, expected=is_timms), *given.notes),

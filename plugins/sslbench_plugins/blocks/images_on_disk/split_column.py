@@ -10,6 +10,10 @@ from sslbench_plugins.blocks.images_on_disk.splits import ALLOWED, Role, resembl
 SPLIT = "split"
 ALIASES = ("splits", "set", "subset", "partition", "phase", "usage", "data_split", "dataset_split")
 """columns that hold the split where their values are words for splits"""
+NUMBERED = ("splits", "partition", "data_split", "dataset_split")
+"""that hold it also where their values are its numbers"""
+FOLDS = ("fold", "folds", "kfold", "subset", "cv")
+"""that number parts of which nobody can say the split"""
 NUMBERS: Mapping[str, Role] = {"0": "train", "1": "validation", "2": "test"}
 """as CelebA and WILDS number them; without a 2, 1 is the test split"""
 YES, NO = frozenset({"1", "true", "yes", "t", "y", "1.0"}), frozenset({"0", "false", "no", "f", "n", "0.0", ""})
@@ -23,7 +27,7 @@ def roles_of_rows(rows: Sequence[Cells], where: str) -> list[Role]:
     """Of each row; ``train`` where no column says it. Raises UserError for words that are no split, for two columns
     that say it, and for a column that seems to but has another name."""
     values = {name: [row[name].strip().lower() for row in rows] for name in rows[0] if name not in ("path", "label")}
-    said = [name for name in values if name == SPLIT or (name in ALIASES and any(map(means_split, values[name])))]
+    said = [name for name in values if name == SPLIT or is_split(name, values[name])]
     flags = {name: role for name in values if (role := flag_of(name)) is not None}
     if len(said) > 1 or (said and flags):
         raise UserError(f"{where}: columns {' and '.join([*said, *flags])} all say the split; keep one")
@@ -32,12 +36,34 @@ def roles_of_rows(rows: Sequence[Cells], where: str) -> list[Role]:
     if flags:
         return of_flags({name: values[name] for name in flags}, flags, where)
     for name, cells in values.items():
+        check_fold(name, cells, where)
         roles = {role_of(cell) for cell in cells}
         if (None not in roles and "train" in roles and len(roles) > 1) or (role_of(name) and set(cells) <= YES | NO):
-            raise UserError(
-                f"{where}: column {name!r} looks like the split; name it {SPLIT}, or is_{name} for yes and no"
-            )
+            better = SPLIT if None not in roles else f"is_{name}"
+            raise UserError(f"{where}: column {name!r} looks like the split; name it {better}")
     return ["train"] * len(rows)
+
+
+def may_say_split(column: str, folds: bool) -> bool:
+    """Whether the split may be in a column, by its name in small letters; ``folds``: columns of folds count."""
+    return column in (SPLIT, *ALIASES) or flag_of(column) is not None or (folds and column in FOLDS)
+
+
+def is_split(column: str, cells: Sequence[str]) -> bool:
+    """Whether a column of another name than ``split`` holds it."""
+    if column in NUMBERED and set(cells) <= set(NUMBERS) and "0" in cells:
+        return True
+    return column in ALIASES and any(map(means_split, cells))
+
+
+def check_fold(column: str, cells: Sequence[str], where: str) -> None:
+    """Raises UserError for a column of folds: which of them is evaluated on is not known."""
+    if column in FOLDS and len(set(cells)) > 1 and all(cell.removesuffix(".0").isdigit() for cell in cells):
+        shown = ", ".join(sorted(set(cells))[:NAMED])
+        raise UserError(
+            f"{where}: column {column!r} numbers parts ({shown}), and which one to evaluate on is not known; add a"
+            f" column {SPLIT} of train and test, or rename {column!r}"
+        )
 
 
 def means_split(cell: str) -> bool:
