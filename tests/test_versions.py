@@ -33,6 +33,7 @@ def test_the_pythons_of_the_classifiers_are_tested_from_the_lowest_on():
 def test_a_version_that_is_not_there_is_refused_with_what_to_do(monkeypatch):
     versions = script()
     monkeypatch.setattr(Path, "home", lambda: Path("/nowhere"))
+    monkeypatch.setenv("PATH", str(Path(sys.executable).parent))
     with pytest.raises(SystemExit, match=r"no python3\.99 on this machine; install it"):
         versions["interpreter"]("3.99")
     assert versions["interpreter"](f"3.{sys.version_info.minor}")
