@@ -225,8 +225,8 @@ def test_the_tree_of_the_readme_is_the_tree():
 
 def test_nothing_of_the_package_is_left_out_of_the_wheel():
     code = (
-        "import sslbench.plan.suite as suites, sslbench.store.results as store;"
-        " store.MemoryStore(); print(*suites.builtin_suites())"
+        "import sslbench.plan.suite as suites, sslbench.store.memory as memory;"
+        " memory.MemoryStore(); print(*suites.builtin_suites())"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd="/", check=True)
     assert "quick" in done.stdout

@@ -7,7 +7,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from sslbench.advise.defaults import RAW_PIXELS, UNTRAINED
-from sslbench.advise.frozen import Settings
+from sslbench.advise.folder import READ_SIZE
+from sslbench.advise.frozen import Model, Settings
 from sslbench.contracts.defaults import PRETRAINED
 from sslbench.contracts.method import MethodSpec
 from sslbench.contracts.weights import Licence
@@ -31,12 +32,25 @@ def models_to_try(
     models: Sequence[Reference], settings: Settings, registry: Registry, folder: Path | None = None
 ) -> tuple[list[Reference], str]:
     """The models that the user names, else those that are ``available``, but for those whose licence does not allow
-    what the settings ask for; and a note for the user on these, or where there is none."""
+    what the settings ask for, and found ones that cannot be built; and a note for the user on these, or where there
+    is none."""
     references, note = (list(models), "") if models else available(registry, settings.download, folder)
-    reasons = [forbidden(reference, settings, registry) for reference in references]
+    reasons = [
+        forbidden(reference, settings, registry) or ("" if models else unusable(reference, settings, registry))
+        for reference in references
+    ]
     pairs = list(zip(references, reasons, strict=True))
-    lines = [f"{one} is left out (--licence {settings.licence}): {why}." for one, why in pairs if why]
+    lines = [f"{one} is left out: {why}." for one, why in pairs if why]
     return [reference for reference, why in pairs if not why], " ".join([*lines, *([note] if note else [])])
+
+
+def unusable(reference: Reference, settings: Settings, registry: Registry) -> str:
+    """Why a model that was found cannot be built; empty where it can."""
+    try:
+        Model.of(reference, registry).build(READ_SIZE, settings)
+    except SslbenchError as error:
+        return error.messages[0]
+    return ""
 
 
 def forbidden(reference: Reference, settings: Settings, registry: Registry) -> str:
@@ -45,9 +59,11 @@ def forbidden(reference: Reference, settings: Settings, registry: Registry) -> s
         return ""
     choice = chosen("method", reference, registry)
     if choice.spec.licence is None:
-        return "" if choice.name in (RAW_PIXELS, UNTRAINED) else "its plugin names no licence"
+        own = choice.name in (RAW_PIXELS, UNTRAINED)
+        return "" if own else f"its plugin names no licence (--licence {settings.licence})"
     licence: Licence = choice.spec.licence(choice.params)
-    return licence.why_not_commercial
+    why = licence.why_not_commercial
+    return why and f"{why} (--licence {settings.licence})"
 
 
 def available(registry: Registry, download: bool, folder: Path | None = None) -> tuple[list[Reference], str]:

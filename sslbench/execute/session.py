@@ -22,8 +22,9 @@ from sslbench.plan.cell import Cell, digest
 from sslbench.plan.plan import Group, Plan, make_plan
 from sslbench.store.current import Asked, Asker, Unfinished
 from sslbench.store.json_parts import DamagedRecord
+from sslbench.store.memory import MemoryStore
 from sslbench.store.record import Record
-from sslbench.store.results import MemoryStore, ResultsStore
+from sslbench.store.results import ResultsStore
 
 OnEvent = Callable[[Event], None]
 

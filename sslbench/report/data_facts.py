@@ -58,6 +58,12 @@ def warnings(name: str, facts: DataFacts) -> list[str]:
             f" {'equals an image' if facts.duplicates == 1 else 'equal images'} to train on: accuracies can be too"
             " high by as many"
         )
+    if facts.repeated:
+        lines.append(
+            f"{name}: {facts.repeated:,} of {plural(facts.train_images, 'image')} to train on equal earlier ones"
+        )
+    if facts.contradictory:
+        lines.append(f"{name}: {plural(facts.contradictory, 'image')} with an equal one of another class")
     if facts.classes and (text := too_few(facts.test_images)):
         lines.append(f"{name}: {text}")
     return lines

@@ -25,9 +25,10 @@ from sslbench.speed.plan import SpeedPlan, plan_speed
 from sslbench.speed.record import RecordWriter
 from sslbench.speed.suite import Baseline, SpeedFile, read_speed_layout
 from sslbench.store.current import Asked, Asker
+from sslbench.store.memory import MemoryStore
 from sslbench.store.provenance import machine_facts, provenance
 from sslbench.store.record import Record
-from sslbench.store.results import MemoryStore, ResultsStore
+from sslbench.store.results import ResultsStore
 
 OUT = Path("sslbench-results")
 

@@ -13,11 +13,12 @@ import sqlite3
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from sslbench.store.database import has_column
+from sslbench.store.database import has_column, row_digest
 
 CURRENT = "(cell IN (SELECT asked.cell FROM asked) OR description NOT IN (SELECT asked.description FROM asked))"
 """SQL: whether a row of ``record`` is current"""
 ASKED_AT = "SELECT max(position) FROM asked WHERE asked.description = record.description AND asked.cell = record.cell"
+COLUMNS = ("description", "content", "cell", "suite", "source", "place", "command")
 ORDER = f"({ASKED_AT}), position"
 """SQL: rows of ``record`` by when they were asked for, the last one last"""
 
@@ -66,10 +67,10 @@ def ask(db: sqlite3.Connection, cells: Iterable[Asked], asker: Asker) -> None:
             "DELETE FROM asked WHERE description = ? AND (content = ? OR place = ?)",
             [(item.description, item.content, asker.place) for item in items],
         )
+        rows = [(item.description, item.content, item.cell, *vars(asker).values()) for item in items]
         db.executemany(
-            "INSERT INTO asked (description, content, cell, suite, source, place, command)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?)",
-            [(item.description, item.content, item.cell, *vars(asker).values()) for item in items],
+            f"INSERT INTO asked ({', '.join(COLUMNS)}, digest) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            [(*row, row_digest(*row)) for row in rows],
         )
         db.execute("COMMIT")
     except BaseException:
@@ -94,3 +95,11 @@ def unfinished(db: sqlite3.Connection) -> list[Unfinished]:
         f" GROUP BY suite, source, {command} HAVING missing > 0 ORDER BY min(position)"
     )
     return [Unfinished(*row) for row in rows]
+
+
+def damaged(db: sqlite3.Connection) -> int:
+    """How many cells are no longer asked for as they were: records may be shown that are not current, or not shown."""
+    if not has_column(db, "asked", "digest"):
+        return 0
+    rows = db.execute(f"SELECT digest, {', '.join(COLUMNS)} FROM asked WHERE digest IS NOT NULL")
+    return sum(digest != row_digest(*row) for digest, *row in rows)

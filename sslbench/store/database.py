@@ -15,7 +15,7 @@ from sslbench.errors import StoreError, UserError
 SCHEMA_VERSION = 2
 APPLICATION_ID = 0x53534C42
 """``SSLB``: tells a results file from any other SQLite file"""
-ADDED = (("record", "digest"), ("steps", "digest"), ("asked", "command"))
+ADDED = (("record", "digest"), ("steps", "digest"), ("asked", "command"), ("asked", "digest"))
 """tables and columns of text that older versions did not make"""
 PATIENCE = 30.0
 """seconds to wait for SQLite's own short locks"""

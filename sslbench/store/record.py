@@ -149,6 +149,10 @@ class DataFacts(Part):
     """those that the images to evaluate on are of"""
     why_not_compared: str | None = None
     """why ``duplicates`` is not known"""
+    repeated: int | None = None
+    """images to train on that equal an earlier one; None where there are no digests"""
+    contradictory: int | None = None
+    """images of which an equal one has another label; None where there are no digests or labels"""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,13 +12,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self, get_args
 
-from sslbench.errors import StoreError, UserError
-from sslbench.store.current import CURRENT, ORDER, Asked, Asker, Unfinished, ask, sources, unfinished
+from sslbench.errors import UserError
+from sslbench.store.current import CURRENT, ORDER, Asked, Asker, Unfinished, ask, damaged, sources, unfinished
 from sslbench.store.database import (
-    add_columns,
     as_store_error,
     check_integrity,
-    create,
     has_column,
     has_table,
     open_readable,
@@ -144,7 +142,7 @@ class ResultsStore:
     def read(self, superseded: bool = False) -> StoredRecords:
         """All current records, or all that are superseded."""
         records: list[Record] = []
-        damaged: list[str] = []
+        lines = self._damaged_notes()
         others = 0
         for *row, is_current in self._rows("ORDER BY position", f", {self._current}"):
             try:
@@ -154,8 +152,17 @@ class ResultsStore:
                     self._check_digest(*row)  # a flipped bit may have made it another cell's
                     others += 1
             except DamagedRecord as error:
-                damaged.append(str(error))
-        return StoredRecords(records, damaged, 0 if superseded else others)
+                lines.append(str(error))
+        return StoredRecords(records, lines, 0 if superseded else others)
+
+    def _damaged_notes(self) -> list[str]:
+        """A line where it is damaged which records are current; from then on all are."""
+        with as_store_error(self.path, "read the results"):
+            count = damaged(self._db) if self._current == CURRENT else 0
+        if not count:
+            return []
+        self._current, self._order = "1", "position"
+        return [f"{self.path}: the list of current records: {count} of its rows do not match their digests"]
 
     def records(self, where: Mapping[str, Any] | None = None) -> list[Record]:
         """The current records that can be read; ``where``: values of attributes, as ``{"method": "simclr"}``."""
@@ -256,33 +263,6 @@ class ResultsStore:
 
     def __exit__(self, *error: object) -> None:
         self.close()
-
-
-class MemoryStore(ResultsStore):
-    """The same without a file, for a run whose folder cannot be written: nothing outlives the process."""
-
-    def __init__(self, source: ResultsStore | None = None) -> None:
-        """``source``: whose records it begins with."""
-        db = sqlite3.connect(":memory:", isolation_level=None)
-        if source is not None:
-            source._db.backup(db)
-        create(db)
-        add_columns(db)
-        super().__init__("memory", db)
-
-    @classmethod
-    def copy_of(cls, folder: Path) -> Self:
-        """Begins with the records of a folder that can be read, else empty."""
-        try:
-            with ResultsStore.open_for_reading(folder) as source:
-                source.suites()  # which checks the file
-                return cls(source)
-        except (StoreError, UserError):
-            return cls()
-
-    def __del__(self) -> None:
-        with suppress(sqlite3.Error):
-            self._db.close()
 
 
 def why_no_results(folder: Path) -> str:

@@ -24,7 +24,8 @@ CREATE TABLE IF NOT EXISTS asked (
     cell        TEXT NOT NULL,          -- key of the record
     suite       TEXT NOT NULL,
     source      TEXT NOT NULL,          -- the suite's file, or its name where it is built in
-    command     TEXT                    -- in words of a shell; NULL where no command line asks for the same
+    command     TEXT,                   -- in words of a shell; NULL where no command line asks for the same
+    digest      TEXT                    -- of the others; NULL where an older version wrote the row
 );
 
 CREATE INDEX IF NOT EXISTS asked_description ON asked (description);

@@ -15,7 +15,7 @@ from sslbench.contracts.dataset import Dataset, ImageReader, MapReader, Split
 from sslbench.contracts.method import InputSpec
 from sslbench.errors import UserError
 from sslbench.store.record import DataFacts, TrainingInput
-from sslbench.train.equal_images import equal_images
+from sslbench.train.equal_images import contradictory, equal_images, repeated
 from sslbench.train.randomness import Stream
 
 SUBSET_SEED = 0
@@ -96,6 +96,8 @@ class Splits:
             left_out=self.left_out,
             duplicates=duplicates,
             why_not_compared=why_not_compared,
+            repeated=repeated(self.pretraining),
+            contradictory=contradictory([self.train, test]),
             fingerprint=fingerprint,
         )
 

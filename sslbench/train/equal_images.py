@@ -25,6 +25,23 @@ def equal_images(trained_on: Sequence[Split], test: Split) -> tuple[int | None, 
     return sum(digest in known for digest in own), None
 
 
+def repeated(split: Split) -> int | None:
+    """How many images equal an earlier one of their split, by digest; None where there are no digests."""
+    digests = split.digests
+    return len(digests) - len(set(digests)) if len(digests) == len(split) else None
+
+
+def contradictory(splits: Sequence[Split]) -> int | None:
+    """How many images have an equal one, by digest, of another label; None where digests or labels are missing."""
+    labels: dict[bytes, list[int]] = {}
+    for split in splits:
+        if split.labels is None or len(split.digests) != len(split):
+            return None
+        for digest, label in zip(split.digests, split.labels.tolist(), strict=True):
+            labels.setdefault(digest, []).append(label)
+    return sum(len(found) for found in labels.values() if len(set(found)) > 1)
+
+
 def pixel_digests(images: Tensor) -> list[bytes]:
     """Of each image of ``[N, ...]``; equal for equal pixels."""
     return [blake2b(image.tobytes(), digest_size=16).digest() for image in images.cpu().numpy()]

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import json
 import os
 import shutil
 
 import pytest
 
-from sslbench.advise.available import available, exported_folders
+from sslbench.advise.available import available, exported_folders, models_to_try
+from sslbench.advise.frozen import Settings
 from sslbench.hooks.registry import Registry
 
 REGISTRY = Registry()
@@ -57,3 +59,14 @@ def test_exported_folders_are_distinguished_from_others_and_the_newest_is_first(
     shutil.copytree(exported, tmp_path / "bare")
     (tmp_path / "bare/model.safetensors").unlink()
     assert exported_folders(tmp_path) == [tmp_path / "new", tmp_path / "old"]
+
+
+def test_a_model_that_was_found_and_cannot_be_built_is_left_out_with_its_reason(tmp_path, cache, exported):
+    for name in ("bad", "good"):
+        shutil.copytree(exported, tmp_path / name)
+    config = tmp_path / "bad/config.json"
+    facts = json.loads(config.read_text())
+    config.write_text(json.dumps({**facts, "architecture": "no_such_network"}))
+    references, note = models_to_try([], Settings(out=tmp_path / "out"), REGISTRY, folder=tmp_path)
+    assert [str(one) for one in references] == [f"pretrained:path={tmp_path / 'good'}"]
+    assert note.startswith(f"pretrained:path={tmp_path / 'bad'} is left out: ")

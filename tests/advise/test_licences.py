@@ -77,9 +77,9 @@ def test_models_whose_licence_does_not_allow_it_are_left_out_and_named(exported)
     kept, note = models_to_try(models, Settings(licence="commercial"), REGISTRY)
     assert kept == models[2:]
     assert note == (
-        "pretrained:preset=mae-vitb16 is left out (--licence commercial): cc-by-nc-4.0 forbids commercial use."
-        f" pretrained:path={exported} is left out (--licence commercial): its licence is not known: config.json names"
-        " none; licence= says it."
+        "pretrained:preset=mae-vitb16 is left out: cc-by-nc-4.0 forbids commercial use (--licence commercial)."
+        f" pretrained:path={exported} is left out: its licence is not known: config.json names none; licence= says it"
+        " (--licence commercial)."
     )
     assert models_to_try(models, Settings(), REGISTRY) == (models, "")
     allowed = [model_reference(f"pretrained:path={exported},licence=mit")]
@@ -90,7 +90,7 @@ def test_the_licence_stands_in_the_record_in_the_tables_and_in_what_is_exported(
     model = f"pretrained:path={exported},licence=mit"
     assert call(["recipe", "photos", "-m", model, "-m", str(exported), "--no-scratch", "--licence", "commercial"]) == 0
     out = capsys.readouterr().out
-    assert f"pretrained:path={exported} is left out (--licence commercial)" in " ".join(out.split())
+    assert f"pretrained:path={exported} is left out: its licence is not known" in " ".join(out.split())
     assert "licence mit" in out
     run = ("run", "-d", "digits", "-e", "knn", "--set", "train_images=64", "-m", model, "--out", "runs")
     assert call([*run]) == 0

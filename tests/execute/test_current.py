@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import sqlite3
+from contextlib import closing
 from dataclasses import replace
 
 import numpy as np
@@ -16,7 +18,7 @@ from sslbench.execute.scheduler import plan_only
 from sslbench.plan import cell as cells
 from sslbench.plan.cell import Choice
 from sslbench.report.tables import render
-from sslbench.store.results import ResultsStore
+from sslbench.store.results import FILE, ResultsStore
 
 
 def values(records):
@@ -206,3 +208,18 @@ def test_two_suites_of_one_name_that_share_a_folder_are_named(tmp_path, monkeypa
     assert call(["results", "sslbench-results/mine"]) == 0
     out = " ".join(capsys.readouterr().out.split())
     assert out.startswith(f"mine ({tmp_path}/one/mine.toml, {tmp_path}/two/mine.toml): ")
+
+
+@pytest.mark.parametrize("column", ["description", "content", "place", "cell", "suite", "source", "command"])
+def test_a_damaged_list_of_current_records_is_named_and_all_records_are_shown(tmp_path, plugin_version, column):
+    out = tmp_path / "out"
+    for version in ("1", "2"):
+        plugin_version(version)
+        run(request(out))
+    with closing(sqlite3.connect(out / FILE)) as db:
+        db.execute(f"UPDATE asked SET {column} = 'x' || coalesce({column}, '')")
+        db.commit()
+    found = stored(out)
+    assert len(found.records) == 2
+    line = f"{out / FILE}: the list of current records: 1 of its rows do not match their digests"
+    assert found.damaged == [line]

@@ -71,3 +71,12 @@ def test_the_batch_that_is_used_is_said_beside_the_one_that_was_asked_for():
     assert batch_in_words(32, 32) == "batch 32"
     assert steps_in_words(8, 8) == "1 step an epoch, 8 in all"
     assert steps_in_words(2, 2200) == "1,100 steps an epoch, 2,200 in all"
+
+
+def test_equal_images_to_train_on_and_those_of_two_classes_are_named():
+    facts = DataFacts(80, 200, classes=2, repeated=5, contradictory=1)
+    assert warnings("photos", facts) == [
+        "photos: 5 of 80 images to train on equal earlier ones",
+        "photos: 1 image with an equal one of another class",
+    ]
+    assert warnings("photos", DataFacts(80, 200, classes=2, repeated=0, contradictory=0)) == []

@@ -10,8 +10,9 @@ import pytest
 
 from sslbench.errors import StoreError, UserError
 from sslbench.store.json_parts import DamagedRecord, canonical
+from sslbench.store.memory import MemoryStore
 from sslbench.store.record import MetricValue
-from sslbench.store.results import MemoryStore, ResultsStore
+from sslbench.store.results import ResultsStore
 
 
 @pytest.fixture(params=["file", "memory"])

@@ -120,3 +120,16 @@ def test_images_on_demand_without_digests_are_not_compared_and_the_reason_is_kep
     facts = facts_of(test=replace(TEST, images=OnDemand(TEST.images)))
     assert facts.duplicates is None
     assert facts.why_not_compared == "the images are read on demand, and the data set gives no digests of them"
+
+
+def test_equal_images_to_train_on_and_those_of_two_classes_are_counted():
+    digests = [bytes([number]) for number in range(100)]
+    train = replace(
+        TRAIN, digests=[*digests[:70], *digests[:4], *digests[74:80]]
+    )  # four of `sick` equal `healthy` ones
+    facts = facts_of(train, replace(TEST, digests=[digests[0], *digests[81:]]))
+    assert (facts.repeated, facts.duplicates, facts.contradictory) == (4, 1, 9)
+    alike = facts_of(replace(TRAIN, digests=digests[:80]), replace(TEST, digests=digests[80:]))
+    assert (alike.repeated, alike.contradictory) == (0, 0)
+    unknown = facts_of()
+    assert (unknown.repeated, unknown.contradictory) == (None, None)

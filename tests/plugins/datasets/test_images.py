@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pytest
+import torch
 from PIL import Image
 
 from sslbench import BuildContext, UserError
@@ -77,3 +78,18 @@ def test_what_holds_no_image_is_an_error(folder, given, words):
     }
     with pytest.raises(UserError, match=words):
         build(**filled)
+
+
+@pytest.mark.parametrize("way", ["resident", "mapped", "streaming"])
+@pytest.mark.parametrize("ending", ["gif", "tif", "png", "webp"])
+def test_frames_after_the_first_are_not_read_and_counted(built, picture, tmp_path, monkeypatch, way, ending):
+    monkeypatch.setenv("SSLBENCH_CACHE", str(tmp_path / "cache"))
+    first, *others = (Image.new("L", (8, 8), grey) for grey in (40, 200, 90))
+    for number in range(2):
+        (tmp_path / "root").mkdir(exist_ok=True)
+        first.save(tmp_path / f"root/{number}.{ending}", save_all=True, append_images=others)
+    picture(tmp_path / "root/still.png", 40)
+    for _ in range(2):  # the second time from the cache
+        split = built("images", root=tmp_path / "root", size=8, test_share=0.0, reading=way).split("train")
+        assert split.left_out == {"frames after the first of their images": 4}
+        assert (split.images[torch.arange(3)].float() - 40).abs().max() <= 1

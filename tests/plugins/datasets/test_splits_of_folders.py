@@ -242,3 +242,13 @@ def test_folders_that_are_most_likely_one_class_are_one_line(built, pictures, tm
     pictures(tmp_path / splits[0] / "dog", 3, 9)
     with pytest.raises(UserError, match=r"the classes .* differ by .* alone; write one class in one way"):
         built("imagefolder", root=tmp_path)
+
+
+def test_links_and_copies_within_and_across_splits_are_known_by_their_digests(built, layout, tmp_path):
+    layout(tmp_path, train=3, test=1)
+    (tmp_path / "test/cat/link.png").symlink_to(tmp_path / "train/cat/0.png")
+    (tmp_path / "train/cat/copy.png").write_bytes((tmp_path / "train/cat/1.png").read_bytes())
+    data = built("imagefolder", root=tmp_path)
+    train, test = data.split("train"), data.split("test")
+    assert (len(train), len(set(train.digests))) == (7, 6)
+    assert len(set(test.digests) & set(train.digests)) == 1

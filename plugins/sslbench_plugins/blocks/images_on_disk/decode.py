@@ -34,6 +34,8 @@ class Decoded:
     """smaller and larger one before it was resized, pixels"""
     digest: bytes
     """of the encoded bytes"""
+    more_frames: int = 0
+    """after the first, which is the one that is read"""
 
 
 def decode(source: Path | bytes, size: int | None, white: Callable[[Kind], float] | None = None) -> Decoded:
@@ -54,7 +56,10 @@ def decode(source: Path | bytes, size: int | None, white: Callable[[Kind], float
         rgb = to_rgb(upright, white)
         if not (size is None or rgb.size == (size, size)):
             rgb = ImageOps.fit(rgb, (size, size), method=Image.Resampling.BILINEAR)
-        return Decoded(np.asarray(rgb), sides, blake2b(raw, digest_size=DIGEST).digest())
+        digest = blake2b(raw, digest_size=DIGEST).digest()
+        # A phone's second frame is a preview or a map of the first.
+        frames = 1 if image.format == "MPO" else getattr(image, "n_frames", 1)
+        return Decoded(np.asarray(rgb), sides, digest, frames - 1)
 
 
 @cache

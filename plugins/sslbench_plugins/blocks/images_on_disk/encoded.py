@@ -37,10 +37,13 @@ class Found:
     """of the encoded bytes of the others, in order"""
     sides: tuple[int, int] | None = None
     """smallest and largest one before resizing, pixels"""
+    more_frames: int = 0
+    """after the first of their images, which are not read"""
 
     def add(self, image: Decoded) -> None:
         """One that can be read."""
         self.digests.append(image.digest)
+        self.more_frames += image.more_frames
         low, high = self.sides or image.sides
         self.sides = min(low, image.sides[0]), max(high, image.sides[1])
 

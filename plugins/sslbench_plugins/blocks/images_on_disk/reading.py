@@ -32,10 +32,11 @@ from sslbench_plugins.blocks.images_on_disk.two_splits import channel_sums
 GIB = 1 << 30
 SPARE = 1.1
 """of a mapped file's size must be free on its disk, for `auto` to make one"""
-CLOSING = b"SSLBIMG2"
+CLOSING = b"SSLBIMG3"
 """changes with the format"""
 UNREADABLE = "cannot be read"
 """why an image is left out"""
+MORE_FRAMES = "frames after the first of their images"
 LENGTH = 8
 """bytes that hold the length of the JSON"""
 DIGEST_BYTES = 16
@@ -79,10 +80,13 @@ class ReadImages:
     """smallest and largest one before resizing, pixels; None without an image"""
     white: Mapping[str, float]
     """value of deep grey that became 255, by kind"""
+    more_frames: int = 0
+    """after the first of their images, which are not read"""
 
     def left_out(self, count: int) -> dict[str, int]:
-        """Why images are no part of the split, of ``count`` that were to be read."""
-        return {UNREADABLE: count - len(self.kept)} if len(self.kept) < count else {}
+        """Why images, or frames of them, are no part of the split, of ``count`` that were to be read."""
+        counts = {UNREADABLE: count - len(self.kept), MORE_FRAMES: self.more_frames}
+        return {why: number for why, number in counts.items() if number}
 
 
 def read(encoded: Encoded, params: ReadingParams, key: Sequence[str]) -> ReadImages:
@@ -111,7 +115,8 @@ def read(encoded: Encoded, params: ReadingParams, key: Sequence[str]) -> ReadIma
     joined, sides = bytes.fromhex(facts["digests"]), facts["sides"]
     digests = [joined[start : start + DIGEST] for start in range(0, len(joined), DIGEST)]
     sums, both = torch.tensor(facts["sums"]), (sides[0], sides[1]) if sides else None
-    return ReadImages(images or encoded.only(kept), kept, sums, digests, both, encoded.grey.whites)
+    chosen = images or encoded.only(kept)
+    return ReadImages(chosen, kept, sums, digests, both, encoded.grey.whites, facts["more_frames"])
 
 
 def location_of(encoded: Encoded, params: ReadingParams) -> Literal["resident", "mapped", "streaming"]:
@@ -137,7 +142,8 @@ def resident(encoded: Encoded, params: ReadingParams) -> ReadImages:
         sums += channel_sums(chunk)
     kept = readable(found.bad, encoded, params)
     white = encoded.grey.whites
-    return ReadImages(torch.from_numpy(images[:count]), kept, sums, found.digests, found.sides, white)
+    array = torch.from_numpy(images[:count])
+    return ReadImages(array, kept, sums, found.digests, found.sides, white, found.more_frames)
 
 
 def readable(bad: dict[int, str], encoded: Encoded, params: ReadingParams) -> list[int]:
@@ -160,7 +166,7 @@ def cache_file(encoded: Encoded, key: Sequence[str], suffix: str) -> tuple[Path,
 def cached_facts(path: Path, digest: str, encoded: Encoded, with_images: bool) -> dict[str, Any]:
     """From the cache; where it has none, every image is decoded, by one process at a time. ``bad``: index of an image
     that cannot be read -> its name and why; of the others ``side``, ``sums``, ``digests``, ``sides`` before resizing
-    and ``whites`` of deep grey."""
+    ``more_frames`` and ``whites`` of deep grey."""
     facts = read_facts(path, digest)
     if facts is not None:
         return facts
@@ -178,6 +184,7 @@ def cached_facts(path: Path, digest: str, encoded: Encoded, with_images: bool) -
 
     def shown() -> dict[str, Any]:
         numbers = {"side": encoded.side, "sums": sums.tolist(), "sides": found.sides, "whites": encoded.grey.whites}
+        numbers["more_frames"] = found.more_frames
         return {"bad": found.bad, "digests": b"".join(found.digests).hex(), **numbers}
 
     with FileLock(f"{path}.lock"):
