@@ -95,7 +95,8 @@ def did_you_mean(name: str, allowed: list[str]) -> str:
 
     if len(name) > LONGEST:
         return ""
-    matches = difflib.get_close_matches(name, allowed, n=1, cutoff=0.5)
+    matches = [word for word in allowed if word.casefold() == name.casefold()]
+    matches = matches or difflib.get_close_matches(name, allowed, n=1, cutoff=0.5)
     return f"; did you mean {matches[0]!r}?" if matches else ""
 
 

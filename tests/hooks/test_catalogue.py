@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from sslbench.errors import PluginError, UserError
+from sslbench.errors import PluginError, UserError, did_you_mean
 from sslbench.hooks.catalogue import Catalogue, check_kind, first_doc_line, module_path
 from sslbench.hooks.registry import Registry
 
@@ -79,3 +79,12 @@ def test_kinds_are_checked_with_a_hint():
     assert check_kind("methods") == "method"
     with pytest.raises(UserError, match=r"unknown kind 'metod'; did you mean 'method'\? \(kinds: augmentation, method"):
         check_kind("metod")
+
+
+@pytest.mark.parametrize(("name", "hint"), [("EPOCHS", "epochs"), ("SimCLR", "simclr"), ("simclrr", "simclr")])
+def test_the_case_of_letters_hides_no_suggestion(name, hint):
+    assert did_you_mean(name, ["epochs", "simclr", "simsiam"]) == f"; did you mean {hint!r}?"
+
+
+def test_what_is_like_nothing_has_no_suggestion():
+    assert did_you_mean("x" * 9, ["epochs", "simclr"]) == ""
