@@ -129,16 +129,17 @@ def connect_for_reading(address: str, path: Path) -> sqlite3.Connection:
 
 
 def is_empty(db: sqlite3.Connection, path: Path) -> bool:
-    """Whether nothing has been made of the file yet. Raises StoreError if it is not one this version can use."""
+    """Whether nothing has been made of the file yet. Raises UserError for one that this version cannot use: nothing
+    has run yet, and another folder can be chosen."""
     (version,) = db.execute("PRAGMA user_version").fetchone()
     (owner,) = db.execute("PRAGMA application_id").fetchone()
     (tables,) = db.execute("SELECT count(*) FROM sqlite_master").fetchone()
     if owner != APPLICATION_ID:
         if tables:
-            raise StoreError(f"{path}: an SQLite file, but not one of sslbench; choose another folder")
+            raise UserError(f"{path}: an SQLite file, but not one of sslbench; choose another folder")
         return True
     if version > SCHEMA_VERSION:
-        raise StoreError(
+        raise UserError(
             f"{path}: written by a newer sslbench (schema {version}; this one knows {SCHEMA_VERSION});"
             " upgrade sslbench, or choose another folder"
         )

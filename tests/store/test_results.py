@@ -189,7 +189,7 @@ def test_results_of_a_newer_version_are_refused_in_words(tmp_path, keep):
         keep(store, "c0")
         store._db.execute("PRAGMA user_version = 7")
     for opened in (ResultsStore.open_for_reading, ResultsStore.open_for_writing):
-        with pytest.raises(StoreError, match=r"written by a newer sslbench \(schema 7; this one knows 2\); upgrade"):
+        with pytest.raises(UserError, match=r"written by a newer sslbench \(schema 7; this one knows 2\); upgrade"):
             opened(tmp_path)
 
 
@@ -198,7 +198,7 @@ def test_an_sqlite_file_of_something_else_is_refused(tmp_path):
     db.execute("CREATE TABLE mine (x)")
     db.close()
     for opened in (ResultsStore.open_for_reading, ResultsStore.open_for_writing):
-        with pytest.raises(StoreError, match="an SQLite file, but not one of sslbench; choose another folder"):
+        with pytest.raises(UserError, match="an SQLite file, but not one of sslbench; choose another folder"):
             opened(tmp_path)
 
 
