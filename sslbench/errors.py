@@ -10,13 +10,14 @@ LONGEST = 100  # characters of what was given that a message repeats
 
 
 class SslbenchError(Exception):
-    """A situation the user can understand without a traceback. ``messages`` holds one line per mistake."""
+    """A situation the user can understand without a traceback. ``messages`` holds one line per mistake: newlines in
+    what is quoted are shown as ``\\n``."""
 
     exit_code = 2
 
     def __init__(self, *messages: str) -> None:
-        super().__init__("\n".join(messages))
-        self.messages = messages
+        self.messages = tuple(message.replace("\n", "\\n") for message in messages)
+        super().__init__("\n".join(self.messages))
 
 
 class UserError(SslbenchError):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pandas import DataFrame
+from pandas import DataFrame, Series
 
 from sslbench.report.aggregate import Aggregate, Recipe
 from sslbench.report.comma_separated import no_formula
@@ -32,7 +32,8 @@ def csv_text(aggregate: Aggregate) -> str:
     """The data frame as CSV, without a newline at the end; no cell is a formula."""
     table = data_frame(aggregate).rename(columns=no_formula)
     for name in table.select_dtypes("object").columns:
-        table[name] = table[name].map(no_formula)
+        # Series.map would make one type of all values, and whole numbers may be too large for one.
+        table[name] = Series([no_formula(value) for value in table[name]], table.index, dtype=object)
     return str(table.to_csv(index=False, lineterminator="\n")).rstrip("\n")
 
 

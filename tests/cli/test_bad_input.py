@@ -7,6 +7,7 @@ import json
 import pytest
 
 from sslbench.cli.main import call
+from sslbench.errors import UserError
 
 DIGITS = "run -d digits -e knn --epochs 1 --set preset=quick --format json --out out".split()
 
@@ -92,3 +93,9 @@ def test_a_queue_that_no_batch_divides_trains(capsys):
     (record,) = json.loads(capsys.readouterr().out)["records"]
     assert record["status"] == "done"
     assert record["pretraining"]["steps"] == 4, "1,024 keys: the queue wraps in the middle of the fourth batch"
+
+
+def test_a_message_is_one_line_whatever_it_quotes():
+    error = UserError("column 'a\nb' is no image", "two")
+    assert error.messages == ("column 'a\\nb' is no image", "two")
+    assert str(error) == "column 'a\\nb' is no image\ntwo"
