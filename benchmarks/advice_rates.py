@@ -8,7 +8,7 @@ images, the tests and the rule. Three sorts:
 - ``no gain``: features that tell the classes, of every model as well as of its network untrained and of the pixels.
 - ``10 points``: a model whose probe gets 10 points more than the best baseline, on 500 images to evaluate on.
 
-``tables``: rows of equal models on one seed; wrong is any row that is told apart from the best.
+``tables``: rows of equal models on one seed, and on several; wrong is any row that is told apart from the best.
 """
 
 from __future__ import annotations
@@ -167,22 +167,43 @@ def tells_apart(generator: Generator, folder: Path, rows: int, images: int, gap:
     records = []
     for number in range(rows):
         right = (generator.normal(size=images) + hard > -1.2 - gap * (number == 0)).astype(numpy.uint8)
-        record = Record(
-            cell=f"{number}",
-            status="done",
-            method=f"method {number}",
-            seed=0,
-            evaluator="linear-probe",
-            dataset="any",
-            params={kind: {} for kind in ("method", "dataset", "evaluator", "training")},
-            metrics={"linear_top1": MetricValue(float(right.mean()))},
-            pretraining=TrainingFacts(key=f"{number}"),
-        )
+        record = record_of(number, 0, float(right.mean()))
         path = pretraining_files(folder, f"{number}").per_image(record.cell)
         save_tensors(path, {"linear_top1": torch.from_numpy(right)}, {})
         records.append(record)
-    ranking = View(aggregate(records), folder).ranking
-    return len(ranking.best["linear_top1"] | ranking.ties["linear_top1"]) < rows
+    return is_told_apart(records, folder)
+
+
+def record_of(row: int, seed: int, value: float) -> Record:
+    """One seed of one row."""
+    return Record(
+        cell=f"{row} {seed}" if seed else f"{row}",
+        status="done",
+        method=f"method {row}",
+        seed=seed,
+        evaluator="linear-probe",
+        dataset="any",
+        params={kind: {} for kind in ("method", "dataset", "evaluator", "training")},
+        metrics={"linear_top1": MetricValue(value)},
+        pretraining=TrainingFacts(key=f"{row} {seed}" if seed else f"{row}"),
+    )
+
+
+def is_told_apart(records: Sequence[Record], folder: Path | None) -> bool:
+    """Whether any row is told apart from the best."""
+    view = View(aggregate(records), folder)
+    marked = view.ranking.best["linear_top1"] | view.ranking.ties["linear_top1"]
+    return len(marked) < len(view.aggregate.recipes)
+
+
+def tables_over_seeds(generator: Generator, count: int, deviations: Sequence[float], seeds: int) -> int:
+    """How many of so many tables of equal rows, whose seeds deviate so much, tell a row apart from the best."""
+    hits = 0
+    for _ in range(count):
+        values = generator.normal(size=(len(deviations), seeds)) * numpy.array(deviations)[:, None]
+        cells = numpy.ndenumerate(values + generator.normal(size=seeds))
+        hits += is_told_apart([record_of(row, seed, float(value)) for (row, seed), value in cells], None)
+    return hits
 
 
 def tables_that_tell(generator: Generator, count: int, rows: int, gap: float = 0.0) -> int:
@@ -220,6 +241,12 @@ def report(count: int) -> Iterator[str]:
     for rows in (2, 4, 8, 16):
         wrong = tables_that_tell(numpy.random.default_rng(rows), count, rows)
         yield f"tables of {rows} equal rows: {rate(wrong, count)} tell one apart from the best"
+    for seeds in (3, 5):
+        for rows in (2, 4, 8, 16):
+            for name, loud in (("", 0), (", half of them five times as loud", rows // 2), (", two of them so loud", 2)):
+                deviations = [5.0] * loud + [1.0] * (rows - loud)
+                wrong = tables_over_seeds(numpy.random.default_rng(rows), 10 * count, deviations, seeds)
+                yield f"{seeds} seeds, {rows} equal rows{name}: {rate(wrong, 10 * count)} tell one apart from the best"
 
 
 if __name__ == "__main__":

@@ -83,6 +83,11 @@ def compare(recipe: Recipe, best: Recipe, label: str, images: ImageMetrics) -> t
     return replace(shared, low=None, high=None, p=None) if shared else untested, None
 
 
+def is_over_seeds(test: str | None) -> bool:
+    """Whether a test as ``compare`` names it is the t-test over seeds."""
+    return bool(test and test.startswith(OVER_SEEDS))
+
+
 def over_seeds(first: Seeds, second: Seeds) -> Difference | None:
     """``first - second`` over the seeds that both have, with the paired t-test; None where they share none."""
     shared = sorted(first.keys() & second.keys())

@@ -8,10 +8,10 @@ from functools import cached_property
 from itertools import zip_longest
 
 from sslbench.report.aggregate import Aggregate
-from sslbench.report.comparisons import ImageMetrics, compare
+from sslbench.report.comparisons import ImageMetrics, compare, is_over_seeds
 from sslbench.report.metric_columns import MetricColumn
 from sslbench.report.numbers import decimals
-from sslbench.statistics.intervals import Difference, against_the_best
+from sslbench.statistics.intervals import Difference, against_the_best, pooled_t
 
 SIGNIFICANT = 0.05
 """p below which two recipes differ"""
@@ -87,10 +87,28 @@ class Ranking:
         results = [compare(recipes[other], recipes[best], label, self._images) for other in others]
         tested = {index: result.p for index, (result, _) in enumerate(results) if result.p is not None}
         corrected = dict(zip(tested, against_the_best(list(tested.values())), strict=True))
+        over_seeds = [index for index in tested if is_over_seeds(results[index][1])]
+        pooled = self._pooled(best, [others[index] for index in over_seeds], label)
+        if pooled:
+            # A pair that differs alike on every seed is told apart by its own deviation, most others by that of all.
+            p = {index: pooled.get(others[index], (own, 0.0)) for index, own in tested.items()}
+            together = against_the_best([value for value, _ in p.values()])
+            for (index, (_, least)), value in zip(p.items(), together, strict=True):
+                corrected[index] = min(2 * corrected[index], max(value, least)) if others[index] in pooled else value
         return [
             Comparison(best, other, *result, corrected.get(index))
             for index, (other, result) in enumerate(zip(others, results, strict=True))
         ]
+
+    def _pooled(self, best: int, others: Sequence[int], label: str) -> dict[int, tuple[float, float]]:
+        """``pooled_t`` of the rows that have the seeds of the best one and are compared with it over these."""
+        values = {row: self._aggregate.recipes[row].values(label) for row in (best, *others)}
+        same = [row for row in others if values[row].keys() == values[best].keys()]
+        if not same:
+            return {}
+        seeds = sorted(values[best])
+        block = [[values[row][seed] for seed in seeds] for row in (best, *same)]
+        return dict(zip(same, pooled_t(block), strict=True))
 
     @cached_property
     def best(self) -> dict[str, set[int]]:

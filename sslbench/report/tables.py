@@ -37,7 +37,7 @@ from sslbench.store.record import SCHEMA, Record
 CUT, TIGHT = 2, 5
 """places in ``STYLES`` of the style of a table that is cut into several, and of one that lacks columns"""
 TESTS = {
-    OVER_SEEDS: "a paired t-test over the seeds that both have",
+    OVER_SEEDS: "a t-test over the seeds that both have, with the deviation of all rows",
     SIGNS: "the signs of a difference that is the same on every seed",
     OVER_RIGHT_AND_WRONG: "McNemar's exact test over the test images of one seed",
     OVER_SHARES: "a bootstrap over the test images of one seed",
@@ -194,7 +194,7 @@ def marks(view: View, best: str, tie: str) -> list[str]:
     """What the best values are marked with, those that are not told apart from them, and by which tests."""
     ranking = view.ranking
     tests = [words for test, words in TESTS.items() if test in ranking.tests]
-    tested = f"{', else '.join(tests)}; p at least {SIGNIFICANT:g} after Holm's correction for all pairs"
+    tested = f"{', else '.join(tests)}; p at least {SIGNIFICANT:g} corrected for all pairs"
     if None in ranking.tests:
         tested = "; ".join([*([tested] if tests else []), UNTESTED])
     told_apart = "" if any(ranking.ties.values()) else f"; all others are told apart from it ({tested})"

@@ -144,6 +144,33 @@ def paired_t(differences: Sequence[float]) -> Difference:
     return Difference(mean, mean - half, mean + half, p, n)
 
 
+def pooled_t(rows: Sequence[Sequence[float]]) -> list[tuple[float, float]]:
+    """Of values of rows over the same seeds, two of each or more: p of no difference between the first row and each of
+    the others, and its least once it is corrected.
+
+    The deviation is what is left of all values when the means of rows and seeds are taken out (two-way analysis of
+    variance; Fisher, Statistical Methods for Research Workers, section 48), or the pair's own where that is larger;
+    degrees of freedom (rows - 1) (seeds - 1). Rows that spread more than the others would pass too often: p of the
+    pair's own t-test times the root of the number of rivals is the least."""
+    from scipy.special import stdtr
+
+    seeds, first, rivals = len(rows[0]), rows[0], len(rows) - 1
+    of_seeds = [fmean(values) for values in zip(*rows, strict=True)]
+    centred = [[value - middle for value, middle in zip(row, of_seeds, strict=True)] for row in rows]
+    residual = sum((value - fmean(row)) ** 2 for row in centred for value in row)
+    freedom = rivals * (seeds - 1)
+    found = []
+    for row in rows[1:]:
+        own = paired_t([a - b for a, b in zip(row, first, strict=True)])
+        if own.p is None or own.low is None or own.high is None:
+            found.append((1.0 if own.p is None else own.p, 0.0))
+            continue
+        error = (own.high - own.low) / 2 / quantile(seeds - 1)
+        error = max(error, math.sqrt(2 * residual / freedom / seeds))
+        found.append((2 * float(stdtr(freedom, -abs(own.mean) / error)), min(1.0, own.p * math.sqrt(rivals))))
+    return found
+
+
 def holm(values: Sequence[float]) -> list[float]:
     """p-values corrected for their number, in the order given (Holm, Scandinavian Journal of Statistics 6, 1979)."""
     return stepwise(values, [len(values) - rank for rank in range(len(values))])

@@ -77,8 +77,11 @@ def test_the_legend_says_what_the_signs_mean(records):
     assert "± with a d: one seed; standard deviation over 5 draws inside the evaluator" in lines
     assert "*: best of its column on a data set" in lines
     text = " ".join(line.strip() for line in lines)
-    assert "=: not told apart from the best (a paired t-test over the seeds that both have; p at least 0.05" in text
-    assert "Holm's correction for all pairs; untested, for the metric of each image is not kept or the images" in text
+    assert (
+        "=: not told apart from the best (a t-test over the seeds that both have, with the deviation of all rows"
+        in text
+    )
+    assert "corrected for all pairs; untested, for the metric of each image is not kept or the images" in text
     assert "two seeds tell hardly anything apart: run more" in text
     assert "knn_top1, few@2: higher is better" in lines
     assert "img/s: source images per second of training, waiting for data included" in lines

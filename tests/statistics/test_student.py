@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from sslbench.statistics.intervals import against_the_best, half_width, holm, paired_t
+from sslbench.statistics.intervals import against_the_best, half_width, holm, paired_t, pooled_t
 
 
 @pytest.mark.parametrize("n", [2, 3, 5, 30])
@@ -65,3 +65,38 @@ def test_the_best_of_equal_rows_is_told_apart_from_another_once_in_twenty_times_
         uncorrected += min(holm(p)) < 0.05
     assert hits <= 0.06 * tables
     assert rows < 12 or uncorrected > 0.08 * tables
+
+
+def test_the_deviation_of_all_rows_is_that_of_a_two_way_analysis_of_variance():
+    values = np.random.default_rng(3).normal(size=(6, 4)) + np.arange(4)
+    rows, seeds = values.shape
+    residuals = values - values.mean(1, keepdims=True) - values.mean(0) + values.mean()
+    variance = (residuals**2).sum() / ((rows - 1) * (seeds - 1))
+    for other, (p, least) in zip(values[1:], pooled_t(values.tolist()), strict=True):
+        own = stats.ttest_rel(other, values[0])
+        error = max((2 * variance / seeds) ** 0.5, stats.sem(other - values[0]))
+        t = (other - values[0]).mean() / error
+        assert p == pytest.approx(2 * stats.t.sf(abs(t), (rows - 1) * (seeds - 1)))
+        assert least == pytest.approx(min(1, own.pvalue * 5**0.5))
+
+
+def test_two_rows_are_compared_by_their_own_deviation():
+    first, second = [0.5, 0.6, 0.9], [0.4, 0.55, 0.6]
+    ((p, least),) = pooled_t([first, second])
+    assert p == least == pytest.approx(stats.ttest_rel(first, second).pvalue)
+
+
+@pytest.mark.parametrize("spread", [[1.0], [1.0, 5.0], [5.0, 5.0, 1.0, 1.0, 1.0, 1.0]])
+def test_equal_rows_of_three_seeds_are_told_apart_once_in_twenty_tables_at_the_most_and_others_are(spread):
+    generator, tables = np.random.default_rng(0), 300
+    deviations = np.resize(spread, 12)[:, None]
+    told = {0.0: 0, 20.0: 0}
+    for behind in told:
+        for _ in range(tables):
+            values = generator.normal(size=(12, 3)) * deviations
+            values[-1] -= behind
+            values = values[np.argsort(-values.mean(axis=1), kind="stable")]
+            p, least = zip(*pooled_t(values.tolist()), strict=True)
+            told[behind] += min(map(max, against_the_best(p), least)) < 0.05
+    assert told[0.0] <= 0.06 * tables
+    assert told[20.0] >= 0.3 * tables

@@ -28,8 +28,9 @@ class Pair:
     low: float | None
     high: float | None
     p: float | None
-    p_holm: float | None
-    """after Holm's correction for all pairs of this metric and data set that the best could have been one of"""
+    p_corrected: float | None
+    """corrected for all pairs of this metric and data set that the best could have been one of; over seeds with the
+    deviation of all rows"""
     n: int
     test: str | None
     """its name and its number of seeds or images"""
@@ -69,7 +70,7 @@ def pair_of(one: Comparison, metric: str, dataset: str, best: str, other: str) -
         low=result.low,
         high=result.high,
         p=result.p,
-        p_holm=one.corrected,
+        p_corrected=one.corrected,
         n=result.n,
         test=one.test,
         verdict=verdict,
@@ -91,7 +92,7 @@ def columns_of(compared: Sequence[Pair], places: Mapping[str, int]) -> list[Colu
         Column("other - best", [signed(pair, pair.difference) for pair in compared], number=True),
         Column("95% interval", [signed(pair, pair.low, pair.high) for pair in compared], number=True, rank=2),
         Column("p", [probability(pair.p) for pair in compared], number=True, rank=3),
-        Column("p (Holm)", [probability(pair.p_holm) for pair in compared], number=True, rank=1),
+        Column("p corrected", [probability(pair.p_corrected) for pair in compared], number=True, rank=1),
         Column("test", [pair.test or NOTHING for pair in compared], rank=4),
         Column("verdict", [pair.verdict for pair in compared]),
     ]
@@ -100,12 +101,15 @@ def columns_of(compared: Sequence[Pair], places: Mapping[str, int]) -> list[Colu
 def notes(compared: Sequence[Pair], left_out: int) -> list[str]:
     """What to know about these pairs. ``left_out``: recipes that were not compared."""
     lines = [
-        f"tie: p at least {SIGNIFICANT:g} after Holm's correction for the pairs of one metric and data set; that a"
+        f"tie: p at least {SIGNIFICANT:g} corrected for the pairs of one metric and data set; that a"
         " difference is not seen does not say that there is none"
     ]
     tests = {str(pair.test).partition(" (")[0] for pair in compared}
     if OVER_SEEDS in tests:
-        lines.append(f"{OVER_SEEDS}: the same seeds and test images for both; tells what other seeds would show")
+        lines.append(
+            f"{OVER_SEEDS}: the same seeds and test images for both; tells what other seeds would show; p corrected"
+            " goes by the deviation of all rows"
+        )
     if any("images" in test for test in tests):
         lines.append(
             "over images: two trained models, one seed of each, on the same test images; tells nothing of other seeds"

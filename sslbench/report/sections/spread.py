@@ -31,7 +31,7 @@ def statistics(view: View) -> Section:
     ]
     notes = [
         "deviation: standard deviation over seeds (n - 1); 95% interval: of the mean over seeds (Student's t)",
-        "*: best; =: not told apart from it (paired t-test over seeds, Holm's correction; --pairs has the numbers)",
+        "*: best; =: not told apart from it (t-test over seeds, corrected for all pairs; --pairs has the numbers)",
     ]
     if all(row["n"] < 2 for row in rows):
         notes.append("one seed has neither deviation nor interval: run more with --seeds 0,1,2")
