@@ -43,7 +43,7 @@ class Spec:
 
     def __post_init__(self) -> None:
         module = sys.modules.get(getattr(self.build, "__module__", ""))
-        text = self.summary or getattr(module, "__doc__", None) or ""
+        text = self.summary or (module.__doc__ if module else None) or ""
         object.__setattr__(self, "summary", text.strip().partition("\n")[0].strip())
 
     @property
