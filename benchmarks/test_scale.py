@@ -5,7 +5,6 @@ Sizes are those of a large study. A command runs as a process of its own; what i
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -108,17 +107,22 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     return first, second
 
 
+MEASURED = """
+import resource, subprocess, sys
+code = subprocess.run(sys.argv[1:], stdout=subprocess.DEVNULL).returncode
+usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+print(usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024 / 1e6)
+sys.exit(code)
+"""
+"""runs a command from a process that is small: a child's peak of memory begins with that of its parent"""
+
+
 def used(*arguments: object) -> tuple[float, float]:
     """CPU seconds, user and system, and peak resident MB of a command that succeeds."""
     command = [sys.executable, "-m", "sslbench", *map(str, arguments)]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-    assert process.stderr is not None
-    errors = process.stderr.read()
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    process.stderr.close()
-    assert process.returncode == 0, errors.decode()
-    cpu, memory = usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024 / 1e6
+    done = subprocess.run([sys.executable, "-c", MEASURED, *command], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    cpu, memory = map(float, done.stdout.split())
     print(f"{' '.join(command[2:4])}: {cpu:.2f} s of CPU, {memory:.0f} MB")
     return cpu, memory
 
