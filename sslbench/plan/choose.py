@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from sslbench.contracts.defaults import PRETRAINED
@@ -112,12 +113,14 @@ def sent(kind: str, plain: PluginChoice, registry: Registry) -> Choice[Any]:
 
 def check_code(work: Work, registry: Registry) -> None:
     """Raises UserError where the code here is another than that which the work was planned with."""
+    if not work.codes:
+        return
     plugins = [*work.plugins.items(), *(("evaluator", evaluation.evaluator) for evaluation in work.evaluations)]
-    own = {"the harness": harness_identity()} if work.codes else {}
-    for kind, plain in plugins if work.codes else ():
-        choice = sent(kind, plain, registry)
+    own = {"the harness": harness_identity()}
+    for kind, plain in plugins:
+        choice, code = sent(kind, plain, registry), plugin_identity(registry.entry_of(kind, plain.name))
         named, _ = codes_named(choice.spec, choice.params, registry)
-        own |= {choice.spec.label: plugin_identity(registry.entry_of(kind, plain.name)), **named}
+        own |= replace(choice, code=code, named=named).codes
     planned = {label: code for label, code in work.codes.items() if label in own}
     differ = [
         f"{label} is {own[label]} here, {code} in the plan" for label, code in planned.items() if own[label] != code
