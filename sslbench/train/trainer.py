@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from sslbench.contracts.executor import TrainingProgress
 from sslbench.contracts.method import Progress
 from sslbench.errors import Diverged, SslbenchError, TimeLimit, UserError
 from sslbench.measure.memory import PeakMemory
@@ -33,7 +34,7 @@ from sslbench.train.ranks import (
     take_from_first,
 )
 from sslbench.train.step import TrainingStep
-from sslbench.train.task import Callbacks, LoopSettings, TrainingProgress, TrainingTask
+from sslbench.train.task import Callbacks, LoopSettings, TrainingTask
 from sslbench.train.views import Normalise, TrainingViews
 
 READ_LOSS_EVERY = 25
