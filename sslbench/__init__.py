@@ -44,9 +44,11 @@ if TYPE_CHECKING:  # "as" makes a name public for type checkers
     )
     from sslbench.contracts.executor import (
         Emit as Emit,
+        Ended as Ended,
         Event as Event,
         Executor as Executor,
         ExecutorSpec as ExecutorSpec,
+        Failure as Failure,
         Handle as Handle,
         TrainingSettings as TrainingSettings,
         Work as Work,
@@ -76,8 +78,11 @@ if TYPE_CHECKING:  # "as" makes a name public for type checkers
     )
     from sslbench.contracts.weights import Licence as Licence, LoadedWeights as LoadedWeights
     from sslbench.errors import PluginError as PluginError, SslbenchError as SslbenchError, UserError as UserError
+    from sslbench.execute.event_file import EventFile as EventFile
+    from sslbench.execute.events import Printed as Printed, StageStarted as StageStarted, Warned as Warned
     from sslbench.execute.request import Outcome as Outcome, Request as Request
     from sslbench.execute.scheduler import run as run
+    from sslbench.execute.wire import from_line as from_line, to_line as to_line
     from sslbench.execute.worker import run_work as run_work
     from sslbench.hooks.specs import hookimpl as hookimpl
     from sslbench.plan.choose import build_installed as build_installed, build_plugin as build_plugin
@@ -94,7 +99,7 @@ _NAMES = {
     "sslbench.contracts.dataset": "Dataset DatasetSpec ImageReader MapReader Split SplitName",
     "sslbench.contracts.evaluator": "EvaluatedModel EvaluationData Evaluator EvaluatorSpec FeatureSet FitsHead"
     " LinearHead Metric",
-    "sslbench.contracts.executor": "Emit Event Executor ExecutorSpec Handle TrainingSettings Work",
+    "sslbench.contracts.executor": "Emit Ended Event Executor ExecutorSpec Failure Handle TrainingSettings Work",
     "sslbench.contracts.masking": "Masking MaskingSpec masked_count",
     "sslbench.contracts.method": "InputSpec Method MethodSpec Progress",
     "sslbench.contracts.params": "MaskingParams MethodParams Params PathText SimulatorParams param",
@@ -102,8 +107,11 @@ _NAMES = {
     "sslbench.contracts.simulator": "Claim SimulationResult Simulator SimulatorSpec across_seeds check_claim",
     "sslbench.contracts.weights": "Licence LoadedWeights",
     "sslbench.errors": "PluginError SslbenchError UserError",
+    "sslbench.execute.event_file": "EventFile",
+    "sslbench.execute.events": "Printed StageStarted Warned",
     "sslbench.execute.request": "Outcome Request",
     "sslbench.execute.scheduler": "run",
+    "sslbench.execute.wire": "from_line to_line",
     "sslbench.execute.worker": "run_work",
     "sslbench.hooks.specs": "hookimpl",
     "sslbench.plan.choose": "build_installed build_plugin",

@@ -38,6 +38,12 @@ class StoreError(SslbenchError):
     exit_code = 3
 
 
+class MergeConflict(SslbenchError):
+    """Folders to merge have finished records of one cell that do not agree."""
+
+    exit_code = 1
+
+
 class OutputError(SslbenchError):
     """The result could not be written to stdout; what was stored is kept."""
 

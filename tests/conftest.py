@@ -16,6 +16,8 @@ import pytest
 
 # Two cores are shared with whatever else runs; one thread keeps timings and sums steady.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# A run of its own for each of some hundred tests: without a worker process, which takes seconds to start.
+os.environ["SSLBENCH_EXECUTOR"] = "inline"
 # Tables are laid out for it.
 os.environ.pop("COLUMNS", None)
 # A shell's background jobs ignore interrupts, and so would the processes that tests interrupt.

@@ -27,7 +27,7 @@ from sslbench.execute.events import StageStarted
 from sslbench.execute.pretraining import PretrainingJob
 from sslbench.execute.request import Request
 from sslbench.execute.scheduler import run
-from sslbench.execute.session import work_of
+from sslbench.execute.work import work_of
 from sslbench.hooks.registry import Registry
 from sslbench.measure.machine import resolve_device, resolve_precision
 from sslbench.plan.cell import Choice

@@ -52,6 +52,8 @@ FOLDER = UserPath()
 DEVICES = "Device: auto, cpu, cuda or cuda:N."
 DOWNLOAD = "Allow data sets and models to be fetched."
 TRUST = "Allow code that comes with a model (torch.hub) to run."
+WHERE = f"Where the work runs, as NAME or NAME:key=value.  [default: $SSLBENCH_EXECUTOR, or {EXECUTOR}]"
+RETRIES = "Times that a pretraining is tried again when its worker is lost."
 REFERENCE = "NAME or NAME:key=value,key=value; repeatable, replaces the suite's."
 OUT = "Results folder.  [default: sslbench-results/SUITE]"
 
@@ -71,13 +73,16 @@ SUITE_OPTIONS: list[Decorator] = [
     click.option("--batch-size", type=int, metavar="N", help="Source images per step."),
     click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Set any other key of [training]."),
     click.option("--device", metavar="NAME", help=DEVICES),
+    click.option("--devices", type=click.IntRange(1), metavar="N", help="Devices that share each pretraining."),
     click.option("--precision", type=PRECISIONS, help="Precision of the training step."),
     click.option("--compile/--no-compile", default=None, help="Use torch.compile."),
     # where results go, and which cells are run again
     click.option("--out", type=FOLDER, metavar="DIR", help=OUT),
     click.option("--fresh", is_flag=True, help="Run everything again, whatever is done."),
     click.option("--keep-stale", is_flag=True, help="Reuse results of older code or data, knowingly."),
-    click.option("--executor", default=EXECUTOR, show_default=True, metavar="NAME", help="Where the work runs."),
+    click.option("--executor", metavar="NAME", help=WHERE),
+    click.option("--retries", type=click.IntRange(0), default=0, metavar="N", help=RETRIES),
+    click.option("--detach", is_flag=True, help="Leave the work to a cluster; the same command picks up what it did."),
     click.option("--max-cells", type=click.IntRange(0), metavar="N", help="Run at most N cells now."),
     click.option("--strict-plugins", is_flag=True, help="Refuse to start if any installed plugin is broken."),
     click.option("--download", is_flag=True, help=DOWNLOAD),
@@ -144,7 +149,7 @@ def read_request(options: dict[str, Any]) -> Request:
     from sslbench.plan.seeds import read_seeds
     from sslbench.plan.suite import Overrides
 
-    names = ("epochs", "batch_size", "device", "precision", "compile")
+    names = ("epochs", "batch_size", "device", "devices", "precision", "compile")
     training = {key: options[key] for key in names if options[key] is not None}
     axes = {axis: options[axis] for _, axis, _ in AXES if options[axis]}
     settings = read_settings(options["settings"], prefix="training.")
@@ -153,8 +158,9 @@ def read_request(options: dict[str, Any]) -> Request:
         both = ((f"--{key.replace('_', '-')}", f"--set {key}={settings[key]}") for key in twice)
         raise UserError(*(f"{option} and {pair} set the same: give one of them" for option, pair in both))
     overrides = Overrides(axes, read_seeds(options["seeds"]), {**training, **settings})
-    running = ("out", "fresh", "keep_stale", "executor", "max_cells", "strict_plugins", "download", "trust", "size")
-    return Request(options["suite"], overrides, **{key: options[key] for key in running})
+    where = ("out", "executor", "retries", "detach", "download", "trust")
+    which = ("size", "fresh", "keep_stale", "max_cells", "strict_plugins")
+    return Request(options["suite"], overrides, **{key: options[key] for key in (*where, *which)})
 
 
 def without_collector(function: Function) -> Function:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from sslbench.cli.streams import say
 from sslbench.cli.time_left import Clock, TimeLeft, duration, in_digits
-from sslbench.contracts.executor import Event
+from sslbench.contracts.executor import Event, TrainingProgress
 from sslbench.errors import printable
 from sslbench.execute.events import (
     DataRead,
@@ -23,8 +23,6 @@ from sslbench.report.data_facts import batch_in_words, in_words, steps_in_words,
 
 if TYPE_CHECKING:
     from rich.progress import Progress
-
-    from sslbench.train.task import TrainingProgress
 
 EVERY = 60.0
 """seconds between two lines while a pretraining goes on, at least"""
@@ -91,9 +89,6 @@ class PlainLines:
 
     def show(self, event: Event) -> None:
         """Print what is due; events that are for the store alone print nothing."""
-        # Who emits this event has imported torch; before, nobody should wait for it.
-        from sslbench.train.task import TrainingProgress
-
         match event:
             case PretrainingStarted():
                 self._count = event.pretrainings
@@ -145,8 +140,6 @@ class LiveLine:
 
     def show(self, event: Event) -> None:
         """Move the bars; events that are for the store alone change nothing."""
-        from sslbench.train.task import TrainingProgress
-
         match event:
             case PretrainingStarted():
                 self._left.begin(event.pretrainings - event.number - 1)

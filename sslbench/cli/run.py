@@ -47,6 +47,8 @@ def command(format_: str, **options: Any) -> int:
         say(f"{counts}; {outcome.trained} run now; {stored}")
     for item in outcome.unfinished if format_ == "csv" else ():
         say(left_to_run(item))
+    if outcome.detached is not None:
+        say(f"{plural(outcome.detached, 'pretraining')} left to the cluster; the same command picks up what it did")
     if outcome.interrupted:
         say(f"{interrupted()}; the same command goes on from here")
     return outcome.exit_code

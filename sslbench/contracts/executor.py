@@ -1,4 +1,4 @@
-"""Executors: what stands between the scheduler and whatever runs the work: this process, a pool, a cluster."""
+"""Executors: what stands between the scheduler and whatever runs the work: this process, others, a cluster."""
 
 from __future__ import annotations
 
@@ -32,9 +32,12 @@ class TrainingSettings(BaseModel):
     precision: Literal["auto", "fp32", "bf16", "fp16"] = Field(
         default="auto", description="numbers of the training step"
     )
+    devices: int = Field(default=1, ge=1, description="devices that share one pretraining, each with a part of a batch")
     accumulate: int = Field(default=1, ge=1, description="parts that a batch is split into before the optimizer steps")
     compile: bool = Field(default=False, description="torch.compile the method")
-    time_limit: float | None = Field(default=None, gt=0, description="seconds one pretraining may take")
+    time_limit: float | None = Field(
+        default=None, gt=0, description="seconds one training may take, and any other stage such as an evaluator"
+    )
     checkpoint_every: float = Field(default=15.0, gt=0, description="seconds between two checkpoints")
     curve_every: int = Field(default=0, ge=0, description="epochs between two evaluations during training; 0: none")
     curve: tuple[str | dict[str, Any], ...] = Field(
@@ -92,42 +95,94 @@ class Work:
     fresh: bool = False  # forget what an earlier run left of this pretraining
     curve: CurveRequest | None = None
     fingerprint: str | None = None  # of the data set
+    codes: Mapping[str, str] = field(default_factory=dict)
+    """label -> identity of the code of each plugin and of the harness as planned: a worker with others refuses"""
+    evaluation_batch: int = 256  # images that an encoder is given at once when features are extracted
 
 
 @dataclass(frozen=True)
 class Event:
-    """What a worker reports while it works. The events are in ``sslbench.execute.events``; all can be pickled."""
+    """What a worker reports while it works. The events are in ``sslbench.execute.events``."""
+
+    work: str = field(default="", kw_only=True)
+    """key of the pretraining that it is about; the scheduler fills it in"""
 
 
 Emit = Callable[[Event], None]  # takes one event; may be called from any thread
+
+
+@dataclass(frozen=True)
+class TrainingProgress(Event):
+    """Progress of a training, reported whenever the loss was read back."""
+
+    epoch: int
+    """from 1"""
+    epochs: int
+    step: int
+    """steps done"""
+    total_steps: int
+    loss: float
+    """mean of the epoch so far"""
+    images_per_second: float
+    """of the last steps"""
+
+
+@dataclass(frozen=True)
+class Failure:
+    """What kept a worker from ending its work."""
+
+    reason: str
+    """one line, such as ``lost: the worker process was killed (SIGKILL)``"""
+    kind: Literal["lost", "timeout", "refused", "cancelled"] = "lost"
+    """``lost`` may go well another time, the others would not or should not"""
+    detail: str = ""
+    """the last lines that the worker printed"""
+
+
+@dataclass(frozen=True)
+class Ended(Event):
+    """A piece of work has ended: exactly one for each ``submit``, after all its other events."""
+
+    key: str
+    """of the work"""
+    failure: Failure | None = None
+    """None where ``run_work`` returned"""
 
 
 @runtime_checkable
 class Handle(Protocol):
     """Work under way."""
 
-    def wait(self) -> None:
-        """Until it has ended; every event has been emitted by then. Raises what broke the worker itself."""
+    def cancel(self) -> None:
+        """End it as soon as may be. Returns at once; its ``Ended`` still comes."""
 
 
 @runtime_checkable
 class Executor(Protocol):
-    """Runs ``sslbench.run_work(work, emit)`` somewhere and carries its events back."""
+    """Runs ``sslbench.run_work(work, emit)`` somewhere and carries its events back, then ``Ended``."""
 
     @property
     def slots(self) -> int:
         """Pieces of work at a time, >= 1."""
 
     def devices(self) -> tuple[str, ...]:
-        """What it can run on, such as ``("cpu",)`` or ``("cuda:0", "cuda:1")``."""
+        """What it can run on, such as ``("cpu",)`` or ``("cuda:0", "cuda:1")``; ``("cuda",)`` where only the kind is
+        known. ``auto`` is resolved from it: a machine without a GPU may plan for workers that have one."""
 
     def submit(self, work: Work, emit: Emit) -> Handle:
         """Start the work. ``emit`` may be called from any thread, before or after this returns."""
 
+    def close(self) -> None:
+        """No more work comes: end what was kept for it. Called once, however the run ended; work that goes on without
+        the scheduler (``detaches``) and was not cancelled goes on."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class ExecutorSpec(Spec):
-    """The spec of an executor."""
+    """The spec of an executor. ``context.device`` is the device as asked for (``auto``, ``cpu``, ``cuda``, ``cuda:N``),
+    ``context.devices`` how many of them one pretraining takes."""
 
     kind: ClassVar[str] = "executor"
     build: Callable[[Any, BuildContext], Executor]
+    detaches: bool = False
+    """True: its work goes on when the scheduler is gone, and a later ``submit`` of the same work finds it"""

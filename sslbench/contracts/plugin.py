@@ -25,6 +25,7 @@ class BuildContext:
     backbone: Any = None  # an ``sslbench.Backbone``, with tokens where the spec needs them; None where none is used
     mask_ratio: float | None = None  # share of the patches that will be masked, in (0, 1); None without masking
     device: str = "cpu"  # where it will run, such as ``cuda:0``; the harness moves modules there itself
+    devices: int = 1  # how many of them one pretraining is split over
     trust: bool = False  # True: the user allowed code that comes with a model to run
 
 

@@ -72,17 +72,23 @@ def extract(
 
 
 def extract_all(
-    encoder: nn.Module, data: Splits, device: torch.device, precision: str, input_spec: InputSpec | None = None
+    encoder: nn.Module,
+    data: Splits,
+    device: torch.device,
+    precision: str,
+    input_spec: InputSpec | None = None,
+    batch: int = BATCH,
 ) -> Extraction:
-    """Features of both splits; ``input_spec``: the encoder's own. Raises RuntimeError where the encoder changes."""
+    """Features of both splits, ``batch`` images at once; ``input_spec``: the encoder's own. Raises RuntimeError where
+    the encoder changes."""
     view = EvaluationView(input_spec or data.input_spec, device)
     was_training = encoder.training
     encoder.eval()
     before = weights_digest(encoder)
 
     begin = time.perf_counter()
-    train = extract(encoder, data.train, view, BATCH, device, precision)
-    test = extract(encoder, data.test, view, BATCH, device, precision)
+    train = extract(encoder, data.train, view, batch, device, precision)
+    test = extract(encoder, data.test, view, batch, device, precision)
     if device.type == "cuda":
         torch.cuda.synchronize(device)
     seconds = time.perf_counter() - begin

@@ -7,7 +7,6 @@ import shlex
 from collections.abc import Iterator
 from typing import Any
 
-from sslbench.contracts.defaults import EXECUTOR
 from sslbench.execute.request import Request
 
 
@@ -32,8 +31,10 @@ def words_of(request: Request) -> Iterator[str]:
         yield from ("--set", f"{name}={as_setting(value)}")
     if request.out is not None:
         yield from ("--out", str(request.out))
-    if request.executor != EXECUTOR:
+    if request.executor is not None:
         yield from ("--executor", request.executor)
+    if request.retries:
+        yield from ("--retries", str(request.retries))
     for flag, given in (("--keep-stale", request.keep_stale), ("--download", request.download)):
         if given:
             yield flag

@@ -34,6 +34,21 @@ class StageStarted(Event):
 
 
 @dataclass(frozen=True)
+class CellStarted(Event):
+    """The evaluation of one cell begins."""
+
+    cell: str
+    """its key"""
+
+
+@dataclass(frozen=True)
+class Printed(Event):
+    """A line that a worker printed, plugins included."""
+
+    text: str
+
+
+@dataclass(frozen=True)
 class Warned(Event):
     """Something that a user should know, in one line; the run goes on."""
 

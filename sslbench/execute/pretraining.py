@@ -253,7 +253,8 @@ class PretrainingJob:
         """Extract the features and keep them, and the model for the evaluators that ask for it."""
         self.emit(StageStarted("extracting features"))
         encoder = method.to(self.device).encoder
-        features = extract_all(encoder, data, self.device, self.settings.precision, method.input_spec)
+        batch, precision = self.work.evaluation_batch, self.settings.precision
+        features = extract_all(encoder, data, self.device, precision, method.input_spec, batch)
         self.model = self._model_of(method, data)
         self.cache.save_features(features, method, method.input_spec or data.input_spec)
         return features

@@ -6,7 +6,6 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from sslbench.contracts.defaults import EXECUTOR
 from sslbench.errors import StoreError, UserError
 from sslbench.plan.suite import Overrides, RawSuite
 from sslbench.store.current import Unfinished
@@ -26,8 +25,13 @@ class Request:
     """run everything again, also what is done"""
     keep_stale: bool = False
     """take results of older code or data as they are"""
-    executor: str = EXECUTOR
-    """``NAME`` or ``NAME:key=value``"""
+    executor: str | None = None
+    """``NAME`` or ``NAME:key=value``; None: worker processes, or this one where ``run`` is given a registry of its own,
+    which no other process has"""
+    retries: int = 0
+    """times that a pretraining is tried again when its worker is lost; out of memory once, with fewer images at once"""
+    detach: bool = False
+    """leave the work to an executor that goes on without this process; the same request picks up what has finished"""
     max_cells: int | None = None
     strict_plugins: bool = False
     """refuse to run while any plugin is broken"""
@@ -54,6 +58,8 @@ class Outcome:
     store_error: str | None = None
     """why results could not be stored, or None"""
     interrupted: bool = False
+    detached: int | None = None
+    """pieces of work that go on without this process; None where that was not asked for"""
     unfinished: list[Unfinished] = field(default_factory=list)
     """this run, where cells of it are left"""
     notes: tuple[str, ...] = ()

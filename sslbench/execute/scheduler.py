@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from sslbench.contracts.defaults import EXECUTOR, IN_PROCESS
 from sslbench.contracts.executor import Executor, ExecutorSpec
-from sslbench.contracts.plugin import BuildContext, check_trust
-from sslbench.errors import PluginError, UserError
+from sslbench.contracts.plugin import BuildContext, Spec, check_trust
+from sslbench.errors import PluginError, SslbenchError, UserError
 from sslbench.execute.request import Outcome, Request
 from sslbench.execute.session import OnEvent, Session
 from sslbench.hooks.registry import Registry, default_registry
@@ -29,8 +30,7 @@ def run(request: Request | None = None, on_event: OnEvent | None = None, registr
     on, what goes wrong is in the records, and an interrupt keeps what is finished."""
     request = request or Request()
     registry = registry or default_registry()
-    outcome, cells, choice = prepare(request, registry)
-    executor: Executor = choice.build(BuildContext())
+    outcome, cells, executor = prepare(request, registry)
     return Session(request, outcome, on_event or (lambda event: None), registry).run(cells, executor)
 
 
@@ -46,7 +46,7 @@ def plan_only(request: Request, registry: Registry | None = None) -> Plan:
     return replace(plan, notes=outcome.notes)
 
 
-def prepare(request: Request, registry: Registry) -> tuple[Outcome, list[Cell], Choice[ExecutorSpec]]:
+def prepare(request: Request, registry: Registry) -> tuple[Outcome, list[Cell], Executor]:
     """All cells of the suite, the outcome before any has run, and the executor. Raises UserError or PluginError for all
     that is wrong about the request."""
     raw = request.suite if isinstance(request.suite, RawSuite) else read_suite(request.suite)
@@ -67,13 +67,12 @@ def prepare(request: Request, registry: Registry) -> tuple[Outcome, list[Cell], 
         raw = raw if request.size is None else sized(raw, request.size)
     overrides = request.overrides
     with collected(mistakes):
-        overrides = with_device(raw, overrides)
+        executor = executor_for(request, asked_settings(raw, overrides), registry)
+        overrides = with_device(raw, overrides, executor)
     with collected(mistakes):
         suite = resolve_suite(raw, overrides, registry)
         for choice in filter(None, (*suite.axes["method"], *suite.axes["backbone"])):
             check_trust(choice.spec, choice.params, request.trust)
-    with collected(mistakes):
-        executor = chosen("executor", parse_reference(request.executor, "--executor"), registry)
     if mistakes:
         raise UserError(*mistakes)
     is_file = not raw.builtin and Path(raw.source).is_file()
@@ -91,16 +90,45 @@ def collected(mistakes: list[str]) -> Iterator[None]:
         mistakes += error.messages
 
 
-def with_device(raw: RawSuite, overrides: Overrides) -> Overrides:
-    """``overrides`` with device and precision as they are on this machine. Values that are none are left as they are:
-    the suite's own check names them."""
-    from sslbench.measure.machine import resolve_device, resolve_precision
+def executor_for(request: Request, settings: Mapping[str, Any], registry: Registry) -> Executor:
+    """The executor that is asked for, built; nothing is started. Raises UserError."""
+    own = registry is not default_registry()  # which no other process has
+    name = request.executor or os.environ.get("SSLBENCH_EXECUTOR") or (IN_PROCESS if own else EXECUTOR)
+    choice: Choice[ExecutorSpec] = chosen("executor", parse_reference(name, "--executor"), registry)
+    if request.detach and not choice.spec.detaches:
+        others = [other for other in registry.names("executor") if getattr(found(other, registry), "detaches", False)]
+        allowed = f"allowed: {', '.join(others)}" if others else "no installed executor does"
+        raise UserError(f"--detach: work of executor {choice.name!r} does not go on without this process; {allowed}")
+    if request.retries < 0:
+        raise UserError(f"--retries {request.retries}: allowed are 0 and more")
+    devices = str(settings.get("devices", 1))
+    count = int(devices) if devices.isdecimal() else 1  # what is wrong with it the suite's own check says
+    executor: Executor = choice.build(BuildContext(device=str(settings.get("device", "auto")), devices=count))
+    return executor
 
+
+def found(name: str, registry: Registry) -> Spec | None:
+    """An executor's spec, None where it is broken."""
+    with suppress(SslbenchError):
+        return registry.get("executor", name)
+    return None
+
+
+def asked_settings(raw: RawSuite, overrides: Overrides) -> dict[str, Any]:
+    """Training settings as they were given, unchecked: those of the suite under those of the command line."""
     own = raw.data.get("training")
-    settings = {**(own if isinstance(own, Mapping) else {}), **overrides.training}
+    return {**(own if isinstance(own, Mapping) else {}), **overrides.training}
+
+
+def with_device(raw: RawSuite, overrides: Overrides, executor: Executor) -> Overrides:
+    """``overrides`` with device and precision as they are where the executor runs. Values that are none are left as
+    they are: the suite's own check names them."""
+    settings = asked_settings(raw, overrides)
     device, precision = settings.get("device", "auto"), settings.get("precision", "auto")
     if not isinstance(device, str) or precision not in ("auto", "fp32", "bf16", "fp16"):
         return overrides
-    device = resolve_device(device)
+    from sslbench.measure.machine import resolve_device, resolve_precision
+
+    device = resolve_device(device, executor.devices())
     resolved: dict[str, Any] = {"device": device, "precision": resolve_precision(precision, device)}
     return Overrides(overrides.axes, overrides.seeds, {**overrides.training, **resolved})

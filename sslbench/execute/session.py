@@ -3,27 +3,28 @@
 from __future__ import annotations
 
 import os
-import queue
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, suppress
 from copy import deepcopy
 from dataclasses import replace
-from itertools import accumulate
 from pathlib import Path
 
-from sslbench.contracts.executor import Evaluation, Event, Executor, Work
+from sslbench.contracts.executor import Event, Executor
 from sslbench.errors import StoreError
 from sslbench.execute.command import command_of
-from sslbench.execute.events import PretrainingEnded, PretrainingStarted, RecordMade, StepsTimed, Warned
+from sslbench.execute.dispatch import Dispatch, Job
+from sslbench.execute.events import PretrainingStarted, RecordMade, StepsTimed, Warned
 from sslbench.execute.request import Outcome, Request
+from sslbench.execute.unmade import lost_record, skipped_record
+from sslbench.execute.work import count, limited, work_of
 from sslbench.hooks.registry import Registry
 from sslbench.plan.cell import Cell, digest
 from sslbench.plan.plan import Group, Plan, make_plan
 from sslbench.store.current import Asked, Asker, Unfinished
 from sslbench.store.json_parts import DamagedRecord
 from sslbench.store.memory import MemoryStore
-from sslbench.store.record import Record
+from sslbench.store.record import Record, Status
 from sslbench.store.results import ResultsStore
 
 OnEvent = Callable[[Event], None]
@@ -99,24 +100,25 @@ class Session:
             self.on_event(Warned(f"{what}; --out DIR keeps those of {source} apart"))
         return None
 
-    def _submit_all(self, groups: Sequence[Group], executor: Executor) -> None:
-        """Keep the executor's slots full; only this thread passes events on to the store."""
-        events: queue.SimpleQueue[Event] = queue.SimpleQueue()
-        emit: Callable[[Event], None] = self._receive if executor.slots == 1 else events.put
-        handles = []
+    def _jobs(self, groups: Sequence[Group]) -> Iterator[Job]:
+        """What is to run, made when a slot is free for it."""
+        request, cells = self.request, count(groups)
         for number, group in enumerate(groups):
             names = " ".join(choice.name for choice in group.pretraining.choices.values())
             name = f"{names} seed {group.pretraining.seed}"
-            self.on_event(PretrainingStarted(name, number, len(groups), count(groups)))
-            request = self.request
             work = work_of(group, self._artifacts, request.download, request.trust, fresh=request.fresh)
-            handles.append(executor.submit(deepcopy(work), emit))
-            is_last = number == len(groups) - 1
-            while handles and (is_last or len(handles) >= executor.slots):
-                handles.pop(0).wait()
-                while not events.empty():
-                    self._receive(events.get())
-                self.on_event(PretrainingEnded(number - len(handles)))
+            yield Job(work, PretrainingStarted(name, number, len(groups), cells))
+
+    def _submit_all(self, groups: Sequence[Group], executor: Executor) -> None:
+        """Run everything, or leave it to a cluster that goes on alone."""
+        dispatch = Dispatch(executor, self.request.retries, self._receive, self._lost)
+        if self.request.detach:
+            self.outcome.detached = dispatch.detach(self._jobs(groups))
+        else:
+            dispatch.run(self._jobs(groups))
+
+    def _lost(self, cell: str, status: Status, reason: str, traceback: str) -> Record:
+        return lost_record(self._cells[cell], status, reason, traceback)
 
     def _receive(self, event: Event) -> None:
         """Store what an event brings, then pass it on; whoever made it or gets it can change nothing here."""
@@ -173,43 +175,3 @@ def working_folder() -> str:
         return digest(os.getcwd())
     except OSError:
         return ""
-
-
-def count(groups: Sequence[Group]) -> int:
-    """Cells of all groups."""
-    return sum(len(group.cells) for group in groups)
-
-
-def work_of(group: Group, out: Path, download: bool = False, trust: bool = False, *, fresh: bool = False) -> Work:
-    """A pretraining and its cells as an executor takes them; artifacts are kept below ``out``."""
-    pretraining = group.pretraining
-    choices = [*pretraining.choices.values(), *(cell.evaluator for cell in group.cells)]
-    return Work(
-        key=pretraining.key,
-        plugins={kind: choice.plain for kind, choice in pretraining.choices.items()},
-        seed=pretraining.seed,
-        training=pretraining.training,
-        mask_ratio=pretraining.mask_ratio,
-        evaluations=tuple(Evaluation(cell.key, cell.evaluator.plain, cell.params) for cell in group.cells),
-        out=str(out),
-        distributions={choice.distribution: choice.version for choice in choices},
-        download=download,
-        trust=trust,
-        fresh=fresh,
-        curve=pretraining.curve_request,
-        fingerprint=pretraining.fingerprint,
-    )
-
-
-def limited(groups: Sequence[Group], max_cells: int | None) -> list[Group]:
-    """The first ``max_cells`` cells of the groups."""
-    if max_cells is None:
-        return list(groups)
-    starts = accumulate((len(group.cells) for group in groups), initial=0)
-    limits = [max(0, max_cells - start) for start in starts]
-    return [Group(group.pretraining, group.cells[:most]) for group, most in zip(groups, limits, strict=False) if most]
-
-
-def skipped_record(cell: Cell, reason: str) -> Record:
-    """The record of plugins that do not work together; it is shown, not stored."""
-    return Record(cell.key, "skipped", reason=reason, **cell.axes, params=cell.params)

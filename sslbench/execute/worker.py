@@ -13,13 +13,13 @@ from sslbench.contracts.evaluator import EvaluatorSpec, Metric
 from sslbench.contracts.executor import Emit, Evaluation, Work
 from sslbench.evaluate.features import Extraction
 from sslbench.evaluate.run import ModelChanged, guarded, metric_value, run_evaluator, save_per_image
-from sslbench.execute.events import RecordMade, StageStarted
+from sslbench.execute.events import CellStarted, RecordMade, StageStarted
 from sslbench.execute.outcome import reason_of, status_of, status_of_features
 from sslbench.execute.pretraining import PretrainingJob
 from sslbench.hooks.registry import Registry, default_registry
-from sslbench.measure.machine import torch_facts
+from sslbench.measure.machine import check_where_it_runs, torch_facts
 from sslbench.plan.cell import Choice
-from sslbench.plan.choose import sent
+from sslbench.plan.choose import check_code, sent
 from sslbench.store.provenance import provenance
 from sslbench.store.record import Record, Status, TrainingFacts
 
@@ -29,6 +29,8 @@ def run_work(work: Work, emit: Emit, registry: Registry | None = None) -> None:
     job = PretrainingJob(work, emit, registry or default_registry())
     cells = [CellJob(job, evaluation) for evaluation in work.evaluations]
     try:
+        check_code(work, job.registry)
+        check_where_it_runs(work.training.device, work.training.precision)
         training, features = job.prepare()
     except KeyboardInterrupt:
         raise
@@ -62,6 +64,7 @@ class CellJob:
     def run(self, training: TrainingFacts, features: Extraction) -> None:
         """Evaluate and emit the record. Raises whatever the evaluator raises, and ModelChanged."""
         name = self.evaluation.evaluator.name
+        self.job.emit(CellStarted(self.evaluation.cell))
         self.job.emit(StageStarted(f"evaluating {name}"))
         model = self.job.trained_model() if self.evaluator.spec.uses_model else None
         try:

@@ -10,10 +10,11 @@ asked for in this way, as in results of older versions, all records are current,
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
-from sslbench.store.database import has_column, row_digest
+from sslbench.store.database import has_column, row_digest, transaction
 
 CURRENT = "(cell IN (SELECT asked.cell FROM asked) OR description NOT IN (SELECT asked.description FROM asked))"
 """SQL: whether a row of ``record`` is current"""
@@ -21,6 +22,7 @@ ASKED_AT = "SELECT max(position) FROM asked WHERE asked.description = record.des
 COLUMNS = ("description", "content", "cell", "suite", "source", "place", "command")
 ORDER = f"({ASKED_AT}), position"
 """SQL: rows of ``record`` by when they were asked for, the last one last"""
+PUT = f"INSERT INTO asked ({', '.join(COLUMNS)}, time, digest) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,27 @@ class Asker:
 
 
 @dataclass(frozen=True)
+class AskedRow:
+    """One cell, who asked for it, and when."""
+
+    cell: Asked
+    asker: Asker
+    time: str | None
+    """UTC, ISO 8601; None where an older version wrote the row"""
+
+    def values(self) -> tuple[str | None, ...]:
+        """As ``PUT`` takes them."""
+        row = (self.cell.description, self.cell.content, self.cell.cell, *vars(self.asker).values())
+        return (*row, self.time, digest_of(row, self.time))
+
+    def rivals(self, other: AskedRow) -> bool:
+        """Whether the later one of the two would have taken the place of the other in one folder."""
+        same_place = self.asker.place == other.asker.place
+        same_content = self.cell.content == other.cell.content
+        return self.cell.description == other.cell.description and (same_content or same_place)
+
+
+@dataclass(frozen=True)
 class Unfinished:
     """What one command asked for, of which some cells are not run yet."""
 
@@ -60,22 +83,36 @@ class Unfinished:
 
 def ask(db: sqlite3.Connection, cells: Iterable[Asked], asker: Asker) -> None:
     """Make the records of these cells the current ones, all or none. Raises sqlite3.Error."""
-    items = list(cells)
-    db.execute("BEGIN IMMEDIATE")
-    try:
+    items, time = list(cells), datetime.now(UTC).isoformat()
+    with transaction(db):
         db.executemany(
             "DELETE FROM asked WHERE description = ? AND (content = ? OR place = ?)",
             [(item.description, item.content, asker.place) for item in items],
         )
-        rows = [(item.description, item.content, item.cell, *vars(asker).values()) for item in items]
-        db.executemany(
-            f"INSERT INTO asked ({', '.join(COLUMNS)}, digest) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-            [(*row, row_digest(*row)) for row in rows],
-        )
-        db.execute("COMMIT")
-    except BaseException:
-        db.execute("ROLLBACK")
-        raise
+        db.executemany(PUT, [AskedRow(item, asker, time).values() for item in items])
+
+
+def digest_of(row: Sequence[str | None], time: str | None) -> str:
+    """Of ``COLUMNS`` and the time, which rows of older versions lack."""
+    return row_digest(*row, *([] if time is None else [time]))
+
+
+def replace_all(db: sqlite3.Connection, rows: Iterable[AskedRow]) -> None:
+    """Make these, in their order, all that is asked for. Raises sqlite3.Error."""
+    db.execute("DELETE FROM asked")
+    db.executemany(PUT, [row.values() for row in rows])
+
+
+def asked_rows(db: sqlite3.Connection) -> Iterator[AskedRow | None]:
+    """What is asked for, the first one first; None for a row that is damaged."""
+    command, time, digest = (
+        name if has_column(db, "asked", name) else "NULL" for name in ("command", "time", "digest")
+    )
+    names = ", ".join((*COLUMNS[:-1], command, time, digest))
+    for *row, at, written in db.execute(f"SELECT {names} FROM asked ORDER BY position"):
+        intact = written is None or written == digest_of(row, at)
+        description, content, cell, *asker = row
+        yield AskedRow(Asked(description, content, cell), Asker(*asker), at) if intact else None
 
 
 def sources(db: sqlite3.Connection) -> dict[str, list[str]]:
@@ -99,7 +136,4 @@ def unfinished(db: sqlite3.Connection) -> list[Unfinished]:
 
 def damaged(db: sqlite3.Connection) -> int:
     """How many cells are no longer asked for as they were: records may be shown that are not current, or not shown."""
-    if not has_column(db, "asked", "digest"):
-        return 0
-    rows = db.execute(f"SELECT digest, {', '.join(COLUMNS)} FROM asked WHERE digest IS NOT NULL")
-    return sum(digest != row_digest(*row) for digest, *row in rows)
+    return sum(row is None for row in asked_rows(db))

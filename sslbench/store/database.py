@@ -15,7 +15,7 @@ from sslbench.errors import StoreError, UserError
 SCHEMA_VERSION = 2
 APPLICATION_ID = 0x53534C42
 """``SSLB``: tells a results file from any other SQLite file"""
-ADDED = (("record", "digest"), ("steps", "digest"), ("asked", "command"), ("asked", "digest"))
+ADDED = (("record", "digest"), ("steps", "digest"), ("asked", "command"), ("asked", "time"), ("asked", "digest"))
 """tables and columns of text that older versions did not make"""
 PATIENCE = 30.0
 """seconds to wait for SQLite's own short locks"""
@@ -45,6 +45,18 @@ def connection(database: str, uri: bool = False) -> Iterator[sqlite3.Connection]
         yield db
     except BaseException:
         db.close()
+        raise
+
+
+@contextmanager
+def transaction(db: sqlite3.Connection) -> Iterator[None]:
+    """All statements of the block, or none."""
+    db.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        db.execute("COMMIT")
+    except BaseException:
+        db.execute("ROLLBACK")
         raise
 
 

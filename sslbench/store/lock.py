@@ -47,6 +47,19 @@ class WriterLock:
             self._note.unlink(missing_ok=True)
         self._lock.release()
 
+    def writer(self) -> str | None:
+        """Who writes now, in words; None where nobody does."""
+        from filelock import Timeout
+
+        # Nothing is tried where no note says that somebody writes: what is only read is left as it is.
+        if not (self._note.exists() and Path(self._lock.lock_file).exists()):
+            return None
+        try:
+            with self._lock.acquire(timeout=0):
+                return None
+        except (Timeout, OSError):
+            return self._holder()
+
     def _write_note(self) -> None:
         path = Path(sys.argv[0])
         program = path.parent.name if path.name == "__main__.py" else path.name  # python -m sslbench

@@ -25,6 +25,7 @@ CREATE TABLE IF NOT EXISTS asked (
     suite       TEXT NOT NULL,
     source      TEXT NOT NULL,          -- the suite's file, or its name where it is built in
     command     TEXT,                   -- in words of a shell; NULL where no command line asks for the same
+    time        TEXT,                   -- of asking, UTC; NULL where an older version wrote the row
     digest      TEXT                    -- of the others; NULL where an older version wrote the row
 );
 

@@ -11,7 +11,7 @@ import torch
 
 from sslbench.contracts.augmentation import Augmentation
 from sslbench.contracts.dataset import Dataset
-from sslbench.contracts.executor import Event, TrainingSettings
+from sslbench.contracts.executor import TrainingProgress, TrainingSettings
 from sslbench.contracts.masking import Masking
 from sslbench.contracts.method import Method
 from sslbench.contracts.params import MethodParams
@@ -106,22 +106,6 @@ class LoopSettings:
             checkpoint_every=training.checkpoint_every,
             checkpoint=checkpoint,
         )
-
-
-@dataclass(frozen=True)
-class TrainingProgress(Event):
-    """Progress of a training, reported whenever the loss was read back."""
-
-    epoch: int
-    """from 1"""
-    epochs: int
-    step: int
-    """steps done"""
-    total_steps: int
-    loss: float
-    """mean of the epoch so far"""
-    images_per_second: float
-    """of the last steps"""
 
 
 @dataclass(frozen=True)

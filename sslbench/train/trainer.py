@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from sslbench.contracts.executor import TrainingProgress
 from sslbench.contracts.method import Progress
 from sslbench.errors import Diverged, TimeLimit, UserError
 from sslbench.measure.memory import PeakMemory
@@ -29,7 +30,7 @@ from sslbench.train.checkpoint import (
 from sslbench.train.data import Batch, Batches
 from sslbench.train.randomness import Stream
 from sslbench.train.step import TrainingStep
-from sslbench.train.task import Callbacks, LoopSettings, TrainingProgress, TrainingTask
+from sslbench.train.task import Callbacks, LoopSettings, TrainingTask
 from sslbench.train.views import Normalise, TrainingViews
 
 READ_LOSS_EVERY = 25

@@ -8,6 +8,7 @@ import pytest
 
 from sslbench.cli.progress import Display
 from sslbench.cli.time_left import TimeLeft, duration, in_digits
+from sslbench.contracts.executor import TrainingProgress
 from sslbench.execute.events import (
     PretrainingEnded,
     PretrainingStarted,
@@ -17,7 +18,6 @@ from sslbench.execute.events import (
     Warned,
 )
 from sslbench.store.record import Record
-from sslbench.train.task import TrainingProgress
 
 NAME = "simclr affine digits convnet-small seed 0"
 EVENTS = [

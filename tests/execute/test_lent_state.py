@@ -14,7 +14,7 @@ from sslbench.store.results import ResultsStore
 
 PLUGINS = """
     '''Plugins that do not keep their hands off what they are lent.'''
-    from sslbench import EvaluatorSpec, ExecutorSpec, Metric, hookimpl, run_work
+    from sslbench import Ended, EvaluatorSpec, ExecutorSpec, Metric, hookimpl, run_work
 
     class Greedy:
         '''Changes features, labels and factors in place, in every way that torch has.'''
@@ -28,7 +28,7 @@ PLUGINS = """
             return [Metric("greed", 1.0)]
 
     class Done:
-        def wait(self):
+        def cancel(self):
             pass
 
     class Meddling:
@@ -48,7 +48,11 @@ PLUGINS = """
             run_work(work, meddle)
             for evaluation in work.evaluations:
                 evaluation.params["evaluator"]["k"] = 77
+            emit(Ended(work.key))
             return Done()
+
+        def close(self):
+            pass
 
     @hookimpl
     def sslbench_evaluators():

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
-from sslbench import Event, ExecutorSpec, Work, hookimpl, run_work
+from sslbench import Emit, Ended, ExecutorSpec, Work, hookimpl, run_work
 
 
-class Finished:
+class HasEnded:
     """The handle of work that ended before ``submit`` returned."""
 
-    def wait(self) -> None:
-        """Returns at once."""
+    def cancel(self) -> None:
+        """There is nothing left to end."""
 
 
 class Inline:
@@ -25,10 +23,14 @@ class Inline:
 
         return ("cpu", *(f"cuda:{index}" for index in range(torch.cuda.device_count())))
 
-    def submit(self, work: Work, emit: Callable[[Event], None]) -> Finished:
+    def submit(self, work: Work, emit: Emit) -> HasEnded:
         """Runs the work and returns when it has ended."""
         run_work(work, emit)
-        return Finished()
+        emit(Ended(work.key))
+        return HasEnded()
+
+    def close(self) -> None:
+        """Nothing is kept."""
 
 
 @hookimpl
