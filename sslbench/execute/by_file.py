@@ -62,7 +62,6 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("work", type=Path)
     parser.add_argument("--heartbeat", type=float, default=30.0, metavar="SECONDS")
     asked = parser.parse_args(arguments)
-    faulthandler.enable()
     signal.signal(signal.SIGTERM, end)
     try:
         work = read(asked.work)
@@ -144,4 +143,5 @@ def end(number: int, frame: FrameType | None) -> None:
 
 
 if __name__ == "__main__":
+    faulthandler.enable()
     sys.exit(main(sys.argv[1:]))

@@ -13,7 +13,9 @@ def build(params: SlurmParams, context: BuildContext) -> Slurm:
     device = context.device
     if device.startswith("cuda:"):
         allowed = "auto, cpu, cuda"
-        raise UserError(f"device {device}: SLURM decides which GPU a job gets; allowed with executor 'slurm': {allowed}")
+        raise UserError(
+            f"device {device}: SLURM decides which GPU a job gets; allowed with executor 'slurm': {allowed}"
+        )
     if device == "cuda" and not params.gpus:
         raise UserError("device cuda: executor 'slurm' asks for no GPU; give it gpus=1 or more")
     cluster = Cluster()

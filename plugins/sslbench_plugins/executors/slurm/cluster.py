@@ -13,6 +13,8 @@ from sslbench import UserError
 
 TIMEOUT = 60.0
 """seconds that one command may take"""
+FIXED = ("--nodes=1", "--ntasks=1", "--requeue", "--open-mode=append")
+"""options of every job: one process that may be preempted, and goes on then in the same log"""
 AWAY = re.compile(
     r"unable to contact|connect|timed out|not responding|temporarily unable|zero bytes|standby|SubmitJob",
     re.IGNORECASE,
@@ -20,8 +22,15 @@ AWAY = re.compile(
 """what is said of a controller that is away, or that takes no more jobs for now; all else is about the job itself"""
 
 
+PREFIX = re.compile(r"^(\w+( error)?: )?(error: )?(allocation failure: |Batch job submission failed: )?")
+
+
 class Unreachable(Exception):
-    """The controller does not answer, or not yet; in one line."""
+    """The controller does not answer, or not yet."""
+
+    def __init__(self, command: str, text: str) -> None:
+        super().__init__(f"{command}: {text}")
+        self.command = command
 
 
 class Refused(Exception):
@@ -67,17 +76,28 @@ class Cluster:
                 "or install the client (Debian: apt-get install slurm-client)"
             )
         try:
-            self._run("sbatch", "--test-only", *options, given="#!/bin/bash\n")
+            self._run("sbatch", "--test-only", *FIXED, *options, given="#!/bin/bash\n")
         except Refused as error:
             # Of nodes that are down, --test-only says the same as of nodes that there are none of.
-            if "node configuration is not available" not in str(error):
-                raise UserError(f"executor 'slurm': sbatch refuses such jobs: {error}; given: {shown(options)}") from None
+            if "node configuration is not available" in str(error):
+                return
+            given = f"; given: {' '.join(options)}" if options else ""
+            allowed = self._partitions() if "partition" in str(error).lower() else ""
+            raise UserError(f"executor 'slurm': sbatch refuses such jobs: {error}{given}{allowed}") from None
         except Unreachable:
             pass  # it is asked again when there is something to submit
 
+    def _partitions(self) -> str:
+        try:
+            return f"; partitions: {', '.join(sorted(set(self._ask('sinfo', '-h', '-o', '%R').split())))}"
+        except Unreachable:
+            return ""
+
     def submit(self, options: Sequence[str], script: str) -> str:
         """The number of the new job. Raises Refused, Unreachable."""
-        return self._run("sbatch", "--parsable", *options, given=script).strip().splitlines()[-1].partition(";")[0]
+        return (
+            self._run("sbatch", "--parsable", *FIXED, *options, given=script).strip().splitlines()[-1].partition(";")[0]
+        )
 
     def jobs(self) -> dict[str, JobState]:
         """This user's jobs that the queue knows, elements of arrays by themselves (``12_3``). Raises Unreachable."""
@@ -114,7 +134,7 @@ class Cluster:
         except Refused as error:
             if unknown and "invalid job id" in str(error).lower():
                 return ""
-            raise Unreachable(str(error)) from None
+            raise Unreachable(command[0], str(error)) from None
 
     def _run(self, *command: str, given: str = "") -> str:
         try:
@@ -122,22 +142,19 @@ class Cluster:
                 command, input=given, capture_output=True, text=True, errors="replace", timeout=TIMEOUT
             )
         except subprocess.TimeoutExpired:
-            raise Unreachable(f"{command[0]}: no answer within {TIMEOUT:g} s") from None
+            raise Unreachable(command[0], f"no answer within {TIMEOUT:g} s") from None
         except OSError as error:
-            raise Unreachable(f"{command[0]}: {error.strerror}") from None
+            raise Unreachable(command[0], error.strerror or "") from None
         if done.returncode == 0:
             return done.stdout
-        said = [re.sub(r"^(sbatch|scontrol|scancel|squeue|sacct): (error: )?", "", s) for s in done.stderr.splitlines()]
-        text = next((line for line in reversed(said) if line.strip()), f"exit code {done.returncode}")
-        text = text.removeprefix("allocation failure: ").removeprefix("Batch job submission failed: ").strip()
-        raise (Unreachable if any(AWAY.search(line) for line in said) else Refused)(f"{command[0]}: {text}")
+        lines = [PREFIX.sub("", line).strip() for line in done.stderr.splitlines()]
+        away = [line for line in lines if AWAY.search(line)]
+        if away:
+            raise Unreachable(command[0], away[-1])
+        lines = [line for line in lines if line and not line.startswith("Try ")]
+        raise Refused(lines[-1] if lines else f"exit code {done.returncode}")
 
 
 def number(text: str) -> int:
     """Of digits; 0 for anything else."""
     return int(text) if text.isdecimal() else 0
-
-
-def shown(options: Sequence[str]) -> str:
-    """The options that say what a job needs, without those that name files."""
-    return " ".join(option for option in options if not option.startswith(("--output", "--job-name"))) or "no options"

@@ -31,7 +31,12 @@ class Slurm:
     first work comes."""
 
     def __init__(
-        self, params: SlurmParams, devices: int, cluster: Cluster, clock: Callable[[], float] = time.monotonic, pause: Callable[[float], None] = time.sleep
+        self,
+        params: SlurmParams,
+        devices: int,
+        cluster: Cluster,
+        clock: Callable[[], float] = time.monotonic,
+        pause: Callable[[float], None] = time.sleep,
     ) -> None:
         self.params, self.cluster, self._clock, self._pause = params, cluster, clock, pause
         self.slots = params.jobs
@@ -82,12 +87,14 @@ class Slurm:
         now = self._clock()
         self._take_arrived(now)
         for job in self._jobs:
-            job.read()
+            if job.id:
+                job.read()
         try:
             if now >= self._not_before:
                 self._cancel()
                 if self._closing or not self.params.array or now - self._last_arrival >= TOGETHER:
                     self._submission.submit([job for job in self._jobs if not job.id and not job.ended])
+                self._watch.answered()
         except Unreachable as error:
             self._watch.away(error, self._jobs)
             self._not_before = now + self.params.poll

@@ -11,8 +11,8 @@ from sslbench import Failure
 from sslbench_plugins.executors.slurm.cluster import JobEnd
 from sslbench_plugins.executors.slurm.params import SlurmParams
 
-LINES = 20
-"""of the log"""
+LINES, LONGEST = 20, 100
+"""lines of the log, and characters of its last one in a reason"""
 NO_LOG = 53
 """the signal in the exit code of a job whose log could not be opened"""
 ENDINGS = {
@@ -42,8 +42,9 @@ Kind = Literal["lost", "timeout", "cancelled"]
 def cause(job: str, end: JobEnd, params: SlurmParams, detail: str) -> tuple[Kind, str]:
     """What kind of end it was, and in words."""
     if end.state in ("TIMEOUT", "DEADLINE"):
-        limit = f"{params.time} minutes (time)" if params.time else f"{end.limit or 'the partition'} (time is not given)"
-        return "timeout", f"job {job} exceeded its time of {limit}"
+        own = f"the time of its partition, {end.limit}".rstrip(", ")
+        limit = f"its time of {params.time} minutes" if params.time else own
+        return "timeout", f"job {job} exceeded {limit} (time)"
     if end.state == "CANCELLED":
         return "cancelled", f"job {job} was cancelled by hand (scancel)"
     if end.state == "OUT_OF_MEMORY" or "oom-kill" in detail.lower():
@@ -57,7 +58,8 @@ def cause(job: str, end: JobEnd, params: SlurmParams, detail: str) -> tuple[Kind
     if number:
         return "lost", f"job {job} was killed ({signal_name(number)})"
     if end.code:
-        return "lost", f"job {job} ended with exit code {end.code}"
+        last = f": {detail.splitlines()[-1][:LONGEST]}" if detail else ""
+        return "lost", f"job {job} ended with exit code {end.code}{last}"
     return "lost", f"job {job} ended ({end.state.lower()}) and its work did not"
 
 
@@ -65,7 +67,7 @@ def shared(end: JobEnd, log: Path, detail: str) -> bool:
     """False where the node that a job began on could not write to, or read from, the results folder."""
     if end.signal == NO_LOG and not log.exists():
         return False
-    return not (f"No such file or directory: '{log.parent}" in detail)
+    return f"No such file or directory: '{log.parent}" not in detail
 
 
 def signal_name(number: int) -> str:

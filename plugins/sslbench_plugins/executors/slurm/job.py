@@ -87,7 +87,10 @@ class SlurmJob:
             return False
         if note is not None:
             self.id, self.name, self._planned = note.job, note.name, frozenset(note.cells)
-        return note is not None or any(isinstance(event, Ended) for event in EventFile(self.files.events).new())
+            return True
+        with suppress(OSError):
+            return any(isinstance(event, Ended) for event in EventFile(self.files.events).new())
+        return False
 
     def prepare(self) -> Path:
         """Write what the worker is to do, and return the file. Raises OSError."""
@@ -109,7 +112,7 @@ class SlurmJob:
         try:
             events = self._events.new()
         except OSError:  # a shared folder that is away for a moment
-            return
+            return None
         for event in events:
             self.began = True
             if isinstance(event, Ended):

@@ -54,8 +54,7 @@ def options_of(params: SlurmParams, devices: int) -> list[str]:
         "qos": params.qos,
         "constraint": params.constraint,
     }
-    given = [f"--{name}={value}" for name, value in asked.items() if value]
-    return ["--nodes=1", "--ntasks=1", "--requeue", "--open-mode=append", *given, *params.options]
+    return [*(f"--{name}={value}" for name, value in asked.items() if value), *params.options]
 
 
 def script_of(params: SlurmParams, works: Sequence[Path], devices: int = 1) -> str:
