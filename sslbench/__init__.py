@@ -96,6 +96,12 @@ if TYPE_CHECKING:  # "as" makes a name public for type checkers
     from sslbench.store.digests import check_if_digested as check_if_digested
     from sslbench.train.data import ahead as ahead
     from sslbench.train.optimizers import cosine as cosine
+    from sslbench.train.ranks import (
+        gathered as gathered,
+        mean_over_ranks as mean_over_ranks,
+        rank as rank,
+        ranks as ranks,
+    )
     from sslbench.train.views import centre_view as centre_view
 
 _NAMES = {
@@ -126,6 +132,7 @@ _NAMES = {
     "sslbench.store.digests": "check_if_digested",
     "sslbench.train.data": "ahead",
     "sslbench.train.optimizers": "cosine",
+    "sslbench.train.ranks": "gathered mean_over_ranks rank ranks",
     "sslbench.train.views": "centre_view",
 }
 _HOMES = {name: module for module, names in _NAMES.items() for name in names.split()}

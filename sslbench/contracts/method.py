@@ -95,8 +95,9 @@ class Method(nn.Module, ABC):
         raise NotImplementedError(f"{type(self).__name__} provides no reconstruction")
 
     def check_batch(self, batch_size: int) -> None:
-        """Called before the first step with the number of images that ``forward`` will get at once; raises UserError
-        where the method cannot work with so few or so many. By default, batch norm needs two."""
+        """Called before the first step with the number of images that ``forward`` will get at once, on all devices
+        together; raises UserError where the method cannot work with so few or so many. By default, batch norm needs
+        two."""
         norms = (nn.BatchNorm1d, nn.BatchNorm2d)
         if batch_size < 2 and any(isinstance(module, norms) for module in self.modules()):
             need = "batch norm needs at least 2 images at once (batch_size, accumulate)"

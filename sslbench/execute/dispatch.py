@@ -190,7 +190,7 @@ class Dispatch:
     def _cancel(self) -> None:
         """End what is under way, and take what it still has to say."""
         self._cancelled = True
-        for job in self._running:
+        for job in list(self._running):
             if job.handle is not None:
                 job.handle.cancel()
         self._running = [job for job in self._running if job.handle is not None]

@@ -15,6 +15,8 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from sslbench.store.digests import EMPTY, FIELD, DamagedFile, check_digest, write_digested
+from sslbench.train.curve import Curve
+from sslbench.train.ranks import ranks
 
 
 def save_tensors(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> str:
@@ -33,6 +35,20 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
             return {name: file.get_tensor(name) for name in file.keys()}, facts  # noqa: SIM118
     except (SafetensorError, ValueError) as error:
         raise DamagedFile(f"{path}: damaged: {error}") from None
+
+
+def load_checkpoint(
+    path: Path, model: nn.Module, total_steps: int, curve: Curve | None
+) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """What this training, on as many devices, left. Raises DamagedFile for anything else, OSError."""
+    tensors, facts = load_tensors(path)
+    if not fits(model, weights_in(tensors)) or facts["step"] > total_steps:
+        raise DamagedFile(f"{path}: of another training")
+    if facts.get("ranks", 1) != ranks():
+        raise DamagedFile(f"{path}: of a training on {facts.get('ranks', 1)} devices, not {ranks()}")
+    if curve is not None and (facts.get("curve") or {}).get("asked") != curve.asked:
+        raise DamagedFile("the checkpoint is of a training without this curve")
+    return tensors, facts
 
 
 def fits(model: nn.Module, tensors: Mapping[str, Tensor]) -> bool:

@@ -17,6 +17,7 @@ from sslbench.errors import UserError
 from sslbench.store.record import DataFacts, TrainingInput
 from sslbench.train.equal_images import contradictory, equal_images, repeated
 from sslbench.train.randomness import Stream
+from sslbench.train.ranks import own_share
 
 SUBSET_SEED = 0
 """Subsets are the same for every seed of a run, so that seeds differ in training only."""
@@ -207,15 +208,19 @@ class Batch(NamedTuple):
 
 class Batches:
     """Batches of training images on the model's device, in an order that depends on seed and epoch alone; the last,
-    smaller batch of an epoch is dropped: batch norm and contrastive losses depend on the batch size."""
+    smaller batch of an epoch is dropped: batch norm and contrastive losses depend on the batch size. A rank gets its
+    share of each."""
 
-    def __init__(self, split: Split, batch_size: int, seed: int, device: torch.device, labels: bool = False) -> None:
+    def __init__(
+        self, split: Split, batch_size: int, seed: int, device: torch.device, labels: bool = False, parts: int = 1
+    ) -> None:
+        """``batch_size``: images of a step, on all ranks; ``parts``: that each batch will be cut into."""
         if labels and split.labels is None:
             raise UserError("the method trains on labels, and the training split has none")
         self._labels = split.labels.to(device) if labels and split.labels is not None else None
         self.batch_size = min(batch_size, len(split))
         self.steps_per_epoch = len(split) // self.batch_size
-        self._order, self._count = Stream(seed, "order"), len(split)
+        self._order, self._count, self._parts = Stream(seed, "order"), len(split), parts
         self._device, self._images = device, split.images
         if isinstance(split.images, Tensor) and device.type == "cuda" and fits_on_device(split.images, device):
             self._images = split.images.to(device)
@@ -223,9 +228,8 @@ class Batches:
     def epoch(self, epoch: int, start: int = 0) -> Iterator[Batch]:
         """The batches of one epoch, from step ``start`` of it."""
         order = torch.randperm(self._count, generator=self._order.at(epoch))
-        index_batches = [
-            order[step * self.batch_size : (step + 1) * self.batch_size] for step in range(start, self.steps_per_epoch)
-        ]
+        batches = torch.split(order, self.batch_size)[start : self.steps_per_epoch]
+        index_batches = [own_share(indices, self._parts) for indices in batches]
         if isinstance(self._images, Tensor) and self._images.is_cuda:
             images = (self._images[indices.to(self._device, non_blocking=True)] for indices in index_batches)
         else:

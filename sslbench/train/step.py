@@ -10,8 +10,10 @@ import torch
 from torch import Tensor
 
 from sslbench.contracts.method import Method, Progress
+from sslbench.train.batch_norm import shared_batch_statistics
 from sslbench.train.optimizers import base_rate, build_optimizer, cosine, set_rate, set_weight_decay, warmup_cosine
 from sslbench.train.randomness import Stream, seed_everything
+from sslbench.train.ranks import average_gradients, mean_over_ranks, own, own_share, ranks
 from sslbench.train.task import LoopSettings, StepTask
 
 DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
@@ -41,11 +43,13 @@ class TrainingStep:
         """what the method logged at the last step"""
 
     def __call__(self, views: Sequence[Tensor], labels: Tensor | None, progress: Progress) -> Tensor:
-        """The batch's loss, detached and on the device. ``views``: normalised; ``labels``: where the method has any."""
+        """The batch's loss, detached and on the device. ``views``: normalised; ``labels``: where the method has any;
+        both of this rank's share. Rates and masks are those of the whole batch."""
         parts = self.settings.accumulate
         self._set_rates(progress)
-        mask = self.mask(len(views[0]), progress.step)
-        seed_everything(self.settings.seed, "model", progress.step)
+        mask = self.mask(len(views[0]) * ranks(), progress.step)
+        mask = None if mask is None else own_share(mask, parts)
+        seed_everything(self.settings.seed, own("model"), progress.step)
         self.optimizer.zero_grad(set_to_none=True)
         size = len(views[0]) // parts
         losses = []
@@ -57,22 +61,24 @@ class TrainingStep:
             else:
                 inputs = list(views), mask, labels
             losses.append(self._backward(*inputs, progress))
+        average_gradients(self.method.parameters())
         self.scaler.unscale_(self.optimizer)
         self.method.after_backward(progress)
         self.scaler.step(self.optimizer)
         self.scaler.update()
         self.method.after_step(progress)
         # The batch's loss is the mean over its parts.
-        return losses[0] if parts == 1 else torch.stack(losses).mean()
+        return mean_over_ranks(losses[0] if parts == 1 else torch.stack(losses).mean())
 
     def _backward(self, views: list[Tensor], mask: Tensor | None, labels: Tensor | None, progress: Progress) -> Tensor:
         """Adds the gradients of one part of the batch to those of the others; its loss."""
         settings = self.settings
         targets = {} if labels is None else {"labels": labels}
-        with autocast(settings.device, settings.precision):
-            loss, scalars = self.forward(views, mask=mask, progress=progress, **targets)
-        share = loss if settings.accumulate == 1 else loss / settings.accumulate
-        self.scaler.scale(share).backward()
+        with shared_batch_statistics():
+            with autocast(settings.device, settings.precision):
+                loss, scalars = self.forward(views, mask=mask, progress=progress, **targets)
+            share = loss if settings.accumulate == 1 else loss / settings.accumulate
+            self.scaler.scale(share).backward()
         self.scalars = dict(scalars)
         return loss.detach()
 

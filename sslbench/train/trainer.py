@@ -14,21 +14,25 @@ from torch import Tensor
 
 from sslbench.contracts.executor import TrainingProgress
 from sslbench.contracts.method import Progress
-from sslbench.errors import Diverged, TimeLimit, UserError
+from sslbench.errors import Diverged, SslbenchError, TimeLimit, UserError
 from sslbench.measure.memory import PeakMemory
 from sslbench.measure.step_clock import StepClock
 from sslbench.store.digests import DamagedFile
 from sslbench.store.record import TrainingFacts
-from sslbench.train.checkpoint import (
-    fits,
-    load_tensors,
-    restore_training,
-    save_tensors,
-    training_state,
-    weights_in,
-)
+from sslbench.train.checkpoint import load_checkpoint, restore_training, save_tensors, training_state
 from sslbench.train.data import Batch, Batches
 from sslbench.train.randomness import Stream
+from sslbench.train.ranks import (
+    agreed,
+    alone,
+    check_in_step,
+    largest,
+    mean_over_ranks,
+    own,
+    rank,
+    ranks,
+    take_from_first,
+)
 from sslbench.train.step import TrainingStep
 from sslbench.train.task import Callbacks, LoopSettings, TrainingTask
 from sslbench.train.views import Normalise, TrainingViews
@@ -78,11 +82,12 @@ class Trainer:
         """Raises UserError for missing labels, a batch that the method cannot work with, contradictory settings."""
         self.task, self.settings, self.callbacks = task, settings, callbacks or Callbacks()
         self.method, self.curve, data, device = task.method, self.callbacks.curve, task.data, settings.device
-        self.batches = Batches(data.pretraining, settings.batch_size, settings.seed, device, task.labels)
+        parts = settings.accumulate
+        self.batches = Batches(data.pretraining, settings.batch_size, settings.seed, device, task.labels, parts)
         self.total_steps = settings.epochs * self.batches.steps_per_epoch
         self._check_settings()
         self.views = TrainingViews(task.augmentation, task.method.views, Normalise(data.mean, data.std, device))
-        self.view_stream = Stream(settings.seed, "views", device)
+        self.view_stream = Stream(settings.seed, own("views"), device)
         self.update = TrainingStep(task, settings, self.batches.batch_size, self.batches.steps_per_epoch)
         self.clock, self.usage = StepClock(device), Usage(device)
         self.step = 0
@@ -90,12 +95,15 @@ class Trainer:
         self.losses: list[float] = []
         self.loss_sum = torch.zeros((), device=device, dtype=torch.float64)
         """of the epoch's steps so far, on the device"""
-        self._saved = 0.0
+        self._saved, self._checked = 0.0, ranks() == 1
 
     def _check_settings(self) -> None:
         params, parts, batch_size = self.task.params, self.settings.accumulate, self.batches.batch_size
         if batch_size % parts:
             raise UserError(f"accumulate = {parts}: a batch of {batch_size} cannot be cut into {parts} equal parts")
+        if batch_size % (parts * ranks()):
+            cut = f", in {parts} parts each (accumulate)" if parts > 1 else ""
+            raise UserError(f"devices = {ranks()}: a batch of {batch_size} has no equal share for each{cut}")
         self.method.check_batch(batch_size // parts)
         end = params.weight_decay_end
         if end and not params.weight_decay:
@@ -105,7 +113,13 @@ class Trainer:
     def run(self) -> TrainingFacts:
         """Train to the last epoch. Raises Diverged, TimeLimit and whatever the method raises."""
         self.method.train()
+        take_from_first([*self.method.parameters(), *self.method.buffers()])
         self._resume()
+        (first,) = agreed(self.step)
+        if self.step != first:
+            raise SslbenchError(
+                f"device {rank()} read another checkpoint than device 0: step {self.step}, not {first:.0f}"
+            )
         self.usage.start()
         self._saved = time.perf_counter()
         while self.step < self.total_steps:
@@ -127,9 +141,15 @@ class Trainer:
             self._train_step(batch, Progress(self.step, self.total_steps, epoch, self.settings.epochs))
             self.clock.end()
             self.step += 1
-            ended, due = done == self.batches.steps_per_epoch, self._checkpoint_due()
-            if due or ended or self.step % READ_LOSS_EVERY == 0:
+            if not self._checked:
+                self._checked = True
+                check_in_step(self.method)
+            ended, (due, late) = done == self.batches.steps_per_epoch, agreed(self._checkpoint_due(), self._late())
+            if due or late or ended or self.step % READ_LOSS_EVERY == 0:
                 self._read_loss(epoch)
+            if late:
+                place = f"at step {self.step} of {self.total_steps}"
+                raise TimeLimit(f"training took longer than {self.settings.time_limit:g} s (time_limit), {place}")
             if ended:
                 self._end_epoch(epoch + 1)
             if due:
@@ -140,15 +160,12 @@ class Trainer:
         self.loss_sum += self.update(views, batch.labels, progress)
 
     def _read_loss(self, epoch: int) -> None:
-        """Check the epoch's mean loss and the time, and report. Only here does the loop wait for the device."""
-        seconds, limit = self.usage.read_clock(), self.settings.time_limit
+        """Check the epoch's mean loss and report. Only here does the loop wait for the device."""
+        self.usage.read_clock()
         self.clock.drain()
         loss = self.loss_sum.item() / (self.step - epoch * self.batches.steps_per_epoch)
         if not math.isfinite(loss):
             raise Diverged(f"the loss was {loss} within epoch {epoch + 1}, before step {self.step}")
-        if limit is not None and seconds > limit:
-            place = f"at step {self.step} of {self.total_steps}"
-            raise TimeLimit(f"training took longer than {limit:g} s (time_limit), {place}")
         recent_ms = self.clock.step_ms[-READ_LOSS_EVERY:]
         rate = 1000 * self.batches.batch_size * len(recent_ms) / max(1e-9, sum(recent_ms))
         epochs = self.settings.epochs
@@ -157,16 +174,21 @@ class Trainer:
     def _end_epoch(self, epoch: int) -> None:
         """Note the loss of ``epoch``, counted from 1, and add to the curve."""
         self.losses.append(self.loss_sum.item() / self.batches.steps_per_epoch)
-        if self.curve is not None and self.curve.due(epoch, self.settings.epochs):
-            with self.usage.paused():
+        if self.curve is not None and rank() == 0 and self.curve.due(epoch, self.settings.epochs):
+            # The other ranks wait in the next step.
+            with self.usage.paused(), alone():
                 self.curve.add(self.method, self.settings.device, epoch, self.losses[-1])
+
+    def _late(self) -> bool:
+        limit = self.settings.time_limit
+        return limit is not None and self.usage.read_clock() > limit
 
     def _checkpoint_due(self) -> bool:
         elapsed = time.perf_counter() - self._saved
         return elapsed >= self.settings.checkpoint_every and self.step < self.total_steps
 
     def _save(self) -> None:
-        if self.settings.checkpoint is not None:
+        if self.settings.checkpoint is not None and rank() == 0:
             try:
                 save_tensors(self.settings.checkpoint, *self._state())
             except OSError as error:
@@ -179,7 +201,13 @@ class Trainer:
         tensors["loop/loss_sum"] = self.loss_sum
         tensors["loop/step_ms"] = torch.tensor(self.clock.step_ms, dtype=torch.float64)
         tensors["loop/wait_ms"] = torch.tensor(self.clock.wait_ms, dtype=torch.float64)
-        facts |= {"step": self.step, "spent": self.usage.seconds, "peak": self.usage.peak(), "losses": self.losses}
+        facts |= {
+            "ranks": ranks(),
+            "step": self.step,
+            "spent": self.usage.seconds,
+            "peak": self.usage.peak(),
+            "losses": self.losses,
+        }
         facts |= {"scaler": self.update.scaler.state_dict(), "curve": self.curve.state() if self.curve else None}
         return tensors, facts
 
@@ -188,22 +216,13 @@ class Trainer:
         if path is None or not path.is_file():
             return
         try:
-            tensors, facts = load_tensors(path)
+            self._restore(*load_checkpoint(path, self.method, self.total_steps, self.curve))
         except (OSError, DamagedFile) as error:
             self.callbacks.on_warning(f"{error}; training starts anew")
-            return
-        if not fits(self.method, weights_in(tensors)) or facts["step"] > self.total_steps:
-            self.callbacks.on_warning(f"{path}: of another training; training starts anew")
-            return
-        if self.curve is not None:
-            state = facts.get("curve")
-            if state is None or state["asked"] != self.curve.asked:
-                self.callbacks.on_warning("the checkpoint is of a training without this curve; training starts anew")
-                return
-            self.curve.restore(state)
-        self._restore(tensors, facts)
 
     def _restore(self, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> None:
+        if self.curve is not None:
+            self.curve.restore(facts["curve"])
         restore_training(self.method, self.update.optimizer, tensors, facts)
         if facts["scaler"]:
             self.update.scaler.load_state_dict(facts["scaler"])
@@ -221,11 +240,11 @@ class Trainer:
             steps=self.step,
             seconds=self.usage.seconds,
             **asdict(self.clock.summary(self.batches.batch_size)),
-            peak_memory_bytes=self.usage.peak(),
+            peak_memory_bytes=largest(self.usage.peak()),
             final_loss=self.losses[-1] if self.losses else None,
             losses=tuple(self.losses),
             batch_size=self.batches.batch_size,
-            scalars={name: float(value) for name, value in self.update.scalars.items()},
+            scalars={name: float(mean_over_ranks(value)) for name, value in sorted(self.update.scalars.items())},
             resumed_at=self.resumed_at,
             input=self.task.data.training_input,
             curve=tuple(curve.points) if curve else None,

@@ -138,7 +138,7 @@ def test_a_loss_that_is_not_a_number_ends_the_training():
 
 
 def test_a_time_limit_ends_the_training():
-    with pytest.raises(TimeLimit, match=r"longer than 1e-06 s \(time_limit\), at step 4 of 12"):
+    with pytest.raises(TimeLimit, match=r"longer than 1e-06 s \(time_limit\), at step 1 of 12"):
         trainer(time_limit=1e-6).run()
 
 

@@ -20,9 +20,9 @@ from sslbench import (
     ViewRequest,
     cosine,
     hookimpl,
+    mean_over_ranks,
     param,
 )
-from sslbench_plugins.blocks.distributed import mean_over_ranks
 from sslbench_plugins.blocks.objectives.moving_average import ema_copy, ema_update
 from sslbench_plugins.blocks.objectives.numerics import full_precision
 from sslbench_plugins.blocks.objectives.self_distillation import (

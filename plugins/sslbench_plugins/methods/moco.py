@@ -9,8 +9,19 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from sslbench import Backbone, Method, MethodParams, MethodSpec, Progress, UserError, ViewRequest, hookimpl, param
-from sslbench_plugins.blocks.distributed import gathered, ranks
+from sslbench import (
+    Backbone,
+    Method,
+    MethodParams,
+    MethodSpec,
+    Progress,
+    UserError,
+    ViewRequest,
+    gathered,
+    hookimpl,
+    param,
+    ranks,
+)
 from sslbench_plugins.blocks.objectives.moving_average import ema_copy, ema_update
 from sslbench_plugins.blocks.objectives.numerics import full_precision
 
@@ -113,16 +124,17 @@ class MoCo(Method):
     def check_batch(self, batch_size: int) -> None:
         """Raises UserError for a batch that the queue cannot hold or that does not split."""
         super().check_batch(batch_size)
-        keys = batch_size * (2 if self.params.symmetric else 1) * ranks()
+        keys = batch_size * (2 if self.params.symmetric else 1)
         if self.params.queue_size < keys:
             raise UserError(
                 f"method 'moco': queue_size = {self.params.queue_size} is shorter than the {keys} keys of a batch"
                 f" of {batch_size}; allowed: {keys} or more"
             )
-        if batch_size % self.params.split_bn or batch_size < 2 * self.params.split_bn:
+        if batch_size % (self.params.split_bn * ranks()) or batch_size < 2 * self.params.split_bn:
+            devices = f" on {ranks()} devices" if ranks() > 1 else ""
             raise UserError(
-                f"method 'moco': split_bn = {self.params.split_bn} does not cut a batch of {batch_size} into equal"
-                " parts of two images or more"
+                f"method 'moco': split_bn = {self.params.split_bn} does not cut a batch of {batch_size}{devices} into"
+                " equal parts of two images or more"
             )
 
 
@@ -157,7 +169,8 @@ class FeatureQueue(nn.Module):
 class SplitBatchNorm2d(nn.BatchNorm2d):
     """Statistics over each of ``splits`` equal parts of the batch apart, as on so many devices (the authors' CIFAR-10
     notebook): a key and its query leak through the statistics that they share (section 3.3). Running statistics are
-    the mean over the parts. ``[B, C, H, W]``, B divisible by ``splits`` in training."""
+    the mean over the parts. ``[B, C, H, W]``, B divisible by ``splits`` in training. On several ranks, part s has the
+    images of part s of every rank, which are those that it has on one."""
 
     def __init__(self, features: int, splits: int, **options: Any) -> None:
         super().__init__(features, **options)

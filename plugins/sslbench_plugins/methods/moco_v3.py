@@ -18,10 +18,11 @@ from sslbench import (
     TokenBackbone,
     ViewRequest,
     cosine,
+    gathered,
     hookimpl,
     param,
+    rank,
 )
-from sslbench_plugins.blocks.distributed import gathered, rank
 from sslbench_plugins.blocks.networks.projector import per_view, projector
 from sslbench_plugins.blocks.objectives.contrast import contrast
 from sslbench_plugins.blocks.objectives.moving_average import ema_copy, ema_update

@@ -6,11 +6,14 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+from sslbench.contracts.method import MethodSpec
 from sslbench.contracts.plugin import Spec
 from sslbench.hooks.params import resolve
+from sslbench.testing.conformance.executors import of_executor
 from sslbench.testing.conformance.networks import of_backbone, of_method
 from sslbench.testing.conformance.problem import Problems
-from sslbench.testing.conformance.results import of_dataset, of_evaluator, of_executor, of_simulator
+from sslbench.testing.conformance.results import of_dataset, of_evaluator, of_simulator
+from sslbench.testing.conformance.two_devices import of_two_devices
 from sslbench.testing.conformance.views import of_augmentation, of_masking
 
 __all__ = ["problems"]
@@ -27,10 +30,11 @@ CHECKS: dict[str, Callable[[Any, Any], Problems]] = {
 }
 
 
-def problems(spec: Spec, **given: Any) -> list[str]:
+def problems(spec: Spec, *, ranks: int = 1, **given: Any) -> list[str]:
     """How ``spec`` breaks the contract of its kind, one line each; empty for a good one.
 
     ``given``: parameters to build it with. A spec with required parameters cannot be checked without them.
+    ``ranks``: 2 also tries a method in so many processes that share its batches (``--devices``), which takes seconds.
     """
     lines = list(of_any(spec))
     params, mistakes = resolve(spec.label, spec.params, given)
@@ -39,6 +43,8 @@ def problems(spec: Spec, **given: Any) -> list[str]:
     try:
         if spec.kind in CHECKS:
             lines += CHECKS[spec.kind](spec, params)
+        if ranks > 1 and isinstance(spec, MethodSpec) and spec.trains:
+            lines += of_two_devices(spec, params, ranks)
     except Exception as error:
         lines.append(f"raised {type(error).__name__}: {error}")
     return [f"{spec.label}: {line}" for line in lines]

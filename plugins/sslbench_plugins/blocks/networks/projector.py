@@ -7,8 +7,6 @@ from typing import Literal
 
 from torch import Tensor, cat, nn
 
-from sslbench_plugins.blocks.distributed import SyncBatchNorm
-
 
 def projector(
     dim_in: int, hidden: int, dim_out: int, layers: int, last: Literal["scaled", "plain", "bare", "biased"] = "scaled"
@@ -33,7 +31,7 @@ def projector(
     return nn.Sequential(*parts)
 
 
-BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm, SyncBatchNorm)
+BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
 
 
 def per_view(network: nn.Module, views: Sequence[Tensor]) -> list[Tensor]:

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from sslbench_plugins.blocks.distributed import gathered, rank
+from sslbench import gathered, rank
 from sslbench_plugins.blocks.objectives.numerics import full_precision, with_gradient
 
 CHUNK_BYTES = 8 << 20

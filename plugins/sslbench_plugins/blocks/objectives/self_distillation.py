@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from sslbench import mean_over_ranks
 from sslbench_plugins.blocks.objectives.numerics import with_gradient
 
 
@@ -74,6 +75,9 @@ def by_size(views: Sequence[Tensor]) -> list[list[Tensor]]:
 @torch.no_grad()
 def embedding_spread(embeddings: Tensor) -> Tensor:
     """Root of the summed per-dimension variance of the unit embeddings ``[B, D]``: a scalar, 0 when all images get
-    one vector, near 1 when they point anywhere (Chen and He 2021, section 4.1, times the root of D)."""
+    one vector, near 1 when they point anywhere (Chen and He 2021, section 4.1, times the root of D). Over the images
+    of all ranks."""
     directions = functional.normalize(embeddings.detach().float(), dim=1)
-    return directions.var(dim=0, unbiased=False).sum().sqrt()
+    mean = directions.mean(dim=0)
+    within, between = directions.var(dim=0, unbiased=False), (mean - mean_over_ranks(mean)).square()
+    return mean_over_ranks(within + between).sum().sqrt()
