@@ -203,6 +203,7 @@ def test_a_worker_that_is_terminated_goes_on_bit_for_bit(tmp_path, small_work):
     files = pretraining_files(Path(work.out), work.key)
     while not files.checkpoint.exists():
         assert process.poll() is None
+        time.sleep(0.005)
     process.terminate()
     _, error = process.communicate(timeout=60)
     assert (process.returncode, error) == (143, "")
