@@ -78,6 +78,7 @@ if TYPE_CHECKING:  # "as" makes a name public for type checkers
     )
     from sslbench.contracts.weights import Licence as Licence, LoadedWeights as LoadedWeights
     from sslbench.errors import PluginError as PluginError, SslbenchError as SslbenchError, UserError as UserError
+    from sslbench.execute.by_file import WorkFiles as WorkFiles
     from sslbench.execute.event_file import EventFile as EventFile
     from sslbench.execute.events import (
         Printed as Printed,
@@ -118,6 +119,7 @@ _NAMES = {
     "sslbench.contracts.simulator": "Claim SimulationResult Simulator SimulatorSpec across_seeds check_claim",
     "sslbench.contracts.weights": "Licence LoadedWeights",
     "sslbench.errors": "PluginError SslbenchError UserError",
+    "sslbench.execute.by_file": "WorkFiles",
     "sslbench.execute.event_file": "EventFile",
     "sslbench.execute.events": "Printed RecordMade StageStarted Warned",
     "sslbench.execute.request": "Outcome Request",
