@@ -20,5 +20,5 @@ def check_devices(training: TrainingSettings, offered: Sequence[str]) -> None:
     if ":" in device:
         raise UserError(f"--devices {devices} with --device {device}: one device is named; allowed: --device cuda")
     gpus = sum(name.startswith("cuda:") for name in offered)
-    if device == "cuda" and "cuda" not in offered and devices > gpus:
+    if device == "cuda" and "cuda" not in offered and 0 < gpus < devices:
         raise UserError(f"--devices {devices}: there are {gpus} GPU(s) here; allowed: 1 to {gpus}, or --device cpu")

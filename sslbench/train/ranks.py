@@ -166,17 +166,21 @@ class _Sum(torch.autograd.Function):
         return total
 
 
-# A compiled method leaves its graph here and comes back.
-@torch.compiler.disable  # type: ignore[untyped-decorator]
 def _gathered(local: Tensor) -> Tensor:
     result: Tensor = _Gather.apply(local)
     return result
 
 
-@torch.compiler.disable  # type: ignore[untyped-decorator]
 def _mean(local: Tensor) -> Tensor:
     total: Tensor = _Sum.apply(local)
     return total / ranks()
+
+
+def outside_graphs() -> None:
+    """From now on a compiled method leaves its graph for what ranks exchange, and comes back. Not by a decorator: that
+    would load torch's compiler for everybody."""
+    global _gathered, _mean
+    _gathered, _mean = (torch.compiler.disable(function) for function in (_gathered, _mean))  # type: ignore[no-untyped-call]
 
 
 @torch.no_grad()
