@@ -78,8 +78,14 @@ if TYPE_CHECKING:  # "as" makes a name public for type checkers
     )
     from sslbench.contracts.weights import Licence as Licence, LoadedWeights as LoadedWeights
     from sslbench.errors import PluginError as PluginError, SslbenchError as SslbenchError, UserError as UserError
+    from sslbench.execute.by_file import WorkFiles as WorkFiles
     from sslbench.execute.event_file import EventFile as EventFile
-    from sslbench.execute.events import Printed as Printed, StageStarted as StageStarted, Warned as Warned
+    from sslbench.execute.events import (
+        Printed as Printed,
+        RecordMade as RecordMade,
+        StageStarted as StageStarted,
+        Warned as Warned,
+    )
     from sslbench.execute.request import Outcome as Outcome, Request as Request
     from sslbench.execute.scheduler import run as run
     from sslbench.execute.wire import from_line as from_line, to_line as to_line
@@ -113,8 +119,9 @@ _NAMES = {
     "sslbench.contracts.simulator": "Claim SimulationResult Simulator SimulatorSpec across_seeds check_claim",
     "sslbench.contracts.weights": "Licence LoadedWeights",
     "sslbench.errors": "PluginError SslbenchError UserError",
+    "sslbench.execute.by_file": "WorkFiles",
     "sslbench.execute.event_file": "EventFile",
-    "sslbench.execute.events": "Printed StageStarted Warned",
+    "sslbench.execute.events": "Printed RecordMade StageStarted Warned",
     "sslbench.execute.request": "Outcome Request",
     "sslbench.execute.scheduler": "run",
     "sslbench.execute.wire": "from_line to_line",

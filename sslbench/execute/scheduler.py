@@ -95,8 +95,10 @@ def collected(mistakes: list[str]) -> Iterator[None]:
 def executor_for(request: Request, settings: Mapping[str, Any], registry: Registry) -> Executor:
     """The executor that is asked for, built; nothing is started. Raises UserError."""
     own = registry is not default_registry()  # which no other process has
-    name = request.executor or os.environ.get("SSLBENCH_EXECUTOR") or (IN_PROCESS if own else EXECUTOR)
-    choice: Choice[ExecutorSpec] = chosen("executor", parse_reference(name, "--executor"), registry)
+    usual = os.environ.get("SSLBENCH_EXECUTOR")
+    name = request.executor or usual or (IN_PROCESS if own else EXECUTOR)
+    where = "--executor" if request.executor or not usual else "SSLBENCH_EXECUTOR"
+    choice: Choice[ExecutorSpec] = chosen("executor", parse_reference(name, where), registry)
     if request.detach and not choice.spec.detaches:
         others = [other for other in registry.names("executor") if getattr(found(other, registry), "detaches", False)]
         allowed = f"allowed: {', '.join(others)}" if others else "no installed executor does"

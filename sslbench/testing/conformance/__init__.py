@@ -9,9 +9,10 @@ from typing import Any
 from sslbench.contracts.method import MethodSpec
 from sslbench.contracts.plugin import Spec
 from sslbench.hooks.params import resolve
+from sslbench.testing.conformance.executors import of_executor
 from sslbench.testing.conformance.networks import of_backbone, of_method
 from sslbench.testing.conformance.problem import Problems
-from sslbench.testing.conformance.results import of_dataset, of_evaluator, of_executor, of_simulator
+from sslbench.testing.conformance.results import of_dataset, of_evaluator, of_simulator
 from sslbench.testing.conformance.two_devices import of_two_devices
 from sslbench.testing.conformance.views import of_augmentation, of_masking
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -11,7 +10,6 @@ import torch
 
 from sslbench.contracts.dataset import Dataset, DatasetSpec, Split
 from sslbench.contracts.evaluator import EvaluationData, EvaluatorSpec, FeatureSet
-from sslbench.contracts.executor import ExecutorSpec
 from sslbench.contracts.metric_names import metric_name_mistakes
 from sslbench.contracts.plugin import BuildContext
 from sslbench.contracts.simulator import Simulator, SimulatorSpec
@@ -89,15 +87,6 @@ def split_problems(split: Split, dataset: Dataset, provided: frozenset[str]) -> 
         expected = {"mask": torch.uint8, "depth": torch.float32}.get(title, maps.dtype)
         if maps.shape[1:] != (size, size) or maps.dtype != expected or len(reader) != count:
             yield f"map {title!r} is {maps.dtype} {list(maps.shape)}, not {expected} [B, {size}, {size}]"
-
-
-def of_executor(spec: ExecutorSpec, params: Any) -> Problems:
-    """Slots, devices and the signature of ``submit``; nothing is run."""
-    executor = spec.build(params, BuildContext())
-    if getattr(executor, "slots", 0) < 1 or not executor.devices():
-        yield "it offers no slot or no device"
-    if list(inspect.signature(executor.submit).parameters)[:2] != ["work", "emit"]:
-        yield "submit must take (work, emit)"
 
 
 def of_simulator(spec: SimulatorSpec, params: Any) -> Problems:
