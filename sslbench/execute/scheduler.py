@@ -74,7 +74,9 @@ def prepare(request: Request, registry: Registry) -> tuple[Outcome, list[Cell], 
         suite = resolve_suite(raw, overrides, registry)
         for choice in filter(None, (*suite.axes["method"], *suite.axes["backbone"])):
             check_trust(choice.spec, choice.params, request.trust)
-        check_devices(suite.training, executor.devices())
+    if not mistakes:
+        with collected(mistakes):
+            check_devices(suite.training, executor.devices())
     if mistakes:
         raise UserError(*mistakes)
     is_file = not raw.builtin and Path(raw.source).is_file()
