@@ -162,7 +162,7 @@ class PretrainingJob:
         self.emit(StageStarted("training"))
         self.emit(TrainingStarted(batch, settings.batch_size, settings.epochs, len(data.pretraining) // batch))
         trainer = Trainer(task, settings, Callbacks(self.emit, self.warn, self._curve(method, data)))
-        facts = replace(trainer.run(), key=key, flops_per_image=flops, weights=weights)
+        facts = replace(trainer.run(), key=key, flops_per_image=flops, weights=weights, at_once=self.work.at_once)
         self.emit(StepsTimed(key, tuple(trainer.clock.step_ms)))
         self.cache.save_weights(method)
         self.cache.save_facts(facts)
