@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -164,3 +165,20 @@ def do_work() -> Callable[..., Emitted]:
         return Emitted(events)
 
     return run
+
+
+@pytest.fixture
+def gone() -> Callable[[int], None]:
+    """Wait until a process is no more; a zombie that nobody reaps counts as gone."""
+
+    def wait(pid: int) -> None:
+        try:
+            descriptor = os.pidfd_open(pid)
+        except ProcessLookupError:
+            return
+        try:
+            assert select.select([descriptor], [], [], 60)[0], f"process {pid} is still there"
+        finally:
+            os.close(descriptor)
+
+    return wait
