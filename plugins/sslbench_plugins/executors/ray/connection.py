@@ -40,7 +40,8 @@ class Connection:
             os.environ.setdefault(name, "0")
         try:
             ray = import_module("ray")
-        except ImportError:
+            ray.init  # noqa: B018  # a folder of that name is no Ray
+        except (ImportError, AttributeError):
             raise UserError("executor 'ray' needs ray: pip install 'sslbench[ray]'") from None
         if not ray.is_initialized():
             check(address)

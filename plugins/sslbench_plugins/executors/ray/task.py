@@ -15,8 +15,8 @@ from typing import Any
 from sslbench import Ended, Event, Failure, Work, build_plugin, from_line, pretraining_files, to_line
 from sslbench_plugins.executors.ray.files import Arrivals, Piece, pieces_of, scratch_folder, state_of
 
-WORKER = "inline"
-"""the executor that does the work on the node"""
+WORKER = "workers"
+"""the executor that does the work on the node, in a process of its own: what plugins end there, this task outlives"""
 Message = tuple[str, Any]
 """``events``: lines; ``file``: a piece of one; ``gone``: names of files"""
 
