@@ -44,7 +44,7 @@ class Workers:
         self._waiting: deque[Job] = deque()
         self._inbox: queue.SimpleQueue[Callable[[], object]] = queue.SimpleQueue()
         surroundings = Surroundings(arguments, clock, self.call, self._waiting.appendleft)
-        self._slots = [Slot(place, surroundings, at_once=places.count(place)) for place in places]
+        self._slots = [Slot(place, surroundings) for place in places]
         self._closing: float | None = None
         """when workers that have not ended by themselves are killed"""
         self._thread: threading.Thread | None = None
