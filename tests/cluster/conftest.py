@@ -91,6 +91,13 @@ class Cluster:
             streams = {"stdin": subprocess.DEVNULL, "stdout": out, "stderr": out}
             self.processes.append(subprocess.Popen(command, env=self.environment, start_new_session=True, **streams))
 
+    def stop(self, name: str) -> None:
+        """End a part of it, as when its machine is away."""
+        (process,) = [process for process in self.processes if process.args[0] == name]
+        process.terminate()
+        process.wait(30)
+        self.processes.remove(process)
+
     def call(self, *command: str, fails: bool = False) -> str:
         """What a command of SLURM prints; ``fails``: also one that fails."""
         done = subprocess.run(command, env=self.environment, capture_output=True, text=True, timeout=30)
@@ -121,15 +128,19 @@ class Cluster:
 
     def end(self) -> None:
         """End all that runs, jobs included."""
-        for process in reversed(self.processes):
+        order = ("slurmd", "slurmctld", "munged")  # slurmd waits for a controller that is gone
+        for process in sorted(self.processes, key=lambda process: order.index(process.args[0])):
             process.terminate()
             with suppress(subprocess.TimeoutExpired):
                 process.wait(10)
             process.kill()
             process.wait()
-        for number in self.left():
-            with suppress(ProcessLookupError):
-                os.kill(number, signal.SIGKILL)
+        end = time.monotonic() + 10
+        while (left := self.left()) and time.monotonic() < end:
+            for number in left:
+                with suppress(ProcessLookupError):
+                    os.kill(number, signal.SIGKILL)
+            time.sleep(0.05)
 
     def left(self) -> list[int]:
         """The processes of its daemons and jobs that run."""
