@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import atexit
 import os
+import select
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import textwrap
+import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from importlib.metadata import distribution as distribution_of, entry_points
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +31,28 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 Distribution = Callable[..., Path]
+PYPROJECT = Path(__file__).parents[1] / "pyproject.toml"
+
+
+def show_new_plugins() -> None:
+    """An editable install knows the entry points of the day that it was made on: where pyproject.toml has others, let
+    this process and its children find those."""
+    project = tomllib.loads(PYPROJECT.read_text())["project"]
+    known = {point.name for point in entry_points(group="sslbench")}
+    new = [f"{name} = {module}\n" for name, module in project["entry-points"]["sslbench"].items() if name not in known]
+    if not new:
+        return
+    folder = tempfile.mkdtemp(prefix="sslbench-metadata-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    info = Path(folder) / f"sslbench-{project['version']}.dist-info"
+    shutil.copytree(distribution_of("sslbench")._path, info)
+    with (info / "entry_points.txt").open("a") as points:
+        points.writelines(["\n[sslbench]\n", *new])
+    sys.path.insert(0, folder)
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [folder, os.environ.get("PYTHONPATH")]))
+
+
+show_new_plugins()
 
 
 def write_distribution(
@@ -164,3 +192,20 @@ def do_work() -> Callable[..., Emitted]:
         return Emitted(events)
 
     return run
+
+
+@pytest.fixture
+def gone() -> Callable[[int], None]:
+    """Wait until a process is no more; a zombie that nobody reaps counts as gone."""
+
+    def wait(pid: int) -> None:
+        try:
+            descriptor = os.pidfd_open(pid)
+        except ProcessLookupError:
+            return
+        try:
+            assert select.select([descriptor], [], [], 60)[0], f"process {pid} is still there"
+        finally:
+            os.close(descriptor)
+
+    return wait

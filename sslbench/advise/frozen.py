@@ -12,6 +12,7 @@ from safetensors import SafetensorError
 
 from sslbench.advise.defaults import BACKBONE
 from sslbench.contracts.dataset import Dataset, DatasetSpec
+from sslbench.contracts.defaults import IN_PROCESS
 from sslbench.contracts.executor import Emit, PluginChoice, TrainingSettings
 from sslbench.contracts.method import InputSpec, Method
 from sslbench.contracts.plugin import BuildContext
@@ -200,5 +201,7 @@ class Session:
             "training": {"device": resolved.device, "precision": resolved.precision, **training},
         }
         suite = RawSuite("recipe", "recipe", data)
-        request = Request(suite, out=settings.out, download=settings.download, trust=settings.trust)
+        # In this process, which has the images in memory already.
+        request = Request(suite, out=settings.out, executor=IN_PROCESS)
+        request = replace(request, download=settings.download, trust=settings.trust)
         return run(request, self.emit, self.registry).records

@@ -127,8 +127,13 @@ def show(text: str, format_: str = "table") -> None:
 
 def say(text: str) -> None:
     """One line on stderr, after the program's name."""
-    sys.stderr.write(printable(f"sslbench: {text}").replace("\n", "\\n") + "\n")
+    sys.stderr.write(said(text) + "\n")
     sys.stderr.flush()
+
+
+def said(text: str) -> str:
+    """One line, after the program's name, as a terminal may show it."""
+    return printable(f"sslbench: {text}").replace("\n", "\\n")
 
 
 def complain(message: str) -> None:

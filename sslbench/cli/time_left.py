@@ -1,61 +1,79 @@
-"""How long a training, and a run of several, will still take: only what was seen says so."""
+"""How long trainings, and a run of several, will still take: only what was seen says so."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from heapq import heapify, heapreplace
 
 Clock = Callable[[], float]
 """seconds"""
 
 
+class TrainingTime:
+    """Of one pretraining that is under way."""
+
+    def __init__(self, clock: Clock) -> None:
+        """It begins now."""
+        self._clock, self._begun = clock, clock()
+        self._seen: tuple[int, float] | None = None
+        """step and time when this training first reported"""
+        self.left: float | None = None
+        """seconds of training, None where nothing tells"""
+
+    def step(self, step: int, total: int) -> None:
+        """The training has done ``step`` of ``total`` steps, maybe some of them in an earlier run."""
+        now = self._clock()
+        first, since = self._seen = self._seen or (step, now)
+        self.left = (now - since) / (step - first) * (total - step) if step > first else None
+
+    def trained(self) -> None:
+        """The training is over; something else goes on, such as evaluators."""
+        self._seen = self.left = None
+
+    @property
+    def took(self) -> float:
+        """Seconds until now."""
+        return self._clock() - self._begun
+
+
 class TimeLeft:
-    """Seconds that are left, or None where nothing tells. The whole is never less than the training that runs now, and
+    """Seconds that are left, or None where nothing tells. The whole is never less than a training that runs now, and
     nothing is claimed of it before one pretraining has ended."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._waiting = 0
         """pretrainings that have not begun"""
+        self._running: list[TrainingTime] = []
+        self._slots = 1
+        """pretrainings that ran at once, at most"""
         self._ended: list[float] = []
         """seconds of each pretraining that has ended"""
-        self._seen: tuple[int, float] | None = None
-        """step and time when this training first reported"""
-        self._begun, self._running = clock(), False
-        self.took = 0.0
-        """seconds of the pretraining that ended last"""
-        self.training: float | None = None
 
-    def begin(self, waiting: int) -> None:
+    def begin(self, waiting: int) -> TrainingTime:
         """A pretraining begins; so many come after it."""
-        self._begun, self._running, self._waiting = self._clock(), True, waiting
-        self._seen = self.training = None
+        self._running.append(TrainingTime(self._clock))
+        self._waiting, self._slots = waiting, max(self._slots, len(self._running))
+        return self._running[-1]
 
-    def step(self, step: int, total: int) -> None:
-        """The training has done ``step`` of ``total`` steps, maybe some of them in an earlier run."""
-        now = self._clock()
-        first, since = self._seen = self._seen or (step, now)
-        self.training = (now - since) / (step - first) * (total - step) if step > first else None
-
-    def trained(self) -> None:
-        """The training is over; something else goes on, such as evaluators."""
-        self._seen = self.training = None
-
-    def end(self) -> None:
-        """The pretraining has ended."""
-        self.trained()
-        self._running = False
-        self.took = self._clock() - self._begun
-        self._ended.append(self.took)
+    def end(self, time: TrainingTime) -> None:
+        """This pretraining has ended."""
+        self._running.remove(time)
+        self._ended.append(time.took)
 
     @property
     def suite(self) -> float | None:
-        """Of all pretrainings, if they take as long as those that have ended."""
+        """Of all pretrainings, if they take as long as those that have ended and as many go on at once."""
         if not self._ended:
             return None
         usual = sum(self._ended) / len(self._ended)
-        rest = usual - (self._clock() - self._begun) if self._running else 0.0
-        return self._waiting * usual + max(rest, self.training or 0.0, 0.0)
+        slots = [max(usual - time.took, time.left or 0.0, 0.0) for time in self._running]
+        slots += [0.0] * (self._slots - len(slots))
+        heapify(slots)
+        for _ in range(self._waiting):
+            heapreplace(slots, slots[0] + usual)  # it goes to the slot that is free first
+        return max(slots)
 
 
 def duration(seconds: float) -> str:

@@ -38,6 +38,8 @@ class Job:
     """attempts that were lost and tried again"""
     at: str | None = None
     """the cell that is evaluated now"""
+    made: bool = False
+    """whether this attempt has made a record"""
     out_of_memory: list[str] = field(default_factory=list)
     """cells that are tried again with fewer images at once"""
     attempt: int = 0
@@ -110,7 +112,7 @@ class Dispatch:
         if job.attempt == 0:
             self._pass_on(job, job.started)
         job.attempt += 1
-        job.at, job.handle = None, None
+        job.at, job.made, job.handle = None, False, None
         self._running.append(job)
         attempt = job.attempt
 
@@ -148,6 +150,7 @@ class Dispatch:
             job.out_of_memory.append(cell)
             return None
         job.done(cell)
+        job.made = True
         return self._pass_on(job, event)
 
     def _ended(self, job: Job, failure: Failure | None) -> None:
@@ -165,7 +168,7 @@ class Dispatch:
             job.lost += 1
             self._retry(job, f"{failure.reason}; tried again ({job.lost} of {self.retries})")
         else:
-            self._without(job, [job.at] if job.at in job.cells else job.cells, failure)
+            self._without(job, blamed(job, failure), failure)
             if job.cells:
                 job.lost = 0
                 self._again.append(job)
@@ -211,6 +214,14 @@ class Dispatch:
 
 
 SILENT = "the worker ended without a record of this cell"
+
+
+def blamed(job: Job, failure: Failure) -> list[str]:
+    """The cells that a failure is put down to: the one that the worker was at, none if it is lost between two cells,
+    else all."""
+    if job.at in job.cells:
+        return [job.at]
+    return [] if job.made and failure.kind == "lost" else job.cells
 
 
 def halved(job: Job) -> bool:

@@ -33,6 +33,7 @@ def work_of(group: Group, out: Path, download: bool = False, trust: bool = False
         fresh=fresh,
         curve=pretraining.curve_request,
         fingerprint=pretraining.fingerprint,
+        weights=pretraining.weights,
         codes={label: code for cell in group.cells for label, code in cell.inputs["code"].items()},
     )
 

@@ -15,11 +15,12 @@ from sslbench.evaluate.features import Extraction
 from sslbench.evaluate.run import ModelChanged, guarded, metric_value, run_evaluator, save_per_image
 from sslbench.execute.events import CellStarted, RecordMade, StageStarted
 from sslbench.execute.outcome import reason_of, status_of, status_of_features
+from sslbench.execute.planned import check_planned
 from sslbench.execute.pretraining import PretrainingJob
 from sslbench.hooks.registry import Registry, default_registry
 from sslbench.measure.machine import check_where_it_runs, torch_facts
 from sslbench.plan.cell import Choice
-from sslbench.plan.choose import check_code, sent
+from sslbench.plan.choose import sent
 from sslbench.store.provenance import provenance
 from sslbench.store.record import Record, Status, TrainingFacts
 
@@ -29,7 +30,7 @@ def run_work(work: Work, emit: Emit, registry: Registry | None = None) -> None:
     job = PretrainingJob(work, emit, registry or default_registry())
     cells = [CellJob(job, evaluation) for evaluation in work.evaluations]
     try:
-        check_code(work, job.registry)
+        check_planned(work, job.registry)
         check_where_it_runs(work.training.device, work.training.precision)
         training, features = job.prepare()
     except KeyboardInterrupt:

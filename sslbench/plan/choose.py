@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 from sslbench.contracts.defaults import PRETRAINED
-from sslbench.contracts.executor import PluginChoice, Work
+from sslbench.contracts.executor import PluginChoice
 from sslbench.contracts.params import Params
 from sslbench.contracts.plugin import BuildContext, Spec, check_trust
 from sslbench.errors import SslbenchError, UserError, printable, quoted
 from sslbench.hooks.params import plugins_named, resolve
 from sslbench.hooks.registry import Registry, default_registry, one_line
 from sslbench.plan.cell import Choice, digest
-from sslbench.plan.identity import harness_identity, plugin_identity
+from sslbench.plan.identity import plugin_identity
 from sslbench.plan.meant import exists, meant, preset_hint
 from sslbench.plan.reference import Reference, parse_reference
 
@@ -109,24 +108,6 @@ def sent(kind: str, plain: PluginChoice, registry: Registry) -> Choice[Any]:
     if params is None:
         raise UserError(*mistakes)
     return Choice(spec, params)
-
-
-def check_code(work: Work, registry: Registry) -> None:
-    """Raises UserError where the code here is another than that which the work was planned with."""
-    if not work.codes:
-        return
-    plugins = [*work.plugins.items(), *(("evaluator", evaluation.evaluator) for evaluation in work.evaluations)]
-    own = {"the harness": harness_identity()}
-    for kind, plain in plugins:
-        choice, code = sent(kind, plain, registry), plugin_identity(registry.entry_of(kind, plain.name))
-        named, _ = codes_named(choice.spec, choice.params, registry)
-        own |= replace(choice, code=code, named=named).codes
-    planned = {label: code for label, code in work.codes.items() if label in own}
-    differ = [
-        f"{label} is {own[label]} here, {code} in the plan" for label, code in planned.items() if own[label] != code
-    ]
-    if differ:
-        raise UserError(f"refused: {'; '.join(differ)}; install the same where it is planned and where it runs")
 
 
 def model_reference(text: str, where: str = "--model") -> Reference:

@@ -159,6 +159,24 @@ def test_a_worker_that_is_lost_before_the_first_cell_costs_all():
     assert len(executor.works) == 1
 
 
+def test_a_worker_that_is_lost_between_two_cells_costs_none():
+    def leave(work, emit):
+        made(work, emit, "k-a", status="failed")
+        emit(Ended(work.key, Failure("lost: the GPU reports a fault")))
+
+    executor = Scripted(leave, done)
+    assert statuses(run(executor)) == {"k-a": "failed", "k-b": "done", "k-c": "done"}
+    assert sent_again(executor) == [["k-a", "k-b", "k-c"], ["k-b", "k-c"]]
+
+
+def test_work_that_is_refused_after_a_record_is_not_sent_again():
+    def refuse(work, emit):
+        made(work, emit, "k-a")
+        emit(Ended(work.key, Failure("no", "refused")))
+
+    assert statuses(run(Scripted(refuse))) == {"k-a": "done", "k-b": "failed", "k-c": "failed"}
+
+
 def test_what_runs_too_long_is_a_timeout_and_the_rest_goes_on():
     def hang(work, emit):
         emit(CellStarted("k-a"))

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import pytest
+from PIL import Image
 
 from sslbench import Overrides, Request, UserError, run
 from sslbench.contracts import defaults
+from sslbench.contracts.executor import PluginChoice
 from sslbench.execute import scheduler
 from sslbench.execute.command import command_of
 from sslbench.hooks.registry import Registry, default_registry
+from sslbench.plan.choose import chosen
 from sslbench.plan.identity import harness_identity
+from sslbench.plan.reference import Reference
 
 PLUGINS = """
     '''Executors that do not run anything here.'''
@@ -109,11 +113,43 @@ def test_a_worker_with_other_code_than_planned_refuses_and_names_the_plugin(smal
     assert [record.status for record in done.records] == ["failed", "failed"]
     reason = done.records[0].reason
     assert reason.startswith("refused: evaluator 'knn' is sslbench ")
-    assert "here, knn-plus 2.0 in the plan; method 'simclr' is sslbench " in reason
+    assert "here, knn-plus 2.0 in the plan, method 'simclr' is sslbench " in reason
     assert reason.endswith("; install the same where it is planned and where it runs")
     assert "harness" not in reason
     other = do_work(small_work(tmp_path, codes={"the harness": "sslbench 0.0.1+abc"}))
     assert other.records[0].reason.startswith("refused: the harness is sslbench ")
+
+
+def test_images_that_changed_since_they_were_planned_are_not_filed_under_the_old_ones(small_work, do_work, tmp_path):
+    photos = tmp_path / "photos"
+    for name, grey in (("a", 0), ("b", 255)):
+        (photos / name).mkdir(parents=True)
+        for number in range(5):
+            Image.new("RGB", (8, 8), (grey, grey, number)).save(photos / name / f"{number}.png")
+    choice = chosen("dataset", Reference("imagefolder", {"root": str(photos)}), default_registry())
+    planned = choice.spec.fingerprint(choice.params)
+    data = {"dataset": choice.plain, "backbone": None}
+    work = small_work(tmp_path / "out", "raw-pixels", plugins=data, fingerprint=planned)
+    assert [record.status for record in do_work(work).records] == ["done"]
+    (photos / "a" / "9.png").write_bytes((photos / "a" / "0.png").read_bytes())
+    (record,) = do_work(work).records
+    assert record.status == "failed"
+    assert record.reason == (
+        "refused: the images of data set 'imagefolder' are not those of the plan; they were changed since, or this"
+        " machine has others (names, sizes, times of change)"
+    )
+
+
+def test_weights_that_changed_since_they_were_planned_are_refused(small_work, do_work, tmp_path):
+    weights = tmp_path / "w.safetensors"
+    weights.write_bytes(b"one")
+    method = PluginChoice("pretrained", {"path": str(weights), "name": "resnet18"})
+    work = small_work(tmp_path / "out", method, plugins={"backbone": None}, weights="of another file")
+    (record,) = do_work(work).records
+    assert record.reason == (
+        "refused: the weights of method 'pretrained' are not those of the plan; they were changed since, or this"
+        " machine has others"
+    )
 
 
 def chosen_executor(registry=None, **more):

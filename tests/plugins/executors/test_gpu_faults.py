@@ -1,0 +1,109 @@
+"""What a worker does about a GPU that keeps memory or has a fault, with a GPU that is pretended."""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from types import SimpleNamespace
+
+import pytest
+
+from sslbench import Ended, Failure, RecordMade, Warned, from_line
+from sslbench.store.record import Record
+from sslbench_plugins.executors.workers import serve as worker
+from sslbench_plugins.executors.workers.gpu import fault, leak
+
+GIB = 2**30
+
+
+class Cuda:
+    """As ``torch.cuda`` with two GPUs of 10 GiB."""
+
+    def __init__(self, kept=(0, 0), error=None, used=True):
+        self.kept, self.error, self.used, self.emptied = kept, error, used, False
+
+    def is_initialized(self):
+        return self.used
+
+    def device_count(self):
+        return 2
+
+    def synchronize(self, index):
+        if self.error:
+            raise self.error
+
+    def empty_cache(self):
+        self.emptied = True
+
+    def memory_allocated(self, index):
+        return self.kept[index]
+
+    def get_device_properties(self, index):
+        return SimpleNamespace(total_memory=10 * GIB)
+
+
+ASSERT = RuntimeError("CUDA error: device-side assert triggered\nCompile with TORCH_USE_CUDA_DSA")
+WORDS = "the GPU reports a fault: CUDA error: device-side assert triggered"
+
+
+def test_a_fault_is_what_every_call_ends_in():
+    assert fault(Cuda(error=ASSERT)) == WORDS
+    assert fault(Cuda()) is None
+    assert fault(Cuda(error=ASSERT, used=False)) is None  # nobody asked the GPU
+
+
+def test_a_leak_is_a_share_of_the_card_after_the_cache_was_emptied():
+    cuda = Cuda(kept=(GIB // 10, GIB // 5))
+    assert leak(cuda) is None
+    assert cuda.emptied
+    assert leak(Cuda(kept=(0, GIB))) == "1.0 GiB of a GPU's memory were not given back"
+    unused = Cuda(kept=(0, GIB), used=False)
+    assert leak(unused) is None
+    assert not unused.emptied
+
+
+@pytest.fixture
+def served(small_work, monkeypatch, tmp_path):
+    """Do a piece of work whose cells end with these statuses; returns what was sent."""
+
+    def serve(cuda, *statuses):
+        def run_work(work, emit):
+            for number, status in enumerate(statuses):
+                emit(RecordMade(Record(f"c{number}", status, "m", 0)))
+
+        monkeypatch.setattr(worker, "run_work", run_work)
+        monkeypatch.setattr(os, "_exit", lambda code: (_ for _ in ()).throw(SystemExit(code)))
+        with (tmp_path / "events").open("wb") as events, (tmp_path / "printed").open("wb") as printed:
+            channel = worker.Channel(events.fileno(), printed.fileno())
+            with suppress(SystemExit):
+                worker.serve(small_work(tmp_path), channel, cuda)
+        lines = (tmp_path / "events").read_text().splitlines()
+        return [from_line(line) if line.startswith("{") else line for line in lines]
+
+    return serve
+
+
+def test_a_healthy_worker_stays(served):
+    assert [getattr(item, "record", item) for item in served(Cuda(), "done", "failed")] == [
+        "begin",
+        Record("c0", "done", "m", 0),
+        Record("c1", "failed", "m", 0),
+    ]
+
+
+def test_a_fault_after_a_failed_cell_ends_the_worker_before_the_next_one(served):
+    sent = served(Cuda(error=ASSERT), "failed", "failed")
+    assert [getattr(item, "record", item) for item in sent] == [
+        "begin",
+        Record("c0", "failed", "m", 0),
+        "leaving",
+        Ended("k0", Failure(f"lost: {WORDS}")),
+    ]
+
+
+def test_a_worker_that_leaks_or_has_a_fault_in_the_end_leaves_and_says_so(served):
+    for cuda, words in (
+        (Cuda(error=ASSERT), WORDS),
+        (Cuda(kept=(GIB, 0)), "1.0 GiB of a GPU's memory were not given back"),
+    ):
+        assert served(cuda, "done")[2:] == [Warned(f"{words}; the worker process is replaced"), "leaving"]
