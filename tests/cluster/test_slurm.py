@@ -14,6 +14,9 @@ from pathlib import Path
 
 import pytest
 
+from sslbench.testing.conformance import problems
+from sslbench_plugins.executors.slurm import sslbench_executors
+
 pytestmark = pytest.mark.slow
 
 SMALL = (
@@ -115,6 +118,13 @@ def worker(started, method=""):
         if "sslbench.execute.by_file" in line and any(str(path) in line for path in files):
             return int(folder.name)
     return None
+
+
+def test_the_executor_keeps_its_contract(slurm, monkeypatch):
+    for name in ("PATH", "SLURM_CONF"):
+        monkeypatch.setenv(name, slurm.environment[name])
+    (spec,) = sslbench_executors()
+    assert problems(spec) == []
 
 
 def test_two_jobs_give_what_one_process_gives(begin, jobs):
