@@ -8,6 +8,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -135,6 +136,10 @@ class Cluster:
                 process.wait(10)
             process.kill()
             process.wait()
+        self.kill()
+
+    def kill(self) -> None:
+        """End at once what is left of it."""
         end = time.monotonic() + 10
         while (left := self.left()) and time.monotonic() < end:
             for number in left:
@@ -176,12 +181,15 @@ def cluster() -> Iterator[Cluster]:
     if missing:
         pytest.skip(f"no {', '.join(missing)}: apt-get install --no-install-recommends {PACKAGES}")
     with tempfile.TemporaryDirectory(prefix="slurm-", ignore_cleanup_errors=True) as folder:
+        command = [sys.executable, __file__, folder]  # ends it where this process is killed
+        watcher = subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True)
         started = Cluster(Path(folder))
         try:
             started.start()
             yield started
         finally:
             started.end()
+            watcher.communicate()
 
 
 @pytest.fixture(scope="session")
@@ -189,3 +197,9 @@ def slurm() -> Iterator[Cluster]:
     """A SLURM of four pretended cores and two pretended GPUs; jobs in ``urgent`` preempt those in ``low``."""
     with cluster() as started:
         yield started
+
+
+if __name__ == "__main__":
+    sys.stdin.read()
+    Cluster(Path(sys.argv[1])).kill()
+    shutil.rmtree(sys.argv[1], ignore_errors=True)

@@ -149,7 +149,7 @@ def test_an_array_is_one_submission(begin, jobs):
     assert {path.stem for path in (started.out / "jobs").glob("*.log")} == jobs()
 
 
-def test_a_preempted_job_goes_on_bit_for_bit(slurm, begin, jobs):
+def test_a_job_goes_on_bit_for_bit_after_a_preemption_and_after_its_node_failed(slurm, begin, jobs):
     asked = ("-m", "simclr", "--epochs", "250")
     undisturbed = begin(*asked, executor="inline", out="undisturbed").result()[0]
     started = begin(*asked, executor=f"{QUICKLY},cpus=4,partition=low")
@@ -158,14 +158,29 @@ def test_a_preempted_job_goes_on_bit_for_bit(slurm, begin, jobs):
     slurm.call("sbatch", "-p", "urgent", "-c", "4", "--output=/dev/null", "--wrap", "sleep 1")
     waiting(slurm, started, lambda: slurm.state(job) == "PENDING")
     slurm.wait_for(lambda: slurm.jobs("PD") == [job] and not slurm.jobs("R,CG"))
-    assert checkpoints(started)
-    slurm.call("scontrol", "update", f"jobid={job}", "StartTime=now")  # else SLURM lets it wait for two minutes
+    started_again(slurm, started, job)
+    waiting(slurm, started, lambda: worker(started, "simclr"))
+    node = slurm.call("sinfo", "-h", "-o", "%n").split()[0]
+    slurm.call("scontrol", "update", f"nodename={node}", "state=down", "reason=test")
+    waiting(slurm, started, lambda: slurm.state(job) == "PENDING" and worker(started, "simclr") is None)
+    slurm.call("scontrol", "update", f"nodename={node}", "state=resume", fails=True)  # or it is back already
+    slurm.wait_for(lambda: "idle" in slurm.call("sinfo", "-h", "-o", "%T"))
+    started_again(slurm, started, job)
     records, said = started.result()
     assert records["simclr 0"]["status"] == "done"
     assert metrics(records) == metrics(undisturbed)
-    assert records["simclr 0"]["pretraining"]["final_loss"] == undisturbed["simclr 0"]["pretraining"]["final_loss"]
+    losses = [found["simclr 0"]["pretraining"]["losses"] for found in (records, undisturbed)]
+    assert losses[0] == losses[1] != []
     assert f"job {job} was preempted or lost its node; SLURM will start it again, and it goes on" in said
     assert "DUE TO PREEMPTION" in started.log()
+    assert "DUE TO NODE FAILURE" in started.log()
+
+
+def started_again(slurm, started, job):
+    """SLURM lets a job wait for two minutes before it starts it again, unless it is told otherwise."""
+    assert checkpoints(started)
+    slurm.call("scontrol", "update", f"jobid={job}", "StartTime=now")
+    waiting(slurm, started, lambda: slurm.state(job) == "RUNNING")
 
 
 def test_a_killed_worker_is_a_failed_record_and_the_others_are_done(slurm, begin):
@@ -249,21 +264,6 @@ def test_a_controller_that_is_away_loses_no_job(slurm, begin, jobs):
     records, _ = started.result()
     assert records["simclr 0"]["status"] == "done"
     assert jobs() == {job}
-
-
-def test_a_job_goes_on_after_its_node_failed(slurm, begin, jobs):
-    started = begin("-m", "simclr", "--epochs", "250")
-    waiting(slurm, started, lambda: checkpoints(started))
-    (job,) = jobs()
-    node = slurm.call("sinfo", "-h", "-o", "%n").strip()
-    slurm.call("scontrol", "update", f"nodename={node}", "state=down", "reason=test")
-    waiting(slurm, started, lambda: slurm.state(job) == "PENDING" and worker(started, "simclr") is None)
-    slurm.call("scontrol", "update", f"nodename={node}", "state=resume", fails=True)  # or it is back already
-    slurm.wait_for(lambda: "idle" in slurm.call("sinfo", "-h", "-o", "%T"))
-    slurm.call("scontrol", "update", f"jobid={job}", "StartTime=now")
-    records, said = started.result()
-    assert records["simclr 0"]["status"] == "done"
-    assert f"job {job} was preempted or lost its node" in said
 
 
 def test_which_gpu_a_job_gets_is_what_slurm_says(begin):
