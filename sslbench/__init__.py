@@ -93,6 +93,7 @@ if TYPE_CHECKING:  # "as" makes a name public for type checkers
     from sslbench.hooks.specs import hookimpl as hookimpl
     from sslbench.plan.choose import build_installed as build_installed, build_plugin as build_plugin
     from sslbench.plan.suite import Overrides as Overrides
+    from sslbench.store.artifacts import pretraining_files as pretraining_files
     from sslbench.store.digests import check_if_digested as check_if_digested
     from sslbench.train.data import ahead as ahead
     from sslbench.train.optimizers import cosine as cosine
@@ -129,6 +130,7 @@ _NAMES = {
     "sslbench.hooks.specs": "hookimpl",
     "sslbench.plan.choose": "build_installed build_plugin",
     "sslbench.plan.suite": "Overrides",
+    "sslbench.store.artifacts": "pretraining_files",
     "sslbench.store.digests": "check_if_digested",
     "sslbench.train.data": "ahead",
     "sslbench.train.optimizers": "cosine",

@@ -95,6 +95,7 @@ class Work:
     fresh: bool = False  # forget what an earlier run left of this pretraining
     curve: CurveRequest | None = None
     fingerprint: str | None = None  # of the data set
+    at_once: int = 1  # pretrainings that may share its device while it runs, itself included; the executor says so
     weights: str = ""  # fingerprint of the files that the method reads, if any
     codes: Mapping[str, str] = field(default_factory=dict)
     """label -> identity of the code of each plugin and of the harness as planned: a worker with others refuses"""

@@ -18,6 +18,7 @@ from sslbench.store.digests import DamagedFile
 from sslbench.store.record import FeatureFacts
 from sslbench.train.checkpoint import load_tensors, save_tensors, weights_digest
 from sslbench.train.data import Splits, read_batches
+from sslbench.train.ranks import on_first, own_run, rank, ranks
 from sslbench.train.step import autocast
 from sslbench.train.views import EvaluationView
 
@@ -62,13 +63,17 @@ class Extraction:
 def extract(
     encoder: nn.Module, split: Split, view: Callable[[Tensor], Tensor], batch: int, device: torch.device, precision: str
 ) -> Tensor:
-    """float32 ``[N, D]`` on ``device``: the encoder in eval mode over every image, in order, without gradients."""
-    parts = []
+    """float32 ``[N, D]`` on ``device``: the encoder in eval mode over every image, in order, without gradients. Each
+    rank takes a run of the batches; rank 0 has all features, the others their own."""
+    parts = [torch.empty(0, device=device)]
+    batches = torch.split(torch.arange(len(split)), batch)
+    own = own_run(len(batches))
     with torch.inference_mode(), autocast(device, precision):
-        for images in read_batches(split.images, torch.split(torch.arange(len(split)), batch)):
+        for images in read_batches(split.images, batches[own.start : own.stop]):
             parts.append(encoder(view(images.to(device))).float())
     # Cloned outside inference mode, so that an evaluator may compute gradients with them.
-    return torch.cat(parts).clone()
+    features = torch.cat(parts).clone()
+    return features if ranks() == 1 else on_first(features, len(split))
 
 
 def extract_all(
@@ -79,8 +84,8 @@ def extract_all(
     input_spec: InputSpec | None = None,
     batch: int = BATCH,
 ) -> Extraction:
-    """Features of both splits, ``batch`` images at once; ``input_spec``: the encoder's own. Raises RuntimeError where
-    the encoder changes."""
+    """Features of both splits, ``batch`` images at once; ``input_spec``: the encoder's own. On ranks other than the
+    first it is of their share alone. Raises RuntimeError where the encoder changes."""
     view = EvaluationView(input_spec or data.input_spec, device)
     was_training = encoder.training
     encoder.eval()
@@ -95,6 +100,8 @@ def extract_all(
     if weights_digest(encoder) != before:
         raise RuntimeError("the encoder changed its weights or buffers in eval mode; frozen features must not")
     encoder.train(was_training)
+    if rank():
+        return Extraction(FeatureSet(train), FeatureSet(test), None, seconds, None)
     sets = feature_set(train, data.train, device), feature_set(test, data.test, device)
     return Extraction(*sets, spread(train), seconds, (len(train) + len(test)) / seconds)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import traceback
+
 import torch
 
 from sslbench.errors import Diverged, SslbenchError, TimeLimit, text_of
@@ -13,8 +15,23 @@ UNIFORM_SHARE = 0.98
 """of the loss of an answer that ignores the image: from here on a training has learned nothing"""
 
 
+class RankFailed(SslbenchError):
+    """A process of a pretraining on several devices failed; status, reason and traceback are its own."""
+
+    def __init__(self, status: Status, reason: str, trace: str) -> None:
+        super().__init__(reason)
+        self.status, self.trace = status, trace
+
+
+def trace_of(error: BaseException) -> str:
+    """The traceback, as a record keeps it."""
+    return error.trace if isinstance(error, RankFailed) else "".join(traceback.format_exception(error))
+
+
 def status_of(error: BaseException) -> Status:
     """The record's status for a cell that ended with ``error``."""
+    if isinstance(error, RankFailed):
+        return error.status
     if isinstance(error, Diverged):
         return "diverged"
     if isinstance(error, TimeLimit):

@@ -2,132 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from sslbench.contracts.backbone import Backbone
-from sslbench.contracts.executor import Emit, Work
-from sslbench.contracts.method import InputSpec, Method
+from sslbench.contracts.executor import Emit, Event, Work
+from sslbench.contracts.method import Method
 from sslbench.contracts.params import MethodParams
 from sslbench.contracts.plugin import BuildContext
 from sslbench.errors import SslbenchError
 from sslbench.evaluate.evaluated_model import TrainedModel
-from sslbench.evaluate.features import Extraction, StaleFeatures, extract_all, load_extraction, save_extraction
+from sslbench.evaluate.features import Extraction, extract_all
 from sslbench.evaluate.run import CurveEvaluation
+from sslbench.execute.artifact_cache import ArtifactCache
+from sslbench.execute.devices import check_devices
 from sslbench.execute.events import DataRead, StageStarted, StepsTimed, TrainingStarted, Warned
+from sslbench.execute.launch import run_ranks
 from sslbench.hooks.registry import Registry
 from sslbench.measure.flops import step_flops_per_image
 from sslbench.plan.cell import Choice
 from sslbench.plan.choose import sent
-from sslbench.store.artifacts import PretrainingFiles, pretraining_files
 from sslbench.store.digests import DamagedFile
 from sslbench.store.record import DataFacts, InputFacts, TrainingFacts, WeightsFacts
-from sslbench.train.checkpoint import fits, load_tensors, save_tensors, tensors_digest, weights_digest
 from sslbench.train.curve import Curve
 from sslbench.train.data import Splits, make_splits
+from sslbench.train.ranks import alone, first_alone, rank, ranks
 from sslbench.train.task import Callbacks, LoopSettings, TrainingTask, build_dataset, build_method
 from sslbench.train.trainer import Trainer
-
-
-@dataclass(frozen=True)
-class ArtifactCache:
-    """Weights, facts and features of a pretraining on disk; one that cannot be written costs the next run time."""
-
-    work: Work
-    warn: Callable[[str], None]
-
-    @property
-    def files(self) -> PretrainingFiles:
-        """Where they lie."""
-        return pretraining_files(Path(self.work.out), self.work.key)
-
-    def facts(self) -> TrainingFacts | None:
-        """Of this pretraining, if it has ended and has the curve that the work asks for; damage is named in a warning,
-        also that of its weights."""
-        curve = self.work.curve
-        try:
-            facts = self.files.read_facts()
-            if facts is not None and facts.key != self.work.key:
-                raise DamagedFile(f"{self.files.facts}: of pretraining {facts.key}, not {self.work.key}")
-            self.weights()
-        except (OSError, DamagedFile) as error:
-            self.warn(f"{error}; training is done again")
-            return None
-        if facts is None or curve is None or facts.curve_asked == dict(curve.asked):
-            return facts
-        return None
-
-    def data(self) -> DataFacts | None:
-        """What the pretraining looked at, None where nobody kept it; damage is named in a warning."""
-        try:
-            return self.files.read_data()
-        except (OSError, DamagedFile) as error:
-            self.warn(f"{error}; the images are read again")
-            return None
-
-    def weights(self) -> dict[str, Tensor] | None:
-        """The stored weights, None where there are none. Raises DamagedFile, OSError."""
-        try:
-            weights, facts = load_tensors(self.files.weights)
-        except FileNotFoundError:
-            return None
-        if facts.get("key") != self.work.key:
-            raise DamagedFile(f"{self.files.weights}: of pretraining {facts.get('key')}, not {self.work.key}")
-        return weights
-
-    def features(self) -> Extraction | None:
-        """Features that were made of the same weights, data and settings; others are named in a warning."""
-        path, made_of = self.files.features, self._made_of()
-        if not path.is_file():
-            return None
-        if (weights := self.weights()) is not None:
-            made_of["weights"] = tensors_digest(weights)
-        try:
-            return load_extraction(path, torch.device(self.work.training.device), made_of)
-        except (OSError, DamagedFile, StaleFeatures) as error:
-            self.warn(f"{error}; features are extracted again")
-        return None
-
-    def load_weights(self, method: Method) -> bool:
-        """Put the stored weights into ``method``; False where there are none. Raises DamagedFile, OSError."""
-        weights = self.weights()
-        if weights is None:
-            return False
-        if not fits(method, weights):
-            raise DamagedFile(f"{self.files.weights}: not the weights of this method")
-        method.load_state_dict(weights)
-        return True
-
-    def save_weights(self, method: Method) -> None:
-        """Store the weights of a training that has ended."""
-        tensors, facts = method.state_dict(), {"key": self.work.key}
-        self.save(lambda: save_tensors(self.files.weights, tensors, facts), "weights")
-
-    def save_features(self, features: Extraction, method: Method, input_spec: InputSpec) -> None:
-        """Store features with what they were made of."""
-        made_of = {**self._made_of(), "weights": weights_digest(method), "view": asdict(input_spec)}
-        self.save(lambda: save_extraction(self.files.features, features, made_of), "features")
-
-    def save_facts(self, facts: TrainingFacts) -> None:
-        """Store the facts: from now on the training is done."""
-        self.save(lambda: self.files.write_facts(facts), "facts")
-
-    def save(self, write: Callable[[], object], what: str) -> None:
-        """Call ``write``; an OSError becomes a warning that names ``what``."""
-        try:
-            write()
-        except OSError as error:
-            self.warn(f"{what} not kept: {error}")
-
-    def _made_of(self) -> dict[str, str]:
-        """What features come from beside the weights; the key stands for data, view and settings."""
-        return {"key": self.work.key, "precision": self.work.training.precision}
 
 
 @dataclass
@@ -168,12 +72,36 @@ class PretrainingJob:
         if facts and features:
             self._describe()
             return facts, features
+        if self.settings.devices > ranks() and self.choices["method"].spec.trains:
+            return self._prepared_by_ranks()
         data = self.data()
         self._describe(data)
         method = self.build(data)
         if facts is None or not self._restored(method):
             facts = self.train(method, data)
         return facts, self.extract(method, data)
+
+    def _prepared_by_ranks(self) -> tuple[TrainingFacts, Extraction]:
+        """The same done by a process for each of several devices. Raises what the first to fail raised there."""
+        gpus = [f"cuda:{number}" for number in range(torch.cuda.device_count())]
+        check_devices(self.settings, ["cpu", *gpus])
+        last = ""
+
+        def receive(event: Event) -> None:
+            nonlocal last
+            if isinstance(event, DataRead):
+                self.data_facts = event.facts
+            if isinstance(event, Warned):
+                last = f" ({event.text})"
+            self.emit(event)
+
+        run_ranks(self.work, receive)
+        facts = self.cache.facts()
+        features = self.cache.features() if facts else None
+        if facts is None or features is None:
+            where = f"{self.cache.files.folder}{last}"
+            raise SslbenchError(f"what {self.settings.devices} devices trained is not to be found in {where}")
+        return facts, features
 
     def _restored(self, method: Method) -> bool:
         """Whether ``method`` has the stored weights now; what keeps it from that is named in a warning."""
@@ -187,12 +115,13 @@ class PretrainingJob:
         """The images that it trains on and is evaluated on. Raises UserError where they cannot be read."""
         self.emit(StageStarted("reading images"))
         choice, settings = self.choices["dataset"], self.settings
-        splits = make_splits(
-            build_dataset(choice, self.work.download),
-            evaluate_on=settings.evaluate_on,
-            train_images=settings.train_images,
-            image_size=settings.image_size,
-        )
+        with first_alone():
+            splits = make_splits(
+                build_dataset(choice, self.work.download),
+                evaluate_on=settings.evaluate_on,
+                train_images=settings.train_images,
+                image_size=settings.image_size,
+            )
         for note in splits.notes:
             self.warn(f"{choice.name}: {note}")
         return splits
@@ -213,7 +142,8 @@ class PretrainingJob:
         work, seed = self.work, self.work.seed if seed is None else seed
         context = BuildContext(data.image_size, data.classes, seed, work.download, mask_ratio=work.mask_ratio)
         context = replace(context, device=work.training.device, trust=work.trust)
-        method = build_method(self.choices["method"], self.choices.get("backbone"), context)
+        with first_alone():
+            method = build_method(self.choices["method"], self.choices.get("backbone"), context)
         # A file keeps no memory layout, on which the last bits of a convolution depend: all have the one of training.
         return method.to(memory_format=torch.channels_last)
 
@@ -227,15 +157,17 @@ class PretrainingJob:
         task, files = self._task(method, data), self.cache.files
         settings = LoopSettings.of(self.settings, self.work.seed, files.checkpoint)
         batch = min(settings.batch_size, len(data.pretraining))
-        flops = step_flops_per_image(method, batch // settings.accumulate, task.mask_ratio, task.labels)
+        with alone():
+            flops = step_flops_per_image(method, batch // settings.accumulate, task.mask_ratio, task.labels)
         self.emit(StageStarted("training"))
         self.emit(TrainingStarted(batch, settings.batch_size, settings.epochs, len(data.pretraining) // batch))
         trainer = Trainer(task, settings, Callbacks(self.emit, self.warn, self._curve(method, data)))
-        facts = replace(trainer.run(), key=key, flops_per_image=flops, weights=weights)
+        facts = replace(trainer.run(), key=key, flops_per_image=flops, weights=weights, at_once=self.work.at_once)
         self.emit(StepsTimed(key, tuple(trainer.clock.step_ms)))
         self.cache.save_weights(method)
         self.cache.save_facts(facts)
-        files.checkpoint.unlink(missing_ok=True)
+        if not rank():
+            files.checkpoint.unlink(missing_ok=True)
         return facts
 
     def _weights_of(self, method: Method, data: Splits) -> WeightsFacts | None:

@@ -13,6 +13,7 @@ from sslbench.contracts.defaults import EXECUTOR, IN_PROCESS
 from sslbench.contracts.executor import Executor, ExecutorSpec
 from sslbench.contracts.plugin import BuildContext, Spec, check_trust
 from sslbench.errors import PluginError, SslbenchError, UserError
+from sslbench.execute.devices import check_devices
 from sslbench.execute.request import Outcome, Request
 from sslbench.execute.session import OnEvent, Session
 from sslbench.hooks.registry import Registry, default_registry
@@ -73,6 +74,9 @@ def prepare(request: Request, registry: Registry) -> tuple[Outcome, list[Cell], 
         suite = resolve_suite(raw, overrides, registry)
         for choice in filter(None, (*suite.axes["method"], *suite.axes["backbone"])):
             check_trust(choice.spec, choice.params, request.trust)
+    if not mistakes:
+        with collected(mistakes):
+            check_devices(suite.training, executor.devices())
     if mistakes:
         raise UserError(*mistakes)
     is_file = not raw.builtin and Path(raw.source).is_file()

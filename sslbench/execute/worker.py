@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import traceback
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -14,7 +13,7 @@ from sslbench.contracts.executor import Emit, Evaluation, Work
 from sslbench.evaluate.features import Extraction
 from sslbench.evaluate.run import ModelChanged, guarded, metric_value, run_evaluator, save_per_image
 from sslbench.execute.events import CellStarted, RecordMade, StageStarted
-from sslbench.execute.outcome import reason_of, status_of, status_of_features
+from sslbench.execute.outcome import reason_of, status_of, status_of_features, trace_of
 from sslbench.execute.planned import check_planned
 from sslbench.execute.pretraining import PretrainingJob
 from sslbench.hooks.registry import Registry, default_registry
@@ -85,9 +84,8 @@ class CellJob:
         """Emit the record of a cell that failed, with its traceback."""
         status, headline = status_of(error), self.headline()
         metrics = {headline: metric_value(Metric(headline, None, reason=status))} if headline else {}
-        trace = "".join(traceback.format_exception(error))
         record = self._record(status, training, features)
-        self.job.emit(RecordMade(replace(record, reason=reason_of(error), metrics=metrics, traceback=trace)))
+        self.job.emit(RecordMade(replace(record, reason=reason_of(error), metrics=metrics, traceback=trace_of(error))))
 
     def headline(self) -> str:
         """The metric to rank by; empty where the evaluator cannot be loaded."""

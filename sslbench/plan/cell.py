@@ -116,6 +116,8 @@ class Pretraining:
         keys = SHAPING if self.method.spec.trains else EVALUATING
         settings = {key: getattr(self.training, key) for key in keys}
         settings["device"] = self.training.device.partition(":")[0]
+        if self.method.spec.trains and self.training.devices > 1:
+            settings["devices"] = self.training.devices
         plugins = {kind: choice.description for kind, choice in self.choices.items()}
         return {**plugins, "seed": self.seed, "training": settings}
 

@@ -22,6 +22,7 @@ COMPUTES_NOTHING = (
     "sslbench.store",
     "sslbench.contracts.simulator",
     "sslbench.execute.events",
+    "sslbench.execute.launch",
     "sslbench.measure.machine",
     "sslbench.measure.memory",
     "sslbench.measure.step_clock",

@@ -187,6 +187,9 @@ def legend(view: View, best: str, tie: str) -> list[str]:
         lines.append(f"± with a d: one seed; standard deviation over {listed(draws)} draws inside the evaluator")
     if any(ranking.best.values()):
         lines += marks(view, best, tie)
+    shared = max((record.at_once for recipe in view.aggregate.recipes for record in recipe.row.records), default=1)
+    if shared > 1:
+        lines.append(f"speeds: up to {shared} pretrainings shared a device; one that has it for itself is faster")
     return [*lines, *SPEEDS]
 
 

@@ -35,6 +35,7 @@ SETTINGS: dict[str, Callable[[Any], str]] = {
     "train_images": lambda value: f"at most {value:,} training images",
     "evaluate_on": lambda value: "evaluated on held-out training images" if value == "validation" else "",
     "device": str,
+    "devices": lambda value: plural(value, "device"),
     "precision": str,
     "compile": lambda value: "compiled" if value else "",
 }

@@ -108,6 +108,8 @@ class TrainingFacts(Part):
     curve_asked: Mapping[str, Any] | None = None
     weights: WeightsFacts | None = None
     """of somebody else, that it started from"""
+    at_once: int | None = None
+    """pretrainings that may have shared its device, itself included: its times are slower than they would be alone"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,6 +203,11 @@ class Record(Part):
     def to_json(self) -> dict[str, Any]:
         """As ``results --format json`` prints it and the store keeps it: a copy."""
         return {"schema": SCHEMA, **Part.to_json(self)}
+
+    @property
+    def at_once(self) -> int:
+        """Pretrainings that may have shared a device while it trained, itself included."""
+        return (self.pretraining.at_once if self.pretraining else None) or 1
 
     @property
     def finished(self) -> bool:

@@ -22,14 +22,13 @@ def shared_batch_statistics() -> Iterator[None]:
     if ranks() == 1:
         yield
         return
-    functional.batch_norm = batch_norm
+    functional.batch_norm = _shared
     try:
         yield
     finally:
         functional.batch_norm = batch_norm_of_one
 
 
-@torch.compiler.disable  # type: ignore[untyped-decorator]
 def batch_norm(
     input: Tensor,
     running_mean: Tensor | None,
@@ -51,6 +50,15 @@ def batch_norm(
             running_var.lerp_((variance * (count / max(1, count - 1))).to(running_var.dtype), momentum)
     normalised: Tensor = _Normalise.apply(input, weight, bias, mean, variance, eps)
     return normalised
+
+
+_shared = batch_norm
+
+
+def outside_graphs() -> None:
+    """From now on a compiled method leaves its graph for a shared batch norm, and comes back."""
+    global _shared
+    _shared = torch.compiler.disable(batch_norm)  # type: ignore[no-untyped-call]
 
 
 @torch.no_grad()

@@ -74,9 +74,9 @@ def own_share(rows: Tensor, parts: int = 1) -> Tensor:
 def agreed(*values: float) -> list[float]:
     """The values of rank 0: what depends on a clock or a disk must not be decided by each rank for itself."""
     if ranks() > 1:
-        of_first = torch.tensor(values, dtype=torch.float64)
+        of_first = torch.tensor([0.0, *values], dtype=torch.float64)
         distributed.broadcast(of_first, 0)
-        return of_first.tolist()
+        return of_first.tolist()[1:]
     return list(values)
 
 
@@ -86,6 +86,22 @@ def largest(value: int | None) -> int | None:
         return value
     values = torch.stack(every_rank(torch.tensor(-1 if value is None else value)))
     return None if int(values.min()) < 0 else int(values.max())
+
+
+@contextmanager
+def first_alone() -> Iterator[None]:
+    """Within it rank 0 works first, then the others: what it fetches or caches, they find."""
+    if rank():
+        agreed()
+    yield
+    if ranks() > 1 and not rank():
+        agreed()
+
+
+def own_run(count: int) -> range:
+    """This rank's of ``count`` things that the ranks do in order; rank 0 has one if there is any."""
+    bounds = [-(-count * number // ranks()) for number in (rank(), rank() + 1)]
+    return range(*bounds)
 
 
 def gathered(local: Tensor) -> Tensor:
@@ -104,6 +120,23 @@ def every_rank(local: Tensor) -> list[Tensor]:
     parts = [torch.empty_like(local, memory_format=torch.contiguous_format) for _ in range(ranks())]
     distributed.all_gather(parts, local.detach().contiguous())
     return parts
+
+
+def on_first(rows: Tensor, count: int) -> Tensor:
+    """The rows ``[n, D]`` of all ranks in their order on rank 0, ``[count, D]``; on the others their own. A rank may
+    have none, rank 0 has one if there is any."""
+    lengths = [int(length) for length in every_rank(torch.tensor(len(rows)))]
+    if rank():
+        if len(rows):
+            distributed.send(rows.contiguous(), 0)
+        return rows
+    everyone = rows.new_empty(count, *rows.shape[1:])
+    for sender, part in enumerate(torch.split(everyone, lengths)):
+        if sender == 0:
+            part.copy_(rows)
+        elif len(part):
+            distributed.recv(part, sender)
+    return everyone
 
 
 class _Gather(torch.autograd.Function):
@@ -133,17 +166,21 @@ class _Sum(torch.autograd.Function):
         return total
 
 
-# A compiled method leaves its graph here and comes back.
-@torch.compiler.disable  # type: ignore[untyped-decorator]
 def _gathered(local: Tensor) -> Tensor:
     result: Tensor = _Gather.apply(local)
     return result
 
 
-@torch.compiler.disable  # type: ignore[untyped-decorator]
 def _mean(local: Tensor) -> Tensor:
     total: Tensor = _Sum.apply(local)
     return total / ranks()
+
+
+def outside_graphs() -> None:
+    """From now on a compiled method leaves its graph for what ranks exchange, and comes back. Not by a decorator: that
+    would load torch's compiler for everybody."""
+    global _gathered, _mean
+    _gathered, _mean = (torch.compiler.disable(function) for function in (_gathered, _mean))  # type: ignore[no-untyped-call]
 
 
 @torch.no_grad()

@@ -10,10 +10,10 @@ import torch
 from torch import Tensor
 
 from sslbench.contracts.method import Method, Progress
-from sslbench.train.batch_norm import shared_batch_statistics
+from sslbench.train import batch_norm
 from sslbench.train.optimizers import base_rate, build_optimizer, cosine, set_rate, set_weight_decay, warmup_cosine
 from sslbench.train.randomness import Stream, seed_everything
-from sslbench.train.ranks import average_gradients, mean_over_ranks, own, own_share, ranks
+from sslbench.train.ranks import average_gradients, mean_over_ranks, outside_graphs, own, own_share, ranks
 from sslbench.train.task import LoopSettings, StepTask
 
 DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
@@ -74,7 +74,7 @@ class TrainingStep:
         """Adds the gradients of one part of the batch to those of the others; its loss."""
         settings = self.settings
         targets = {} if labels is None else {"labels": labels}
-        with shared_batch_statistics():
+        with batch_norm.shared_batch_statistics():
             with autocast(settings.device, settings.precision):
                 loss, scalars = self.forward(views, mask=mask, progress=progress, **targets)
             share = loss if settings.accumulate == 1 else loss / settings.accumulate
@@ -107,6 +107,9 @@ def compiled(method: Method, mode: str | None) -> Callable[..., tuple[Tensor, Ma
     Torch keeps at most eight compiled variants of a function, compiles what varies between them for any size, and from
     the ninth on runs it uncompiled without a word.
     """
+    if ranks() > 1:
+        outside_graphs()
+        batch_norm.outside_graphs()
     plain = type(method).forward
     code = plain.__code__.replace(co_name=f"forward_{next(COMPILED)}")
     own = FunctionType(code, plain.__globals__, code.co_name, plain.__defaults__, plain.__closure__)

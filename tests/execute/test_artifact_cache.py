@@ -7,7 +7,7 @@ import json
 import pytest
 
 from sslbench.contracts.executor import CurveRequest, PluginChoice
-from sslbench.execute.pretraining import ArtifactCache
+from sslbench.execute.artifact_cache import ArtifactCache
 from sslbench.store.digests import EMPTY, FIELD, write_json
 from sslbench.store.record import CurvePoint, MetricValue, TrainingFacts, TrainingInput
 

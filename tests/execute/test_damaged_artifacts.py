@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from sslbench.contracts.executor import PluginChoice
-from sslbench.execute.pretraining import ArtifactCache
+from sslbench.execute.artifact_cache import ArtifactCache
 from sslbench.store.artifacts import read_per_image
 from sslbench.store.digests import DamagedFile
 from sslbench.train.checkpoint import load_tensors, save_tensors

@@ -100,6 +100,20 @@ def test_what_shapes_a_result_changes_the_key(registry, change):
     assert {c.key for c in cells_of(registry, axes)}.isdisjoint(c.key for c in cells_of(registry, axes, **change))
 
 
+def test_several_devices_are_part_of_the_key_and_of_the_record_and_one_is_not(registry):
+    axes = {**AXES, "method": ["simclr"]}
+    plain, one, two = (cells_of(registry, axes, **change) for change in ({}, {"devices": 1}, {"devices": 2}))
+    assert [c.key for c in plain] == [c.key for c in one]
+    assert {c.key for c in plain}.isdisjoint(c.key for c in two)
+    assert all("devices" not in c.params["training"] for c in plain)
+    assert {c.params["training"]["devices"] for c in two} == {2}
+
+
+def test_devices_do_not_matter_where_nothing_is_trained(registry):
+    axes = {**AXES, "method": ["random-init"]}
+    assert [c.key for c in cells_of(registry, axes)] == [c.key for c in cells_of(registry, axes, devices=2)]
+
+
 @pytest.mark.parametrize("change", [{"time_limit": 9.0}, {"checkpoint_every": 1.0}])
 def test_what_shapes_no_result_leaves_the_key(registry, change):
     axes = {**AXES, "method": ["simclr"]}

@@ -488,6 +488,12 @@ def test_code_versions_machine_and_settings_are_said(record, changes, line):
     assert comparison.differences == ([line] if line else [])
 
 
+def test_speeds_of_pretrainings_that_shared_a_device_are_of_another_machine(record):
+    sides = [Side(name, [record("simclr", pretraining={"at_once": n})]) for name, n in (("a", 1), ("b", 4))]
+    text = render_comparison(compare(*sides), "table")
+    assert "pretrainings that shared a device: 1 in A, 4 in B" in text
+
+
 def test_versions_of_a_plugin_that_others_brought_are_said(record):
     sides = [side(record, v, provenance={"distributions": {"pkg": v, "sslbench": "0.1.0"}}) for v in ("1.0", "2.0")]
     assert compare(*sides).differences == ["version of pkg: 1.0 in A, 2.0 in B"]

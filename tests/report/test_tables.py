@@ -87,6 +87,13 @@ def test_the_legend_says_what_the_signs_mean(records):
     assert "img/s: source images per second of training, waiting for data included" in lines
 
 
+def test_speeds_that_were_measured_beside_others_are_called_so(record):
+    line = "speeds: up to 4 pretrainings shared a device; one that has it for itself is faster"
+    alone, beside = record("simclr", pretraining={"at_once": 1}), record("byol", pretraining={"at_once": 4})
+    assert line in render([alone, beside], "table", "quick").replace("\n    ", " ")
+    assert "speeds:" not in render([alone, record("byol")], "table", "quick")
+
+
 def test_what_is_the_same_everywhere_stands_above_the_table(records):
     text = render(records, "table", "quick")
     assert text.split("\n\n")[0].replace("\n   ", "") == (

@@ -38,7 +38,7 @@ ELSEWHERE = {
         "parquet",
         "stl10",
     )
-} | {("method", "pretrained"), ("executor", "slurm")}
+} | {("method", "pretrained"), ("executor", "ray"), ("executor", "slurm")}
 """Those that need files or a cluster; their own tests make some and check them against the contract."""
 NAMES = [entry.promise for entry in Catalogue.installed().entries if entry.distribution == "sslbench"]
 

@@ -16,6 +16,7 @@ from sslbench.store.results import ResultsStore, StoredRecords
 
 MACHINE = ("processor", "cores", "gpu", "threads", "torch", "cuda")
 """facts of a record's provenance on which times depend"""
+AT_ONCE = "pretrainings that shared a device"
 NORMAL_95, NORMAL_99 = 1.960, 2.576
 """half widths of intervals of these levels in standard errors"""
 
@@ -107,13 +108,18 @@ def side_of(name: str, stored: StoredRecords) -> Side:
 def machine_differences(first: Side, second: Side) -> list[str]:
     """``processor: X in A, Y in B``, for each fact that both sides know and in which they have nothing in common."""
     lines = []
-    for fact in MACHINE:
-        of_side = ([record.provenance or {} for record in side.records] for side in (first, second))
+    for fact in (*MACHINE, AT_ONCE):
+        of_side = ([conditions(record) for record in side.records] for side in (first, second))
         known = [{str(facts[fact] or "none") for facts in all_facts if fact in facts} for all_facts in of_side]
         if all(known) and not known[0] & known[1]:
             in_a, in_b = (" and ".join(sorted(values)) for values in known)
             lines.append(f"{fact}: {in_a} in A, {in_b} in B")
     return lines
+
+
+def conditions(record: Record) -> dict[str, Any]:
+    """Under which it was timed."""
+    return {**(record.provenance or {}), **({AT_ONCE: record.at_once} if record.pretraining else {})}
 
 
 def with_ratios(record: Record) -> Record:
