@@ -90,9 +90,11 @@ if TYPE_CHECKING:  # "as" makes a name public for type checkers
     from sslbench.execute.scheduler import run as run
     from sslbench.execute.wire import from_line as from_line, to_line as to_line
     from sslbench.execute.worker import run_work as run_work
+    from sslbench.hooks.registry import default_registry as default_registry
     from sslbench.hooks.specs import hookimpl as hookimpl
     from sslbench.plan.choose import build_installed as build_installed, build_plugin as build_plugin
     from sslbench.plan.suite import Overrides as Overrides
+    from sslbench.store.artifacts import pretraining_files as pretraining_files
     from sslbench.store.digests import check_if_digested as check_if_digested
     from sslbench.train.data import ahead as ahead
     from sslbench.train.optimizers import cosine as cosine
@@ -126,9 +128,11 @@ _NAMES = {
     "sslbench.execute.scheduler": "run",
     "sslbench.execute.wire": "from_line to_line",
     "sslbench.execute.worker": "run_work",
+    "sslbench.hooks.registry": "default_registry",
     "sslbench.hooks.specs": "hookimpl",
     "sslbench.plan.choose": "build_installed build_plugin",
     "sslbench.plan.suite": "Overrides",
+    "sslbench.store.artifacts": "pretraining_files",
     "sslbench.store.digests": "check_if_digested",
     "sslbench.train.data": "ahead",
     "sslbench.train.optimizers": "cosine",

@@ -15,8 +15,8 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import FrameType
@@ -69,11 +69,14 @@ def main(arguments: Sequence[str]) -> int:
         print(f"sslbench: error: on {socket.gethostname()}: {error}", file=sys.stderr)
         return 2
     files = WorkFiles(Path(work.out), work.key)
-    threading.Thread(target=beat, args=(files.heartbeat, asked.heartbeat), daemon=True).start()
+    file = EventFile(files.events)
     try:
-        do(work, EventFile(files.events))
+        with heartbeat(files.heartbeat, asked.heartbeat):
+            ended = do(work, file)
     except KeyboardInterrupt:
         return 128 + signal.SIGTERM
+    if ended is not None:  # last of all: who reads it removes the files
+        file.append(ended)
     return 0
 
 
@@ -85,11 +88,11 @@ def read(path: Path) -> Work:
     return item
 
 
-def do(work: Work, file: EventFile) -> None:
-    """Do what has no record yet, and append ``Ended``. An interrupt ends it without."""
+def do(work: Work, file: EventFile) -> Ended | None:
+    """Do what has no record yet, and return how it ended; None where ``file`` says so already."""
     before = file.new()
     if any(isinstance(event, Ended) for event in before):  # a job that had ended may be started again
-        return
+        return None
     made = {event.record.cell for event in before if isinstance(event, RecordMade)}
     left = tuple(evaluation for evaluation in work.evaluations if evaluation.cell not in made)
     failure = None
@@ -107,7 +110,7 @@ def do(work: Work, file: EventFile) -> None:
         trace = traceback.format_exc()
         print(trace, file=sys.stderr)
         failure = Failure(f"lost: the worker failed: {type(error).__name__}: {error}", detail=trace)
-    file.append(Ended(work.key, failure))
+    return Ended(work.key, failure)
 
 
 class Throttled:
@@ -125,12 +128,25 @@ class Throttled:
         self.file.append(event)
 
 
-def beat(path: Path, seconds: float) -> None:
-    """Touch the file for as long as this process lives."""
-    while True:
-        with suppress(OSError):
-            path.touch()
-        time.sleep(seconds)
+@contextmanager
+def heartbeat(path: Path, seconds: float) -> Iterator[None]:
+    """Touch the file again and again while this is open, and not once afterwards."""
+    stop = threading.Event()
+
+    def beat() -> None:
+        while True:
+            with suppress(OSError):
+                path.touch()
+            if stop.wait(seconds):
+                break
+
+    thread = threading.Thread(target=beat, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
 
 
 def end(number: int, frame: FrameType | None) -> None:

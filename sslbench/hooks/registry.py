@@ -99,6 +99,10 @@ class Registry:
         for entry in self.catalogue.bundles:
             self.load(entry)
 
+    def say_nothing(self) -> None:
+        """Print nothing of plugins from now on: the process that this one works for has done so."""
+        self._reported.update(self.catalogue.entries)
+
     def load(self, entry: Entry, *, report: bool = True) -> Loaded:
         """One plugin; a failure is remembered, and printed once on stderr with ``report``. So is what it changed."""
         if entry not in self._loaded:

@@ -8,6 +8,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -91,6 +92,13 @@ class Cluster:
             streams = {"stdin": subprocess.DEVNULL, "stdout": out, "stderr": out}
             self.processes.append(subprocess.Popen(command, env=self.environment, start_new_session=True, **streams))
 
+    def stop(self, name: str) -> None:
+        """End a part of it, as when its machine is away."""
+        (process,) = [process for process in self.processes if process.args[0] == name]
+        process.terminate()
+        process.wait(30)
+        self.processes.remove(process)
+
     def call(self, *command: str, fails: bool = False) -> str:
         """What a command of SLURM prints; ``fails``: also one that fails."""
         done = subprocess.run(command, env=self.environment, capture_output=True, text=True, timeout=30)
@@ -121,15 +129,23 @@ class Cluster:
 
     def end(self) -> None:
         """End all that runs, jobs included."""
-        for process in reversed(self.processes):
+        order = ("slurmd", "slurmctld", "munged")  # slurmd waits for a controller that is gone
+        for process in sorted(self.processes, key=lambda process: order.index(process.args[0])):
             process.terminate()
             with suppress(subprocess.TimeoutExpired):
                 process.wait(10)
             process.kill()
             process.wait()
-        for number in self.left():
-            with suppress(ProcessLookupError):
-                os.kill(number, signal.SIGKILL)
+        self.kill()
+
+    def kill(self) -> None:
+        """End at once what is left of it."""
+        end = time.monotonic() + 10
+        while (left := self.left()) and time.monotonic() < end:
+            for number in left:
+                with suppress(ProcessLookupError):
+                    os.kill(number, signal.SIGKILL)
+            time.sleep(0.05)
 
     def left(self) -> list[int]:
         """The processes of its daemons and jobs that run."""
@@ -165,12 +181,15 @@ def cluster() -> Iterator[Cluster]:
     if missing:
         pytest.skip(f"no {', '.join(missing)}: apt-get install --no-install-recommends {PACKAGES}")
     with tempfile.TemporaryDirectory(prefix="slurm-", ignore_cleanup_errors=True) as folder:
+        command = [sys.executable, __file__, folder]  # ends it where this process is killed
+        watcher = subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True)
         started = Cluster(Path(folder))
         try:
             started.start()
             yield started
         finally:
             started.end()
+            watcher.communicate()
 
 
 @pytest.fixture(scope="session")
@@ -178,3 +197,9 @@ def slurm() -> Iterator[Cluster]:
     """A SLURM of four pretended cores and two pretended GPUs; jobs in ``urgent`` preempt those in ``low``."""
     with cluster() as started:
         yield started
+
+
+if __name__ == "__main__":
+    sys.stdin.read()
+    Cluster(Path(sys.argv[1])).kill()
+    shutil.rmtree(sys.argv[1], ignore_errors=True)

@@ -53,6 +53,23 @@ def test_work_is_done_and_its_events_end_with_ended(tmp_path, small_work):
     assert sum(isinstance(event, Ended) for event in events) == 1
 
 
+def test_nothing_is_written_after_the_end(tmp_path, small_work, monkeypatch):
+    work = small_work(tmp_path)
+    path, file = written(work)
+    heartbeat, append = WorkFiles(tmp_path, work.key).heartbeat, EventFile.append
+
+    def taken(file, event):
+        append(file, event)
+        if isinstance(event, Ended):  # as who reads it does
+            heartbeat.unlink()
+
+    monkeypatch.setattr(EventFile, "append", taken)
+    monkeypatch.setattr("sslbench.execute.worker.run_work", lambda work, emit: None)
+    assert main([str(path), "--heartbeat", "0.0001"]) == 0
+    assert not heartbeat.exists()
+    assert isinstance(file.new()[-1], Ended)
+
+
 def test_work_that_has_ended_is_not_done_again(tmp_path, small_work):
     path, file = written(small_work(tmp_path))
     assert main([str(path)]) == 0

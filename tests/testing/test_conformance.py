@@ -38,8 +38,8 @@ ELSEWHERE = {
         "parquet",
         "stl10",
     )
-} | {("method", "pretrained")}
-"""Those that need files; their own tests make some and check them against the contract."""
+} | {("method", "pretrained"), ("executor", "ray"), ("executor", "slurm")}
+"""Those that need files or a cluster; their own tests make some and check them against the contract."""
 NAMES = [entry.promise for entry in Catalogue.installed().entries if entry.distribution == "sslbench"]
 
 

@@ -25,12 +25,12 @@ def test_a_cpu_has_one_worker_with_all_its_threads():
 
 @pytest.mark.parametrize(("slots", "threads"), [(2, "4"), (3, "2"), (8, "1"), (20, "1")])
 def test_workers_on_a_cpu_share_its_cores(slots, threads):
-    assert places("auto", 1, slots, CPU) == (Place("cpu", {"OMP_NUM_THREADS": threads}),) * slots
+    assert places("auto", 1, slots, CPU) == (Place("cpu", {"OMP_NUM_THREADS": threads}, slots),) * slots
 
 
 def test_threads_that_the_user_set_stay():
     machine = Machine((), 8, {"OMP_NUM_THREADS": "3"})
-    assert places("cpu", 1, 2, machine) == (Place("cpu"),) * 2
+    assert places("cpu", 1, 2, machine) == (Place("cpu", at_once=2),) * 2
 
 
 def test_each_gpu_has_a_worker_of_its_own():
@@ -49,6 +49,12 @@ def test_more_workers_than_gpus_are_dealt_out():
     assert visible("cuda:1", slots=2) == ["1", "1"]
     assert visible(slots=2) == ["0", "1"]
     assert {place.environment["OMP_NUM_THREADS"] for place in places("auto", 1, 6, GPUS)} == {"1"}
+
+
+def test_how_many_share_a_device_is_known():
+    counts = [places("auto", 1, slots, GPUS)[0].at_once for slots in (None, 2, 4, 5, 8)]
+    assert counts == [1, 1, 1, 2, 2]
+    assert places("cuda:1", 1, 3, GPUS)[0].at_once == 3
 
 
 def test_a_worker_gets_as_many_gpus_as_one_pretraining_takes():

@@ -78,6 +78,8 @@ class Cluster:
         try:
             self._run("sbatch", "--test-only", *FIXED, *options, given="#!/bin/bash\n")
         except Refused as error:
+            if str(error).startswith("fatal: "):
+                raise UserError(f"executor 'slurm': sbatch finds no cluster here: {error}") from None
             # Of nodes that are down, --test-only says the same as of nodes that there are none of.
             if "node configuration is not available" in str(error):
                 return

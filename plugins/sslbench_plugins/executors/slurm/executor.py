@@ -10,7 +10,7 @@ from contextlib import suppress
 from dataclasses import replace
 from queue import Empty, SimpleQueue
 
-from sslbench import Emit, Failure, Work
+from sslbench import Emit, Failure, Warned, Work
 from sslbench_plugins.executors.slurm.cluster import Cluster, Unreachable
 from sslbench_plugins.executors.slurm.job import CANCELLED, SlurmJob
 from sslbench_plugins.executors.slurm.params import SlurmParams
@@ -71,11 +71,13 @@ class Slurm:
         for attempt in range(LAST_TRIES):
             self._not_before = 0.0
             self.round()
-            if not self._undone():
+            undone = self._undone()
+            if not undone or (attempt and all(job.cancelled for job in undone)):  # who interrupts does not wait long
                 break
-            if attempt < LAST_TRIES - 1:
-                self._pause(min(self.params.poll, LONGEST_PAUSE))
+            self._pause(min(self.params.poll, LONGEST_PAUSE))
         for job in self._undone():
+            if job.cancelled:
+                job.emit(Warned(f"job {job.id} could not be cancelled; scancel {job.id} ends it"))
             job.finish(CANCELLED if job.cancelled else NOT_SUBMITTED)
 
     def _undone(self) -> list[SlurmJob]:

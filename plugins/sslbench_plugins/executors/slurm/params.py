@@ -60,7 +60,6 @@ def options_of(params: SlurmParams, devices: int) -> list[str]:
 def script_of(params: SlurmParams, works: Sequence[Path], devices: int = 1) -> str:
     """The batch script of one job, or of an array with one job for each piece of work."""
     python = params.python or sys.executable
-    files = " ".join(shlex.quote(str(path)) for path in works)
     lines = ["#!/bin/bash"]
     if params.modules:
         lines.append("type module > /dev/null 2>&1 || . /etc/profile")
@@ -68,9 +67,9 @@ def script_of(params: SlurmParams, works: Sequence[Path], devices: int = 1) -> s
     lines += params.setup
     if params.cpus:
         lines.append(f"export OMP_NUM_THREADS=${{OMP_NUM_THREADS:-{max(1, params.cpus // devices)}}}")
-    command = f"{shlex.quote(python)} -m sslbench.execute.by_file"
-    lines += [
-        f"works=({files})",
-        f'exec {command} "${{works[${{SLURM_ARRAY_TASK_ID:-0}}]}}" --heartbeat {params.heartbeat:g}',
-    ]
-    return "\n".join(lines) + "\n"
+    command = f"exec {shlex.quote(python)} -m sslbench.execute.by_file --heartbeat {params.heartbeat:g}"
+    files = [shlex.quote(str(path)) for path in works]
+    if len(files) == 1:  # an outer job's SLURM_ARRAY_TASK_ID may be in the environment
+        return "\n".join([*lines, f"{command} {files[0]}"]) + "\n"
+    lines.append(f"works=({' '.join(files)})")
+    return "\n".join([*lines, f'{command} "${{works[$SLURM_ARRAY_TASK_ID]}}"']) + "\n"

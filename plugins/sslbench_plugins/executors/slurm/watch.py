@@ -18,6 +18,7 @@ LOOKS = 2
 """looks by which a job has ended before it is believed: its last events may come late, and it may be put back"""
 WAITS = 60.0
 """seconds in the queue before it is said why"""
+HELD = "it is held; scontrol release JOB lets it go on"
 IN_VAIN = {
     "PartitionConfig": "no node of its partition has what it asks for",
     "BadConstraints": "no node has what it asks for",
@@ -25,6 +26,9 @@ IN_VAIN = {
     "PartitionNodeLimit": "it asks for more nodes than its partition allows",
     "InvalidAccount": "its account is not valid",
     "InvalidQOS": "its quality of service (qos) is not valid",
+    "JobHeldUser": HELD,
+    "JobHeldAdmin": HELD,
+    "launch failed requeued held": HELD,
 }
 """reasons that do not pass, in words; these are said at once"""
 HEARTBEATS = 3

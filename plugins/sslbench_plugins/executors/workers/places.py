@@ -19,6 +19,8 @@ class Place:
     """as the worker sees it: ``cpu`` or ``cuda``"""
     environment: Mapping[str, str] = field(default_factory=dict)
     """what differs from the environment of this process"""
+    at_once: int = 1
+    """workers that share the device, this one included"""
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,7 @@ def places(device: str, devices: int, slots: int | None, machine: Machine) -> tu
     asked = devices_asked(device, machine)
     if asked == ("cpu",):
         count = slots or 1
-        return tuple(Place("cpu", threads(count, machine)) for _ in range(count))
+        return tuple(Place("cpu", threads(count, machine), count) for _ in range(count))
     gpus = [machine.gpus[int(name.partition(":")[2])] for name in asked]
     if devices > len(gpus):
         there = f"{len(gpus)} GPU(s): {', '.join(asked)}"
@@ -70,7 +72,8 @@ def places(device: str, devices: int, slots: int | None, machine: Machine) -> tu
     groups = dealt(gpus, devices)
     count = slots or len(groups)
     shared = threads(count, machine)
-    return tuple(Place("cuda", {VISIBLE: groups[number % len(groups)], **shared}) for number in range(count))
+    most = -(-count // len(groups))
+    return tuple(Place("cuda", {VISIBLE: groups[number % len(groups)], **shared}, most) for number in range(count))
 
 
 def dealt(gpus: Sequence[str], each: int) -> list[str]:

@@ -12,7 +12,7 @@ from typing import IO, Any, NoReturn
 
 import torch
 
-from sslbench import Ended, Event, Failure, RecordMade, Warned, Work, from_line, run_work, to_line
+from sslbench import Ended, Event, Failure, RecordMade, Warned, Work, default_registry, from_line, run_work, to_line
 from sslbench_plugins.executors.workers.gpu import fault, leak
 from sslbench_plugins.executors.workers.orphans import end_group, end_with
 from sslbench_plugins.executors.workers.protocol import BEGIN, END_OF_PRINTED, LEAVING
@@ -26,6 +26,7 @@ def main(parent: int) -> None:
     end_with(parent)
     faulthandler.enable(all_threads=False)
     lines, channel = own_streams()
+    default_registry().say_nothing()
     inbox = Inbox(lines)
     while (line := inbox.next()) is not None:
         work = from_line(line)

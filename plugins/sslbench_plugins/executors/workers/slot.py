@@ -97,7 +97,7 @@ class Slot:
         self.job, self.dataset = job, job.dataset
         self._watch = Watch(job.work.training.time_limit, self.pool.clock())
         training = job.work.training.model_copy(update={"device": self.place.device})
-        line = to_line(replace(job.work, training=training))
+        line = to_line(replace(job.work, training=training, at_once=self.place.at_once))
         if self.process is None:
             job.emit(StageStarted(self._watch.stage))
             try:

@@ -38,7 +38,7 @@ def test_close_tries_again_while_the_controller_is_away_and_then_says_so(slurm, 
     executor = slurm.executor(poll=300)
     _, events = submitted(executor)
     executor.close()
-    assert slurm.pauses == [10.0] * 11
+    assert slurm.pauses == [10.0] * 12
     assert events.ended.failure.reason == "refused: SLURM does not answer, and the job was not submitted"
 
 
@@ -196,3 +196,5 @@ def test_close_ends_what_was_cancelled_also_while_the_controller_is_away(slurm, 
     handle.cancel()
     executor.close()
     assert events.ended.failure.kind == "cancelled"
+    assert events.warnings[-1] == "job 12 could not be cancelled; scancel 12 ends it"
+    assert len(slurm.pauses) == 1

@@ -63,8 +63,7 @@ def test_the_script_loads_modules_sets_up_and_becomes_the_worker(tmp_path):
         "export A=1",
         "cd $HOME",
         "export OMP_NUM_THREADS=${OMP_NUM_THREADS:-4}",
-        f"works=({shlex.quote(str(path))})",
-        f'exec {sys.executable} -m sslbench.execute.by_file "${{works[${{SLURM_ARRAY_TASK_ID:-0}}]}}" --heartbeat 5',
+        f"exec {sys.executable} -m sslbench.execute.by_file --heartbeat 5 {shlex.quote(str(path))}",
     ]
 
 
@@ -72,13 +71,24 @@ def test_the_script_never_says_which_gpu(tmp_path):
     assert "CUDA_VISIBLE_DEVICES" not in script_of(SlurmParams(gpus=2), [tmp_path / "k0.work"], 2)
 
 
+def echoed(script, **environment):
+    """What the script runs, printed in the place of running it."""
+    variables = {"PATH": "/usr/bin:/bin", **environment}
+    done = subprocess.run(["bash"], input=script, env=variables, capture_output=True, text=True, check=True)
+    return done.stdout.rstrip("\n")
+
+
 def test_each_job_of_an_array_takes_a_file_of_its_own(tmp_path):
     works = [tmp_path / "a b.work", tmp_path / "c'd.work"]
     script = script_of(SlurmParams(python="echo"), works)
     for place, work in enumerate(works):
-        environment = {"SLURM_ARRAY_TASK_ID": str(place), "PATH": "/usr/bin:/bin"}
-        done = subprocess.run(["bash"], input=script, env=environment, capture_output=True, text=True, check=True)
-        assert f"by_file {work} --heartbeat" in done.stdout
+        said = echoed(script, SLURM_ARRAY_TASK_ID=str(place))
+        assert said == f"-m sslbench.execute.by_file --heartbeat 30 {work}"
+
+
+def test_a_job_that_an_element_of_an_array_submits_is_none_itself(tmp_path):
+    said = echoed(script_of(SlurmParams(python="echo"), [tmp_path / "k0.work"]), SLURM_ARRAY_TASK_ID="7")
+    assert said.endswith(f" {tmp_path}/k0.work")
 
 
 def test_a_job_is_submitted_with_its_log_and_noted(slurm, submitted):
@@ -197,6 +207,14 @@ def test_a_partition_that_is_none_is_refused_before_anything_runs(slurm):
         "executor 'slurm': sbatch refuses such jobs: Invalid partition name; given: --partition=x; "
         "partitions: low, urgent",
     )
+
+
+def test_an_sbatch_without_a_cluster_is_named(slurm):
+    slurm.fails("sbatch", "sbatch: fatal: Could not establish a configuration source")
+    words = "executor 'slurm': sbatch finds no cluster here: fatal: Could not establish a configuration source"
+    with pytest.raises(UserError) as caught:
+        build(SlurmParams(), BuildContext(device="auto"))
+    assert caught.value.messages == (words,)
 
 
 def test_an_option_that_sbatch_does_not_know_is_named(slurm):
