@@ -20,12 +20,7 @@ from sslbench.store.digests import check_digest
 from sslbench_plugins.executors.ray import build
 from sslbench_plugins.executors.ray.needs import RayParams
 
-pytestmark = [
-    pytest.mark.slow,
-    # Ray leaves sockets and processes to the collector, and says what it will do differently one day.
-    pytest.mark.filterwarnings("ignore::ResourceWarning"),
-    pytest.mark.filterwarnings("ignore:Tip. In future versions of Ray:FutureWarning"),
-]
+pytestmark = pytest.mark.slow
 ENTRIES = {"evaluator.where": "where_it_runs", "evaluator.ends-ray": "ends_ray", "evaluator.stays": "stays"}
 EVALUATOR = """
 import os, signal, sys, time

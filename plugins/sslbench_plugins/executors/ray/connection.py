@@ -20,6 +20,8 @@ from sslbench_plugins.executors.ray.needs import Resources
 
 PATIENCE = 5.0
 """seconds that a cluster has to answer in; Ray itself would wait for more than a minute, then end the process"""
+SETTINGS = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_DEDUP_LOGS": "0", "RAY_BACKEND_LOG_LEVEL": "error"}
+"""of Ray, unless the user set them"""
 START = "start one with `ray start --head`, or give address=HOST:PORT, or address=local for a new one on this machine"
 
 
@@ -36,8 +38,8 @@ class Connection:
     @classmethod
     def to(cls, address: str) -> Connection:
         """Raises UserError where Ray is not installed, or nothing answers there."""
-        for name in ("RAY_USAGE_STATS_ENABLED", "RAY_DEDUP_LOGS"):
-            os.environ.setdefault(name, "0")
+        for name, value in SETTINGS.items():
+            os.environ.setdefault(name, value)
         try:
             ray = import_module("ray")
             ray.init  # noqa: B018  # a folder of that name is no Ray

@@ -46,7 +46,7 @@ class Ray:
     @cached_property
     def needs(self) -> Needs:
         """What a task asks for."""
-        return Needs.of(self.params, self._gpus, self.connection.nodes())
+        return Needs.of(self.params, self._gpus, self._count, self.connection.nodes())
 
     @cached_property
     def _gpus(self) -> float:
@@ -78,7 +78,7 @@ class Ray:
         if not self.needs.room(nodes):
             emit(Warned(f"Ray: no node has {self.needs.in_words()} now (at most {largest(nodes)}); it waits for one"))
         emit(StageStarted("waiting for Ray"))
-        work = replace(work, out=os.path.abspath(work.out))
+        work = replace(work, out=os.path.abspath(work.out), at_once=self.needs.at_once(nodes, self.slots))
         self._make_mark(Path(work.out))
         ray, folder = self.connection.ray, pretraining_files(Path(work.out), work.key).folder
         kept = [] if work.fresh or self.params.shared == "true" else [*pieces_of(folder, state_of(folder))]

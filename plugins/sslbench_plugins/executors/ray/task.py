@@ -15,7 +15,7 @@ from typing import Any
 from sslbench import Ended, Event, Failure, Work, build_plugin, from_line, pretraining_files, to_line
 from sslbench_plugins.executors.ray.files import Arrivals, Piece, pieces_of, scratch_folder, state_of
 
-WORKER = "workers"
+WORKER = "workers:slots={slots}"
 """the executor that does the work on the node, in a process of its own: what plugins end there, this task outlives"""
 Message = tuple[str, Any]
 """``events``: lines; ``file``: a piece of one; ``gone``: names of files"""
@@ -72,7 +72,8 @@ def changes(folder: Path, before: dict[str, tuple[int, int]]) -> Iterator[Messag
 def events_of(work: Work) -> Iterator[list[Event]]:
     """The events of the work, those that are there together; ``Ended`` is the last of the last."""
     queue: SimpleQueue[Event] = SimpleQueue()
-    executor = build_plugin("executor", WORKER, device=work.training.device, devices=work.training.devices)
+    name = WORKER.format(slots=work.at_once)  # others of as many may run beside it
+    executor = build_plugin("executor", name, device=work.training.device, devices=work.training.devices)
     thread = threading.Thread(target=executor.submit, args=(work, queue.put), daemon=True)
     thread.start()
     try:

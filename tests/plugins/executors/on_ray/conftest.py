@@ -12,6 +12,7 @@ import pytest
 
 from sslbench import BuildContext, Ended
 from sslbench_plugins.executors.ray import build
+from sslbench_plugins.executors.ray.connection import SETTINGS
 from sslbench_plugins.executors.ray.needs import RayParams
 
 
@@ -116,7 +117,7 @@ def ray(monkeypatch) -> PretendedRay:
     monkeypatch.setitem(sys.modules, "ray", pretended)
     monkeypatch.setattr("sslbench_plugins.executors.ray.connection.check", lambda address: None)
     monkeypatch.setattr("sslbench_plugins.executors.ray.task.WORKER", "inline")
-    for name in ("CUDA_VISIBLE_DEVICES", "RAY_USAGE_STATS_ENABLED", "RAY_DEDUP_LOGS"):
+    for name in ("CUDA_VISIBLE_DEVICES", *SETTINGS):
         monkeypatch.setenv(name, os.environ.get(name, ""))
         monkeypatch.delenv(name)
     return pretended

@@ -25,8 +25,30 @@ BIG, SMALL, HEAD = {"CPU": 16, "GPU": 2, "memory": 64e9}, {"CPU": 6, "GPU": 1, "
 )
 def test_a_task_gets_its_gpus_share_of_the_cores_and_slots_are_what_there_is_room_for(params, gpus, needs, room):
     nodes = [HEAD, BIG, SMALL]
-    assert Needs.of(RayParams(**params), gpus, nodes) == needs
+    assert Needs.of(RayParams(**params), gpus, 1, nodes) == needs
     assert needs.room(nodes) == room
+
+
+def test_each_device_of_a_training_on_the_cpu_has_a_core():
+    assert Needs.of(RayParams(), 0, 4, [HEAD, SMALL]) == Needs(0, 4, 0)
+    assert Needs.of(RayParams(cpus=2), 0, 4, [SMALL]) == Needs(0, 2, 0)
+
+
+@pytest.mark.parametrize(
+    ("needs", "slots", "at_once"),
+    [
+        (Needs(1, 4, 0), 9, 1),
+        (Needs(2, 4, 0), 9, 1),
+        (Needs(0.5, 1, 0), 9, 2),
+        (Needs(0.3, 1, 0), 9, 3),
+        (Needs(0, 4, 0), 9, 4),
+        (Needs(0, 4, 0), 2, 2),
+        (Needs(0, 64, 0), 9, 1),
+    ],
+)
+def test_a_record_says_how_many_may_share_its_device(needs, slots, at_once):
+    assert needs.at_once([HEAD, BIG, SMALL], slots) == at_once
+    assert needs.at_once([], slots) in (1, at_once)
 
 
 def test_what_ray_is_asked_for():

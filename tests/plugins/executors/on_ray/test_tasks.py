@@ -42,6 +42,11 @@ def test_a_task_asks_for_what_it_needs_and_is_never_tried_again_by_ray(ray, exec
     assert [options[name] for name in asked] == [1, 3, 2_000_000_000, 1, 0, "streaming"]
 
 
+def test_its_record_says_how_many_tasks_may_share_the_device(ray, executor_of, small_work, tmp_path, done):
+    events, _ = done(executor_of(cpus=2, slots=3), small_work(tmp_path, "simclr"))
+    assert [record.at_once for record in records(events)] == [3]
+
+
 @pytest.mark.parametrize(("gpu_ids", "visible"), [([], ""), ([1], "1")])
 def test_a_task_without_gpus_sees_none(ray, executor_of, small_work, tmp_path, done, monkeypatch, gpu_ids, visible):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "1")
