@@ -43,11 +43,10 @@ def run_ranks(work: Work, emit: Emit) -> None:
         events, log = EventFile(folder / "events.jsonl"), Log(folder / "0.log")
         launcher.start()
         try:
-            running = True
-            while running:
-                launcher.join(OFTEN)
+            ended = False
+            while not ended:
                 # What was reported before the end is there when the end is seen.
-                running = launcher.is_alive()
+                ended = launcher.ended.wait(OFTEN)
                 for event in (*log.new(), *events.new()):
                     emit(event)
         finally:
@@ -65,9 +64,20 @@ class Launcher(threading.Thread):
         """of the ranks that failed"""
         self.error: Exception | None = None
         """of the launcher itself"""
+        self.ended = threading.Event()
+        """to wait for: a ``join`` that a signal interrupts may take a thread that runs for one that has ended"""
 
     def run(self) -> None:
         """Until all ranks have ended."""
+        try:
+            self.exit_codes = self._launch()
+        except Exception as error:
+            self.error = error
+        finally:
+            self.ended.set()
+
+    def _launch(self) -> dict[int, int]:
+        """The exit codes of the ranks that failed."""
         from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs
         from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
         from torch.distributed.launcher.api import LaunchConfig, elastic_launch
@@ -88,17 +98,15 @@ class Launcher(threading.Thread):
             with environment(), quiet_launcher():
                 elastic_launch(config, sys.executable)("-P", "-m", "sslbench.execute.rank", str(self.folder))
         except ChildFailedError as error:
-            self.exit_codes = {rank: failure.exitcode for rank, failure in error.failures.items()}
-        except Exception as error:
-            self.error = error
+            return {rank: failure.exitcode for rank, failure in error.failures.items()}
+        return {}
 
     def end(self) -> None:
         """Kill what is still running; the launcher ends the ranks that have only just begun."""
-        while self.is_alive():
+        while not self.ended.wait(OFTEN):
             for file in self.folder.glob("*.pid"):
                 with suppress(OSError, ValueError):
                     os.kill(int(file.read_text()), getattr(signal, "SIGKILL", signal.SIGTERM))
-            self.join(OFTEN)
 
     def check(self) -> None:
         """Raises RankFailed where a rank has failed: the one that did first, however the others ended."""

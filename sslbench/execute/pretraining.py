@@ -128,7 +128,7 @@ class PretrainingJob:
 
     def _describe(self, data: Splits | None = None) -> None:
         """Emit what is looked at, where anything is evaluated. ``data`` None: as it was kept, else read again."""
-        if not self.work.evaluations:
+        if not self.work.evaluations or rank():
             return
         facts = self.cache.data() if data is None else None
         if facts is None:

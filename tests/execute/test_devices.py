@@ -281,6 +281,14 @@ def test_another_end_of_a_rank_is_the_record_of_one_process(fail, how, status, r
         assert how.removeprefix("raise ") in record.traceback
 
 
+@pytest.mark.slow
+def test_a_time_limit_is_that_of_one_process(tmp_path, small_work, do_work):
+    (record,) = do_work(small_work(tmp_path, training={**TWO, "time_limit": 1e-6})).records
+    reason = "training took longer than 1e-06 s (time_limit), at step 1 of 2"
+    assert (record.status, record.reason) == ("timeout", reason)
+    assert "TimeLimit" in record.traceback
+
+
 def alive_children():
     """Commands of the processes that this one has started and that still run."""
     found = []
