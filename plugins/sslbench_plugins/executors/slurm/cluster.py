@@ -22,6 +22,10 @@ AWAY = re.compile(
 """what is said of a controller that is away, or that takes no more jobs for now; all else is about the job itself"""
 
 
+OVER = frozenset(
+    "BOOT_FAIL CANCELLED COMPLETED DEADLINE FAILED NODE_FAIL OUT_OF_MEMORY PREEMPTED REVOKED TIMEOUT".split()
+)
+"""states in which a job has ended"""
 PREFIX = re.compile(r"^(\w+( error)?: )?(error: )?(allocation failure: |Batch job submission failed: )?")
 
 

@@ -45,8 +45,8 @@ class SlurmJob:
         self.files = WorkFiles(Path(work.out), work.key)
         self.id, self.name = "", ""
         """of SLURM: number, or ``ARRAY_ELEMENT``; and name, from the moment that it is submitted"""
-        self.replaces = ""
-        """the job that is to be cancelled first: it does the same work, which is asked for anew"""
+        self.replaces: Note | None = None
+        """the job that has to be gone first: it does the same work, which is asked for anew"""
         self.ended = self.cancelled = self.cancel_sent = False
         self.state: JobState | None = None
         """when the queue was last asked"""
@@ -83,7 +83,7 @@ class SlurmJob:
         """Whether an earlier process left a job of this work, or what it did."""
         note = Note.read(self.note)
         if self.work.fresh:
-            self.replaces = note.job if note else ""
+            self.replaces = note
             return False
         if note is not None:
             self.id, self.name, self._planned = note.job, note.name, frozenset(note.cells)
@@ -131,7 +131,7 @@ class SlurmJob:
     def _end_or_go_on(self, failure: Failure | None) -> None:
         """The job has done what it was submitted for; where that was less than is asked now, it needs another."""
         new = self._asked - self._planned - self._made if self._planned is not None else frozenset()
-        if failure is not None or not new:
+        if failure is not None or not new or self.cancelled:
             return self.finish(failure)
         left = tuple(evaluation for evaluation in self.work.evaluations if evaluation.cell in new)
         self.work = replace(self.work, evaluations=left)

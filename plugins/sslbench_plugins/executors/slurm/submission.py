@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sslbench import Failure
-from sslbench_plugins.executors.slurm.cluster import Cluster, Refused
+from sslbench_plugins.executors.slurm.cluster import OVER, Cluster, Refused
 from sslbench_plugins.executors.slurm.job import SlurmJob
 from sslbench_plugins.executors.slurm.params import SlurmParams, options_of, script_of
 
@@ -37,10 +37,23 @@ class Submission:
         """Submit them; each has a number then, or has ended because SLURM refuses it. Raises Unreachable."""
         if self._unsure:
             self._settle()
-        waiting = [job for job in waiting if not job.id]
+        waiting = self._free([job for job in waiting if not job.id])
         size = LARGEST_ARRAY if self.params.array else 1
         for start in range(0, len(waiting), size):
             self._send(waiting[start : start + size])
+
+    def _free(self, waiting: Sequence[SlurmJob]) -> Sequence[SlurmJob]:
+        """Those that replace no job, or one that is gone; the others are cancelled and may still write."""
+        replaced = [job.replaces for job in waiting if job.replaces]
+        if not replaced:
+            return waiting
+        queue = self.cluster.jobs()
+        states = {note.job: queue[note.job] for note in replaced if note.job in queue}
+        there = [note.job for note in replaced if note.job in states and states[note.job].name == note.name]
+        there = [job for job in there if states[job].state not in OVER]
+        if there:
+            self.cluster.cancel(there)
+        return [job for job in waiting if job.replaces is None or job.replaces.job not in there]
 
     def _settle(self) -> None:
         """Find the jobs of calls that got no answer; those that are not there are free to be submitted."""
@@ -56,12 +69,9 @@ class Submission:
         self._unsure = []
 
     def _send(self, jobs: Sequence[SlurmJob]) -> None:
-        stale = [job.replaces for job in jobs if job.replaces]
-        if stale:
-            self.cluster.cancel(stale)
         batch = Batch(jobs, name_of(jobs))
         for job in jobs:
-            job.replaces, job.name = "", batch.name
+            job.replaces, job.name = None, batch.name
         try:
             works = [job.prepare() for job in jobs]
             folder = str(jobs[0].files.work.parent).replace("%", "%%")
@@ -81,5 +91,5 @@ class Submission:
 
 def name_of(jobs: Sequence[SlurmJob]) -> str:
     """Of a job or an array, as ``squeue`` shows it; no other has it."""
-    method = jobs[0].work.plugins["method"].name if len(jobs) == 1 else f"{len(jobs)}"
+    method = jobs[0].work.plugins["method"].name if len(jobs) == 1 else f"{len(jobs)}-pretrainings"
     return f"sslbench-{method}-{uuid.uuid4().hex[:8]}"

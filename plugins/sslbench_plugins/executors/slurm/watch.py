@@ -5,15 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from sslbench import Warned
-from sslbench_plugins.executors.slurm.cluster import Cluster, JobEnd, JobState, Unreachable
+from sslbench_plugins.executors.slurm.cluster import OVER, Cluster, JobEnd, JobState, Unreachable
 from sslbench_plugins.executors.slurm.failure import failure_of
 from sslbench_plugins.executors.slurm.job import CANCELLED, SlurmJob
 from sslbench_plugins.executors.slurm.params import SlurmParams
 
-OVER = frozenset(
-    "BOOT_FAIL CANCELLED COMPLETED DEADLINE FAILED NODE_FAIL OUT_OF_MEMORY PREEMPTED REVOKED TIMEOUT".split()
-)
-"""states in which a job has ended"""
 LOOKS = 2
 """looks by which a job has ended before it is believed: its last events may come late, and it may be put back"""
 WAITS = 60.0

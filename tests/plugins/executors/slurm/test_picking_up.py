@@ -90,17 +90,48 @@ def test_a_job_that_was_lost_meanwhile_says_how(slurm, left, submitted):
     assert events.ended.failure.reason.startswith("lost: job 12 was killed (SIGKILL)")
 
 
-def test_fresh_takes_nothing_and_ends_the_job_that_does_the_same(slurm, left, worker, submitted):
+def test_fresh_takes_nothing_and_waits_until_the_job_that_does_the_same_is_gone(slurm, left, worker, submitted):
     left()
     slurm.says("12", "RUNNING")
     worker().records("cell-knn")
-    worker().ends()
     executor = slurm.executor()
     handle, events = submitted(executor, fresh=True)
     executor.round()
-    assert slurm.calls("scancel") == ["--quiet 12"]
+    slurm.says("12", "COMPLETING")
+    executor.rounds(1)
+    assert set(slurm.calls("scancel")) == {"--quiet 12"}
+    assert handle.id == ""
+    worker().records("cell-knn")  # its last words
+    slurm.says("12", "CANCELLED")
+    executor.rounds(1)
     assert handle.id == "13"
+    assert not handle.files.events.exists()
     assert events.cells == []
+
+
+def test_fresh_does_not_cancel_a_job_that_was_given_the_same_number(slurm, left, submitted):
+    left()
+    slurm.says("12", "RUNNING", name="another")
+    executor = slurm.executor()
+    handle, _ = submitted(executor, fresh=True)
+    executor.round()
+    assert handle.id == "13"
+    assert slurm.calls("scancel") == []
+
+
+def test_work_that_is_cancelled_gets_no_second_job(slurm, left, worker, submitted):
+    left(evaluators=("knn",))
+    executor = slurm.executor()
+    handle, events = submitted(executor, evaluators=("knn", "linear-probe"))
+    slurm.says("12", "RUNNING")
+    executor.rounds(1)
+    handle.cancel()
+    worker().records("cell-knn")
+    worker().ends()
+    executor.rounds(2)
+    assert events.cells == ["cell-knn"]
+    assert events.ended.failure is None
+    assert len(slurm.submissions()) == 1
 
 
 def test_events_without_a_note_and_an_end_are_of_nobody(slurm, worker, submitted):
