@@ -41,7 +41,6 @@ def starts():
 
 DO = {
     "exits": lambda: os._exit(0),
-    "exits-3": lambda: os._exit(3),
     "segfaults": lambda: ctypes.string_at(0),
     "hangs": lambda: ctypes.PyDLL(None).pause(),  # and lets no other thread of its process run
     "leaves": lambda: sys.exit(0),
@@ -98,7 +97,7 @@ def in_no_time(monkeypatch):
 
 @pytest.mark.usefixtures("hostile", "in_no_time")
 def test_what_an_evaluator_does_to_its_process_costs_its_own_cell_and_no_other(capsys):
-    names = ["exits", "knn", "segfaults", "leaves", "talks", "hangs", "exits-3", "linear-probe"]
+    names = ["exits", "knn", "segfaults", "leaves", "talks", "hangs", "linear-probe"]
     arguments = ["run", "-m", "raw-pixels", *(word for name in names for word in ("-e", name))]
     assert main.call([*arguments, "--executor", "workers", "--set", "time_limit=5000", "--format", "json"]) == 1
     out, err = capsys.readouterr()
@@ -108,7 +107,6 @@ def test_what_an_evaluator_does_to_its_process_costs_its_own_cell_and_no_other(c
         "talks": ("done", None),
         "linear-probe": ("done", None),
         "exits": ("failed", "lost: the worker process ended with exit code 0"),
-        "exits-3": ("failed", "lost: the worker process ended with exit code 3"),
         "segfaults": ("failed", "lost: the worker process was killed (SIGSEGV)"),
         "leaves": ("failed", "SystemExit: 0"),
         "hangs": ("timeout", "evaluating 'hangs' took longer than 5000 s (time_limit)"),
@@ -122,22 +120,33 @@ def test_what_an_evaluator_does_to_its_process_costs_its_own_cell_and_no_other(c
     assert err.count("sslbench: 1 of 1: ended after") == 1
 
 
-CHILD = """
-import signal, sys
+SCRIPT = """
+import signal
 from sslbench.cli import interrupts, main
 
 for number in interrupts.ENDING:  # whoever runs the tests may ignore them
     signal.signal(number, signal.SIG_DFL)
 main.main()
 """
+"""as users write theirs: it does its work wherever it is imported"""
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGKILL, -9)])
-def test_a_run_that_is_ended_leaves_no_process(hostile, gone, number, code):
-    path = os.pathsep.join([str(hostile), os.environ.get("PYTHONPATH", "")])
-    arguments = ["run", "-m", "raw-pixels", "-e", "knn", "-e", "starts", "--executor", "workers"]
+@pytest.mark.parametrize(
+    ("started", "number", "code"),
+    [("-c", signal.SIGINT, 130), ("file", signal.SIGTERM, 143), ("-m", signal.SIGKILL, -signal.SIGKILL)],
+)
+def test_a_run_that_is_ended_leaves_no_process_however_it_was_started(hostile, gone, tmp_path, started, number, code):
+    path = os.environ.get("PYTHONPATH", "")
+    if started == "file":  # which has the plugins beside it, and where it is started are other things
+        (hostile / "run.py").write_text(SCRIPT)
+        (tmp_path / "torch.py").write_text("raise ImportError('from the working directory')")
+    else:
+        path = os.pathsep.join([str(hostile), path])
     process = subprocess.Popen(
-        [sys.executable, "-c", CHILD, *arguments],
+        [
+            *(sys.executable, *{"-c": ["-c", SCRIPT], "file": [hostile / "run.py"], "-m": ["-m", "sslbench"]}[started]),
+            *("run", "-m", "raw-pixels", "-e", "knn", "-e", "starts", "--executor", "workers"),
+        ],
         env={**os.environ, "PYTHONPATH": path},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

@@ -55,6 +55,13 @@ def test_a_worker_that_ends_takes_what_it_started_with_it(gone):
     ended(parent)
 
 
+def test_who_waits_for_all_children_waits_for_none_that_nobody_started(gone):
+    parent, pids = started("child.kill(); os.waitpid(-1, 0)\ntry: os.waitpid(-1, 0)\nexcept ChildProcessError: pass")
+    for pid in pids:
+        gone(pid)
+    ended(parent)
+
+
 def test_a_worker_whose_parent_has_ended_before_it_looks_ends(gone):
     done = subprocess.run([sys.executable, "-c", WORKER.format(then=""), "1"], capture_output=True, text=True)
     assert (done.returncode, done.stdout) == (1, "")

@@ -68,6 +68,24 @@ def test_what_is_printed_comes_before_the_end_each_line_and_as_it_looks_in_the_e
     assert events.all[-1] == Ended("k0")
 
 
+def test_lines_may_be_long(pool, submit):
+    text = "x" * 200_000
+    _, events = submit(pool(), f"stage(work['training']['preset']); #{text}", training={"preset": text})
+    assert events.failure is None
+    assert StageStarted(text) in events.all
+
+
+def test_a_worker_that_does_not_read_holds_nobody_up(pool, submit):
+    workers = pool(2, child="import signal; signal.pause()")
+    deaf, first = submit(workers, "#" + "x" * 200_000)
+    other, second = submit(workers)
+    for events in (first, second):
+        events.next(StageStarted)
+    for handle, events in ((deaf, first), (other, second)):
+        handle.cancel()
+        assert events.failure.kind == "cancelled"
+
+
 def test_a_worker_that_dies_between_two_works_costs_none(pool, submit):
     workers = pool()
     _, first = submit(workers, "end(); os._exit(7)")
@@ -179,10 +197,10 @@ def test_work_goes_to_the_worker_that_has_read_its_data_set(pool, submit):
 
 
 def test_work_goes_to_the_gpu_that_is_shared_with_fewest(pool, submit):
-    workers = pool(places=[Place("cuda", {"CUDA_VISIBLE_DEVICES": gpu}) for gpu in ("0", "1", "0", "1")])
-    tell = "print(os.environ['CUDA_VISIBLE_DEVICES'], work['training']['device'], file=sys.stderr, flush=True)"
-    runs = [submit(workers, f"{tell}; signal.pause()")[1] for _ in range(2)]
-    assert [events.next(Printed).text for events in runs] == ["0 cuda", "1 cuda"]
+    workers = pool(places=[Place("cuda", {"CUDA_VISIBLE_DEVICES": gpu}, at_once=2) for gpu in ("0", "1", "0", "1")])
+    facts = "os.environ['CUDA_VISIBLE_DEVICES'], work['training']['device'], work['at_once']"
+    runs = [submit(workers, f"print({facts}, file=sys.stderr, flush=True); signal.pause()")[1] for _ in range(2)]
+    assert [events.next(Printed).text for events in runs] == ["0 cuda 2", "1 cuda 2"]
 
 
 class Clock:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import select
 import signal
 import sys
 from contextlib import suppress
@@ -20,27 +21,26 @@ def end_with(parent: int) -> None:
     on Linux nothing is done. Call it before any thread is started."""
     if sys.platform != "linux":
         return
-    die_with_parent(signal.SIGKILL)
+    ctypes.CDLL(None).prctl(SET_DEATH_SIGNAL, signal.SIGKILL)
     if os.getppid() != parent:  # which ended before
         os._exit(1)
-    guarded = os.getpid()
-    if os.fork() == 0:
-        guard(guarded)
+    with suppress(OSError):  # where the system has no such descriptors, children are on their own
+        guard(os.pidfd_open(os.getpid()))
 
 
-def die_with_parent(number: signal.Signals) -> None:
-    """Have the system send this signal when the parent of this process ends."""
-    ctypes.CDLL(None).prctl(SET_DEATH_SIGNAL, number)
-
-
-def guard(guarded: int) -> NoReturn:
-    """In a child: wait for the end of ``guarded``, then end its process group, which has this process in it."""
-    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
-    os.closerange(0, DESCRIPTORS)
-    die_with_parent(signal.SIGTERM)
-    while os.getppid() == guarded:
-        signal.sigwait([signal.SIGTERM])
-    end_group()
+def guard(this: int) -> None:
+    """Have another process end this group when this process, of this descriptor, ends. It is not a child of this one,
+    lest who waits for all children waits for ever."""
+    child = os.fork()
+    if child == 0:
+        if os.fork() == 0:
+            os.dup2(this, 0)
+            os.closerange(1, DESCRIPTORS)
+            select.select([0], [], [])
+            end_group()
+        os._exit(0)
+    os.waitpid(child, 0)
+    os.close(this)
 
 
 def end_group() -> NoReturn:

@@ -19,13 +19,18 @@ LONGEST_LINE = 1 << 16
 """bytes that are read as one printed line"""
 DRAIN_SECONDS = 5.0
 """that a pipe is still read for after the worker's death, in case a child that left its session holds it open"""
-MAIN = "sslbench_plugins.executors.workers.serve"
-START = f"import json, sys; sys.path[:] = json.loads(sys.argv[1]); from {MAIN} import main; main(int(sys.argv[2]))"
+START = """
+import json, sys
+parent, sys.path[:] = json.loads(sys.argv.pop())
+from sslbench_plugins.executors.workers.serve import main
+main(parent)
+"""
 
 
 def command() -> list[str]:
     """What starts a worker. It imports from where this process does, and nothing of this process' ``__main__``."""
-    return [sys.executable, "-P", "-c", START, json.dumps(sys.path), str(os.getpid())]
+    path = [entry for entry in sys.path if isinstance(entry, str)]
+    return [sys.executable, "-P", "-c", START, json.dumps([os.getpid(), path])]
 
 
 class WorkerProcess:
@@ -68,16 +73,16 @@ class WorkerProcess:
             self._last_lines.append(text)
             on_printed(text)
 
-        pipes = [(self._process.stdout, on_line), (self._process.stderr, keep)]
-        readers = [self._thread(read_lines, *pipe) for pipe in pipes]
+        readers = [
+            self._thread(give, events_in(self._process.stdout), on_line),
+            self._thread(give, printed_in(self._process.stderr), keep),
+        ]
         self._thread(self._wait, readers, on_exit)
 
     def send(self, line: str) -> None:
-        """Give it a line; one that is dead takes none, which ``on_exit`` says."""
+        """Give it a line, once it takes it; one that is dead takes none, which ``on_exit`` says."""
         self._last_lines.clear()
-        with suppress(OSError, ValueError):
-            self._stdin.write(line.encode() + b"\n")
-            self._stdin.flush()
+        self._thread(self._write, line.encode() + b"\n")
 
     def finish(self) -> None:
         """Tell it that nothing more comes."""
@@ -97,6 +102,11 @@ class WorkerProcess:
         thread.start()
         return thread
 
+    def _write(self, line: bytes) -> None:
+        with suppress(OSError, ValueError):
+            self._stdin.write(line)
+            self._stdin.flush()
+
     def _wait(self, readers: Sequence[threading.Thread], on_exit: Callable[[int], None]) -> None:
         code = self._process.wait()
         self.kill()  # what it left of its children
@@ -106,17 +116,24 @@ class WorkerProcess:
         on_exit(code)
 
 
-def read_lines(stream: IO[bytes], take: Callable[[str], None]) -> None:
-    """Each line until the end of the stream, then close it."""
+def give(lines: Iterator[str], take: Callable[[str], None]) -> None:
+    """Each line until the end."""
+    for line in lines:
+        take(line)
+
+
+def events_in(stream: IO[bytes]) -> Iterator[str]:
+    """Lines of any length."""
     with stream:
-        for text in shown(stream):
-            take(text)
+        for line in stream:
+            yield line.decode(errors="backslashreplace").rstrip("\n")
 
 
-def shown(stream: IO[bytes]) -> Iterator[str]:
+def printed_in(stream: IO[bytes]) -> Iterator[str]:
     """Lines as a terminal shows them in the end: a progress bar that was drawn over itself is its last state."""
-    while line := stream.readline(LONGEST_LINE):
-        yield line.decode(errors="backslashreplace").rstrip("\r\n").rpartition("\r")[2]
+    with stream:
+        while line := stream.readline(LONGEST_LINE):
+            yield line.decode(errors="backslashreplace").rstrip("\r\n").rpartition("\r")[2]
 
 
 def how_it_ended(code: int) -> str:
