@@ -396,3 +396,26 @@ def test_dino_collapses_onto_one_prototype_without_centring_and_not_with_it():
         for given in ({"centring": False}, {})
     ]
     assert spreads[0] < COLLAPSED_EMBEDDINGS < 0.2 < spreads[1], spreads
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"batch_size": 15}, "devices = 2: a batch of 15 has no equal share for each"),
+        ({"batch_size": 18, "accumulate": 3}, None),
+        ({"batch_size": 18, "accumulate": 9}, None),
+        (
+            {"batch_size": 20, "accumulate": 4},
+            "devices = 2: a batch of 20 has no equal share for each, in 4 parts each (accumulate)",
+        ),
+    ],
+)
+def test_a_batch_that_devices_cannot_share_is_refused(monkeypatch, settings, message):
+    """Also where the data set has fewer images than the batch size."""
+    monkeypatch.setattr("sslbench.train.trainer.ranks", lambda: 2)
+    if message is None:
+        assert trainer(**settings).batches.batch_size == 18
+        return
+    with pytest.raises(UserError) as refused:
+        trainer(**settings)
+    assert str(refused.value) == message

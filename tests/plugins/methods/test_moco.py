@@ -150,3 +150,11 @@ def test_version_3_leaves_the_patch_projection_alone():
     method = MoCoV3(MoCoV3Params(hidden_dim=16, dim=8), backbone, 8)
     frozen = [name for name, p in method.backbone.named_parameters() if not p.requires_grad]
     assert frozen == ["patch_embed.weight", "patch_embed.bias"]
+
+
+def test_batch_norm_is_split_alike_on_every_device(monkeypatch):
+    method = build(split_bn=4)
+    monkeypatch.setattr("sslbench_plugins.methods.moco.ranks", lambda: 2)
+    method.check_batch(16)
+    with pytest.raises(UserError, match="split_bn = 4 does not cut a batch of 12 on 2 devices into equal parts of two"):
+        method.check_batch(12)

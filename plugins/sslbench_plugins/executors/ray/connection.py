@@ -20,7 +20,7 @@ from sslbench_plugins.executors.ray.needs import Resources
 
 PATIENCE = 5.0
 """seconds that a cluster has to answer in; Ray itself would wait for more than a minute, then end the process"""
-SETTINGS = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_DEDUP_LOGS": "0", "RAY_BACKEND_LOG_LEVEL": "error"}
+SETTINGS = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_DEDUP_LOGS": "0"}
 """of Ray, unless the user set them"""
 START = "start one with `ray start --head`, or give address=HOST:PORT, or address=local for a new one on this machine"
 
