@@ -56,6 +56,14 @@ def state():
     }
 
 
+@pytest.fixture(autouse=True)
+def other_seeds():
+    """Whatever ran before, the generators do not stand where a plugin's seed would put them."""
+    random.seed(12345)
+    np.random.seed(12345)
+    torch.manual_seed(12345)
+
+
 @pytest.mark.parametrize(("source", "name"), CHANGES)
 def test_what_a_plugin_changes_at_import_is_put_back_and_named(distribution, capsys, source, name):
     distribution("odd", {"masking.mine": "odd_plugin"}, {"odd_plugin": f"{source}\n{GOOD}"})
