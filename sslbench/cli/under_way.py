@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import compress
 
 from sslbench.cli.time_left import Clock, TimeLeft, TrainingTime
 from sslbench.contracts.executor import TrainingProgress
@@ -53,10 +52,8 @@ def epoch_in_words(progress: TrainingProgress) -> str:
 
 
 def distinct(names: Sequence[str]) -> list[str]:
-    """The words in which the names of pretrainings differ, ``simclr seed 0``; the whole names where they have not the
-    same number of words."""
+    """Of the names of pretrainings the words that not all of them have, such as ``simclr seed 0``."""
     words = [name.replace(" seed ", " seed\N{NO-BREAK SPACE}").split(" ") for name in names]
-    if len({len(parts) for parts in words}) != 1:
-        return list(names)
-    differ = [len(set(column)) > 1 for column in zip(*words, strict=True)]
-    return [" ".join(compress(parts, differ)).replace("\N{NO-BREAK SPACE}", " ") for parts in words]
+    common = set(words[0]).intersection(*words[1:]) if words else set()
+    kept = (" ".join(word for word in parts if word not in common) for parts in words)
+    return [text.replace("\N{NO-BREAK SPACE}", " ") for text in kept]

@@ -217,9 +217,9 @@ SILENT = "the worker ended without a record of this cell"
 
 
 def blamed(job: Job, failure: Failure) -> list[str]:
-    """The cells that a failure is put down to: the one that the worker was at, none if it is lost between two cells,
-    else all."""
-    if job.at in job.cells:
+    """The cells that a failure is put down to: all where the work was refused or cancelled, else the one that the
+    worker was at, none if it is lost between two cells, all before the first."""
+    if job.at in job.cells and failure.kind in ("lost", "timeout"):
         return [job.at]
     return [] if job.made and failure.kind == "lost" else job.cells
 

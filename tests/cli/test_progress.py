@@ -196,7 +196,7 @@ def test_a_terminal_shows_as_many_as_it_has_rows_for(monkeypatch):
         (["a b seed 0", "a c seed 0"], ["b", "c"]),
         (["a b seed 0", "a b seed 1"], ["seed 0", "seed 1"]),
         (["a b seed 0", "a b seed 0"], ["", ""]),
-        (["a b seed 0", "a b mask seed 0"], ["a b seed 0", "a b mask seed 0"]),
+        (["a b c seed 0", "d c seed 0"], ["a b", "d"]),
         (["a b seed 0"], [""]),
         ([], []),
     ],

@@ -188,6 +188,18 @@ def test_what_runs_too_long_is_a_timeout_and_the_rest_goes_on():
     assert warnings(events) == []
 
 
+@pytest.mark.parametrize("kind", ["cancelled", "refused"])
+def test_what_somebody_ended_or_refused_is_not_sent_again(kind):
+    def end(work, emit):
+        emit(CellStarted("k-a"))
+        emit(Ended(work.key, Failure("cancelled by hand", kind)))
+
+    executor = Scripted(end, done)
+    events = run(executor, retries=3)
+    assert statuses(events) == dict.fromkeys(["k-a", "k-b", "k-c"], "failed")
+    assert len(executor.works) == 1
+
+
 def test_lost_workers_are_tried_again_as_often_as_asked_and_begin_anew_only_once():
     def lose(work, emit):
         emit(CellStarted(work.evaluations[0].cell))

@@ -22,6 +22,8 @@ Texts = Annotated[tuple[str, ...], BeforeValidator(one_or_more)]
 
 
 class SlurmParams(Params):
+    """What a job asks for, what it does first, and how it is followed."""
+
     partition: str = param("", "partition of the jobs; empty: the cluster's default")
     time: int = param(0, "time limit of a job; 0: the partition's", ge=0, le=1_000_000, unit="minutes")
     gpus: int = param(0, "GPUs of a job, on one node; 0: it runs on the CPU", ge=0, le=64)
