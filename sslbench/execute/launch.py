@@ -38,7 +38,7 @@ def run_ranks(work: Work, emit: Emit) -> None:
     with tempfile.TemporaryDirectory(prefix="sslbench-ranks-") as name:
         folder = Path(name)
         (folder / "work.json").write_text(to_line(replace(work, fresh=False)))
-        (folder / "job.json").write_text(json.dumps({"path": sys.path, "parent": os.getpid()}))
+        (folder / "job.json").write_text(json.dumps({"path": [*map(str, sys.path)], "parent": os.getpid()}))
         launcher = Launcher(folder, work.training.devices)
         events, log = EventFile(folder / "events.jsonl"), Log(folder / "0.log")
         launcher.start()

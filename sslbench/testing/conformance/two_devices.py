@@ -147,7 +147,9 @@ def of_methods(methods: Sequence[tuple[MethodSpec, Any]], ranks: int = 2) -> lis
             again = Step(spec, params, load_file(folder / f"{number}.start"), seed=1)
             expected.append((step.run(method), again.run(again.build())))
         trials = [vars(Trial.of(spec, params.model_dump(mode="json"))) for spec, params in methods]
-        (folder / "trials.json").write_text(json.dumps({"path": sys.path, "trials": trials, "ranks": ranks}))
+        (folder / "trials.json").write_text(
+            json.dumps({"path": [*map(str, sys.path)], "trials": trials, "ranks": ranks})
+        )
         errors = run_ranks(folder, ranks)
         return [
             list(differences(alone, other, [folder / f"{number}.{rank}" for rank in range(ranks)], errors))
