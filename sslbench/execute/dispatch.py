@@ -40,6 +40,8 @@ class Job:
     """the cell that is evaluated now"""
     made: bool = False
     """whether this attempt has made a record"""
+    lost_part: str = ""
+    """why this attempt made no record of some cells though its worker lives: it lost a process of its own"""
     out_of_memory: list[str] = field(default_factory=list)
     """cells that are tried again with fewer images at once"""
     attempt: int = 0
@@ -112,7 +114,7 @@ class Dispatch:
         if job.attempt == 0:
             self._pass_on(job, job.started)
         job.attempt += 1
-        job.at, job.made, job.handle = None, False, None
+        job.at, job.made, job.lost_part, job.handle = None, False, "", None
         self._running.append(job)
         attempt = job.attempt
 
@@ -149,6 +151,9 @@ class Dispatch:
         if event.record.status == "oom" and self.retries and not halved(job):
             job.out_of_memory.append(cell)
             return None
+        if is_lost(event.record) and job.lost < self.retries:
+            job.lost_part = event.record.reason or ""
+            return None
         job.done(cell)
         job.made = True
         return self._pass_on(job, event)
@@ -157,6 +162,8 @@ class Dispatch:
         self._running.remove(job)
         if self._cancelled:
             return
+        if failure is None and job.lost_part:
+            failure = Failure(job.lost_part)
         if failure is None and job.out_of_memory:
             self._without(job, set(job.cells) - {*job.out_of_memory}, Failure(SILENT))
             batch = job.work.evaluation_batch // 2
@@ -222,6 +229,11 @@ def blamed(job: Job, failure: Failure) -> list[str]:
     if job.at in job.cells and failure.kind in ("lost", "timeout"):
         return [job.at]
     return [] if job.made and failure.kind == "lost" else job.cells
+
+
+def is_lost(record: Record) -> bool:
+    """Whether it is of a worker that lost a process of its own, such as a rank."""
+    return record.status == "failed" and (record.reason or "").startswith("lost: ")
 
 
 def halved(job: Job) -> bool:

@@ -28,6 +28,9 @@ class ThirdPartyExecutor:
     def submit(self, work, emit):
         raise NotImplementedError
 
+    def close(self):
+        raise NotImplementedError
+
 
 @pytest.mark.parametrize(("protocol", "instance"), [(Dataset, ThirdPartyDataset()), (Executor, ThirdPartyExecutor())])
 def test_a_frozen_dataclass_fulfils_a_protocol(protocol, instance):

@@ -225,6 +225,19 @@ def test_each_cell_has_tries_of_its_own():
     assert [cells[0] for cells in sent_again(executor)] == ["k-a", "k-a", "k-b", "k-b", "k-c", "k-c"]
 
 
+def test_a_worker_that_loses_a_process_of_its_own_is_tried_again_as_well():
+    def lose_a_rank(work, emit):
+        for evaluation in work.evaluations:
+            emit(RecordMade(record(evaluation.cell, "failed", reason="lost: rank 1 was killed (SIGKILL)")))
+        emit(Ended(work.key))
+
+    executor = Scripted(lose_a_rank, done)
+    events = run(executor, retries=1)
+    assert statuses(events) == dict.fromkeys(["k-a", "k-b", "k-c"], "done")
+    assert warnings(events) == ["simclr k: lost: rank 1 was killed (SIGKILL); tried again (1 of 1)"]
+    assert records(run(Scripted(lose_a_rank), retries=1))["k-b"].reason == "lost: rank 1 was killed (SIGKILL)"
+
+
 def test_what_fails_by_itself_is_not_tried_again():
     def fail(work, emit):
         made(work, emit, status="failed")
