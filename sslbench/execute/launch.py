@@ -21,6 +21,7 @@ from sslbench.contracts.executor import Emit, Work
 from sslbench.errors import SslbenchError
 from sslbench.execute.event_file import EventFile
 from sslbench.execute.events import Printed
+from sslbench.execute.exits import how_it_ended
 from sslbench.execute.outcome import RankFailed
 from sslbench.execute.wire import to_line
 
@@ -131,14 +132,6 @@ def suspicion(code: int) -> int:
     """Smallest for a rank that was lost by itself: the launcher ends the others with SIGTERM, and one that misses
     another may abort."""
     return {-signal.SIGTERM: 2, -signal.SIGABRT: 1}.get(code, 0)
-
-
-def how_it_ended(code: int) -> str:
-    """In words, of an exit code: those below 0 are signals."""
-    try:
-        return f"was killed ({signal.Signals(-code).name})" if code < 0 else f"ended with exit code {code}"
-    except ValueError:
-        return f"was killed (signal {-code})"
 
 
 class Log:

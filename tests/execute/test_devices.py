@@ -16,7 +16,8 @@ from sslbench.errors import Diverged, SslbenchError, UserError
 from sslbench.execute import pretraining
 from sslbench.execute.devices import check_devices
 from sslbench.execute.events import DataRead, Printed, StepsTimed, TrainingStarted, Warned
-from sslbench.execute.launch import Launcher, Log, environment, how_it_ended
+from sslbench.execute.exits import how_it_ended
+from sslbench.execute.launch import Launcher, Log, environment
 from sslbench.execute.outcome import RankFailed, reason_of, status_of, trace_of
 from sslbench.execute.rank import failure
 from sslbench.hooks.registry import Registry

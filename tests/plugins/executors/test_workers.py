@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import threading
 
 import pytest
@@ -9,7 +8,6 @@ import pytest
 from sslbench import Ended, Failure, Printed, StageStarted
 from sslbench_plugins.executors.workers import pool as pool_module
 from sslbench_plugins.executors.workers.places import Place
-from sslbench_plugins.executors.workers.process import how_it_ended
 
 
 def test_events_come_in_order_and_one_end_after_them(pool, submit):
@@ -305,9 +303,3 @@ def test_who_takes_events_and_fails_gets_an_end_all_the_same(pool, submit, small
     workers.submit(small_work("x"), emit)
     workers.close()
     assert [end.failure.reason for end in ends] == ["lost: the pool of workers failed: ValueError: a bug"]
-
-
-def test_signals_have_names():
-    assert how_it_ended(-signal.SIGABRT) == "lost: the worker process was killed (SIGABRT)"
-    assert how_it_ended(-250) == "lost: the worker process was killed (signal 250)"
-    assert how_it_ended(1) == "lost: the worker process ended with exit code 1"

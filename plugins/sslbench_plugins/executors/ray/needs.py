@@ -14,6 +14,8 @@ Resources = Mapping[str, float]
 
 
 class RayParams(Params):
+    """Which cluster, and what each task takes of it."""
+
     address: str = param(
         "auto", "the cluster: auto (RAY_ADDRESS, or the one of this machine), HOST:PORT, or local (a new one, here)"
     )

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import os
-import signal
 from pathlib import Path
 from typing import Literal
 
-from sslbench import Failure
+from sslbench import Failure, signal_name
 from sslbench_plugins.executors.slurm.cluster import JobEnd
 from sslbench_plugins.executors.slurm.params import SlurmParams
 
@@ -68,14 +67,6 @@ def shared(end: JobEnd, log: Path, detail: str) -> bool:
     if end.signal == NO_LOG and not log.exists():
         return False
     return f"No such file or directory: '{log.parent}" not in detail
-
-
-def signal_name(number: int) -> str:
-    """Such as ``SIGKILL``."""
-    try:
-        return signal.Signals(number).name
-    except ValueError:
-        return f"signal {number}"
 
 
 def tail(path: Path) -> str:

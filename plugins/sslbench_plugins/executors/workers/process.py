@@ -134,14 +134,3 @@ def printed_in(stream: IO[bytes]) -> Iterator[str]:
     with stream:
         while line := stream.readline(LONGEST_LINE):
             yield line.decode(errors="backslashreplace").rstrip("\r\n").rpartition("\r")[2]
-
-
-def how_it_ended(code: int) -> str:
-    """Of an exit code as ``Popen`` has it."""
-    if code >= 0:
-        return f"lost: the worker process ended with exit code {code}"
-    try:
-        name = signal.Signals(-code).name
-    except ValueError:
-        name = f"signal {-code}"
-    return f"lost: the worker process was killed ({name})"

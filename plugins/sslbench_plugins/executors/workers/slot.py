@@ -6,9 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 
-from sslbench import Emit, Ended, Event, Failure, Printed, StageStarted, Work, from_line, to_line
+from sslbench import Emit, Ended, Event, Failure, Printed, StageStarted, Work, from_line, how_it_ended, to_line
 from sslbench_plugins.executors.workers.places import Place
-from sslbench_plugins.executors.workers.process import WorkerProcess, how_it_ended
+from sslbench_plugins.executors.workers.process import WorkerProcess
 from sslbench_plugins.executors.workers.protocol import BEGIN, END_OF_PRINTED, LEAVING
 from sslbench_plugins.executors.workers.watch import Watch
 
@@ -175,5 +175,5 @@ class Slot:
             self.pool.give_back(job)
         elif job is not None and process is not None:
             said = job.ended.failure if job.ended is not None else None
-            failure = said or verdict or Failure(how_it_ended(code))
+            failure = said or verdict or Failure(f"lost: the worker process {how_it_ended(code)}")
             self._end_job(replace(failure, detail=failure.detail or process.last_words))
