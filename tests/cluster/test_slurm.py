@@ -8,6 +8,7 @@ import re
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -177,8 +178,11 @@ def test_a_job_goes_on_bit_for_bit_after_a_preemption_and_after_its_node_failed(
 
 
 def started_again(slurm, started, job):
-    """SLURM lets a job wait for two minutes before it starts it again, unless it is told otherwise."""
+    """SLURM lets a job wait for two minutes before it starts it again, unless it is told otherwise. A start within the
+    second in which the job was put back would be taken for the one that was revoked."""
     assert checkpoints(started)
+    second = time.time() + 2
+    slurm.wait_for(lambda: time.time() > second)
     slurm.call("scontrol", "update", f"jobid={job}", "StartTime=now")
     waiting(slurm, started, lambda: slurm.state(job) == "RUNNING")
 

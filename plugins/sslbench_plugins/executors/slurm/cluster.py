@@ -127,7 +127,8 @@ class Cluster:
         if len(fields) < 4:
             return JobEnd("")
         code, _, signal = fields[1].partition(":")
-        return JobEnd(fields[0].partition(" ")[0], fields[2], number(code), number(signal), fields[3])
+        state = fields[0].partition(" ")[0]
+        return JobEnd(state if state in OVER else "", fields[2], number(code), number(signal), fields[3])
 
     def cancel(self, jobs: Iterable[str]) -> None:
         """End them; one that has ended is no error. Raises Unreachable."""

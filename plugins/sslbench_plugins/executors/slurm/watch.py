@@ -12,6 +12,8 @@ from sslbench_plugins.executors.slurm.params import SlurmParams
 
 LOOKS = 2
 """looks by which a job has ended before it is believed: its last events may come late, and it may be put back"""
+PUT_BACK, PUT_BACK_LOOKS = frozenset({"BOOT_FAIL", "NODE_FAIL", "PREEMPTED"}), 6
+"""states from which SLURM puts a job back into the queue, and how long it is given for that"""
 WAITS = 60.0
 """seconds in the queue before it is said why"""
 HELD = "it is held; scontrol release JOB lets it go on"
@@ -72,9 +74,12 @@ class Watch:
             job.missed = 0
             return self._tell_of_restart(job, before)
         job.missed += 1
-        if job.missed < LOOKS:
+        if job.missed < (PUT_BACK_LOOKS if job.state is not None and job.state.state in PUT_BACK else LOOKS):
             return None
         end = JobEnd("") if is_another else self.cluster.end_of(job.id)
+        if end.state and end.state not in OVER:  # it was put back since the queue was asked
+            job.missed = 0
+            return None
         if not end.state and job.lives(now, HEARTBEATS * self.params.heartbeat):
             return None
         job.read()

@@ -26,7 +26,7 @@ def ended(slurm, submitted, worker):
         slurm.ends("12", state, code, **more)
         executor.rounds(1)
         assert len(events) < 2 or events[-1].__class__.__name__ != "Ended"  # it may be put back into the queue
-        executor.rounds(1)
+        executor.rounds(5)
         return events.ended.failure
 
     return end
@@ -111,9 +111,13 @@ def test_a_job_that_is_put_back_into_the_queue_has_not_ended(slurm, submitted, w
     executor = slurm.executor()
     _, events = submitted(executor)
     executor.round()
-    for state in ("RUNNING", "NODE_FAIL", "PENDING", "RUNNING", "PREEMPTED", "PENDING", "RUNNING"):
+    for state, rounds in (("NODE_FAIL", 4), ("PENDING", 1), ("RUNNING", 1), ("PREEMPTED", 5), ("PENDING", 1)):
         slurm.ends("12", state)
-        executor.rounds(1)
+        executor.rounds(rounds)
+    slurm.says("12", "FAILED")  # while scontrol, asked later, knows that it waits again
+    executor.rounds(5)
+    slurm.ends("12", "RUNNING")
+    executor.rounds(1)
     worker().ends()
     executor.rounds(1)
     assert events.ended.failure is None
