@@ -29,6 +29,8 @@ from sslbench.store.artifacts import pretraining_files
 
 PATIENCE = 10.0
 """seconds from a signal to end to the end, whatever a plugin does with it"""
+ENDING = threading.Event()
+"""set when a signal asks for the end: what goes wrong from then on, such as in an import cut short, is no result"""
 BETWEEN = 2.0
 """seconds between two reports of the progress of training"""
 
@@ -107,6 +109,8 @@ def do(work: Work, file: EventFile) -> Ended | None:
     except KeyboardInterrupt:
         raise
     except BaseException as error:
+        if ENDING.is_set():
+            raise KeyboardInterrupt from None
         trace = traceback.format_exc()
         print(trace, file=sys.stderr)
         failure = Failure(f"lost: the worker failed: {type(error).__name__}: {error}", detail=trace)
@@ -120,7 +124,9 @@ class Throttled:
         self.file, self._next = file, 0.0
 
     def __call__(self, event: Event) -> None:
-        """Append it, or leave it out."""
+        """Append it, or leave it out. Raises KeyboardInterrupt once the end was asked for."""
+        if ENDING.is_set():
+            raise KeyboardInterrupt
         if isinstance(event, TrainingProgress):
             if time.monotonic() < self._next:
                 return
@@ -151,6 +157,7 @@ def heartbeat(path: Path, seconds: float) -> Iterator[None]:
 
 def end(number: int, frame: FrameType | None) -> None:
     """What SIGTERM does: an interrupt, and the end of the process where that does not come through."""
+    ENDING.set()
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     timer = threading.Timer(PATIENCE, os._exit, (128 + number,))
     timer.daemon = True

@@ -19,14 +19,16 @@ from sslbench.execute.event_file import EventFile
 from sslbench.execute.events import RecordMade, StageStarted
 from sslbench.execute.wire import to_line
 from sslbench.store.artifacts import pretraining_files
+from sslbench.store.record import Record
 
 
 @pytest.fixture(autouse=True)
 def handler():
-    """The handler of SIGTERM of this process as it was, after the test."""
+    """The handler of SIGTERM of this process as it was, after the test; nobody has asked for its end."""
     before = signal.getsignal(signal.SIGTERM)
     yield
     signal.signal(signal.SIGTERM, before)
+    by_file.ENDING.clear()
 
 
 def written(work):
@@ -152,6 +154,22 @@ def test_a_worker_that_breaks_says_so_in_its_end(tmp_path, small_work, monkeypat
     assert failure.kind == "lost"
     assert "in broken" in failure.detail
     assert "a plugin ended the program" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("reports", [False, True])
+def test_what_goes_wrong_when_the_end_was_asked_for_is_no_result(tmp_path, small_work, monkeypatch, reports):
+    """An interrupt within an import may come out of it as another error, and become a record of a failure."""
+
+    def cut_short(work, emit):
+        by_file.ENDING.set()
+        if reports:
+            emit(RecordMade(Record("cell-knn", "failed", method="simclr", seed=0, reason="ImportError")))
+        raise ImportError("numpy.core.multiarray failed to import")
+
+    monkeypatch.setattr("sslbench.execute.worker.run_work", cut_short)
+    path, file = written(small_work(tmp_path))
+    assert main([str(path)]) == 143
+    assert [type(event) for event in file.new()] == [StageStarted]
 
 
 @pytest.mark.parametrize(
