@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import signal
 import time
 from importlib import import_module
 from pathlib import Path
@@ -23,7 +24,7 @@ from sslbench_plugins.executors.ray.needs import RayParams
 pytestmark = pytest.mark.slow
 ENTRIES = {"evaluator.where": "where_it_runs", "evaluator.ends-ray": "ends_ray", "evaluator.stays": "stays"}
 EVALUATOR = """
-import os, signal, sys, time
+import os, sys, time
 from sslbench import EvaluatorSpec, Metric, hookimpl
 
 class Evaluator:
@@ -42,7 +43,7 @@ WHERE = """begun = time.time()
         yield Metric("begun", begun)
         yield Metric("ended", time.time())"""
 ENDS = """if data.seed == 1:
-            os.kill(os.getppid(), signal.SIGKILL)
+            print("parent", os.getppid(), flush=True)
             time.sleep(60)
         yield Metric("lives", 1)"""
 STAYS = """print("pid", os.getpid(), flush=True)
@@ -73,19 +74,35 @@ def cluster():
 
 @pytest.fixture
 def plugins(distribution):
-    """Evaluators that say where they run, end Ray's worker, or do not end."""
+    """Evaluators that say where they run, wait for Ray's worker to be killed, or do not end."""
     distribution("on-ray", ENTRIES, MODULES)
     default_registry.cache_clear()
     yield
     default_registry.cache_clear()
 
 
-def run_on(address, out, evaluators, seeds, **params):
+class Killer:
+    """Kills the worker of Ray that a cell names, when it is known here that the cell has begun: what a process says in
+    its last moment may be lost with it."""
+
+    def __init__(self):
+        self.cells, self.pids = [], {}
+
+    def __call__(self, event):
+        if isinstance(event, CellStarted):
+            self.cells.append(event.work)
+        elif isinstance(event, Printed) and event.text.startswith("parent "):
+            self.pids[event.work] = int(event.text.split()[1])
+        for work in self.pids.keys() & set(self.cells):
+            os.kill(self.pids.pop(work), signal.SIGKILL)
+
+
+def run_on(address, out, evaluators, seeds, on_event=None, **params):
     """Run raw pixels with some evaluators and seeds, on GPUs that are only counted."""
     given = ",".join(f"{key}={value}" for key, value in {"address": address, "gpus": 1, **params}.items())
     settings = {"device": "cpu", "precision": "fp32", "train_images": 128}
     overrides = Overrides({"method": ["raw-pixels"], "evaluator": evaluators}, seeds, settings)
-    return run(Request("quick", overrides, out=out, executor=f"ray:{given}"))
+    return run(Request("quick", overrides, out=out, executor=f"ray:{given}"), on_event)
 
 
 @pytest.mark.usefixtures("plugins")
@@ -109,7 +126,7 @@ def test_four_works_have_a_gpu_each_and_files_come_back_without_a_shared_folder(
 @pytest.mark.usefixtures("plugins")
 @pytest.mark.parametrize("shared", ["auto", "false"])
 def test_a_worker_that_dies_costs_its_cell_alone(cluster, tmp_path, shared):
-    outcome = run_on(cluster, tmp_path, ["ends-ray", "knn"], [0, 1], shared=shared)
+    outcome = run_on(cluster, tmp_path, ["ends-ray", "knn"], [0, 1], Killer(), shared=shared)
     ends = {(record.evaluator, record.seed): (record.status, record.reason) for record in outcome.records}
     assert ends == {
         ("ends-ray", 0): ("done", None),
