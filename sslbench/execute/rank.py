@@ -87,9 +87,10 @@ def do_part(folder: Path, rank: int, ranks: int) -> None:
         work = replace(work, training=work.training.model_copy(update={"device": str(device)}))
     elif "OMP_NUM_THREADS" not in os.environ:
         torch.set_num_threads(max(1, cores() // ranks))
-    events = EventFile(folder / "events.jsonl")
+    events, registry = EventFile(folder / "events.jsonl"), default_registry()
+    registry.say_nothing()
     with process_group(device):
-        PretrainingJob(work, (lambda event: None) if rank else events.append, default_registry()).prepare()
+        PretrainingJob(work, (lambda event: None) if rank else events.append, registry).prepare()
 
 
 def cores() -> int:

@@ -250,6 +250,7 @@ def fail(tmp_path, distribution, small_work, do_work):
 
     def run(how):
         distribution("failing", {"augmentation.failing": "failing"}, {"failing": FAILING.replace("{how}", how)})
+        distribution("broken", {"bundle": "broken"}, {"broken": "raise RuntimeError('broken')"})
         plugins = {"augmentation": PluginChoice("failing")}
         return do_work(small_work(tmp_path / "out", training={**TWO, "epochs": 3}, plugins=plugins), Registry())
 
