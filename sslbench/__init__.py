@@ -86,7 +86,11 @@ if TYPE_CHECKING:  # "as" makes a name public for type checkers
         StageStarted as StageStarted,
         Warned as Warned,
     )
-    from sslbench.execute.exits import how_it_ended as how_it_ended, signal_name as signal_name
+    from sslbench.execute.exits import (
+        end_with_parent as end_with_parent,
+        how_it_ended as how_it_ended,
+        signal_name as signal_name,
+    )
     from sslbench.execute.request import Outcome as Outcome, Request as Request
     from sslbench.execute.scheduler import run as run
     from sslbench.execute.wire import from_line as from_line, to_line as to_line
@@ -125,7 +129,7 @@ _NAMES = {
     "sslbench.execute.by_file": "WorkFiles",
     "sslbench.execute.event_file": "EventFile",
     "sslbench.execute.events": "Printed RecordMade StageStarted Warned",
-    "sslbench.execute.exits": "how_it_ended signal_name",
+    "sslbench.execute.exits": "end_with_parent how_it_ended signal_name",
     "sslbench.execute.request": "Outcome Request",
     "sslbench.execute.scheduler": "run",
     "sslbench.execute.wire": "from_line to_line",

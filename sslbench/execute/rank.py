@@ -5,16 +5,15 @@ It finds its work in the folder, and leaves its process id there, what it prints
 
 from __future__ import annotations
 
-import ctypes
 import json
 import os
-import signal
 import sys
-import threading
 import time
 import traceback
 from pathlib import Path
 from typing import Any
+
+from sslbench.execute.exits import end_with_parent
 
 
 def main() -> None:
@@ -24,7 +23,7 @@ def main() -> None:
     os.dup2(log, 1)
     os.dup2(log, 2)
     job = json.loads((folder / "job.json").read_text())
-    end_with(job["parent"])
+    end_with_parent(job["parent"])
     (folder / f"{rank}.pid").write_text(str(os.getpid()))
     sys.path[:] = job["path"]
     try:
@@ -37,23 +36,6 @@ def main() -> None:
     sys.stderr.flush()
     # A process group that lost a rank cannot be left in an orderly way.
     os._exit(code)
-
-
-def end_with(parent: int) -> None:
-    """From now on this process is killed when its parent has ended, however that ended."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
-    else:
-        threading.Thread(target=watch, args=(parent,), daemon=True).start()
-    if os.getppid() != parent:
-        os._exit(1)
-
-
-def watch(parent: int) -> None:
-    """End this process when the parent has ended, where the system does not do that."""
-    while os.getppid() == parent:
-        time.sleep(0.5)
-    os._exit(1)
 
 
 def failure(error: BaseException) -> dict[str, Any]:

@@ -24,7 +24,7 @@ from sslbench_plugins.executors.ray.needs import RayParams
 pytestmark = pytest.mark.slow
 ENTRIES = {"evaluator.where": "where_it_runs", "evaluator.ends-ray": "ends_ray", "evaluator.stays": "stays"}
 EVALUATOR = """
-import os, sys, time
+import os, pathlib, sys, time
 from sslbench import EvaluatorSpec, Metric, hookimpl
 
 class Evaluator:
@@ -36,7 +36,10 @@ def sslbench_evaluators():
     return [EvaluatorSpec(name="{name}", headline="{metric}", build=lambda params, context: Evaluator())]
 """
 WHERE = """begun = time.time()
-        time.sleep(1)
+        here = pathlib.Path({folder!r})
+        (here / str(os.getpid())).touch()
+        while len(list(here.iterdir())) < 3 and time.time() < begun + 120:
+            time.sleep(0.01)
         gpu = os.environ["CUDA_VISIBLE_DEVICES"]
         yield Metric("gpu", int(gpu))
         yield Metric("node", int(os.environ["RAY_RAYLET_PID"]))
@@ -50,7 +53,6 @@ STAYS = """print("pid", os.getpid(), flush=True)
         time.sleep(600)
         yield Metric("stays", 1)"""
 MODULES = {
-    "where_it_runs": EVALUATOR.format(name="where", metric="gpu", body=WHERE),
     "ends_ray": EVALUATOR.format(name="ends-ray", metric="lives", body=ENDS),
     "stays": EVALUATOR.format(name="stays", metric="stays", body=STAYS),
 }
@@ -73,9 +75,12 @@ def cluster():
 
 
 @pytest.fixture
-def plugins(distribution):
-    """Evaluators that say where they run, wait for Ray's worker to be killed, or do not end."""
-    distribution("on-ray", ENTRIES, MODULES)
+def plugins(distribution, tmp_path):
+    """Evaluators that say where they run when as many run as there are GPUs, wait for Ray's worker to be killed, or do
+    not end."""
+    (met := tmp_path / "met").mkdir()
+    where = EVALUATOR.format(name="where", metric="gpu", body=WHERE.format(folder=str(met)))
+    distribution("on-ray", ENTRIES, {**MODULES, "where_it_runs": where})
     default_registry.cache_clear()
     yield
     default_registry.cache_clear()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
 import select
 import signal
@@ -10,20 +9,18 @@ import sys
 from contextlib import suppress
 from typing import NoReturn
 
-SET_DEATH_SIGNAL = 1
-"""of Linux's prctl: the signal that a process gets when its parent ends"""
+from sslbench import end_with_parent
+
 DESCRIPTORS = 256
 """more than a process has open that has just been started"""
 
 
 def end_with(parent: int) -> None:
-    """From now on this process is killed when its parent, of this id, ends, and with it what it started. Elsewhere than
-    on Linux nothing is done. Call it before any thread is started."""
+    """From now on this process is ended when its parent, of this id, ends, and on Linux what it started as well. Call
+    it before any thread is started."""
+    end_with_parent(parent)
     if sys.platform != "linux":
         return
-    ctypes.CDLL(None).prctl(SET_DEATH_SIGNAL, signal.SIGKILL)
-    if os.getppid() != parent:  # which ended before
-        os._exit(1)
     with suppress(OSError):  # where the system has no such descriptors, children are on their own
         guard(os.pidfd_open(os.getpid()))
 
