@@ -39,6 +39,7 @@ class Choice(Generic[SpecT]):
     distribution: str = ""  # what brings it, and its version
     version: str = ""
     named: Mapping[str, str] = field(default_factory=dict)  # label -> code of the plugins that its parameters name
+    epochs: int | None = None  # of a method that is trained for others than the suite's
 
     @property
     def name(self) -> str:
