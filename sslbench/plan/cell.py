@@ -111,6 +111,11 @@ class Pretraining:
         """Share of the patches that are masked, in (0, 1); None without masking."""
         return getattr(self.masking.params, "ratio", None) if self.masking else None
 
+    @property
+    def epochs(self) -> int | None:
+        """That the method is trained for; None for one that takes no step."""
+        return self.training.epochs if self.method.spec.trains else None
+
     @cached_property
     def description(self) -> dict[str, Any]:
         """The plugins, the seed and the settings, whatever the code and the data are."""

@@ -15,8 +15,8 @@ from sslbench.hooks.params import plugins_named, resolve
 from sslbench.hooks.registry import Registry, default_registry, one_line
 from sslbench.plan.cell import Choice, digest
 from sslbench.plan.identity import plugin_identity
-from sslbench.plan.method_epochs import EPOCHS, takes_epochs, with_epochs
 from sslbench.plan.meant import exists, meant, preset_hint
+from sslbench.plan.method_epochs import EPOCHS, takes_epochs, with_epochs
 from sslbench.plan.reference import Reference, parse_reference
 
 AUTO = "auto"  # as an augmentation: what the data set recommends, else the paper's
