@@ -103,7 +103,8 @@ def cli() -> None:
 def invoke(arguments: list[str]) -> int:
     """Exit code of one command. Raises what goes wrong, click's mistakes too."""
     if not arguments:  # wrong usage, to which the help is the answer
-        click.echo(cli.get_help(click.Context(cli, info_name="sslbench", **cli.context_settings)), err=True)
+        context = click.Context(cli, info_name="sslbench", **cli.context_settings)
+        standard_error().write(cli.get_help(context) + "\n")
         return WRONG_USAGE
     try:
         with cli.make_context("sslbench", arguments) as context:
