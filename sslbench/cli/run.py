@@ -8,14 +8,15 @@ from typing import Any
 import click
 
 from sslbench.cli.interrupts import interrupted
-from sslbench.cli.options import format_option, read_request, suite_options, suites_line
+from sslbench.cli.options import details_option, format_option, read_request, suite_options, suites_line
 from sslbench.cli.streams import say, show
 
 
 @click.command("run", short_help="Run a suite.", epilog=suites_line())
 @suite_options
 @format_option("table", "markdown", "csv", "json", what="result on stdout")
-def command(format_: str, **options: Any) -> int:
+@details_option
+def command(format_: str, details: bool, **options: Any) -> int:
     """Run SUITE, a built-in name or a TOML file (default: quick), and print one table with quality and speed in
     every row.
 
@@ -42,7 +43,10 @@ def command(format_: str, **options: Any) -> int:
         if format_ != "json":
             return outcome.exit_code
     try:
-        show(render(outcome.records, format_, outcome.suite, outcome.out, unfinished=outcome.unfinished), format_)
+        text = render(
+            outcome.records, format_, outcome.suite, outcome.out, unfinished=outcome.unfinished, details=details
+        )
+        show(text, format_, lead=True)
     finally:
         say(f"{counts}; {outcome.trained} run now; {stored}")
     for item in outcome.unfinished if format_ == "csv" else ():

@@ -181,12 +181,17 @@ def terminal_page(title: str, tables: Iterable[str], blocks: Iterable[Block]) ->
     return "\n\n".join(filter(None, parts))
 
 
+def bulleted(lines: Sequence[str]) -> str:
+    """A list of Markdown."""
+    return "\n".join(f"- {line}" for line in lines)
+
+
 def markdown_page(title: str, tables: Iterable[str], blocks: Iterable[Block]) -> str:
     """The same as GitHub shows it."""
     parts = [title, *tables]
     for heading, lines in blocks:
-        texts = [f"- {line}" for line in lines]
-        parts.append("\n".join([f"**{heading}**", "", *texts] if heading and lines else texts))
+        texts = bulleted(lines)
+        parts.append(f"**{heading}**\n\n{texts}" if heading and lines else texts)
     return "\n\n".join(filter(None, parts))
 
 

@@ -166,8 +166,8 @@ def test_what_the_encoding_lacks_is_escaped_and_the_table_stays_aligned(monkeypa
     code, data = printed(monkeypatch, encoding, "results", folder(CAT, "plain"))
     lines = data.decode(encoding).splitlines()
     assert code == 0
-    (row,) = [line for line in lines if line.startswith(cat)]
-    (other,) = [line for line in lines if line.startswith("plain ")]
+    *_, row = [line for line in lines if line.startswith(cat)]
+    *_, other = [line for line in lines if line.startswith("plain ")]
     wide = 1 if encoding == "utf-8" else 0  # a character of two columns
     assert len(row) + wide == len(other)
     assert any(line.startswith(f"{plus_minus}: ") for line in lines) is False or plus_minus in data.decode(encoding)
@@ -291,7 +291,7 @@ def test_results_keep_to_a_terminal_and_name_what_they_leave_out(monkeypatch, ca
     out = capsys.readouterr().out
     assert [line for line in out.splitlines() if width_of(line) > 44] == []
     if not section:
-        assert "left out at 44 columns: MFLOP/img, train s," in out
+        assert "not shown: img/s, step ms (IQR), wait %," in out
 
 
 @pytest.mark.parametrize("columns", ["0", "-5", "wide", "1", "7"])
@@ -306,6 +306,8 @@ def test_a_file_gets_every_column(capsys, folder):
     out = capsys.readouterr().out
     assert "left out at" not in out
     assert "embed img/s" in out
+    assert call(["results", folder("simclr"), "--details"]) == 0
+    assert "MFLOP/img: 10^6 floating-point operations" in capsys.readouterr().out
 
 
 def test_what_compiled_code_and_children_write_to_descriptor_1_goes_to_stderr(sslbench, distribution):
