@@ -67,7 +67,7 @@ def of_dataset(view: View, rows: Sequence[int]) -> Iterator[str]:
 
 def unranked(view: View, rows: Sequence[int]) -> str:
     """Where nothing says which row is better."""
-    start = f"Nothing can be said of {view.names.of_kind['dataset'][rows[0]]}"
+    start = f"Nothing can be said of {view.names.of_kind['dataset'][rows[0]] or 'these results'}"
     records = [record for row in rows for record in view.aggregate.recipes[row].row.records]
     if not any(record.finished for record in records):
         counts = Counter(record.status for record in records)
@@ -83,29 +83,30 @@ def method_first(standing: Standing) -> Iterator[str]:
     best = standing.best
     collapsed = ["its features collapsed"] if "collapsed" in standing.recipe(best).status else []
     baselines = [standing.beside(row) for row in standing.baselines if row is not None]
-    parts = [standing.value(best), " and ".join(baselines), *collapsed, standing.evidence]
-    yield f"{rank_of_best(standing)}: {', '.join(filter(None, parts))}."
+    rest = ", ".join(filter(None, [" and ".join(baselines), *collapsed, standing.evidence]))
+    yield f"{rank_of_best(standing)} {standing.value(best)}, {rest}."
     ties = [row for row in standing.ties if row not in standing.baselines]
     if ties:
         names = first_names([f"{standing.name(row)} {standing.value(row)}" for row in ties], MOST_NAMED)
         yield f"Not told apart from it: {names}."
-    yield from cheapest(standing, [row for row in standing.own if row == best or row in ties])
+    alike = {best, *ties}
+    yield from cheapest(standing, [row for row in standing.own if row in alike])
 
 
 def rank_of_best(standing: Standing) -> str:
-    """``simclr is the best of 7 methods on digits``, or a weaker word where a test says less."""
-    own, ties = standing.own, [row for row in standing.ties if row in standing.own]
-    name, by = standing.name(standing.best), f"on {standing.dataset} by {standing.metric.label}"
-    rivals = plural(len(own), standing.noun)
+    """``simclr is the best of 7 methods on digits by knn_top1:``, or weaker words where a test says less."""
+    own, name, by = standing.own, standing.name(standing.best), f"by {standing.metric.label}"
+    ties, untested = (set(rows) & set(own) for rows in (standing.ties, standing.untested))
+    rivals = f"{plural(len(own), standing.noun)}{standing.where}"
     if len(own) == 1:
-        return f"{name} {by}"
-    if any(row in own for row in standing.untested):
-        return f"{name} comes first of {rivals} {by}, which may be chance, for nothing could be tested"
+        return f"{name}{standing.where} has a {standing.metric.label} of"
+    if untested:
+        return f"{name} comes first of {rivals} {by}, which may be chance, for nothing could be tested:"
     if len(ties) == len(own) - 1:
-        return f"No test tells the {rivals} {by} apart; {name} comes first"
+        return f"No test tells the {rivals} apart {by}; {name} comes first:"
     if ties:
-        return f"{name} comes first of {rivals} {by}, not told apart from {plural(len(ties), 'other')}"
-    return f"{name} is the best of {rivals} {by}"
+        return f"{name} comes first of {rivals} {by}, not told apart from {plural(len(ties), 'other')}:"
+    return f"{name} is the best of {rivals} {by}:"
 
 
 def baseline_first(standing: Standing) -> Iterator[str]:
@@ -113,11 +114,10 @@ def baseline_first(standing: Standing) -> Iterator[str]:
     own, name = standing.own, standing.name(standing.best)
     value = f"by {standing.metric.label}: {standing.value(standing.best)}, {standing.evidence}"
     if not own:
-        yield f"Nothing but baselines was measured on {standing.dataset}; the first is {name} {value}."
+        yield f"Nothing but baselines was measured{standing.where}; the first is {name} {value}."
         return
-    yield f"No {standing.noun} on {standing.dataset} is better than {name} {value}."
-    ties = sum(row in standing.ties for row in own)
-    untested = sum(row in standing.untested for row in own)
+    yield f"No {standing.noun}{standing.where} is better than {name} {value}."
+    ties, untested = (len(set(rows) & set(own)) for rows in (standing.ties, standing.untested))
     counts = {"not told apart from it": ties, "not tested": untested, "worse": len(own) - ties - untested}
     words = ", ".join(f"{count:,} {'is' if count == 1 else 'are'} {what}" for what, count in counts.items() if count)
     networks = [row for row in standing.rows if not is_of_pixels(standing.recipe(row))]

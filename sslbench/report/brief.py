@@ -9,6 +9,7 @@ from functools import partial
 from sslbench.report.baselines import is_baseline
 from sslbench.report.fitting import fitting
 from sslbench.report.legend import brief_legend
+from sslbench.report.numbers import NOTHING
 from sslbench.report.screen import PAGE
 from sslbench.report.sections.curves import best_of_curve
 from sslbench.report.text import Column, first_names, fits, fitted, plural, terminal
@@ -44,11 +45,18 @@ def columns_of_note(view: View, style: Style) -> list[Column]:
             first = column.rank == 0
             start = HEADLINES if metrics[column.header].name in headlines else OTHERS
             columns.append(replace(column, rank=0 if first else start + place))
-        elif column.header in COSTS:
+        elif column.header in COSTS and not is_empty(column):
             columns.append(replace(column, rank=COSTS[column.header]))
         elif not column.number:
             columns.append(replace(column, rank=STATUS if column.header == "status" else 0))
-    return columns
+    costs = {column.header: column for column in columns if column.header in COSTS}
+    order = iter([costs[header] for header in COSTS if header in costs])
+    return [next(order) if column.header in costs else column for column in columns]
+
+
+def is_empty(column: Column) -> bool:
+    """Whether nothing of it was measured."""
+    return all(cell == NOTHING for cell in column.cells)
 
 
 def fitted_columns(view: View) -> tuple[str, list[Column]]:
@@ -82,7 +90,7 @@ def not_shown(view: View, part: View, columns: Sequence[Column]) -> list[str]:
     """A line that names or counts all that ``--details`` has beside it."""
     headers = {column.header for column in columns}
     headers |= set(JOINED.split()) if JOINED in headers else set()
-    missing = [column.header for column in view.columns(STYLES[0]) if column.header not in headers]
+    missing = [c.header for c in view.columns(STYLES[0]) if c.header not in headers and not is_empty(c)]
     parts = [first_names(missing)] if missing else []
     rows = len(view.order) - len(part.order)
     parts += [f"{plural(rows, 'row')}"] if rows else []

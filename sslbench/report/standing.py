@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from sslbench.report.aggregate import Recipe
 from sslbench.report.baselines import is_baseline, is_of_pixels
@@ -46,22 +47,22 @@ class Standing:
         """The first of them."""
         return self.rows[0]
 
-    @property
+    @cached_property
     def own(self) -> list[int]:
         """Those that are no baselines."""
         return [row for row in self.rows if not is_baseline(self.recipe(row))]
 
-    @property
+    @cached_property
     def ties(self) -> list[int]:
-        """Those that a test does not tell apart from the best."""
-        return [row for row, one in self.compared.items() if one.tie and one.test is not None]
+        """Those that a test does not tell apart from the best, and its equals."""
+        return [row for row, one in self.compared.items() if one.tie and (one.test or one.difference.mean == 0)]
 
-    @property
+    @cached_property
     def untested(self) -> list[int]:
         """Those of which no test says anything."""
-        return [row for row, one in self.compared.items() if one.test is None]
+        return [row for row, one in self.compared.items() if one.test is None and one.difference.mean != 0]
 
-    @property
+    @cached_property
     def baselines(self) -> tuple[int | None, int | None]:
         """No training of the best one's network, and the pixels; None where there is none, and where it is the best."""
         networks = self.view.names.of_kind["backbone"]
@@ -77,6 +78,11 @@ class Standing:
     def dataset(self) -> str:
         """Its name."""
         return self.view.names.of_kind["dataset"][self.best]
+
+    @property
+    def where(self) -> str:
+        """`` on digits``; empty where nobody knows."""
+        return f" on {self.dataset}" if self.dataset else ""
 
     @property
     def noun(self) -> str:
@@ -113,6 +119,8 @@ class Standing:
         """The best beside a row: ``31.7 points above no training (random-init convnet-small; p 0.002)``."""
         one, way = self.compared[row], "above" if self.is_share else "better than"
         p = "p below 0.001" if (one.corrected or 0) < 0.001 else f"p {one.corrected:.3f}"
+        if one.difference.mean == 0:
+            return f"equal to {self.name(row)}"
         if one.test is None:
             return f"{self.lead(row)} {way} {self.name(row, 'not tested')}"
         if one.tie:

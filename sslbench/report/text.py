@@ -222,4 +222,4 @@ def plural(count: int, word: str) -> str:
 
 def first_names(names: Sequence[str], most: int = 5) -> str:
     """``a, b, c, d, e and 12 more``."""
-    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
+    return ", ".join(names[:most]) + (f" and {len(names) - most:,} more" if len(names) > most else "")
