@@ -18,7 +18,7 @@ from sslbench.store.record import Record
 
 def grid(text):
     """The rows of a terminal table as lists of cells, cut where the rule under the headers has blanks."""
-    lines = text.split("\n")
+    lines = [*text.split("\n"), ""]
     rule = next(place for place, line in enumerate(lines) if re.fullmatch(r"-+( +-+)+", line))
     spans = [match.span() for match in re.finditer("-+", lines[rule])]
     rows = lines[rule + 1 : lines.index("", rule)]
