@@ -15,6 +15,7 @@ from sslbench.errors import did_you_mean
 
 COMMANDS = {
     "run": "Run a suite and print one table with quality and speed in every row.",
+    "look": "Show images, their views and masks, class counts and odd files, before any training.",
     "plan": "Print the cells of a suite: done, to run, stale, skipped and why. Runs nothing.",
     "results": "Print the results of a folder.",
     "merge": "Put the results of several folders into one.",
