@@ -7,14 +7,24 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from sslbench.cli.command import Command
 from sslbench.cli.options import DOWNLOAD, UserPath, format_option, print_json
 from sslbench.cli.streams import PICTURE, say, show, terminal
+from sslbench.look.defaults import BACKBONE
 
 if TYPE_CHECKING:
     from sslbench.look.look import Look
 
 
-@click.command("look", short_help="Show images, their views and their masks.")
+@click.command(
+    "look",
+    cls=Command,
+    examples=[
+        "sslbench look photos -o look.html",
+        "sslbench look photos -a simclr -a dino -k block:ratio=0.75 -o views.png",
+        "sslbench look digits -a affine -k random -k grid:ratio=0.5 --patch 2",
+    ],
+)
 @click.argument("data", metavar="DATA")
 @click.option(
     "-a",
@@ -32,7 +42,7 @@ if TYPE_CHECKING:
     metavar="NAME",
     help="Whose masks are shown, as NAME or NAME:ratio=0.5; repeatable.  [default: random]",
 )
-@click.option("-b", "--backbone", metavar="NAME", help="Whose patches are masked.  [default: vit-tiny-small-image]")
+@click.option("-b", "--backbone", metavar="NAME", help=f"Whose patches are masked.  [default: {BACKBONE}]")
 @click.option("--patch", type=click.IntRange(1), metavar="N", help="Side of a patch, in the place of --backbone.")
 @click.option(
     "--images",

@@ -7,12 +7,24 @@ from typing import Any
 
 import click
 
+from sslbench.cli.command import Command
 from sslbench.cli.interrupts import interrupted
-from sslbench.cli.options import format_option, read_request, suite_options, suites_line
+from sslbench.cli.options import SECTIONS, format_option, read_request, suite_options, suites_line
 from sslbench.cli.streams import say, show
 
 
-@click.command("run", short_help="Run a suite.", epilog=suites_line())
+@click.command(
+    "run",
+    cls=Command,
+    epilog=suites_line(),
+    sections=SECTIONS,
+    examples=[
+        "sslbench run",
+        "sslbench run --seeds 0-2 --out first            # mean and spread over seeds",
+        "sslbench run -d photos -m simclr -m random-init -e knn",
+        "sslbench run -m simclr:temperature=0.2,lr=0.1 -m mae -k block:ratio=0.5",
+    ],
+)
 @suite_options
 @format_option("table", "markdown", "csv", "json", what="result on stdout")
 def command(format_: str, **options: Any) -> int:
@@ -23,8 +35,8 @@ def command(format_: str, **options: Any) -> int:
     is well, 1 a cell failed, 2 nothing could be run, 3 not stored.
     """
     request = read_request(options)
-    from sslbench.cli.progress import Display
     from sslbench.execute.scheduler import run
+    from sslbench.progress.display import Display
 
     with Display() as display:
         outcome = run(request, display.show)

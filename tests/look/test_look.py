@@ -22,7 +22,9 @@ def test_facts_and_a_picture_of_a_folder(look, photos, tmp_path):
     code, out, err = look("photos", "-a", "simclr", "-a", "dino", "-k", "block:ratio=0.75", "-o", "views.png")
     assert (code, err) == (0, "sslbench: views.png: 5 pictures\n")
     lines = out.splitlines()
-    assert lines[0].startswith("photos: 10 images to train on, 2 others held out to evaluate on (50% are 'cat'), 2 classes")
+    assert lines[0].startswith(
+        "photos: 10 images to train on, 2 others held out to evaluate on (50% are 'cat'), 2 classes"
+    )
     assert [line.split()[:3] for line in lines if "#" in line] == [["cat", "5", "1"], ["собака", "5", "1"]]
     assert f"  12 files below {photos}" in lines
     assert "  12 PNG; 12 colour" in lines
@@ -156,7 +158,9 @@ def test_equal_images_are_named_those_of_different_classes_first(look, photos):
     out = look("photos")[1]
     lines = out.partition("equal:\n")[2].splitlines()[:2]
     assert lines[0].startswith("  2 images (of cat, собака")
-    assert re.search(r"2 images(| \(some to train on, some to evaluate on\)): cat/(0|copy).png, cat/(0|copy).png", lines[1])
+    assert re.search(
+        r"2 images(| \(some to train on, some to evaluate on\)): cat/(0|copy).png, cat/(0|copy).png", lines[1]
+    )
     assert "photos: 2 images with an equal one of another class" in out
 
 
@@ -208,7 +212,10 @@ def test_a_picture_takes_the_place_of_an_earlier_one_and_of_nothing_else(look, p
         (("-o", "folder.png"), "-o folder.png: is a folder; name a file"),
         (("-a", "simclrr"), "--augmentation: unknown augmentation 'simclrr'; did you mean 'simclr'?"),
         (("-k", "blok"), "--masking: unknown masking 'blok'; did you mean 'block'?"),
-        (("-k", "random:ratio=0.999"), "--masking random:ratio=0.999: mask ratio = 0.999 leaves 0 of 64 patches visible"),
+        (
+            ("-k", "random:ratio=0.999"),
+            "--masking random:ratio=0.999: mask ratio = 0.999 leaves 0 of 64 patches visible",
+        ),
         (("--patch", "7"), "--patch 7: does not divide images of 64 px; allowed: 1, 2, 4, 8, 16, 32"),
         (("-b", "convnet-small"), "backbone 'convnet-small' cuts no patches; name one with tokens, or give --patch N"),
         (("-b", "vit", "--patch", "8"), "--backbone and --patch both say what the patches are: give one of them"),

@@ -98,7 +98,9 @@ def test_a_pretraining_keeps_pictures_of_what_it_is_trained_on(tmp_path, small_w
         "backbone": PluginChoice("vit-tiny-small-image", {"dim": 24, "depth": 1, "heads": 2}),
         "masking": PluginChoice("block") if method == "mae" else None,
     }
-    choice = PluginChoice(method, {"decoder_dim": 16, "decoder_depth": 1, "decoder_heads": 2} if method == "mae" else {})
+    choice = PluginChoice(
+        method, {"decoder_dim": 16, "decoder_depth": 1, "decoder_heads": 2} if method == "mae" else {}
+    )
     work = small_work(tmp_path, choice, plugins=plugins, training={"epochs": 1})
     done = do_work(work)
     assert [record.status for record in done.records] == ["done"]
