@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import select
 import sys
 from base64 import b64encode
@@ -23,6 +24,7 @@ CELL = 8
 """pixels that a column has at least, where the terminal does not say how wide it is"""
 PATIENCE = 1.0
 """seconds in which a terminal that knows the question has answered it"""
+ANSWER = re.compile(rb"\x1b\[\?([\d;]*)c")
 SIXEL = "4"
 """among the attributes that a terminal names: it shows sixels"""
 COLOURS = 256
@@ -65,18 +67,19 @@ def attributes_of(stream: TextIO) -> list[str]:
             termios.tcsetattr(source, termios.TCSADRAIN, before)
     except (ImportError, AttributeError, OSError, ValueError):
         return []
-    return answer.rpartition("\x1b[?")[2].removesuffix("c").split(";") if answer.endswith("c") else []
+    found = ANSWER.search(answer)
+    return found[1].decode().split(";") if found else []
 
 
-def answer_from(source: int) -> str:
+def answer_from(source: int) -> bytes:
     """What comes until the answer is complete, or nobody answers."""
     answer = b""
-    while not answer.endswith(b"c") and select.select([source], [], [], PATIENCE)[0]:
+    while not ANSWER.search(answer) and select.select([source], [], [], PATIENCE)[0]:
         byte = os.read(source, 1)
         if not byte:
             break
         answer += byte
-    return answer.decode("latin-1")
+    return answer
 
 
 def room_of(stream: TextIO) -> int:

@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 from html.parser import HTMLParser
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -285,3 +286,12 @@ def test_parquet_files_have_facts_without_files(look, tmp_path, picture):
     assert "files:" not in out
     assert "1 cannot be read" in out
     assert "not an image that Pillow can read" in out
+
+
+def test_the_page_of_the_documentation_shows_what_is_printed(look):
+    text = (Path(__file__).parents[2] / "docs/look.md").read_text()
+    command, printed = re.search(
+        r"^```text\n\$ sslbench look (.*?)\n(.*?)^```$", text, re.MULTILINE | re.DOTALL
+    ).groups()
+    code, out, _ = look(*command.split())
+    assert (code, out) == (0, printed)
