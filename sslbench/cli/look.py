@@ -68,10 +68,12 @@ def command(data: str, out: Path | None, format_: str, **options: Any) -> None:
     from sslbench.look.text import as_json, as_text
     from sslbench.look.wanted import LookRequest
     from sslbench.look.written import check_file, check_place, write
+    from sslbench.progress.display import Display
 
     if out is not None:
         check_file(out)
-    found = look(LookRequest(data, **options), default_registry())
+    with Display() as display:
+        found = look(LookRequest(data, **options), default_registry(), display.show)
     if out is not None:
         check_place(out, found)
         write(found, out)

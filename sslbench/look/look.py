@@ -11,9 +11,11 @@ from typing import Any
 import torch
 
 from sslbench.contracts.evaluator import Picture
+from sslbench.contracts.executor import Emit
 from sslbench.contracts.params import MaskingParams
 from sslbench.contracts.plugin import BuildContext
 from sslbench.errors import UserError
+from sslbench.execute.events import StageStarted
 from sslbench.hooks.registry import Registry
 from sslbench.look.data import ClassCount, class_counts, dataset_of, splits_of
 from sslbench.look.equal import EqualImages, equal_images
@@ -56,10 +58,11 @@ class Look:
     pictures: tuple[Picture, ...]
 
 
-def look(request: LookRequest, registry: Registry) -> Look:
+def look(request: LookRequest, registry: Registry, emit: Emit = lambda event: None) -> Look:
     """Read the data set and draw everything. Raises UserError with one line for each mistake."""
     dataset = dataset_of(request.data, registry)
     wanted = read_wanted(request, dataset, registry)
+    emit(StageStarted("reading images"))
     data = splits_of(dataset, request.download)
     classes, files = class_counts(data), file_facts(data)
     pictures = [images_picture(data, request.seed)]

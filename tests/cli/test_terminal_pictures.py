@@ -167,7 +167,7 @@ def test_look_shows_its_pictures_in_a_terminal_that_can(tmp_path, monkeypatch, c
     assert text.startswith("digits: 1,437 images to train on, 360 of the test split to evaluate on (10% are '3')")
     assert text.count("\x1b_Ga=T,f=100,q=2,") == pictures
     hint = "sslbench: the pictures: add -o look.png, or -o look.html\n"
-    assert capfd.readouterr().err == ("" if pictures else hint)
+    assert capfd.readouterr().err == "sslbench: reading images\n" + ("" if pictures else hint)
 
 
 def all_of(terminal):
