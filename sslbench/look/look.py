@@ -26,7 +26,7 @@ from sslbench.plan.cell import Choice
 from sslbench.store.record import DataFacts
 from sslbench.train.data import Splits
 from sslbench.train.view_pictures import (
-    ShownImages,
+    LabelledImages,
     ShownMasking,
     as_pixels,
     masks_picture,
@@ -98,12 +98,12 @@ def plugin_pictures(request: LookRequest, wanted: Wanted, data: Splits) -> Itera
     split, size = data.pretraining, data.image_size
     indices = spread_over_classes(split, request.images, request.seed)
     words = words_of(split, indices, data.class_names)
-    images = ShownImages(split.images[torch.tensor(indices)].cpu(), words)
+    images = LabelledImages(split.images[torch.tensor(indices)].cpu(), words)
     for name, (text, choice) in zip(names("views", wanted.augmentations), wanted.augmentations, strict=True):
         augmentation, asked = choice.build(BuildContext()), view_requests(choice, size)
         yield views_picture(images, augmentation, asked, text, request.seed, name)
     grid = patch_grid(wanted, request.patch, size)
-    square = ShownImages(as_pixels(centre_view(images.pixels, size)), words)
+    square = LabelledImages(as_pixels(centre_view(images.pixels, size)), words)
     for name, (text, choice) in zip(names("masks", wanted.maskings), wanted.maskings, strict=True):
         assert isinstance(choice.params, MaskingParams)
         shown = ShownMasking(text, choice.build(BuildContext()), grid, choice.params.ratio)

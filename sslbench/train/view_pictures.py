@@ -28,7 +28,7 @@ GREY = 127
 
 
 @dataclass(frozen=True)
-class ShownImages:
+class LabelledImages:
     """Images whose views and masks are shown."""
 
     pixels: Tensor
@@ -63,12 +63,14 @@ def view_pictures(task: TrainingTask, augmentation: str, masking: str, seed: int
         return []
     with put_back():
         indices = spread_over_classes(split, IMAGES, seed)
-        images = ShownImages(split.images[torch.tensor(indices)].cpu(), words_of(split, indices, task.data.class_names))
+        images = LabelledImages(
+            split.images[torch.tensor(indices)].cpu(), words_of(split, indices, task.data.class_names)
+        )
         pictures = [views_picture(images, task.augmentation, method.views, augmentation, seed)]
         if task.masking is not None and method.mask_grid is not None and task.mask_ratio is not None:
             first, generator = method.views[0], Stream(seed, "pictures").at(1)
             transform = task.augmentation.view(0, first.kind, first.size)
-            views = ShownImages(as_pixels(transform(images.pixels, generator)), images.labels)
+            views = LabelledImages(as_pixels(transform(images.pixels, generator)), images.labels)
             shown = ShownMasking(masking, task.masking, method.mask_grid, task.mask_ratio)
             pictures.append(masks_picture(views, shown, seed))
     return pictures
@@ -99,7 +101,7 @@ def words_of(split: Split, indices: Sequence[int], classes: Sequence[str]) -> li
 
 
 def views_picture(
-    images: ShownImages,
+    images: LabelledImages,
     augmentation: Augmentation,
     requests: Sequence[ViewRequest],
     label: str,
@@ -124,7 +126,7 @@ def views_picture(
     return Picture(name, tile_rows(images.rows(columns), headings), caption)
 
 
-def masks_picture(images: ShownImages, shown: ShownMasking, seed: int, name: str = "masks") -> Picture:
+def masks_picture(images: LabelledImages, shown: ShownMasking, seed: int, name: str = "masks") -> Picture:
     """Each image, square, and beside it what a model sees of it under masks drawn for it. Raises whatever the masking
     raises."""
     generator = Stream(seed, "pictures").at(2)
