@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
+from collections import Counter
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
@@ -16,6 +17,7 @@ from sslbench.report.text import plural
 from sslbench.report.view import View
 from sslbench.results.rows import metric_of, one_of, records_of
 from sslbench.results.words import in_python
+from sslbench.store.current import Unfinished
 from sslbench.store.record import Record
 from sslbench.store.results import ResultsStore
 
@@ -36,27 +38,42 @@ def load(folder: str | os.PathLike[str]) -> Results:
     with in_python(), ResultsStore.open_for_reading(path) as store:
         stored, unfinished = store.read(), store.unfinished()
         suite = ", ".join(store.suites())
-    notes = [*map(left_to_run, unfinished), *(f"{line}; it is left out" for line in stored.damaged)]
+    notes = [f"{line}; it is left out" for line in stored.damaged]
     if stored.superseded:
         notes.append(f"{plural(stored.superseded, 'record')} of older code or data left out")
-    for note in notes:
-        warnings.warn(note, stacklevel=2)
-    return Results(stored.records, path, suite, notes)
+    results = Results(stored.records, path, suite, notes, unfinished)
+    warn_of(results)
+    return results
+
+
+def warn_of(results: Results, more: Sequence[str] = ()) -> None:
+    """Warn whoever called ``load`` or ``run`` of what is missing, and of ``more``."""
+    counts = Counter(record.status for record in results.records if record.status not in ("done", "skipped"))
+    wrong = [f"{plural(count, 'cell')} {status}: the results say why" for status, count in counts.items()]
+    for line in dict.fromkeys([*more, *results.notes, *wrong]):
+        warnings.warn(line, stacklevel=3)
 
 
 class Results:
     """What runs left. Rows are recipes, over seeds, the best first; methods that take one take its number or words."""
 
     def __init__(
-        self, records: Sequence[Record], folder: Path | None = None, suite: str = "", notes: Sequence[str] = ()
+        self,
+        records: Sequence[Record],
+        folder: Path | None = None,
+        suite: str = "",
+        notes: Sequence[str] = (),
+        unfinished: Sequence[Unfinished] = (),
     ) -> None:
         """``folder``: where the records lie, with weights and features; None where nothing could be stored; ``notes``:
-        what is missing."""
-        self.records, self.folder, self.suite, self.notes = list(records), folder, suite, tuple(notes)
+        what is missing or damaged; ``unfinished``: what was asked for and is not all there."""
+        self.records, self.folder, self.suite = list(records), folder, suite
+        self.notes, self._more, self._unfinished = (*map(left_to_run, unfinished), *notes), notes, unfinished
 
     @cached_property
     def _view(self) -> View:
-        return View(aggregate(record for record in self.records if record.kind == "run"), self.folder)
+        cells = aggregate(record for record in self.records if record.kind == "run")
+        return View(cells, self.folder, self._unfinished)
 
     @property
     def _place(self) -> Path:
@@ -114,10 +131,16 @@ class Results:
             part: FeatureSet = getattr(extraction, one_of("split", split, SPLITS))
             return part
 
+    def answer(self) -> str:
+        """Sentences: which recipe is best, by how much, what is not told apart from it, and at what cost."""
+        from sslbench.report.answer import answer
+
+        return " ".join(answer(self._view))
+
     def __repr__(self) -> str:
         from sslbench.results.text import terminal_text
 
-        return terminal_text(self.records, self.suite, self.folder, self.notes)
+        return terminal_text(self.records, self.suite, self.folder, self._more, self._unfinished)
 
     def _repr_html_(self) -> str:
         from sslbench.results.text import html_of

@@ -59,7 +59,7 @@ def metric_of(view: View, label: str | None) -> MetricColumn:
     """The column of a metric that ranks rows; None: the first one. Raises UserError."""
     columns = {column.label: column for column in view.aggregate.metrics if column.higher_is_better is not None}
     if label is None:
-        column = next((column for column in columns.values() if not column.detail), None)
+        column = view.ranking.first_metric(view.order)
         if column is None:
             raise UserError("no metric that ranks rows was measured")
         return column

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import warnings
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,10 +14,9 @@ from sslbench.execute.request import Outcome
 from sslbench.execute.scheduler import run as run_request
 from sslbench.execute.session import OnEvent
 from sslbench.progress.display import Display
-from sslbench.report.tables import left_to_run
 from sslbench.report.text import plural
 from sslbench.results.request import request_of
-from sslbench.results.results import Results
+from sslbench.results.results import Results, warn_of
 from sslbench.results.words import in_python
 
 
@@ -58,13 +56,12 @@ def run(
         reasons = Counter(str(record.reason) for record in outcome.records)
         lines = (f"{plural(count, 'cell')}: {reason}" for reason, count in reasons.items())
         raise UserError(f"nothing could be run: {'; '.join(lines)}")
-    notes = notes_of(outcome)
+    folder = outcome.out if outcome.store_error is None else None
+    results = Results(outcome.records, folder, outcome.suite, notes_of(outcome), outcome.unfinished)
     if outcome.store_error is not None:
         known = [text for text in known if outcome.store_error not in text]
-    for note in dict.fromkeys([*known, *notes]):
-        warnings.warn(note, stacklevel=2)
-    folder = outcome.out if outcome.store_error is None else None
-    return Results(outcome.records, folder, outcome.suite, notes)
+    warn_of(results, known)
+    return results
 
 
 @contextmanager
@@ -90,7 +87,7 @@ def interrupted(outcome: Outcome) -> str:
 
 def notes_of(outcome: Outcome) -> list[str]:
     """What to know of results that are not whole."""
-    notes = [*outcome.notes, *map(left_to_run, outcome.unfinished)]
+    notes = [*outcome.notes]
     if outcome.store_error is not None:
         notes.append(f"not stored: {outcome.store_error}; without encoders, features and pictures")
     if outcome.detached is not None:

@@ -7,10 +7,12 @@ from collections.abc import Iterable, Sequence
 from html import escape
 from pathlib import Path
 
+from sslbench.report.answer import answer
 from sslbench.report.screen import PAGE, WIDTH, Page
 from sslbench.report.tables import marks, problem_in_words, render
 from sslbench.report.text import Column, plural, terminal_page
 from sslbench.report.view import Style, View
+from sslbench.store.current import Unfinished
 from sslbench.store.record import Record
 
 BEST, TIE = "\x01", "\x02"
@@ -19,7 +21,9 @@ MOST = 100
 """rows that HTML shows"""
 
 
-def terminal_text(records: Sequence[Record], suite: str, folder: Path | None, notes: Sequence[str]) -> str:
+def terminal_text(
+    records: Sequence[Record], suite: str, folder: Path | None, notes: Sequence[str], unfinished: Sequence[Unfinished]
+) -> str:
     """What ``sslbench results`` prints, and the notes."""
     page = PAGE.set(Page(shutil.get_terminal_size((WIDTH, 0)).columns, whole=False))
     try:
@@ -29,7 +33,8 @@ def terminal_text(records: Sequence[Record], suite: str, folder: Path | None, no
 
             table = render_speed(speeds, "table", suite)
         else:
-            table = render([record for record in records if record.kind == "run"], "table", suite, folder)
+            cells = [record for record in records if record.kind == "run"]
+            table = render(cells, "table", suite, folder, unfinished=unfinished)
         return terminal_page("", [table], [("notes", notes)])
     finally:
         PAGE.reset(page)
@@ -42,6 +47,7 @@ def html_of(view: View, suite: str, notes: Sequence[str]) -> str:
     tables = [table_of(view.columns(Style(best=f"{BEST}{{}}", tie=f"{TIE}{{}}")))] if view.order else []
     return "\n".join(
         [
+            f"<p><b>{escape(' '.join(answer(view)))}</b></p>",
             f"<p>{escape(view.names.title(suite))}</p>",
             *tables,
             *listed(lines),

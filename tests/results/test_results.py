@@ -165,3 +165,16 @@ def test_the_door_is_light():
     code = "import sys, sslbench; sslbench.run, sslbench.load, sslbench.Results; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert not {"torch", "pandas", "altair", "IPython"} & set(done.stdout.split())
+
+
+def test_cells_that_went_wrong_are_warned_of(small, tmp_path, monkeypatch):
+    monkeypatch.setattr("sslbench_plugins.evaluators.knn.Knn.evaluate", lambda self, data: 1 / 0)
+    with pytest.warns(UserWarning, match="^1 cell failed: the results say why$"):
+        made = sslbench.run(**{**small, "data": "digits", "methods": "raw-pixels"}, out=tmp_path)
+    assert "division by zero" in repr(made)
+    assert "division by zero" in made._repr_html_()
+
+
+def test_the_answer_is_a_text(results):
+    assert results.answer().endswith(".")
+    assert results.answer().split(" ")[0] in results._repr_html_()
