@@ -17,6 +17,7 @@ COMMANDS = {
     "run": "Run a suite and print one table with quality and speed in every row.",
     "plan": "Print the cells of a suite: done, to run, stale, skipped and why. Runs nothing.",
     "results": "Print the results of a folder.",
+    "report": "Write results as one HTML page with tables, charts and pictures.",
     "merge": "Put the results of several folders into one.",
     "recipe": "Say what to do with a folder of images: which model serves them, and what next.",
     "predict": "Label new images with a head that recipe fitted.",
