@@ -42,11 +42,11 @@ def command(dataset: str, model: str, backbone: str | None, out: Path, size: int
     from sslbench.advise.folder import dataset_reference, loaded_weights, on_scale, reading_size, unknown_scale
     from sslbench.advise.frozen import FrozenFeatures, Model
     from sslbench.cli.options import read_settings_of_features
-    from sslbench.cli.progress import Display
     from sslbench.errors import UserError
     from sslbench.hooks.registry import default_registry
     from sslbench.plan.choose import chosen, model_reference
     from sslbench.plan.reference import parse_reference
+    from sslbench.progress.display import Display
 
     check_file(out)
     settings = read_settings_of_features(options)

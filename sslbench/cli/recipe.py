@@ -68,10 +68,10 @@ def command(
     from sslbench.advise.survey import survey
     from sslbench.advise.text import render_recipe, render_survey
     from sslbench.cli.options import read_settings_of_features
-    from sslbench.cli.progress import Display
     from sslbench.errors import UserError
     from sslbench.hooks.registry import default_registry
     from sslbench.plan.choose import model_reference
+    from sslbench.progress.display import Display
 
     if labels is not None and unlabelled:
         raise UserError("--labels and --unlabelled: give one of them")

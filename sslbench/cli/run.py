@@ -23,8 +23,8 @@ def command(format_: str, **options: Any) -> int:
     is well, 1 a cell failed, 2 nothing could be run, 3 not stored.
     """
     request = read_request(options)
-    from sslbench.cli.progress import Display
     from sslbench.execute.scheduler import run
+    from sslbench.progress.display import Display
 
     with Display() as display:
         outcome = run(request, display.show)

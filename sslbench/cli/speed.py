@@ -59,7 +59,7 @@ def command(fmt: str, **options: Any) -> int:
     Rows are timed in turn, one step each, so that what else runs on the machine slows all of them alike.
     """
     request = read_speed_request(options)
-    from sslbench.cli.progress import Display
+    from sslbench.progress.display import Display
     from sslbench.speed.run import speed
     from sslbench.speed.table import render_speed
 

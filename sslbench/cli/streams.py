@@ -11,7 +11,7 @@ from contextvars import ContextVar
 from typing import Any, TextIO
 
 from sslbench.errors import OutputClosed, OutputError, printable
-from sslbench.report.screen import PAGE, Page, encodable
+from sslbench.report.screen import PAGE, Page, encodable, said
 
 MACHINE_FORMATS = ("csv", "json", "toml")
 """are read by programs: exact, and UTF-8 whatever the terminal's encoding is"""
@@ -129,11 +129,6 @@ def say(text: str) -> None:
     """One line on stderr, after the program's name."""
     sys.stderr.write(said(text) + "\n")
     sys.stderr.flush()
-
-
-def said(text: str) -> str:
-    """One line, after the program's name, as a terminal may show it."""
-    return printable(f"sslbench: {text}").replace("\n", "\\n")
 
 
 def complain(message: str) -> None:

@@ -77,7 +77,7 @@ def render(
             return json.dumps(document, indent=1, allow_nan=False)
         except (TypeError, ValueError):  # what was never stored may hold what JSON cannot
             return json.dumps(plain(document, ""), indent=1, allow_nan=False)
-    view = View(aggregate(records), folder)
+    view = View(aggregate(records), folder, unfinished)
     title = view.names.title(suite)
     if fmt == "csv":
         from sslbench.report.frame import csv_text

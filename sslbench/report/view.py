@@ -18,6 +18,7 @@ from sslbench.report.ranking import Ranking
 from sslbench.report.rows import shown
 from sslbench.report.screen import one_line
 from sslbench.report.text import Column, broken, plural
+from sslbench.store.current import Unfinished
 from sslbench.store.record import DataFacts
 
 KINDS = ("dataset", "method", "augmentation", "masking", "backbone", "training")
@@ -101,6 +102,10 @@ class RecipeNames:
         """A row in words: what tells it from the others."""
         return " ".join(filter(None, (self.of_kind[kind][row] for kind in self.kept)))
 
+    def without_dataset(self, row: int) -> str:
+        """The same without the data set."""
+        return " ".join(filter(None, (self.of_kind[kind][row] for kind in self.kept if kind != "dataset")))
+
     def columns_of(self, row: int) -> dict[str, str | None]:
         """A row as a program reads it: kind -> name."""
         return {kind: names[row] or None for kind, names in self.of_kind.items()}
@@ -136,9 +141,10 @@ class RecipeNames:
 class View:
     """One rendering. Rows are in the order of the ranking."""
 
-    def __init__(self, aggregate: Aggregate, folder: Path | None = None) -> None:
-        """``folder``: where the records lie, with the metrics of each image; None where these are not at hand."""
-        self.aggregate = aggregate
+    def __init__(self, aggregate: Aggregate, folder: Path | None = None, unfinished: Sequence[Unfinished] = ()) -> None:
+        """``folder``: where the records lie, with the metrics of each image; None where these are not at hand.
+        ``unfinished``: what was asked for and is not all there."""
+        self.aggregate, self.unfinished = aggregate, unfinished
         self.names = RecipeNames(aggregate)
         self.ranking = Ranking(aggregate, self.names.of_kind["dataset"], ImageMetrics(folder))
         self.order = self.ranking.order
