@@ -28,8 +28,10 @@ from sslbench.report.sections.curves import curves_of, metrics_of_curves
 from sslbench.report.text import plural
 from sslbench.report.view import View
 
-MOST_POINTS = 100
-"""of a line"""
+MOST_POINTS, MOST_IN_ALL = 100, 2000
+"""of a line, and of a panel"""
+FEW_POINTS = 400
+"""of a panel, up to which each is a dot"""
 HEIGHT = 200
 Line = dict[int, float]
 """epoch -> value"""
@@ -82,13 +84,17 @@ def metric_of(row: Row, name: str) -> dict[int, Line]:
 def panel_of(view: View, title: str, rows: Sequence[int], lines: dict[int, dict[int, Line]], unit: str) -> Panel | None:
     """None where no line has two points."""
     points: list[dict[str, Any]] = []
+    count = sum(len(own) + 1 for own in lines.values())
+    most = max(2, min(MOST_POINTS, MOST_IN_ALL // max(1, count)))
     for row in rows:
         seeds = {seed: line for seed, line in lines[row].items() if len(line) > 1}
         if seeds:
             name = identity(view, row)
             each = {f"seed {seed}": line for seed, line in seeds.items()} if len(seeds) > 1 else {}
             for what, line in {**each, "mean": mean_of(seeds.values())}.items():
-                points += [{**name, "line": what, "epoch": epoch, "value": rounded(v)} for epoch, v in thinned(line)]
+                points += [
+                    {**name, "line": what, "epoch": epoch, "value": rounded(v)} for epoch, v in thinned(line, most)
+                ]
     if not points:
         return None
     names = list(dict.fromkeys(point["recipe"] for point in points))
@@ -114,7 +120,9 @@ def panel_of(view: View, title: str, rows: Sequence[int], lines: dict[int, dict[
     layers = [
         thin.encode(opacity=unless_another_is_picked(0.35), **encoding),
         thick.mark_line(strokeWidth=2.5).encode(opacity=unless_another_is_picked(), **encoding),
-        thick.mark_circle(size=30).encode(opacity=unless_another_is_picked(), tooltip=tooltip, **encoding),
+        thick.mark_circle(size=30 if len(points) <= FEW_POINTS else 0).encode(
+            opacity=unless_another_is_picked(), tooltip=tooltip, **encoding
+        ),
     ]
     layers[-1] = layers[-1].add_params(picked())
     return Panel(title, description, layered(layers, HEIGHT), SMALL)
@@ -127,8 +135,8 @@ def mean_of(lines: Iterable[Line]) -> Line:
     return {epoch: fmean(line[epoch] for line in lines) for epoch in epochs}
 
 
-def thinned(line: Line) -> list[tuple[int, float]]:
-    """At most ``MOST_POINTS`` of its points, the last one among them."""
+def thinned(line: Line, most: int) -> list[tuple[int, float]]:
+    """At most so many of its points, the last one among them."""
     points = sorted(line.items())
-    step = -(-len(points) // MOST_POINTS)
+    step = -(-len(points) // most)
     return points[::-1][::step][::-1]

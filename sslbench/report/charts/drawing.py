@@ -2,37 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Mapping
+from functools import cache
 from typing import Any
-
-import altair as alt
 
 from sslbench.report.charts.panel import PICK, Panel, styled
 
+PLACES, LONG = re.compile(r'(?<= d=")[^"]+|(?<= transform=")[^"]+'), re.compile(r"\d+\.\d\d+")
+"""attributes of SVG that say where a mark is, and numbers in them that are more exact than a screen"""
 
-def svg_of(panel: Panel) -> str:
-    """The chart as SVG, of the panel's width."""
+
+def vega_lite(panel: Panel) -> dict[str, Any]:
+    """The chart as Vega-Lite, of no width yet."""
+    return dict(styled(panel.chart).to_dict())
+
+
+def svg_of(spec: Mapping[str, Any], width: int) -> str:
+    """The chart as SVG; ``width``: of what its axes enclose, pixels."""
     import vl_convert
 
-    spec = styled(panel.chart.properties(width=panel.width)).to_dict()
-    return str(vl_convert.vegalite_to_svg(spec))
+    svg = str(vl_convert.vegalite_to_svg({**spec, "width": width}))
+    return PLACES.sub(lambda places: LONG.sub(lambda number: f"{float(number[0]):.1f}", places[0]), svg)
 
 
-def specification(panel: Panel, filters: Iterable[str]) -> dict[str, Any]:
-    """Vega-Lite as wide as its place in the page. The selects ``#only-KIND`` and ``#pick`` of the page drive it, and a
-    click in one chart drives the select."""
-    chart = panel.chart.properties(width="container", autosize=alt.AutoSizeParams(type="fit-x", contains="padding"))
-    params = []
-    for kind in filters:
-        params.append(alt.param(name=f"only_{kind}", value="", bind=alt.BindDirect(element=f"#only-{kind}")))
-        chart = chart.transform_filter(f"only_{kind} == '' || datum.{kind} == only_{kind}")
-    spec: dict[str, Any] = styled(chart.add_params(*params)).to_dict()
-    for param in spec.get("params", ()):
-        if param["name"] == PICK:
-            param["bind"] = {"recipe": {"element": f"#{PICK}"}}
-    return spec
+def interactive(spec: Mapping[str, Any], filters: Iterable[str]) -> dict[str, Any]:
+    """As wide as its place in the page, whose selects ``#only-KIND`` and ``#pick`` drive it. A click in one chart
+    drives the select, and with it all others."""
+    kinds = list(filters)
+    picks = [{**param, "bind": {"recipe": {"element": f"#{PICK}"}}} for param in spec.get("params", ())]
+    params = [{"name": f"only_{kind}", "value": "", "bind": {"element": f"#only-{kind}"}} for kind in kinds]
+    transform = [{"filter": f"only_{kind} == '' || datum.{kind} == only_{kind}"} for kind in kinds]
+    return {
+        **spec,
+        "width": "container",
+        "autosize": {"type": "fit-x", "contains": "padding"},
+        "params": [*picks, *params],
+        "transform": [*spec.get("transform", ()), *transform],
+    }
 
 
+@cache
 def javascript() -> str:
     """vega-embed with all that it needs, for a page that asks nobody for anything."""
     import vl_convert

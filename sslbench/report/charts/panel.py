@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,7 +14,7 @@ from sslbench.report.numbers import NOTHING
 from sslbench.report.text import plural
 from sslbench.report.view import View
 
-MOST_ROWS = 40
+MOST_ROWS = 25
 """recipes that a chart has room for"""
 MOST_PANELS = 6
 """charts of one kind, one for each metric or method"""
@@ -134,7 +135,7 @@ def styled(chart: Any) -> Any:
     axis = alt.AxisConfig(
         labelColor=INK, titleColor=INK, gridColor=INK, domainColor=INK, tickColor=INK,
         gridOpacity=0.12, domainOpacity=0.35, tickOpacity=0.35, labelFontSize=12, titleFontSize=12,
-        titleFontWeight="normal", titlePadding=8,
+        titleFontWeight="normal", titlePadding=8, tickCount=6,
     )  # fmt: skip
     legend = alt.LegendConfig(
         labelColor=INK, titleColor=INK, labelFontSize=12, titleFontSize=12, titleFontWeight="normal",
@@ -149,5 +150,8 @@ def styled(chart: Any) -> Any:
 def together(panels: Sequence[Panel], columns: int = 2) -> alt.ConcatChart:
     """All panels as one chart, for a notebook."""
     charts = [panel.chart.properties(title=panel.title, width=panel.width) for panel in panels]
-    concat = alt.concat(*charts, columns=columns).resolve_scale(color="independent", shape="independent")
-    return styled(concat)  # type: ignore[no-any-return]
+    with warnings.catch_warnings():
+        # A click is to pick in all of them.
+        warnings.filterwarnings("ignore", "Automatically deduplicated", UserWarning)
+        concat = alt.concat(*charts, columns=columns)
+    return styled(concat.resolve_scale(color="independent", shape="independent"))  # type: ignore[no-any-return]

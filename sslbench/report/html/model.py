@@ -6,9 +6,10 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import ClassVar
+from typing import Any, ClassVar
 
-from sslbench.report.charts.panel import Panel
+from sslbench.report.charts.drawing import svg_of, vega_lite
+from sslbench.report.charts.panel import WIDE, Panel
 from sslbench.report.numbers import NOTHING
 from sslbench.report.text import Column
 
@@ -87,11 +88,26 @@ class Drawing:
     kind: ClassVar[str] = "drawing"
     id: str
     """its address in the page; the page gives it"""
-    panel: Panel
-    wide: bool
+    title: str
+    description: str
+    """what is seen, for a reader who cannot see it"""
     svg: str
+    spec: Mapping[str, Any]
+    """Vega-Lite"""
+    width: int
     kinds: Sequence[str] = ()
     """of plugins, by which it can be filtered"""
+
+    @property
+    def wide(self) -> bool:
+        """Whether it has a line for itself."""
+        return self.width >= WIDE
+
+    @classmethod
+    def of(cls, panel: Panel, kinds: Sequence[str] = ()) -> Drawing:
+        """Drawn."""
+        spec = vega_lite(panel)
+        return cls("", panel.title, panel.description, svg_of(spec, panel.width), spec, panel.width, kinds)
 
 
 @dataclass(frozen=True)

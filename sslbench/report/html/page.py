@@ -10,7 +10,7 @@ from typing import Any
 
 from sslbench.errors import UserError
 from sslbench.report.answer import answer
-from sslbench.report.charts.drawing import javascript, specification
+from sslbench.report.charts.drawing import interactive, javascript
 from sslbench.report.charts.panel import WIDTH
 from sslbench.report.html.folder import Folder
 from sslbench.report.html.model import Chapter, Drawing, Page, Section
@@ -90,7 +90,7 @@ def html(page: Page) -> str:
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent), autoescape=True, trim_blocks=True, lstrip_blocks=True
     )
-    specs = {drawing.id: specification(drawing.panel, kinds_of(drawing, page)) for drawing in drawings(page)}
+    specs = {drawing.id: interactive(drawing.spec, kinds_of(drawing, page)) for drawing in drawings(page)}
     template = environment.get_template("page.html.jinja")
     return template.render(
         page=page, specs=as_script(specs), library=javascript(), single=len(page.chapters) == 1, small=small
@@ -110,7 +110,7 @@ def kinds_of(drawing: Drawing, page: Page) -> list[str]:
 
 def small(drawings: Sequence[Drawing]) -> bool:
     """Whether three of them have room side by side."""
-    return all(drawing.panel.width < WIDTH for drawing in drawings)
+    return all(drawing.width < WIDTH for drawing in drawings)
 
 
 def as_script(value: Any) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from sslbench.report.html.folder import Folder
 from sslbench.report.html.model import Lines, Part, Section, Table
+from sslbench.report.html.sections.first import shortened
 from sslbench.report.numbers import NOTHING
 from sslbench.report.rows import as_text, shown
 from sslbench.report.tables import blocks_below, weights_of_others
@@ -27,8 +28,8 @@ FACTS = {
     "fingerprint": "fingerprint",
 }
 """field of ``DataFacts`` -> header"""
-MOST_LINES = 12
-"""of one kind"""
+MOST_LINES, MOST_SETTINGS = 12, 200
+"""of one kind, and plugins with parameters of their own"""
 HEADINGS = {
     "before you believe a figure": "",
     "not done": "Not done",
@@ -97,6 +98,5 @@ def settings(folder: Folder) -> Section | None:
         Column(header, [row[place] or "-" for row in rows])
         for place, header in enumerate(("kind", "name", "parameters"))
     ]
-    return Section(
-        "settings", "Settings", [Table("Every plugin with its parameters, as they were used", columns, prose=True)]
-    )
+    table = Table("Every plugin with its parameters, as they were used", columns, prose=True)
+    return Section("settings", "Settings", [shortened(table, MOST_SETTINGS)])

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from sslbench.report.charts import curves, differences, heat_map, quality_against_cost, seeds
-from sslbench.report.charts.drawing import svg_of
-from sslbench.report.charts.panel import WIDE, Panel, what_is_drawn
+from sslbench.report.charts.panel import Panel, what_is_drawn
 from sslbench.report.html.folder import Folder
 from sslbench.report.html.model import Drawing, Lines, Part, Section, Table
 from sslbench.report.html.sections.first import names_of, shortened, table
@@ -17,7 +16,7 @@ from sslbench.report.tables import SPEEDS
 from sslbench.report.text import Section as TextSection
 from sslbench.report.view import STATUS_RANK, Style, View
 
-MOST_LINES = 300
+MOST_LINES = 200
 """of a table with several lines a recipe"""
 
 
@@ -28,11 +27,8 @@ def cost(folder: Folder) -> Section | None:
     if all(cell == "-" for column in speeds for cell in column.cells):
         return None
     charts = drawn(view, quality_against_cost.panels(view))
-    parts: list[Part] = [
-        *charts,
-        table(view, "Speed and cost", [*first_words(view), *speeds]),
-        Lines(SPEEDS, quiet=True),
-    ]
+    numbers = shortened(table(view, "Speed and cost", [*first_words(view), *speeds]), MOST_LINES)
+    parts: list[Part] = [*charts, numbers, Lines(SPEEDS, quiet=True)]
     intro = (
         "Filled: the best, or not told apart from it. Hollow: told apart. A line through a mark is the 95% interval "
         "over seeds; dashes are recipes without training."
@@ -82,7 +78,7 @@ def of_curves(folder: Folder) -> Section | None:
 def drawn(view: View, panels: Iterable[Panel]) -> list[Part]:
     """Panels as drawings, and a line that says what they leave out."""
     kinds = tuple(view.names.kept)
-    drawings = [Drawing("", panel, panel.width >= WIDE, svg_of(panel), kinds) for panel in panels]
+    drawings = [Drawing.of(panel, kinds) for panel in panels]
     left_out = what_is_drawn(view)
     return [*drawings, *([Lines(left_out)] if drawings and left_out else [])]
 

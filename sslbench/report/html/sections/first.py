@@ -47,7 +47,7 @@ def shortened(table: Table, most: int = MOST_ROWS) -> Table:
     there = len(table.columns[0].cells) if table.columns else 0
     if there <= most:
         return table
-    note = f"the first {most:,} of {there:,} rows; sslbench results has all"
+    note = f"the first {most:,} of {there:,} rows; sslbench results prints all"
     columns = [replace(column, cells=column.cells[:most]) for column in table.columns]
     return replace(table, columns=columns, names=table.names[:most], notes=[*table.notes, note])
 

@@ -25,7 +25,7 @@ FACTS = {
     "git_dirty": "changed since that commit",
 }
 """of a record's provenance -> words"""
-MOST_BYTES = 700_000
+MOST_BYTES = 330_000
 """of records as they are packed into a page"""
 
 
