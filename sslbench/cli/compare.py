@@ -6,11 +6,20 @@ from pathlib import Path
 
 import click
 
+from sslbench.cli.command import Command
 from sslbench.cli.options import FORMATS, UserPath, without_collector
 from sslbench.cli.streams import say, show
 
 
-@click.command("compare", short_help="Say what moved between two sets of results.")
+@click.command(
+    "compare",
+    cls=Command,
+    examples=[
+        "sslbench compare before after",
+        "sslbench compare before after --fail-on knn_top1:1%",
+        "sslbench compare fp32 bf16 --across training.precision --format markdown",
+    ],
+)
 @click.argument("first", metavar="A", type=UserPath())
 @click.argument("second", metavar="B", type=UserPath())
 @click.option(

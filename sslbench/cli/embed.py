@@ -8,11 +8,20 @@ from typing import Any
 import click
 
 from sslbench.advise.defaults import BACKBONE
+from sslbench.cli.command import Command
 from sslbench.cli.options import UserPath, feature_options
 from sslbench.cli.streams import say, show
 
 
-@click.command("embed", short_help="Write features to a file.")
+@click.command(
+    "embed",
+    cls=Command,
+    examples=[
+        "sslbench embed digits -m raw-pixels -o features.npz",
+        "sslbench embed photos -m random-init -b resnet18-cifar -o features.parquet",
+        "sslbench embed photos -m pretrained:preset=dinov2-vits14 --download -o x.npz",
+    ],
+)
 @click.argument("dataset", metavar="DATASET")
 @click.option(
     "-m",

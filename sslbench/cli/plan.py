@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from sslbench.cli.options import format_option, print_json, read_request, suite_options, suites_line
+from sslbench.cli.command import Command
+from sslbench.cli.options import SECTIONS, format_option, print_json, read_request, suite_options, suites_line
 from sslbench.cli.streams import say, show
 
 if TYPE_CHECKING:
@@ -19,7 +20,17 @@ ORDER = ("method", "evaluator", "backbone", "seed", "masking", "augmentation", "
 COLUMNS = ("method", "augmentation", "masking", "backbone", "dataset", "seed", "evaluator")
 
 
-@click.command("plan", short_help="Print the cells of a suite.", epilog=suites_line())
+@click.command(
+    "plan",
+    cls=Command,
+    epilog=suites_line(),
+    sections=SECTIONS,
+    examples=[
+        "sslbench plan",
+        "sslbench plan -d photos -m simclr -m moco --seeds 0-4",
+        "sslbench plan augmentations --size small --format json",
+    ],
+)
 @suite_options
 @format_option(what="plan")
 def command(format_: str, **options: Any) -> None:

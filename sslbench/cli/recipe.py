@@ -8,13 +8,23 @@ from typing import Any
 
 import click
 
+from sslbench.cli.command import Command
 from sslbench.cli.options import UserPath, feature_options
 from sslbench.cli.streams import say, show
 
 FORMATS = click.Choice(["table", "json"])
 
 
-@click.command("recipe", short_help="Say what to do with a folder of images.")
+@click.command(
+    "recipe",
+    cls=Command,
+    examples=[
+        "sslbench recipe photos",
+        "sslbench recipe photos --labels labels.csv --download",
+        "sslbench recipe photos --unlabelled --threshold 0.9",
+        "sslbench recipe photos -m pretrained:preset=dinov2-vits14 --no-scratch",
+    ],
+)
 @click.argument("folder", metavar="FOLDER", type=UserPath())
 @click.option(
     "--labels",

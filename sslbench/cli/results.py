@@ -6,11 +6,20 @@ from pathlib import Path
 
 import click
 
+from sslbench.cli.command import Command
 from sslbench.cli.options import FORMATS, UserPath, without_collector
 from sslbench.cli.streams import say, show
 
 
-@click.command("results", short_help="Print the results of a folder.")
+@click.command(
+    "results",
+    cls=Command,
+    examples=[
+        "sslbench results sslbench-results/quick",
+        "sslbench results sslbench-results/quick --statistics --pairs",
+        "sslbench results sslbench-results/quick --where method=simclr --format csv",
+    ],
+)
 @click.argument("folder", metavar="DIR", type=UserPath())
 @click.option("--format", "format_", type=FORMATS, default="table", show_default=True, help="Format of the result.")
 @click.option("--where", multiple=True, metavar="FIELD=VALUE", help="Only records with this value; repeatable.")

@@ -7,12 +7,24 @@ from typing import Any
 
 import click
 
+from sslbench.cli.command import Command
 from sslbench.cli.interrupts import interrupted
-from sslbench.cli.options import format_option, read_request, suite_options, suites_line
+from sslbench.cli.options import SECTIONS, format_option, read_request, suite_options, suites_line
 from sslbench.cli.streams import say, show
 
 
-@click.command("run", short_help="Run a suite.", epilog=suites_line())
+@click.command(
+    "run",
+    cls=Command,
+    epilog=suites_line(),
+    sections=SECTIONS,
+    examples=[
+        "sslbench run",
+        "sslbench run --seeds 0-2 --out first            # mean and spread over seeds",
+        "sslbench run -d photos -m simclr -m random-init -e knn",
+        "sslbench run -m simclr:temperature=0.2,lr=0.1 -m mae -k block:ratio=0.5",
+    ],
+)
 @suite_options
 @format_option("table", "markdown", "csv", "json", what="result on stdout")
 def command(format_: str, **options: Any) -> int:
