@@ -117,14 +117,13 @@ def panel_of(view: View, title: str, rows: Sequence[int], lines: dict[int, dict[
     base = chart_of(points)
     thin = base.transform_filter("datum.line != 'mean'").mark_line(strokeWidth=1)
     thick = base.transform_filter("datum.line == 'mean'")
+    opacity = unless_another_is_picked()
+    dots = thick.mark_circle(size=30).encode(opacity=opacity, tooltip=tooltip, **encoding)
     layers = [
         thin.encode(opacity=unless_another_is_picked(0.35), **encoding),
-        thick.mark_line(strokeWidth=2.5).encode(opacity=unless_another_is_picked(), **encoding),
-        thick.mark_circle(size=30 if len(points) <= FEW_POINTS else 0).encode(
-            opacity=unless_another_is_picked(), tooltip=tooltip, **encoding
-        ),
+        thick.mark_line(strokeWidth=2.5).encode(opacity=opacity, tooltip=tooltip, **encoding).add_params(picked()),
+        *([dots] if len(points) <= FEW_POINTS else []),
     ]
-    layers[-1] = layers[-1].add_params(picked())
     return Panel(title, description, layered(layers, HEIGHT), SMALL)
 
 
