@@ -17,6 +17,7 @@ WRONG_USAGE = 2
 """exit code"""
 COMMANDS = {
     "run": "Run a suite; print one table with quality and speed in every row.",
+    "look": "Show images, views, masks and odd files, before any training.",
     "plan": "Print the cells of a suite: done, to run, stale, skipped and why.",
     "results": "Print the results of a folder.",
     "report": "Write results as one HTML page with tables, charts and pictures.",
