@@ -48,8 +48,13 @@ BRIEFLY = {
 """the same of those that a brief table has"""
 
 
+def of_speeds(headers: Iterable[str] = tuple(SPEEDS)) -> list[str]:
+    """What these columns of speed and cost mean."""
+    return [f"{header}: {SPEEDS[header]}" for header in headers]
+
+
 def legend(view: View, best: str, tie: str) -> list[str]:
-    """What the marks, the metrics and the other columns of the main table mean."""
+    """What the marks and the metrics mean."""
     ranking = view.ranking
     lines = directions(view.aggregate.metrics)
     spreads = [recipe.spread(column.label) for column in view.aggregate.metrics for recipe in view.aggregate.recipes]
@@ -64,7 +69,7 @@ def legend(view: View, best: str, tie: str) -> list[str]:
     if any(ranking.best.values()):
         lines += marks(view, best, tie)
     lines += shared_devices(view)
-    return [*lines, *(f"{header}: {words}" for header, words in SPEEDS.items())]
+    return lines
 
 
 def marks(view: View, best: str, tie: str) -> list[str]:

@@ -13,7 +13,7 @@ from sslbench.report.answer import answer
 from sslbench.report.below import briefly, problems_below
 from sslbench.report.brief import brief_table
 from sslbench.report.fitting import fitting
-from sslbench.report.legend import legend
+from sslbench.report.legend import legend, of_speeds
 from sslbench.report.screen import PAGE, folded
 from sslbench.report.sections.curves import best_of_curve
 from sslbench.report.text import Block, bulleted, escaped, markdown, markdown_page, plural, terminal_page, wrapped
@@ -74,7 +74,7 @@ def markdown_text(view: View, title: str, blocks: Sequence[Block]) -> str:
     ]
     parts += [markdown(view.columns(MARKDOWN))] if view.order else []
     parts += [f"**{table}**\n\n{markdown(view.columns_of(table, MARKDOWN))}" for table in view.tables]
-    words: list[Block] = [("", legend(view, "bold", "italic"))] if view.order else []
+    words: list[Block] = [("", [*legend(view, "bold", "italic"), *of_speeds()])] if view.order else []
     return markdown_page(parts[0], parts[1:], [*words, (CURVE, best_of_curve(view)), *blocks])
 
 
@@ -82,7 +82,7 @@ def detailed_text(view: View, title: str, blocks: Sequence[Block]) -> str:
     """All of it, for a terminal or a file."""
     tables = [fitting(view.columns)] if view.order else []
     tables += [f"{table}:\n{fitting(partial(view.columns_of, table))}" for table in view.tables]
-    words: list[Block] = [("", legend(view, "*", "="))] if view.order else []
+    words: list[Block] = [("", [*legend(view, "*", "="), *of_speeds()])] if view.order else []
     return terminal_page("", [*above(view, title), *tables], [*words, (CURVE, best_of_curve(view)), *blocks])
 
 
