@@ -20,6 +20,7 @@ COMMANDS = {
     "plan": "Print the cells of a suite: done, to run, stale, skipped and why.",
     "look": "Show images, views, masks and odd files, before any training.",
     "results": "Print the results of a folder.",
+    "report": "Write results as one HTML page with tables, charts and pictures.",
     "merge": "Put the results of several folders into one.",
     "recipe": "Say which model serves a folder of images, and what to do next.",
     "predict": "Label new images with a head that recipe fitted.",
