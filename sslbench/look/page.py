@@ -25,7 +25,7 @@ def page(found: Look, made_by: str) -> str:
     most = max((count.train + count.test for count in classes), default=1) or 1
     rows = [class_row(count, most) for count in classes]
     pictures = [picture for picture in found.pictures if picture.name != "classes"]
-    return environment.get_template("page.html.j2").render(
+    return environment.get_template("look.html.jinja").render(
         made_by=made_by,
         data=found.data,
         title=in_words(found.data, found.facts),
