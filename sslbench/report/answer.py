@@ -14,9 +14,9 @@ from sslbench.report.text import first_names, plural
 from sslbench.report.view import View
 
 MOST_NAMED = 3
-"""rows, metrics or backbones that a sentence names; others are counted"""
-MOST_DATASETS = 5
-"""that have a sentence of their own"""
+"""rows or backbones that are named; others are counted"""
+MOST_METRICS, MOST_DATASETS = 2, 5
+"""that have a sentence each"""
 
 
 def answer(view: View) -> list[str]:
@@ -153,6 +153,10 @@ def other_metrics(standing: Standing) -> Iterator[str]:
         other = Standing.of(standing.view, metric, standing.rows) if ranks else None
         one = other.compared.get(standing.best) if other else None
         if other and one and one.test is not None and not one.tie:
-            picks.append(f"{metric.label} ({other.name(other.best)}, {other.lead(standing.best)} ahead of it)")
-    if picks:
-        yield f"Another comes first by {first_names(picks, MOST_NAMED)}."
+            picks.append(other)
+    for other in picks[:MOST_METRICS]:
+        rivals = dict.fromkeys(row for row in (standing.best, *other.baselines) if row is not None)
+        beside = " and ".join(other.beside(row) for row in rivals)
+        yield f"By {other.metric.label} {other.name(other.best)} comes first: {other.value(other.best)}, {beside}."
+    if len(picks) > MOST_METRICS:
+        yield f"By {plural(len(picks) - MOST_METRICS, 'more metric')} another comes first as well."

@@ -192,11 +192,21 @@ def test_other_networks_have_a_sentence_each(seeded):
 
 def test_a_metric_that_picks_another_is_named_and_one_that_agrees_is_not(seeded):
     records = seeded({"simclr": GOOD, "byol": (0.8, 0.81, 0.8), "raw-pixels": BAD, "random-init": BAD})
-    for metric, ahead in (("linear_top1", "byol"), ("retrieval_map", "simclr")):
-        values = {name: GOOD if name == ahead else BAD for name in ("simclr", "byol")}
-        records += [replace(r, evaluator=metric, cell=r.cell + metric) for r in seeded(values, metric=metric)]
-    assert [line for line in said(records) if "Another" in line] == [
-        "Another comes first by linear_top1 (byol, 39.7 points ahead of it)."
+
+    def more(ahead, metric):
+        values = {name: GOOD if name == ahead else BAD for name in ("simclr", "byol", "raw-pixels")}
+        return [replace(r, evaluator=metric, cell=r.cell + metric) for r in seeded(values, metric=metric)]
+
+    records += [*more("byol", "linear_top1"), *more("simclr", "retrieval_map")]
+    assert [line for line in said(records) if line.startswith("By ")] == [
+        "By linear_top1 byol comes first: 91.0% ± 1.0, 39.7 points above simclr (p below 0.001) and 39.7 points above"
+        " the pixels (raw-pixels; p below 0.001)."
+    ]
+    records += [record for n in range(3) for record in more("byol", f"m{n}_top1")]
+    assert [line.partition(" byol")[0] for line in said(records) if line.startswith("By ")] == [
+        "By linear_top1",
+        "By m0_top1",
+        "By 2 more metrics another comes first as well.",
     ]
 
 
