@@ -50,17 +50,9 @@ def blocks(text, language):
     return re.findall(rf"^```{language}\n(.*?)^```$", text, flags=re.MULTILINE | re.DOTALL)
 
 
-@pytest.mark.parametrize(
-    "hook",
-    [
-        *(f"sslbench_{kind}s" for kind in KINDS),
-        "sslbench_run_started",
-        "sslbench_record_written",
-        "sslbench_run_finished",
-    ],
-)
-def test_every_hook_is_documented(hook):
-    assert f"`{hook}" in PLUGINS
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_hook_is_documented(kind):
+    assert f"`sslbench_{kind}s`" in PLUGINS
 
 
 def entry_points():

@@ -28,6 +28,8 @@ class Request:
     executor: str | None = None
     """``NAME`` or ``NAME:key=value``; None: worker processes, or this one where ``run`` is given a registry of its own,
     which no other process has"""
+    observers: tuple[str, ...] = ()
+    """``NAME`` or ``NAME:key=value``, in the place of the suite's; they change no result and no key"""
     retries: int = 0
     """times that a pretraining is tried again when its worker is lost; out of memory once, with fewer images at once"""
     detach: bool = False

@@ -20,12 +20,14 @@ COMPUTES_NOTHING = (
     "sslbench.hooks",
     "sslbench.plan",
     "sslbench.store",
+    "sslbench.contracts.observer",
     "sslbench.contracts.simulator",
     "sslbench.execute.events",
     "sslbench.execute.launch",
     "sslbench.measure.machine",
     "sslbench.measure.memory",
     "sslbench.measure.step_clock",
+    "sslbench.train.epochs",
 )
 """What that code imports to find, describe, time or store: no metric depends on it, and an edit makes nothing stale."""
 LARGE = 64_000_000
