@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import Any, ClassVar
 
 from sslbench.contracts.executor import EpochEnded, PluginChoice
@@ -69,7 +70,18 @@ class Observer:
 @dataclass(frozen=True, kw_only=True)
 class ObserverSpec(Spec):
     """The spec of an observer. ``build`` raises UserError for what a user can mend, before anything runs, and imports
-    what only the observer needs."""
+    the observer's library, which is not imported anywhere else."""
 
     kind: ClassVar[str] = "observer"
     build: Callable[[Any, BuildContext], Observer]
+    library: str = ""  # that it imports and that need not be installed, such as ``mlflow``
+    install: str = ""  # how to get that, such as ``pip install "sslbench[mlflow]"``
+
+    @property
+    def missing(self) -> str:
+        """That its library is missing, with how to get it; empty where it is there. Imports nothing."""
+        if not self.library:
+            return ""
+        found = find_spec(self.library)
+        there = found is not None and found.origin is not None  # a folder of that name is no library
+        return "" if there else f"{self.label} needs {self.library}: {self.install}"

@@ -25,5 +25,7 @@ def read_observers(raw: RawSuite, given: Sequence[str], registry: Registry) -> t
     else:
         return (), []  # a mistake of the layout, which read_layout reports
     references, unreadable = read_references("observer", items, registry)
-    choices, mistakes = look_up("observer", references, registry, "default")
-    return tuple(filter(None, choices)), [*unreadable, *mistakes]
+    found, mistakes = look_up("observer", references, registry, "default")
+    choices = tuple(filter(None, found))
+    missing = [choice.spec.missing for choice in choices if choice.spec.missing]
+    return choices, [*unreadable, *mistakes, *dict.fromkeys(missing)]

@@ -8,13 +8,16 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterable, Iterator, Mapping
+from http.client import HTTPException
+from importlib import import_module
 from itertools import islice
 from typing import Any
 
 from sslbench import BuildContext, ObservedPretraining, ObservedRun, ObserverSpec, Params, UserError, hookimpl, param
-from sslbench_plugins.blocks.tracking.tracker import End, TrackedRun, Tracker, library
-from sslbench_plugins.blocks.tracking.words import parameters
+from sslbench_plugins.blocks.tracking.tracker import End, TrackedRun, Tracker
+from sslbench_plugins.blocks.tracking.words import LOSS, SECONDS, parameters
 
+INSTALL = 'pip install "sslbench[mlflow]"'
 SETTINGS = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "3",
@@ -26,7 +29,6 @@ ANSWER_SECONDS = 10.0
 """that a server has to answer in before the run begins"""
 MOST_PARAMETERS = 100
 """in one request"""
-LOSS = "training/loss"
 STATUSES: dict[End, str] = {"finished": "FINISHED", "failed": "FAILED", "interrupted": "KILLED"}
 
 
@@ -42,8 +44,10 @@ class MlflowRun(TrackedRun):
 
     def __init__(self, mlflow: Any, client: Any, run_id: str) -> None:
         self._entities, self._client, self.run_id = mlflow.entities, client, run_id
-        history = client.get_metric_history(run_id, LOSS)
+        known = client.get_run(run_id).data.metrics
+        history = client.get_metric_history(run_id, LOSS) if LOSS in known else []
         self.last_epoch = max((metric.step for metric in history), default=0)
+        self.has_cost = SECONDS in known
 
     def log(self, metrics: Mapping[str, float], epoch: int) -> None:
         now = int(time.time() * 1000)
@@ -118,10 +122,10 @@ def allowed(name: str) -> str:
 
 
 def build(params: MlflowParams, context: BuildContext) -> Mlflow:
-    """Raises UserError where MLflow is not installed, or what keeps its runs cannot be reached."""
+    """Raises UserError where what keeps its runs cannot be reached."""
     for name, value in SETTINGS.items():
         os.environ.setdefault(name, value)
-    mlflow = library("mlflow", "mlflow")
+    mlflow = import_module("mlflow")
     uri = params.tracking_uri or mlflow.get_tracking_uri()
     check_server(uri)
     try:
@@ -141,7 +145,7 @@ def check_server(uri: str) -> None:
         urllib.request.urlopen(f"{uri.rstrip('/')}/health", timeout=ANSWER_SECONDS).close()
     except urllib.error.HTTPError:
         return
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, HTTPException) as error:
         reason = getattr(error, "reason", None) or error
         raise UserError(
             f"observer 'mlflow': no server answers at {uri}: {reason}; start one with `mlflow server`, or give"
@@ -151,4 +155,4 @@ def check_server(uri: str) -> None:
 
 @hookimpl
 def sslbench_observers() -> list[ObserverSpec]:
-    return [ObserverSpec(name="mlflow", params=MlflowParams, build=build)]
+    return [ObserverSpec(name="mlflow", params=MlflowParams, build=build, library="mlflow", install=INSTALL)]

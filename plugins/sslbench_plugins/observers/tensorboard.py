@@ -5,15 +5,16 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Mapping
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from sslbench import BuildContext, ObservedPretraining, ObservedRun, ObserverSpec, Params, PathText, hookimpl, param
-from sslbench_plugins.blocks.tracking.tracker import End, TrackedRun, Tracker, library
-from sslbench_plugins.blocks.tracking.words import parameters
+from sslbench_plugins.blocks.tracking.tracker import End, TrackedRun, Tracker
+from sslbench_plugins.blocks.tracking.words import LOSS, SECONDS, parameters
 
 FOLDER = "tensorboard"
-LOSS = "training/loss"
+INSTALL = 'pip install "sslbench[tensorboard]"'
 
 
 class TensorBoardParams(Params):
@@ -26,14 +27,14 @@ class EventFiles(TrackedRun):
     """One folder of event files. Each process that goes on in it adds a file."""
 
     def __init__(self, folder: Path, facts: Mapping[str, Any], command: str | None) -> None:
-        self.last_epoch = last_epoch(folder)
-        writer = library("tensorboard.summary.writer.event_file_writer", "tensorboard")
-        self._events = library("tensorboard.compat.proto.event_pb2", "tensorboard")
-        self._summaries = library("tensorboard.compat.proto.summary_pb2", "tensorboard")
+        self.last_epoch, self.has_cost = what_is_there(folder)
+        writer = import_module("tensorboard.summary.writer.event_file_writer")
+        self._events = import_module("tensorboard.compat.proto.event_pb2")
+        self._summaries = import_module("tensorboard.compat.proto.summary_pb2")
         new = not folder.exists()
         self._writer = writer.EventFileWriter(str(folder))
         if new:
-            hparams = library("tensorboard.plugins.hparams.summary_v2", "tensorboard")
+            hparams = import_module("tensorboard.plugins.hparams.summary_v2")
             self._write(hparams.hparams_pb({name: plain(value) for name, value in facts.items()}), 0)
             self._write(self._text("command", f"`{command}`" if command else "from Python"), 0)
 
@@ -56,8 +57,8 @@ class EventFiles(TrackedRun):
 
     def _text(self, tag: str, markdown: str) -> Any:
         """A summary for the page TEXT."""
-        tensors = library("tensorboard.compat.proto.tensor_pb2", "tensorboard")
-        types = library("tensorboard.compat.proto.types_pb2", "tensorboard")
+        tensors = import_module("tensorboard.compat.proto.tensor_pb2")
+        types = import_module("tensorboard.compat.proto.types_pb2")
         plugin = self._summaries.SummaryMetadata.PluginData(plugin_name="text")
         value = self._summaries.Summary.Value(
             tag=tag,
@@ -91,15 +92,16 @@ def folder_of(root: Path, name: str, attempt: int) -> Path:
     return root / (name if attempt == 1 else f"{name}-{attempt}")
 
 
-def last_epoch(folder: Path) -> int:
-    """That the event files of a folder have."""
+def what_is_there(folder: Path) -> tuple[int, bool]:
+    """The last epoch that the event files of a folder have, and whether they have the cost."""
     if not folder.exists():
-        return 0
-    reader = library("tensorboard.backend.event_processing.event_accumulator", "tensorboard")
+        return 0, False
+    reader = import_module("tensorboard.backend.event_processing.event_accumulator")
     events = reader.EventAccumulator(str(folder), size_guidance={reader.SCALARS: 0})
     events.Reload()
-    steps = [event.step for event in events.Scalars(LOSS)] if LOSS in events.Tags()[reader.SCALARS] else []
-    return max(steps, default=0)
+    tags = events.Tags()[reader.SCALARS]
+    steps = [event.step for event in events.Scalars(LOSS)] if LOSS in tags else []
+    return max(steps, default=0), SECONDS in tags
 
 
 def plain(value: Any) -> Any:
@@ -108,11 +110,11 @@ def plain(value: Any) -> Any:
 
 
 def build(params: TensorBoardParams, context: BuildContext) -> TensorBoard:
-    """Raises UserError where tensorboard is not installed."""
-    library("tensorboard", "tensorboard")
     return TensorBoard(params.folder)
 
 
 @hookimpl
 def sslbench_observers() -> list[ObserverSpec]:
-    return [ObserverSpec(name="tensorboard", params=TensorBoardParams, build=build)]
+    return [
+        ObserverSpec(name="tensorboard", params=TensorBoardParams, build=build, library="tensorboard", install=INSTALL)
+    ]

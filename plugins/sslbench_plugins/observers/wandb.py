@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
+from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal
 
@@ -19,9 +20,10 @@ from sslbench import (
     hookimpl,
     param,
 )
-from sslbench_plugins.blocks.tracking.tracker import End, TrackedRun, Tracker, library
+from sslbench_plugins.blocks.tracking.tracker import End, TrackedRun, Tracker
 from sslbench_plugins.blocks.tracking.words import parameters
 
+INSTALL = 'pip install "sslbench[wandb]"'
 Mode = Literal["auto", "online", "offline", "disabled"]
 EXIT_CODES: dict[End, int] = {"finished": 0, "failed": 1, "interrupted": 255}
 
@@ -117,8 +119,8 @@ class Wandb(Tracker):
 
 
 def build(params: WandbParams, context: BuildContext) -> Wandb:
-    """Raises UserError where wandb is not installed, or is to send what it has no key for."""
-    wandb = library("wandb", "wandb")
+    """Raises UserError where it is to send what it has no key for."""
+    wandb = import_module("wandb")
     mode = os.environ.get("WANDB_MODE", "online") if params.mode == "auto" else params.mode
     if mode == "online":
         try:
@@ -134,4 +136,4 @@ def build(params: WandbParams, context: BuildContext) -> Wandb:
 
 @hookimpl
 def sslbench_observers() -> list[ObserverSpec]:
-    return [ObserverSpec(name="wandb", params=WandbParams, build=build)]
+    return [ObserverSpec(name="wandb", params=WandbParams, build=build, library="wandb", install=INSTALL)]

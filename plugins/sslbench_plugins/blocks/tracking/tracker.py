@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from importlib import import_module
 from typing import Any, Literal
 
-from sslbench import EpochEnded, ObservedPretraining, ObservedRun, Observer, UserError
+from sslbench import EpochEnded, ObservedPretraining, ObservedRun, Observer
 from sslbench_plugins.blocks.tracking.words import counts, of_epoch, of_record
 
 End = Literal["finished", "failed", "interrupted"]
@@ -18,6 +17,8 @@ class TrackedRun(ABC):
 
     last_epoch: int = 0
     """that the tracker has of it"""
+    has_cost: bool = False
+    """whether the tracker has what its training cost"""
 
     @abstractmethod
     def log(self, metrics: Mapping[str, float], epoch: int) -> None:
@@ -25,7 +26,7 @@ class TrackedRun(ABC):
 
     @abstractmethod
     def result(self, metrics: Mapping[str, float], epochs: int) -> None:
-        """Metrics of an evaluation and cost, after the last of ``epochs``."""
+        """Metrics of an evaluation, or cost, after the last of ``epochs``."""
 
     @abstractmethod
     def end(self, how: End, words: str) -> None:
@@ -60,8 +61,10 @@ class Tracker(Observer, ABC):
         pretraining, tracked = self._open[key]
         if record["reason"]:
             self._reasons.setdefault(key, []).append(record["reason"])
-        facts = record["pretraining"] or {}
-        tracked.result(of_record(pretraining.evaluators[record["cell"]], record), facts.get("epochs") or 0)
+        final, cost = of_record(pretraining.evaluators[record["cell"]], record)
+        epochs = (record["pretraining"] or {}).get("epochs") or 0
+        tracked.result(final | ({} if tracked.has_cost else cost), epochs)
+        tracked.has_cost |= bool(cost)
 
     def pretraining_ended(self, key: str, statuses: Mapping[str, int]) -> None:
         _, tracked = self._open.pop(key)
@@ -71,17 +74,3 @@ class Tracker(Observer, ABC):
     def close(self) -> None:
         for _, tracked in self._open.values():
             tracked.end("interrupted", "interrupted")
-
-
-def library(module: str, observer: str) -> Any:
-    """A module of the library that an observer needs. Raises UserError, which says how to get it."""
-    try:
-        found = import_module(module)
-    except ImportError as error:
-        missing = (error.name or "").partition(".")[0]
-        if missing not in ("", module.partition(".")[0]):
-            raise
-        found = None
-    if getattr(found, "__file__", None) is None:  # a folder of that name is no library
-        raise UserError(f'observer {observer!r} needs {module.partition(".")[0]}: pip install "sslbench[{observer}]"')
-    return found

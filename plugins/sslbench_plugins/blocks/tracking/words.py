@@ -7,8 +7,10 @@ from typing import Any
 
 from sslbench import EpochEnded, ObservedPretraining
 
-COST = ("images_per_second", "step_ms_median", "seconds", "peak_memory_bytes", "flops_per_image")
+COST = ("seconds", "images_per_second", "step_ms_median", "peak_memory_bytes", "flops_per_image")
 """facts of a training"""
+LOSS, SECONDS = "training/loss", "cost/seconds"
+"""what every epoch and every cost has"""
 
 
 def parameters(pretraining: ObservedPretraining) -> dict[str, Any]:
@@ -30,11 +32,11 @@ def of_epoch(epoch: EpochEnded) -> dict[str, float]:
     return known(training | {f"curve/{name}": value for name, value in epoch.metrics.items()})
 
 
-def of_record(evaluator: str, record: Mapping[str, Any]) -> dict[str, float]:
-    """``final/knn/knn_top1`` and ``cost/images_per_second`` of a cell."""
+def of_record(evaluator: str, record: Mapping[str, Any]) -> tuple[dict[str, float], dict[str, float]]:
+    """``final/knn/knn_top1`` of a cell, and ``cost/images_per_second`` of its training, which other cells share."""
     final = {f"final/{evaluator}/{name}": metric["value"] for name, metric in record["metrics"].items()}
     facts = record["pretraining"] or {}
-    return known(final | {f"cost/{name}": facts.get(name) for name in COST})
+    return known(final), known({f"cost/{name}": facts.get(name) for name in COST})
 
 
 def known(values: Mapping[str, float | None]) -> dict[str, float]:
