@@ -27,7 +27,6 @@ COMPUTES_NOTHING = (
     "sslbench.measure.machine",
     "sslbench.measure.memory",
     "sslbench.measure.step_clock",
-    "sslbench.train.epochs",
 )
 """What that code imports to find, describe, time or store: no metric depends on it, and an edit makes nothing stale."""
 LARGE = 64_000_000

@@ -16,6 +16,9 @@ from pathlib import Path
 
 import pytest
 
+from sslbench.hooks.registry import Registry
+from sslbench.testing.conformance import problems
+
 pytestmark = pytest.mark.slow
 EPOCHS = 4
 KILLED_AT = 3
@@ -154,6 +157,12 @@ def test_event_files_hold_each_epoch_once(results):
     assert hparams["training.epochs"].number_value == EPOCHS
     texts = {event.tensor_proto.string_val[0].decode() for event in events.Tensors("command")}
     assert [text.startswith("`sslbench run quick --method simclr") for text in texts] == [True]
+
+
+@pytest.mark.parametrize("name", ["mlflow", "tensorboard", "wandb"])
+def test_each_keeps_its_contract(name, server):
+    given = {"mlflow": {"tracking_uri": server}, "wandb": {"mode": "offline"}}.get(name, {})
+    assert problems(Registry().get("observer", name), **given) == []
 
 
 def wandb_records(path):

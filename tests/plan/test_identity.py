@@ -131,7 +131,14 @@ def test_an_edit_of_code_that_computes_changes_the_harness(copied, name):
 
 
 ROOMS = ("advise", "claims", "cli", "hooks", "measure", "plan", "report", "speed", "statistics", "store", "testing")
-OTHERS = ("contracts/simulator.py", "errors.py", "execute/scheduler.py", "execute/session.py", "execute/events.py")
+OTHERS = (
+    "contracts/observer.py",
+    "contracts/simulator.py",
+    "errors.py",
+    "execute/scheduler.py",
+    "execute/session.py",
+    "execute/events.py",
+)
 
 
 @pytest.mark.parametrize("room", [*ROOMS, *OTHERS])
