@@ -40,7 +40,7 @@ ELSEWHERE = {
     )
 } | {("method", "pretrained"), ("executor", "ray"), ("executor", "slurm")}
 ELSEWHERE |= {("observer", name) for name in ("mlflow", "tensorboard", "wandb")}
-"""Those that need files, a cluster or a library of their own; their own tests make some and check them against the contract."""
+"""Those that need files, a cluster or a library; their own tests make some and check them against the contract."""
 NAMES = [entry.promise for entry in Catalogue.installed().entries if entry.distribution == "sslbench"]
 
 
