@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from tempfile import TemporaryDirectory
 from typing import Any
+from uuid import uuid4
 
 from sslbench.contracts.executor import EpochEnded, PluginChoice, TrainingSettings
 from sslbench.contracts.observer import ObservedPretraining, ObservedRun, Observer, ObserverSpec
@@ -17,6 +19,7 @@ EPOCHS = 2
 
 def of_observer(spec: ObserverSpec, params: Any) -> Problems:
     """A run that is killed after its training, and one that goes on to the end."""
+    pretraining = replace(observed_pretraining(), run=uuid4().hex[:16])  # a tracker may know the last one
     with TemporaryDirectory() as out:
         for last in (0, EPOCHS):
             observer = spec.build(params, BuildContext())
@@ -24,7 +27,7 @@ def of_observer(spec: ObserverSpec, params: Any) -> Problems:
                 yield "build must return an Observer"
                 return
             observer.run_started(observed_run(out))
-            returned = observer.pretraining_started(observed_pretraining())
+            returned = observer.pretraining_started(pretraining)
             # One that keeps nothing is told of every epoch again.
             if isinstance(returned, bool) or not isinstance(returned, int) or returned not in (0, last):
                 yield f"pretraining_started returned {returned!r} after {last} epochs; it returns the last epoch it has"
