@@ -41,6 +41,9 @@ if TYPE_CHECKING:  # "as" makes a name public for type checkers
         FitsHead as FitsHead,
         LinearHead as LinearHead,
         Metric as Metric,
+        Picture as Picture,
+        PicturePoints as PicturePoints,
+        ShownImages as ShownImages,
     )
     from sslbench.contracts.executor import (
         Emit as Emit,
@@ -86,6 +89,7 @@ if TYPE_CHECKING:  # "as" makes a name public for type checkers
         check_claim as check_claim,
     )
     from sslbench.contracts.weights import Licence as Licence, LoadedWeights as LoadedWeights
+    from sslbench.draw.tiles import Tile as Tile, TileRow as TileRow, grid as grid, tile_rows as tile_rows
     from sslbench.errors import PluginError as PluginError, SslbenchError as SslbenchError, UserError as UserError
     from sslbench.execute.by_file import WorkFiles as WorkFiles
     from sslbench.execute.event_file import EventFile as EventFile
@@ -100,14 +104,13 @@ if TYPE_CHECKING:  # "as" makes a name public for type checkers
         how_it_ended as how_it_ended,
         signal_name as signal_name,
     )
-    from sslbench.execute.request import Outcome as Outcome, Request as Request
-    from sslbench.execute.scheduler import run as run
     from sslbench.execute.wire import from_line as from_line, to_line as to_line
     from sslbench.execute.worker import run_work as run_work
     from sslbench.hooks.registry import default_registry as default_registry
     from sslbench.hooks.specs import hookimpl as hookimpl
     from sslbench.plan.choose import build_installed as build_installed, build_plugin as build_plugin
-    from sslbench.plan.suite import Overrides as Overrides
+    from sslbench.results.results import Results as Results, load as load
+    from sslbench.results.run import run as run
     from sslbench.store.artifacts import pretraining_files as pretraining_files
     from sslbench.store.digests import check_if_digested as check_if_digested
     from sslbench.train.data import ahead as ahead
@@ -126,7 +129,7 @@ _NAMES = {
     "sslbench.contracts.backbone": "Backbone BackboneSpec TimmModel TokenBackbone",
     "sslbench.contracts.dataset": "Dataset DatasetSpec ImageReader MapReader Split SplitName",
     "sslbench.contracts.evaluator": "EvaluatedModel EvaluationData Evaluator EvaluatorSpec FeatureSet FitsHead"
-    " LinearHead Metric",
+    " LinearHead Metric Picture PicturePoints ShownImages",
     "sslbench.contracts.executor": "Emit Ended EpochEnded Event Executor ExecutorSpec Failure Handle PluginChoice"
     " TrainingSettings Work",
     "sslbench.contracts.masking": "Masking MaskingSpec masked_count",
@@ -136,19 +139,19 @@ _NAMES = {
     "sslbench.contracts.plugin": "BuildContext Spec",
     "sslbench.contracts.simulator": "Claim SimulationResult Simulator SimulatorSpec across_seeds check_claim",
     "sslbench.contracts.weights": "Licence LoadedWeights",
+    "sslbench.draw.tiles": "Tile TileRow grid tile_rows",
     "sslbench.errors": "PluginError SslbenchError UserError",
     "sslbench.execute.by_file": "WorkFiles",
     "sslbench.execute.event_file": "EventFile",
     "sslbench.execute.events": "Printed RecordMade StageStarted Warned",
     "sslbench.execute.exits": "end_with_parent how_it_ended signal_name",
-    "sslbench.execute.request": "Outcome Request",
-    "sslbench.execute.scheduler": "run",
     "sslbench.execute.wire": "from_line to_line",
     "sslbench.execute.worker": "run_work",
     "sslbench.hooks.registry": "default_registry",
     "sslbench.hooks.specs": "hookimpl",
     "sslbench.plan.choose": "build_installed build_plugin",
-    "sslbench.plan.suite": "Overrides",
+    "sslbench.results.results": "Results load",
+    "sslbench.results.run": "run",
     "sslbench.store.artifacts": "pretraining_files",
     "sslbench.store.digests": "check_if_digested",
     "sslbench.train.data": "ahead",

@@ -6,13 +6,21 @@ from pathlib import Path
 
 import click
 
+from sslbench.cli.command import Command
 from sslbench.cli.options import UserPath
 from sslbench.cli.streams import complain, show
 
 FORMATS = click.Choice(["table", "markdown", "json"])
 
 
-@click.command("claims", short_help="Test every claim.")
+@click.command(
+    "claims",
+    cls=Command,
+    examples=[
+        "sslbench claims",
+        "sslbench claims --results sslbench-results/quick --format markdown",
+    ],
+)
 @click.option(
     "--seed",
     type=click.IntRange(0, 2**32 - 1001),

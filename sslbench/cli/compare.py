@@ -6,11 +6,20 @@ from pathlib import Path
 
 import click
 
+from sslbench.cli.command import Command
 from sslbench.cli.options import FORMATS, UserPath, without_collector
 from sslbench.cli.streams import say, show
 
 
-@click.command("compare", short_help="Say what moved between two sets of results.")
+@click.command(
+    "compare",
+    cls=Command,
+    examples=[
+        "sslbench compare before after",
+        "sslbench compare before after --fail-on knn_top1:1%",
+        "sslbench compare fp32 bf16 --across training.precision --format markdown",
+    ],
+)
 @click.argument("first", metavar="A", type=UserPath())
 @click.argument("second", metavar="B", type=UserPath())
 @click.option(
@@ -46,7 +55,7 @@ def command(first: Path, second: Path, limits: tuple[str, ...], across: tuple[st
         if side.superseded:
             say(f"{side.name}: {plural(side.superseded, 'superseded record')} left out (see results --superseded)")
     comparison = compare(*sides, limits, across)
-    show(render_comparison(comparison, format_), format_)
+    show(render_comparison(comparison, format_), format_, lead=True)
     for line in comparison.exceeded:
         say(f"worse than allowed: {line}")
     return 1 if comparison.exceeded else 0

@@ -10,11 +10,19 @@ from typing import Any
 
 import click
 
+from sslbench.cli.command import Command
 from sslbench.cli.options import format_option, print_json
 from sslbench.cli.streams import say, show
 
 
-@click.command("doctor", short_help="Report what this machine has and what is missing.")
+@click.command(
+    "doctor",
+    cls=Command,
+    examples=[
+        "sslbench doctor",
+        "sslbench doctor --format json > machine.json",
+    ],
+)
 @format_option(what="report")
 def command(format_: str) -> int:
     """Report what this machine has, what is missing and how to get it. Exit code 1 if something is wrong."""

@@ -8,11 +8,20 @@ from typing import Any
 import click
 
 from sslbench.advise.defaults import BACKBONE
+from sslbench.cli.command import Command
 from sslbench.cli.options import UserPath, feature_options
 from sslbench.cli.streams import say, show
 
 
-@click.command("embed", short_help="Write features to a file.")
+@click.command(
+    "embed",
+    cls=Command,
+    examples=[
+        "sslbench embed digits -m raw-pixels -o features.npz",
+        "sslbench embed photos -m random-init -b resnet18-cifar -o features.parquet",
+        "sslbench embed photos -m pretrained:preset=dinov2-vits14 --download -o x.npz",
+    ],
+)
 @click.argument("dataset", metavar="DATASET")
 @click.option(
     "-m",
@@ -42,11 +51,11 @@ def command(dataset: str, model: str, backbone: str | None, out: Path, size: int
     from sslbench.advise.folder import dataset_reference, loaded_weights, on_scale, reading_size, unknown_scale
     from sslbench.advise.frozen import FrozenFeatures, Model
     from sslbench.cli.options import read_settings_of_features
-    from sslbench.cli.progress import Display
     from sslbench.errors import UserError
     from sslbench.hooks.registry import default_registry
     from sslbench.plan.choose import chosen, model_reference
     from sslbench.plan.reference import parse_reference
+    from sslbench.progress.display import Display
 
     check_file(out)
     settings = read_settings_of_features(options)

@@ -6,11 +6,19 @@ from pathlib import Path
 
 import click
 
+from sslbench.cli.command import Command
 from sslbench.cli.options import TRUST, UserPath
 from sslbench.cli.streams import say, show
 
 
-@click.command("export", short_help="Write a trained encoder for others to load.")
+@click.command(
+    "export",
+    cls=Command,
+    examples=[
+        "sslbench export sslbench-results/quick --where method=simclr -o encoder",
+        "sslbench embed photos -m encoder -o features.parquet    # what it is good for",
+    ],
+)
 @click.argument("folder", metavar="DIR", type=UserPath())
 @click.option(
     "--where", multiple=True, metavar="FIELD=VALUE", help="Which training, such as method=simclr; repeatable."

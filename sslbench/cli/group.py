@@ -13,25 +13,36 @@ import click
 from sslbench.cli.streams import standard_error
 from sslbench.errors import did_you_mean
 
+WRONG_USAGE = 2
+"""exit code"""
 COMMANDS = {
-    "run": "Run a suite and print one table with quality and speed in every row.",
-    "plan": "Print the cells of a suite: done, to run, stale, skipped and why. Runs nothing.",
+    "run": "Run a suite; print one table with quality and speed in every row.",
+    "plan": "Print the cells of a suite: done, to run, stale, skipped and why.",
+    "look": "Show images, views, masks and odd files, before any training.",
     "results": "Print the results of a folder.",
+    "report": "Write results as one HTML page with tables, charts and pictures.",
     "merge": "Put the results of several folders into one.",
-    "recipe": "Say what to do with a folder of images: which model serves them, and what next.",
+    "recipe": "Say which model serves a folder of images, and what to do next.",
     "predict": "Label new images with a head that recipe fitted.",
     "embed": "Write the features of a data set to a file that others can read.",
     "export": "Write a trained encoder for others to load, timm among them.",
     "compare": "Say what moved between two sets of results, beyond the spread.",
-    "speed": "Measure the speed of training steps: images/s, memory, arithmetic, and ratios with their intervals.",
-    "simulate": "Run small studies without training and test the claims of the literature with them.",
+    "speed": "Measure the speed of training steps, and ratios with intervals.",
+    "simulate": "Run small studies without training, and test claims with them.",
     "claims": "Test every claim and print the command that shows it.",
     "suites": "List the built-in suites, or print the file of one.",
     "list": "List every plugin with its summary and distribution.",
-    "show": "Show one plugin: parameters with defaults and units, presets, citation.",
+    "show": "Show one plugin: parameters, defaults, units, presets, citation.",
     "plugins": "Load every plugin and report ok or failed, and why.",
     "doctor": "Report what this machine has, what is missing and how to get it.",
 }
+GROUPS = {
+    "Try recipes": ("run", "plan", "look", "recipe", "speed", "simulate", "suites"),
+    "Understand results": ("results", "report", "compare", "claims", "merge"),
+    "Use what was trained": ("predict", "embed", "export"),
+    "Extend and set up": ("list", "show", "plugins", "doctor"),
+}
+"""title -> commands, in the order of ``--help``"""
 
 
 class LazyGroup(click.Group):
@@ -39,7 +50,7 @@ class LazyGroup(click.Group):
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """All commands, in the order of ``--help``."""
-        return list(COMMANDS)
+        return [name for names in GROUPS.values() for name in names if name in COMMANDS]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """The command, imported now, or None."""
@@ -52,15 +63,13 @@ class LazyGroup(click.Group):
         if args and args[0] not in COMMANDS:
             allowed = ", ".join(COMMANDS)
             ctx.fail(f"no such command {args[0]!r}{did_you_mean(args[0], list(COMMANDS))} (commands: {allowed})")
-        name, command, rest = super().resolve_command(ctx, args)
-        if command is not None:
-            check_given(click.Context(command, info_name=name, parent=ctx), rest)
-        return name, command, rest
+        return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """The help lines of all commands, none of which is imported."""
-        with formatter.section("Commands"):
-            formatter.write_dl(list(COMMANDS.items()))
+        for title, names in GROUPS.items():
+            with formatter.section(title):
+                formatter.write_dl([(name, COMMANDS[name]) for name in names if name in COMMANDS])
 
 
 @cache
@@ -83,24 +92,11 @@ def apart(function: Callable[..., Any]) -> Callable[..., Any]:
     return call
 
 
-def check_given(ctx: click.Context, args: list[str]) -> None:
-    """Raises UsageError for an option that is given twice where one value counts, and for an empty text as a value."""
-    try:
-        values, _, order = ctx.command.make_parser(ctx).parse_args(list(args))
-    except click.UsageError:
-        return  # the command itself says so
-    for param in dict.fromkeys(order):
-        is_option = isinstance(param, click.Option)
-        name = max(param.opts, key=len) if is_option else param.human_readable_name
-        given = values.get(str(param.name))
-        if is_option and not param.multiple and order.count(param) > 1:
-            ctx.fail(f"{name} is given twice; it has one value")
-        texts = given if isinstance(given, (list, tuple)) else [given]
-        if any(isinstance(text, str) and not text.strip() for text in texts):
-            ctx.fail(f"{name} is given an empty text; leave it out, or give it a value")
-
-
-@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]}, epilog="Start with: sslbench run")
+@click.group(
+    cls=LazyGroup,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="Start with: sslbench run, or sslbench COMMAND --help",
+)
 @click.version_option(package_name="sslbench", message="sslbench %(version)s", help="Print the version.")
 def cli() -> None:
     """Which self-supervised recipe serves your images best, and what it costs."""
@@ -108,6 +104,10 @@ def cli() -> None:
 
 def invoke(arguments: list[str]) -> int:
     """Exit code of one command. Raises what goes wrong, click's mistakes too."""
+    if not arguments:  # wrong usage, to which the help is the answer
+        context = click.Context(cli, info_name="sslbench", **cli.context_settings)
+        standard_error().write(cli.get_help(context) + "\n")
+        return WRONG_USAGE
     try:
         with cli.make_context("sslbench", arguments) as context:
             code = cli.invoke(context)

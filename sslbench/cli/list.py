@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from sslbench.cli.command import Command
 from sslbench.cli.options import format_option, print_json
 from sslbench.cli.streams import say, show
 
@@ -13,7 +14,15 @@ if TYPE_CHECKING:
     from sslbench.hooks.catalogue import Catalogue
 
 
-@click.command("list", short_help="List every plugin.")
+@click.command(
+    "list",
+    cls=Command,
+    examples=[
+        "sslbench list",
+        "sslbench list method",
+        "sslbench list dataset --format json",
+    ],
+)
 @click.argument("kind", required=False)
 @format_option(what="list")
 def command(kind: str | None, format_: str) -> None:

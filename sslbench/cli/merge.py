@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from sslbench.cli.command import Command
 from sslbench.cli.options import UserPath, without_collector
 from sslbench.cli.streams import say, show
 
@@ -17,7 +18,15 @@ if TYPE_CHECKING:
 PREFER = click.Choice(["first", "last", "newest"])
 
 
-@click.command("merge", short_help="Put the results of several folders into one.")
+@click.command(
+    "merge",
+    cls=Command,
+    examples=[
+        "sslbench run full.toml --seeds 0-2 --out here     # on one machine",
+        "sslbench run full.toml --seeds 3-5 --out there    # on another",
+        "sslbench merge here there -o all && sslbench results all",
+    ],
+)
 @click.argument("folders", metavar="DIR...", nargs=-1, required=True, type=UserPath())
 @click.option("-o", "--out", required=True, metavar="OUT", type=UserPath(), help="Folder to make or to add to.")
 @click.option("--prefer", type=PREFER, help="Which record is kept where folders have other results of one cell.")
@@ -29,11 +38,6 @@ def command(folders: tuple[Path, ...], out: Path, prefer: Prefer | None, artifac
     A record that several folders have counts once, and one that is done is kept before any that went wrong. Where two
     are done with other results, nothing is written unless --prefer says which is kept: that of the first or last
     folder (OUT comes first), or the newest. The same command as before, with --out OUT, then runs only what is missing.
-
-    \b
-    sslbench run full --seeds 0-2 --out a       # on one machine
-    sslbench run full --seeds 3-5 --out b       # on another
-    sslbench merge a b -o all && sslbench results all
     """
     from sslbench.store.merge.merge import merge
 

@@ -55,29 +55,27 @@ TRUST = "Allow code that comes with a model (torch.hub) to run."
 WHERE = f"Where the work runs, as NAME or NAME:key=value.  [default: $SSLBENCH_EXECUTOR, or {EXECUTOR}]"
 OBSERVER = "Who follows the run, as NAME or NAME:key=value (see: sslbench list observer); repeatable."
 RETRIES = "Times that a pretraining is tried again when its worker is lost."
-REFERENCE = "NAME or NAME:key=value,key=value; repeatable, replaces the suite's."
+PLUGINS = "Plugins, as NAME or NAME:key=value,...; repeatable, replace the suite's"
+"""title of their section"""
 OUT = "Results folder.  [default: sslbench-results/SUITE]"
 
 Function = Callable[..., Any]
 Decorator = Callable[[Function], Function]
 SUITE_OPTIONS: list[Decorator] = [
     click.argument("suite", default="quick"),
-    # which cells are run
     click.option("--size", metavar="NAME", help="A smaller form that the suite has, such as small."),
     *(
-        click.option(short, f"--{axis}", axis, multiple=True, metavar="NAME", help=f"{what}: {REFERENCE}")
+        click.option(short, f"--{axis}", axis, multiple=True, metavar="NAME", help=f"{what}.")
         for short, axis, what in AXES
     ),
     click.option("--seeds", metavar="N,N", help="Seeds, such as 0,1,2 or 0-4."),
-    # how each is trained
-    click.option("--epochs", type=int, metavar="N", help="Passes over the training images."),
+    click.option("--epochs", type=int, metavar="N", help="Passes over the training images, of every method."),
     click.option("--batch-size", type=int, metavar="N", help="Source images per step."),
     click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Set any other key of [training]."),
     click.option("--device", metavar="NAME", help=DEVICES),
     click.option("--devices", type=click.IntRange(1), metavar="N", help="Devices that share each pretraining."),
     click.option("--precision", type=PRECISIONS, help="Precision of the training step."),
     click.option("--compile/--no-compile", default=None, help="Use torch.compile."),
-    # where results go, and which cells are run again
     click.option("--out", type=FOLDER, metavar="DIR", help=OUT),
     click.option("--fresh", is_flag=True, help="Run everything again, whatever is done."),
     click.option("--keep-stale", is_flag=True, help="Reuse results of older code or data, knowingly."),
@@ -90,6 +88,15 @@ SUITE_OPTIONS: list[Decorator] = [
     click.option("--download", is_flag=True, help=DOWNLOAD),
     click.option("--trust", is_flag=True, help=TRUST),
 ]
+SECTIONS = {
+    "What is run": "size seeds max_cells",
+    PLUGINS: " ".join(axis for _, axis, _ in AXES),
+    "How each is trained": "epochs batch_size precision compile settings",
+    "Where": "device devices executor retries detach",
+    "Results": "out fresh keep_stale",
+    "What is allowed": "download trust strict_plugins",
+}
+"""of the help of ``run`` and ``plan``"""
 
 
 def decorated(function: Function, decorators: Sequence[Decorator]) -> Function:
@@ -109,6 +116,11 @@ def format_option(*formats: str, what: str = "output") -> Decorator:
     choices = click.Choice(formats or ("table", "json"))
     text = f"Format of the {what}."
     return click.option("--format", "format_", type=choices, default=choices.choices[0], show_default=True, help=text)
+
+
+details_option = click.option(
+    "--details", is_flag=True, help="Show all columns of the table, what each means, and all that is below."
+)
 
 
 def print_json(document: Mapping[str, Any]) -> None:

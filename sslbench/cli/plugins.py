@@ -4,11 +4,19 @@ from __future__ import annotations
 
 import click
 
+from sslbench.cli.command import Command
 from sslbench.cli.options import format_option, print_json
 from sslbench.cli.streams import show
 
 
-@click.command("plugins", short_help="Load every plugin and report ok or failed.")
+@click.command(
+    "plugins",
+    cls=Command,
+    examples=[
+        "sslbench plugins",
+        "SSLBENCH_PLUGINS=sslbench sslbench plugins          # the built-in ones alone",
+    ],
+)
 @format_option(what="list")
 def command(format_: str) -> None:
     """Load every entry point of the group ``sslbench`` and report ok, or failed and why.

@@ -7,13 +7,22 @@ from typing import Any
 
 import click
 
+from sslbench.cli.command import Command
 from sslbench.cli.options import UserPath, feature_options
 from sslbench.cli.streams import say, show
 
 FORMATS = click.Choice(["table", "csv", "json"])
 
 
-@click.command("predict", short_help="Label new images.")
+@click.command(
+    "predict",
+    cls=Command,
+    examples=[
+        "sslbench predict sslbench-results/recipe/head new.jpg",
+        "sslbench predict sslbench-results/recipe/head photos --unsure-first",
+        "sslbench predict sslbench-results/recipe/head photos --format csv > labels.csv",
+    ],
+)
 @click.argument("head", metavar="HEAD", type=UserPath())
 @click.argument("images", metavar="IMAGES...", nargs=-1, required=True, type=UserPath())
 @click.option("--unsure-first", is_flag=True, help="Those first that the head is least sure of.")

@@ -8,13 +8,23 @@ from typing import Any
 
 import click
 
+from sslbench.cli.command import Command
 from sslbench.cli.options import UserPath, feature_options
 from sslbench.cli.streams import say, show
 
 FORMATS = click.Choice(["table", "json"])
 
 
-@click.command("recipe", short_help="Say what to do with a folder of images.")
+@click.command(
+    "recipe",
+    cls=Command,
+    examples=[
+        "sslbench recipe photos",
+        "sslbench recipe photos --labels labels.csv --download",
+        "sslbench recipe photos --unlabelled --threshold 0.9",
+        "sslbench recipe photos -m pretrained:preset=dinov2-vits14 --no-scratch",
+    ],
+)
 @click.argument("folder", metavar="FOLDER", type=UserPath())
 @click.option(
     "--labels",
@@ -68,17 +78,17 @@ def command(
     from sslbench.advise.survey import survey
     from sslbench.advise.text import render_recipe, render_survey
     from sslbench.cli.options import read_settings_of_features
-    from sslbench.cli.progress import Display
     from sslbench.errors import UserError
     from sslbench.hooks.registry import default_registry
     from sslbench.plan.choose import model_reference
+    from sslbench.progress.display import Display
 
     if labels is not None and unlabelled:
         raise UserError("--labels and --unlabelled: give one of them")
     labelled = has_classes(folder, default_registry())
     settings = replace(read_settings_of_features(options), licence=options["licence"])
     references = [model_reference(text) for text in models]
-    not_stored = ""
+    not_stored, verdict = "", False
     with Display(data=False) as display:
         session = Session(settings, default_registry(), display.show)
         if labels is None and (unlabelled or not labelled):
@@ -87,9 +97,9 @@ def command(
         else:
             scratch = options["scratch"]
             advice = recipe(folder, session, labels=labels, models=references, scratch=scratch)
-            not_stored = advice.not_stored
+            not_stored, verdict = advice.not_stored, True
             text = render_recipe(advice, format_)
-    show(text, format_)
+    show(text, format_, lead=verdict)
     if not_stored:
         say(f"the head for sslbench predict is not stored: {not_stored}")
     return 3 if not_stored else 0

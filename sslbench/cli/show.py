@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from sslbench.cli.command import Command
 from sslbench.cli.options import format_option, print_json
 from sslbench.cli.streams import show
 
@@ -17,7 +18,15 @@ BOUNDS = {"exclusiveMinimum": ">", "minimum": ">=", "exclusiveMaximum": "<", "ma
 LIMITS = {**BOUNDS, "multipleOf": "a multiple of"}  # JSON schema's word -> ours
 
 
-@click.command("show", short_help="Show one plugin.")
+@click.command(
+    "show",
+    cls=Command,
+    examples=[
+        "sslbench show method simclr",
+        "sslbench show masking block",
+        "sslbench show method pretrained --format json",
+    ],
+)
 @click.argument("kind")
 @click.argument("name")
 @format_option(what="description")

@@ -6,13 +6,22 @@ from pathlib import Path
 
 import click
 
+from sslbench.cli.command import Command
 from sslbench.cli.options import UserPath
 from sslbench.cli.streams import complain, say, show
 
 FORMATS = click.Choice(["table", "markdown", "json"])
 
 
-@click.command("simulate", short_help="Run a simulator and test its claims.")
+@click.command(
+    "simulate",
+    cls=Command,
+    examples=[
+        "sslbench simulate",
+        "sslbench simulate momentum-dynamics --set steps=200 --claims-only",
+        "sslbench simulate masking-comparator --figures figures",
+    ],
+)
 @click.argument("name", required=False)
 @click.option(
     "--seed",

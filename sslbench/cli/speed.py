@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from sslbench.cli.options import AXES, FORMATS, Function, UserPath, decorated, read_settings
+from sslbench.cli.command import Command
+from sslbench.cli.options import AXES, FORMATS, PLUGINS, Function, UserPath, decorated, read_settings
 from sslbench.cli.streams import say, show
 from sslbench.speed import SUITE
 
@@ -15,6 +16,11 @@ if TYPE_CHECKING:
     from sslbench.speed.run import SpeedRequest
 
 SPEED_AXES = [axis for axis in AXES if axis[1] != "evaluator"]
+SECTIONS = {
+    PLUGINS: " ".join(axis for _, axis, _ in SPEED_AXES),
+    "Settings of the step": "batch_size find_batch image_size precision compile device",
+    "How it is measured": "baseline steps seconds",
+}
 
 
 def speed_options(function: Function) -> Function:
@@ -22,8 +28,7 @@ def speed_options(function: Function) -> Function:
     axes = []
     for short, axis, what in SPEED_AXES:
         more = "; also measures end to end" if axis == "dataset" else ""
-        text = f"{what}{more}: NAME or NAME:key=value,key=value; repeatable, replaces the suite's"
-        axes.append(click.option(short, f"--{axis}", axis, multiple=True, metavar="NAME", help=text))
+        axes.append(click.option(short, f"--{axis}", axis, multiple=True, metavar="NAME", help=f"{what}{more}."))
     several = "; repeatable."
     limit = "For the whole suite; rows that do not fit are left out."
     folder = "Results folder.  [default: sslbench-results/SUITE]"
@@ -50,7 +55,16 @@ def speed_options(function: Function) -> Function:
     return decorated(function, [click.argument("suite", default=SUITE), *axes, *settings])
 
 
-@click.command("speed", short_help="Measure speed.")
+@click.command(
+    "speed",
+    cls=Command,
+    sections=SECTIONS,
+    examples=[
+        "sslbench speed",
+        "sslbench speed methods --batch-size 64,256 --seconds 60",
+        "sslbench speed -m mae -k random:ratio=0.75 --baseline masking.ratio=0.5",
+    ],
+)
 @speed_options
 def command(fmt: str, **options: Any) -> int:
     """Measure the training steps of SUITE, a built-in name or a TOML file (default: mae-speedup), and nothing else:
@@ -59,7 +73,7 @@ def command(fmt: str, **options: Any) -> int:
     Rows are timed in turn, one step each, so that what else runs on the machine slows all of them alike.
     """
     request = read_speed_request(options)
-    from sslbench.cli.progress import Display
+    from sslbench.progress.display import Display
     from sslbench.speed.run import speed
     from sslbench.speed.table import render_speed
 

@@ -11,10 +11,12 @@ from contextvars import ContextVar
 from typing import Any, TextIO
 
 from sslbench.errors import OutputClosed, OutputError, printable
-from sslbench.report.screen import PAGE, Page, encodable
+from sslbench.report.screen import PAGE, Page, encodable, said
 
 MACHINE_FORMATS = ("csv", "json", "toml")
 """are read by programs: exact, and UTF-8 whatever the terminal's encoding is"""
+PICTURE = "picture"
+"""the format of what a terminal shows as a picture: exact, control characters and all"""
 NARROWEST, USUAL = 40, 80
 """columns that text is never laid out below, and those of a terminal that does not say how wide it is"""
 
@@ -102,9 +104,10 @@ def standard_error() -> TextIO:
     return sys.stderr
 
 
-def show(text: str, format_: str = "table") -> None:
-    """The result, on stdout, as one piece. ``csv``, ``json`` and ``toml`` are exact. Raises OutputClosed where the
-    reader has gone, OutputError where it cannot be written."""
+def show(text: str, format_: str = "table", lead: bool = False) -> None:
+    """The result, on stdout, as one piece. ``csv``, ``json`` and ``toml`` are exact. ``lead``: a table begins with a
+    sentence that is emphasised on a terminal. Raises OutputClosed where the reader has gone, OutputError where it
+    cannot be written."""
     kept = _output.get()
     stream = sys.stdout if kept is None else kept[0]
     if stream is None:
@@ -112,9 +115,10 @@ def show(text: str, format_: str = "table") -> None:
     try:
         if format_ != "table" and not is_terminal(stream) and hasattr(stream, "reconfigure"):
             stream.reconfigure(encoding="utf-8")
-        if format_ not in MACHINE_FORMATS or is_terminal(stream):
+        if format_ != PICTURE and (format_ not in MACHINE_FORMATS or is_terminal(stream)):
             text = printable(text)
-        stream.write(encodable(text, stream.encoding or "utf-8") + "\n")
+        text = encodable(text, stream.encoding or "utf-8")
+        stream.write((in_bold(text) if lead and format_ == "table" and has_colours(stream) else text) + "\n")
         stream.flush()
     except BrokenPipeError:
         discard(stream)
@@ -125,15 +129,29 @@ def show(text: str, format_: str = "table") -> None:
         raise OutputError(f"the result could not be written to stdout: {reason}") from None
 
 
+def has_colours(stream: TextIO) -> bool:
+    """Whether it is a terminal that shows more than plain text, and NO_COLOR does not ask for that (no-color.org)."""
+    return is_terminal(stream) and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
+def in_bold(text: str) -> str:
+    """With the lines before the first one that is empty or begins with a blank in bold."""
+    lines = text.split("\n")
+    end = next((place for place, line in enumerate(lines) if line[:1] in ("", " ")), len(lines))
+    return "\n".join([*(f"\x1b[1m{line}\x1b[0m" for line in lines[:end]), *lines[end:]])
+
+
+def terminal() -> TextIO | None:
+    """Where ``show`` writes to, if that is a terminal."""
+    kept = _output.get()
+    stream = sys.stdout if kept is None else kept[0]
+    return stream if is_terminal(stream) else None
+
+
 def say(text: str) -> None:
     """One line on stderr, after the program's name."""
     sys.stderr.write(said(text) + "\n")
     sys.stderr.flush()
-
-
-def said(text: str) -> str:
-    """One line, after the program's name, as a terminal may show it."""
-    return printable(f"sslbench: {text}").replace("\n", "\\n")
 
 
 def complain(message: str) -> None:

@@ -7,18 +7,23 @@ from typing import Any
 
 import click
 
+from sslbench.cli.command import Command
 from sslbench.cli.options import format_option, print_json
 from sslbench.cli.streams import show
 
 
-@click.command("suites", short_help="List the built-in suites.")
+@click.command(
+    "suites",
+    cls=Command,
+    examples=[
+        "sslbench suites",
+        "sslbench suites quick > mine.toml && sslbench plan mine.toml",
+    ],
+)
 @click.argument("name", required=False)
 @format_option(what="list")
 def command(name: str | None, format_: str) -> None:
-    """List the built-in suites with their sizes, or print the file of NAME, to be copied and changed.
-
-    sslbench suites quick > mine.toml; sslbench run mine.toml
-    """
+    """List the built-in suites with their sizes, or print the file of NAME, to be copied and changed."""
     from sslbench.plan.builtin import COMMANDS, builtin_suites
     from sslbench.plan.suite import text_of
 

@@ -16,6 +16,7 @@ from sslbench.contracts.names import name_mistake
 from sslbench.errors import UserError, did_you_mean, quoted
 from sslbench.hooks.values import mended, typed
 from sslbench.plan.builtin import COMMANDS, builtin_suites
+from sslbench.plan.reference import Reference
 from sslbench.plan.seeds import seeds_of
 
 AXES = ("method", "augmentation", "masking", "dataset", "backbone", "evaluator")
@@ -59,13 +60,14 @@ class RawSuite:
     data: Mapping[str, Any] = field(default_factory=dict)  # as TOML has it
     file: Mapping[str, Any] | None = None  # of a size: the whole suite's
     builtin: bool = False  # whether it came with sslbench
+    epochs_for_all: bool = False  # of a size that gives epochs and no methods: these replace those of single methods
 
 
 @dataclass(frozen=True)
 class Overrides:
     """What the command line puts in the place of the suite's own values."""
 
-    axes: Mapping[str, Sequence[str]] = field(default_factory=dict)  # axis -> references; replaces that axis
+    axes: Mapping[str, Sequence[str | Reference]] = field(default_factory=dict)  # replace that axis
     seeds: Sequence[int | str] | None = None  # 0 or larger, or ranges such as ``0-4``; None: the suite's
     training: Mapping[str, Any] = field(default_factory=dict)
     """single settings of ``TrainingSettings``; ``Written`` where they are text"""
@@ -146,7 +148,9 @@ def sized(raw: RawSuite, size: str) -> RawSuite:
         own = data.get(key)
         both = isinstance(value, Mapping) and isinstance(own, Mapping)
         data[key] = {**(own or {}), **value} if both else value
-    return RawSuite(f"{raw.name}-{size}", raw.source, data, raw.data, raw.builtin)
+    axes, training = (table if isinstance(table := changes.get(key), Mapping) else {} for key in ("axes", "training"))
+    for_all = "epochs" in training and "method" not in axes
+    return RawSuite(f"{raw.name}-{size}", raw.source, data, raw.data, raw.builtin, for_all)
 
 
 def read_layout(raw: RawSuite) -> tuple[SuiteFile, list[str]]:

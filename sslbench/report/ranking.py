@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import zip_longest
@@ -57,9 +57,15 @@ class Ranking:
         """How many of them a metric's values get."""
         return decimals(self.means(column))
 
+    def first_metric(self, rows: Iterable[int]) -> MetricColumn | None:
+        """What these rows are ranked by: the first metric of the main table that any of them has and of which more, or
+        less, is better."""
+        ranking = [c for c in self._aggregate.metrics if not c.detail and c.higher_is_better is not None]
+        rows = list(rows)
+        return next((c for c in ranking if any(self.means(c)[row] is not None for row in rows)), None)
+
     def _sorted(self) -> list[int]:
-        ranking = (c for c in self._aggregate.metrics if not c.detail and c.higher_is_better is not None)
-        first = next((c for c in ranking if any(mean is not None for mean in self.means(c))), None)
+        first = self.first_metric(range(len(self._aggregate.recipes)))
         sign = -1 if first and first.higher_is_better else 1
         means = [None if mean is None else sign * mean for mean in self.means(first)] if first else []
         keys = [(dataset, mean is None, mean or 0.0) for dataset, mean in zip_longest(self._datasets, means)]
@@ -79,10 +85,11 @@ class Ranking:
         """Every row against the best one of its data set; none where neither is better."""
         if column.label not in self._compared:
             groups = self.rivals(column) if column.higher_is_better is not None else []
-            self._compared[column.label] = [one for group in groups for one in self._against_first(group, column.label)]
+            self._compared[column.label] = [one for group in groups for one in self.against_first(group, column.label)]
         return self._compared[column.label]
 
-    def _against_first(self, group: Sequence[int], label: str) -> list[Comparison]:
+    def against_first(self, group: Sequence[int], label: str) -> list[Comparison]:
+        """The others of a group of rows against its first, the best one in this metric."""
         recipes, (best, *others) = self._aggregate.recipes, group
         results = [compare(recipes[other], recipes[best], label, self._images) for other in others]
         tested = {index: result.p for index, (result, _) in enumerate(results) if result.p is not None}

@@ -70,6 +70,11 @@ def one_line(text: str) -> str:
     return printable(text).replace("\n", "\\n")
 
 
+def said(text: str) -> str:
+    """One line on stderr, after the program's name, as a terminal may show it."""
+    return one_line(f"sslbench: {text}")
+
+
 def padded(text: str, width: int, right: bool = False) -> str:
     """One line, filled with blanks on the right, or on the left with ``right``, to ``width`` columns."""
     blanks = " " * (width - width_of(text))

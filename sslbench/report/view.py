@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
+from copy import copy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,9 +17,10 @@ from sslbench.report.majority import NAME, Majority, facts_of, majorities, with_
 from sslbench.report.metric_columns import MetricColumn
 from sslbench.report.numbers import NOTHING, fixed, listed, median_and_iqr, percent, three_digits
 from sslbench.report.ranking import Ranking
-from sslbench.report.rows import shown
+from sslbench.report.rows import Row, shown
 from sslbench.report.screen import one_line
 from sslbench.report.text import Column, broken, plural
+from sslbench.store.current import Unfinished
 from sslbench.store.record import DataFacts
 
 KINDS = ("dataset", "method", "augmentation", "masking", "backbone", "training")
@@ -86,20 +89,25 @@ class RecipeNames:
         rows = [recipe.row for recipe in aggregate.recipes]
         self._ratios = {row.axes["mask_ratio"] for row in rows} - {None}
         several = len(self._ratios) > 1
-        self.of_kind = {
-            kind: [
-                one_line(row.described(kind, aggregate.distinguishing[kind, row.name(kind)], several)) for row in rows
-            ]
-            for kind in KINDS
-        }
+        epochs = Counter(row.epochs for row in rows if row.epochs is not None)
+        self._usual_epochs = epochs.most_common(1)[0][0] if epochs else None
+        self.of_kind = {kind: [one_line(self._described(kind, row, several)) for row in rows] for kind in KINDS}
         """kind -> name of each row, with the parameters that tell it from another row's; empty where it has none"""
         different = {kind: len(set(names) - {""}) for kind, names in self.of_kind.items()}
         self.kept = [kind for kind in KINDS if kind == ALWAYS or different[kind] > 1]
         """kinds that are a column of the table"""
 
+    def _described(self, kind: str, row: Row, with_ratio: bool) -> str:
+        parameters = self._aggregate.distinguishing[kind, row.name(kind)]
+        return row.described(kind, parameters, with_ratio, self._usual_epochs)
+
     def recipe(self, row: int) -> str:
         """A row in words: what tells it from the others."""
         return " ".join(filter(None, (self.of_kind[kind][row] for kind in self.kept)))
+
+    def without_dataset(self, row: int) -> str:
+        """The same without the data set."""
+        return " ".join(filter(None, (self.of_kind[kind][row] for kind in self.kept if kind != "dataset")))
 
     def columns_of(self, row: int) -> dict[str, str | None]:
         """A row as a program reads it: kind -> name."""
@@ -128,6 +136,8 @@ class RecipeNames:
         values = {name: [training[name] for training in settings if name in training] for name in SETTINGS}
         shared = {name: own[0] for name, own in values.items() if own and all(value == own[0] for value in own)}
         words = {name: setting_in_words(name, value) for name, value in shared.items() if value is not None}
+        if self._usual_epochs is not None and "epochs" not in shared:
+            words = {"epochs": f"{setting_in_words('epochs', self._usual_epochs)} unless a row says others", **words}
         if "batch_size" in words:
             words["batch_size"] = batches_in_words(self._aggregate.recipes, shared["batch_size"])
         return list(filter(None, words.values()))
@@ -136,13 +146,21 @@ class RecipeNames:
 class View:
     """One rendering. Rows are in the order of the ranking."""
 
-    def __init__(self, aggregate: Aggregate, folder: Path | None = None) -> None:
-        """``folder``: where the records lie, with the metrics of each image; None where these are not at hand."""
-        self.aggregate = aggregate
+    def __init__(self, aggregate: Aggregate, folder: Path | None = None, unfinished: Sequence[Unfinished] = ()) -> None:
+        """``folder``: where the records lie, with the metrics of each image; None where these are not at hand.
+        ``unfinished``: what was asked for and is not all there."""
+        self.aggregate, self.unfinished = aggregate, unfinished
         self.names = RecipeNames(aggregate)
         self.ranking = Ranking(aggregate, self.names.of_kind["dataset"], ImageMetrics(folder))
         self.order = self.ranking.order
         self.majorities = majorities(aggregate, self.order, self.names.of_kind["dataset"])
+
+    def only(self, rows: Sequence[int]) -> View:
+        """The same with these rows alone, ranked and compared among all."""
+        part = copy(self)
+        part.order = list(rows)
+        part.majorities = majorities(self.aggregate, part.order, self.names.of_kind["dataset"])
+        return part
 
     def by_method(self, rows: Sequence[int]) -> dict[str, list[int]]:
         """Method -> those of the rows that are of it."""

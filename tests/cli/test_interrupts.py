@@ -12,8 +12,8 @@ import pytest
 
 from sslbench.cli import interrupts, main
 from sslbench.cli.interrupts import Interrupts
-from sslbench.cli.progress import Display
 from sslbench.execute.events import RecordMade
+from sslbench.progress.display import Display
 
 CHILD = """
 import signal, sys

@@ -3,13 +3,11 @@ from __future__ import annotations
 import io
 import re
 import sys
+from types import SimpleNamespace
 
 import pytest
 from rich.console import Console
 
-from sslbench.cli.progress import Display
-from sslbench.cli.time_left import TimeLeft, duration, in_digits
-from sslbench.cli.under_way import distinct
 from sslbench.contracts.executor import TrainingProgress
 from sslbench.execute.events import (
     PretrainingEnded,
@@ -20,6 +18,10 @@ from sslbench.execute.events import (
     StepsTimed,
     Warned,
 )
+from sslbench.progress.display import Display
+from sslbench.progress.notebook_lines import NotebookLines
+from sslbench.progress.time_left import TimeLeft, duration, in_digits
+from sslbench.progress.under_way import distinct
 from sslbench.store.record import Record
 
 NAME = "simclr affine digits convnet-small seed 0"
@@ -299,3 +301,44 @@ def test_steps_of_an_earlier_run_are_no_speed():
 def test_durations_are_short(seconds, words, digits):
     assert (duration(seconds), in_digits(seconds)) == (words, digits)
     assert in_digits(None) == "--:--"
+
+
+class Output:
+    """An output of a notebook, as IPython's ``display`` returns it."""
+
+    def __init__(self):
+        self.drawn = []
+
+    def display(self, data, raw, display_id):
+        self.drawn.append(data["text/html"])
+        return self
+
+    def update(self, data, raw):
+        self.drawn.append(data["text/html"])
+
+
+def test_a_notebook_shows_bars_without_widgets_and_takes_them_away(monkeypatch, capsys):
+    output, seconds = Output(), iter(range(100))
+    ipython = SimpleNamespace(get_ipython=lambda: SimpleNamespace(kernel=object()))
+    monkeypatch.setitem(sys.modules, "IPython", ipython)
+    monkeypatch.setitem(sys.modules, "IPython.display", SimpleNamespace(display=output.display))
+    with Display(clock=lambda: float(next(seconds))) as display:
+        for event in EVENTS:
+            display.show(event)
+        shown = output.drawn[-1]
+    assert '<progress max="660" value="90"></progress>' in shown
+    assert "2 of 8 · simclr affine digits convnet-small seed 0" in shown
+    assert "epoch 3/15  2,081 images/s  loss 1.250" in shown
+    assert output.drawn[-1] == ""
+    assert capsys.readouterr().out == "sslbench: digits: something was left out\n"
+
+
+def test_a_notebook_draws_at_most_four_times_a_second_and_escapes_names(monkeypatch):
+    output = Output()
+    monkeypatch.setitem(sys.modules, "IPython.display", SimpleNamespace(display=output.display))
+    lines = NotebookLines(lambda: 0.0)
+    lines.start()
+    for _ in range(3):
+        lines.show(PretrainingStarted("<b>", number=0, pretrainings=1, cells=1))
+    assert len(output.drawn) == 2
+    assert "&lt;b&gt;" in output.drawn[-1]

@@ -13,9 +13,9 @@ import pytest
 
 import sslbench_plugins.executors.workers as plugin
 from sslbench.cli import main
-from sslbench.cli.progress import Display
 from sslbench.execute.events import StageStarted
 from sslbench.hooks.registry import default_registry
+from sslbench.progress.display import Display
 
 EVALUATORS = '''
 """Evaluators that misbehave."""

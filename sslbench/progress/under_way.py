@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sslbench.cli.time_left import Clock, TimeLeft, TrainingTime
 from sslbench.contracts.executor import TrainingProgress
 from sslbench.execute.events import PretrainingEnded, PretrainingStarted
+from sslbench.progress.time_left import Clock, TimeLeft, TrainingTime
 
 
 @dataclass(eq=False)

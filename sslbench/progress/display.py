@@ -1,4 +1,4 @@
-"""Progress on stderr: live lines on a terminal, plain lines elsewhere, at most one a minute."""
+"""Progress: bars on a terminal (stderr) or in a notebook, plain lines elsewhere, at most one a minute."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
-from sslbench.cli.plain_lines import PlainLines
-from sslbench.cli.streams import said
-from sslbench.cli.time_left import Clock
 from sslbench.contracts.executor import Event
 from sslbench.errors import printable
 from sslbench.execute.events import DataRead, Printed, TrainingStarted, Warned
+from sslbench.progress.plain_lines import PlainLines
+from sslbench.progress.time_left import Clock
 from sslbench.report.data_facts import batch_in_words, in_words, steps_in_words, warnings
+from sslbench.report.screen import said
 
 if TYPE_CHECKING:
-    from sslbench.cli.live_lines import LiveLines
+    from sslbench.progress.live_lines import LiveLines
 
 
 class Display:
@@ -25,8 +25,12 @@ class Display:
         """``data``: whether it says what is looked at; a command that does so itself turns it off."""
         self._data = data
         self._live: LiveLines | None = None
-        if sys.stderr.isatty():
-            from sslbench.cli.live_lines import LiveLines
+        if in_notebook():
+            from sslbench.progress.notebook_lines import NotebookLines
+
+            self._live = NotebookLines(clock)
+        elif sys.stderr.isatty():
+            from sslbench.progress.live_lines import LiveLines
 
             self._live = LiveLines(clock)
         self._lines = PlainLines(clock)
@@ -34,12 +38,12 @@ class Display:
 
     def __enter__(self) -> Display:
         if self._live:
-            self._live.progress.start()
+            self._live.start()
         return self
 
     def __exit__(self, *error: object) -> None:
         if self._live:
-            self._live.progress.stop()
+            self._live.stop()
 
     def show(self, event: Event) -> None:
         """Show one event of the run."""
@@ -56,10 +60,17 @@ class Display:
 
     def _print(self, line: str) -> None:
         if self._live:
-            self._live.progress.console.print(line, markup=False, highlight=False, soft_wrap=True)
+            self._live.print(line)
         else:
             sys.stderr.write(f"{line}\n")
             sys.stderr.flush()
+
+
+def in_notebook() -> bool:
+    """Whether this process is the kernel of a notebook."""
+    ipython = sys.modules.get("IPython")
+    shell = ipython.get_ipython() if ipython else None
+    return getattr(shell, "kernel", None) is not None
 
 
 def lines_of(event: Event) -> list[str]:

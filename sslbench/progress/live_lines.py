@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
-from sslbench.cli.time_left import Clock, in_digits
-from sslbench.cli.under_way import Running, distinct, epoch_in_words
 from sslbench.contracts.executor import Event, TrainingProgress
 from sslbench.errors import printable
 from sslbench.execute.events import PretrainingEnded, PretrainingStarted, RecordMade, StageStarted
+from sslbench.progress.time_left import Clock, in_digits
+from sslbench.progress.under_way import Running, distinct, epoch_in_words
 
 NOTE_COLUMNS = 62
 """of a line: all but which pretraining it is about"""
@@ -46,6 +46,18 @@ class LiveLines:
         self._suite = self.progress.add_task("suite", total=None, note="", left="")
         self._lines: dict[str, Line] = {}
         """by the key that events have of their pretraining"""
+
+    def start(self) -> None:
+        """Show the bars from now on."""
+        self.progress.start()
+
+    def stop(self) -> None:
+        """Take them away."""
+        self.progress.stop()
+
+    def print(self, line: str) -> None:
+        """A line that stays, above the bars."""
+        self.progress.console.print(line, markup=False, highlight=False, soft_wrap=True)
 
     def show(self, event: Event) -> None:
         """Move the bars; events that are for the store alone change nothing."""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from sslbench.cli.streams import say
-from sslbench.cli.time_left import Clock, duration
-from sslbench.cli.under_way import Pretraining, Running, epoch_in_words
+import sys
+
 from sslbench.contracts.executor import Event, TrainingProgress
 from sslbench.execute.events import PretrainingEnded, PretrainingStarted, StageStarted
+from sslbench.progress.time_left import Clock, duration
+from sslbench.progress.under_way import Pretraining, Running, epoch_in_words
+from sslbench.report.screen import said
 
 EVERY = 60.0
 """seconds between two lines while pretrainings go on, at least"""
@@ -61,4 +63,5 @@ class PlainLines:
 
     def _print(self, text: str) -> None:
         self._last = self._clock()
-        say(text)
+        sys.stderr.write(f"{said(text)}\n")
+        sys.stderr.flush()

@@ -1,0 +1,65 @@
+"""A command of ours as click sees it: options in sections, examples at the end of its help, and no value that is given
+twice or empty."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import click
+
+OTHERS = "Options"
+"""section of the options that no section names"""
+
+
+class Command(click.Command):
+    """A command whose help has its options in ``sections`` (title -> names of parameters) and ends with ``examples``,
+    which are commands as a shell takes them, a comment after ``#`` allowed."""
+
+    def __init__(
+        self, *arguments: Any, sections: Mapping[str, str] | None = None, examples: Sequence[str] = (), **more: Any
+    ) -> None:
+        super().__init__(*arguments, **more)
+        self.sections = {title: names.split() for title, names in (sections or {}).items()}
+        self.examples = tuple(examples)
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The options, each section under its title; what no section names comes last."""
+        options = [param for param in self.get_params(ctx) if isinstance(param, click.Option)]
+        rows = {param.name: row for param in options if (row := param.get_help_record(ctx))}
+        for title, names in self.sections.items():
+            with formatter.section(title):
+                formatter.write_dl([rows.pop(name) for name in names])
+        with formatter.section(OTHERS):
+            formatter.write_dl(list(rows.values()))
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The epilog, then the examples."""
+        super().format_epilog(ctx, formatter)
+        if self.examples:
+            with formatter.section("Examples"):
+                formatter.write("".join(f"{'':>{formatter.current_indent}}{line}\n" for line in self.examples))
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """What click returns. Raises UsageError that knows which command it is about."""
+        try:
+            if not ctx.resilient_parsing:
+                check_given(ctx, args)
+            return super().parse_args(ctx, args)
+        except click.UsageError as error:
+            error.ctx = error.ctx or ctx
+            raise
+
+
+def check_given(ctx: click.Context, args: list[str]) -> None:
+    """Raises UsageError for an option that is given twice where one value counts, and for an empty text as a value."""
+    values, _, order = ctx.command.make_parser(ctx).parse_args(list(args))
+    for param in dict.fromkeys(order):
+        is_option = isinstance(param, click.Option)
+        name = max(param.opts, key=len) if is_option else param.human_readable_name
+        given = values.get(str(param.name))
+        if is_option and not param.multiple and order.count(param) > 1:
+            ctx.fail(f"{name} is given twice; it has one value")
+        texts = given if isinstance(given, (list, tuple)) else [given]
+        if any(isinstance(text, str) and not text.strip() for text in texts):
+            ctx.fail(f"{name} is given an empty text; leave it out, or give it a value")

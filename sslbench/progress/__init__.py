@@ -1,0 +1,1 @@
+"""Progress of a run, on a terminal, in a notebook or as plain lines."""
