@@ -8,17 +8,18 @@ from dataclasses import replace
 
 import pytest
 
-from sslbench import Overrides, Request, UserError, run
+from sslbench import UserError
 from sslbench.contracts.executor import EpochEnded
 from sslbench.execute import observer_process, observers
 from sslbench.execute.command import command_of
 from sslbench.execute.events import Printed, Warned
 from sslbench.execute.observe import Calls, from_line, to_line
-from sslbench.execute.scheduler import plan_only, prepare
+from sslbench.execute.request import Request
+from sslbench.execute.scheduler import plan_only, prepare, run
 from sslbench.hooks.registry import Registry, default_registry
 from sslbench.plan.choose import chosen
 from sslbench.plan.reference import parse_reference
-from sslbench.plan.suite import RawSuite
+from sslbench.plan.suite import Overrides, RawSuite
 from sslbench.testing.conformance.observers import epoch, observed_pretraining, observed_run, records
 
 PLUGINS = """

@@ -25,7 +25,10 @@ KILLED_AT = 3
 RUN = """
 import os, signal, sys
 from pathlib import Path
-from sslbench import EpochEnded, Overrides, Request, run
+from sslbench import EpochEnded
+from sslbench.execute.request import Request
+from sslbench.execute.scheduler import run
+from sslbench.plan.suite import Overrides
 
 out, killed_at, fresh, *observers = sys.argv[1:]
 
