@@ -9,17 +9,18 @@ from sslbench.hooks.registry import Registry
 from sslbench.plan.axes import read_references
 from sslbench.plan.cell import Choice
 from sslbench.plan.choose import look_up
+from sslbench.plan.reference import Reference
 from sslbench.plan.suite import RawSuite
 
 Observers = tuple[Choice[ObserverSpec], ...]
 
 
-def read_observers(raw: RawSuite, given: Sequence[str], registry: Registry) -> tuple[Observers, list[str]]:
+def read_observers(raw: RawSuite, given: Sequence[str | Reference], registry: Registry) -> tuple[Observers, list[str]]:
     """The observers with their parameters, and one line for each mistake. ``given``: those of the command line, which
     replace the suite's."""
     written = raw.data.get("observers", ())
     if given:
-        items = [(item, "--observer") for item in given]
+        items: list[tuple[object, str]] = [(item, "--observer") for item in given]
     elif isinstance(written, (list, tuple)):
         items = [(item, f"{raw.source}: observers[{index}]") for index, item in enumerate(written)]
     else:

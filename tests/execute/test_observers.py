@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import pytest
 
+import sslbench
 from sslbench import UserError
 from sslbench.contracts.executor import EpochEnded
 from sslbench.execute import observer_process, observers
@@ -282,6 +283,14 @@ def test_a_suite_names_observers_and_the_command_line_replaces_them(tmp_path, no
         named({"observers": "notes"})
     with pytest.raises(UserError, match=r"mine.toml: observers\[0\] = 3: expected"):
         named({"observers": [3]})
+
+
+def test_python_names_observers_as_it_names_methods(tmp_path, notes):
+    given = ["notes", {"name": "notes", "at": "close"}]
+    sslbench.run(methods="raw-pixels", evaluators="knn", out=tmp_path, observers=given, progress=False)
+    assert names(tmp_path)[-1] == "close"
+    with pytest.raises(UserError, match="observers: unknown observer 'nots'; did you mean 'notes'"):
+        sslbench.run(methods="raw-pixels", out=tmp_path, observers="nots", progress=False)
 
 
 def test_a_call_is_read_as_it_was_written():
