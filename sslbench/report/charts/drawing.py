@@ -26,18 +26,19 @@ def svg_of(spec: Mapping[str, Any], width: int) -> str:
     return PLACES.sub(lambda places: LONG.sub(lambda number: f"{float(number[0]):.1f}", places[0]), svg)
 
 
-def interactive(spec: Mapping[str, Any], filters: Iterable[str]) -> dict[str, Any]:
+def interactive(spec: Mapping[str, Any], filters: Iterable[str], picks: bool = True) -> dict[str, Any]:
     """As wide as its place in the page, whose selects ``#only-KIND`` and ``#pick`` drive it. A click in one chart
-    drives the select, and with it all others."""
+    drives the select, and with it all others. ``picks``: whether the page has ``#pick``."""
     kinds = list(filters)
-    picks = [{**param, "bind": {"recipe": {"element": f"#{PICK}"}}} for param in spec.get("params", ())]
+    bind = {"bind": {"recipe": {"element": f"#{PICK}"}}} if picks else {}
+    own = [{**param, **bind} for param in spec.get("params", ())]
     params = [{"name": f"only_{kind}", "value": "", "bind": {"element": f"#only-{kind}"}} for kind in kinds]
     transform = [{"filter": f"only_{kind} == '' || datum.{kind} == only_{kind}"} for kind in kinds]
     return {
         **spec,
         "width": "container",
         "autosize": {"type": "fit-x", "contains": "padding"},
-        "params": [*picks, *params],
+        "params": [*own, *params],
         "transform": [*spec.get("transform", ()), *transform],
     }
 

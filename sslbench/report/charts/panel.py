@@ -9,6 +9,7 @@ from typing import Any
 
 import altair as alt
 
+from sslbench.report.baselines import is_baseline
 from sslbench.report.metric_columns import MetricColumn
 from sslbench.report.numbers import NOTHING
 from sslbench.report.text import plural
@@ -24,8 +25,9 @@ WIDE = 760
 """of one that has a line for itself"""
 ROW = 22
 """height of a line of a chart with a line a recipe, pixels"""
-PALETTE = ("#2f7fc1", "#cc5a1f", "#1d9070", "#b0589b", "#a67c00", "#6d6fd0", "#7d8590", "#c4475f")
+PALETTE = ("#2f7fc1", "#cc5a1f", "#1d9070", "#b0589b", "#a67c00", "#6d6fd0", "#c4475f", "#7d8590")
 """of contrast 3:1 and more on white and on almost black"""
+HUES, GREY = PALETTE[:-1], PALETTE[-1]
 INK = "currentColor"
 BEST, TIE, WORSE, UNTESTED = "best", "tie", "worse", "not tested"
 """how a recipe stands to the best of its metric"""
@@ -117,6 +119,23 @@ def layered(layers: Iterable[alt.Chart], height: int) -> alt.LayerChart:
 def figure(field: str, places: str = ".4~g", title: str | None = None) -> alt.Tooltip:
     """A number in a tooltip. ``places``: its format, as d3 has it."""
     return alt.Tooltip(f"{field}:Q", format=places, title=title or field)
+
+
+def method_colours(view: View) -> dict[str, str]:
+    """Method -> its colour in all charts of a view; those that train nothing are grey."""
+    recipes = view.aggregate.recipes
+    names = {view.names.of_kind["method"][row]: is_baseline(recipes[row]) for row in view.order}
+    trained = [name for name, baseline in names.items() if not baseline]
+    shades = {name: HUES[place % len(HUES)] for place, name in enumerate(trained)}
+    return {name: shades.get(name, GREY) for name in names}
+
+
+def by_method(view: View, shown: Iterable[str], legend: alt.Legend | None = None) -> alt.Color:
+    """The colour of a mark; ``shown``: methods that a legend names, where there is one."""
+    known = method_colours(view)
+    names = [name for name in known if name in set(shown)]
+    scale = alt.Scale(domain=names, range=[known[name] for name in names])
+    return alt.Color("method:N", scale=scale, legend=legend)
 
 
 def picked() -> alt.Parameter:
