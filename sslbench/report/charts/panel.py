@@ -152,16 +152,17 @@ def unless_another_is_picked(opacity: float = 1.0) -> Any:
 def styled(chart: Any) -> Any:
     """A chart on no ground of its own, in the colour of the text around it."""
     axis = alt.AxisConfig(
-        labelColor=INK, titleColor=INK, gridColor=INK, domainColor=INK, tickColor=INK,
+        aria=False, labelColor=INK, titleColor=INK, gridColor=INK, domainColor=INK, tickColor=INK,
         gridOpacity=0.12, domainOpacity=0.35, tickOpacity=0.35, labelFontSize=12, titleFontSize=12,
         titleFontWeight="normal", titlePadding=8, tickCount=6,
     )  # fmt: skip
     legend = alt.LegendConfig(
-        labelColor=INK, titleColor=INK, labelFontSize=12, titleFontSize=12, titleFontWeight="normal",
+        aria=False, labelColor=INK, titleColor=INK, labelFontSize=12, titleFontSize=12, titleFontWeight="normal",
         orient="bottom", columns=3, symbolSize=70, symbolOpacity=1, labelLimit=320, title=None, direction="horizontal",
     )  # fmt: skip
     return chart.configure(
         aria=False, background="transparent", font="sans-serif", axis=axis, legend=legend,
+        mark=alt.MarkConfig(aria=False),
         view=alt.ViewConfig(stroke=None), title=alt.TitleConfig(color=INK, fontSize=13, anchor="start"),
     )  # fmt: skip
 

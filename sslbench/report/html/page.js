@@ -22,4 +22,5 @@ const folded = open => document.querySelectorAll("details").forEach(item => (ite
 folded(false);
 window.addEventListener("beforeprint", () => folded(true));
 const form = document.getElementById("filters");
-if (form) { form.hidden = false; form.addEventListener("input", filter); }
+if (form) form.hidden = false;
+[...selects, pick].forEach(select => select?.addEventListener("input", filter));
