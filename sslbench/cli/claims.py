@@ -7,10 +7,10 @@ from pathlib import Path
 import click
 
 from sslbench.cli.command import Command
-from sslbench.cli.options import UserPath
+from sslbench.cli.options import Choice, UserPath
 from sslbench.cli.streams import complain, show
 
-FORMATS = click.Choice(["table", "markdown", "json"])
+FORMATS = Choice(["table", "markdown", "json"])
 
 
 @click.command(

@@ -8,6 +8,8 @@ from typing import Any
 
 import click
 
+from sslbench.errors import did_you_mean, quoted
+
 OTHERS = "Options"
 """section of the options that no section names"""
 
@@ -47,8 +49,18 @@ class Command(click.Command):
                 check_given(ctx, args)
             return super().parse_args(ctx, args)
         except click.UsageError as error:
-            error.ctx = error.ctx or ctx
-            raise
+            raise explained(error, ctx) from None
+
+
+def explained(error: click.UsageError, ctx: click.Context) -> click.UsageError:
+    """The error, which knows its command; of an unknown option with the one that may be meant."""
+    error.ctx = error.ctx or ctx
+    if not isinstance(error, click.NoSuchOption):
+        return error
+    options = [param for param in ctx.command.get_params(ctx) if isinstance(param, click.Option)]
+    words = [word for option in options for word in (*option.opts, *option.secondary_opts)]
+    name = error.option_name
+    return click.UsageError(f"no such option {quoted(name)}{did_you_mean(name, words)}", ctx)
 
 
 def check_given(ctx: click.Context, args: list[str]) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from sslbench.cli.command import explained
 from sslbench.cli.streams import standard_error
 from sslbench.errors import did_you_mean
 
@@ -49,6 +50,13 @@ class LazyGroup(click.Group):
     def list_commands(self, ctx: click.Context) -> list[str]:
         """All commands, in the order of ``--help``."""
         return [name for names in GROUPS.values() for name in names if name in COMMANDS]
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """What click returns. Raises UsageError."""
+        try:
+            return super().parse_args(ctx, args)
+        except click.UsageError as error:
+            raise explained(error, ctx) from None
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """The command, imported now, or None."""

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 import click
 
 from sslbench.cli.command import Command
-from sslbench.cli.options import UserPath, without_collector
+from sslbench.cli.options import Choice, UserPath, without_collector
 from sslbench.cli.streams import say, show
 
 if TYPE_CHECKING:
     from sslbench.store.merge.choose import Prefer
     from sslbench.store.merge.merge import Merged, Part
 
-PREFER = click.Choice(["first", "last", "newest"])
+PREFER = Choice(["first", "last", "newest"])
 
 
 @click.command(

@@ -14,7 +14,7 @@ import click
 
 from sslbench.cli.streams import show
 from sslbench.contracts.defaults import EXECUTOR
-from sslbench.errors import UserError, quoted
+from sslbench.errors import UserError, did_you_mean, quoted
 
 if TYPE_CHECKING:
     from sslbench.advise.frozen import Settings
@@ -29,8 +29,19 @@ AXES = (
     ("-b", "backbone", "The network"),
 )
 """short option, axis, what it is"""
-FORMATS = click.Choice(["table", "markdown", "csv", "json"])
-PRECISIONS = click.Choice(["auto", "fp32", "bf16", "fp16"])
+
+
+class Choice(click.Choice[str]):
+    """One of some words; for another the one that may be meant is named."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The word. Raises BadParameter."""
+        try:
+            return super().convert(value, param, ctx)
+        except click.BadParameter:
+            words = list(map(str, self.choices))
+            hint = did_you_mean(str(value), words)
+            self.fail(f"{quoted(value)}{hint} (allowed: {', '.join(words)})", param, ctx)
 
 
 class UserPath(click.Path):
@@ -48,6 +59,8 @@ class UserPath(click.Path):
         return Path(os.fsdecode(super().convert(expanded, param, ctx)))
 
 
+FORMATS = Choice(["table", "markdown", "csv", "json"])
+PRECISIONS = Choice(["auto", "fp32", "bf16", "fp16"])
 FOLDER = UserPath()
 DEVICES = "Device: auto, cpu, cuda or cuda:N."
 DOWNLOAD = "Allow data sets and models to be fetched."
@@ -111,7 +124,7 @@ def suite_options(function: Function) -> Function:
 
 def format_option(*formats: str, what: str = "output") -> Decorator:
     """``--format``, passed as ``format_``; the default is the first of ``formats`` (default: table or JSON)."""
-    choices = click.Choice(formats or ("table", "json"))
+    choices = Choice(formats or ("table", "json"))
     text = f"Format of the {what}."
     return click.option("--format", "format_", type=choices, default=choices.choices[0], show_default=True, help=text)
 

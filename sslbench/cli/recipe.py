@@ -9,10 +9,10 @@ from typing import Any
 import click
 
 from sslbench.cli.command import Command
-from sslbench.cli.options import UserPath, feature_options
+from sslbench.cli.options import Choice, UserPath, feature_options
 from sslbench.cli.streams import say, show
 
-FORMATS = click.Choice(["table", "json"])
+FORMATS = Choice(["table", "json"])
 
 
 @click.command(
@@ -46,7 +46,7 @@ FORMATS = click.Choice(["table", "json"])
 @click.option(
     "--licence",
     "--license",
-    type=click.Choice(["any", "commercial"]),
+    type=Choice(["any", "commercial"]),
     default="any",
     show_default=True,
     help="What the licences of models have to allow; those that do not clearly are left out.",
