@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from sslbench.cli.streams import QUIET
 from sslbench.errors import did_you_mean, quoted
 
 OTHERS = "Options"
@@ -22,6 +23,7 @@ class Command(click.Command):
         self, *arguments: Any, sections: Mapping[str, str] | None = None, examples: Sequence[str] = (), **more: Any
     ) -> None:
         super().__init__(*arguments, **more)
+        self.params.append(quiet_option())
         self.sections = {title: names.split() for title, names in (sections or {}).items()}
         self.examples = tuple(examples)
 
@@ -50,6 +52,16 @@ class Command(click.Command):
             return super().parse_args(ctx, args)
         except click.UsageError as error:
             raise explained(error, ctx) from None
+
+
+def quiet_option() -> click.Option:
+    """``--quiet``, which every command has."""
+
+    def set_quiet(_: click.Context, __: click.Parameter, given: bool) -> None:
+        QUIET.set(given)
+
+    text = "No progress and no notes on stderr; warnings and errors stay."
+    return click.Option(["-q", "--quiet"], is_flag=True, expose_value=False, callback=set_quiet, help=text)
 
 
 def explained(error: click.UsageError, ctx: click.Context) -> click.UsageError:

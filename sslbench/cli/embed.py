@@ -10,7 +10,7 @@ import click
 from sslbench.advise.defaults import BACKBONE
 from sslbench.cli.command import Command
 from sslbench.cli.options import UserPath, feature_options
-from sslbench.cli.streams import say, show
+from sslbench.cli.streams import QUIET, say, show
 
 
 @click.command(
@@ -70,7 +70,7 @@ def command(dataset: str, model: str, backbone: str | None, out: Path, size: int
     loaded = loaded_weights(encoder, settings)
     white = loaded.white if loaded else None
     reference = on_scale(reference, white, registry)
-    with Display() as display:
+    with Display(quiet=QUIET.get()) as display:
         frozen = FrozenFeatures(encoder, chosen("dataset", reference, registry), settings, display.show)
         embeddings = embed(frozen)
     for note in unknown_scale(frozen.data.white, white, "the model does not say how") if loaded else ():

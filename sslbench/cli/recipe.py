@@ -10,7 +10,7 @@ import click
 
 from sslbench.cli.command import Command
 from sslbench.cli.options import Choice, UserPath, feature_options
-from sslbench.cli.streams import say, show
+from sslbench.cli.streams import QUIET, say, show
 
 FORMATS = Choice(["table", "json"])
 
@@ -89,7 +89,7 @@ def command(
     settings = replace(read_settings_of_features(options), licence=options["licence"])
     references = [model_reference(text) for text in models]
     not_stored = ""
-    with Display(data=False) as display:
+    with Display(data=False, quiet=QUIET.get()) as display:
         session = Session(settings, default_registry(), display.show)
         if labels is None and (unlabelled or not labelled):
             threshold = options["threshold"]

@@ -8,7 +8,7 @@ import click
 
 from sslbench.cli.command import Command
 from sslbench.cli.options import Choice, UserPath
-from sslbench.cli.streams import complain, say, show
+from sslbench.cli.streams import complain, note, show
 
 FORMATS = Choice(["table", "markdown", "json"])
 
@@ -65,7 +65,7 @@ def command(
             show(render_simulation(simulation, format_, claims_only) + ("" if name else "\n\n"), format_)
         if figures is not None:
             for path in save_figures(simulation.name, simulation.result.figures, figures):
-                say(f"wrote {path}")
+                note(f"wrote {path}")
     if format_ == "json":
         show(render_json(finished, claims_only, single=name is not None), format_)
     for line in failed:

@@ -9,7 +9,7 @@ import click
 
 from sslbench.cli.command import Command
 from sslbench.cli.options import AXES, FORMATS, PLUGINS, Function, UserPath, decorated, read_settings
-from sslbench.cli.streams import say, show
+from sslbench.cli.streams import QUIET, note, say, show
 from sslbench.speed import SUITE
 
 if TYPE_CHECKING:
@@ -74,16 +74,17 @@ def command(fmt: str, **options: Any) -> int:
     """
     request = read_speed_request(options)
     from sslbench.progress.display import Display
+    from sslbench.report.text import plural
     from sslbench.speed.run import speed
     from sslbench.speed.table import render_speed
 
-    with Display() as display:
+    with Display(quiet=QUIET.get()) as display:
         outcome = speed(request, display.show)
     show(render_speed(outcome.records, fmt, outcome.suite), fmt)
     for words in outcome.left_out:
         say(f"left out {words}")
     stored = f"results: {outcome.out}" if outcome.store_error is None else f"not stored: {outcome.store_error}"
-    say(f"{len(outcome.records)} rows; {stored}")
+    (say if outcome.store_error else note)(f"{plural(len(outcome.records), 'row')}; {stored}")
     return outcome.exit_code
 
 

@@ -19,7 +19,7 @@ NARROWEST, USUAL = 40, 80
 """columns that text is never laid out below, and those of a terminal that does not say how wide it is"""
 
 
-class Quiet:
+class StandardError:
     """stderr, whose reader may go away: what nobody can read stops nothing."""
 
     def __init__(self, stream: TextIO | None) -> None:
@@ -54,6 +54,8 @@ class Quiet:
         return getattr(self.__dict__["stream"], name)
 
 
+QUIET: ContextVar[bool] = ContextVar("quiet", default=False)
+"""whether progress and notes are left out"""
 _output: ContextVar[tuple[TextIO | None] | None] = ContextVar("output", default=None)
 """stdout as the command found it"""
 
@@ -62,12 +64,13 @@ _output: ContextVar[tuple[TextIO | None] | None] = ContextVar("output", default=
 def own_streams() -> Iterator[None]:
     """While it lasts, ``show`` writes to what is stdout now, pages are laid out for it, and stderr never fails."""
     stdout, stderr = sys.stdout, sys.stderr
-    output, page = _output.set((stdout,)), PAGE.set(page_of(stdout))
-    sys.stderr = Quiet(stderr)
+    output, page, quiet = _output.set((stdout,)), PAGE.set(page_of(stdout)), QUIET.set(False)
+    sys.stderr = StandardError(stderr)
     try:
         yield
     finally:
         sys.stderr = stderr
+        QUIET.reset(quiet)
         PAGE.reset(page)
         _output.reset(output)
 
@@ -123,6 +126,12 @@ def show(text: str, format_: str = "table") -> None:
         discard(stream)
         reason = getattr(error, "strerror", None) or error
         raise OutputError(f"the result could not be written to stdout: {reason}") from None
+
+
+def note(text: str) -> None:
+    """As ``say``, but for what ``--quiet`` leaves out."""
+    if not QUIET.get():
+        say(text)
 
 
 def say(text: str) -> None:

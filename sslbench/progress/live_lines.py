@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 
 from rich.console import Console
@@ -19,6 +20,12 @@ SHORTEST_LABEL = 18
 """columns for that, at least"""
 OTHER_ROWS = 2
 """of the terminal, which pretrainings leave free"""
+
+
+def without_colours() -> bool:
+    """Whether the environment asks for none: NO_COLOR, or CLICOLOR=0 where FORCE_COLOR does not ask for some."""
+    given = os.environ
+    return bool(given.get("NO_COLOR")) or (given.get("CLICOLOR") == "0" and not given.get("FORCE_COLOR"))
 
 
 @dataclass(eq=False)
@@ -40,7 +47,7 @@ class LiveLines:
             BarColumn(bar_width=10),
             TextColumn("{task.fields[note]}", markup=False),
             TextColumn("{task.fields[left]}", style="progress.remaining"),
-            console=Console(stderr=True),
+            console=Console(stderr=True, no_color=without_colours()),
             transient=True,
         )
         self._suite = self.progress.add_task("suite", total=None, note="", left="")
