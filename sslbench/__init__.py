@@ -41,6 +41,9 @@ if TYPE_CHECKING:  # "as" makes a name public for type checkers
         FitsHead as FitsHead,
         LinearHead as LinearHead,
         Metric as Metric,
+        Picture as Picture,
+        PicturePoints as PicturePoints,
+        ShownImages as ShownImages,
     )
     from sslbench.contracts.executor import (
         Emit as Emit,
@@ -77,6 +80,7 @@ if TYPE_CHECKING:  # "as" makes a name public for type checkers
         check_claim as check_claim,
     )
     from sslbench.contracts.weights import Licence as Licence, LoadedWeights as LoadedWeights
+    from sslbench.draw.tiles import Tile as Tile, TileRow as TileRow, grid as grid, tile_rows as tile_rows
     from sslbench.errors import PluginError as PluginError, SslbenchError as SslbenchError, UserError as UserError
     from sslbench.execute.by_file import WorkFiles as WorkFiles
     from sslbench.execute.event_file import EventFile as EventFile
@@ -117,7 +121,7 @@ _NAMES = {
     "sslbench.contracts.backbone": "Backbone BackboneSpec TimmModel TokenBackbone",
     "sslbench.contracts.dataset": "Dataset DatasetSpec ImageReader MapReader Split SplitName",
     "sslbench.contracts.evaluator": "EvaluatedModel EvaluationData Evaluator EvaluatorSpec FeatureSet FitsHead"
-    " LinearHead Metric",
+    " LinearHead Metric Picture PicturePoints ShownImages",
     "sslbench.contracts.executor": "Emit Ended Event Executor ExecutorSpec Failure Handle TrainingSettings Work",
     "sslbench.contracts.masking": "Masking MaskingSpec masked_count",
     "sslbench.contracts.method": "InputSpec Method MethodSpec Progress",
@@ -125,6 +129,7 @@ _NAMES = {
     "sslbench.contracts.plugin": "BuildContext Spec",
     "sslbench.contracts.simulator": "Claim SimulationResult Simulator SimulatorSpec across_seeds check_claim",
     "sslbench.contracts.weights": "Licence LoadedWeights",
+    "sslbench.draw.tiles": "Tile TileRow grid tile_rows",
     "sslbench.errors": "PluginError SslbenchError UserError",
     "sslbench.execute.by_file": "WorkFiles",
     "sslbench.execute.event_file": "EventFile",

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 from sslbench.advise.defaults import FEW_LABEL_METRIC, KNN_METRIC, PROBE, PROBE_METRIC
 from sslbench.advise.frozen import Session
 from sslbench.contracts.dataset import Split
-from sslbench.contracts.evaluator import EvaluationData, FeatureSet
+from sslbench.contracts.evaluator import EvaluationData, FeatureSet, Metric
 from sslbench.contracts.plugin import BuildContext
 from sslbench.evaluate.features import Extraction
 from sslbench.evaluate.run import run_evaluator
@@ -113,7 +113,7 @@ def evaluated(row: Row, extraction: Extraction, evaluators: Sequence[Reference],
         for reference in evaluators
         for metric in run_evaluator(
             chosen("evaluator", reference, session.registry), extraction, None, session.settings.seed
-        )
+        ).metrics
     }
     knn, linear = metrics.get(KNN_METRIC), metrics.get(PROBE_METRIC)
     right = None if linear is None or linear.per_image is None else linear.per_image.cpu().numpy()
@@ -136,8 +136,8 @@ def probe_on_held_out(train: FeatureSet, classes: int, seed: int, registry: Regi
         return None
     rest, fifth = (FeatureSet(train.features[part], train.labels[part]) for part in (keep, held))
     probe = chosen("evaluator", Reference(PROBE), registry).build(BuildContext(classes=classes, seed=seed))
-    value: float | None = next(iter(probe.evaluate(EvaluationData(rest, fifth, classes, seed)))).value
-    return value
+    yielded = probe.evaluate(EvaluationData(rest, fifth, classes, seed))
+    return next(item.value for item in yielded if isinstance(item, Metric))
 
 
 def choose(rows: Sequence[Row]) -> int | None:

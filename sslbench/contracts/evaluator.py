@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
@@ -84,6 +84,19 @@ class EvaluatedModel(Protocol):
         """A context in which the encoder runs in the precision of the run."""
 
 
+class ShownImages(Protocol):
+    """The images behind the features, for pictures alone: no metric may depend on them. They are read when they are
+    first asked for; where they cannot be read, what the evaluator yielded before counts, and nothing after it."""
+
+    @property
+    def class_names(self) -> Sequence[str]:
+        """In the order of the labels; empty without labels."""
+
+    def pixels(self, split: SplitName, indices: Tensor) -> Tensor:
+        """uint8 ``[B, 3, H, W]`` on the CPU, as the data set has them; ``indices`` int64 ``[B]``, rows of the
+        ``FeatureSet`` of that split."""
+
+
 @dataclass(frozen=True)
 class EvaluationData:
     """What an evaluator works on. Fit on ``train``, report on ``test``; choose nothing by ``test``."""
@@ -93,6 +106,7 @@ class EvaluationData:
     classes: int  # above every label of both splits; 0 without labels
     seed: int  # of the run, for draws inside the evaluator
     model: EvaluatedModel | None = None  # for an evaluator whose spec says ``uses_model``
+    shown: ShownImages | None = None  # None where nobody looks at pictures, as during a training: yield none then
 
 
 @dataclass(frozen=True)
@@ -110,12 +124,32 @@ class Metric:
     """the metric of each test image, in order, float ``[N]`` (right or wrong as 1 or 0), whose mean is ``value``"""
 
 
+@dataclass(frozen=True)
+class PicturePoints:
+    """What a map of images is made of, so that a report can show the image that a point stands for."""
+
+    xy: Tensor  # float32 ``[N, 2]``, finite; y upwards
+    labels: Sequence[str]  # a word for each point, such as its class
+    thumbnails: Tensor  # uint8 ``[N, 3, t, t]``, t <= 32
+
+
+@dataclass(frozen=True)
+class Picture:
+    """Something to look at, which an evaluator yields beside its metrics. Kept, shown and exported; never compared."""
+
+    name: str  # lower-case words with hyphens, such as ``neighbours``; names its file
+    image: Tensor  # uint8 ``[3, H, W]``, at most 2048 pixels a side
+    caption: str  # one sentence: what is seen, enough for a reader who cannot see it
+    points: PicturePoints | None = None
+
+
 @runtime_checkable
 class Evaluator(Protocol):
     """Measures what features are good for."""
 
-    def evaluate(self, data: EvaluationData) -> Iterable[Metric]:
-        """The metrics, each name once. What cannot be measured is a metric whose value is None, with the reason."""
+    def evaluate(self, data: EvaluationData) -> Iterable[Metric | Picture]:
+        """The metrics, each name once, then pictures, if any. What cannot be measured is a metric whose value is None,
+        with the reason."""
 
 
 @runtime_checkable

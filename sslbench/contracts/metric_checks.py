@@ -15,7 +15,7 @@ def metric_mistakes(metrics: Sequence[Any], images: int, headline: str = "") -> 
     range. ``images``: of the test split; ``headline``: the metric that must be among them, empty for none."""
     strangers = [item for item in metrics if not isinstance(item, Metric)]
     if strangers:
-        return [f"yielded {quoted(item)}; allowed: Metric(name, value)" for item in strangers[:1]]
+        return [f"yielded {quoted(strangers[0])}; allowed: Metric(name, value), Picture(name, image, caption)"]
     names = [metric.name for metric in metrics]
     mistakes = metric_name_mistakes(names)
     mistakes += [f"metric {quoted(m.name)}: {line}" for m in metrics for line in field_mistakes(m, images)]

@@ -6,20 +6,25 @@ import math
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
 
-from sslbench.contracts.evaluator import EvaluationData, EvaluatorSpec, FeatureSet, Metric
+from sslbench.contracts.evaluator import EvaluationData, EvaluatorSpec, FeatureSet, Metric, Picture, ShownImages
 from sslbench.contracts.metric_checks import metric_mistakes
+from sslbench.contracts.picture_checks import picture_mistakes
 from sslbench.contracts.plugin import BuildContext
+from sslbench.draw.canvas import png_of
 from sslbench.errors import PluginError
 from sslbench.evaluate.evaluated_model import TrainedModel
 from sslbench.evaluate.features import Extraction, extract_all
+from sslbench.evaluate.shown_images import ImagesUnreadable
 from sslbench.hooks.import_state import put_back
 from sslbench.hooks.registry import one_line
 from sslbench.plan.cell import Choice
+from sslbench.store.artifacts import PretrainingFiles
+from sslbench.store.pictures import OF_PRETRAINING, PicturePoint, StoredPicture, write_pictures
 from sslbench.store.record import MetricValue
 from sslbench.train.checkpoint import save_tensors, weights_digest
 from sslbench.train.data import Splits
@@ -30,24 +35,50 @@ class ModelChanged(RuntimeError):
     """An evaluator changed the model that it was given."""
 
 
+@dataclass(frozen=True)
+class Measured:
+    """What an evaluator yielded."""
+
+    metrics: list[Metric]
+    pictures: list[Picture] = field(default_factory=list)
+
+
 def run_evaluator(
-    evaluator: Choice[EvaluatorSpec], features: Extraction, model: TrainedModel | None, seed: int
-) -> list[Metric]:
-    """Its metrics. Raises whatever the evaluator raises, and PluginError where they are not what metrics can be.
-    ``model``: for one whose spec says ``uses_model``. What it changes for the whole process is put back and warned of.
-    Features are lent as copies: what it does to them reaches no other evaluator."""
+    evaluator: Choice[EvaluatorSpec],
+    features: Extraction,
+    model: TrainedModel | None,
+    seed: int,
+    shown: ShownImages | None = None,
+) -> Measured:
+    """Its metrics and pictures. Raises whatever the evaluator raises, and PluginError where they are not what they can
+    be. ``model``: for one whose spec says ``uses_model``; ``shown``: images for pictures, which are left out without.
+    What it changes for the whole process is put back and warned of. Features are lent as copies: what it does to them
+    reaches no other evaluator."""
     built = evaluator.build(BuildContext(classes=features.classes, seed=seed))
     seed_everything(seed, "evaluate")
     exposed = model if evaluator.spec.uses_model else None
     headline = evaluator.spec.ranked_by(evaluator.params)
-    data = EvaluationData(copy_of(features.train), copy_of(features.test), features.classes, seed, exposed)
+    data = EvaluationData(copy_of(features.train), copy_of(features.test), features.classes, seed, exposed, shown)
     with put_back(random_states=False) as changed:
-        metrics = list(built.evaluate(data))
+        yielded = all_that_can_be_shown(built.evaluate(data), evaluator.spec.label)
     if changed:
         warnings.warn(f"{evaluator.spec.label} changed {', '.join(changed)}, put back", stacklevel=2)
-    if mistakes := metric_mistakes(metrics, len(features.test.features), headline):
+    pictures = [item for item in yielded if isinstance(item, Picture)]
+    metrics = [item for item in yielded if not isinstance(item, Picture)]
+    mistakes = metric_mistakes(metrics, len(features.test.features), headline) + picture_mistakes(pictures)
+    if mistakes:
         raise PluginError(*(f"{evaluator.spec.label}: {line}" for line in mistakes))
-    return metrics
+    return Measured(metrics, pictures)
+
+
+def all_that_can_be_shown(yielded: Iterable[Metric | Picture], label: str) -> list[Metric | Picture]:
+    """Everything, or what came before images for a picture could not be read, which is warned of."""
+    items: list[Metric | Picture] = []
+    try:
+        items.extend(yielded)
+    except ImagesUnreadable as error:
+        warnings.warn(f"{label} draws no more pictures: {error}", stacklevel=3)
+    return items
 
 
 def copy_of(features: FeatureSet) -> FeatureSet:
@@ -103,7 +134,7 @@ class CurveEvaluation:
 
     def _metrics(self, evaluator: Choice[EvaluatorSpec], features: Extraction, model: TrainedModel) -> list[Metric]:
         try:
-            return run_evaluator(evaluator, features, model, self.seed)
+            return run_evaluator(evaluator, features, model, self.seed).metrics
         except KeyboardInterrupt:
             raise
         except BaseException as error:
@@ -125,6 +156,25 @@ def metric_value(metric: Metric) -> MetricValue:
 def finite(value: float | None) -> float | None:
     """``value`` as a Python float, None where it is not finite."""
     return None if value is None or not math.isfinite(value) else float(value)
+
+
+def save_pictures(files: PretrainingFiles, cell: str | None, pictures: Iterable[Picture]) -> None:
+    """Store pictures of a cell in the place of those that it had; ``cell`` None: of the pretraining. Raises OSError
+    where they cannot be written, PluginError for what is no picture that can be kept."""
+    kept = list(pictures)
+    if mistakes := picture_mistakes(kept):
+        raise PluginError(*mistakes)
+    write_pictures(files, OF_PRETRAINING if cell is None else cell, [stored_picture(picture) for picture in kept])
+
+
+def stored_picture(picture: Picture) -> StoredPicture:
+    """The picture as files have it."""
+    points = picture.points
+    if points is None:
+        return StoredPicture(picture.name, picture.caption, png_of(picture.image))
+    triples = zip(points.xy.tolist(), points.labels, points.thumbnails, strict=True)
+    stored = tuple(PicturePoint(x, y, str(label), png_of(image)) for (x, y), label, image in triples)
+    return StoredPicture(picture.name, picture.caption, png_of(picture.image), stored)
 
 
 def save_per_image(path: Path, metrics: Iterable[Metric]) -> None:

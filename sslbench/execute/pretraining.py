@@ -17,6 +17,7 @@ from sslbench.errors import SslbenchError
 from sslbench.evaluate.evaluated_model import TrainedModel
 from sslbench.evaluate.features import Extraction, extract_all
 from sslbench.evaluate.run import CurveEvaluation
+from sslbench.evaluate.shown_images import SplitImages
 from sslbench.execute.artifact_cache import ArtifactCache
 from sslbench.execute.devices import check_devices
 from sslbench.execute.events import DataRead, StageStarted, StepsTimed, TrainingStarted, Warned
@@ -46,6 +47,8 @@ class PretrainingJob:
     data_facts: DataFacts | None = field(default=None, init=False)
     """what it looks at, once that is known"""
 
+    _data: Splits | None = field(default=None, init=False)
+
     def __post_init__(self) -> None:
         self.settings, self.cache = self.work.training, ArtifactCache(self.work, self.warn)
 
@@ -58,6 +61,11 @@ class PretrainingJob:
     def choices(self) -> dict[str, Choice[Any]]:
         """Its plugins by kind. Raises what keeps one from being loaded."""
         return {kind: sent(kind, plain, self.registry) for kind, plain in self.work.plugins.items()}
+
+    @cached_property
+    def shown(self) -> SplitImages:
+        """Its images, for pictures."""
+        return SplitImages(self.data)
 
     def warn(self, text: str) -> None:
         """Emit a warning."""
@@ -112,7 +120,12 @@ class PretrainingJob:
             return False
 
     def data(self) -> Splits:
-        """The images that it trains on and is evaluated on. Raises UserError where they cannot be read."""
+        """The images that it trains on and is evaluated on, read once. Raises UserError where they cannot be read."""
+        if self._data is None:
+            self._data = self._read()
+        return self._data
+
+    def _read(self) -> Splits:
         self.emit(StageStarted("reading images"))
         choice, settings = self.choices["dataset"], self.settings
         with first_alone():

@@ -11,7 +11,15 @@ import torch
 from sslbench.contracts.evaluator import EvaluatorSpec, Metric
 from sslbench.contracts.executor import Emit, Evaluation, Work
 from sslbench.evaluate.features import Extraction
-from sslbench.evaluate.run import ModelChanged, guarded, metric_value, run_evaluator, save_per_image
+from sslbench.evaluate.run import (
+    Measured,
+    ModelChanged,
+    guarded,
+    metric_value,
+    run_evaluator,
+    save_per_image,
+    save_pictures,
+)
 from sslbench.execute.events import CellStarted, RecordMade, StageStarted
 from sslbench.execute.outcome import reason_of, status_of, status_of_features, trace_of
 from sslbench.execute.planned import check_planned
@@ -69,16 +77,22 @@ class CellJob:
         model = self.job.trained_model() if self.evaluator.spec.uses_model else None
         try:
             with guarded(model, f"evaluator {name!r}"):
-                metrics = run_evaluator(self.evaluator, features, model, self.job.work.seed)
+                measured = run_evaluator(self.evaluator, features, model, self.job.work.seed, self.job.shown)
         except ModelChanged:
             self.job.model = None
             raise
-        path = self.job.cache.files.per_image(self.evaluation.cell)
-        self.job.cache.save(lambda: save_per_image(path, metrics), "the metrics of each image")
+        self._keep(measured)
         status, reason = status_of_features(training, features)
-        values = {metric.name: metric_value(metric) for metric in metrics}
+        values = {metric.name: metric_value(metric) for metric in measured.metrics}
         record = self._record(status, training, features)
         self.job.emit(RecordMade(replace(record, reason=reason, metrics=values)))
+
+    def _keep(self, measured: Measured) -> None:
+        """Store what is no part of the record; what cannot be stored costs nothing else."""
+        cache, cell = self.job.cache, self.evaluation.cell
+        path = cache.files.per_image(cell)
+        cache.save(lambda: save_per_image(path, measured.metrics), "the metrics of each image")
+        cache.save(lambda: save_pictures(cache.files, cell, measured.pictures), "pictures")
 
     def emit_failure(self, error: BaseException, training: TrainingFacts, features: Extraction | None = None) -> None:
         """Emit the record of a cell that failed, with its traceback."""

@@ -16,6 +16,7 @@ from sslbench.hooks.catalogue import Entry, module_path
 HARNESS = ("sslbench.contracts", "sslbench.train", "sslbench.evaluate", "sslbench.execute.worker")
 """Where the code of the harness starts that computes results: training, features, evaluation."""
 COMPUTES_NOTHING = (
+    "sslbench.draw",
     "sslbench.errors",
     "sslbench.hooks",
     "sslbench.plan",
@@ -27,7 +28,7 @@ COMPUTES_NOTHING = (
     "sslbench.measure.memory",
     "sslbench.measure.step_clock",
 )
-"""What that code imports to find, describe, time or store: no metric depends on it, and an edit makes nothing stale."""
+"""What it imports to find, describe, time, draw or store: no metric depends on it, and an edit makes nothing stale."""
 LARGE = 64_000_000
 """bytes"""
 

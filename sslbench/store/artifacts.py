@@ -35,6 +35,10 @@ class PretrainingFiles:
         """A cell's metrics on each test image, if its evaluator knows them."""
         return self.folder / "per_image" / f"{cell}.safetensors"
 
+    def pictures(self, owner: str) -> Path:
+        """Folder of the pictures of a cell, or of the pretraining itself (see ``store.pictures``)."""
+        return self.folder / "pictures" / owner
+
     def read_facts(self) -> TrainingFacts | None:
         """The facts of a finished training, or None where there is none. Raises DamagedFile, OSError."""
         return read_part(TrainingFacts, self.facts)

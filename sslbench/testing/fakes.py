@@ -11,11 +11,12 @@ from torch import Tensor, nn
 
 from sslbench.contracts.augmentation import ViewRequest
 from sslbench.contracts.backbone import Backbone, TokenBackbone
-from sslbench.contracts.dataset import Split
+from sslbench.contracts.dataset import Split, SplitName
 from sslbench.contracts.evaluator import EvaluationData, FeatureSet
 from sslbench.contracts.method import Method, Progress
 from sslbench.evaluate.evaluated_model import TrainedModel
 from sslbench.evaluate.features import extract_all
+from sslbench.evaluate.shown_images import SplitImages
 from sslbench.train.data import make_splits
 
 
@@ -143,6 +144,20 @@ def blobs(classes: int = 3, per_class: int = 30, dim: int = 8, seed: int = 0, no
     return EvaluationData(part(), part(), classes, seed)
 
 
+@dataclass(frozen=True)
+class ShownNoise:
+    """Images for pictures of any features: noise of 8 px, the same for the same row of a split."""
+
+    class_names: Sequence[str] = ("apple", "pear", "plum")
+
+    def pixels(self, split: SplitName, indices: Tensor) -> Tensor:
+        """uint8 ``[B, 3, 8, 8]``."""
+        first = 0 if split == "train" else 1 << 20
+        generators = [torch.Generator().manual_seed(first + row) for row in indices.tolist()]
+        images = [torch.randint(0, 256, (3, 8, 8), generator=one, dtype=torch.uint8) for one in generators]
+        return torch.stack(images) if images else torch.empty(0, 3, 8, 8, dtype=torch.uint8)
+
+
 def evaluated_scenes(method: Method | None = None, seed: int = 0, image_size: int = 16) -> EvaluationData:
     """Features, model and images, as an evaluator whose spec says ``uses_model`` gets them: a ``TinyDataset`` and,
     unless another is given, an untrained ``TinyReconstructor``."""
@@ -155,4 +170,4 @@ def evaluated_scenes(method: Method | None = None, seed: int = 0, image_size: in
     device = torch.device("cpu")
     model = TrainedModel(method or make(seed), make, data, device, mask_ratio=0.75)
     features = extract_all(model.method.encoder, data, device, "fp32")
-    return EvaluationData(features.train, features.test, data.classes, seed, model)
+    return EvaluationData(features.train, features.test, data.classes, seed, model, SplitImages(lambda: data))

@@ -18,7 +18,7 @@ from sslbench.store.record import Record
 @pytest.mark.parametrize(
     ("metric", "words"),
     [
-        (("m", 0.5), "yielded ('m', 0.5); allowed: Metric(name, value)"),
+        (("m", 0.5), "yielded ('m', 0.5); allowed: Metric(name, value), Picture(name, image, caption)"),
         (Metric("m", "0.5"), "metric 'm': value = '0.5'; allowed: a number, or None"),
         (Metric("m", 1j), "metric 'm': value = 1j; allowed: a number, or None"),
         (Metric("m", torch.ones(3)), "metric 'm': value = tensor([1., 1., 1.]); allowed: a number, or None"),

@@ -14,6 +14,7 @@ from sslbench.store.current import Asked, Asker
 from sslbench.store.digests import EMPTY, read_json, write_json
 from sslbench.store.merge import files
 from sslbench.store.merge.merge import merge
+from sslbench.store.pictures import StoredPicture, read_pictures, write_pictures
 from sslbench.store.record import DataFacts, MetricValue, TrainingFacts
 from sslbench.store.results import ResultsStore
 
@@ -196,6 +197,42 @@ def test_prefer_says_which_record_is_kept_with_its_files(tmp_path, folder, artif
     assert sum(part.fates["overruled"] for part in merged.parts) == 2
     merge(folders, tmp_path / "out", prefer=prefer)
     assert value(current(tmp_path / "out")["c0"]) == kept
+
+
+def pictures(folder, owner="c0"):
+    return [picture.caption for picture in read_pictures(pretraining_files(folder, "p0").pictures(owner))]
+
+
+def test_pictures_go_with_the_record_and_the_training_that_are_kept(tmp_path, folder, artifacts):
+    a, b, out = folder("a", c0={"value": 0.1}), folder("b", c0={"value": 0.2}), tmp_path / "out"
+    for number, source in ((0.1, a), (0.2, b)):
+        of = artifacts(source, number=number)
+        for owner in ("c0", "pretraining"):
+            write_pictures(of, owner, [StoredPicture("map", f"{owner} {number}", b"png")])
+    merged = merge([a, b], out, prefer="last")
+    assert (pictures(out), pictures(out, "pretraining")) == (["c0 0.2"], ["pretraining 0.2"])
+    assert merged.files == 4 + 2 * 2
+    assert merge([a, b], out, prefer="last").files == 0
+    merge([a], out, prefer="last")
+    assert (pictures(out), pictures(out, "pretraining")) == (["c0 0.1"], ["pretraining 0.1"])
+    artifacts(b, number=0.2)
+    write_pictures(pretraining_files(b, "p0"), "c0", [])
+    merge([b], out, prefer="last")
+    assert pictures(out) == []
+
+
+def test_damaged_pictures_are_left_out_and_named_or_taken_from_another_folder(tmp_path, folder, artifacts):
+    a, b, c = (folder(name, c0={"value": 0.1}) for name in "abc")
+    for source in (a, b):
+        write_pictures(artifacts(source), "c0", [StoredPicture("map", "Whole.", b"png")])
+    path = pretraining_files(a, "p0").pictures("c0") / "map.png"
+    path.write_bytes(b"pnh")
+    merged = merge([a, c], tmp_path / "out")
+    assert merged.damaged == [f"{path}: damaged: its bytes do not match the digest in pictures.json"]
+    assert merged.parts[0].fates["damaged"] == 1
+    assert pictures(tmp_path / "out") == []
+    merge([a, b], tmp_path / "out")
+    assert pictures(tmp_path / "out") == ["Whole."]
 
 
 def test_what_is_merged_already_comes_first_and_can_be_overruled_with_its_files(tmp_path, folder, artifacts):

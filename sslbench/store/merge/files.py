@@ -12,6 +12,7 @@ from sslbench.errors import StoreError
 from sslbench.store.artifacts import PretrainingFiles, pretraining_files
 from sslbench.store.atomic import replaced
 from sslbench.store.digests import DamagedFile, check_digest
+from sslbench.store.pictures import INDEX, OF_PRETRAINING, read_pictures, write_pictures
 
 SUFFIXES = (".json", ".safetensors")
 
@@ -63,6 +64,8 @@ class FilesCopier:
                 source = (digest, files.of.folder / name)
                 sources[name] = min(source, sources.get(name, source))
         self._replace(Files(pretraining_files(self.out, key)), sources, own)
+        whole = [files.of for files in (*near, *far) if files.training == own]
+        self._copy_set(key, OF_PRETRAINING, [files.pictures(OF_PRETRAINING) for files in whole])
         return len({digest for digests in trainings for digest in digests}) > 1
 
     def _replace(self, old: Files, sources: Mapping[str, tuple[str, Path]], training: str | None) -> None:
@@ -76,11 +79,16 @@ class FilesCopier:
             if there.get(name) != digest and not (training and name == old.of.checkpoint.name):
                 self._copy(source, old.of.folder / name, digest)
 
-    def copy_per_image(self, key: str, cell: str, folders: Iterable[Path]) -> None:
-        """Take the metrics of each image of a cell from one of the folders, which all have its record, that has them
-        whole. Raises StoreError where ``out`` cannot be written."""
-        target = pretraining_files(self.out, key).per_image(cell)
-        paths = [pretraining_files(folder, key).per_image(cell) for folder in folders]
+    def copy_of_cell(self, key: str, cell: str, folders: Iterable[Path]) -> None:
+        """Take the metrics of each image and the pictures of a cell from one of the folders, which all have its record,
+        that has them whole. Raises StoreError where ``out`` cannot be written."""
+        found = [pretraining_files(folder, key) for folder in folders]
+        self._copy_per_image(
+            pretraining_files(self.out, key).per_image(cell), [files.per_image(cell) for files in found]
+        )
+        self._copy_set(key, cell, [files.pictures(cell) for files in found])
+
+    def _copy_per_image(self, target: Path, paths: Iterable[Path]) -> None:
         found = {path: digest for path in paths if (digest := checked(path, self.damaged))}
         if not found:
             return target.unlink(missing_ok=True)  # of another record of this cell
@@ -88,6 +96,23 @@ class FilesCopier:
         if found.get(target) != digest:
             self._copy(next(path for path, own in found.items() if own == digest), target, digest)
         return None
+
+    def _copy_set(self, key: str, owner: str, folders: Iterable[Path]) -> None:
+        """Take all pictures of a cell or a pretraining from one of the folders, or none."""
+        files = pretraining_files(self.out, key)
+        found = {folder: digest for folder in folders if (digest := checked_pictures(folder, self.damaged))}
+        digest = min(found.values(), default=None)
+        if digest is not None and found.get(files.pictures(owner)) == digest:
+            return
+        try:
+            pictures = next((read_pictures(folder) for folder, own in found.items() if own == digest), [])
+            write_pictures(files, owner, pictures)
+        except DamagedFile as error:
+            self.damaged.append(str(error))
+        except OSError as error:
+            raise StoreError(f"{files.pictures(owner)}: cannot be written: {error.strerror or error}") from error
+        else:
+            self.copied += len(pictures) + bool(pictures)
 
     def _copy(self, source: Path, target: Path, digest: str) -> None:
         try:
@@ -120,6 +145,17 @@ def files_in(folder: Path) -> list[Path]:
     if not folder.is_dir():
         return []
     return sorted(item for item in folder.iterdir() if item.suffix in SUFFIXES and not item.name.startswith("."))
+
+
+def checked_pictures(folder: Path, damaged: list[str]) -> str | None:
+    """Digest that tells sets of pictures apart, of one that is whole; None for another, as ``checked``."""
+    try:
+        return check_digest(folder / INDEX) if read_pictures(folder) else None
+    except DamagedFile as error:
+        damaged.append(str(error))
+    except OSError as error:
+        damaged.append(f"{folder / INDEX}: cannot be read: {error.strerror or error}")
+    return None
 
 
 def checked(path: Path, damaged: list[str]) -> str | None:

@@ -181,7 +181,7 @@ class Merge:
         for choice in self.chosen.values():
             key, folders = choice.kept.pretraining, [self.scans[number].folder for number in choice.copies]
             if key in folders_of:
-                copier.copy_per_image(key, choice.kept.cell, folders)
+                copier.copy_of_cell(key, choice.kept.cell, folders)
         merged.files = copier.copied
         merged.damaged += copier.damaged
 

@@ -3,27 +3,30 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
 
 from sslbench.contracts.dataset import Dataset, DatasetSpec, Split
-from sslbench.contracts.evaluator import EvaluationData, EvaluatorSpec, FeatureSet
+from sslbench.contracts.evaluator import EvaluatorSpec, FeatureSet, Metric, Picture
 from sslbench.contracts.metric_names import metric_name_mistakes
+from sslbench.contracts.picture_checks import picture_mistakes
 from sslbench.contracts.plugin import BuildContext
 from sslbench.contracts.simulator import Simulator, SimulatorSpec
 from sslbench.testing.conformance.problem import Problems
-from sslbench.testing.fakes import blobs, evaluated_scenes
+from sslbench.testing.fakes import ShownNoise, blobs, evaluated_scenes
 from sslbench.train.checkpoint import weights_digest
 
 
 def of_evaluator(spec: EvaluatorSpec, params: Any) -> Problems:
     """Metrics of features that are easy to tell apart; twice, and what must be left as it was."""
-    data = evaluated_scenes() if spec.uses_model else blobs(per_class=40)
+    data = evaluated_scenes() if spec.uses_model else replace(blobs(per_class=40), shown=ShownNoise())
     features = data.train.features.clone()
     weights = weights_digest(data.model.method) if data.model else ""
-    metrics = list(spec.build(params, BuildContext()).evaluate(data))
+    yielded = list(spec.build(params, BuildContext()).evaluate(data))
+    metrics, pictures = metrics_of(yielded), [item for item in yielded if isinstance(item, Picture)]
     if not metrics:
         yield "it yields no metric"
     yield from metric_name_mistakes(metric.name for metric in metrics)
@@ -32,21 +35,37 @@ def of_evaluator(spec: EvaluatorSpec, params: Any) -> Problems:
             yield f"{metric.name} is {metric.value}; what cannot be measured is None"
         if metric.value is None and not metric.reason:
             yield f"{metric.name} is None without a reason"
+    yield from picture_mistakes(pictures)
     if not torch.equal(features, data.train.features):
         yield "it changed the features, which other evaluators share"
     if data.model and weights_digest(data.model.method) != weights:
         yield "it changed the model, which other evaluators share"
-    again = {metric.name: metric.value for metric in spec.build(params, BuildContext()).evaluate(data)}
+    repeated = list(spec.build(params, BuildContext()).evaluate(data))
+    again = {metric.name: metric.value for metric in metrics_of(repeated)}
     if again != {metric.name: metric.value for metric in metrics}:
         yield "not the same for the same features and seed"
+    yield from (f"picture {name!r} differs for the same features and seed" for name in unlike(yielded, repeated))
     if spec.ranked_by(params) not in again:
         yield f"its headline {spec.ranked_by(params)!r} is none of its metrics: {', '.join(again)}"
     if not spec.uses_model:
         broken = FeatureSet(torch.full_like(features, math.nan), data.train.labels, data.train.factors)
-        data = EvaluationData(broken, broken, data.classes, data.seed)
-        for metric in spec.build(params, BuildContext()).evaluate(data):
+        data = replace(data, train=broken, test=broken)
+        for metric in metrics_of(spec.build(params, BuildContext()).evaluate(data)):
             if (value := metric.value) is not None:
                 yield f"{metric.name} is {value} for features that are not numbers; it must be None with a reason"
+
+
+def metrics_of(yielded: Iterable[Metric | Picture]) -> list[Metric]:
+    """Without the pictures."""
+    return [item for item in yielded if isinstance(item, Metric)]
+
+
+def unlike(yielded: Iterable[Metric | Picture], repeated: Iterable[Metric | Picture]) -> list[str]:
+    """Names of the pictures that are not the same in both."""
+    first, second = ({p.name: p for p in items if isinstance(p, Picture)} for items in (yielded, repeated))
+    both = first.keys() & second.keys()
+    same = {name for name in both if torch.equal(first[name].image, second[name].image)}
+    return sorted((first.keys() | second.keys()) - same)
 
 
 def of_dataset(spec: DatasetSpec, params: Any) -> Problems:

@@ -1,0 +1,1 @@
+"""Pictures out of images, numbers and words: grids of tiles, a confusion matrix, a map of thumbnails."""
