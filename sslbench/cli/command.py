@@ -47,8 +47,9 @@ class Command(click.Command):
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """What click returns. Raises UsageError that knows which command it is about."""
         try:
-            if not ctx.resilient_parsing:
-                check_given(ctx, args)
+            if ctx.resilient_parsing:  # for completion, at the end of which may be an option without its value
+                return super().parse_args(ctx, args[:-1] if args and args[-1].startswith("-") else args)
+            check_given(ctx, args)
             return super().parse_args(ctx, args)
         except click.UsageError as error:
             raise explained(error, ctx) from None

@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import Any
 
 import click
+from click.shell_completion import CompletionItem
 
 from sslbench.cli.command import explained
 from sslbench.cli.streams import standard_error
@@ -34,12 +35,13 @@ COMMANDS = {
     "show": "Show one plugin: parameters, defaults, units, presets, citation.",
     "plugins": "Load every plugin and report ok or failed, and why.",
     "doctor": "Report what this machine has, what is missing and how to get it.",
+    "completion": "Print the script by which a shell completes commands after TAB.",
 }
 GROUPS = {
     "Try recipes": ("run", "plan", "look", "recipe", "speed", "simulate", "suites"),
     "Understand results": ("results", "report", "compare", "claims", "merge"),
     "Use what was trained": ("predict", "embed", "export"),
-    "Extend and set up": ("list", "show", "plugins", "doctor"),
+    "Extend and set up": ("list", "show", "plugins", "doctor", "completion"),
 }
 """title -> commands, in the order of ``--help``"""
 
@@ -66,10 +68,18 @@ class LazyGroup(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """The command of the arguments; an unknown name is a usage error with a hint."""
-        if args and args[0] not in COMMANDS:
+        if args and args[0] not in COMMANDS and not ctx.resilient_parsing:
             allowed = ", ".join(COMMANDS)
             ctx.fail(f"no such command {args[0]!r}{did_you_mean(args[0], list(COMMANDS))} (commands: {allowed})")
         return super().resolve_command(ctx, args)
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem[str]]:
+        """Commands with their help lines, none of which is imported; options where a hyphen was typed."""
+        if incomplete.startswith("-"):
+            return click.Command.shell_complete(self, ctx, incomplete)
+        return [
+            CompletionItem(name, help=COMMANDS[name]) for name in self.list_commands(ctx) if name.startswith(incomplete)
+        ]
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """The help lines of all commands, none of which is imported."""

@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from sslbench.cli.command import Command
+from sslbench.cli.complete import plugins
 from sslbench.cli.options import Choice, UserPath, feature_options
 from sslbench.cli.streams import QUIET, say, show
 
@@ -40,6 +41,7 @@ FORMATS = Choice(["table", "json"])
     "models",
     multiple=True,
     metavar="MODEL",
+    shell_complete=plugins("method", paths=True),
     help="An exported folder, or a method that takes no training step: NAME:key=value; repeatable."
     "  [default: those that can be had, best first]",
 )

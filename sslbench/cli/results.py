@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from sslbench.cli.command import Command
+from sslbench.cli.complete import record_fields, result_folders
 from sslbench.cli.options import FORMATS, UserPath, without_collector
 from sslbench.cli.streams import say, show
 
@@ -20,9 +21,15 @@ from sslbench.cli.streams import say, show
         "sslbench results sslbench-results/quick --where method=simclr --format csv",
     ],
 )
-@click.argument("folder", metavar="DIR", type=UserPath())
+@click.argument("folder", metavar="DIR", type=UserPath(), shell_complete=result_folders)
 @click.option("--format", "format_", type=FORMATS, default="table", show_default=True, help="Format of the result.")
-@click.option("--where", multiple=True, metavar="FIELD=VALUE", help="Only records with this value; repeatable.")
+@click.option(
+    "--where",
+    multiple=True,
+    metavar="FIELD=VALUE",
+    shell_complete=record_fields,
+    help="Only records with this value; repeatable.",
+)
 @click.option("--statistics", is_flag=True, help="Mean, deviation, 95% interval and seeds of each metric.")
 @click.option("--pairs", is_flag=True, help="The best against every other recipe, paired, with p-values.")
 @click.option("--correlations", is_flag=True, help="Of pretext loss and label-free metrics with the probes.")

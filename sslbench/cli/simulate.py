@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from sslbench.cli.command import Command
+from sslbench.cli.complete import plugins, settings_of_simulator
 from sslbench.cli.options import Choice, UserPath
 from sslbench.cli.streams import complain, note, show
 
@@ -22,7 +23,7 @@ FORMATS = Choice(["table", "markdown", "json"])
         "sslbench simulate masking-comparator --figures figures",
     ],
 )
-@click.argument("name", required=False)
+@click.argument("name", required=False, shell_complete=plugins("simulator"))
 @click.option(
     "--seed",
     type=click.IntRange(0, 2**32 - 1001),
@@ -35,6 +36,7 @@ FORMATS = Choice(["table", "markdown", "json"])
     "settings",
     multiple=True,
     metavar="KEY=VALUE",
+    shell_complete=settings_of_simulator,
     help="A parameter (see: sslbench show simulator NAME); repeatable.",
 )
 @click.option("--claims-only", is_flag=True, help="Leave the tables out.")
