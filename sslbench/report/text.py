@@ -177,7 +177,7 @@ def terminal_page(title: str, tables: Iterable[str], blocks: Iterable[Block]) ->
     for heading, lines in blocks:
         indent = "  " if heading else ""
         texts = [wrapped(line, indent, f"{indent}    ") for line in lines]
-        parts.append("\n".join([f"{heading}:", *texts] if heading and lines else texts))
+        parts.append("\n".join([wrapped(f"{heading}:", rest="  "), *texts] if heading and lines else texts))
     return "\n\n".join(filter(None, parts))
 
 

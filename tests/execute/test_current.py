@@ -11,12 +11,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sslbench import Overrides, Request, run
 from sslbench.cli.main import call
 from sslbench.execute.events import Warned
-from sslbench.execute.scheduler import plan_only
+from sslbench.execute.request import Request
+from sslbench.execute.scheduler import plan_only, run
 from sslbench.plan import cell as cells
 from sslbench.plan.cell import Choice
+from sslbench.plan.suite import Overrides
 from sslbench.report.tables import render
 from sslbench.store.results import FILE, ResultsStore
 
