@@ -71,7 +71,7 @@ class LazyGroup(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """The command of the arguments; an unknown name is a usage error with a hint."""
         if args and args[0] not in COMMANDS and not ctx.resilient_parsing:
-            allowed = ", ".join(COMMANDS)
+            allowed = ", ".join(self.list_commands(ctx))
             ctx.fail(f"no such command {args[0]!r}{did_you_mean(args[0], list(COMMANDS))} (commands: {allowed})")
         return super().resolve_command(ctx, args)
 
