@@ -10,9 +10,9 @@ from sslbench.advise.recipe import Recipe
 from sslbench.advise.rows import Row
 from sslbench.advise.survey import Survey
 from sslbench.advise.verdict import CHANCE
+from sslbench.report.fitting import cut
 from sslbench.report.numbers import NOTHING, three_digits
 from sslbench.report.screen import PAGE, one_line
-from sslbench.report.tables import cut
 from sslbench.report.text import Column, fits, fitted, plural, terminal, wrapped
 from sslbench.report.view import Style
 from sslbench.statistics.shares import Share

@@ -13,13 +13,10 @@ from sslbench.execute.events import DataRead, Printed, TrainingStarted, Warned
 from sslbench.progress.plain_lines import PlainLines
 from sslbench.progress.time_left import Clock
 from sslbench.report.data_facts import batch_in_words, in_words, steps_in_words, warnings
-from sslbench.report.screen import said
+from sslbench.report.screen import PLAIN_TERMINALS, said
 
 if TYPE_CHECKING:
     from sslbench.progress.live_lines import LiveLines
-
-CANNOT_MOVE = ("dumb", "unknown")
-"""terminals that have no cursor to move"""
 
 
 class Display:
@@ -36,7 +33,7 @@ class Display:
             from sslbench.progress.notebook_lines import NotebookLines
 
             self._live = NotebookLines(clock)
-        elif sys.stderr.isatty() and os.environ.get("TERM") not in CANNOT_MOVE:
+        elif sys.stderr.isatty() and os.environ.get("TERM") not in PLAIN_TERMINALS:
             from sslbench.progress.live_lines import LiveLines
 
             self._live = LiveLines(clock)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 
 from rich.console import Console
@@ -13,6 +12,7 @@ from sslbench.errors import printable
 from sslbench.execute.events import PretrainingEnded, PretrainingStarted, RecordMade, StageStarted
 from sslbench.progress.time_left import Clock, in_digits
 from sslbench.progress.under_way import Running, distinct, epoch_in_words
+from sslbench.report.screen import colours_wanted
 
 NOTE_COLUMNS = 62
 """of a line: all but which pretraining it is about"""
@@ -20,12 +20,6 @@ SHORTEST_LABEL = 18
 """columns for that, at least"""
 OTHER_ROWS = 2
 """of the terminal, which pretrainings leave free"""
-
-
-def without_colours() -> bool:
-    """Whether the environment asks for none: NO_COLOR, or CLICOLOR=0 where FORCE_COLOR does not ask for some."""
-    given = os.environ
-    return bool(given.get("NO_COLOR")) or (given.get("CLICOLOR") == "0" and not given.get("FORCE_COLOR"))
 
 
 @dataclass(eq=False)
@@ -47,7 +41,7 @@ class LiveLines:
             BarColumn(bar_width=10),
             TextColumn("{task.fields[note]}", markup=False),
             TextColumn("{task.fields[left]}", style="progress.remaining"),
-            console=Console(stderr=True, no_color=without_colours()),
+            console=Console(stderr=True, no_color=colours_wanted() is False),
             transient=True,
         )
         self._suite = self.progress.add_task("suite", total=None, note="", left="")

@@ -11,6 +11,7 @@ import pytest
 
 from sslbench.cli.group import COMMANDS, imported
 from sslbench.cli.main import call
+from sslbench.cli.streams import has_colours
 from sslbench.contracts.executor import TrainingProgress
 from sslbench.execute.events import PretrainingStarted, Printed, StageStarted, Warned
 from sslbench.progress.display import Display
@@ -114,3 +115,24 @@ def test_live_lines_are_what_a_terminal_gets(monkeypatch):
     monkeypatch.setenv("TERM", "xterm")
     assert isinstance(Display()._live, LiveLines)
     assert Display(quiet=True)._live is None
+
+
+@pytest.mark.parametrize(
+    ("environment", "terminal", "expected"),
+    [
+        ({}, True, True),
+        ({}, False, False),
+        ({"TERM": "dumb"}, True, False),
+        ({"CLICOLOR": "0"}, True, False),
+        ({"FORCE_COLOR": "1"}, False, True),
+        ({"CLICOLOR_FORCE": "1", "CLICOLOR": "0"}, False, True),
+        ({"FORCE_COLOR": "0"}, False, False),
+        ({"NO_COLOR": "1", "FORCE_COLOR": "1"}, True, False),
+    ],
+)
+def test_a_result_is_emphasised_where_people_expect_it(monkeypatch, environment, terminal, expected):
+    for name in ("NO_COLOR", "CLICOLOR", "FORCE_COLOR", "CLICOLOR_FORCE"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in ({"TERM": "xterm"} | environment).items():
+        monkeypatch.setenv(name, value)
+    assert has_colours(Terminal() if terminal else io.StringIO()) is expected

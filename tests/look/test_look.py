@@ -132,10 +132,11 @@ def test_without_a_file_and_without_a_terminal_the_facts_are_printed(look, photo
     assert code == 0
     assert "\x1b" not in out
     assert err == "sslbench: the pictures: add -o look.png, or -o look.html\n"
-    assert out.splitlines()[-3:] == [
+    assert out.splitlines()[-4:] == [
         "shown:",
         "  augmentation simclr (the data set recommends none; -a NAME shows another)",
         "  masking random (the default; -k NAME:ratio=0.5 shows another)",
+        "  in letters that pictures have not: class 1 is собака",
     ]
 
 
