@@ -49,7 +49,7 @@ def render_survey(survey: Survey, fmt: str) -> str:
 
 
 def recipe_text(recipe: Recipe) -> str:
-    """The folder, the models, the advice with its reasons, and the next command."""
+    """The advice with its reasons, the folder, the models, and the next command."""
     folder = recipe.folder
     source = "a held-out fifth of each class" if folder.held_out else "the folder's own"
     head = (
@@ -57,10 +57,10 @@ def recipe_text(recipe: Recipe) -> str:
         f" evaluate on ({source})"
     )
     parts = [
+        "\n".join([wrapped(recipe.advice.headline), *(wrapped(why, "  ", "    ") for why in recipe.advice.reasons)]),
         "\n".join([wrapped(head), *(wrapped(f"note: {note}") for note in folder.notes)]),
         *([wrapped(recipe.note)] if recipe.note else []),
         recipe_table(recipe),
-        "\n".join([wrapped(recipe.advice.headline), *(wrapped(why, "  ", "  ") for why in recipe.advice.reasons)]),
         f"Next:\n  {shlex.join(recipe.command)}",
     ]
     return "\n\n".join(parts)

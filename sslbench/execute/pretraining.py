@@ -32,6 +32,7 @@ from sslbench.train.curve import Curve
 from sslbench.train.data import Splits, make_splits
 from sslbench.train.ranks import alone, first_alone, rank, ranks
 from sslbench.train.task import Callbacks, LoopSettings, TrainingTask, build_dataset, build_method
+from sslbench.train.threads import enough_threads
 from sslbench.train.trainer import Trainer
 from sslbench.train.view_pictures import view_pictures
 
@@ -176,7 +177,9 @@ class PretrainingJob:
         self.emit(StageStarted("training"))
         self.emit(TrainingStarted(batch, settings.batch_size, settings.epochs, len(data.pretraining) // batch))
         trainer = Trainer(task, settings, Callbacks(self.emit, self.warn, self._curve(method, data)))
-        facts = replace(trainer.run(), key=key, flops_per_image=flops, weights=weights, at_once=self.work.at_once)
+        with enough_threads(self.device, None if flops is None else flops * batch / ranks()) as threads:
+            facts = replace(trainer.run(), key=key, flops_per_image=flops, weights=weights)
+        facts = replace(facts, at_once=self.work.at_once, threads=threads)
         self.emit(StepsTimed(key, tuple(trainer.clock.step_ms)))
         self.cache.save_weights(method)
         self._keep_pictures(task)

@@ -62,6 +62,7 @@ def test_ten_images_of_odd_shapes(look, odd):
         "1 file: CMYK, read as RGB (cmyk.jpg)",
         "1 file: deep grey, read as 8 bits (deep.png)",
         "integer: 65535 is white, in every image of this data set",
+        "images without labels: no folder for a class (run -d images:root=odd takes them)",
     ):
         assert expected in lines
     assert "3 cannot be read, 2 frames after the first of their images" in " ".join(lines)
