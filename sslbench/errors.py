@@ -106,7 +106,7 @@ def did_you_mean(name: str, allowed: list[str]) -> str:
 
     if len(name) > LONGEST:
         return ""
-    words = {word.lstrip("-"): word for word in allowed}
+    words = {word.lstrip("-") or word: word for word in allowed}
     bare = name.lstrip("-")
     matches = [word for word in words if word.casefold() == bare.casefold()]
     matches = matches or difflib.get_close_matches(bare, words, n=1, cutoff=0.5)
