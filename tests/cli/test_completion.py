@@ -82,6 +82,7 @@ def offered(capsys, monkeypatch, line):
         ("sslbench run -a simc", ["simclr"]),
         ("sslbench run -b convnet", ["convnet-small"]),
         ("sslbench run --executor inl", ["inline"]),
+        ("sslbench run --observer tens", ["tensorboard"]),
         ("sslbench run -m mae -k grid -b vi", ["vit", "vit-tiny-small-image"]),
         ("sslbench run -m simclr:l", ["part simclr:lr=", "part simclr:lr_end="]),
         ("sslbench run -m simclr:lr=1,o", ["part simclr:lr=1,optimizer="]),

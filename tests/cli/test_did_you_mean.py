@@ -46,6 +46,7 @@ MISTAKES = [
     ("run -k blok", "did you mean 'block'?"),
     ("run -e kn", "did you mean 'knn'?"),
     ("run --executor worker", "did you mean 'workers'?"),
+    ("run --observer tensorbord", "did you mean 'tensorboard'?"),
     ("run --executor slurm:partiton=gpu", "did you mean 'partition'?"),
     ("run -m simclr:temprature=1", "did you mean 'temperature'?"),
     ("run -m simclr:prest=quick", "did you mean 'preset'?"),
