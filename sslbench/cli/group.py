@@ -17,8 +17,10 @@ WRONG_USAGE = 2
 """exit code"""
 COMMANDS = {
     "run": "Run a suite; print one table with quality and speed in every row.",
+    "look": "Show images, views, masks and odd files, before any training.",
     "plan": "Print the cells of a suite: done, to run, stale, skipped and why.",
     "results": "Print the results of a folder.",
+    "report": "Write results as one HTML page with tables, charts and pictures.",
     "merge": "Put the results of several folders into one.",
     "recipe": "Say which model serves a folder of images, and what to do next.",
     "predict": "Label new images with a head that recipe fitted.",

@@ -68,7 +68,7 @@ SUITE_OPTIONS: list[Decorator] = [
         for short, axis, what in AXES
     ),
     click.option("--seeds", metavar="N,N", help="Seeds, such as 0,1,2 or 0-4."),
-    click.option("--epochs", type=int, metavar="N", help="Passes over the training images."),
+    click.option("--epochs", type=int, metavar="N", help="Passes over the training images, of every method."),
     click.option("--batch-size", type=int, metavar="N", help="Source images per step."),
     click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Set any other key of [training]."),
     click.option("--device", metavar="NAME", help=DEVICES),

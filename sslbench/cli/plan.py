@@ -15,9 +15,11 @@ if TYPE_CHECKING:
     from sslbench.plan.plan import Plan
     from sslbench.report.text import Column
 
-ORDER = ("method", "evaluator", "backbone", "seed", "masking", "augmentation", "dataset")
+EPOCHS = "epochs"
+"""a column where methods are trained for different numbers of them"""
+ORDER = ("method", "evaluator", "backbone", EPOCHS, "seed", "masking", "augmentation", "dataset")
 """of the axes, by what they say of a cell"""
-COLUMNS = ("method", "augmentation", "masking", "backbone", "dataset", "seed", "evaluator")
+COLUMNS = ("method", "augmentation", "masking", "backbone", "dataset", EPOCHS, "seed", "evaluator")
 
 
 @click.command(
@@ -45,7 +47,14 @@ def command(format_: str, **options: Any) -> None:
     plan = plan_only(request)
     if format_ == "json":
         facts = [
-            {"cell": p.cell.key, "status": p.state, "reason": p.reason or None, **p.cell.axes} for p in plan.planned
+            {
+                "cell": item.cell.key,
+                "status": item.state,
+                "reason": item.reason or None,
+                **item.cell.axes,
+                "epochs": item.cell.pretraining.epochs,
+            }
+            for item in plan.planned
         ]
         data = [{"dataset": item.name, "facts": item.facts and item.facts.to_json()} for item in plan.data]
         print_json({"data": data, "cells": facts})
@@ -82,10 +91,11 @@ def columns(plan: Plan) -> list[Column]:
 
     cells: dict[str, list[str]] = {"status": [item.state for item in plan.planned]}
     for axis in COLUMNS:
-        values = [item.cell.axes[axis] for item in plan.planned]
-        cells[axis] = [NOTHING if value is None else one_line(str(value)) for value in values]
+        values = [item.cell.pretraining.epochs if axis == EPOCHS else item.cell.axes[axis] for item in plan.planned]
+        if axis != EPOCHS or len(set(values) - {None}) > 1:
+            cells[axis] = [NOTHING if value is None else one_line(str(value)) for value in values]
     if PAGE.get().whole:
         cells["reason"] = [one_line(item.reason) for item in plan.planned]
-    one_value = {axis: len(ORDER) for axis in ORDER if len(set(cells[axis])) == 1}
+    one_value = {axis: len(ORDER) for axis in ORDER if len(set(cells.get(axis, ""))) == 1}
     ranks = {axis: place + one_value.get(axis, 0) for place, axis in enumerate(ORDER)}
-    return [Column(name, column, name == "seed", ranks.get(name, 0)) for name, column in cells.items()]
+    return [Column(name, column, name in ("seed", EPOCHS), ranks.get(name, 0)) for name, column in cells.items()]

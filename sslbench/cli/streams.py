@@ -15,6 +15,8 @@ from sslbench.report.screen import PAGE, Page, encodable, said
 
 MACHINE_FORMATS = ("csv", "json", "toml")
 """are read by programs: exact, and UTF-8 whatever the terminal's encoding is"""
+PICTURE = "picture"
+"""the format of what a terminal shows as a picture: exact, control characters and all"""
 NARROWEST, USUAL = 40, 80
 """columns that text is never laid out below, and those of a terminal that does not say how wide it is"""
 
@@ -112,7 +114,7 @@ def show(text: str, format_: str = "table") -> None:
     try:
         if format_ != "table" and not is_terminal(stream) and hasattr(stream, "reconfigure"):
             stream.reconfigure(encoding="utf-8")
-        if format_ not in MACHINE_FORMATS or is_terminal(stream):
+        if format_ != PICTURE and (format_ not in MACHINE_FORMATS or is_terminal(stream)):
             text = printable(text)
         stream.write(encodable(text, stream.encoding or "utf-8") + "\n")
         stream.flush()
@@ -123,6 +125,13 @@ def show(text: str, format_: str = "table") -> None:
         discard(stream)
         reason = getattr(error, "strerror", None) or error
         raise OutputError(f"the result could not be written to stdout: {reason}") from None
+
+
+def terminal() -> TextIO | None:
+    """Where ``show`` writes to, if that is a terminal."""
+    kept = _output.get()
+    stream = sys.stdout if kept is None else kept[0]
+    return stream if is_terminal(stream) else None
 
 
 def say(text: str) -> None:

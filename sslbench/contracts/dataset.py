@@ -54,6 +54,8 @@ class Split:
 
     left_out: Mapping[str, int] = field(default_factory=dict)
     """reason, such as ``cannot be read`` -> files or rows that are no part of the split"""
+    unreadable: Sequence[str] = ()
+    """of the images that cannot be read and were left out: name, colon, why"""
     digests: Sequence[bytes] = ()
     """of each image's encoded bytes, so that equal images are found without decoding; or empty"""
     sides: tuple[int, int] | None = None

@@ -13,7 +13,7 @@ from sslbench.contracts.plugin import BuildContext, Spec
 
 
 class TrainingSettings(BaseModel):
-    """The training settings of a suite, the same for all its cells."""
+    """The training settings of a suite, the same for all its cells but for epochs that a method has of its own."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 

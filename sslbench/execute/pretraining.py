@@ -16,13 +16,13 @@ from sslbench.contracts.plugin import BuildContext
 from sslbench.errors import SslbenchError
 from sslbench.evaluate.evaluated_model import TrainedModel
 from sslbench.evaluate.features import Extraction, extract_all
-from sslbench.evaluate.run import CurveEvaluation
+from sslbench.evaluate.run import CurveEvaluation, save_pictures
 from sslbench.evaluate.shown_images import SplitImages
 from sslbench.execute.artifact_cache import ArtifactCache
 from sslbench.execute.devices import check_devices
 from sslbench.execute.events import DataRead, StageStarted, StepsTimed, TrainingStarted, Warned
 from sslbench.execute.launch import run_ranks
-from sslbench.hooks.registry import Registry
+from sslbench.hooks.registry import Registry, one_line
 from sslbench.measure.flops import step_flops_per_image
 from sslbench.plan.cell import Choice
 from sslbench.plan.choose import sent
@@ -33,6 +33,7 @@ from sslbench.train.data import Splits, make_splits
 from sslbench.train.ranks import alone, first_alone, rank, ranks
 from sslbench.train.task import Callbacks, LoopSettings, TrainingTask, build_dataset, build_method
 from sslbench.train.trainer import Trainer
+from sslbench.train.view_pictures import view_pictures
 
 
 @dataclass
@@ -178,10 +179,22 @@ class PretrainingJob:
         facts = replace(trainer.run(), key=key, flops_per_image=flops, weights=weights, at_once=self.work.at_once)
         self.emit(StepsTimed(key, tuple(trainer.clock.step_ms)))
         self.cache.save_weights(method)
+        self._keep_pictures(task)
         self.cache.save_facts(facts)
         if not rank():
             files.checkpoint.unlink(missing_ok=True)
         return facts
+
+    def _keep_pictures(self, task: TrainingTask) -> None:
+        """Of the views and masks of some of its images; what keeps them from being drawn is a warning."""
+        if rank():
+            return
+        names = {kind: choice.name for kind, choice in self.choices.items()}
+        try:
+            pictures = view_pictures(task, names["augmentation"], names.get("masking", ""), self.work.seed)
+            save_pictures(self.cache.files, None, pictures)
+        except Exception as error:
+            self.warn(f"no pictures of views are kept: {one_line(error)}")
 
     def _weights_of(self, method: Method, data: Splits) -> WeightsFacts | None:
         """What it was given of somebody else's weights; what the user should know about that becomes a warning."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from itertools import product
 from typing import Any
 
@@ -32,8 +33,10 @@ def read_axes(
     axes: dict[str, tuple[Choice[Any] | None, ...]] = {}
     for axis in AXES:
         references, unreadable = read_axis(raw, names, axis, overrides, registry)
-        axes[axis], wrong = look_up(axis, references, registry, preset)
+        axes[axis], wrong = look_up(axis, references, registry, preset, own_epochs=True)
         mistakes += [*unreadable, *wrong]
+    if not overrides.axes.get("method") and (raw.epochs_for_all or "epochs" in overrides.training):
+        axes["method"] = tuple(choice and replace(choice, epochs=None) for choice in axes["method"])
     return axes, mistakes
 
 
@@ -84,16 +87,22 @@ def read_curve(
     return tuple(filter(None, choices)), mistakes + wrong
 
 
-def long_warmups(methods: Sequence[Choice[Any] | None], epochs: int) -> list[str]:
+def long_warmups(methods: Sequence[Choice[Any] | None], training: TrainingSettings) -> list[str]:
     """One line per warm-up that would not end within the training, be it the user's, a preset's or the paper's."""
     return [
         f"{method.spec.label}: {key} = {value:g} is longer than the training (epochs = {epochs}); allowed: 0 to"
         f" {epochs}, as in -m {method.name}:{key}=0"
         for method in methods
         if method is not None
+        for epochs in [training_of(method, training).epochs]
         for key, value in method.params
         if key.endswith("warmup_epochs") and isinstance(value, (int, float)) and value > epochs > 0
     ]
+
+
+def training_of(method: Choice[Any], training: TrainingSettings) -> TrainingSettings:
+    """The suite's settings, with the epochs of the method where it has its own."""
+    return training if method.epochs is None else training.model_copy(update={"epochs": method.epochs})
 
 
 def auto_augmentations(axes: Axes, registry: Registry, preset: str) -> tuple[dict[str, Choice[Any]], list[str]]:

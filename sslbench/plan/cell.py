@@ -39,6 +39,7 @@ class Choice(Generic[SpecT]):
     distribution: str = ""  # what brings it, and its version
     version: str = ""
     named: Mapping[str, str] = field(default_factory=dict)  # label -> code of the plugins that its parameters name
+    epochs: int | None = None  # of a method that is trained for others than the suite's
 
     @property
     def name(self) -> str:
@@ -109,6 +110,11 @@ class Pretraining:
     def mask_ratio(self) -> float | None:
         """Share of the patches that are masked, in (0, 1); None without masking."""
         return getattr(self.masking.params, "ratio", None) if self.masking else None
+
+    @property
+    def epochs(self) -> int | None:
+        """That the method is trained for; None for one that takes no step."""
+        return self.training.epochs if self.method.spec.trains else None
 
     @cached_property
     def description(self) -> dict[str, Any]:

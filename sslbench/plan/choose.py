@@ -16,26 +16,27 @@ from sslbench.hooks.registry import Registry, default_registry, one_line
 from sslbench.plan.cell import Choice, digest
 from sslbench.plan.identity import plugin_identity
 from sslbench.plan.meant import exists, meant, preset_hint
+from sslbench.plan.method_epochs import EPOCHS, takes_epochs, with_epochs
 from sslbench.plan.reference import Reference, parse_reference
 
 AUTO = "auto"  # as an augmentation: what the data set recommends, else the paper's
 
 
 def look_up(
-    axis: str, references: Sequence[Reference], registry: Registry, preset: str
+    axis: str, references: Sequence[Reference], registry: Registry, preset: str, *, own_epochs: bool = False
 ) -> tuple[tuple[Choice[Any] | None, ...], list[str]]:
     """The plugins behind references, in order, and one line per mistake, an entry given twice among them. ``auto`` is
-    None."""
+    None. ``own_epochs``: a method may have ``epochs`` beside its parameters."""
     choices: dict[str, Choice[Any] | None] = {}
     mistakes: list[str] = []
     for reference in references:
         auto = axis == "augmentation" and reference.name == AUTO and not reference.given
         try:
-            choice, wrong = (None, []) if auto else choose(axis, reference, registry, preset)
+            choice, wrong = (None, []) if auto else choose(axis, reference, registry, preset, own_epochs=own_epochs)
         except SslbenchError as error:
             choice, wrong = None, list(error.messages)
         if choice is not None or auto:
-            key = AUTO if choice is None else digest(choice.description)
+            key = AUTO if choice is None else digest([choice.description, choice.epochs])
             if key in choices:
                 wrong = [f"{quoted(str(reference))} is given twice, here and before; name it once"]
             choices[key] = choice
@@ -43,17 +44,25 @@ def look_up(
     return tuple(choices.values()), mistakes
 
 
-def choose(kind: str, reference: Reference, registry: Registry, preset: str) -> tuple[Choice[Any] | None, list[str]]:
+def choose(
+    kind: str, reference: Reference, registry: Registry, preset: str, *, own_epochs: bool = False
+) -> tuple[Choice[Any] | None, list[str]]:
     """One plugin with its parameters, or None, and one line per mistake. Raises as ``Registry.get`` does for an unknown
     or broken one."""
     reference = meant(kind, reference, registry)
     spec = found(kind, reference.name, registry)
     entry = registry.entry_of(kind, reference.name)
-    params, mistakes = resolve(spec.label, spec.params, reference.given, spec.presets, preset)
+    epochs, given = None, reference.given
+    if own_epochs and takes_epochs(spec):
+        checked, mistakes = resolve(spec.label, with_epochs(spec.params), given, spec.presets, preset)
+        if checked is None:
+            return None, mistakes
+        epochs, given = (getattr(checked, EPOCHS), {key: given[key] for key in given if key != EPOCHS})
+    params, mistakes = resolve(spec.label, spec.params, given, spec.presets, preset)
     if params is None:
         return None, mistakes
     named, mistakes = codes_named(spec, params, registry)
-    return Choice(spec, params, plugin_identity(entry), entry.distribution, entry.version, named), mistakes
+    return Choice(spec, params, plugin_identity(entry), entry.distribution, entry.version, named, epochs), mistakes
 
 
 def found(kind: str, name: str, registry: Registry) -> Spec:

@@ -15,7 +15,16 @@ from sslbench.contracts.executor import TrainingSettings
 from sslbench.contracts.masking import MaskingSpec
 from sslbench.errors import UserError, quoted
 from sslbench.hooks.registry import Registry
-from sslbench.plan.axes import Axes, auto_augmentations, empty_axes, long_warmups, read_axes, read_curve, recommended
+from sslbench.plan.axes import (
+    Axes,
+    auto_augmentations,
+    empty_axes,
+    long_warmups,
+    read_axes,
+    read_curve,
+    recommended,
+    training_of,
+)
 from sslbench.plan.cell import Cell, Choice, Pretraining
 from sslbench.plan.identity import harness_identity
 from sslbench.plan.presets import preset_takers
@@ -37,7 +46,7 @@ class Suite:
     name: str  # of the file or of the built-in suite, with its size
     axes: Axes  # axis -> choices; None stands for ``auto``
     seeds: tuple[int, ...]  # each once
-    training: TrainingSettings  # the same for all cells
+    training: TrainingSettings  # the same for all cells, but for the epochs of a method that has its own
     defaults: Mapping[str, Choice[AugmentationSpec]] = field(default_factory=dict)
     """augmentations that ``auto`` may mean, by name"""
     curve: tuple[Choice[EvaluatorSpec], ...] = ()  # evaluators that run during training
@@ -65,7 +74,7 @@ def resolve_suite(raw: RawSuite, overrides: Overrides, registry: Registry) -> Su
     suite = Suite(layout.name or raw.name, axes, seeds, training, defaults, curve, takers)
     mistakes += [*nobody, *too_many_cells(raw, suite)]
     if not nobody and not any("training.epochs" in line for line in mistakes):
-        mistakes += long_warmups(axes["method"], training.epochs)
+        mistakes += long_warmups(axes["method"], training)
     if mistakes:
         raise UserError(*dict.fromkeys(mistakes))
     return suite
@@ -100,8 +109,9 @@ def pretrainings(suite: Suite) -> Iterator[Pretraining]:
     for dataset in filter(None, suite.axes["dataset"]):
         data = dataset.spec.fingerprint(dataset.params)
         for seed, (method, weights) in product(suite.seeds, methods):
+            training = training_of(method, suite.training)
             for axes in combinations(suite, method, dataset):
-                yield Pretraining(method, dataset, *axes, seed, suite.training, data, harness, weights, suite.curve)
+                yield Pretraining(method, dataset, *axes, seed, training, data, harness, weights, suite.curve)
 
 
 def single(

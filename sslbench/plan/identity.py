@@ -27,6 +27,7 @@ COMPUTES_NOTHING = (
     "sslbench.measure.machine",
     "sslbench.measure.memory",
     "sslbench.measure.step_clock",
+    "sslbench.train.view_pictures",
 )
 """What it imports to find, describe, time, draw or store: no metric depends on it, and an edit makes nothing stale."""
 LARGE = 64_000_000

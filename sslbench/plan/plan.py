@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, Protocol
 
 from sslbench.contracts.executor import TrainingSettings
@@ -54,6 +54,8 @@ class PlannedData:
     name: str
     facts: DataFacts | None
     training: TrainingSettings
+    epochs: tuple[int, ...] = ()
+    """that methods are trained for on it, each number once, from the fewest to the most"""
 
 
 @dataclass(frozen=True)
@@ -89,15 +91,19 @@ def make_plan(
 def known_data(planned: Sequence[Planned], memory: Memory | None) -> list[PlannedData]:
     """The data sets of a plan; what is known of one was written down by a run that is done, of the same content."""
     found: dict[tuple[str, str], PlannedData] = {}
+    epochs: dict[tuple[str, str], set[int]] = {}
     for item in planned:
         shared = item.cell.pretraining
         key = (digest(shared.dataset.description), shared.fingerprint)
-        if item.state == "skipped" or (key in found and found[key].facts):
+        if item.state == "skipped":
+            continue
+        epochs.setdefault(key, set()).add(shared.epochs or 0)
+        if key in found and found[key].facts:
             continue
         facts = memory.data_of(item.record) if memory and item.record and item.state == "done" else None
         same = facts is not None and facts.fingerprint == shared.fingerprint
         found[key] = PlannedData(shared.dataset.name, facts if same else None, shared.training)
-    return list(found.values())
+    return [replace(data, epochs=tuple(sorted(epochs[key] - {0}))) for key, data in found.items()]
 
 
 def state_of(cell: Cell, memory: Memory | None, fresh: bool, keep_stale: bool) -> Planned:

@@ -58,6 +58,7 @@ class RawSuite:
     data: Mapping[str, Any] = field(default_factory=dict)  # as TOML has it
     file: Mapping[str, Any] | None = None  # of a size: the whole suite's
     builtin: bool = False  # whether it came with sslbench
+    epochs_for_all: bool = False  # of a size that gives epochs and no methods: these replace those of single methods
 
 
 @dataclass(frozen=True)
@@ -145,7 +146,9 @@ def sized(raw: RawSuite, size: str) -> RawSuite:
         own = data.get(key)
         both = isinstance(value, Mapping) and isinstance(own, Mapping)
         data[key] = {**(own or {}), **value} if both else value
-    return RawSuite(f"{raw.name}-{size}", raw.source, data, raw.data, raw.builtin)
+    axes, training = (table if isinstance(table := changes.get(key), Mapping) else {} for key in ("axes", "training"))
+    for_all = "epochs" in training and "method" not in axes
+    return RawSuite(f"{raw.name}-{size}", raw.source, data, raw.data, raw.builtin, for_all)
 
 
 def read_layout(raw: RawSuite) -> tuple[SuiteFile, list[str]]:

@@ -99,8 +99,10 @@ def planned_in_words(data: PlannedData) -> list[str]:
     if facts is None:
         return [f"{data.name}: its images are counted when they are read; run says how many there are"]
     batch = max(1, min(training.batch_size, facts.train_images))
-    steps = training.epochs * (facts.train_images // batch)
+    steps = facts.train_images // batch
     lines = [in_words(data.name, facts), *warnings(data.name, facts)]
-    if training.epochs:
-        lines.append(f"{batch_in_words(batch, training.batch_size)}: {steps_in_words(training.epochs, steps)}")
+    if data.epochs:
+        counts = [f"{epochs * steps:,}" for epochs in data.epochs]
+        in_all = f"{plural(steps, 'step')} an epoch, {' or '.join(counts)} in all"
+        lines.append(f"{batch_in_words(batch, training.batch_size)}: {in_all}")
     return lines

@@ -38,9 +38,20 @@ class Row:
         """Of the plugin of that kind; the training settings have none."""
         return str(self.axes.get(kind) or "")
 
-    def described(self, kind: str, parameters: Iterable[str], with_ratio: bool) -> str:
-        """The name with these parameters, and with the mask ratio of a masking; of training settings these alone."""
-        text, ratio = assigned(self.params[kind], parameters), self.axes["mask_ratio"]
+    @property
+    def epochs(self) -> Any:
+        """That it was trained for; None where nothing is trained."""
+        return self.params["training"].get("epochs")
+
+    def described(self, kind: str, parameters: Iterable[str], with_ratio: bool, usual_epochs: Any = None) -> str:
+        """The name with these parameters, and with the mask ratio of a masking; of training settings these alone.
+        ``usual_epochs``: those that need no words; a method has others beside its parameters."""
+        params = self.params[kind]
+        if kind == "method" and usual_epochs is not None and self.epochs not in (None, usual_epochs):
+            params, parameters = {**params, "epochs": self.epochs}, [*parameters, "epochs"]
+        if kind == "training" and usual_epochs is not None:
+            parameters = [name for name in parameters if name != "epochs"]
+        text, ratio = assigned(params, parameters), self.axes["mask_ratio"]
         if kind == "masking" and with_ratio and ratio is not None:
             text = ", ".join(filter(None, [f"ratio={ratio:g}", text]))
         if kind == "training":

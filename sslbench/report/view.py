@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +16,7 @@ from sslbench.report.majority import NAME, Majority, facts_of, majorities, with_
 from sslbench.report.metric_columns import MetricColumn
 from sslbench.report.numbers import NOTHING, fixed, listed, median_and_iqr, percent, three_digits
 from sslbench.report.ranking import Ranking
-from sslbench.report.rows import shown
+from sslbench.report.rows import Row, shown
 from sslbench.report.screen import one_line
 from sslbench.report.text import Column, broken, plural
 from sslbench.store.current import Unfinished
@@ -87,16 +88,17 @@ class RecipeNames:
         rows = [recipe.row for recipe in aggregate.recipes]
         self._ratios = {row.axes["mask_ratio"] for row in rows} - {None}
         several = len(self._ratios) > 1
-        self.of_kind = {
-            kind: [
-                one_line(row.described(kind, aggregate.distinguishing[kind, row.name(kind)], several)) for row in rows
-            ]
-            for kind in KINDS
-        }
+        epochs = Counter(row.epochs for row in rows if row.epochs is not None)
+        self._usual_epochs = epochs.most_common(1)[0][0] if epochs else None
+        self.of_kind = {kind: [one_line(self._described(kind, row, several)) for row in rows] for kind in KINDS}
         """kind -> name of each row, with the parameters that tell it from another row's; empty where it has none"""
         different = {kind: len(set(names) - {""}) for kind, names in self.of_kind.items()}
         self.kept = [kind for kind in KINDS if kind == ALWAYS or different[kind] > 1]
         """kinds that are a column of the table"""
+
+    def _described(self, kind: str, row: Row, with_ratio: bool) -> str:
+        parameters = self._aggregate.distinguishing[kind, row.name(kind)]
+        return row.described(kind, parameters, with_ratio, self._usual_epochs)
 
     def recipe(self, row: int) -> str:
         """A row in words: what tells it from the others."""
@@ -133,6 +135,8 @@ class RecipeNames:
         values = {name: [training[name] for training in settings if name in training] for name in SETTINGS}
         shared = {name: own[0] for name, own in values.items() if own and all(value == own[0] for value in own)}
         words = {name: setting_in_words(name, value) for name, value in shared.items() if value is not None}
+        if self._usual_epochs is not None and "epochs" not in shared:
+            words = {"epochs": f"{setting_in_words('epochs', self._usual_epochs)} unless a row says others", **words}
         if "batch_size" in words:
             words["batch_size"] = batches_in_words(self._aggregate.recipes, shared["batch_size"])
         return list(filter(None, words.values()))

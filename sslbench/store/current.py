@@ -124,6 +124,14 @@ def sources(db: sqlite3.Connection) -> dict[str, list[str]]:
     return of_suite
 
 
+def commands(db: sqlite3.Connection) -> list[str]:
+    """Those that asked for what is current, in words of a shell, the first one first."""
+    if not has_column(db, "asked", "command"):
+        return []
+    rows = db.execute("SELECT command FROM asked WHERE command NOTNULL GROUP BY command ORDER BY min(position)")
+    return [command for (command,) in rows]
+
+
 def unfinished(db: sqlite3.Connection) -> list[Unfinished]:
     """Commands of which cells are not run yet, the first one first."""
     command = "command" if has_column(db, "asked", "command") else "NULL"

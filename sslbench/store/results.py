@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Self, get_args
 
 from sslbench.errors import UserError
-from sslbench.store.current import CURRENT, ORDER, Asked, Asker, Unfinished, ask, damaged, sources, unfinished
+from sslbench.store.current import CURRENT, ORDER, Asked, Asker, Unfinished, ask, commands, damaged, sources, unfinished
 from sslbench.store.database import (
     as_store_error,
     check_integrity,
@@ -120,6 +120,11 @@ class ResultsStore:
         """Commands that were interrupted, or whose runs go on."""
         with as_store_error(self.path, "read the results"):
             return unfinished(self._db) if has_table(self._db, "asked") else []
+
+    def commands(self) -> list[str]:
+        """Those that asked for the current records, in words of a shell; older versions wrote none down."""
+        with as_store_error(self.path, "read the results"):
+            return commands(self._db) if has_table(self._db, "asked") else []
 
     def raw(self, cell: str) -> str | None:
         """The text of a cell's record as it was stored, or None."""

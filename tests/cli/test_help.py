@@ -17,7 +17,7 @@ from sslbench.cli.main import call
 
 HEAVY = {"run": "plan"}
 """command -> what takes its options and trains nothing"""
-LIGHT = ("plan", "suites", "list", "show", "results", "export", "compare", "merge")
+LIGHT = ("plan", "look", "suites", "list", "show", "results", "export", "compare", "merge")
 """commands whose examples are run here"""
 EXAMPLES = [(name, line) for name in COMMANDS for line in imported(name).examples]
 

@@ -108,7 +108,11 @@ def test_a_plan_says_what_a_run_has_counted_and_else_that_the_run_counts(capsys,
     capsys.readouterr()
     _, out, _ = words_of(capsys, "plan", *arguments, "-e", "knn", "-e", "retrieval")
     assert out.startswith("imagefolder: 80 images to train on, 20 ")
-    assert "batch 80 (asked for 256: there are no more images): 1 step an epoch, 2 in all" in out
+    assert "epoch" not in out, "nothing is trained"
+    trained = ("-m", "simclr:preset=quick", "-m", "byol:preset=quick,epochs=7", "-b", "convnet-small")
+    _, out, _ = words_of(capsys, "plan", *arguments, *trained, "-e", "knn")
+    assert "batch 80 (asked for 256: there are no more images): 1 step an epoch, 2 or 7 in all" in out
+    assert "dataset epochs seed" in out
     call(["plan", *arguments, "-e", "knn", "--format", "json"])
     (data,) = json.loads(capsys.readouterr()[0])["data"]
     assert (data["dataset"], data["facts"]["test_images"]) == ("imagefolder", 20)

@@ -113,16 +113,16 @@ def make_suite(seeds=(0,)):
     return records
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def record():
     return make_record
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def metric():
     return make_metric
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def default_suite():
     return make_suite

@@ -14,6 +14,7 @@ import pytest
 from sslbench.report.screen import WIDTH
 from sslbench.report.tables import render
 from sslbench.store.record import Record
+from tests.report.conftest import TRAINING
 
 
 def grid(text):
@@ -69,6 +70,31 @@ def test_a_row_has_quality_and_speed(records):
     }
     assert (second["method"], second["knn_top1"], second["img/s"]) == ("byol", "=0.950 ± 0.001", "-")
     assert (last["method"], last["knn_top1"], last["few@2"]) == ("raw-pixels", "=0.800", "0.500 ± 0.042d")
+
+
+def trained(record, epochs, method="simclr"):
+    params = {"training": {**TRAINING, "epochs": epochs}}
+    return record(method, params=params, pretraining={"epochs": epochs, "steps": 11 * epochs, "batch_size": 128})
+
+
+def test_a_row_of_other_epochs_says_its_own_and_the_title_those_of_the_others(record):
+    records = [trained(record, 8), trained(record, 16, "mae"), trained(record, 8, "byol")]
+    text = render([*records, record("random-init", augmentation=None)], "table", "s")
+    assert " · 8 epochs unless a row says others · batch 128 · 11 steps an epoch · " in " ".join(text.split())
+    assert {row["method"] for row in grid(text)} == {"simclr", "mae (epochs=16)", "byol", "random-init"}
+    assert "training" not in grid(text)[0]
+
+
+def test_rows_of_one_method_say_their_epochs_beside_what_else_tells_them_apart(record):
+    methods = [{"method": {"lr": lr}, "training": {**TRAINING, "epochs": epochs}} for lr, epochs in ((1, 8), (2, 4))]
+    text = render([record(params=params) for params in (*methods, methods[0])], "markdown", "s")
+    assert {row["method"] for row in markdown_rows(text)} == {"simclr (lr=1)", "simclr (lr=2, epochs=4)"}
+
+
+def test_epochs_that_all_rows_share_are_said_once(record):
+    text = render([trained(record, 16, "mae"), trained(record, 16)], "table", "s")
+    assert " · 16 epochs · batch 128 · 11 steps an epoch, 176 in all · " in " ".join(text.split())
+    assert {row["method"] for row in grid(text)} == {"mae", "simclr"}
 
 
 def test_the_legend_says_what_the_signs_mean(records):
@@ -134,22 +160,22 @@ def test_what_differs_is_a_column(record):
 
 
 def test_parameters_that_differ_are_beside_the_name(record):
-    longer = {**record().params["training"], "epochs": 40}
+    smaller = {**record().params["training"], "batch_size": 64}
     rows = grid(
         render(
             [
                 record(params={"method": {"temperature": 0.1}}, metrics={"knn_top1": 0.9}),
                 record(params={"method": {"temperature": 0.5}}, metrics={"knn_top1": 0.8}),
-                record(params={"method": {"temperature": 0.5}, "training": longer}, metrics={"knn_top1": 0.7}),
+                record(params={"method": {"temperature": 0.5}, "training": smaller}, metrics={"knn_top1": 0.7}),
             ],
             "table",
             "s",
         )
     )
     assert [(row["method"], row["training"]) for row in rows] == [
-        ("simclr (temperature=0.1)", "epochs=20"),
-        ("simclr (temperature=0.5)", "epochs=20"),
-        ("simclr (temperature=0.5)", "epochs=40"),
+        ("simclr (temperature=0.1)", "batch_size=128"),
+        ("simclr (temperature=0.5)", "batch_size=128"),
+        ("simclr (temperature=0.5)", "batch_size=64"),
     ]
 
 

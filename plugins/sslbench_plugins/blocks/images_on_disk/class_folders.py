@@ -66,6 +66,7 @@ class LabelledFiles:
             paths=[str(path) for path in files.paths],
             maps=files.map_readers(params.size, encoded.where),
             left_out=result.left_out(len(self.paths)),
+            unreadable=result.bad,
             digests=result.digests,
             sides=result.sides,
             white=result.white,

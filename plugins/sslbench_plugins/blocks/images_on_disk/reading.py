@@ -82,6 +82,8 @@ class ReadImages:
     """value of deep grey that became 255, by kind"""
     more_frames: int = 0
     """after the first of their images, which are not read"""
+    bad: Sequence[str] = ()
+    """names of the images that cannot be read, each with the reason"""
 
     def left_out(self, count: int) -> dict[str, int]:
         """Why images, or frames of them, are no part of the split, of ``count`` that were to be read."""
@@ -109,14 +111,15 @@ def read(encoded: Encoded, params: ReadingParams, key: Sequence[str]) -> ReadIma
             f"{encoded.where}: reading={location} cannot write {path}: {error.strerror or error};"
             " $SSLBENCH_CACHE names another folder, reading=resident writes nothing"
         ) from None
-    kept = readable({int(index): why for index, why in facts["bad"].items()}, encoded, params)
+    bad = {int(index): why for index, why in facts["bad"].items()}
+    kept = readable(bad, encoded, params)
     encoded.grey.whites = {**encoded.grey.whites, **(facts["whites"] or {})}
     images = Mapped(path, (len(kept), 3, facts["side"], facts["side"])) if location == "mapped" and kept else None
     joined, sides = bytes.fromhex(facts["digests"]), facts["sides"]
     digests = [joined[start : start + DIGEST] for start in range(0, len(joined), DIGEST)]
     sums, both = torch.tensor(facts["sums"]), (sides[0], sides[1]) if sides else None
     chosen = images or encoded.only(kept)
-    return ReadImages(chosen, kept, sums, digests, both, encoded.grey.whites, facts["more_frames"])
+    return ReadImages(chosen, kept, sums, digests, both, encoded.grey.whites, facts["more_frames"], [*bad.values()])
 
 
 def location_of(encoded: Encoded, params: ReadingParams) -> Literal["resident", "mapped", "streaming"]:
@@ -143,7 +146,8 @@ def resident(encoded: Encoded, params: ReadingParams) -> ReadImages:
     kept = readable(found.bad, encoded, params)
     white = encoded.grey.whites
     array = torch.from_numpy(images[:count])
-    return ReadImages(array, kept, sums, found.digests, found.sides, white, found.more_frames)
+    bad = [*found.bad.values()]
+    return ReadImages(array, kept, sums, found.digests, found.sides, white, found.more_frames, bad)
 
 
 def readable(bad: dict[int, str], encoded: Encoded, params: ReadingParams) -> list[int]:

@@ -144,7 +144,7 @@ def build(params: ParquetParams, context: BuildContext) -> TwoSplits:
         kept = torch.tensor([rows.labels[indices[i]] for i in result.kept], dtype=torch.int64)
         lost = result.left_out(len(indices))
         part = Split(result.images, kept, left_out=lost, digests=result.digests)
-        return replace(part, sides=result.sides, white=result.white), result.sums
+        return replace(part, sides=result.sides, white=result.white, unreadable=result.bad), result.sums
 
     train, sums = split(train_indices)
     others = Counter(rows_left_out(files, rows, used)) + Counter(train.left_out)

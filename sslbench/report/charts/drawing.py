@@ -1,0 +1,50 @@
+"""Charts as a page shows them: SVG that needs nothing, and a specification for vega-embed where scripts run."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from functools import cache
+from typing import Any
+
+from sslbench.report.charts.panel import PICK, Panel, styled
+
+PLACES, LONG = re.compile(r'(?<= d=")[^"]+|(?<= transform=")[^"]+'), re.compile(r"\d+\.\d\d+")
+"""attributes of SVG that say where a mark is, and numbers in them that are more exact than a screen"""
+
+
+def vega_lite(panel: Panel) -> dict[str, Any]:
+    """The chart as Vega-Lite, of no width yet."""
+    return dict(styled(panel.chart).to_dict())
+
+
+def svg_of(spec: Mapping[str, Any], width: int) -> str:
+    """The chart as SVG; ``width``: of what its axes enclose, pixels."""
+    import vl_convert
+
+    svg = str(vl_convert.vegalite_to_svg({**spec, "width": width}))
+    return PLACES.sub(lambda places: LONG.sub(lambda number: f"{float(number[0]):.1f}", places[0]), svg)
+
+
+def interactive(spec: Mapping[str, Any], filters: Iterable[str]) -> dict[str, Any]:
+    """As wide as its place in the page, whose selects ``#only-KIND`` and ``#pick`` drive it. A click in one chart
+    drives the select, and with it all others."""
+    kinds = list(filters)
+    picks = [{**param, "bind": {"recipe": {"element": f"#{PICK}"}}} for param in spec.get("params", ())]
+    params = [{"name": f"only_{kind}", "value": "", "bind": {"element": f"#only-{kind}"}} for kind in kinds]
+    transform = [{"filter": f"only_{kind} == '' || datum.{kind} == only_{kind}"} for kind in kinds]
+    return {
+        **spec,
+        "width": "container",
+        "autosize": {"type": "fit-x", "contains": "padding"},
+        "params": [*picks, *params],
+        "transform": [*spec.get("transform", ()), *transform],
+    }
+
+
+@cache
+def javascript() -> str:
+    """vega-embed with all that it needs, for a page that asks nobody for anything."""
+    import vl_convert
+
+    return str(vl_convert.javascript_bundle())  # type: ignore[call-arg]

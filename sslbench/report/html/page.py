@@ -1,0 +1,118 @@
+"""The page: chapters of sections, and the file that holds them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from sslbench.errors import UserError
+from sslbench.report.answer import answer
+from sslbench.report.charts.drawing import interactive, javascript
+from sslbench.report.charts.panel import WIDTH
+from sslbench.report.html.folder import Folder
+from sslbench.report.html.model import Chapter, Drawing, Page, Section
+from sslbench.report.html.sections.doubts import data, doubts, licences, settings
+from sslbench.report.html.sections.drawings import cost, cross_product, of_curves, of_pairs, of_seeds
+from sslbench.report.html.sections.first import first_table
+from sslbench.report.html.sections.origin import provenance, records
+
+SectionOf = Callable[[Folder], Section | None]
+SECTIONS: tuple[SectionOf, ...] = (
+    first_table, cost, cross_product, of_seeds, of_pairs, of_curves, doubts, data, settings, licences,
+    provenance, records,
+)  # fmt: skip
+"""from top to bottom"""
+FILE = "report.html"
+
+
+def write_report(folders: Sequence[Path], path: Path) -> list[Folder]:
+    """Write one page of these results folders; returns what it was made of. Raises UserError for a folder without
+    results and a path that cannot be written."""
+    check_target(path)
+    read = [Folder.read(folder) for folder in folders]
+    text = html(page_of(read))
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise UserError(f"{path}: cannot be written: {error.strerror}") from None
+    return read
+
+
+def check_target(path: Path) -> None:
+    """Raises UserError for what is no path of a page."""
+    if path.suffix.lower() not in (".html", ".htm"):
+        raise UserError(f"-o {path}: a report is an HTML file: its name ends in .html")
+    if path.is_dir():
+        raise UserError(f"-o {path}: is a folder; name a file in it, such as {path / FILE}")
+    if not path.parent.is_dir():
+        raise UserError(f"-o {path}: there is no folder {path.parent}")
+
+
+def page_of(folders: Sequence[Folder]) -> Page:
+    """Its chapters, one for each folder, and what the page can be filtered by."""
+    chapters = [chapter_of(folder, f"r{number}") for number, folder in enumerate(folders, 1)]
+    filters: dict[str, dict[str, None]] = {}
+    recipes: dict[str, None] = {}
+    for view in (folder.view for folder in folders):
+        recipes |= {view.names.recipe(row): None for row in view.order}
+        for kind in view.names.kept:
+            filters.setdefault(kind, {}).update({view.names.of_kind[kind][row] or "-": None for row in view.order})
+    title = " and ".join(folder.suite or folder.path.name for folder in folders)
+    kept = {kind: list(names) for kind, names in filters.items() if len(names) > 1}
+    return Page(title, chapters, kept, list(recipes) if len(recipes) > 1 else [])
+
+
+def chapter_of(folder: Folder, name: str) -> Chapter:
+    """Of one folder."""
+    sections = [section for make in SECTIONS if (section := make(folder)) is not None]
+    view = folder.view
+    numbered_sections = [numbered(section, name) for section in sections]
+    return Chapter(name, folder.suite, answer(view), view.names.title(""), numbered_sections)
+
+
+def numbered(section: Section, chapter: str) -> Section:
+    """With addresses of its own, and of its drawings."""
+    own = f"{chapter}-{section.id}"
+    parts = [
+        replace(part, id=f"{own}-{number}") if isinstance(part, Drawing) else part
+        for number, part in enumerate(section.parts, 1)
+    ]
+    return replace(section, id=own, parts=parts)
+
+
+def html(page: Page) -> str:
+    """The page as text."""
+    from jinja2 import Environment, FileSystemLoader
+
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent), autoescape=True, trim_blocks=True, lstrip_blocks=True
+    )
+    specs = {drawing.id: interactive(drawing.spec, kinds_of(drawing, page)) for drawing in drawings(page)}
+    template = environment.get_template("page.html.jinja")
+    return template.render(
+        page=page, specs=as_script(specs), library=javascript(), single=len(page.chapters) == 1, small=small
+    )
+
+
+def drawings(page: Page) -> Iterator[Drawing]:
+    """All of them, from top to bottom."""
+    for section in (section for chapter in page.chapters for section in chapter.sections):
+        yield from (part for part in section.parts if isinstance(part, Drawing))
+
+
+def kinds_of(drawing: Drawing, page: Page) -> list[str]:
+    """Of plugins, by which it is filtered."""
+    return [kind for kind in drawing.kinds if kind in page.filters]
+
+
+def small(drawings: Sequence[Drawing]) -> bool:
+    """Whether three of them have room side by side."""
+    return all(drawing.width < WIDTH for drawing in drawings)
+
+
+def as_script(value: Any) -> str:
+    """JSON that can stand in a script element: nothing in it ends the element."""
+    return json.dumps(value, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")

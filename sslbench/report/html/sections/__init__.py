@@ -1,0 +1,1 @@
+"""The sections of a page, each a function ``Folder -> Section | None``; None where there is nothing to show."""
