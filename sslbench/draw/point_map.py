@@ -13,6 +13,7 @@ from sslbench.draw.legend import LINE, SQUARE, draw_legend, placed_legend
 
 SIDE = 1000
 """pixels of the map"""
+LEAST_HEIGHT = 200
 THUMBNAIL = 30
 EDGE = 8
 MOST_COLOURS = 2 * len(CLASSES)
@@ -25,18 +26,21 @@ def point_map(xy: Tensor, images: Tensor, classes: Tensor | None, names: Sequenc
     numbers = [] if classes is None else sorted(set(classes.tolist()))
     order = {number: place for place, number in enumerate(numbers)} if len(numbers) <= MOST_COLOURS else {}
     legend = placed_legend([(colour_of(place), names[number]) for number, place in order.items()], SIDE)
+    spots = places(xy, SIDE - 2 * EDGE - THUMBNAIL)
+    spots[:, 1] -= spots[:, 1].min()
+    height = max(LEAST_HEIGHT, int(spots[:, 1].max()) + 2 * EDGE + THUMBNAIL)
     below = EDGE + LINE * (1 + max(line for *_, line in legend)) if legend else 0
-    canvas = Canvas(SIDE, SIDE + below)
-    for number, (x, y) in enumerate(places(xy, SIDE - 2 * EDGE - THUMBNAIL).tolist()):
+    canvas = Canvas(SIDE, height + below)
+    for number, (x, y) in enumerate(spots.tolist()):
         left, top = EDGE + x, EDGE + y
         canvas.image(images[number], left, top, THUMBNAIL)
         if classes is None or not order:
             canvas.frame(left, top, THUMBNAIL, INK, 1)
         else:
             draw_frame(canvas, left, top, order[int(classes[number])])
-    draw_legend(canvas, legend, SIDE + EDGE)
+    draw_legend(canvas, legend, height + EDGE)
     for _, _, x, line in legend[len(CLASSES) :]:
-        canvas.frame(x + 3, SIDE + EDGE + line * LINE + 3, SQUARE - 6, BLACK, 2)
+        canvas.frame(x + 3, height + EDGE + line * LINE + 3, SQUARE - 6, BLACK, 2)
     return canvas.tensor()
 
 

@@ -65,18 +65,20 @@ class FeatureMap:
                 yield Metric(metric.name, None, higher_is_better=None, reason=metric.reason)
             return
         principal, share = principal_components(features)
-        xy = principal if self.params.method == "pca" else self._tsne(features, data.seed)
+        xy = principal if self.params.method == "pca" else self._tsne(features, principal, data.seed)
         yield Metric(TRUSTWORTHINESS, trustworthiness_of(features, xy), higher_is_better=None)
         yield Metric(VARIANCE, share, higher_is_better=None)
         if data.shown is not None:
             yield self._picture(data, data.shown, rows, xy)
 
-    def _tsne(self, features: Tensor, seed: int) -> Tensor:
-        """float32 ``[N, 2]``; exact, so that it is the same however many threads there are."""
+    def _tsne(self, features: Tensor, principal: Tensor, seed: int) -> Tensor:
+        """float32 ``[N, 2]``, starting from the principal components, as scikit-learn does it; exact, so that it is the
+        same however many threads there are."""
         from sklearn.manifold import TSNE
 
         perplexity = min(self.params.perplexity, (len(features) - 1) / 3)
-        made: Any = TSNE(2, perplexity=perplexity, init="pca", method="exact", random_state=seed)
+        start = (principal / principal[:, 0].std(unbiased=False) * 1e-4).numpy()
+        made: Any = TSNE(2, perplexity=perplexity, init=start, method="exact", random_state=seed)
         return torch.from_numpy(made.fit_transform(features.numpy())).float()
 
     def _picture(self, data: EvaluationData, shown: ShownImages, rows: Tensor, xy: Tensor) -> Picture:

@@ -16,6 +16,11 @@ GREY = 128
 """of masked pixels"""
 
 
+def listed(words: Sequence[str]) -> str:
+    """``a, b and c``."""
+    return " and ".join(filter(None, [", ".join(words[:-1]), words[-1]]))
+
+
 def reconstructions(
     data: EvaluationData,
     model: EvaluatedModel,
@@ -45,7 +50,7 @@ def reconstructions(
     tiles = [TileRow([Tile(column[row]) for column in columns]) for row in range(len(rows))]
     caption = (
         f"{len(rows)} of {len(data.test.features):,} test images, one a row: the image, then with"
-        f" {' and '.join(shares)} of its patches masked (grey), and beside each what the method reconstructs from the"
+        f" {listed(shares)} of its patches masked (grey), and beside each what the method reconstructs from the"
         " patches that are left."
     )
     yield Picture("reconstructions", tile_rows(tiles, headings, side=96), caption)
