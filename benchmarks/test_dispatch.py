@@ -8,13 +8,14 @@ import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
 from statistics import median
 
-from sslbench import Ended, Overrides, Request
+from sslbench import Ended
 from sslbench.contracts.executor import Executor
 from sslbench.execute import scheduler
 from sslbench.execute.events import CellStarted, RecordMade, StageStarted
+from sslbench.execute.request import Request
 from sslbench.execute.session import Session
 from sslbench.hooks.registry import default_registry
-from sslbench.plan.suite import RawSuite
+from sslbench.plan.suite import Overrides, RawSuite
 from sslbench.store.record import Record
 from sslbench.store.results import ResultsStore
 

@@ -100,14 +100,13 @@ if TYPE_CHECKING:  # "as" makes a name public for type checkers
         how_it_ended as how_it_ended,
         signal_name as signal_name,
     )
-    from sslbench.execute.request import Outcome as Outcome, Request as Request
-    from sslbench.execute.scheduler import run as run
     from sslbench.execute.wire import from_line as from_line, to_line as to_line
     from sslbench.execute.worker import run_work as run_work
     from sslbench.hooks.registry import default_registry as default_registry
     from sslbench.hooks.specs import hookimpl as hookimpl
     from sslbench.plan.choose import build_installed as build_installed, build_plugin as build_plugin
-    from sslbench.plan.suite import Overrides as Overrides
+    from sslbench.results.results import Results as Results, load as load
+    from sslbench.results.run import run as run
     from sslbench.store.artifacts import pretraining_files as pretraining_files
     from sslbench.store.digests import check_if_digested as check_if_digested
     from sslbench.train.data import ahead as ahead
@@ -145,14 +144,13 @@ _NAMES = {
     "sslbench.execute.event_file": "EventFile",
     "sslbench.execute.events": "Printed RecordMade StageStarted Warned",
     "sslbench.execute.exits": "end_with_parent how_it_ended signal_name",
-    "sslbench.execute.request": "Outcome Request",
-    "sslbench.execute.scheduler": "run",
     "sslbench.execute.wire": "from_line to_line",
     "sslbench.execute.worker": "run_work",
     "sslbench.hooks.registry": "default_registry",
     "sslbench.hooks.specs": "hookimpl",
     "sslbench.plan.choose": "build_installed build_plugin",
-    "sslbench.plan.suite": "Overrides",
+    "sslbench.results.results": "Results load",
+    "sslbench.results.run": "run",
     "sslbench.store.artifacts": "pretraining_files",
     "sslbench.store.digests": "check_if_digested",
     "sslbench.train.data": "ahead",

@@ -19,6 +19,10 @@ class SslbenchError(Exception):
         self.messages = tuple(message.replace("\n", "\\n") for message in messages)
         super().__init__("\n".join(self.messages))
 
+    def _render_traceback_(self) -> list[str]:
+        """What IPython shows in the place of a traceback."""
+        return [f"{type(self).__name__}: {message}" for message in self.messages]
+
 
 class UserError(SslbenchError):
     """What the user wants cannot be done: an unknown name, a wrong value, a folder without images."""

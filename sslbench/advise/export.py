@@ -59,20 +59,14 @@ def export(
     if not is_free(out):
         raise UserError(f"-o {out}: is there already and not empty; name a new folder")
     record = one_training(records)
-    names = {"method": record.method} | ({"backbone": record.backbone} if record.backbone else {})
-    plain = {kind: PluginChoice(name, record.params.get(kind, {})) for kind, name in names.items()}
-    choices = {kind: sent(kind, choice, registry) for kind, choice in plain.items()}
-    training_input = input_of(record)
-    context = BuildContext(training_input.image_size, training_input.classes, record.seed, trust=trust)
-    context = replace(context, mask_ratio=record.mask_ratio)
-    method = trained(record, context, choices, pretraining_files(results, key_of(record)).weights)
+    method, choices = load_trained(record, results, registry, trust=trust)
     encoder = method.encoder
     if not isinstance(encoder, Backbone):
         raise UserError(f"{record.method} has no network to export: what is evaluated is {type(encoder).__name__}")
     model, backbone = encoder.as_timm(), choices.get("backbone")
     if model is None and backbone is None:
         raise UserError(f"{title_of(record)}: its network is neither one of timm's nor a backbone of sslbench")
-    config = config_of(record, encoder, model, backbone, method.input_spec or input_spec_of(training_input))
+    config = config_of(record, encoder, model, backbone, method.input_spec or input_spec_of(input_of(record)))
     # Tied tensors are stored once per name: safetensors refuses views of one storage.
     tensors = (encoder.state_dict() if model is None else model.weights).items()
     whole = {name: tensor.detach().cpu().clone().contiguous() for name, tensor in tensors}
@@ -176,6 +170,20 @@ def input_spec_of(training_input: TrainingInput) -> InputSpec:
     return InputSpec(training_input.image_size, (red, green, blue), (red_std, green_std, blue_std))
 
 
+def load_trained(
+    record: Record, results: Path, registry: Registry, *, trust: bool = False
+) -> tuple[Method, dict[str, Choice[Any]]]:
+    """The method that a record of the folder ``results`` is of, as trained and in eval mode, and its plugins. Raises
+    UserError as ``export`` does."""
+    names = {"method": record.method} | ({"backbone": record.backbone} if record.backbone else {})
+    plain = {kind: PluginChoice(name, record.params.get(kind, {})) for kind, name in names.items()}
+    choices = {kind: sent(kind, choice, registry) for kind, choice in plain.items()}
+    training_input = input_of(record)
+    context = BuildContext(training_input.image_size, training_input.classes, record.seed, trust=trust)
+    context = replace(context, mask_ratio=record.mask_ratio)
+    return trained(record, context, choices, pretraining_files(results, key_of(record)).weights), choices
+
+
 def trained(record: Record, context: BuildContext, choices: Mapping[str, Choice[Any]], weights: Path) -> Method:
     """The method with the weights of the file. Raises UserError where they cannot be read or do not fit."""
     method = build_method(choices["method"], choices.get("backbone"), context)
@@ -185,7 +193,9 @@ def trained(record: Record, context: BuildContext, choices: Mapping[str, Choice[
         except DamagedFile as error:
             raise UserError(f"{title_of(record)}: {error}; run it again (--fresh)") from None
         except OSError as error:
-            raise UserError(f"{title_of(record)}: {weights} cannot be read: {error.strerror}") from None
+            raise UserError(
+                f"{title_of(record)}: {weights} cannot be read: {error.strerror}; run it again (--fresh)"
+            ) from None
         except RuntimeError:
             raise UserError(
                 f"{title_of(record)}: the plugins are not those that trained it, and its weights do not fit;"

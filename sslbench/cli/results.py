@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from sslbench.cli.command import Command
-from sslbench.cli.options import FORMATS, UserPath, without_collector
+from sslbench.cli.options import FORMATS, UserPath, details_option, without_collector
 from sslbench.cli.streams import say, show
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     "results",
     cls=Command,
     examples=[
-        "sslbench results sslbench-results/quick",
+        "sslbench results sslbench-results/quick --details",
         "sslbench results sslbench-results/quick --statistics --pairs",
         "sslbench results sslbench-results/quick --where method=simclr --format csv",
         "sslbench results sslbench-results/quick --pictures pictures",
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 @click.argument("folder", metavar="DIR", type=UserPath())
 @click.option("--format", "format_", type=FORMATS, default="table", show_default=True, help="Format of the result.")
 @click.option("--where", multiple=True, metavar="FIELD=VALUE", help="Only records with this value; repeatable.")
+@details_option
 @click.option("--statistics", is_flag=True, help="Mean, deviation, 95% interval and seeds of each metric.")
 @click.option("--pairs", is_flag=True, help="The best against every other recipe, paired, with p-values.")
 @click.option("--correlations", is_flag=True, help="Of pretext loss and label-free metrics with the probes.")
@@ -38,9 +39,16 @@ if TYPE_CHECKING:
 @click.option("--pictures", metavar="FOLDER", type=UserPath(), help="Write the pictures as files to FOLDER instead.")
 @without_collector
 def command(
-    folder: Path, format_: str, where: tuple[str, ...], superseded: bool, pictures: Path | None, **sections: bool
+    folder: Path,
+    format_: str,
+    where: tuple[str, ...],
+    details: bool,
+    superseded: bool,
+    pictures: Path | None,
+    **sections: bool,
 ) -> None:
-    """Print the results in DIR, as ``run`` and ``speed`` do, or the tables that are asked for in their place."""
+    """Print the results in DIR, as ``run`` and ``speed`` do: the answer, then a table; or the tables that are asked for
+    in their place."""
     from sslbench.report.rows import filter_records
     from sslbench.report.tables import left_to_run, render
     from sslbench.report.text import plural
@@ -58,7 +66,7 @@ def command(
             say(left_to_run(item))
     records = filter_records(stored.records, list(where))
     if pictures is not None:
-        refuse_beside_pictures(format_, [name for name, wanted in sections.items() if wanted])
+        refuse_beside_pictures(format_, [name for name, wanted in {**sections, "details": details}.items() if wanted])
         show(write_pictures(records, folder, pictures))
         return
     if any(sections.values()):
@@ -71,7 +79,7 @@ def command(
     speeds = [record for record in records if record.kind == "speed" and format_ != "json"]
     cells = [record for record in records if record.kind == "run" or format_ == "json"]
     if cells or not speeds:
-        show(render(cells, format_, suite, folder, stored.superseded, unfinished), format_)
+        show(render(cells, format_, suite, folder, stored.superseded, unfinished, details), format_, lead=True)
     if speeds:
         from sslbench.speed.table import render_speed
 

@@ -16,6 +16,7 @@ from sslbench.contracts.names import name_mistake
 from sslbench.errors import UserError, did_you_mean, quoted
 from sslbench.hooks.values import mended, typed
 from sslbench.plan.builtin import COMMANDS, builtin_suites
+from sslbench.plan.reference import Reference
 from sslbench.plan.seeds import seeds_of
 
 AXES = ("method", "augmentation", "masking", "dataset", "backbone", "evaluator")
@@ -65,7 +66,7 @@ class RawSuite:
 class Overrides:
     """What the command line puts in the place of the suite's own values."""
 
-    axes: Mapping[str, Sequence[str]] = field(default_factory=dict)  # axis -> references; replaces that axis
+    axes: Mapping[str, Sequence[str | Reference]] = field(default_factory=dict)  # replace that axis
     seeds: Sequence[int | str] | None = None  # 0 or larger, or ranges such as ``0-4``; None: the suite's
     training: Mapping[str, Any] = field(default_factory=dict)
     """single settings of ``TrainingSettings``; ``Written`` where they are text"""

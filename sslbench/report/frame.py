@@ -1,15 +1,17 @@
-"""Recipes as a data frame, unrounded: what ``--format csv`` prints. The one module that imports pandas."""
+"""Recipes, and other rows, as data frames, unrounded. The one module that imports pandas."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pandas import DataFrame, Series
+from pandas import DataFrame as DataFrame, Series
 
 from sslbench.report.aggregate import Aggregate, Recipe
 from sslbench.report.comma_separated import no_formula
 from sslbench.report.majority import facts_of
 from sslbench.report.rows import AXES
+from sslbench.report.view import View
 from sslbench.statistics.intervals import Estimate
 
 COUNTS = ("train_images", "test_images", "classes", "duplicates")
@@ -26,6 +28,23 @@ def data_frame(aggregate: Aggregate) -> DataFrame:
     types = {name: "int64" if name.endswith("_n") else "float64" for name in measured}
     types |= {name: "Int64" for name in measured if name.endswith("_draws_n") or name in COUNTS}
     return DataFrame(lines, columns=columns, dtype=object).astype(types)
+
+
+def ranked_frame(view: View) -> DataFrame:
+    """The same with the words of each recipe in front, numbered from 0 in the order of the table, the best first."""
+    frame = data_frame(view.aggregate).iloc[list(view.order)].reset_index(drop=True)
+    frame.insert(0, "recipe", [view.names.recipe(row) for row in view.order])
+    return frame
+
+
+def frame_of(
+    lines: Sequence[Mapping[str, Any]], columns: Sequence[str], index: Sequence[int] | None = None, **attrs: Any
+) -> DataFrame:
+    """A line a row; ``columns``: those that it has even without lines, the others follow; ``attrs``: as pandas' own."""
+    names = dict.fromkeys([*columns, *(name for line in lines for name in line)])
+    frame = DataFrame([{**dict.fromkeys(names), **line} for line in lines], columns=list(names), index=index)
+    frame.attrs |= attrs
+    return frame
 
 
 def csv_text(aggregate: Aggregate) -> str:

@@ -10,8 +10,10 @@ from itertools import pairwise
 import pytest
 
 import sslbench_plugins.executors.workers as plugin
-from sslbench import Overrides, Request, run
 from sslbench.execute.events import PretrainingEnded, PretrainingStarted, Warned
+from sslbench.execute.request import Request
+from sslbench.execute.scheduler import run
+from sslbench.plan.suite import Overrides
 
 PRETRAININGS = 12
 SUITE = Overrides(

@@ -3,9 +3,10 @@ from __future__ import annotations
 import sqlite3
 from contextlib import closing
 
-from sslbench import Overrides, Request, run
 from sslbench.execute.events import Warned
-from sslbench.execute.scheduler import plan_only
+from sslbench.execute.request import Request
+from sslbench.execute.scheduler import plan_only, run
+from sslbench.plan.suite import Overrides
 
 
 def test_a_cell_whose_record_is_damaged_is_run_again_and_named(tmp_path):

@@ -6,10 +6,12 @@ from dataclasses import replace
 
 import pytest
 
-from sslbench import Overrides, Request, run
 from sslbench.contracts.executor import Evaluation, PluginChoice
 from sslbench.execute.events import RecordMade
+from sslbench.execute.request import Request
+from sslbench.execute.scheduler import run
 from sslbench.hooks.registry import Registry, default_registry
+from sslbench.plan.suite import Overrides
 from sslbench.store.results import ResultsStore
 
 PLUGINS = """

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from sslbench import Request, UserError, run
-from sslbench.execute.scheduler import plan_only
+from sslbench import UserError
+from sslbench.execute.request import Request
+from sslbench.execute.scheduler import plan_only, run
 
 
 @pytest.mark.parametrize("start", [run, plan_only])

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from sslbench import Overrides, Request, run
 from sslbench.execute.events import StageStarted, Warned
+from sslbench.execute.request import Request
+from sslbench.execute.scheduler import run
+from sslbench.plan.suite import Overrides
 
 
 @pytest.fixture

@@ -5,15 +5,18 @@ from __future__ import annotations
 import pytest
 from PIL import Image
 
-from sslbench import Overrides, Request, UserError, run
+from sslbench import UserError
 from sslbench.contracts import defaults
 from sslbench.contracts.executor import PluginChoice
 from sslbench.execute import scheduler
 from sslbench.execute.command import command_of
+from sslbench.execute.request import Request
+from sslbench.execute.scheduler import run
 from sslbench.hooks.registry import Registry, default_registry
 from sslbench.plan.choose import chosen
 from sslbench.plan.identity import harness_identity
 from sslbench.plan.reference import Reference
+from sslbench.plan.suite import Overrides
 
 PLUGINS = """
     '''Executors that do not run anything here.'''

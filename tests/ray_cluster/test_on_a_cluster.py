@@ -12,10 +12,13 @@ from pathlib import Path
 import pytest
 import yaml
 
-from sslbench import BuildContext, Ended, Failure, Overrides, Request, run
+from sslbench import BuildContext, Ended, Failure
 from sslbench.contracts.executor import Evaluation, PluginChoice
 from sslbench.execute.events import CellStarted, Printed
+from sslbench.execute.request import Request
+from sslbench.execute.scheduler import run
 from sslbench.hooks.registry import default_registry
+from sslbench.plan.suite import Overrides
 from sslbench.store.artifacts import pretraining_files
 from sslbench.store.digests import check_digest
 from sslbench_plugins.executors.ray import build

@@ -59,9 +59,8 @@ def test_class_names_in_another_order_are_matched_by_name(built, tmp_path):
 
 def test_so_knn_is_perfect(tmp_path):
     data = f"parquet:path={permuted(tmp_path / 'data')}"
-    axes = {"method": ["raw-pixels"], "evaluator": ["knn"], "dataset": [data]}
-    outcome = sslbench.run(sslbench.Request("quick", sslbench.Overrides(axes), out=tmp_path / "out"))
-    assert outcome.records[0].metrics["knn_top1"].value == 1.0
+    results = sslbench.run(data=data, methods="raw-pixels", evaluators="knn", out=tmp_path / "out", progress=False)
+    assert results.records[0].metrics["knn_top1"].value == 1.0
 
 
 def test_words_dictionaries_and_names_are_one_vocabulary(built, tmp_path):

@@ -1,0 +1,1 @@
+"""From Python: ``run``, ``load`` and the ``Results`` that both return."""

@@ -1,0 +1,85 @@
+"""Keywords of ``run`` to a request, with one line for each mistake."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from sslbench.contracts.executor import TrainingSettings
+from sslbench.errors import UserError, did_you_mean, quoted
+from sslbench.execute.request import Request
+from sslbench.plan.reference import Reference, read_reference
+from sslbench.plan.seeds import seeds_of
+from sslbench.plan.suite import Overrides
+from sslbench.results.words import AXES
+
+ENTRY = 'a name, "NAME:key=value", a path, or {"name": NAME, "key": value}'
+OPTIONS = {field.name for field in fields(Request)} - {"suite", "overrides"}
+"""keywords that say how to run, each a field of ``Request``"""
+
+
+def request_of(
+    suite: str | os.PathLike[str], axes: Mapping[str, Any], seeds: Any, options: Mapping[str, Any]
+) -> Request:
+    """``axes``: keyword -> one entry or several, None: the suite's; ``options``: fields of ``Request`` and settings of
+    ``TrainingSettings``. Raises UserError."""
+    mistakes: list[str] = []
+    overrides = {}
+    for keyword, entries in axes.items():
+        if entries is not None:
+            overrides[AXES[keyword]] = references_of(keyword, entries, mistakes)
+    if not isinstance(suite, (str, os.PathLike)):
+        mistakes.append(f"suite = {quoted(suite)}: expected the name of a suite, or the path of a .toml file")
+    training = {key: value for key, value in options.items() if key in TrainingSettings.model_fields}
+    how = {key: value for key, value in options.items() if key in OPTIONS}
+    allowed = [*axes, "seeds", "progress", *sorted(OPTIONS), *TrainingSettings.model_fields]
+    unknown = [f"{quoted(key)}{did_you_mean(key, allowed)}" for key in options if key not in {**training, **how}]
+    if unknown:
+        mistakes.append(f"unknown keyword {', '.join(unknown)} (allowed: {', '.join(allowed)})")
+    given = given_seeds(seeds, mistakes)
+    if mistakes:
+        raise UserError(*mistakes)
+    if how.get("out") is not None:
+        how["out"] = Path(how["out"]).expanduser()
+    return Request(os.fspath(suite), Overrides(overrides, given, training), **how)
+
+
+def references_of(keyword: str, entries: Any, mistakes: list[str]) -> list[Reference]:
+    """The plugins that one keyword names; what is wrong is added to the mistakes."""
+    several = isinstance(entries, Iterable) and not isinstance(entries, (str, os.PathLike, Mapping))
+    references = []
+    for entry in entries if several else [entries]:
+        try:
+            references.append(reference_of(entry, keyword))
+        except UserError as error:
+            mistakes += error.messages
+    if not references and not mistakes:
+        mistakes.append(f"{keyword} = {quoted(entries)}: names nothing; expected {ENTRY}, or a list of these")
+    return references
+
+
+def reference_of(entry: Any, keyword: str) -> Reference:
+    """One plugin. A path object is a path, whatever it is called. Raises UserError."""
+    if isinstance(entry, os.PathLike):
+        path = os.fspath(entry)
+        return Reference(path if os.path.dirname(path) else os.path.join(os.curdir, path), {}, keyword)
+    if isinstance(entry, str) or (isinstance(entry, Mapping) and isinstance(entry.get("name"), str)):
+        return read_reference(entry, keyword)
+    raise UserError(f"{keyword} = {quoted(entry)}: expected {ENTRY}, or a list of these")
+
+
+def given_seeds(seeds: Any, mistakes: list[str]) -> Sequence[int] | None:
+    """Those of ``[0, 1, 2]``, ``range(3)`` or ``"0-2"``; None: the suite's."""
+    if seeds is None:
+        return None
+    if isinstance(seeds, int):
+        mistakes.append(f"seeds = {seeds}: expected a list, such as [{seeds}] for this seed or range(3) for three")
+        return None
+    try:
+        return seeds_of(seeds if isinstance(seeds, str) else list(seeds))
+    except (TypeError, ValueError) as error:
+        mistakes.append(f"seeds = {quoted(seeds)}: {error}")
+    return None

@@ -1,0 +1,148 @@
+"""``sslbench.load``, and what runs left: as tables, tests, encoders, features, pictures and a report."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections import Counter
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sslbench.errors import UserError
+from sslbench.report.aggregate import aggregate
+from sslbench.report.tables import left_to_run
+from sslbench.report.text import plural
+from sslbench.report.view import View
+from sslbench.results.rows import metric_of, one_of, records_of
+from sslbench.results.words import in_python
+from sslbench.store.current import Unfinished
+from sslbench.store.record import Record
+from sslbench.store.results import ResultsStore
+
+if TYPE_CHECKING:
+    from sslbench.contracts.evaluator import FeatureSet
+    from sslbench.report.frame import DataFrame
+    from sslbench.results.encoder import Encoder
+
+SPLITS = ["train", "test"]
+Row = int | str
+"""of ``Results.table``: its number, or words of its recipe that no other row has all of"""
+
+
+def load(folder: str | os.PathLike[str]) -> Results:
+    """The results in a folder, as ``run`` returns them. What is missing or damaged is warned of. Raises UserError where
+    there are none."""
+    path = Path(folder).expanduser()
+    with in_python(), ResultsStore.open_for_reading(path) as store:
+        stored, unfinished = store.read(), store.unfinished()
+        suite = ", ".join(store.suites())
+    notes = [f"{line}; it is left out" for line in stored.damaged]
+    if stored.superseded:
+        notes.append(f"{plural(stored.superseded, 'record')} of older code or data left out")
+    results = Results(stored.records, path, suite, notes, unfinished)
+    warn_of(results)
+    return results
+
+
+def warn_of(results: Results, more: Sequence[str] = ()) -> None:
+    """Warn whoever called ``load`` or ``run`` of what is missing, and of ``more``."""
+    counts = Counter(record.status for record in results.records if record.status not in ("done", "skipped"))
+    wrong = [f"{plural(count, 'cell')} {status}: the results say why" for status, count in counts.items()]
+    for line in dict.fromkeys([*more, *results.notes, *wrong]):
+        warnings.warn(line, stacklevel=3)
+
+
+class Results:
+    """What runs left. Rows are recipes, over seeds, the best first; methods that take one take its number or words."""
+
+    def __init__(
+        self,
+        records: Sequence[Record],
+        folder: Path | None = None,
+        suite: str = "",
+        notes: Sequence[str] = (),
+        unfinished: Sequence[Unfinished] = (),
+    ) -> None:
+        """``folder``: where the records lie, with weights and features; None where nothing could be stored; ``notes``:
+        what is missing or damaged; ``unfinished``: what was asked for and is not all there."""
+        self.records, self.folder, self.suite = list(records), folder, suite
+        self.notes, self._more, self._unfinished = (*map(left_to_run, unfinished), *notes), notes, unfinished
+
+    @cached_property
+    def _view(self) -> View:
+        cells = aggregate(record for record in self.records if record.kind == "run")
+        return View(cells, self.folder, self._unfinished)
+
+    @property
+    def _place(self) -> Path:
+        if self.folder is None:
+            raise UserError("these results could not be stored: there are no weights, features or pictures of them")
+        return self.folder
+
+    def table(self) -> DataFrame:
+        """A data frame with a row a recipe, or a row a measurement where all are of a speed suite: docs/python.md."""
+        from sslbench.report.frame import frame_of, ranked_frame
+
+        if self.records and all(record.kind == "speed" for record in self.records):
+            from sslbench.speed.facts import TimedRow
+            from sslbench.speed.table import csv_lines
+
+            return frame_of([line for record in self.records for line in csv_lines(TimedRow.of(record))], [])
+        return ranked_frame(self._view)
+
+    def best(self, metric: str | None = None) -> DataFrame:
+        """The best recipe of each data set and those that are not told apart from it, numbered as in ``table``.
+        ``metric``: default the first of the table. Raises UserError."""
+        from sslbench.results.tables import best
+
+        with in_python():
+            return best(self._view, metric_of(self._view, metric))
+
+    def pairs(self) -> DataFrame:
+        """Each recipe against the best of its metric: difference, interval, p and verdict; ``attrs["notes"]`` say what
+        they rest on."""
+        from sslbench.results.tables import pairs
+
+        return pairs(self._view)
+
+    def curves(self) -> DataFrame:
+        """Loss of every epoch of every training, and the metrics of those that were evaluated (``curve_every``)."""
+        from sslbench.results.tables import curves
+
+        return curves(self._view)
+
+    def encoder(self, row: Row = 0, seed: int | None = None, *, trust: bool = False) -> Encoder:
+        """The encoder of one training, in eval mode: ``encoder.embed(paths)``. ``seed``: default the first; ``trust``:
+        allow code that comes with a model. Raises UserError where there is none."""
+        from sslbench.results.artifacts import encoder
+
+        with in_python():
+            return encoder(self._place, records_of(self._view, row, seed), trust)
+
+    def features(self, row: Row = 0, split: str = "train", seed: int | None = None) -> FeatureSet:
+        """``features`` float32 ``[N, D]``, ``labels`` int64 ``[N]`` or None, and ``factors`` of a split, ``train`` or
+        ``test``, as they were evaluated. Raises UserError where they are gone or damaged."""
+        from sslbench.results.artifacts import features
+
+        with in_python():
+            extraction = features(self._place, records_of(self._view, row, seed))
+            part: FeatureSet = getattr(extraction, one_of("split", split, SPLITS))
+            return part
+
+    def answer(self) -> str:
+        """Sentences: which recipe is best, by how much, what is not told apart from it, and at what cost."""
+        from sslbench.report.answer import answer
+
+        return " ".join(answer(self._view))
+
+    def __repr__(self) -> str:
+        from sslbench.results.text import terminal_text
+
+        return terminal_text(self.records, self.suite, self.folder, self._more, self._unfinished)
+
+    def _repr_html_(self) -> str:
+        from sslbench.results.text import html_of
+
+        return html_of(self._view, self.suite, self.notes)
