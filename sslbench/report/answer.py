@@ -28,11 +28,21 @@ def answer(view: View) -> list[str]:
     failed = [*unfinished(view), *without_result(view)]
     if len(groups) < 2:
         return [*(of_dataset(view, groups[0]) if groups else [nothing(view)]), *failed]
-    lines = [next(of_dataset(view, rows)) for rows in groups[:MOST_DATASETS]]
+    return [*of_datasets(view, groups), *failed]
+
+
+def of_datasets(view: View, groups: Sequence[Sequence[int]]) -> Iterator[str]:
+    """Who is first how often, a sentence for each data set, and what to doubt of any; ``groups``: rows of each."""
+    known = [standing_of(view, rows) for rows in groups]
+    standings = [standing for standing in known if standing is not None]
+    firsts = Counter(standing.name(standing.best) for standing in standings).most_common()
+    counts = [f"{name} on {count:,}" for name, count in firsts] or ["nothing can be said of any"]
+    yield f"First place on {len(groups):,} data sets: {first_names(counts, MOST_NAMED)}."
+    for rows, standing in zip(groups[:MOST_DATASETS], known, strict=False):
+        yield " ".join([next(of_dataset(view, rows)), *(no_better_than_constant(standing) if standing else [])])
     if len(groups) > MOST_DATASETS:
-        lines.append(f"{len(groups) - MOST_DATASETS} more data sets are in the table.")
-    standings = filter(None, (standing_of(view, rows) for rows in groups))
-    return [*lines, *dict.fromkeys(line for one in standings for line in few_seeds(one)), *failed]
+        yield f"{len(groups) - MOST_DATASETS:,} more data sets are in the table."
+    yield from dict.fromkeys(line for one in standings for line in (*missing_baselines(one), *few_seeds(one)))
 
 
 def nothing(view: View) -> str:
@@ -97,11 +107,12 @@ def rank_of_best(standing: Standing) -> str:
     """``simclr is the best of 7 methods on digits by knn_top1:``, or weaker words where a test says less."""
     own, name, by = standing.own, standing.name(standing.best), f"by {standing.metric.label}"
     ties, untested = (set(rows) & set(own) for rows in (standing.ties, standing.untested))
-    rivals = f"{plural(len(own), standing.noun)}{standing.where}"
+    rivals = standing.rivals
     if len(own) == 1:
         return f"{name}{standing.where} has a {standing.metric.label} of"
     if untested:
-        return f"{name} comes first of {rivals} {by}, which may be chance, for nothing could be tested:"
+        what = "nothing could" if len(untested) == len(own) - 1 else f"{len(untested):,} of them could not"
+        return f"{name} comes first of {rivals} {by}, which may be chance, for {what} be tested:"
     if len(ties) == len(own) - 1:
         return f"No test tells the {rivals} apart {by}; {name} comes first:"
     if ties:

@@ -15,8 +15,8 @@ from sslbench.report.ranking import Comparison
 from sslbench.report.text import plural
 from sslbench.report.view import KINDS, View
 
-NOUNS = {"method": "method", "augmentation": "augmentation", "masking": "masking", "backbone": "backbone"}
-"""kind -> what rows are called that differ in it alone"""
+AXES = ("method", "augmentation", "masking", "backbone")
+"""kinds by which rows are called that differ in one of them alone"""
 
 
 @dataclass(frozen=True)
@@ -84,17 +84,30 @@ class Standing:
         """`` on digits``; empty where nobody knows."""
         return f" on {self.dataset}" if self.dataset else ""
 
-    @property
-    def noun(self) -> str:
-        """What the rows that are no baselines are called: by the kind in which alone they differ, else recipes."""
+    @cached_property
+    def axis(self) -> str:
+        """The kind in which alone the rows that are no baselines differ; empty where there is no such one."""
         of_kind, own = self.view.names.of_kind, self.own
         differ = [kind for kind in KINDS if kind != "dataset" and len({of_kind[kind][row] for row in own}) > 1]
-        return NOUNS.get(differ[0], "recipe") if len(differ) == 1 else "recipe"
+        return differ[0] if len(differ) == 1 and differ[0] in AXES else ""
+
+    @property
+    def rivals(self) -> str:
+        """``7 methods on digits``, ``3 maskings for mae on digits``, ``11 recipes on digits`` that differ in more."""
+        method = self.view.names.of_kind["method"][self.own[0]]
+        whose = f" for {method}" if self.axis not in ("", "method") else ""
+        return f"{plural(len(self.own), self.noun)}{whose}{self.where}"
+
+    @property
+    def noun(self) -> str:
+        """What the rows that are no baselines are called."""
+        return self.axis or "recipe"
 
     def name(self, row: int, *more: str) -> str:
         """A row in words, of a baseline ``no training (random-init convnet-small)``, and ``more`` about it."""
         words = self.view.names.without_dataset(row)
         if not is_baseline(self.recipe(row)):
+            words = self.view.names.of_kind[self.axis][row] if self.axis else words
             return f"{words} ({'; '.join(more)})" if more else words
         what = "the pixels" if is_of_pixels(self.recipe(row)) else "no training"
         return f"{what} ({'; '.join([words, *more])})"

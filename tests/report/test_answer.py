@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from dataclasses import replace
 
 import pytest
@@ -151,6 +152,18 @@ def test_models_of_others_are_no_baselines_and_have_no_untrained_network(seeded)
     assert others == ["pretrained needs no training and embeds 23000 images/s."]
 
 
+def test_chance_is_seldom_called_a_difference(seeded):
+    """Tables of equal rows: one in a hundred has a sentence that tells any apart (400 tables, of 2, 3 and 5 seeds)."""
+    source = random.Random(0)
+    names = ("a", "b", "c", "d", "random-init", "raw-pixels")
+    claims = 0
+    for _ in range(40):
+        values = {name: [source.gauss(0.9, 0.01) for _ in range(3)] for name in names}
+        text = " ".join(said(seeded(values)))
+        claims += any(words in text for words in ("is the best", "points above", "worse"))
+    assert claims <= 2
+
+
 def test_one_seed_that_nothing_can_test_is_called_untested(seeded):
     lines = said(seeded({"simclr": GOOD[:1], "byol": BAD[:1], "random-init": BAD[:1]}))
     assert lines[0] == (
@@ -176,7 +189,7 @@ def test_two_seeds_and_different_numbers_of_seeds_are_said(seeded):
 )
 def test_the_axis_that_varies_gives_its_name(seeded, axis, one, other, noun):
     records = seeded({"mae": GOOD}, **{axis: one}) + seeded({"mae": BAD}, **{axis: other})
-    assert said(records)[0].startswith(f"mae {one} is the best of {noun} on digits by knn_top1: ")
+    assert said(records)[0].startswith(f"{one} is the best of {noun} for mae on digits by knn_top1: ")
 
 
 def test_other_networks_have_a_sentence_each(seeded):
@@ -187,6 +200,7 @@ def test_other_networks_have_a_sentence_each(seeded):
     lines = said(records)
     on_vit = "On vit the first is simclr vit with 80.3% ± 0.6, 20.0 points above no training (random-init vit; p "
     assert f"{on_vit}below 0.001)." in lines
+    assert lines[0].startswith("convnet-small is the best of 3 backbones for simclr on digits")
     assert "On tiny nothing is better than no training (random-init tiny): 51.3% ± 1.5." in lines
 
 
@@ -222,13 +236,43 @@ def test_each_data_set_has_a_sentence_and_many_are_counted(seeded):
     records = [
         replace(r, dataset=f"set{n}", cell=f"{r.cell}{n}")
         for n in range(7)
-        for r in seeded({"simclr": GOOD, "byol": BAD, "random-init": BAD, "raw-pixels": BAD})
+        for r in seeded(
+            {"byol" if n == 2 else "simclr": GOOD, "dino": BAD, "random-init": BAD, "raw-pixels": (0.4, 0.42, 0.4)}
+        )
     ]
-    lines = said(records)
+    first, *lines = said(records)
+    assert first == "First place on 7 data sets: simclr on 6, byol on 1."
     assert [line.partition(":")[0] for line in lines[:5]] == [
-        f"simclr is the best of 2 methods on set{n} by knn_top1" for n in range(5)
+        f"{'byol' if n == 2 else 'simclr'} is the best of 2 methods on set{n} by knn_top1" for n in range(5)
     ]
     assert lines[5:] == ["2 more data sets are in the table."]
+
+
+def test_doubts_about_several_data_sets_are_said_once_and_constant_answers_at_theirs(seeded):
+    facts = DataFacts(80, 200, "all", 2, "healthy", 0.967, 64, classes_evaluated=2)
+    records = seeded({"simclr": GOOD[:1], "byol": BAD[:1]}) + seeded({"simclr": GOOD[:1]}, facts, dataset="photos")
+    _, digits, photos, *doubts = said(records)
+    assert digits.startswith("simclr comes first of 2 methods on digits by knn_top1, which may be chance")
+    assert photos.endswith("with 1 seed. That is no better than always the same answer, which gets 96.7%.")
+    assert doubts == [
+        "Not measured beside it: no training and the pixels (-m random-init -m raw-pixels).",
+        "Seeds were not varied, and others may give another order: --seeds 0,1,2.",
+    ]
+
+
+def test_data_sets_of_which_nothing_can_be_said_are_said_to_be_so(record):
+    failed = [record(dataset=name, status="failed", metrics={}, reason="x") for name in ("one", "two")]
+    assert said(failed)[:2] == [
+        "First place on 2 data sets: nothing can be said of any.",
+        "Nothing can be said of one: no cell is done (1 failed).",
+    ]
+
+
+def test_rows_that_could_not_be_tested_are_counted(seeded):
+    records = seeded({"simclr": GOOD, "byol": BAD, "dino": (0.1, 0.12, 0.1), "moco": BAD[:1]})
+    assert said(records)[0].startswith(
+        "simclr comes first of 4 methods on digits by knn_top1, which may be chance, for 1 of them could not be tested:"
+    )
 
 
 @pytest.mark.parametrize(
