@@ -23,13 +23,13 @@ DIGITS = {"data": "digits", "methods": "raw-pixels", "train_images": 32}
 def test_keywords_become_the_request_of_the_command_line():
     axes = {
         "data": Path("photos"),
-        "methods": ["simclr:temperature=0.2", {"name": "mae", "ratio": 0.5}],
+        "methods": ["simclr:temperature=0.2", {"name": "mae", "path": Path("w.pt")}],
         "maskings": None,
     }
     request = request_of(Path("mine.toml"), axes, range(3), {"epochs": 3, "out": "~/out", "fresh": True})
     assert request.suite == "mine.toml"
     assert request.overrides.axes["dataset"] == [Reference("./photos", {}, "data")]
-    assert list(map(str, request.overrides.axes["method"])) == ["simclr:temperature=0.2", "mae:ratio=0.5"]
+    assert list(map(str, request.overrides.axes["method"])) == ["simclr:temperature=0.2", "mae:path=w.pt"]
     assert "masking" not in request.overrides.axes
     assert list(request.overrides.seeds) == [0, 1, 2]
     assert request.overrides.training == {"epochs": 3}
