@@ -10,9 +10,9 @@ from sslbench.advise.recipe import Recipe
 from sslbench.advise.rows import Row
 from sslbench.advise.survey import Survey
 from sslbench.advise.verdict import CHANCE
+from sslbench.report.fitting import cut
 from sslbench.report.numbers import NOTHING, three_digits
 from sslbench.report.screen import PAGE, one_line
-from sslbench.report.tables import cut
 from sslbench.report.text import Column, fits, fitted, plural, terminal, wrapped
 from sslbench.report.view import Style
 from sslbench.statistics.shares import Share
@@ -49,7 +49,7 @@ def render_survey(survey: Survey, fmt: str) -> str:
 
 
 def recipe_text(recipe: Recipe) -> str:
-    """The folder, the models, the advice with its reasons, and the next command."""
+    """The advice with its reasons, the folder, the models, and the next command."""
     folder = recipe.folder
     source = "a held-out fifth of each class" if folder.held_out else "the folder's own"
     head = (
@@ -57,10 +57,10 @@ def recipe_text(recipe: Recipe) -> str:
         f" evaluate on ({source})"
     )
     parts = [
+        "\n".join([wrapped(recipe.advice.headline), *(wrapped(why, "  ", "    ") for why in recipe.advice.reasons)]),
         "\n".join([wrapped(head), *(wrapped(f"note: {note}") for note in folder.notes)]),
         *([wrapped(recipe.note)] if recipe.note else []),
         recipe_table(recipe),
-        "\n".join([wrapped(recipe.advice.headline), *(wrapped(why, "  ", "  ") for why in recipe.advice.reasons)]),
         f"Next:\n  {shlex.join(recipe.command)}",
     ]
     return "\n\n".join(parts)

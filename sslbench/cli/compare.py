@@ -55,7 +55,7 @@ def command(first: Path, second: Path, limits: tuple[str, ...], across: tuple[st
         if side.superseded:
             say(f"{side.name}: {plural(side.superseded, 'superseded record')} left out (see results --superseded)")
     comparison = compare(*sides, limits, across)
-    show(render_comparison(comparison, format_), format_)
+    show(render_comparison(comparison, format_), format_, lead=True)
     for line in comparison.exceeded:
         say(f"worse than allowed: {line}")
     return 1 if comparison.exceeded else 0

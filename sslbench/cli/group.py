@@ -17,8 +17,8 @@ WRONG_USAGE = 2
 """exit code"""
 COMMANDS = {
     "run": "Run a suite; print one table with quality and speed in every row.",
-    "look": "Show images, views, masks and odd files, before any training.",
     "plan": "Print the cells of a suite: done, to run, stale, skipped and why.",
+    "look": "Show images, views, masks and odd files, before any training.",
     "results": "Print the results of a folder.",
     "report": "Write results as one HTML page with tables, charts and pictures.",
     "merge": "Put the results of several folders into one.",

@@ -116,6 +116,11 @@ def format_option(*formats: str, what: str = "output") -> Decorator:
     return click.option("--format", "format_", type=choices, default=choices.choices[0], show_default=True, help=text)
 
 
+details_option = click.option(
+    "--details", is_flag=True, help="Show all columns of the table, what each means, and all that is below."
+)
+
+
 def print_json(document: Mapping[str, Any]) -> None:
     """One JSON object on stdout, whose first key is ``schema``."""
     from sslbench.store.record import SCHEMA

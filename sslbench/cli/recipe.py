@@ -88,7 +88,7 @@ def command(
     labelled = has_classes(folder, default_registry())
     settings = replace(read_settings_of_features(options), licence=options["licence"])
     references = [model_reference(text) for text in models]
-    not_stored = ""
+    not_stored, verdict = "", False
     with Display(data=False) as display:
         session = Session(settings, default_registry(), display.show)
         if labels is None and (unlabelled or not labelled):
@@ -97,9 +97,9 @@ def command(
         else:
             scratch = options["scratch"]
             advice = recipe(folder, session, labels=labels, models=references, scratch=scratch)
-            not_stored = advice.not_stored
+            not_stored, verdict = advice.not_stored, True
             text = render_recipe(advice, format_)
-    show(text, format_)
+    show(text, format_, lead=verdict)
     if not_stored:
         say(f"the head for sslbench predict is not stored: {not_stored}")
     return 3 if not_stored else 0

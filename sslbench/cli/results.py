@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from sslbench.cli.command import Command
-from sslbench.cli.options import FORMATS, UserPath, without_collector
+from sslbench.cli.options import FORMATS, UserPath, details_option, without_collector
 from sslbench.cli.streams import say, show
 
 
@@ -15,7 +15,7 @@ from sslbench.cli.streams import say, show
     "results",
     cls=Command,
     examples=[
-        "sslbench results sslbench-results/quick",
+        "sslbench results sslbench-results/quick --details",
         "sslbench results sslbench-results/quick --statistics --pairs",
         "sslbench results sslbench-results/quick --where method=simclr --format csv",
     ],
@@ -23,6 +23,7 @@ from sslbench.cli.streams import say, show
 @click.argument("folder", metavar="DIR", type=UserPath())
 @click.option("--format", "format_", type=FORMATS, default="table", show_default=True, help="Format of the result.")
 @click.option("--where", multiple=True, metavar="FIELD=VALUE", help="Only records with this value; repeatable.")
+@details_option
 @click.option("--statistics", is_flag=True, help="Mean, deviation, 95% interval and seeds of each metric.")
 @click.option("--pairs", is_flag=True, help="The best against every other recipe, paired, with p-values.")
 @click.option("--correlations", is_flag=True, help="Of pretext loss and label-free metrics with the probes.")
@@ -30,8 +31,11 @@ from sslbench.cli.streams import say, show
 @click.option("--published", is_flag=True, help="Numbers of the literature beside those measured.")
 @click.option("--superseded", is_flag=True, help="The records that later runs put others in the place of.")
 @without_collector
-def command(folder: Path, format_: str, where: tuple[str, ...], superseded: bool, **sections: bool) -> None:
-    """Print the results in DIR, as ``run`` and ``speed`` do, or the tables that are asked for in their place."""
+def command(
+    folder: Path, format_: str, where: tuple[str, ...], details: bool, superseded: bool, **sections: bool
+) -> None:
+    """Print the results in DIR, as ``run`` and ``speed`` do: the answer, then a table; or the tables that are asked for
+    in their place."""
     from sslbench.report.rows import filter_records
     from sslbench.report.tables import left_to_run, render
     from sslbench.report.text import plural
@@ -58,7 +62,7 @@ def command(folder: Path, format_: str, where: tuple[str, ...], superseded: bool
     speeds = [record for record in records if record.kind == "speed" and format_ != "json"]
     cells = [record for record in records if record.kind == "run" or format_ == "json"]
     if cells or not speeds:
-        show(render(cells, format_, suite, folder, stored.superseded, unfinished), format_)
+        show(render(cells, format_, suite, folder, stored.superseded, unfinished, details), format_, lead=True)
     if speeds:
         from sslbench.speed.table import render_speed
 

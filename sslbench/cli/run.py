@@ -9,7 +9,7 @@ import click
 
 from sslbench.cli.command import Command
 from sslbench.cli.interrupts import interrupted
-from sslbench.cli.options import SECTIONS, format_option, read_request, suite_options, suites_line
+from sslbench.cli.options import SECTIONS, details_option, format_option, read_request, suite_options, suites_line
 from sslbench.cli.streams import say, show
 
 
@@ -27,9 +27,10 @@ from sslbench.cli.streams import say, show
 )
 @suite_options
 @format_option("table", "markdown", "csv", "json", what="result on stdout")
-def command(format_: str, **options: Any) -> int:
-    """Run SUITE, a built-in name or a TOML file (default: quick), and print one table with quality and speed in
-    every row.
+@details_option
+def command(format_: str, details: bool, **options: Any) -> int:
+    """Run SUITE, a built-in name or a TOML file (default: quick), and print which recipe is best, and a table with
+    quality and speed in every row.
 
     What is done already is not run again. The result goes to stdout, progress and warnings to stderr. Exit codes: 0 all
     is well, 1 a cell failed, 2 nothing could be run, 3 not stored.
@@ -54,7 +55,10 @@ def command(format_: str, **options: Any) -> int:
         if format_ != "json":
             return outcome.exit_code
     try:
-        show(render(outcome.records, format_, outcome.suite, outcome.out, unfinished=outcome.unfinished), format_)
+        text = render(
+            outcome.records, format_, outcome.suite, outcome.out, unfinished=outcome.unfinished, details=details
+        )
+        show(text, format_, lead=True)
     finally:
         say(f"{counts}; {outcome.trained} run now; {stored}")
     for item in outcome.unfinished if format_ == "csv" else ():

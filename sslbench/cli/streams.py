@@ -104,9 +104,10 @@ def standard_error() -> TextIO:
     return sys.stderr
 
 
-def show(text: str, format_: str = "table") -> None:
-    """The result, on stdout, as one piece. ``csv``, ``json`` and ``toml`` are exact. Raises OutputClosed where the
-    reader has gone, OutputError where it cannot be written."""
+def show(text: str, format_: str = "table", lead: bool = False) -> None:
+    """The result, on stdout, as one piece. ``csv``, ``json`` and ``toml`` are exact. ``lead``: a table begins with a
+    sentence that is emphasised on a terminal. Raises OutputClosed where the reader has gone, OutputError where it
+    cannot be written."""
     kept = _output.get()
     stream = sys.stdout if kept is None else kept[0]
     if stream is None:
@@ -116,7 +117,8 @@ def show(text: str, format_: str = "table") -> None:
             stream.reconfigure(encoding="utf-8")
         if format_ != PICTURE and (format_ not in MACHINE_FORMATS or is_terminal(stream)):
             text = printable(text)
-        stream.write(encodable(text, stream.encoding or "utf-8") + "\n")
+        text = encodable(text, stream.encoding or "utf-8")
+        stream.write((in_bold(text) if lead and format_ == "table" and has_colours(stream) else text) + "\n")
         stream.flush()
     except BrokenPipeError:
         discard(stream)
@@ -125,6 +127,18 @@ def show(text: str, format_: str = "table") -> None:
         discard(stream)
         reason = getattr(error, "strerror", None) or error
         raise OutputError(f"the result could not be written to stdout: {reason}") from None
+
+
+def has_colours(stream: TextIO) -> bool:
+    """Whether it is a terminal that shows more than plain text, and NO_COLOR does not ask for that (no-color.org)."""
+    return is_terminal(stream) and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
+def in_bold(text: str) -> str:
+    """With the lines before the first one that is empty or begins with a blank in bold."""
+    lines = text.split("\n")
+    end = next((place for place, line in enumerate(lines) if line[:1] in ("", " ")), len(lines))
+    return "\n".join([*(f"\x1b[1m{line}\x1b[0m" for line in lines[:end]), *lines[end:]])
 
 
 def terminal() -> TextIO | None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from sslbench.contracts.dataset import Split
 from sslbench.contracts.defaults import LABELLED_IMAGES, UNLABELLED_IMAGES
@@ -20,20 +21,22 @@ from sslbench.plan.reference import Reference, parse_reference
 from sslbench.train.data import Splits
 
 
-def dataset_of(text: str, registry: Registry) -> Choice[Any]:
-    """The data set behind ``NAME:key=value`` or a path. Images that cannot be read are left out unless the text says
-    otherwise; a folder without folders for classes is one of images without labels. Raises UserError."""
+def dataset_of(text: str, registry: Registry) -> tuple[Choice[Any], list[str]]:
+    """The data set behind ``NAME:key=value`` or a path, and what the user should know of that. Images that cannot be
+    read are left out unless the text says otherwise; a folder without folders for classes is one of images without
+    labels. Raises UserError."""
     written = parse_reference(text, "DATA")
     reference = meant("dataset", written, registry)
     choice = chosen("dataset", reference, registry)
     given = dict(reference.given)
     if "on_error" in choice.spec.params.model_fields:
         given = {"on_error": "skip", **given}
-    name = reference.name
+    name, notes = reference.name, []
     is_path = written.name != name
     if is_path and name == LABELLED_IMAGES and "labels" not in choice.spec.provided(choice.params):
         name = UNLABELLED_IMAGES
-    return chosen("dataset", Reference(name, given, reference.where), registry)
+        notes.append(f"images without labels: no folder for a class (run -d {name}:root={written.name} takes them)")
+    return chosen("dataset", Reference(name, given, reference.where), registry), notes
 
 
 def splits_of(choice: Choice[Any], download: bool) -> Splits:
@@ -71,15 +74,14 @@ class ClassCount:
     test: int
 
 
+def labels_of(split: Split) -> Tensor:
+    """Those that are known, int64."""
+    return torch.zeros(0, dtype=torch.int64) if split.labels is None else split.labels[split.labels >= 0].cpu()
+
+
 def class_counts(data: Splits) -> list[ClassCount]:
     """Of every class, in the order of the labels; empty without labels."""
     if data.train.labels is None:
         return []
-    counts = [
-        torch.zeros(data.classes) if split.labels is None else split.labels.bincount(minlength=data.classes)
-        for split in (data.train, data.test)
-    ]
-    return [
-        ClassCount(name, int(train), int(test))
-        for name, train, test in zip(data.class_names, *(part.tolist() for part in counts), strict=True)
-    ]
+    counts = [labels_of(split).bincount(minlength=data.classes).tolist() for split in (data.train, data.test)]
+    return [ClassCount(name, train, test) for name, train, test in zip(data.class_names, *counts, strict=True)]

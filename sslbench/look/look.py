@@ -60,7 +60,7 @@ class Look:
 
 def look(request: LookRequest, registry: Registry, emit: Emit = lambda event: None) -> Look:
     """Read the data set and draw everything. Raises UserError with one line for each mistake."""
-    dataset = dataset_of(request.data, registry)
+    dataset, notes = dataset_of(request.data, registry)
     wanted = read_wanted(request, dataset, registry)
     emit(StageStarted("reading images"))
     data = splits_of(dataset, request.download)
@@ -80,7 +80,7 @@ def look(request: LookRequest, registry: Registry, emit: Emit = lambda event: No
         (*data.train.unreadable, *data.test.unreadable),
         tuple(equal_images(data)),
         data.white,
-        wanted.notes,
+        (*notes, *wanted.notes),
         tuple(pictures),
     )
 

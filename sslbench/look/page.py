@@ -5,7 +5,7 @@ from __future__ import annotations
 from base64 import b64encode
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 
 from sslbench.draw.canvas import png_of
 from sslbench.look.data import ClassCount
@@ -19,14 +19,13 @@ CLASSES = 50
 
 def page(found: Look, made_by: str) -> str:
     """HTML without a script, a request or a file beside it."""
-    environment = Environment(
-        loader=PackageLoader("sslbench.look", ""), autoescape=True, undefined=StrictUndefined, trim_blocks=True
-    )
+    loader = ChoiceLoader([PackageLoader("sslbench.look", ""), PackageLoader("sslbench.report", "html")])
+    environment = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True)
     classes = sorted(found.classes, key=lambda count: -(count.train + count.test))
     most = max((count.train + count.test for count in classes), default=1) or 1
     rows = [class_row(count, most) for count in classes]
     pictures = [picture for picture in found.pictures if picture.name != "classes"]
-    return environment.get_template("page.html.j2").render(
+    return environment.get_template("look.html.jinja").render(
         made_by=made_by,
         data=found.data,
         title=in_words(found.data, found.facts),
@@ -35,7 +34,8 @@ def page(found: Look, made_by: str) -> str:
         blocks=blocks(found),
         pictures=[
             {
-                "name": picture.name.replace("-", " "),
+                "id": picture.name,
+                "name": title_of(picture.name),
                 "caption": picture.caption,
                 "source": f"data:image/png;base64,{b64encode(png_of(picture.image)).decode()}",
                 "height": picture.image.shape[-2],
@@ -43,6 +43,14 @@ def page(found: Look, made_by: str) -> str:
             }
             for picture in pictures
         ],
+    )
+
+
+def title_of(name: str) -> str:
+    """``Odd files``, ``Views: moco-v2``."""
+    what, dash, plugin = name.partition("-")
+    return (
+        f"{what.capitalize()}: {plugin}" if what in ("views", "masks") and dash else name.replace("-", " ").capitalize()
     )
 
 

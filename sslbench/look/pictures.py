@@ -19,6 +19,7 @@ from sslbench.draw.tiles import Tile, grid
 from sslbench.draw.words import SIZE, drawable_names, shortened_to, width_of
 from sslbench.look.data import ClassCount
 from sslbench.look.files import FileFacts, OddFile
+from sslbench.report.screen import one_line
 from sslbench.report.text import plural
 from sslbench.train.data import Splits
 from sslbench.train.view_pictures import spread_over_classes, words_of
@@ -144,8 +145,8 @@ def caption_of(classes: Sequence[ClassCount]) -> str:
     if fewest == most:
         return f"Images of {number_of_classes(len(classes))}: {plural(most, 'image')} each."
     return (
-        f"Images of {number_of_classes(len(classes))}: from {plural(fewest, 'image')} ({smallest}) to"
-        f" {plural(most, 'image')} ({largest})."
+        f"Images of {number_of_classes(len(classes))}: from {plural(fewest, 'image')} ({one_line(smallest)}) to"
+        f" {plural(most, 'image')} ({one_line(largest)})."
     )
 
 

@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from sslbench.draw.words import drawable_names
 from sslbench.look.data import ClassCount
 from sslbench.look.equal import EqualImages
 from sslbench.look.files import FileFacts
@@ -40,7 +41,7 @@ def blocks(found: Look) -> list[Block]:
         ("odd", [] if files is None else odd_lines(files)),
         ("equal", equal_lines(found.equal, files.root if files else "")),
         ("deep grey", [white_line(kind, white) for kind, white in found.white.items()]),
-        ("shown", list(found.notes)),
+        ("shown", [*found.notes, *numbered_names(found.classes)]),
     ]
     return [(heading, lines) for heading, lines in every if lines]
 
@@ -69,6 +70,17 @@ def class_lines(classes: Sequence[ClassCount]) -> list[str]:
     if untested:
         lines.append(f"no image to evaluate on of {first_names(untested)}")
     return lines
+
+
+def numbered_names(classes: Sequence[ClassCount]) -> list[str]:
+    """One line where pictures have numbers in the place of names."""
+    words = drawable_names([count.name for count in classes], len(classes))
+    numbered = [
+        f"{word} is {one_line(count.name)}"
+        for word, count in zip(words, classes, strict=True)
+        if word.startswith("class ") and word != count.name
+    ]
+    return [f"in letters that pictures have not: {first_names(numbered, 2 * NAMED)}"] if numbered else []
 
 
 def total(count: ClassCount) -> int:

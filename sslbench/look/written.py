@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from sslbench.errors import UserError, did_you_mean
+from sslbench.errors import UserError, did_you_mean, printable
 from sslbench.look.look import Look
 from sslbench.store.atomic import write_atomically
 
@@ -69,7 +69,7 @@ def as_png(found: Look) -> bytes:
 
     words = PngInfo()
     words.add_text("Software", MADE_BY)
-    words.add_text("Description", "\n".join(picture.caption for picture in found.pictures))
+    words.add_text("Description", printable("\n".join(picture.caption for picture in found.pictures)))
     pixels = sheet(in_words(found.data, found.facts), found.pictures)
     buffer = BytesIO()
     Image.fromarray(np.ascontiguousarray(pixels.permute(1, 2, 0).numpy())).save(buffer, "PNG", pnginfo=words)
@@ -80,7 +80,7 @@ def as_page(found: Look) -> bytes:
     """One page of HTML that needs nothing else."""
     from sslbench.look.page import page
 
-    return page(found, MADE_BY).encode()
+    return page(found, MADE_BY).encode(errors="backslashreplace")
 
 
 WRITERS: dict[str, Callable[[Look], bytes]] = {".png": as_png, ".html": as_page}

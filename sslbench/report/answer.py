@@ -14,9 +14,9 @@ from sslbench.report.text import first_names, plural
 from sslbench.report.view import View
 
 MOST_NAMED = 3
-"""rows, metrics or backbones that a sentence names; others are counted"""
-MOST_DATASETS = 5
-"""that have a sentence of their own"""
+"""rows or backbones that are named; others are counted"""
+MOST_METRICS, MOST_DATASETS = 2, 5
+"""that have a sentence each"""
 
 
 def answer(view: View) -> list[str]:
@@ -28,11 +28,21 @@ def answer(view: View) -> list[str]:
     failed = [*unfinished(view), *without_result(view)]
     if len(groups) < 2:
         return [*(of_dataset(view, groups[0]) if groups else [nothing(view)]), *failed]
-    lines = [next(of_dataset(view, rows)) for rows in groups[:MOST_DATASETS]]
+    return [*of_datasets(view, groups), *failed]
+
+
+def of_datasets(view: View, groups: Sequence[Sequence[int]]) -> Iterator[str]:
+    """Who is first how often, a sentence for each data set, and what to doubt of any; ``groups``: rows of each."""
+    known = [standing_of(view, rows) for rows in groups]
+    standings = [standing for standing in known if standing is not None]
+    firsts = Counter(standing.name(standing.best) for standing in standings).most_common()
+    counts = [f"{name} on {count:,}" for name, count in firsts] or ["nothing can be said of any"]
+    yield f"First place on {len(groups):,} data sets: {first_names(counts, MOST_NAMED)}."
+    for rows, standing in zip(groups[:MOST_DATASETS], known, strict=False):
+        yield " ".join([next(of_dataset(view, rows)), *(no_better_than_constant(standing) if standing else [])])
     if len(groups) > MOST_DATASETS:
-        lines.append(f"{len(groups) - MOST_DATASETS} more data sets are in the table.")
-    standings = filter(None, (standing_of(view, rows) for rows in groups))
-    return [*lines, *dict.fromkeys(line for one in standings for line in few_seeds(one)), *failed]
+        yield f"{len(groups) - MOST_DATASETS:,} more data sets are in the table."
+    yield from dict.fromkeys(line for one in standings for line in (*missing_baselines(one), *few_seeds(one)))
 
 
 def nothing(view: View) -> str:
@@ -54,22 +64,20 @@ def of_dataset(view: View, rows: Sequence[int]) -> Iterator[str]:
     if standing is None:
         yield unranked(view, rows)
         return
-    if is_baseline(standing.recipe(standing.best)):
-        yield from baseline_first(standing)
-    else:
-        yield f"{method_first(standing)}: {', '.join(facts_of_first(standing))} ({standing.evidence})."
-        yield from not_told_apart(standing)
+    first, *others = (baseline_first if is_baseline(standing.recipe(standing.best)) else method_first)(standing)
+    yield first
     yield from no_better_than_constant(standing)
-    yield from cost(standing)
-    yield from other_backbones(standing)
+    yield from others
     yield from other_metrics(standing)
+    yield from other_backbones(standing)
+    yield from cost(standing)
     yield from missing_baselines(standing)
     yield from few_seeds(standing)
 
 
 def unranked(view: View, rows: Sequence[int]) -> str:
     """Where nothing says which row is better."""
-    start = f"Nothing can be said of {view.names.of_kind['dataset'][rows[0]]}"
+    start = f"Nothing can be said of {view.names.of_kind['dataset'][rows[0]] or 'these results'}"
     records = [record for row in rows for record in view.aggregate.recipes[row].row.records]
     if not any(record.finished for record in records):
         counts = Counter(record.status for record in records)
@@ -80,54 +88,54 @@ def unranked(view: View, rows: Sequence[int]) -> str:
     return f"{start} but what is in the table: of {first_names(measured)} neither more nor less is better."
 
 
-def method_first(standing: Standing) -> str:
-    """Which row is first, and of how many."""
-    own, ties = standing.own, [row for row in standing.ties if row in standing.own]
-    name, rivals = standing.name(standing.best), f"{plural(len(own), standing.noun)} on {standing.dataset}"
-    if len(own) == 1:
-        return f"{name} on {standing.dataset}"
-    if any(row in own for row in standing.untested):
-        return f"{name} comes first of {rivals}, and whether by chance is not tested"
-    if len(ties) == len(own) - 1:
-        return f"No test tells the {rivals} apart; {name} comes first"
-    if ties:
-        return f"{name} comes first of {rivals}, not told apart from {plural(len(ties), 'other')}"
-    return f"{name} is the best of {rivals}"
-
-
-def facts_of_first(standing: Standing) -> list[str]:
-    """The value of the best row, no training and the pixels beside it, and what makes it worthless."""
-    collapsed = ["its features collapsed"] if "collapsed" in standing.recipe(standing.best).status else []
+def method_first(standing: Standing) -> Iterator[str]:
+    """Which row is first, what it is beside no training and the pixels, what may be as good, and the cheapest."""
+    best = standing.best
+    collapsed = ["its features collapsed"] if "collapsed" in standing.recipe(best).status else []
     baselines = [standing.beside(row) for row in standing.baselines if row is not None]
-    return ["; ".join([f"{standing.metric.label} {standing.value(standing.best)}", *baselines, *collapsed])]
+    rest = ", ".join(filter(None, [" and ".join(baselines), *collapsed, standing.evidence]))
+    yield f"{rank_of_best(standing)} {standing.value(best)}, {rest}."
+    ties = [row for row in standing.ties if row not in standing.baselines]
+    if ties:
+        names = first_names([f"{standing.name(row)} {standing.value(row)}" for row in ties], MOST_NAMED)
+        yield f"Not told apart from it: {names}."
+    alike = {best, *ties}
+    yield from cheapest(standing, [row for row in standing.own if row in alike])
+
+
+def rank_of_best(standing: Standing) -> str:
+    """``simclr is the best of 7 methods on digits by knn_top1:``, or weaker words where a test says less."""
+    own, name, by = standing.own, standing.name(standing.best), f"by {standing.metric.label}"
+    ties, untested = (set(rows) & set(own) for rows in (standing.ties, standing.untested))
+    rivals = standing.rivals
+    if len(own) == 1:
+        return f"{name}{standing.where} has a {standing.metric.label} of"
+    if untested:
+        what = "nothing could" if len(untested) == len(own) - 1 else f"{len(untested):,} of them could not"
+        return f"{name} comes first of {rivals} {by}, which may be chance, for {what} be tested:"
+    if len(ties) == len(own) - 1:
+        return f"No test tells the {rivals} apart {by}; {name} comes first:"
+    if ties:
+        return f"{name} comes first of {rivals} {by}, not told apart from {plural(len(ties), 'other')}:"
+    return f"{name} is the best of {rivals} {by}:"
 
 
 def baseline_first(standing: Standing) -> Iterator[str]:
-    """Where nothing is ahead of a row that no training made."""
+    """Where nothing is ahead of a row that no training made, and what the first of the others is."""
     own, name = standing.own, standing.name(standing.best)
-    value = f"{standing.metric.label} {standing.value(standing.best)} ({standing.evidence})"
+    value = f"by {standing.metric.label}: {standing.value(standing.best)}, {standing.evidence}"
     if not own:
-        yield f"Nothing but baselines was measured on {standing.dataset}; the first is {name}: {value}."
+        yield f"Nothing but baselines was measured{standing.where}; the first is {name} {value}."
         return
-    yield f"No {standing.noun} on {standing.dataset} is better than {name}: {value}."
-    ties = sum(row in standing.ties for row in own)
-    untested = sum(row in standing.untested for row in own)
+    yield f"No {standing.noun}{standing.where} is better than {name} {value}."
+    ties, untested = (len(set(rows) & set(own)) for rows in (standing.ties, standing.untested))
     counts = {"not told apart from it": ties, "not tested": untested, "worse": len(own) - ties - untested}
     words = ", ".join(f"{count:,} {'is' if count == 1 else 'are'} {what}" for what, count in counts.items() if count)
     networks = [row for row in standing.rows if not is_of_pixels(standing.recipe(row))]
     among = Standing.of(standing.view, standing.metric, networks)
     beside = among.beside(among.baselines[0]) if among and among.best == own[0] and among.baselines[0] else ""
-    first = "; ".join(filter(None, [f"{standing.name(own[0])} with {standing.value(own[0])}", beside]))
+    first = ", ".join(filter(None, [f"{standing.name(own[0])} with {standing.value(own[0])}", beside]))
     yield f"Of {plural(len(own), standing.noun)} {words}; the first is {first}."
-
-
-def not_told_apart(standing: Standing) -> Iterator[str]:
-    """The rows that may be as good, and the cheapest of them."""
-    ties = [row for row in standing.ties if row not in standing.baselines]
-    if ties:
-        names = first_names([f"{standing.name(row)} {standing.value(row)}" for row in ties], MOST_NAMED)
-        yield f"Not told apart from it: {names}."
-    yield from cheapest(standing, [row for row in standing.own if row == standing.best or row in ties])
 
 
 def other_backbones(standing: Standing) -> Iterator[str]:
@@ -142,7 +150,7 @@ def other_backbones(standing: Standing) -> Iterator[str]:
             yield f"On {network} nothing is better than {there.name(there.best)}: {there.value(there.best)}."
         elif there is not None and there.baselines[0] is not None:
             first = f"{there.name(there.best)} with {there.value(there.best)}"
-            yield f"On {network} the first is {first}; {there.beside(there.baselines[0])}."
+            yield f"On {network} the first is {first}, {there.beside(there.baselines[0])}."
     if len(others) > MOST_NAMED:
         yield f"{len(others) - MOST_NAMED} more backbones are in the table."
 
@@ -156,6 +164,10 @@ def other_metrics(standing: Standing) -> Iterator[str]:
         other = Standing.of(standing.view, metric, standing.rows) if ranks else None
         one = other.compared.get(standing.best) if other else None
         if other and one and one.test is not None and not one.tie:
-            picks.append(f"{metric.label} ({other.name(other.best)}, better by {other.lead(standing.best)})")
-    if picks:
-        yield f"Another comes first by {first_names(picks, MOST_NAMED)}."
+            picks.append(other)
+    for other in picks[:MOST_METRICS]:
+        rivals = dict.fromkeys(row for row in (standing.best, *other.baselines) if row is not None)
+        beside = " and ".join(other.beside(row) for row in rivals)
+        yield f"By {other.metric.label} {other.name(other.best)} comes first: {other.value(other.best)}, {beside}."
+    if len(picks) > MOST_METRICS:
+        yield f"By {plural(len(picks) - MOST_METRICS, 'more metric')} another comes first as well."

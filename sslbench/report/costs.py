@@ -25,7 +25,7 @@ def cost(standing: Standing) -> Iterator[str]:
     if embed:
         parts.append(f"embeds {three_digits(embed)} images/s")
     if parts:
-        yield f"{'It' if row == standing.best else standing.name(row)} {' and '.join(parts)}."
+        yield f"{standing.view.names.without_dataset(row)} {' and '.join(parts)}."
 
 
 def cheapest(standing: Standing, rows: Sequence[int]) -> Iterator[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from sslbench.report.aggregate import Recipe
 from sslbench.report.baselines import is_baseline, is_of_pixels
@@ -14,8 +15,8 @@ from sslbench.report.ranking import Comparison
 from sslbench.report.text import plural
 from sslbench.report.view import KINDS, View
 
-NOUNS = {"method": "method", "augmentation": "augmentation", "masking": "masking", "backbone": "backbone"}
-"""kind -> what rows are called that differ in it alone"""
+AXES = ("method", "augmentation", "masking", "backbone")
+"""kinds by which rows are called that differ in one of them alone"""
 
 
 @dataclass(frozen=True)
@@ -46,22 +47,22 @@ class Standing:
         """The first of them."""
         return self.rows[0]
 
-    @property
+    @cached_property
     def own(self) -> list[int]:
         """Those that are no baselines."""
         return [row for row in self.rows if not is_baseline(self.recipe(row))]
 
-    @property
+    @cached_property
     def ties(self) -> list[int]:
-        """Those that a test does not tell apart from the best."""
-        return [row for row, one in self.compared.items() if one.tie and one.test is not None]
+        """Those that a test does not tell apart from the best, and its equals."""
+        return [row for row, one in self.compared.items() if one.tie and (one.test or one.difference.mean == 0)]
 
-    @property
+    @cached_property
     def untested(self) -> list[int]:
         """Those of which no test says anything."""
-        return [row for row, one in self.compared.items() if one.test is None]
+        return [row for row, one in self.compared.items() if one.test is None and one.difference.mean != 0]
 
-    @property
+    @cached_property
     def baselines(self) -> tuple[int | None, int | None]:
         """No training of the best one's network, and the pixels; None where there is none, and where it is the best."""
         networks = self.view.names.of_kind["backbone"]
@@ -79,18 +80,37 @@ class Standing:
         return self.view.names.of_kind["dataset"][self.best]
 
     @property
-    def noun(self) -> str:
-        """What the rows that are no baselines are called: by the kind in which alone they differ, else recipes."""
+    def where(self) -> str:
+        """`` on digits``; empty where nobody knows."""
+        return f" on {self.dataset}" if self.dataset else ""
+
+    @cached_property
+    def axis(self) -> str:
+        """The kind in which alone the rows that are no baselines differ; empty where there is no such one."""
         of_kind, own = self.view.names.of_kind, self.own
         differ = [kind for kind in KINDS if kind != "dataset" and len({of_kind[kind][row] for row in own}) > 1]
-        return NOUNS.get(differ[0], "recipe") if len(differ) == 1 else "recipe"
+        return differ[0] if len(differ) == 1 and differ[0] in AXES else ""
 
-    def name(self, row: int) -> str:
-        """A row in words: a baseline with what it is, ``no training (random-init convnet-small)``."""
+    @property
+    def rivals(self) -> str:
+        """``7 methods on digits``, ``3 maskings for mae on digits``, ``11 recipes on digits`` that differ in more."""
+        method = self.view.names.of_kind["method"][self.own[0]]
+        whose = f" for {method}" if self.axis not in ("", "method") else ""
+        return f"{plural(len(self.own), self.noun)}{whose}{self.where}"
+
+    @property
+    def noun(self) -> str:
+        """What the rows that are no baselines are called."""
+        return self.axis or "recipe"
+
+    def name(self, row: int, *more: str) -> str:
+        """A row in words, of a baseline ``no training (random-init convnet-small)``, and ``more`` about it."""
         words = self.view.names.without_dataset(row)
         if not is_baseline(self.recipe(row)):
-            return words
-        return f"{'the pixels' if is_of_pixels(self.recipe(row)) else 'no training'} ({words})"
+            words = self.view.names.of_kind[self.axis][row] if self.axis else words
+            return f"{words} ({'; '.join(more)})" if more else words
+        what = "the pixels" if is_of_pixels(self.recipe(row)) else "no training"
+        return f"{what} ({'; '.join([words, *more])})"
 
     def value(self, row: int) -> str:
         """``87.4% ± 1.5`` over seeds, or ``0.953 ± 0.004 nats``."""
@@ -109,22 +129,25 @@ class Standing:
         return f"{fixed(difference, self.view.ranking.decimals(self.metric))}{self.unit}"
 
     def beside(self, row: int) -> str:
-        """The best beside a row: ``31.7 points above no training (random-init convnet-small), p 0.002``."""
-        one, name = self.compared[row], self.name(row)
-        ahead = f"{self.lead(row)} {'above' if self.is_share else 'better than'} {name}"
-        if one.test is None:
-            return f"{ahead}, which is not tested"
+        """The best beside a row: ``31.7 points above no training (random-init convnet-small; p 0.002)``."""
+        one, way = self.compared[row], "above" if self.is_share else "better than"
         p = "p below 0.001" if (one.corrected or 0) < 0.001 else f"p {one.corrected:.3f}"
-        return f"not told apart from {name}, which is {self.lead(row)} behind, {p}" if one.tie else f"{ahead}, {p}"
+        if one.difference.mean == 0:
+            return f"equal to {self.name(row)}"
+        if one.test is None:
+            return f"{self.lead(row)} {way} {self.name(row, 'not tested')}"
+        if one.tie:
+            return f"not told apart from {self.name(row, f'{self.lead(row)} behind', p)}"
+        return f"{self.lead(row)} {way} {self.name(row, p)}"
 
     @property
     def evidence(self) -> str:
-        """``360 images to evaluate on, 3 seeds``."""
+        """``measured on 360 images with 3 seeds``."""
         facts = facts_of(self.recipe(self.best))
-        images = [f"{plural(facts.test_images, 'image')} to evaluate on"] if facts else []
+        images = f" on {plural(facts.test_images, 'image')}" if facts else ""
         seeds = sorted({self.recipe(row).metrics[self.metric.label].n for row in self.rows})
         words = plural(seeds[0], "seed") if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]} seeds"
-        return ", ".join([*images, words])
+        return f"measured{images} with {words}"
 
     @property
     def unit(self) -> str:

@@ -181,12 +181,17 @@ def terminal_page(title: str, tables: Iterable[str], blocks: Iterable[Block]) ->
     return "\n\n".join(filter(None, parts))
 
 
+def bulleted(lines: Sequence[str]) -> str:
+    """A list of Markdown."""
+    return "\n".join(f"- {line}" for line in lines)
+
+
 def markdown_page(title: str, tables: Iterable[str], blocks: Iterable[Block]) -> str:
     """The same as GitHub shows it."""
     parts = [title, *tables]
     for heading, lines in blocks:
-        texts = [f"- {line}" for line in lines]
-        parts.append("\n".join([f"**{heading}**", "", *texts] if heading and lines else texts))
+        texts = bulleted(lines)
+        parts.append(f"**{heading}**\n\n{texts}" if heading and lines else texts)
     return "\n\n".join(filter(None, parts))
 
 
@@ -217,4 +222,4 @@ def plural(count: int, word: str) -> str:
 
 def first_names(names: Sequence[str], most: int = 5) -> str:
     """``a, b, c, d, e and 12 more``."""
-    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
+    return ", ".join(names[:most]) + (f" and {len(names) - most:,} more" if len(names) > most else "")

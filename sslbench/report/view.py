@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
+from copy import copy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -153,6 +154,13 @@ class View:
         self.ranking = Ranking(aggregate, self.names.of_kind["dataset"], ImageMetrics(folder))
         self.order = self.ranking.order
         self.majorities = majorities(aggregate, self.order, self.names.of_kind["dataset"])
+
+    def only(self, rows: Sequence[int]) -> View:
+        """The same with these rows alone, ranked and compared among all."""
+        part = copy(self)
+        part.order = list(rows)
+        part.majorities = majorities(self.aggregate, part.order, self.names.of_kind["dataset"])
+        return part
 
     def by_method(self, rows: Sequence[int]) -> dict[str, list[int]]:
         """Method -> those of the rows that are of it."""

@@ -8,8 +8,10 @@ from html import escape
 from pathlib import Path
 
 from sslbench.report.answer import answer
+from sslbench.report.below import problem_in_words
+from sslbench.report.legend import marks
 from sslbench.report.screen import PAGE, WIDTH, Page
-from sslbench.report.tables import marks, problem_in_words, render
+from sslbench.report.tables import render
 from sslbench.report.text import Column, plural, terminal_page
 from sslbench.report.view import Style, View
 from sslbench.store.current import Unfinished
@@ -45,9 +47,10 @@ def html_of(view: View, suite: str, notes: Sequence[str]) -> str:
     problems = [problem_in_words(view, problem) for problem in view.aggregate.problems]
     lines = marks(view, "bold", "italic") if any(view.ranking.best.values()) else []
     tables = [table_of(view.columns(Style(best=f"{BEST}{{}}", tie=f"{TIE}{{}}")))] if view.order else []
+    first, *others = answer(view)
     return "\n".join(
         [
-            f"<p><b>{escape(' '.join(answer(view)))}</b></p>",
+            f"<p><b>{escape(first)}</b> {escape(' '.join(others))}</p>",
             f"<p>{escape(view.names.title(suite))}</p>",
             *tables,
             *listed(lines),

@@ -268,7 +268,7 @@ def test_a_run_with_a_curve_shows_its_epochs(capsys):
     curve = ("--set", "curve_every=2", "--set", "curve=knn")
     plan = json.loads(output_of(capsys, "plan", *arguments, *curve, "--format", "json")[1])
     assert [(cell["status"], cell["reason"]) for cell in plan["cells"]] == [("stale", "it has no curve")]
-    code, out, _ = output_of(capsys, "run", *arguments, *curve)
+    code, out, _ = output_of(capsys, "run", *arguments, *curve, "--details")
     assert code == 0
     assert "best epoch of curve" in out
     out = output_of(capsys, "results", "sslbench-results/quick", "--curves")[1]

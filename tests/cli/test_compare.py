@@ -38,7 +38,7 @@ def pair(tmp_path):
 def test_it_says_what_moved_and_exits_0(pair, capsys):
     assert call(["compare", *pair]) == 0
     out, err = capsys.readouterr()
-    assert "1 worse" in out
+    assert "1 is worse in B" in out
     assert err == ""
 
 

@@ -166,8 +166,8 @@ def test_what_the_encoding_lacks_is_escaped_and_the_table_stays_aligned(monkeypa
     code, data = printed(monkeypatch, encoding, "results", folder(CAT, "plain"))
     lines = data.decode(encoding).splitlines()
     assert code == 0
-    (row,) = [line for line in lines if line.startswith(cat)]
-    (other,) = [line for line in lines if line.startswith("plain ")]
+    *_, row = [line for line in lines if line.startswith(cat)]
+    *_, other = [line for line in lines if line.startswith("plain ")]
     wide = 1 if encoding == "utf-8" else 0  # a character of two columns
     assert len(row) + wide == len(other)
     assert any(line.startswith(f"{plus_minus}: ") for line in lines) is False or plus_minus in data.decode(encoding)
@@ -199,6 +199,25 @@ def test_a_terminal_gets_no_control_characters_in_csv_either(monkeypatch, folder
     path = folder("a\x1b[2Jb")
     assert b"\x1b" not in printed(monkeypatch, "utf-8", "results", path, "--format", "csv", terminal=True)[1]
     assert b"a\x1b[2Jb" in printed(monkeypatch, "utf-8", "results", path, "--format", "csv")[1]
+
+
+def test_the_answer_is_bold_on_a_terminal_with_colours_and_nowhere_else(monkeypatch, folder):
+    path = folder("simclr", "byol")
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "60")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    bold, *rest = printed(monkeypatch, "utf-8", "results", path, terminal=True)[1].decode().split("\x1b[0m\n  ")
+    assert all(line.startswith("\x1b[1m") and width_of(line) <= 72 for line in bold.split("\n"))
+    sentence = " ".join(bold.replace("\x1b[1m", "").replace("\x1b[0m", "").split())
+    assert sentence == "No test tells the 2 methods apart by top1; simclr comes first: 50.0%, measured with 1 seed."
+    assert len(rest) == 1
+    assert "\x1b" not in rest[0]
+    plain = [printed(monkeypatch, "utf-8", "results", path, *more)[1] for more in ((), ("--format", "markdown"))]
+    for variable, value in (("NO_COLOR", "1"), ("TERM", "dumb")):
+        with monkeypatch.context() as context:
+            context.setenv(variable, value)
+            plain.append(printed(monkeypatch, "utf-8", "results", path, terminal=True)[1])
+    assert not any(b"\x1b" in data for data in plain)
 
 
 def test_json_is_exact(monkeypatch, folder):
@@ -291,7 +310,7 @@ def test_results_keep_to_a_terminal_and_name_what_they_leave_out(monkeypatch, ca
     out = capsys.readouterr().out
     assert [line for line in out.splitlines() if width_of(line) > 44] == []
     if not section:
-        assert "left out at 44 columns: MFLOP/img, train s," in out
+        assert "comes first" not in out.split("\n\n")[1]
 
 
 @pytest.mark.parametrize("columns", ["0", "-5", "wide", "1", "7"])
@@ -304,8 +323,9 @@ def test_widths_that_are_none_are_no_mistake(monkeypatch, capsys, folder, column
 def test_a_file_gets_every_column(capsys, folder):
     assert call(["results", folder("simclr")]) == 0
     out = capsys.readouterr().out
-    assert "left out at" not in out
-    assert "embed img/s" in out
+    assert "not shown" not in out
+    assert call(["results", folder("simclr"), "--details"]) == 0
+    assert "MFLOP/img: 10^6 floating-point operations" in capsys.readouterr().out
 
 
 def test_what_compiled_code_and_children_write_to_descriptor_1_goes_to_stderr(sslbench, distribution):

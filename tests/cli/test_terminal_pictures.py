@@ -6,7 +6,7 @@ import io
 import os
 import pty
 import re
-import select
+import subprocess
 import sys
 from base64 import b64decode
 from concurrent.futures import ThreadPoolExecutor
@@ -112,26 +112,42 @@ def test_sixels_are_the_picture(pixels):
     assert np.array_equal(decoded(sixels(Image.fromarray(pixels))), pixels)
 
 
-ASKED = "import sys; from sslbench.cli.terminal_pictures import protocol_of; print(protocol_of(sys.stdout))"
+ASKED = """
+import fcntl, sys, termios
+from sslbench.cli.terminal_pictures import protocol_of
+
+fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+print(protocol_of(sys.stdout))
+"""
 
 
 def asked(environment, answer=b""):
     """What a process with a terminal of its own, which gives this answer to the question for its attributes, writes."""
-    pid, terminal = pty.fork()
-    if pid == 0:
-        os.execve(sys.executable, [sys.executable, "-c", ASKED], {**os.environ, "TERM_PROGRAM": "", **environment})
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-c", ASKED],
+        stdin=theirs,
+        stdout=theirs,
+        env={**os.environ, "TERM_PROGRAM": "", **environment},
+        start_new_session=True,
+    )
+    os.close(theirs)
     seen = b""
-    while select.select([terminal], [], [], 60)[0]:
-        try:
-            part = os.read(terminal, 4096)
-        except OSError:  # the other side is closed
-            break
+    for part in parts_of(ours):
         seen += part
         if part.endswith(QUESTION) and answer:
-            os.write(terminal, answer)
-    os.close(terminal)
-    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+            os.write(ours, answer)
+    assert process.wait(60) == 0
     return seen
+
+
+def parts_of(terminal):
+    """What is written to the other side until that is closed."""
+    while True:
+        try:
+            yield os.read(terminal, 65536)
+        except OSError:
+            return os.close(terminal)
 
 
 @pytest.mark.parametrize(
@@ -158,7 +174,7 @@ def test_look_shows_its_pictures_in_a_terminal_that_can(tmp_path, monkeypatch, c
     monkeypatch.setenv("TERM", term)
     ours, theirs = pty.openpty()
     with ThreadPoolExecutor(1) as pool, os.fdopen(theirs, "w") as stream:
-        seen = pool.submit(all_of, ours)
+        seen = pool.submit(lambda: b"".join(parts_of(ours)).decode())
         with monkeypatch.context() as patch:
             patch.setattr(sys, "stdout", stream)
             assert call(["look", "digits", "--images", "2"]) == 0
@@ -168,14 +184,3 @@ def test_look_shows_its_pictures_in_a_terminal_that_can(tmp_path, monkeypatch, c
     assert text.count("\x1b_Ga=T,f=100,q=2,") == pictures
     hint = "sslbench: the pictures: add -o look.png, or -o look.html\n"
     assert capfd.readouterr().err == "sslbench: reading images\n" + ("" if pictures else hint)
-
-
-def all_of(terminal):
-    """What is written to the other side until that is closed."""
-    parts = []
-    while True:
-        try:
-            parts.append(os.read(terminal, 65536))
-        except OSError:
-            os.close(terminal)
-            return b"".join(parts).decode()

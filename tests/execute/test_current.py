@@ -207,8 +207,8 @@ def test_two_suites_of_one_name_that_share_a_folder_are_named(tmp_path, monkeypa
         * 2
     )
     assert call(["results", "sslbench-results/mine"]) == 0
-    out = " ".join(capsys.readouterr().out.split())
-    assert out.startswith(f"mine ({tmp_path}/one/mine.toml, {tmp_path}/two/mine.toml): ")
+    title = " ".join(capsys.readouterr().out.split("\n\n")[1].split())
+    assert title.startswith(f"mine ({tmp_path}/one/mine.toml, {tmp_path}/two/mine.toml): ")
 
 
 @pytest.mark.parametrize("column", ["description", "content", "place", "cell", "suite", "source", "command"])

@@ -62,6 +62,7 @@ def test_ten_images_of_odd_shapes(look, odd):
         "1 file: CMYK, read as RGB (cmyk.jpg)",
         "1 file: deep grey, read as 8 bits (deep.png)",
         "integer: 65535 is white, in every image of this data set",
+        "images without labels: no folder for a class (run -d images:root=odd takes them)",
     ):
         assert expected in lines
     assert "3 cannot be read, 2 frames after the first of their images" in " ".join(lines)
@@ -132,10 +133,11 @@ def test_without_a_file_and_without_a_terminal_the_facts_are_printed(look, photo
     assert code == 0
     assert "\x1b" not in out
     assert err == "sslbench: the pictures: add -o look.png, or -o look.html\n"
-    assert out.splitlines()[-3:] == [
+    assert out.splitlines()[-4:] == [
         "shown:",
         "  augmentation simclr (the data set recommends none; -a NAME shows another)",
         "  masking random (the default; -k NAME:ratio=0.5 shows another)",
+        "  in letters that pictures have not: class 1 is собака",
     ]
 
 

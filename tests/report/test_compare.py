@@ -63,7 +63,7 @@ def test_a_metric_where_neither_is_better_moves_and_has_no_limit(record, metric)
     ]
     moved = compare(*sides)
     assert verdicts(moved) == {"alpha": "moved"}
-    assert "1 moved" in render_comparison(moved, "table")
+    assert "1 is other in B, and neither way is better" in render_comparison(moved, "table")
     with pytest.raises(UserError, match="unknown quantity 'alpha'"):
         compare(*sides, ["alpha:5%"])
 
@@ -284,7 +284,10 @@ def test_the_table(mixed):
     text = render_comparison(mixed, "table")
     assert max(map(len, text.split("\n"))) <= WIDTH
     lines = text.split("\n")
-    assert lines[0] == "A old · B new · 1 worse, 4 ties"
+    assert text.split("\n\n")[:2] == [
+        "Of 5 measured changes 1 is worse in B, most of all knn_top1 of simclr -11.0%; 4 are within the spread.",
+        "A old · B new",
+    ]
     first = next(line for line in lines if line.startswith("simclr"))
     assert first.split() == "simclr knn_top1 0.91 0.81 -11.0 -13.5 to -8.5% 3 seeds worse".split()
     assert "  byol, seed 0: knn_top1 (in B: no such cell)" in lines
@@ -320,7 +323,28 @@ def test_json_has_everything(mixed):
 
 def test_nothing_in_common_is_reported(record):
     comparison = compare(Side("a", [record()]), Side("b", [record("byol")]))
-    assert render_comparison(comparison, "table").startswith("A a · B b · nothing is measured in both\n")
+    assert render_comparison(comparison, "table").startswith("Nothing is measured in both.\n\nA a · B b\n")
+    assert render_comparison(comparison, "markdown").startswith("**Nothing is measured in both.**\n\nA a · B b\n")
+
+
+def test_what_chance_alone_moves_is_said_of_many_comparisons(record):
+    names = [f"m{place}" for place in range(40)]
+    a, b = (
+        [record(seed=seed, metrics=dict.fromkeys(names, 0.5 + seed / 100 + shift)) for seed in range(3)]
+        for shift in (0.0, 0.001)
+    )
+    text = " ".join(render_comparison(compare(Side("a", a), Side("b", b)), "table").split())
+    assert text.startswith(
+        "Of 40 measured changes none is worse in B; 40 are within the spread; chance alone moves about 2."
+    )
+
+
+def test_a_side_that_is_nowhere_worse_is_said_to_be_so(record):
+    a, b = over_seeds(record, 0.80, 0.81, 0.82), over_seeds(record, 0.90, 0.91, 0.92)
+    text = render_comparison(compare(Side("a", a), Side("b", b)), "table")
+    assert text.startswith(
+        "Of 1 measured change none is worse in B; 1 is better in B, most of all knn_top1 of simclr +12.3%.\n"
+    )
 
 
 def test_a_folder_its_json_and_saved_speeds_are_sides(record, tmp_path):

@@ -6,6 +6,7 @@ from sslbench.report.aggregate import aggregate
 from sslbench.report.sections.curves import curves
 from sslbench.report.tables import render
 from sslbench.report.view import View
+from tests.report.test_tables import detailed
 
 
 def entry(value, higher=True):
@@ -69,7 +70,9 @@ def test_without_a_curve_it_says_how_to_get_one(record):
 
 
 def test_the_main_table_has_the_last_epoch_and_names_the_best_as_what_it_is(record):
-    text = render([curved(record, 0, (0.2, 0.6, 0.4)), record("byol")], "table", "s")
+    records = [curved(record, 0, (0.2, 0.6, 0.4)), record("byol")]
+    text = detailed(records)
     assert "best epoch of curve, chosen on the images that it is evaluated on (the table has the last epoch):" in text
     assert "  simclr: knn_top1 0.600 at epoch 4 of 6, last 0.400" in text
-    assert "best epoch" not in render([record(), record("byol")], "table", "s")
+    assert "best epochs of curves (--details has all)" in render(records, "table", "s")
+    assert "best epoch" not in detailed([record(), record("byol")])

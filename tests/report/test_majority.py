@@ -25,7 +25,7 @@ def photos(record):
 
 
 def test_a_constant_answer_is_a_row_below_the_recipes_and_never_the_best(photos):
-    rows = grid(render([photos("simclr", 0.97), photos("byol", 0.90)], "table", ""))
+    rows = grid(render([photos("simclr", 0.97), photos("byol", 0.90)], "table", "", details=True))
     assert [(row["method"], row["knn_top1"]) for row in rows] == [
         ("simclr", "*0.970"),
         ("byol", "=0.900"),
@@ -99,7 +99,7 @@ def test_what_was_looked_at_and_what_to_know_of_it_stand_with_the_table(photos):
 
 def test_the_batch_that_was_used_is_in_the_title_with_its_steps(photos):
     trained = photos("simclr", 0.97, pretraining={"batch_size": 80, "epochs": 20, "steps": 20})
-    title = render([trained], "table", "quick").partition("\n\n")[0]
+    title = render([trained], "table", "quick").split("\n\n")[1]
     assert "batch 80 (asked for 128: there are no more images) · 1 step an epoch, 20 in all" in " ".join(title.split())
 
 

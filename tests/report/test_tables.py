@@ -19,7 +19,7 @@ from tests.report.conftest import TRAINING
 
 def grid(text):
     """The rows of a terminal table as lists of cells, cut where the rule under the headers has blanks."""
-    lines = text.split("\n")
+    lines = [*text.split("\n"), ""]
     rule = next(place for place, line in enumerate(lines) if re.fullmatch(r"-+( +-+)+", line))
     spans = [match.span() for match in re.finditer("-+", lines[rule])]
     rows = lines[rule + 1 : lines.index("", rule)]
@@ -29,6 +29,11 @@ def grid(text):
     heads = [" ".join(filter(None, (line[a:b].strip() for line in lines[first:rule]))) for a, b in spans]
     heads = [head.replace("/ ", "/") for head in heads]
     return [dict(zip(heads, (line[a:b].strip() for a, b in spans), strict=True)) for line in rows]
+
+
+def detailed(records, folder=None):
+    """All columns, and what each means."""
+    return render(records, "table", "quick", folder, details=True)
 
 
 def markdown_rows(text):
@@ -54,7 +59,7 @@ def records(record, metric):
 
 
 def test_a_row_has_quality_and_speed(records):
-    best, second, last = grid(render(records, "table", "quick"))
+    best, second, last = grid(detailed(records))
     assert best == {
         "method": "simclr",
         "knn_top1": "*0.953 ± 0.004",
@@ -98,7 +103,7 @@ def test_epochs_that_all_rows_share_are_said_once(record):
 
 
 def test_the_legend_says_what_the_signs_mean(records):
-    lines = render(records, "table", "quick").split("\n")
+    lines = detailed(records).split("\n")
     assert "±: standard deviation over 2 seeds" in lines
     assert "± with a d: one seed; standard deviation over 5 draws inside the evaluator" in lines
     assert "*: best of its column on a data set" in lines
@@ -122,7 +127,7 @@ def test_speeds_that_were_measured_beside_others_are_called_so(record):
 
 def test_what_is_the_same_everywhere_stands_above_the_table(records):
     text = render(records, "table", "quick")
-    assert text.split("\n\n")[0].replace("\n   ", "") == (
+    assert text.split("\n\n")[1].replace("\n   ", "") == (
         "quick: digits · seeds 0, 1 · 20 epochs · batch 128 · at most 10,000 training images · cpu · fp32"
         " · augmentation affine · backbone convnet-small"
     )
@@ -252,7 +257,7 @@ def test_json_never_has_a_number_that_json_does_not_know(record):
 @pytest.mark.parametrize("seeds", [(0,), (0, 1), (0, 1, 2, 3, 4)])
 def test_the_default_suite_fits_a_terminal_with_every_value_whole(default_suite, seeds):
     records = default_suite(seeds)
-    text = render(records, "table", "quick")
+    text = detailed(records)
     assert max(map(len, text.split("\n"))) <= WIDTH == 120
     rows = grid(text)
     assert len(rows) == 8
@@ -299,7 +304,7 @@ def test_a_table_with_too_many_metrics_is_cut_into_several_with_the_same_rows(re
 
 
 def test_a_narrow_table_is_roomy(records):
-    assert "0.953 ± 0.004" in render(records, "table", "quick")
+    assert "0.953 ± 0.004" in detailed(records)
 
 
 def test_below_the_table_is_what_is_not_in_it(record, metric):
@@ -325,9 +330,10 @@ def test_below_the_table_is_what_is_not_in_it(record, metric):
 
 @pytest.mark.parametrize("fmt", ["table", "markdown"])
 def test_no_results_are_reported_in_words(record, fmt):
-    assert render([], fmt, "quick") == "quick: no results"
+    lead = "**There are no results{}.**" if fmt == "markdown" else "There are no results{}."
+    assert render([], fmt, "quick") == f"{lead.format('')}\n\nquick: no results"
     text = render([record(status="skipped", reason="no tokens", metrics={})], fmt, "")
-    assert text.startswith("no results\n\n")
+    assert text.startswith(lead.format(": 1 cell of plugins that do not work together") + "\n\nno results\n\n")
     assert "1 cell: no tokens" in text
 
 
@@ -369,7 +375,7 @@ def blocks(text):
 
 
 def test_an_evaluator_with_many_metrics_has_its_headline_in_the_table_and_a_table_of_its_own(crowded):
-    main, own = blocks(render(crowded, "table", "s"))
+    main, own = blocks(detailed(crowded))
     rows = grid(main + "\n\n")
     assert [row["readable_mean"] for row in rows] == ["=0.300", "*0.400"]
     assert not any("readable_hue" in row for row in rows)
@@ -384,12 +390,12 @@ def test_an_evaluator_with_many_metrics_has_its_headline_in_the_table_and_a_tabl
 
 def test_few_metrics_or_no_known_headline_stay_in_the_main_table(crowded):
     unknown = [replace(record, headline=None) for record in crowded]
-    assert len(blocks(render(unknown, "table", "s"))) == 1
+    assert len(blocks(detailed(unknown))) == 1
     few = [
         replace(record, metrics=dict(sorted(record.metrics.items(), key=lambda item: "mean" not in item[0])[:3]))
         for record in crowded
     ]
-    assert len(blocks(render(few, "table", "s"))) == 1
+    assert len(blocks(detailed(few))) == 1
 
 
 def test_two_settings_of_an_evaluator_have_a_table_each(crowded):
@@ -398,7 +404,7 @@ def test_two_settings_of_an_evaluator_have_a_table_each(crowded):
         for views in (2, 8) if record.evaluator == "invariance" else (0,):
             params = {**record.params, "evaluator": {"views": views}}
             settings.append(replace(record, params=params))
-    titles = [part.partition("\n")[0] for part in blocks(render(settings, "table", "s"))[1:]]
+    titles = [part.partition("\n")[0] for part in blocks(detailed(settings))[1:]]
     assert titles == ["invariance (views=2):", "invariance (views=8):"]
 
 

@@ -15,6 +15,7 @@ from sslbench.statistics.images import mcnemar_exact
 from sslbench.store.artifacts import pretraining_files
 from sslbench.store.record import DataFacts
 from sslbench.train.checkpoint import save_tensors
+from tests.report.test_tables import detailed
 
 
 def marks(records, folder=None, metric="m"):
@@ -77,7 +78,7 @@ def test_of_a_difference_that_is_the_same_on_every_seed_the_signs_are_believed(r
     best = [0.5 + seed / 64 for seed in range(seeds)]
     records = seeded(record, {"a": best, "b": [value - 0.25 for value in best]})
     assert marks(records) == ({"a"}, ties)
-    text = " ".join(render(records, "table", "s").split())
+    text = " ".join(detailed(records).split())
     assert "the signs of a difference that is the same on every seed" in text
 
 
@@ -95,7 +96,7 @@ def test_one_image_of_one_seed_tells_nothing_apart(over_images, tmp_path):
     """.983 over .981 of 360 images."""
     records = over_images({"a": wrong_at(*range(6)), "b": wrong_at(*range(7)), "c": wrong_at(*range(40))})
     assert marks(records, tmp_path) == ({"a"}, {"b"})
-    text = " ".join(render(records, "table", "s", tmp_path).split())
+    text = " ".join(detailed(records, tmp_path).split())
     assert "=: not told apart from the best (McNemar's exact test over the test images of one seed; p at least" in text
     assert "over test images: says nothing of other seeds" in text
 
@@ -113,14 +114,14 @@ def test_shares_of_one_seed_are_compared_by_the_bootstrap(over_images, tmp_path)
     shares = np.random.default_rng(0).random(200)
     records = over_images({"a": shares, "b": shares - 0.1, "c": shares[::-1] - 1e-3}, np.float16)
     assert marks(records, tmp_path) == ({"a"}, {"c"})
-    assert "a bootstrap over the test images of one seed" in " ".join(render(records, "table", "s", tmp_path).split())
+    assert "a bootstrap over the test images of one seed" in " ".join(detailed(records, tmp_path).split())
 
 
 def test_without_the_metric_of_each_image_nothing_of_one_seed_is_told_apart(over_images, tmp_path):
     records = over_images({"a": wrong_at(), "b": wrong_at(*range(300))}, keep=False)
     for folder in (None, tmp_path):
         assert marks(records, folder) == ({"a"}, {"b"})
-        text = " ".join(render(records, "table", "s", folder).split())
+        text = " ".join(detailed(records, folder).split())
         assert "=: not told apart from the best (untested, for the metric of each image is not kept or the" in text
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import textwrap
-from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 from sslbench.report.comma_separated import as_csv
@@ -13,12 +13,16 @@ from sslbench.report.compare.change import Change, in_unit, percents, signed
 from sslbench.report.compare.comparison import Comparison, OneSided
 from sslbench.report.numbers import NOTHING, listed
 from sslbench.report.rows import AXES
-from sslbench.report.text import Block, Column, fitted, markdown, markdown_page, plural, terminal_page
+from sslbench.report.text import Block, Column, escaped, fitted, markdown, markdown_page, plural, terminal_page, wrapped
 from sslbench.store.record import SCHEMA
 
 RECIPE = 30
 """characters of a line of a recipe's name in a terminal"""
-VERDICTS = {"worse": "worse", "better": "better", "moved": "moved", "tie": "ties", "unsure": "unsure"}
+MOVED = {"worse": "worse in B", "better": "better in B", "moved": "other in B, and neither way is better"}
+STAYED = {"tie": "within the spread", "unsure": "unsure"}
+"""verdict -> in words"""
+CHANCE = 20
+"""comparisons of which chance moves one"""
 COLUMNS = (
     "quantity",
     "unit",
@@ -60,16 +64,45 @@ def render_comparison(comparison: Comparison, fmt: str) -> str:
     blocks = blocks_below(comparison)
     if fmt == "markdown":
         table = [markdown(columns(comparison, 0))] if rows else []
-        return markdown_page(markdown_page(title(comparison), [], above), table, blocks)
+        lead = f"**{escaped(answer(comparison))}**\n\n{title(comparison)}"
+        return markdown_page(markdown_page(lead, [], above), table, blocks)
     tables = [fitted(columns(comparison, RECIPE), "--format csv")] if rows else []
-    return terminal_page(title(comparison), [terminal_page("", [], above), *tables], blocks)
+    tables = [wrapped(title(comparison), rest="    "), terminal_page("", [], above), *tables]
+    return terminal_page(answer(comparison), tables, blocks)
+
+
+def answer(comparison: Comparison) -> str:
+    """What moved beyond the spread, and what moved most, in a sentence."""
+    if not comparison.changes:
+        return "Nothing is measured in both."
+    by_verdict: dict[str, list[Change]] = {}
+    for change in comparison.changes:
+        by_verdict.setdefault(change.verdict, []).append(change)
+    parts = ["none is worse in B"] if "worse" not in by_verdict else []
+    for verdict, words in MOVED.items():
+        if own := by_verdict.get(verdict):
+            most = max(own, key=lambda change: abs(change.relative or math.inf))
+            share = "" if most.relative is None else f" {signed(100 * most.relative)}%"
+            parts.append(f"{are(own)} {words}, most of all {most.quantity} of {most.recipe}{share}")
+    parts += [f"{are(by_verdict[verdict])} {words}" for verdict, words in STAYED.items() if verdict in by_verdict]
+    if by_chance := len(tested(comparison)) // CHANCE:
+        parts.append(f"chance alone moves about {by_chance:,}")
+    return f"Of {plural(len(comparison.changes), 'measured change')} {'; '.join(parts)}."
+
+
+def tested(comparison: Comparison) -> list[Change]:
+    """The changes that have an interval, which excludes 0 by chance once in ``CHANCE`` times."""
+    return [change for change in comparison.changes if change.interval is not None and change.over != "exact"]
+
+
+def are(changes: Sequence[Change]) -> str:
+    """``1 is``, ``2 are``."""
+    return f"{len(changes):,} {'is' if len(changes) == 1 else 'are'}"
 
 
 def title(comparison: Comparison) -> str:
-    """The two sides and how many changes there are of each verdict."""
-    counts = Counter(change.verdict for change in comparison.changes)
-    words = ", ".join(f"{counts[verdict]} {word}" for verdict, word in VERDICTS.items() if counts[verdict])
-    return f"A {comparison.first} · B {comparison.second} · {words or 'nothing is measured in both'}"
+    """The two sides."""
+    return f"A {comparison.first} · B {comparison.second}"
 
 
 def columns(comparison: Comparison, wrap: int) -> list[Column]:
@@ -117,16 +150,17 @@ def one_sided_in_words(item: OneSided, other: str) -> str:
 def notes(comparison: Comparison) -> list[str]:
     """What the verdicts mean, of those that are there."""
     sources = {change.over for change in comparison.changes}
-    tested = [change for change in comparison.changes if change.interval is not None and change.over != "exact"]
     lines = []
     if comparison.machines:
         lines.append("speeds compare the machines as well")
     if others := sorted({name for change in comparison.changes for name in change.differs}):
         names = " and ".join(others)
         lines.append(f"other {names}: of one name on both sides, and not the same: such rows repeat no measurement")
-    if tested:
-        count = plural(len(tested), "comparison")
-        lines.append(f"better, worse: the 95% interval of the change excludes 0, by chance once in 20; here {count}")
+    if intervals := len(tested(comparison)):
+        count = plural(intervals, "comparison")
+        lines.append(
+            f"better, worse: the 95% interval of the change excludes 0, by chance once in {CHANCE}; here {count}"
+        )
     if "unsure" in {change.verdict for change in comparison.changes}:
         lines.append("unsure: one value on each side and no spread to tell by; more seeds give one")
     if sources & {"steps", "IQR"}:

@@ -45,4 +45,4 @@ class Folder:
     @cached_property
     def view(self) -> View:
         """Of ``cells``."""
-        return View(aggregate(self.cells), self.path)
+        return View(aggregate(self.cells), self.path, self.unfinished)

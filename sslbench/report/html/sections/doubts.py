@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from sslbench.report.below import problems_below, weights_of_others
 from sslbench.report.html.folder import Folder
 from sslbench.report.html.model import Lines, Part, Section, Table
 from sslbench.report.html.sections.first import shortened
 from sslbench.report.numbers import NOTHING
 from sslbench.report.rows import as_text, shown
-from sslbench.report.tables import blocks_below, weights_of_others
 from sslbench.report.text import Column
 from sslbench.store.record import Record
 
@@ -37,12 +37,12 @@ HEADINGS = {
     "skipped": "Skipped",
     "left out": "Left out",
 }
-"""of ``blocks_below`` -> in this section"""
+"""of ``problems_below`` -> in this section"""
 
 
 def doubts(folder: Folder) -> Section | None:
     """None where there is nothing to say."""
-    blocks = dict(blocks_below(folder.view, folder.superseded, best="*", tie="="))
+    blocks = dict(problems_below(folder.view, folder.superseded))
     parts: list[Part] = [Lines(some(blocks[name]), heading) for name, heading in HEADINGS.items() if blocks.get(name)]
     if folder.damaged:
         parts.append(Lines(some([f"{line}; it is left out" for line in folder.damaged]), "Damaged"))

@@ -9,10 +9,10 @@ from sslbench.report.charts.panel import Panel, what_is_drawn
 from sslbench.report.html.folder import Folder
 from sslbench.report.html.model import Drawing, Lines, Part, Section, Table
 from sslbench.report.html.sections.first import names_of, shortened, table
+from sslbench.report.legend import of_speeds
 from sslbench.report.sections.curves import best_of_curve, curves as curve_section
 from sslbench.report.sections.pairs import pairs
 from sslbench.report.sections.spread import statistics
-from sslbench.report.tables import SPEEDS
 from sslbench.report.text import Section as TextSection
 from sslbench.report.view import STATUS_RANK, Style, View
 
@@ -28,7 +28,7 @@ def cost(folder: Folder) -> Section | None:
         return None
     charts = drawn(view, quality_against_cost.panels(view))
     numbers = shortened(table(view, "Speed and cost", [*first_words(view), *speeds]), MOST_LINES)
-    parts: list[Part] = [*charts, numbers, Lines(SPEEDS, quiet=True)]
+    parts: list[Part] = [*charts, numbers, Lines(of_speeds(), quiet=True)]
     intro = (
         "Filled: the best, or not told apart from it. Hollow: told apart. A line through a mark is the 95% interval "
         "over seeds; dashes are recipes without training."

@@ -8,8 +8,9 @@ from dataclasses import replace
 from sslbench.report.charts.panel import identity
 from sslbench.report.html.folder import Folder
 from sslbench.report.html.model import Lines, Part, Section, Table
+from sslbench.report.legend import legend, of_speeds
 from sslbench.report.majority import with_rows
-from sslbench.report.tables import SPEEDS as ALL_SPEEDS, left_to_run, legend
+from sslbench.report.tables import left_to_run
 from sslbench.report.text import Column
 from sslbench.report.view import STATUS_RANK, Style, View
 
@@ -27,8 +28,7 @@ def first_table(folder: Folder) -> Section | None:
     columns = [c for c in view.columns(Style()) if c.rank <= STATUS_RANK or c.header in SPEEDS]
     parts: list[Part] = [table(view, "All recipes, best first", columns)]
     parts += [table(view, f"{name}: all metrics", view.columns_of(name, Style())) for name in view.tables]
-    others = [line for line in ALL_SPEEDS if line.partition(":")[0] not in SPEEDS]
-    parts.append(Lines([line for line in legend(view, "*", "=") if line not in others], quiet=True))
+    parts.append(Lines([*legend(view, "*", "="), *of_speeds(SPEEDS)], quiet=True))
     if folder.unfinished:
         parts.insert(0, Lines(list(map(left_to_run, folder.unfinished))))
     return Section("table", "Results", parts)
