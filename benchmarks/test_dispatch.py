@@ -62,8 +62,8 @@ def session(out, works: int):
     axes = {"method": ["raw-pixels"], "dataset": ["digits"], "evaluator": ["knn"], "backbone": ["convnet-small"]}
     suite = RawSuite("many", "many", {"axes": axes, "seeds": [0]})
     request = Request(suite, Overrides({}, tuple(range(works)), {"train_images": 100}), out, executor="inline")
-    outcome, cells, _ = scheduler.prepare(request, default_registry())
-    return Session(request, outcome, lambda event: None, default_registry()), cells
+    outcome, cells, *_ = scheduler.prepare(request, default_registry())
+    return Session(request, outcome, lambda event: None), cells
 
 
 def run(out, works: int, executor: Executor) -> float:

@@ -48,11 +48,13 @@ if TYPE_CHECKING:  # "as" makes a name public for type checkers
     from sslbench.contracts.executor import (
         Emit as Emit,
         Ended as Ended,
+        EpochEnded as EpochEnded,
         Event as Event,
         Executor as Executor,
         ExecutorSpec as ExecutorSpec,
         Failure as Failure,
         Handle as Handle,
+        PluginChoice as PluginChoice,
         TrainingSettings as TrainingSettings,
         Work as Work,
     )
@@ -63,10 +65,17 @@ if TYPE_CHECKING:  # "as" makes a name public for type checkers
         MethodSpec as MethodSpec,
         Progress as Progress,
     )
+    from sslbench.contracts.observer import (
+        ObservedPretraining as ObservedPretraining,
+        ObservedRun as ObservedRun,
+        Observer as Observer,
+        ObserverSpec as ObserverSpec,
+    )
     from sslbench.contracts.params import (
         MaskingParams as MaskingParams,
         MethodParams as MethodParams,
         Params as Params,
+        PathText as PathText,
         SimulatorParams as SimulatorParams,
         param as param,
     )
@@ -121,9 +130,11 @@ _NAMES = {
     "sslbench.contracts.dataset": "Dataset DatasetSpec ImageReader MapReader Split SplitName",
     "sslbench.contracts.evaluator": "EvaluatedModel EvaluationData Evaluator EvaluatorSpec FeatureSet FitsHead"
     " LinearHead Metric Picture PicturePoints ShownImages",
-    "sslbench.contracts.executor": "Emit Ended Event Executor ExecutorSpec Failure Handle TrainingSettings Work",
+    "sslbench.contracts.executor": "Emit Ended EpochEnded Event Executor ExecutorSpec Failure Handle PluginChoice"
+    " TrainingSettings Work",
     "sslbench.contracts.masking": "Masking MaskingSpec masked_count",
     "sslbench.contracts.method": "InputSpec Method MethodSpec Progress",
+    "sslbench.contracts.observer": "ObservedPretraining ObservedRun Observer ObserverSpec",
     "sslbench.contracts.params": "MaskingParams MethodParams Params PathText SimulatorParams param",
     "sslbench.contracts.plugin": "BuildContext Spec",
     "sslbench.contracts.simulator": "Claim SimulationResult Simulator SimulatorSpec across_seeds check_claim",

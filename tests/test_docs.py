@@ -44,6 +44,7 @@ SPEED = (ROOT / "docs/speed.md").read_text()
 SUITES = (ROOT / "docs/suites.md").read_text()
 SIMULATORS = (ROOT / "docs/simulators.md").read_text()
 EVALUATORS = (ROOT / "docs/evaluators.md").read_text()
+OBSERVERS = (ROOT / "docs/observers.md").read_text()
 METHODS = (ROOT / "docs/methods.md").read_text()
 PYTHON = (ROOT / "docs/python.md").read_text()
 
@@ -52,17 +53,9 @@ def blocks(text, language):
     return re.findall(rf"^```{language}\n(.*?)^```$", text, flags=re.MULTILINE | re.DOTALL)
 
 
-@pytest.mark.parametrize(
-    "hook",
-    [
-        *(f"sslbench_{kind}s" for kind in KINDS),
-        "sslbench_run_started",
-        "sslbench_record_written",
-        "sslbench_run_finished",
-    ],
-)
-def test_every_hook_is_documented(hook):
-    assert f"`{hook}" in PLUGINS
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_hook_is_documented(kind):
+    assert f"`sslbench_{kind}s`" in PLUGINS
 
 
 def entry_points():
@@ -255,6 +248,17 @@ def test_an_evaluator_is_documented_with_all_its_metrics_and_presets(name):
         assert names & told, metric.name
     assert all(f"`{preset}`" in text or f"preset={preset}" in text for preset in spec.presets)
     assert re.search(r"^Source: ", text, flags=re.MULTILINE)
+
+
+@pytest.mark.parametrize("name", Catalogue.installed().names("observer"))
+def test_every_observer_is_documented_with_its_parameters_defaults_and_library(name):
+    spec = Registry().get("observer", name)
+    rows = dict(re.findall(r"^\| `(\w+)` \| *(.*?) *\|", section(OBSERVERS, name), flags=re.MULTILINE))
+    assert rows == {key: str(field.default) for key, field in spec.params.model_fields.items()}
+    (needs,) = re.findall(rf"^\| `{name}` \| .* \| (.*) \|$", OBSERVERS, flags=re.MULTILINE)
+    assert needs == (f"`{spec.install}`" if spec.library else "nothing")
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    assert not spec.library or (spec.install == f'pip install "sslbench[{name}]"' and name in extras)
 
 
 def section(text, name):

@@ -61,7 +61,7 @@ def python(project, tmp_path_factory) -> Path:
 def test_every_kind_is_there_and_type_checks_strictly_against_the_public_door(project):
     command = [sys.executable, "-m", "mypy", "--strict", "my_package", "test_mine.py"]
     done = subprocess.run(command, cwd=project, capture_output=True, text=True, timeout=600)
-    assert done.stdout.startswith("Success: no issues found in 10 source files"), done.stdout
+    assert done.stdout.startswith("Success: no issues found in 11 source files"), done.stdout
 
 
 def test_each_passes_its_conformance_where_it_is_installed(python, tmp_path):
@@ -86,6 +86,10 @@ def test_all_of_them_together_make_a_run(python, tmp_path):
         *axes.split(),
         "--executor",
         "thread",
+        "--observer",
+        "losses",
+        "--out",
+        "out",
         "--epochs",
         "1",
         "--format",
@@ -99,6 +103,8 @@ def test_all_of_them_together_make_a_run(python, tmp_path):
     assert statuses["rotation", "patch-mean"] == statuses["rotation", "vit-tiny-small-image"] == "done"
     assert statuses["mae", "vit-tiny-small-image"] == "done"
     assert statuses["mae", "patch-mean"] == "skipped"
+    rows = (tmp_path / "out" / "losses.csv").read_text().splitlines()
+    assert [row.split(",")[1] for row in rows] == ["1"] * 3
 
 
 def test_the_simulator_runs_by_its_name(python, tmp_path):

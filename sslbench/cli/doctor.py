@@ -42,11 +42,13 @@ def command(format_: str) -> int:
 
 def machine() -> dict[str, Any]:
     """What there is, by name."""
+    from sslbench.contracts.observer import ObserverSpec
     from sslbench.hooks.registry import Registry
     from sslbench.measure.machine import torch_hardware
     from sslbench.store.provenance import machine_facts
 
     plugins = Registry().load_all()
+    observers = [spec for plugin in plugins for spec in plugin.specs if isinstance(spec, ObserverSpec)]
     facts = machine_facts()
     memory = facts.get("memory_bytes")
     return {
@@ -56,6 +58,8 @@ def machine() -> dict[str, Any]:
         "disk free GiB": round(shutil.disk_usage(Path.cwd()).free / 2**30, 1),
         **torch_hardware(),
         "plugins": len(plugins),
+        "observers": ", ".join(spec.name for spec in observers if not spec.missing) or None,
+        "more observers": "; ".join(spec.install for spec in observers if spec.missing) or None,
         "broken plugins": [f"{p.entry.name} ({p.entry.distribution}): {p.failure}" for p in plugins if p.failure],
     }
 

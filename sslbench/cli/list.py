@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 def command(kind: str | None, format_: str) -> None:
     """List every plugin, or those of one KIND: name, summary, distribution.
 
-    KIND is one of augmentation, method, masking, evaluator, simulator, dataset, backbone, executor.
+    KIND is one of augmentation, method, masking, evaluator, simulator, dataset, backbone, executor,
+    observer.
     """
     from sslbench.hooks.catalogue import Catalogue, check_kind
 

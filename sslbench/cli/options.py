@@ -53,6 +53,7 @@ DEVICES = "Device: auto, cpu, cuda or cuda:N."
 DOWNLOAD = "Allow data sets and models to be fetched."
 TRUST = "Allow code that comes with a model (torch.hub) to run."
 WHERE = f"Where the work runs, as NAME or NAME:key=value.  [default: $SSLBENCH_EXECUTOR, or {EXECUTOR}]"
+OBSERVER = "Who follows the run, as NAME or NAME:key=value (see: sslbench list observer); repeatable."
 RETRIES = "Times that a pretraining is tried again when its worker is lost."
 PLUGINS = "Plugins, as NAME or NAME:key=value,...; repeatable, replace the suite's"
 """title of their section"""
@@ -79,6 +80,7 @@ SUITE_OPTIONS: list[Decorator] = [
     click.option("--fresh", is_flag=True, help="Run everything again, whatever is done."),
     click.option("--keep-stale", is_flag=True, help="Reuse results of older code or data, knowingly."),
     click.option("--executor", metavar="NAME", help=WHERE),
+    click.option("--observer", "observers", multiple=True, metavar="NAME", help=OBSERVER),
     click.option("--retries", type=click.IntRange(0), default=0, metavar="N", help=RETRIES),
     click.option("--detach", is_flag=True, help="Leave the work to a cluster; the same command picks up what it did."),
     click.option("--max-cells", type=click.IntRange(0), metavar="N", help="Run at most N cells now."),
@@ -170,7 +172,7 @@ def read_request(options: dict[str, Any]) -> Request:
         both = ((f"--{key.replace('_', '-')}", f"--set {key}={settings[key]}") for key in twice)
         raise UserError(*(f"{option} and {pair} set the same: give one of them" for option, pair in both))
     overrides = Overrides(axes, read_seeds(options["seeds"]), {**training, **settings})
-    where = ("out", "executor", "retries", "detach", "download", "trust")
+    where = ("out", "executor", "observers", "retries", "detach", "download", "trust")
     which = ("size", "fresh", "keep_stale", "max_cells", "strict_plugins")
     return Request(options["suite"], overrides, **{key: options[key] for key in (*where, *which)})
 

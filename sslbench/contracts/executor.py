@@ -130,6 +130,26 @@ class TrainingProgress(Event):
 
 
 @dataclass(frozen=True)
+class EpochEnded(Event):
+    """An epoch of a training has ended. A training that goes on from a checkpoint reports the epochs before it again,
+    and one that was done before all of them: with their loss and metrics, the rest None or empty."""
+
+    epoch: int
+    """from 1"""
+    epochs: int
+    loss: float | None
+    """mean of the epoch"""
+    learning_rate: float | None = None
+    """of the first group of parameters, at the last step"""
+    images_per_second: float | None = None
+    """source images, waiting for data included"""
+    metrics: Mapping[str, float | None] = field(default_factory=dict)
+    """``EVALUATOR/METRIC`` -> what was measured after it, where the training has a curve"""
+    scalars: Mapping[str, float | None] = field(default_factory=dict)
+    """what the method logged at the last step; None where it is not finite"""
+
+
+@dataclass(frozen=True)
 class Failure:
     """What kept a worker from ending its work."""
 

@@ -33,6 +33,8 @@ def words_of(request: Request) -> Iterator[str]:
         yield from ("--out", str(request.out))
     if request.executor is not None:
         yield from ("--executor", request.executor)
+    for observer in request.observers:
+        yield from ("--observer", str(observer))
     if request.retries:
         yield from ("--retries", str(request.retries))
     for flag, given in (("--keep-stale", request.keep_stale), ("--download", request.download)):

@@ -30,8 +30,10 @@ from sslbench.store.digests import DamagedFile
 from sslbench.store.record import DataFacts, InputFacts, TrainingFacts, WeightsFacts
 from sslbench.train.curve import Curve
 from sslbench.train.data import Splits, make_splits
+from sslbench.train.epochs import ended_before
 from sslbench.train.ranks import alone, first_alone, rank, ranks
 from sslbench.train.task import Callbacks, LoopSettings, TrainingTask, build_dataset, build_method
+from sslbench.train.threads import enough_threads
 from sslbench.train.trainer import Trainer
 from sslbench.train.view_pictures import view_pictures
 
@@ -78,6 +80,8 @@ class PretrainingJob:
             self.cache.files.remove()
         facts = self.cache.facts()
         features = self.cache.features() if facts else None
+        if facts:
+            self._report_epochs(facts)
         if facts and features:
             self._describe()
             return facts, features
@@ -89,6 +93,11 @@ class PretrainingJob:
         if facts is None or not self._restored(method):
             facts = self.train(method, data)
         return facts, self.extract(method, data)
+
+    def _report_epochs(self, facts: TrainingFacts) -> None:
+        """Emit the epochs of a training that was done before."""
+        for epoch in ended_before(facts.losses or (), facts.curve, facts.epochs or 0):
+            self.emit(epoch)
 
     def _prepared_by_ranks(self) -> tuple[TrainingFacts, Extraction]:
         """The same done by a process for each of several devices. Raises what the first to fail raised there."""
@@ -175,8 +184,10 @@ class PretrainingJob:
             flops = step_flops_per_image(method, batch // settings.accumulate, task.mask_ratio, task.labels)
         self.emit(StageStarted("training"))
         self.emit(TrainingStarted(batch, settings.batch_size, settings.epochs, len(data.pretraining) // batch))
-        trainer = Trainer(task, settings, Callbacks(self.emit, self.warn, self._curve(method, data)))
-        facts = replace(trainer.run(), key=key, flops_per_image=flops, weights=weights, at_once=self.work.at_once)
+        trainer = Trainer(task, settings, Callbacks(self.emit, self.emit, self.warn, self._curve(method, data)))
+        with enough_threads(self.device, None if flops is None else flops * batch / ranks()) as threads:
+            facts = replace(trainer.run(), key=key, flops_per_image=flops, weights=weights)
+        facts = replace(facts, at_once=self.work.at_once, threads=threads)
         self.emit(StepsTimed(key, tuple(trainer.clock.step_ms)))
         self.cache.save_weights(method)
         self._keep_pictures(task)

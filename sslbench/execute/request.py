@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from sslbench.errors import StoreError, UserError
+from sslbench.plan.reference import Reference
 from sslbench.plan.suite import Overrides, RawSuite
 from sslbench.store.current import Unfinished
 from sslbench.store.record import Record
@@ -28,6 +30,8 @@ class Request:
     executor: str | None = None
     """``NAME`` or ``NAME:key=value``; None: worker processes, or this one where ``run`` is given a registry of its own,
     which no other process has"""
+    observers: Sequence[str | Reference] = ()
+    """``NAME`` or ``NAME:key=value``, in the place of the suite's; they change no result and no key"""
     retries: int = 0
     """times that a pretraining is tried again when its worker is lost; out of memory once, with fewer images at once"""
     detach: bool = False

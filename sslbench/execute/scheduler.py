@@ -14,12 +14,14 @@ from sslbench.contracts.executor import Executor, ExecutorSpec
 from sslbench.contracts.plugin import BuildContext, Spec, check_trust
 from sslbench.errors import PluginError, SslbenchError, UserError
 from sslbench.execute.devices import check_devices
+from sslbench.execute.observers import observed
 from sslbench.execute.request import Outcome, Request
 from sslbench.execute.session import OnEvent, Session
 from sslbench.hooks.registry import Registry, default_registry
 from sslbench.plan.cell import Cell, Choice
 from sslbench.plan.choose import chosen
 from sslbench.plan.expand import expand, resolve_suite
+from sslbench.plan.observers import Observers, read_observers
 from sslbench.plan.plan import Plan, make_plan
 from sslbench.plan.reference import parse_reference
 from sslbench.plan.suite import Overrides, RawSuite, read_suite, sized
@@ -31,14 +33,15 @@ def run(request: Request | None = None, on_event: OnEvent | None = None, registr
     on, what goes wrong is in the records, and an interrupt keeps what is finished."""
     request = request or Request()
     registry = registry or default_registry()
-    outcome, cells, executor = prepare(request, registry)
-    return Session(request, outcome, on_event or (lambda event: None), registry).run(cells, executor)
+    outcome, cells, executor, observers = prepare(request, registry)
+    with observed(observers) as reports:
+        return Session(request, outcome, on_event or (lambda event: None), reports).run(cells, executor)
 
 
 def plan_only(request: Request, registry: Registry | None = None) -> Plan:
     """What a run would do. Reads the store if there is one, writes nothing."""
     registry = registry or default_registry()
-    outcome, cells, _ = prepare(request, registry)
+    outcome, cells, *_ = prepare(request, registry)
     if not ResultsStore.exists(outcome.out):
         plan = make_plan(outcome.suite, cells, None, fresh=request.fresh)
     else:
@@ -47,9 +50,9 @@ def plan_only(request: Request, registry: Registry | None = None) -> Plan:
     return replace(plan, notes=outcome.notes)
 
 
-def prepare(request: Request, registry: Registry) -> tuple[Outcome, list[Cell], Executor]:
-    """All cells of the suite, the outcome before any has run, and the executor. Raises UserError or PluginError for all
-    that is wrong about the request."""
+def prepare(request: Request, registry: Registry) -> tuple[Outcome, list[Cell], Executor, Observers]:
+    """The outcome before any cell has run, all cells of the suite, the executor and the observers. Raises UserError or
+    PluginError for all that is wrong about the request."""
     raw = request.suite if isinstance(request.suite, RawSuite) else read_suite(request.suite)
     broken = [
         f"plugin {loaded.entry.name} of {loaded.entry.distribution} is broken: {loaded.failure} (--strict-plugins)"
@@ -70,6 +73,8 @@ def prepare(request: Request, registry: Registry) -> tuple[Outcome, list[Cell], 
     with collected(mistakes):
         executor = executor_for(request, asked_settings(raw, overrides), registry)
         overrides = with_device(raw, overrides, executor)
+    observers, wrong = read_observers(raw, request.observers, registry)
+    mistakes += wrong
     with collected(mistakes):
         suite = resolve_suite(raw, overrides, registry)
         for choice in filter(None, (*suite.axes["method"], *suite.axes["backbone"])):
@@ -82,7 +87,7 @@ def prepare(request: Request, registry: Registry) -> tuple[Outcome, list[Cell], 
     is_file = not raw.builtin and Path(raw.source).is_file()
     source = str(Path(raw.source).absolute()) if is_file else raw.source
     out = request.out or Path("sslbench-results") / suite.name
-    return Outcome(suite.name, out, source, notes=suite.notes), expand(suite), executor
+    return Outcome(suite.name, out, source, notes=suite.notes), expand(suite), executor, observers
 
 
 @contextmanager

@@ -11,14 +11,15 @@ from dataclasses import replace
 from pathlib import Path
 
 from sslbench.contracts.executor import Event, Executor
+from sslbench.contracts.observer import ObservedRun
 from sslbench.errors import StoreError
 from sslbench.execute.command import command_of
 from sslbench.execute.dispatch import Dispatch, Job
 from sslbench.execute.events import PretrainingStarted, RecordMade, StepsTimed, Warned
+from sslbench.execute.observers import Reports, results_folder
 from sslbench.execute.request import Outcome, Request
 from sslbench.execute.unmade import lost_record, skipped_record
 from sslbench.execute.work import count, limited, work_of
-from sslbench.hooks.registry import Registry
 from sslbench.plan.cell import Cell, digest
 from sslbench.plan.plan import Group, Plan, make_plan
 from sslbench.store.current import Asked, Asker, Unfinished
@@ -33,10 +34,10 @@ OnEvent = Callable[[Event], None]
 class Session:
     """One run of a suite into one results folder."""
 
-    def __init__(self, request: Request, outcome: Outcome, on_event: OnEvent, registry: Registry) -> None:
-        """``outcome`` says which suite and where; it is filled in."""
+    def __init__(self, request: Request, outcome: Outcome, on_event: OnEvent, reports: Reports | None = None) -> None:
+        """``outcome`` says which suite and where; it is filled in. ``reports``: to the observers, if there are any."""
         self.request, self.outcome = request, outcome
-        self.on_event, self.registry = on_event, registry
+        self.on_event, self.reports = on_event, reports or Reports()
         self._unwritable: StoreError | None = None
         """why the folder cannot be written; what it holds is used all the same"""
         self._made: dict[str, Record] = {}
@@ -54,17 +55,27 @@ class Session:
             self._warn_damaged(plan)
             self._ask(plan)
             self._cells = {cell.key: cell for cell in cells}
-            self.registry.load_observers()
-            suite, out = self.outcome.suite, str(self.outcome.out)
-            self.registry.notify("sslbench_run_started", suite=suite, cells=count(groups), out=out)
+            self._report_start(groups, cells)
             try:
                 self._submit_all(groups, executor)
             except KeyboardInterrupt:
                 self.outcome.interrupted = True
             self.outcome.records = self._collect(plan)
             self.outcome.unfinished = self._unfinished(plan)
-            self.registry.notify("sslbench_run_finished", suite=suite, statuses=dict(self.outcome.statuses))
+            self._report_end()
         return self.outcome
+
+    def _report_start(self, groups: Sequence[Group], cells: Sequence[Cell]) -> None:
+        outcome, request = self.outcome, self.request
+        training = cells[0].pretraining.training.model_dump(mode="json") if cells else {}
+        out, command = results_folder(outcome.out), command_of(request)
+        run = ObservedRun(outcome.suite, out, command, len(groups), count(groups), training)
+        self.reports.run_started(run, groups, cells, request.fresh)
+
+    def _report_end(self) -> None:
+        outcome = self.outcome
+        for news in self.reports.run_finished(outcome.statuses, interrupted=outcome.interrupted):
+            self.on_event(news)
 
     def _open_store(self, stack: ExitStack) -> None:
         self._store: ResultsStore | MemoryStore
@@ -124,15 +135,18 @@ class Session:
         """Store what an event brings, then pass it on; whoever made it or gets it can change nothing here."""
         event = deepcopy(event)
         if isinstance(event, RecordMade):
-            self._store_record(event.record)
+            event = replace(event, record=self._store_record(event.record))
         elif isinstance(event, StepsTimed):
             try:
                 self._store.put_steps(event.pretraining, event.step_ms)
             except StoreError as error:
                 self._warn_not_stored(error)
         self.on_event(deepcopy(event))
+        for news in self.reports.see(event):
+            self.on_event(news)
 
-    def _store_record(self, record: Record) -> None:
+    def _store_record(self, record: Record) -> Record:
+        """The record as it is stored."""
         cell = self._cells[record.cell]
         record = replace(record, inputs=cell.inputs)
         self.outcome.trained += 1
@@ -141,7 +155,7 @@ class Session:
             self._store.put(record, suite=self.outcome.suite, description=cell.description, inputs=cell.inputs)
         except StoreError as error:
             self._warn_not_stored(error)
-        self.registry.notify("sslbench_record_written", record=record.to_json())
+        return record
 
     def _warn_not_stored(self, error: StoreError) -> None:
         if self.outcome.store_error is None:

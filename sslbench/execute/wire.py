@@ -10,14 +10,14 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from sslbench.contracts.executor import Ended, Event, Failure, TrainingProgress, Work
+from sslbench.contracts.executor import Ended, EpochEnded, Event, Failure, TrainingProgress, Work
 from sslbench.execute import events
 from sslbench.store.json_parts import DamagedRecord, Part
 from sslbench.store.record import DataFacts, Record
 
 EVENTS = {
     kind.__name__: kind
-    for kind in (TrainingProgress, Ended, *vars(events).values())
+    for kind in (TrainingProgress, EpochEnded, Ended, *vars(events).values())
     if isinstance(kind, type) and issubclass(kind, Event) and kind is not Event
 }
 READERS: dict[str, Callable[[Any], Any]] = {

@@ -16,7 +16,7 @@ from pathlib import Path
 from sslbench.errors import UserError, did_you_mean
 
 GROUP = "sslbench"
-KINDS = ("augmentation", "method", "masking", "evaluator", "simulator", "dataset", "backbone", "executor")
+KINDS = ("augmentation", "method", "masking", "evaluator", "simulator", "dataset", "backbone", "executor", "observer")
 
 
 @dataclass(frozen=True)
@@ -143,7 +143,7 @@ def unknown(kind: str, name: str, names: list[str]) -> UserError:
 
 
 def check_kind(kind: str) -> str:
-    """``kind`` itself, singular. Raises UserError for anything that is not one of the eight."""
+    """``kind`` itself, singular. Raises UserError for anything that is none."""
     singular = kind.removesuffix("s")
     if singular in KINDS:
         return singular

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import sys
-import warnings
 from collections.abc import Iterator
-from copy import deepcopy
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any
 
 import pluggy
 
@@ -94,11 +91,6 @@ class Registry:
                 plugins[index] = Loaded(plugin.entry, (), message, plugin.changed)
         return plugins
 
-    def load_observers(self) -> None:
-        """Load the bundles, so that observers among them are called during the run."""
-        for entry in self.catalogue.bundles:
-            self.load(entry)
-
     def say_nothing(self) -> None:
         """Print nothing of plugins from now on: the process that this one works for has done so."""
         self._reported.update(self.catalogue.entries)
@@ -160,16 +152,6 @@ class Registry:
                     if mistake := name_mistake(str(spec.name)):
                         raise ValueError(f"{hook}: name = {mistake}")
                     yield spec
-
-    def notify(self, hook: str, **facts: Any) -> None:
-        """Call the observers, each with a copy of its own; one that raises is warned about and changes nothing else."""
-        for implementation in getattr(self._manager.hook, hook).get_hookimpls():
-            try:
-                implementation.function(**{key: deepcopy(facts[key]) for key in implementation.argnames})
-            except KeyboardInterrupt:
-                raise
-            except BaseException as error:
-                warnings.warn(f"observer {implementation.plugin_name}: {hook} raised {one_line(error)}", stacklevel=2)
 
 
 def one_line(error: BaseException) -> str:

@@ -1,9 +1,8 @@
-"""The pluggy hooks: one for each kind, and three for observers. None is called inside the training loop."""
+"""The pluggy hooks: one for each kind. None is called inside the training loop."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pluggy
 
@@ -55,15 +54,5 @@ def sslbench_executors() -> list[Spec]:  # type: ignore[empty-body]
 
 
 @hookspec
-def sslbench_run_started(suite: str, cells: int, out: str) -> None:
-    """A run begins: the suite's name, how many cells it will run, and the results folder."""
-
-
-@hookspec
-def sslbench_record_written(record: Mapping[str, Any]) -> None:
-    """One cell has its record, in the layout of ``run --format json``."""
-
-
-@hookspec
-def sslbench_run_finished(suite: str, statuses: Mapping[str, int]) -> None:
-    """A run ends: how many cells have each status."""
+def sslbench_observers() -> list[Spec]:  # type: ignore[empty-body]
+    """``ObserverSpec``: trackers and logs that a run reports to."""

@@ -21,6 +21,7 @@ COMPUTES_NOTHING = (
     "sslbench.hooks",
     "sslbench.plan",
     "sslbench.store",
+    "sslbench.contracts.observer",
     "sslbench.contracts.simulator",
     "sslbench.execute.events",
     "sslbench.execute.launch",

@@ -47,6 +47,7 @@ class SuiteFile(BaseModel):
     axes: dict[str, list[Any]] = Field(default_factory=dict)
     seeds: Seeds = (0,)
     training: TrainingSettings = TrainingSettings()
+    observers: list[Any] = Field(default_factory=list)
     sizes: dict[str, Size] = Field(default_factory=dict)
 
 

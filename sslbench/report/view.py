@@ -89,7 +89,7 @@ class RecipeNames:
         rows = [recipe.row for recipe in aggregate.recipes]
         self._ratios = {row.axes["mask_ratio"] for row in rows} - {None}
         several = len(self._ratios) > 1
-        epochs = Counter(row.epochs for row in rows if row.epochs is not None)
+        epochs = Counter(row.epochs for row in rows if isinstance(row.epochs, int))
         self._usual_epochs = epochs.most_common(1)[0][0] if epochs else None
         self.of_kind = {kind: [one_line(self._described(kind, row, several)) for row in rows] for kind in KINDS}
         """kind -> name of each row, with the parameters that tell it from another row's; empty where it has none"""

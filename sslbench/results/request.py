@@ -39,6 +39,8 @@ def request_of(
     unknown = [f"{quoted(key)}{did_you_mean(key, allowed)}" for key in options if key not in {**training, **how}]
     if unknown:
         mistakes.append(f"unknown keyword {', '.join(unknown)} (allowed: {', '.join(allowed)})")
+    if "observers" in how:
+        how["observers"] = tuple(references_of("observers", how["observers"], mistakes))
     given = given_seeds(seeds, mistakes)
     if mistakes:
         raise UserError(*mistakes)

@@ -110,6 +110,8 @@ class TrainingFacts(Part):
     """of somebody else, that it started from"""
     at_once: int | None = None
     """pretrainings that may have shared its device, itself included: its times are slower than they would be alone"""
+    threads: int | None = None
+    """of the processor, for each of its steps"""
 
 
 @dataclass(frozen=True, slots=True)

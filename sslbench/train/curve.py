@@ -32,13 +32,14 @@ class Curve:
         """Whether to evaluate when ``epoch`` of ``epochs``, counted from 1, has ended."""
         return epoch % self.every == 0 or epoch == epochs
 
-    def add(self, method: nn.Module, device: torch.device, epoch: int, loss: float) -> None:
-        """Evaluate ``method`` and add a point; ``loss`` is the mean of the epoch."""
+    def add(self, method: nn.Module, device: torch.device, epoch: int, loss: float) -> CurvePoint:
+        """Evaluate ``method`` and add a point, which is returned; ``loss`` is the mean of the epoch."""
         begin = time.perf_counter()
         with state_preserved(method, device):
             metrics = dict(self.evaluate())
         self.seconds += time.perf_counter() - begin
         self.points.append(CurvePoint(epoch, loss, metrics))
+        return self.points[-1]
 
     def state(self) -> dict[str, Any]:
         """What a checkpoint keeps, JSON-able."""

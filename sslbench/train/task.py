@@ -11,7 +11,7 @@ import torch
 
 from sslbench.contracts.augmentation import Augmentation
 from sslbench.contracts.dataset import Dataset
-from sslbench.contracts.executor import TrainingProgress, TrainingSettings
+from sslbench.contracts.executor import EpochEnded, TrainingProgress, TrainingSettings
 from sslbench.contracts.masking import Masking
 from sslbench.contracts.method import Method
 from sslbench.contracts.params import MethodParams
@@ -113,5 +113,6 @@ class Callbacks:
     """Who is called while a training runs, and the curve that is measured meanwhile."""
 
     on_progress: Callable[[TrainingProgress], None] = lambda progress: None
+    on_epoch: Callable[[EpochEnded], None] = lambda epoch: None
     on_warning: Callable[[str], None] = lambda text: None
     curve: Curve | None = None

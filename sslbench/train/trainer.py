@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from sslbench.contracts.executor import TrainingProgress
+from sslbench.contracts.executor import EpochEnded, TrainingProgress
 from sslbench.contracts.method import Progress
 from sslbench.errors import Diverged, SslbenchError, TimeLimit, UserError
 from sslbench.measure.memory import PeakMemory
@@ -21,6 +21,7 @@ from sslbench.store.digests import DamagedFile
 from sslbench.store.record import TrainingFacts
 from sslbench.train.checkpoint import load_checkpoint, restore_training, save_tensors, training_state
 from sslbench.train.data import Batch, Batches
+from sslbench.train.epochs import ended_before, metrics_of
 from sslbench.train.randomness import Stream
 from sslbench.train.ranks import (
     agreed,
@@ -166,18 +167,37 @@ class Trainer:
         loss = self.loss_sum.item() / (self.step - epoch * self.batches.steps_per_epoch)
         if not math.isfinite(loss):
             raise Diverged(f"the loss was {loss} within epoch {epoch + 1}, before step {self.step}")
-        recent_ms = self.clock.step_ms[-READ_LOSS_EVERY:]
-        rate = 1000 * self.batches.batch_size * len(recent_ms) / max(1e-9, sum(recent_ms))
-        epochs = self.settings.epochs
+        rate, epochs = self._rate(READ_LOSS_EVERY), self.settings.epochs
         self.callbacks.on_progress(TrainingProgress(epoch + 1, epochs, self.step, self.total_steps, loss, rate))
 
+    def _rate(self, steps: int) -> float:
+        """Images per second of the last steps."""
+        recent_ms = self.clock.step_ms[-steps:]
+        return 1000 * self.batches.batch_size * len(recent_ms) / max(1e-9, sum(recent_ms))
+
     def _end_epoch(self, epoch: int) -> None:
-        """Note the loss of ``epoch``, counted from 1, and add to the curve."""
+        """Note the loss of ``epoch``, counted from 1, add to the curve, and report both."""
         self.losses.append(self.loss_sum.item() / self.batches.steps_per_epoch)
+        point = None
         if self.curve is not None and rank() == 0 and self.curve.due(epoch, self.settings.epochs):
             # The other ranks wait in the next step.
             with self.usage.paused(), alone():
-                self.curve.add(self.method, self.settings.device, epoch, self.losses[-1])
+                point = self.curve.add(self.method, self.settings.device, epoch, self.losses[-1])
+        self.callbacks.on_epoch(
+            EpochEnded(
+                epoch,
+                self.settings.epochs,
+                self.losses[-1],
+                float(self.update.optimizer.param_groups[0]["lr"]),
+                self._rate(self.batches.steps_per_epoch),
+                metrics_of(point),
+                {name: value if math.isfinite(value) else None for name, value in self._scalars().items()},
+            )
+        )
+
+    def _scalars(self) -> dict[str, float]:
+        """What the method logged at the last step."""
+        return {name: float(mean_over_ranks(value)) for name, value in sorted(self.update.scalars.items())}
 
     def _late(self) -> bool:
         limit = self.settings.time_limit
@@ -232,6 +252,8 @@ class Trainer:
         self.step = self.resumed_at = facts["step"]
         self.usage = Usage(self.settings.device, facts["spent"], facts["peak"])
         self.losses = facts["losses"]
+        for epoch in ended_before(self.losses, self.curve.points if self.curve else None, self.settings.epochs):
+            self.callbacks.on_epoch(epoch)
 
     def _facts(self) -> TrainingFacts:
         curve = self.curve
@@ -244,7 +266,7 @@ class Trainer:
             final_loss=self.losses[-1] if self.losses else None,
             losses=tuple(self.losses),
             batch_size=self.batches.batch_size,
-            scalars={name: float(mean_over_ranks(value)) for name, value in sorted(self.update.scalars.items())},
+            scalars=self._scalars(),
             resumed_at=self.resumed_at,
             input=self.task.data.training_input,
             curve=tuple(curve.points) if curve else None,

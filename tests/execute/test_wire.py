@@ -10,6 +10,7 @@ import pytest
 from sslbench.contracts.executor import (
     CurveRequest,
     Ended,
+    EpochEnded,
     Evaluation,
     Event,
     Failure,
@@ -58,6 +59,8 @@ EVERY = [
     events.StepsTimed("k", (0.1, 1 / 3)),
     events.RecordMade(RECORD),
     TrainingProgress(1, 2, 3, 4, math.pi, 5.5),
+    EpochEnded(1, 2, math.pi, 1e-3, 5.5, {"knn/top1": 1 / 3, "knn/other": None}, {"spread": 0.1}, work="k"),
+    EpochEnded(1, 2, None),
     Ended("k"),
     Ended("k", Failure("gone", "timeout", "detail")),
 ]

@@ -102,29 +102,3 @@ def test_an_unknown_name_says_when_the_environment_hides_everything(monkeypatch)
     monkeypatch.setenv("SSLBENCH_PLUGINS", "nothing")
     with pytest.raises(UserError, match="SSLBENCH_PLUGINS is 'nothing'"):
         Registry().get("method", "simclr")
-
-
-OBSERVER = """
-from sslbench import hookimpl
-records = []
-
-@hookimpl
-def sslbench_record_written(record):
-    records.append(record)
-
-@hookimpl
-def sslbench_run_finished(suite):
-    raise RuntimeError("no tracker today")
-"""
-
-
-def test_an_observer_is_called_and_one_that_raises_is_warned_about(distribution):
-    distribution("ear", {"ear": "ear_plugin"}, {"ear_plugin": OBSERVER})
-    registry = Registry()
-    registry.load_observers()
-    registry.notify("sslbench_record_written", record={"cell": "x"})
-    import ear_plugin
-
-    assert ear_plugin.records == [{"cell": "x"}]
-    with pytest.warns(UserWarning, match="sslbench_run_finished raised RuntimeError: no tracker today"):
-        registry.notify("sslbench_run_finished", suite="s", statuses={})

@@ -145,7 +145,14 @@ ROOMS = (
     "testing",
 )
 DRAWING = "train/view_pictures.py"
-OTHERS = ("contracts/simulator.py", "errors.py", "execute/scheduler.py", "execute/session.py", "execute/events.py")
+OTHERS = (
+    "contracts/observer.py",
+    "contracts/simulator.py",
+    "errors.py",
+    "execute/scheduler.py",
+    "execute/session.py",
+    "execute/events.py",
+)
 
 
 @pytest.mark.parametrize("room", [*ROOMS, *OTHERS, DRAWING])

@@ -151,6 +151,7 @@ def test_svg_takes_the_colour_of_the_text_around_it_and_names_of_others_stay_tex
     assert "currentColor" in svg
     assert "<script" not in svg
     assert "&lt;script" in svg
+    assert "role=" not in svg
 
 
 def test_the_selects_of_a_page_drive_a_chart_and_a_click_drives_them(view):

@@ -518,6 +518,14 @@ def test_speeds_of_pretrainings_that_shared_a_device_are_of_another_machine(reco
     assert "pretrainings that shared a device: 1 in A, 4 in B" in text
 
 
+def test_threads_of_a_step_count_where_they_are_known_and_else_those_of_the_process(record):
+    def of(threads, name):
+        return Side(name, [replace(record("simclr", pretraining={"threads": threads}), provenance={"threads": 2})])
+
+    assert compare(of(1, "a"), of(None, "b")).differences == ["threads: 1 in A, 2 in B"]
+    assert compare(of(2, "a"), of(None, "b")).differences == []
+
+
 def test_versions_of_a_plugin_that_others_brought_are_said(record):
     sides = [side(record, v, provenance={"distributions": {"pkg": v, "sslbench": "0.1.0"}}) for v in ("1.0", "2.0")]
     assert compare(*sides).differences == ["version of pkg: 1.0 in A, 2.0 in B"]

@@ -17,8 +17,12 @@ from sslbench.report.charts.drawing import javascript
 from sslbench.report.html.folder import Folder
 from sslbench.report.html.model import Table, number_in
 from sslbench.report.html.page import SECTIONS, html, page_of, write_report
+from sslbench.report.html.sections.between import between
+from sslbench.report.html.sections.pictures import MOST_BYTES, pictures
 from sslbench.report.text import Column
+from sslbench.store.artifacts import pretraining_files
 from sslbench.store.current import Asked, Asker
+from sslbench.store.pictures import PicturePoint, StoredPicture, write_pictures
 from sslbench.store.record import DataFacts
 from sslbench.store.results import ResultsStore
 
@@ -196,20 +200,6 @@ def test_failures_skips_and_damage_are_named(tmp_path, record):
     assert "it is left out" in text
 
 
-@pytest.mark.slow
-def test_a_thousand_recipes_make_a_page_of_limited_size(tmp_path, record):
-    records = [
-        record("simclr", params={"method": {"lr": n}}, metrics={"knn_top1": n / 1000}, pretraining=SPEED)
-        for n in range(1000)
-    ]
-    write(tmp_path, records)
-    text = text_of(tmp_path)
-    assert len(text + javascript()) < 2_500_000
-    assert "charts show the best 25 of 1,000 recipes; the table has all" in text
-    assert "the first 200 of 999 rows" in text
-    assert text.count("<svg") == 6
-
-
 def test_no_results_are_said_in_words(tmp_path):
     write(tmp_path, [])
     assert "There are no results." in text_of(tmp_path)
@@ -223,7 +213,7 @@ def test_several_folders_are_chapters(tmp_path, record):
     text = path.read_text(encoding="utf-8").replace(javascript(), "")
     ids = re.findall(r' id="([^"]+)"', text)
     assert len(ids) == len(set(ids))
-    assert {"r1", "r2"} <= set(ids)
+    assert {"c", "r1", "r2", "c1-changes"} <= set(ids)
 
 
 @pytest.mark.parametrize(
@@ -268,4 +258,66 @@ def test_rows_are_sorted_by_numbers_and_words_with_what_is_empty_last():
 
 
 def test_there_are_as_many_sections_as_functions_that_make_them():
-    assert len(SECTIONS) == len(set(SECTIONS)) == 12
+    assert len(SECTIONS) == len(set(SECTIONS)) == 13
+
+
+def test_pictures_are_those_of_the_first_seed_each_once_and_damage_is_named(tmp_path, record):
+    records = records_of(record, ("simclr", "mae"), 2)
+    write(tmp_path, records)
+    shared = StoredPicture("views", "Views of some images.", b"png of views")
+    for number, one in enumerate(records):
+        own = StoredPicture("mistakes", f"Mistakes {number} <b>", f"png {number}".encode())
+        files = pretraining_files(tmp_path, one.pretraining.key)
+        write_pictures(files, one.cell, [own])
+        write_pictures(files, "pretraining", [shared])
+    damaged = pretraining_files(tmp_path, records[2].pretraining.key).pictures(records[2].cell) / "mistakes.png"
+    damaged.write_bytes(b"other")
+    section = pictures(Folder.read(tmp_path))
+    galleries = [part for part in section.parts if part.kind == "gallery"]
+    assert [image.caption for part in galleries for image in part.pictures] == [
+        "Mistakes 0 <b>",
+        "Views of some images.",
+    ]
+    notes = section.parts[-1].lines
+    assert notes[0].startswith("those of the first seed of each recipe")
+    assert "mistakes.png: damaged" in notes[1]
+    text = text_of(tmp_path)
+    assert 'alt="Mistakes 0 &lt;b&gt;"' in text
+
+
+def test_pictures_without_room_are_counted(tmp_path, record):
+    records = records_of(record, ("simclr", "mae"), 1)
+    write(tmp_path, records)
+    for number, one in enumerate(records):
+        picture = StoredPicture("large", "A large picture.", bytes([number]) * (MOST_BYTES // 2))
+        write_pictures(pretraining_files(tmp_path, one.pretraining.key), one.cell, [picture])
+    section = pictures(Folder.read(tmp_path))
+    assert section.parts[-1].lines == ["1 picture left out: the page would be larger than 10 MB"]
+    assert [len(part.pictures) for part in section.parts if part.kind == "gallery"] == [1]
+
+
+def test_a_map_of_features_is_a_chart_with_thumbnails(tmp_path, record):
+    (first, *_) = records = records_of(record, ("simclr",), 1)
+    write(tmp_path, records)
+    points = tuple(PicturePoint(n, n, f"class {n}", bytes([n])) for n in range(12))
+    picture = StoredPicture("map", "Features in two dimensions.", b"png", points)
+    write_pictures(pretraining_files(tmp_path, first.pretraining.key), first.cell, [picture])
+    drawing = pictures(Folder.read(tmp_path)).parts[0]
+    (rows,) = drawing.spec["datasets"].values()
+    assert rows[3]["image"] == "data:image/png;base64,Aw=="
+    assert [row["class"] for row in rows][7:] == ["class 7", "class 8", *["other classes"] * 3]
+    assert "12 images of class 0, class 1" in drawing.description
+
+
+def test_a_difference_between_folders_is_drawn_and_in_a_table(tmp_path, record):
+    for name, methods in (("a", ("simclr", "mae")), ("b", ("mae", "simclr"))):
+        write(tmp_path / name, records_of(record, methods))
+    section = between(*(Folder.read(tmp_path / name) for name in ("a", "b")))
+    table = next(part for part in section.parts if part.kind == "table")
+    verdicts = dict(zip(table.columns[1].cells, table.columns[-1].cells, strict=True))
+    assert section.title == "b against a"
+    assert set(verdicts.values()) <= {"better", "worse", "tie", "unsure"}
+    drawing = next(part for part in section.parts if part.kind == "drawing" and part.title.startswith("knn_top1"))
+    (rows,) = drawing.spec["datasets"].values()
+    changes = {row["recipe"].partition(" ")[0]: row["change"] for row in rows}
+    assert changes["simclr"] < 0 < changes["mae"]

@@ -42,6 +42,7 @@ def full():
         scalars={"tau": 0.99, "std": None},
         resumed_at=2,
         at_once=1,
+        threads=2,
         images_skipped=3,
         input=TrainingInput(32, 10, (0.5, 0.5, 0.5), (0.2, 0.2, 0.2)),
         curve_seconds=0.5,

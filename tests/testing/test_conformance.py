@@ -39,7 +39,8 @@ ELSEWHERE = {
         "stl10",
     )
 } | {("method", "pretrained"), ("executor", "ray"), ("executor", "slurm")}
-"""Those that need files or a cluster; their own tests make some and check them against the contract."""
+ELSEWHERE |= {("observer", name) for name in ("mlflow", "tensorboard", "wandb")}
+"""Those that need files, a cluster or a library; their own tests make some and check them against the contract."""
 NAMES = [entry.promise for entry in Catalogue.installed().entries if entry.distribution == "sslbench"]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from statistics import fmean
 from typing import Any
 
@@ -12,6 +12,7 @@ from sslbench.report.charts.panel import (
     MOST_PANELS,
     SMALL,
     Panel,
+    by_method,
     chart_of,
     colours,
     drawn,
@@ -110,9 +111,7 @@ def panel_of(view: View, title: str, rows: Sequence[int], lines: dict[int, dict[
         axis=alt.Axis(tickMinStep=1, format="d", grid=False),
     )
     y = alt.Y("value:Q", title=unit, scale=alt.Scale(zero=False))
-    legend = alt.Legend(columns=1 if max(map(len, names)) > 24 else 2) if len(names) > 1 else None
-    encoding: dict[str, Any] = {"x": x, "y": y, "color": alt.Color("recipe:N", scale=colours(names), legend=legend)}
-    encoding["detail"] = "line:N"
+    encoding: dict[str, Any] = {"x": x, "y": y, "detail": ["line:N", "recipe:N"], **shades(view, points, names)}
     tooltip = ["recipe:N", "line:N", "epoch:Q", figure("value", title=unit)]
     base = chart_of(points)
     thin = base.transform_filter("datum.line != 'mean'").mark_line(strokeWidth=1)
@@ -125,6 +124,17 @@ def panel_of(view: View, title: str, rows: Sequence[int], lines: dict[int, dict[
         *([dots] if len(points) <= FEW_POINTS else []),
     ]
     return Panel(title, description, layered(layers, HEIGHT), SMALL)
+
+
+def shades(view: View, points: Sequence[Mapping[str, Any]], names: Sequence[str]) -> dict[str, Any]:
+    """Colours of the methods, and dashes of the backbones; of one method the recipes have colours."""
+    methods = {point["method"] for point in points}
+    if len(methods) < 2:
+        legend = alt.Legend(columns=1) if len(names) > 1 else None
+        return {"color": alt.Color("recipe:N", scale=colours(names), legend=legend)}
+    backbones = {point.get("backbone") for point in points}
+    dash = {"strokeDash": alt.StrokeDash("backbone:N", legend=alt.Legend(columns=1))} if len(backbones) > 1 else {}
+    return {"color": by_method(view, methods, alt.Legend(columns=3)), **dash}
 
 
 def mean_of(lines: Iterable[Line]) -> Line:

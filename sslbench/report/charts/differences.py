@@ -5,6 +5,7 @@ from __future__ import annotations
 import altair as alt
 
 from sslbench.report.charts.panel import (
+    GREY,
     INK,
     PALETTE,
     TIE,
@@ -29,7 +30,7 @@ from sslbench.report.metric_columns import MetricColumn
 from sslbench.report.text import plural
 from sslbench.report.view import View
 
-COLOURS = {WORSE: PALETTE[1], TIE: PALETTE[0], UNTESTED: PALETTE[6]}
+COLOURS = {WORSE: PALETTE[1], TIE: PALETTE[0], UNTESTED: GREY}
 
 
 def differences(view: View) -> alt.ConcatChart:

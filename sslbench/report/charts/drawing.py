@@ -9,8 +9,10 @@ from typing import Any
 
 from sslbench.report.charts.panel import PICK, Panel, styled
 
+TAG, ROLE = re.compile(r"<[a-z][^>]*>"), re.compile(r' (role|aria-[a-z]+)="[^"]*"')
+"""of SVG; the page has words for a chart as a whole"""
 PLACES, LONG = re.compile(r'(?<= d=")[^"]+|(?<= transform=")[^"]+'), re.compile(r"\d+\.\d\d+")
-"""attributes of SVG that say where a mark is, and numbers in them that are more exact than a screen"""
+"""attributes that say where a mark is, and numbers in them that are more exact than a screen"""
 
 
 def vega_lite(panel: Panel) -> dict[str, Any]:
@@ -23,21 +25,27 @@ def svg_of(spec: Mapping[str, Any], width: int) -> str:
     import vl_convert
 
     svg = str(vl_convert.vegalite_to_svg({**spec, "width": width}))
-    return PLACES.sub(lambda places: LONG.sub(lambda number: f"{float(number[0]):.1f}", places[0]), svg)
+    return TAG.sub(lambda tag: ROLE.sub("", PLACES.sub(shortened, tag[0])), svg)
 
 
-def interactive(spec: Mapping[str, Any], filters: Iterable[str]) -> dict[str, Any]:
+def shortened(places: re.Match[str]) -> str:
+    """Numbers no more exact than a screen."""
+    return LONG.sub(lambda number: f"{float(number[0]):.1f}", places[0])
+
+
+def interactive(spec: Mapping[str, Any], filters: Iterable[str], picks: bool = True) -> dict[str, Any]:
     """As wide as its place in the page, whose selects ``#only-KIND`` and ``#pick`` drive it. A click in one chart
-    drives the select, and with it all others."""
+    drives the select, and with it all others. ``picks``: whether the page has ``#pick``."""
     kinds = list(filters)
-    picks = [{**param, "bind": {"recipe": {"element": f"#{PICK}"}}} for param in spec.get("params", ())]
+    bind = {"bind": {"recipe": {"element": f"#{PICK}"}}} if picks else {}
+    own = [{**param, **bind} for param in spec.get("params", ())]
     params = [{"name": f"only_{kind}", "value": "", "bind": {"element": f"#only-{kind}"}} for kind in kinds]
     transform = [{"filter": f"only_{kind} == '' || datum.{kind} == only_{kind}"} for kind in kinds]
     return {
         **spec,
         "width": "container",
         "autosize": {"type": "fit-x", "contains": "padding"},
-        "params": [*picks, *params],
+        "params": [*own, *params],
         "transform": [*spec.get("transform", ()), *transform],
     }
 

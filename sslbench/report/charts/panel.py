@@ -9,6 +9,7 @@ from typing import Any
 
 import altair as alt
 
+from sslbench.report.baselines import is_baseline
 from sslbench.report.metric_columns import MetricColumn
 from sslbench.report.numbers import NOTHING
 from sslbench.report.text import plural
@@ -24,8 +25,9 @@ WIDE = 760
 """of one that has a line for itself"""
 ROW = 22
 """height of a line of a chart with a line a recipe, pixels"""
-PALETTE = ("#2f7fc1", "#cc5a1f", "#1d9070", "#b0589b", "#a67c00", "#6d6fd0", "#7d8590", "#c4475f")
+PALETTE = ("#2f7fc1", "#cc5a1f", "#1d9070", "#b0589b", "#a67c00", "#6d6fd0", "#c4475f", "#7d8590")
 """of contrast 3:1 and more on white and on almost black"""
+HUES, GREY = PALETTE[:-1], PALETTE[-1]
 INK = "currentColor"
 BEST, TIE, WORSE, UNTESTED = "best", "tie", "worse", "not tested"
 """how a recipe stands to the best of its metric"""
@@ -119,6 +121,23 @@ def figure(field: str, places: str = ".4~g", title: str | None = None) -> alt.To
     return alt.Tooltip(f"{field}:Q", format=places, title=title or field)
 
 
+def method_colours(view: View) -> dict[str, str]:
+    """Method -> its colour in all charts of a view; those that train nothing are grey."""
+    recipes = view.aggregate.recipes
+    names = {view.names.of_kind["method"][row]: is_baseline(recipes[row]) for row in view.order}
+    trained = [name for name, baseline in names.items() if not baseline]
+    shades = {name: HUES[place % len(HUES)] for place, name in enumerate(trained)}
+    return {name: shades.get(name, GREY) for name in names}
+
+
+def by_method(view: View, shown: Iterable[str], legend: alt.Legend | None = None) -> alt.Color:
+    """The colour of a mark; ``shown``: methods that a legend names, where there is one."""
+    known = method_colours(view)
+    names = [name for name in known if name in set(shown)]
+    scale = alt.Scale(domain=names, range=[known[name] for name in names])
+    return alt.Color("method:N", scale=scale, legend=legend)
+
+
 def picked() -> alt.Parameter:
     """The recipe that a click points out, in this chart and, in a page, in all others."""
     return alt.selection_point(name=PICK, fields=["recipe"], on="click", clear="dblclick")
@@ -133,16 +152,17 @@ def unless_another_is_picked(opacity: float = 1.0) -> Any:
 def styled(chart: Any) -> Any:
     """A chart on no ground of its own, in the colour of the text around it."""
     axis = alt.AxisConfig(
-        labelColor=INK, titleColor=INK, gridColor=INK, domainColor=INK, tickColor=INK,
+        aria=False, labelColor=INK, titleColor=INK, gridColor=INK, domainColor=INK, tickColor=INK,
         gridOpacity=0.12, domainOpacity=0.35, tickOpacity=0.35, labelFontSize=12, titleFontSize=12,
         titleFontWeight="normal", titlePadding=8, tickCount=6,
     )  # fmt: skip
     legend = alt.LegendConfig(
-        labelColor=INK, titleColor=INK, labelFontSize=12, titleFontSize=12, titleFontWeight="normal",
+        aria=False, labelColor=INK, titleColor=INK, labelFontSize=12, titleFontSize=12, titleFontWeight="normal",
         orient="bottom", columns=3, symbolSize=70, symbolOpacity=1, labelLimit=320, title=None, direction="horizontal",
     )  # fmt: skip
     return chart.configure(
         aria=False, background="transparent", font="sans-serif", axis=axis, legend=legend,
+        mark=alt.MarkConfig(aria=False),
         view=alt.ViewConfig(stroke=None), title=alt.TitleConfig(color=INK, fontSize=13, anchor="start"),
     )  # fmt: skip
 

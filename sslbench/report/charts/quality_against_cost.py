@@ -14,8 +14,8 @@ from sslbench.report.charts.panel import (
     TIE,
     Panel,
     Row,
+    by_method,
     chart_of,
-    colours,
     drawn,
     figure,
     identity,
@@ -41,6 +41,7 @@ WIDE_RANGE = 30
 """ratio of the largest to the smallest cost from which the axis is logarithmic"""
 HEIGHT = 280
 MOST_SHAPES = 6
+LEGEND = alt.Legend(columns=2)
 
 
 def quality_against_cost(view: View) -> alt.ConcatChart:
@@ -103,9 +104,9 @@ def chart(view: View, rows: Sequence[Row], metric: MetricColumn, cost: str) -> a
     x = alt.X("shown_cost:Q", title=words, scale=scale, axis=alt.Axis(format="~s", tickCount=5))
     y = alt.Y("value:Q", title=metric.label, scale=alt.Scale(zero=False))
     methods = [row["method"] for row in rows if row["cost"]]
-    colour = alt.Color("method:N", scale=colours(methods))
+    colour = by_method(view, methods, LEGEND)
     shapes = {row["backbone"] for row in rows if row["cost"]} if "backbone" in view.names.kept else set()
-    shape: dict[str, Any] = {"shape": alt.Shape("backbone:N")} if 1 < len(shapes) <= MOST_SHAPES else {}
+    shape: dict[str, Any] = {"shape": alt.Shape("backbone:N", legend=LEGEND)} if 1 < len(shapes) <= MOST_SHAPES else {}
     tooltip = ["recipe:N", figure("value", title=metric.label), figure("shown_cost", title=words), "standing:N"]
     encoding: dict[str, Any] = {"x": x, "y": y, "color": colour, "tooltip": tooltip, **shape}
     opacity = unless_another_is_picked()

@@ -7,9 +7,9 @@ import altair as alt
 from sslbench.report.charts.panel import (
     INK,
     Panel,
+    by_method,
     by_recipe,
     chart_of,
-    colours,
     drawn,
     figure,
     height_of,
@@ -66,7 +66,7 @@ def panel_of(view: View, metric: MetricColumn) -> Panel | None:
     names = [row["recipe"] for row in means]
     x = alt.X("value:Q", title=metric.label, scale=alt.Scale(zero=False))
     y = by_recipe(names)
-    colour = alt.Color("method:N", scale=colours(row["method"] for row in means), legend=None)
+    colour = by_method(view, (row["method"] for row in means))
     base = chart_of([*dots, *means])
     form = f".{places}f"
     tip = [*(figure(name, form) for name in ("mean", "low", "high")), "standing:N"]

@@ -119,7 +119,9 @@ def machine_differences(first: Side, second: Side) -> list[str]:
 
 def conditions(record: Record) -> dict[str, Any]:
     """Under which it was timed."""
-    return {**(record.provenance or {}), **({AT_ONCE: record.at_once} if record.pretraining else {})}
+    facts = {**(record.provenance or {}), **({AT_ONCE: record.at_once} if record.pretraining else {})}
+    threads = record.pretraining.threads if record.pretraining else None
+    return facts if threads is None else {**facts, "threads": threads}
 
 
 def with_ratios(record: Record) -> Record:

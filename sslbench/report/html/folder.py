@@ -28,14 +28,21 @@ class Folder:
     unfinished: Sequence[Unfinished]
     commands: Sequence[str]
     """that asked for these records, in words of a shell"""
+    share: float = 1.0
+    """of what a page may hold of pictures and records, 0..1"""
+
+    @property
+    def name(self) -> str:
+        """Its own, without what is above it."""
+        return self.path.resolve().name
 
     @classmethod
-    def read(cls, path: Path) -> Folder:
+    def read(cls, path: Path, share: float = 1.0) -> Folder:
         """Raises UserError where there are no results."""
         with ResultsStore.open_for_reading(path) as store:
             stored, unfinished, commands = store.read(), store.unfinished(), store.commands()
             suite = ", ".join(store.suites())
-        return cls(path, suite, stored.records, stored.damaged, stored.superseded, unfinished, commands)
+        return cls(path, suite, stored.records, stored.damaged, stored.superseded, unfinished, commands, share)
 
     @cached_property
     def cells(self) -> list[Record]:

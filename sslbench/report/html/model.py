@@ -60,6 +60,8 @@ class Table:
     notes: Sequence[str] = ()
     prose: bool = False
     """whether cells hold sentences, which have several lines"""
+    folded: bool = False
+    """whether only those who ask for it see it, where scripts run"""
 
     @property
     def sortable(self) -> bool:

@@ -18,5 +18,9 @@ document.querySelectorAll("th[data-order]").forEach(head => {
   button.append(...head.childNodes);
   head.append(button);
 });
+const folded = open => document.querySelectorAll("details").forEach(item => (item.open = open));
+folded(false);
+window.addEventListener("beforeprint", () => folded(true));
 const form = document.getElementById("filters");
-if (form) { form.hidden = false; form.addEventListener("input", filter); }
+if (form) form.hidden = false;
+[...selects, pick].forEach(select => select?.addEventListener("input", filter));

@@ -14,14 +14,17 @@ from sslbench.report.charts.drawing import interactive, javascript
 from sslbench.report.charts.panel import WIDTH
 from sslbench.report.html.folder import Folder
 from sslbench.report.html.model import Chapter, Drawing, Page, Section
+from sslbench.report.html.sections.between import between
 from sslbench.report.html.sections.doubts import data, doubts, licences, settings
 from sslbench.report.html.sections.drawings import cost, cross_product, of_curves, of_pairs, of_seeds
 from sslbench.report.html.sections.first import first_table
 from sslbench.report.html.sections.origin import provenance, records
+from sslbench.report.html.sections.pictures import pictures
+from sslbench.store.atomic import write_atomically
 
 SectionOf = Callable[[Folder], Section | None]
 SECTIONS: tuple[SectionOf, ...] = (
-    first_table, cost, cross_product, of_seeds, of_pairs, of_curves, doubts, data, settings, licences,
+    first_table, cost, cross_product, of_seeds, of_pairs, of_curves, pictures, doubts, data, settings, licences,
     provenance, records,
 )  # fmt: skip
 """from top to bottom"""
@@ -32,10 +35,10 @@ def write_report(folders: Sequence[Path], path: Path) -> list[Folder]:
     """Write one page of these results folders; returns what it was made of. Raises UserError for a folder without
     results and a path that cannot be written."""
     check_target(path)
-    read = [Folder.read(folder) for folder in folders]
+    read = [Folder.read(folder, share=1 / len(folders)) for folder in folders]
     text = html(page_of(read))
     try:
-        path.write_text(text, encoding="utf-8")
+        write_atomically(path, text.encode())
     except OSError as error:
         raise UserError(f"{path}: cannot be written: {error.strerror}") from None
     return read
@@ -54,13 +57,18 @@ def check_target(path: Path) -> None:
 def page_of(folders: Sequence[Folder]) -> Page:
     """Its chapters, one for each folder, and what the page can be filtered by."""
     chapters = [chapter_of(folder, f"r{number}") for number, folder in enumerate(folders, 1)]
+    if len(folders) > 1:
+        compared = [between(folders[0], other) for other in folders[1:]]
+        sections = [numbered(section, f"c{number}") for number, section in enumerate(compared, 1)]
+        chapters = [Chapter("c", "Compared", [], "", sections), *chapters]
     filters: dict[str, dict[str, None]] = {}
     recipes: dict[str, None] = {}
     for view in (folder.view for folder in folders):
         recipes |= {view.names.recipe(row): None for row in view.order}
         for kind in view.names.kept:
             filters.setdefault(kind, {}).update({view.names.of_kind[kind][row] or "-": None for row in view.order})
-    title = " and ".join(folder.suite or folder.path.name for folder in folders)
+    names = [folder.name for folder in folders] if len(folders) > 1 else [folders[0].suite or folders[0].name]
+    title = ", ".join(names[:-1]) + " and " * (len(names) > 1) + names[-1]
     kept = {kind: list(names) for kind, names in filters.items() if len(names) > 1}
     return Page(title, chapters, kept, list(recipes) if len(recipes) > 1 else [])
 
@@ -70,7 +78,8 @@ def chapter_of(folder: Folder, name: str) -> Chapter:
     sections = [section for make in SECTIONS if (section := make(folder)) is not None]
     view = folder.view
     numbered_sections = [numbered(section, name) for section in sections]
-    return Chapter(name, folder.suite, answer(view), view.names.title(""), numbered_sections)
+    title = f"{folder.name}: {folder.suite}" if folder.suite else folder.name
+    return Chapter(name, title, answer(view), view.names.title(""), numbered_sections)
 
 
 def numbered(section: Section, chapter: str) -> Section:
@@ -90,7 +99,9 @@ def html(page: Page) -> str:
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent), autoescape=True, trim_blocks=True, lstrip_blocks=True
     )
-    specs = {drawing.id: interactive(drawing.spec, kinds_of(drawing, page)) for drawing in drawings(page)}
+    specs = {
+        drawing.id: interactive(drawing.spec, kinds_of(drawing, page), bool(page.recipes)) for drawing in drawings(page)
+    }
     template = environment.get_template("page.html.jinja")
     return template.render(
         page=page, specs=as_script(specs), library=javascript(), single=len(page.chapters) == 1, small=small

@@ -11,6 +11,7 @@ from sslbench.contracts.plugin import Spec
 from sslbench.hooks.params import resolve
 from sslbench.testing.conformance.executors import of_executor
 from sslbench.testing.conformance.networks import of_backbone, of_method
+from sslbench.testing.conformance.observers import of_observer
 from sslbench.testing.conformance.problem import Problems
 from sslbench.testing.conformance.results import of_dataset, of_evaluator, of_simulator
 from sslbench.testing.conformance.two_devices import of_two_devices
@@ -26,6 +27,7 @@ CHECKS: dict[str, Callable[[Any, Any], Problems]] = {
     "evaluator": of_evaluator,
     "dataset": of_dataset,
     "executor": of_executor,
+    "observer": of_observer,
     "simulator": of_simulator,
 }
 

@@ -98,5 +98,5 @@ def settings(folder: Folder) -> Section | None:
         Column(header, [row[place] or "-" for row in rows])
         for place, header in enumerate(("kind", "name", "parameters"))
     ]
-    table = Table("Every plugin with its parameters, as they were used", columns, prose=True)
+    table = Table("Every plugin with its parameters, as they were used", columns, prose=True, folded=True)
     return Section("settings", "Settings", [shortened(table, MOST_SETTINGS)])

@@ -97,4 +97,4 @@ def of_text(view: View, section: TextSection, named: str = "") -> Table:
         own = {kind: str(line.get(kind) or "-") for kind in view.names.kept} if not named else {}
         names.append(own if row is None else names_of(view, row))
     title = section.title[:1].upper() + section.title[1:]
-    return shortened(Table(title, section.columns, names, section.notes), MOST_LINES)
+    return shortened(Table(title, section.columns, names, section.notes, folded=True), MOST_LINES)

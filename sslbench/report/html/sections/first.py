@@ -16,7 +16,7 @@ from sslbench.report.view import STATUS_RANK, Style, View
 
 SPEEDS = ("img/s", "train s")
 """columns of speed and cost of the first table; all are in the section on cost"""
-MOST_ROWS = 1000
+MOST_ROWS = 1200
 """of a table"""
 
 

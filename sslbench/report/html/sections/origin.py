@@ -48,7 +48,11 @@ def provenance(folder: Folder) -> Section:
     codes = {pair for record in folder.records for pair in ((record.inputs or {}).get("code") or {}).items()}
     if codes:
         names, identities = zip(*sorted((str(name), str(code)) for name, code in codes), strict=True)
-        parts.append(Table("Identity of the code", [Column("code", names), Column("identity", identities)], prose=True))
+        parts.append(
+            Table(
+                "Identity of the code", [Column("code", names), Column("identity", identities)], prose=True, folded=True
+            )
+        )
     return Section("provenance", "Provenance", parts)
 
 
@@ -62,7 +66,7 @@ def records(folder: Folder) -> Section:
     text = render(folder.records, "json", folder.suite, folder.path, folder.superseded, folder.unfinished)
     packed = gzip.compress(text.encode(), mtime=0)
     count = plural(len(folder.records), "record")
-    if len(packed) > MOST_BYTES:
+    if len(packed) > MOST_BYTES * folder.share:
         line = f"{count} are too large for this page ({len(packed) / 1e6:.1f} MB packed); this prints them:"
         return Section("records", "Records", [Lines([line]), Code(f"sslbench results {folder.path} --format json")])
     source = f"data:application/gzip;base64,{base64.b64encode(packed).decode()}"

@@ -1,0 +1,1 @@
+"""What observers that report to a tracker share: one run of the tracker for each pretraining."""

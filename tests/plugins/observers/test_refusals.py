@@ -1,0 +1,58 @@
+"""What keeps a tracker from being used is said before anything runs, without its library where that is missing."""
+
+from __future__ import annotations
+
+import socket
+from importlib.machinery import ModuleSpec
+
+import pytest
+
+from sslbench import ObserverSpec, UserError
+from sslbench.contracts import observer
+from sslbench.hooks.registry import Registry
+from sslbench.plan.observers import read_observers
+from sslbench.plan.suite import RawSuite
+from sslbench_plugins.observers.mlflow import check_server
+from sslbench_plugins.observers.wandb import KnownRuns
+
+TRACKERS = ("mlflow", "tensorboard", "wandb")
+
+
+@pytest.mark.parametrize("name", TRACKERS)
+@pytest.mark.parametrize("found", [None, ModuleSpec("folder", None)], ids=["nothing", "a folder of that name"])
+def test_a_library_that_is_missing_is_named_with_how_to_get_it(monkeypatch, name, found):
+    monkeypatch.setattr(observer, "find_spec", lambda library: found)
+    _, mistakes = read_observers(RawSuite("s", "s"), [name], Registry())
+    assert mistakes == [f'observer {name!r} needs {name}: pip install "sslbench[{name}]"']
+
+
+@pytest.mark.parametrize("name", TRACKERS)
+def test_one_whose_library_is_there_misses_nothing(monkeypatch, name):
+    monkeypatch.setattr(observer, "find_spec", lambda library: ModuleSpec(library, None, origin="there"))
+    assert read_observers(RawSuite("s", "s"), [name], Registry())[1] == []
+
+
+def test_one_that_needs_no_library_misses_none():
+    assert ObserverSpec(name="mine", build=lambda params, context: None).missing == ""
+
+
+def test_a_server_that_does_not_answer_is_named():
+    with socket.socket() as taken:  # and listens to nobody
+        taken.bind(("127.0.0.1", 0))
+        uri = f"http://127.0.0.1:{taken.getsockname()[1]}"
+        with pytest.raises(
+            UserError, match=f"observer 'mlflow': no server answers at {uri}: .*refused; start one with"
+        ):
+            check_server(uri)
+    with pytest.raises(UserError, match="no server answers at http://a b: "):
+        check_server("http://a b")
+    check_server("sqlite:///here.sqlite")
+
+
+def test_known_runs_outlive_a_process_and_damage(tmp_path):
+    path = tmp_path / "wandb" / "known.json"
+    KnownRuns(path).put("a", 0, 3)
+    KnownRuns(path).put("b", 1, 4)
+    assert [KnownRuns(path).get(run) for run in ("a", "b", "c")] == [(0, 3), (1, 4), (0, 0)]
+    path.write_text("[")
+    assert KnownRuns(path).get("a") == (0, 0)
