@@ -92,6 +92,15 @@ def test_options_of_the_command_line_become_keywords():
     assert {line: keywords_for_options(line) for line in lines} == lines
 
 
+def test_an_observer_is_asked_for_by_name_as_the_plugins_of_the_axes_are(small, tmp_path):
+    path = tmp_path / "events.jsonl"
+    observers = {"name": "jsonl", "path": path}
+    sslbench.run(**{**DIGITS, **small, "train_images": None}, out=tmp_path / "out", observers=observers)
+    assert "raw-pixels" in path.read_text()
+    with pytest.raises(UserError, match=r"^observers: unknown observer 'josnl'; did you mean 'jsonl'\?"):
+        sslbench.run(observers="josnl")
+
+
 def test_nothing_that_works_together_is_an_error(small, tmp_path):
     with pytest.raises(UserError, match=r"^nothing could be run: 1 cell: attention-segmentation needs mask"):
         sslbench.run(**{**DIGITS, **small, "evaluators": "attention-segmentation", "backbones": "vit"}, out=tmp_path)
