@@ -29,20 +29,25 @@ SECTIONS: tuple[SectionOf, ...] = (
     provenance, records,
 )  # fmt: skip
 """from top to bottom"""
+OF_ALL: tuple[SectionOf, ...] = (doubts, provenance, records)
+"""of folders without runs: those that are of whatever a results file holds"""
+ChapterOf = Callable[[Folder], Chapter | None]
+"""what a folder holds of another kind than runs; None where there is nothing"""
 FILE = "report.html"
 
 
-def write_report(folders: Sequence[Path], path: Path) -> list[Folder]:
-    """Write one page of these results folders; returns what it was made of. Raises UserError for a folder without
-    results or given twice, and for a path that cannot be written."""
+def write_report(folders: Sequence[Path], path: Path, kinds: Sequence[ChapterOf] = ()) -> list[Folder]:
+    """Write one page of these results folders; returns what it was made of. ``kinds``: what else than runs a folder may
+    hold. Raises UserError for a folder without results or given twice, and for a path that cannot be written."""
     for number, folder in enumerate(folders):
         if folder in folders[:number]:
             raise UserError(f"{folder} is given twice")
+    read = [Folder.read(folder, share=1 / len(folders)) for folder in folders]
+    for folder in folders:
         if not ResultsStore.exists(folder):
             raise UserError(why_no_results(folder))
     check_target(path)
-    read = [Folder.read(folder, share=1 / len(folders)) for folder in folders]
-    text = html(page_of(read))
+    text = html(page_of(read, kinds))
     try:
         write_atomically(path, text.encode())
     except OSError as error:
@@ -60,16 +65,16 @@ def check_target(path: Path) -> None:
         raise UserError(f"-o {path}: there is no folder {path.parent}")
 
 
-def page_of(folders: Sequence[Folder]) -> Page:
-    """Its chapters, one for each folder, and what the page can be filtered by."""
-    chapters = [chapter_of(folder, f"r{number}") for number, folder in enumerate(folders, 1)]
-    if len(folders) > 1:
-        compared = [between(folders[0], other) for other in folders[1:]]
+def page_of(folders: Sequence[Folder], kinds: Sequence[ChapterOf] = ()) -> Page:
+    """Its chapters, those of each folder after one another, and what the page can be filtered by."""
+    chapters = [one for number, folder in enumerate(folders, 1) for one in chapters_of(folder, f"r{number}", kinds)]
+    compared = [between(folders[0], other) for other in folders[1:] if comparable(folders[0], other)]
+    if compared:
         sections = [numbered(section, f"c{number}") for number, section in enumerate(compared, 1)]
         chapters = [Chapter("c", "Compared", [], "", sections), *chapters]
     filters: dict[str, dict[str, None]] = {}
     recipes: dict[str, None] = {}
-    for view in (folder.view for folder in folders):
+    for view in (folder.view for folder in folders if folder.cells):
         recipes |= {view.names.recipe(row): None for row in view.order}
         for kind in view.names.kept:
             filters.setdefault(kind, {}).update({view.names.of_kind[kind][row] or "-": None for row in view.order})
@@ -79,13 +84,32 @@ def page_of(folders: Sequence[Folder]) -> Page:
     return Page(title, chapters, kept, list(recipes) if len(recipes) > 1 else [])
 
 
-def chapter_of(folder: Folder, name: str) -> Chapter:
-    """Of one folder."""
+def comparable(first: Folder, second: Folder) -> bool:
+    """Whether both hold records of one kind."""
+    return bool({record.kind for record in first.records} & {record.kind for record in second.records})
+
+
+def chapters_of(folder: Folder, name: str, kinds: Sequence[ChapterOf]) -> list[Chapter]:
+    """Of one folder: its runs, and what else it holds."""
+    found = [chapter for chapter_of_kind in kinds if (chapter := chapter_of_kind(folder)) is not None]
+    if folder.cells or not found:
+        found = [*(one for one in found if one.concludes), chapter_of(folder), *(c for c in found if not c.concludes)]
+    elif folder.records or folder.damaged:
+        more = [section for make in OF_ALL if (section := make(folder)) is not None]
+        found[0] = replace(found[0], sections=[*found[0].sections, *more])
+    ids = [name, *(f"{name}-{number}" for number in range(2, len(found) + 1))]
+    return [
+        replace(one, id=own, sections=[numbered(section, own) for section in one.sections])
+        for one, own in zip(found, ids, strict=True)
+    ]
+
+
+def chapter_of(folder: Folder) -> Chapter:
+    """The runs of one folder."""
     sections = [section for make in SECTIONS if (section := make(folder)) is not None]
     view = folder.view
-    numbered_sections = [numbered(section, name) for section in sections]
     title = f"{folder.name}: {folder.suite}" if folder.suite else folder.name
-    return Chapter(name, title, answer(view), view.names.title(""), numbered_sections)
+    return Chapter("", title, answer(view), view.names.title(""), sections)
 
 
 def numbered(section: Section, chapter: str) -> Section:
