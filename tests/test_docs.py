@@ -351,6 +351,7 @@ def test_the_python_about_python_runs(tmp_path, monkeypatch):
     assert names["curves"]["loss"].notna().all()
     assert names["same"].allclose(names["features"][:1], atol=1e-5)
     assert len(names["train"].features) == len(names["train"].labels) == 200
+    assert names["path"].is_file()
 
 
 def test_every_setting_of_a_speed_suite_is_documented_with_its_default():
