@@ -16,7 +16,7 @@ from sslbench.errors import did_you_mean
 WRONG_USAGE = 2
 """exit code"""
 COMMANDS = {
-    "run": "Run a suite; print one table with quality and speed in every row.",
+    "run": "Run a suite; say which recipe is best, with quality and speed of each.",
     "plan": "Print the cells of a suite: done, to run, stale, skipped and why.",
     "look": "Show images, views, masks and odd files, before any training.",
     "results": "Print the results of a folder.",
