@@ -227,7 +227,7 @@ def test_nothing_of_the_package_is_left_out_of_the_wheel():
     assert "quick" in done.stdout
 
 
-ON_FEATURES = ("few-label", "invariance", "knn", "label-free", "linear-probe", "retrieval")
+ON_FEATURES = ("feature-map", "few-label", "invariance", "knn", "label-free", "linear-probe", "retrieval")
 
 
 def test_sections_of_evaluators_are_installed_ones_in_order():
@@ -238,7 +238,7 @@ def test_sections_of_evaluators_are_installed_ones_in_order():
 @pytest.mark.parametrize("name", ON_FEATURES)
 def test_an_evaluator_is_documented_with_all_its_metrics_and_presets(name):
     text = next(part for part in EVALUATORS.split("\n## ") if part.partition("\n")[0] == f"`{name}`")
-    told = set(re.findall(r"`([\w@%]+)`", text))
+    told = set(re.findall(r"`([\w@%-]+)`", text))
     spec = Registry().get("evaluator", name)
     given = {"shares": [0.1, 1]} if name == "few-label" else {}
     for metric in spec.build(spec.params(**given), BuildContext()).evaluate(evaluated_scenes()):

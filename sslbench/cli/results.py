@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from sslbench.cli.command import Command
 from sslbench.cli.options import FORMATS, UserPath, details_option, without_collector
 from sslbench.cli.streams import say, show
+
+if TYPE_CHECKING:
+    from sslbench.store.record import Record
 
 
 @click.command(
@@ -18,6 +23,7 @@ from sslbench.cli.streams import say, show
         "sslbench results sslbench-results/quick --details",
         "sslbench results sslbench-results/quick --statistics --pairs",
         "sslbench results sslbench-results/quick --where method=simclr --format csv",
+        "sslbench results sslbench-results/quick --pictures pictures",
     ],
 )
 @click.argument("folder", metavar="DIR", type=UserPath())
@@ -30,9 +36,16 @@ from sslbench.cli.streams import say, show
 @click.option("--curves", is_flag=True, help="Loss and metrics after every epoch that was evaluated.")
 @click.option("--published", is_flag=True, help="Numbers of the literature beside those measured.")
 @click.option("--superseded", is_flag=True, help="The records that later runs put others in the place of.")
+@click.option("--pictures", metavar="FOLDER", type=UserPath(), help="Write the pictures as files to FOLDER instead.")
 @without_collector
 def command(
-    folder: Path, format_: str, where: tuple[str, ...], details: bool, superseded: bool, **sections: bool
+    folder: Path,
+    format_: str,
+    where: tuple[str, ...],
+    details: bool,
+    superseded: bool,
+    pictures: Path | None,
+    **sections: bool,
 ) -> None:
     """Print the results in DIR, as ``run`` and ``speed`` do: the answer, then a table; or the tables that are asked for
     in their place."""
@@ -52,6 +65,10 @@ def command(
         for item in unfinished:
             say(left_to_run(item))
     records = filter_records(stored.records, list(where))
+    if pictures is not None:
+        refuse_beside_pictures(format_, [name for name, wanted in {**sections, "details": details}.items() if wanted])
+        show(write_pictures(records, folder, pictures))
+        return
     if any(sections.values()):
         from sslbench.report.sections.render import SECTIONS, render_sections
 
@@ -67,3 +84,29 @@ def command(
         from sslbench.speed.table import render_speed
 
         show(render_speed(speeds, format_, suite), format_)
+
+
+def refuse_beside_pictures(format_: str, sections: Sequence[str]) -> None:
+    """Raises UserError for options that say what is printed."""
+    from sslbench.errors import UserError
+
+    given = [f"--{name}" for name in sections] + ([f"--format {format_}"] if format_ != "table" else [])
+    if given:
+        raise UserError(f"--pictures writes files and prints no table; leave out {', '.join(given)}")
+
+
+def write_pictures(records: Sequence[Record], folder: Path, target: Path) -> str:
+    """Export the pictures, and a sentence about it. Raises UserError where they cannot be written."""
+    from sslbench.errors import UserError
+    from sslbench.report.pictures import export_pictures
+    from sslbench.report.text import plural
+
+    try:
+        export = export_pictures(records, folder, target)
+    except OSError as error:
+        raise UserError(f"--pictures {str(target)!r}: cannot be written: {error.strerror or error}") from error
+    for line in export.damaged:
+        say(f"warning: {line}; these pictures are left out")
+    if export.files:
+        return f"{plural(len(export.files), 'picture')} in {target}; captions in {target / 'pictures.json'}"
+    return f"no pictures: none of {plural(len(records), 'record')} in {folder} has any; nothing was written"

@@ -67,6 +67,18 @@ def tile_side(image_side: int, wanted: int = 80) -> int:
     return image_side * max(1, int(wanted / image_side + 0.5))
 
 
+def small_images(images: Tensor, side: int) -> Tensor:
+    """uint8 ``[N, 3, H, W]`` -> ``[N, 3, t, t]``, t the smaller of ``side`` and the images' own; what is no square is
+    in the middle of one."""
+    t = min(side, max(images.shape[-2:]))
+    small = torch.full((len(images), 3, t, t), GROUND[0], dtype=torch.uint8)
+    for number, image in enumerate(images):
+        pixels = torch.from_numpy(np.array(fitted(image, t))).permute(2, 0, 1)
+        top, left = (t - pixels.shape[1]) // 2, (t - pixels.shape[2]) // 2
+        small[number, :, top : top + pixels.shape[1], left : left + pixels.shape[2]] = pixels
+    return small
+
+
 def png_of(image: Tensor) -> bytes:
     """uint8 ``[3, H, W]`` as a PNG file; the same bytes for the same image."""
     from PIL import Image

@@ -16,6 +16,7 @@ GROUND: Colour = (235, 235, 235)
 BLUE: Colour = (0, 114, 178)
 VERMILION: Colour = (213, 94, 0)
 BLACK: Colour = (0, 0, 0)
+DARK: Colour = (45, 45, 45)
 
 CLASSES: tuple[Colour, ...] = (
     (0, 114, 178),
@@ -38,7 +39,7 @@ def colour_of(number: int) -> Colour:
     return CLASSES[number % len(CLASSES)]
 
 
-def scaled(values: Tensor) -> Tensor:
+def value_colours(values: Tensor) -> Tensor:
     """Float ``[H, W]`` in 0..1 -> uint8 ``[3, H, W]`` on ``SCALE``; what is not finite is ``GROUND``."""
     stops = torch.tensor(SCALE, dtype=torch.float32)
     position = values.detach().cpu().float().nan_to_num(0.0).clamp(0, 1) * (len(SCALE) - 1)
@@ -49,9 +50,9 @@ def scaled(values: Tensor) -> Tensor:
     return colours.round().to(torch.uint8).permute(2, 0, 1)
 
 
-def labelled(values: Tensor, unknown: int = 255) -> Tensor:
-    """int ``[H, W]`` of class numbers -> uint8 ``[3, H, W]``: 0 is dark grey, 1, 2... are ``CLASSES``, ``unknown`` is
+def class_colours(values: Tensor, unknown: int = 255) -> Tensor:
+    """int ``[H, W]``, 0..255 -> uint8 ``[3, H, W]``: 0 is ``DARK``, 1, 2... are ``CLASSES``, ``unknown`` is
     ``GROUND``."""
-    table = torch.tensor([(45, 45, 45), *(colour_of(number) for number in range(255))], dtype=torch.uint8)
+    table = torch.tensor([DARK, *(colour_of(number) for number in range(255))], dtype=torch.uint8)
     table[unknown] = torch.tensor(GROUND, dtype=torch.uint8)
     return table[values.detach().cpu().long().clamp(0, 255)].permute(2, 0, 1)

@@ -10,15 +10,14 @@ from torch import Tensor
 
 from sslbench.draw.canvas import LARGEST, Canvas, tile_side
 from sslbench.draw.colours import BLACK, BLUE, PAPER, VERMILION, Colour
-from sslbench.draw.words import SIZE, drawable, shortened_to, width_of
+from sslbench.draw.legend import LINE, draw_legend, placed_legend
+from sslbench.draw.words import drawable, shortened_to, width_of
 
 Mark = Literal["", "right", "wrong", "plain"]
 MARKS: dict[Mark, Colour] = {"right": BLUE, "wrong": VERMILION, "plain": BLACK}
 """A blue frame and a tick, a vermilion frame and a cross, a black frame."""
 GAP = 8
 """pixels between tiles"""
-LINE = SIZE + 5
-"""pixels of a line of words"""
 WIDEST_LABEL = 180
 
 
@@ -27,7 +26,7 @@ class Tile:
     """One image of a grid."""
 
     image: Tensor  # uint8 ``[3, h, w]`` or ``[1, h, w]``, of any size
-    title: str = ""  # below it; shortened to its width
+    title: str = ""  # below it, on one line or several; each is shortened to the tile's width
     mark: Mark = ""
 
 
@@ -45,19 +44,25 @@ def grid(tiles: Sequence[Tile], columns: int, side: int = 80) -> Tensor:
     return tile_rows([TileRow(tiles[start : start + columns]) for start in starts], side=side)
 
 
-def tile_rows(rows: Sequence[TileRow], headings: Sequence[str] = (), side: int = 80) -> Tensor:
-    """uint8 ``[3, H, W]``: one row below the other, ``headings`` above the columns; ``side``: about so many pixels each
-    tile has, less where the picture would have more than 2048. Rows for which there is no place are left out."""
+def tile_rows(
+    rows: Sequence[TileRow], headings: Sequence[str] = (), side: int = 80, legend: Sequence[tuple[Colour, str]] = ()
+) -> Tensor:
+    """uint8 ``[3, H, W]``: one row below the other, ``headings`` above the columns, what colours mean below; ``side``:
+    about so many pixels each tile has, less where the picture would have more than 2048. Rows for which there is no
+    place are left out."""
     label = min(WIDEST_LABEL, max((width_of(drawable(row.label)) for row in rows), default=0))
     left = GAP + (label + GAP if label else 0)
     columns = max([len(headings), *(len(row.tiles) for row in rows)], default=0)
     side = min(side_of(rows, side), (LARGEST - left) // max(1, columns) - GAP)
     top = GAP + (LINE if headings else 0)
-    heights = [side + GAP + (LINE if any(tile and tile.title for tile in row.tiles) else 0) for row in rows]
-    while heights and top + sum(heights) > LARGEST:
-        heights.pop()
+    heights = [side + GAP + LINE * max((lines_of(tile) for tile in row.tiles), default=0) for row in rows]
     width = max(1, left + columns * (side + GAP))
-    canvas = Canvas(width, max(1, top + sum(heights)))
+    entries = placed_legend(legend, width)
+    below = LINE * (1 + max(line for *_, line in entries)) if entries else 0
+    while heights and top + sum(heights) + below > LARGEST:
+        heights.pop()
+    canvas = Canvas(width, max(1, top + sum(heights) + below))
+    draw_legend(canvas, entries, top + sum(heights))
     for column, heading in enumerate(headings):
         write_within(canvas, heading, left + column * (side + GAP), GAP - 2, side)
     y = top
@@ -76,6 +81,11 @@ def side_of(rows: Sequence[TileRow], wanted: int) -> int:
     return tile_side(max(sides), wanted) if sides else wanted
 
 
+def lines_of(tile: Tile | None) -> int:
+    """Of its title."""
+    return len(tile.title.splitlines()) if tile else 0
+
+
 def draw_tile(canvas: Canvas, tile: Tile, x: int, y: int, side: int) -> None:
     """The image with its mark, and its title below."""
     canvas.image(tile.image, x, y, side)
@@ -83,8 +93,8 @@ def draw_tile(canvas: Canvas, tile: Tile, x: int, y: int, side: int) -> None:
         canvas.frame(x, y, side, MARKS[tile.mark])
     if tile.mark in ("right", "wrong"):
         draw_sign(canvas, tile.mark, x + side, y)
-    if tile.title:
-        write_within(canvas, tile.title, x, y + side + 1, side)
+    for number, line in enumerate(tile.title.splitlines()):
+        write_within(canvas, line, x, y + side + 1 + number * LINE, side)
 
 
 def draw_sign(canvas: Canvas, mark: Mark, x: int, y: int, size: int = 18) -> None:

@@ -53,6 +53,13 @@ def drawable(text: str) -> str:
     return "".join(letter if letter.isprintable() and has_letter(letter) else "?" for letter in letters)
 
 
+def class_words(names: Sequence[str], classes: int) -> list[str]:
+    """For a caption: the name of each class 0..classes-1 on one line of at most 40 characters, or ``class 3``."""
+    words = ["".join(letter if letter.isprintable() else "?" for letter in name) for name in names[:classes]]
+    short = [word if len(word) <= 40 else f"{word[:39]}…" for word in words]
+    return [word or f"class {number}" for number, word in enumerate(short + [""] * (classes - len(short)))]
+
+
 def drawable_names(names: Sequence[str], classes: int) -> list[str]:
     """A word for each class 0..classes-1: its name, or ``class 3`` where there is none, or none that the font has."""
     words = [drawable(name) for name in names[:classes]]

@@ -68,7 +68,7 @@ class PretrainingJob:
     @cached_property
     def shown(self) -> SplitImages:
         """Its images, for pictures."""
-        return SplitImages(self.data)
+        return SplitImages(self._read)
 
     def warn(self, text: str) -> None:
         """Emit a warning."""
@@ -130,24 +130,26 @@ class PretrainingJob:
             return False
 
     def data(self) -> Splits:
-        """The images that it trains on and is evaluated on, read once. Raises UserError where they cannot be read."""
+        """The images that it trains on and is evaluated on, read once; what the user should know of them becomes a
+        warning. Raises UserError where they cannot be read."""
         if self._data is None:
-            self._data = self._read()
-        return self._data
+            for note in self._read().notes:
+                self.warn(f"{self.choices['dataset'].name}: {note}")
+        return self._read()
 
     def _read(self) -> Splits:
-        self.emit(StageStarted("reading images"))
-        choice, settings = self.choices["dataset"], self.settings
-        with first_alone():
-            splits = make_splits(
-                build_dataset(choice, self.work.download),
-                evaluate_on=settings.evaluate_on,
-                train_images=settings.train_images,
-                image_size=settings.image_size,
-            )
-        for note in splits.notes:
-            self.warn(f"{choice.name}: {note}")
-        return splits
+        """The same without a warning."""
+        if self._data is None:
+            self.emit(StageStarted("reading images"))
+            settings = self.settings
+            with first_alone():
+                self._data = make_splits(
+                    build_dataset(self.choices["dataset"], self.work.download),
+                    evaluate_on=settings.evaluate_on,
+                    train_images=settings.train_images,
+                    image_size=settings.image_size,
+                )
+        return self._data
 
     def _describe(self, data: Splits | None = None) -> None:
         """Emit what is looked at, where anything is evaluated. ``data`` None: as it was kept, else read again."""

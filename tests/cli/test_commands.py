@@ -43,7 +43,7 @@ def test_every_command_has_help_with_the_words_of_the_list(capsys, name):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (("rum",), "no such command 'rum'; did you mean 'run'? (commands: run, look, plan"),
+        (("rum",), "no such command 'rum'; did you mean 'run'? (commands: run, plan"),
         (("run", "--metod", "x"), "--metod"),
         (("run", "quik"), "unknown suite 'quik'; did you mean 'quick'?"),
         (("run", "-m", "simclrr"), "--method: unknown method 'simclrr'; did you mean 'simclr'?"),

@@ -41,7 +41,7 @@ def test_seeds_of_two_folders_are_one_table_and_nothing_is_run_again(words_of):
     code, out, err = words_of("merge", "s0", "s1", "-o", "all")
     assert (code, err) == (0, "")
     assert [line.split() for line in out.splitlines()[2:4]] == [["s0", "2", "2"], ["s1", "2", "2"]]
-    assert out.splitlines()[-1] == "all: 4 records, 16 files copied"
+    assert out.splitlines()[-1] == "all: 4 records, 24 files copied"
     document = json.loads(words_of("results", "all", "--format", "json")[1])
     assert sorted((record["method"], record["seed"]) for record in document["records"]) == [
         ("random-init", 0),

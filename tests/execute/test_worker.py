@@ -95,7 +95,7 @@ def test_what_is_trained_and_extracted_is_not_done_again(tmp_path, run):
     again, emitted = run(tmp_path, evaluators=("knn", "linear-probe"))
     assert again[0].metrics == first[0].metrics
     assert again[0].pretraining == first[0].pretraining
-    assert emitted.stages == ["evaluating knn", "evaluating linear-probe"]
+    assert emitted.stages == ["evaluating knn", "reading images", "evaluating linear-probe"]
 
 
 def test_evaluators_measure_the_same_on_features_from_the_cache_and_of_fresh_ones(tmp_path, run):
@@ -155,7 +155,7 @@ def test_features_outlive_weights_that_are_gone(tmp_path, run):
     (tmp_path / "artifacts/k0/weights.safetensors").unlink()
     again, emitted = run(tmp_path)
     assert again[0].metrics == first[0].metrics
-    assert emitted.stages == ["evaluating knn"]
+    assert emitted.stages == ["evaluating knn", "reading images"]
 
 
 def test_lost_features_are_extracted_again_from_the_same_weights(tmp_path, run):

@@ -11,14 +11,31 @@ what the authors of DINO report: the best head of each object, chosen knowing th
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Literal
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from sslbench import EvaluatedModel, EvaluationData, EvaluatorSpec, Metric, Params, SplitName, hookimpl, param
+from sslbench import (
+    EvaluatedModel,
+    EvaluationData,
+    EvaluatorSpec,
+    Metric,
+    Params,
+    Picture,
+    SplitName,
+    Tile,
+    TileRow,
+    class_colours,
+    hookimpl,
+    param,
+    tile_rows,
+    value_colours,
+)
 from sslbench_plugins.blocks.networks.patches import to_patches
+from sslbench_plugins.blocks.pictures.views import shown_rows, visible
 from sslbench_plugins.blocks.probes.evaluable import Unmeasurable, mean_over_images, model_of, unmeasured
 from sslbench_plugins.blocks.probes.frozen_tokens import BATCH, token_encoder
 from sslbench_plugins.blocks.probes.samples import evenly_spaced
@@ -27,6 +44,8 @@ MAP = "mask"
 UNKNOWN = 255
 FLAT = 1e-6
 """attention whose range is a smaller share of it is the same for all patches"""
+MOST_HEADS = 12
+"""that a picture shows"""
 METRICS = BEST, ORACLE, MEAN = "attention_jaccard", "attention_jaccard_oracle", "attention_jaccard_all_heads"
 Objects = Literal["each", "all", "main"]
 
@@ -50,19 +69,23 @@ class AttentionSegmentation:
     def __init__(self, params: AttentionSegmentationParams) -> None:
         self.params = params
 
-    def evaluate(self, data: EvaluationData) -> list[Metric]:
+    def evaluate(self, data: EvaluationData) -> Iterator[Metric | Picture]:
         chosen_from = evenly_spaced(len(data.train.features), self.params.train_images)
         try:
             train = self._overlaps(model_of(data), "train", chosen_from)
             test = self._overlaps(model_of(data), "test", torch.arange(len(data.test.features)))
         except Unmeasurable as error:
-            return unmeasured(METRICS, str(error))
+            yield from unmeasured(METRICS, str(error))
+            return
         best = int(train.nanmean(dim=2).nanmean(dim=0).argmax())
         heads = test.nanmean(dim=2)  # [N, heads], over the objects of each image
         scores = {BEST: heads[:, best], ORACLE: test.amax(dim=1).nanmean(dim=1), MEAN: heads.mean(dim=1)}
         if self.params.per_head:
             scores |= {f"{BEST}@{head + 1}": values for head, values in enumerate(heads.unbind(dim=1))}
-        return [mean_over_images(name, values, "no test image has an object") for name, values in scores.items()]
+        for name, values in scores.items():
+            yield mean_over_images(name, values, "no test image has an object")
+        if data.shown is not None:
+            yield heads_beside_masks(model_of(data), shown_rows(len(data.test.features)), best)
 
     def _overlaps(self, model: EvaluatedModel, split: SplitName, images: Tensor) -> Tensor:
         """float64 ``[N, heads, O]``, as ``jaccard``; ``images`` int64 ``[N]``."""
@@ -91,6 +114,28 @@ def attention_of(model: EvaluatedModel, split: SplitName, indices: Tensor) -> Te
     if not bool(torch.isfinite(attention).all()):
         raise Unmeasurable(f"attention to {split} images holds NaN or infinity")
     return attention
+
+
+def heads_beside_masks(model: EvaluatedModel, rows: Tensor, best: int) -> Picture:
+    """Test images at ``rows`` int64 ``[B]``, their true masks, and each head's attention; ``best``: a head, from 0."""
+    images, masks = visible(model, model.images("test", rows)), model.maps("test", MAP, rows)
+    attention = attention_of(model, "test", rows)
+    side = round(attention.shape[2] ** 0.5)
+    relative = attention / attention.amax(dim=2, keepdim=True).clamp_min(torch.finfo(attention.dtype).tiny)
+    heads = torch.unflatten(relative, 2, (side, side))[:, :MOST_HEADS]
+    tiles = [
+        TileRow([Tile(images[row]), Tile(class_colours(masks[row])), *(Tile(value_colours(h)) for h in heads[row])])
+        for row in range(len(rows))
+    ]
+    count = attention.shape[1]
+    headings = [f"head {head + 1}{' (best)' if head == best else ''}" for head in range(heads.shape[1])]
+    some = f", the first {MOST_HEADS} of {count} heads" if count > MOST_HEADS else ""
+    caption = (
+        f"{len(rows)} test images, one a row: the image, its true mask (each object a colour), and how much the class"
+        f" token attends to each patch, head by head{some}, brighter for more; head {best + 1} overlaps best with the"
+        " objects of training images."
+    )
+    return Picture("attention", tile_rows(tiles, ["image", "true mask", *headings], side=96), caption)
 
 
 def strongest(attention: Tensor, mass: float) -> Tensor:

@@ -10,12 +10,15 @@ no ratio to 0 is defined.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import partial
 
 import torch
 from torch import Tensor
 
-from sslbench import EvaluationData, EvaluatorSpec, Metric, Params, hookimpl, param
+from sslbench import EvaluationData, EvaluatorSpec, Metric, Params, Picture, hookimpl, param
+from sslbench_plugins.blocks.pictures.maps import value_maps
+from sslbench_plugins.blocks.pictures.views import shown_rows
 from sslbench_plugins.blocks.probes.evaluable import Unmeasurable, mean_over_images, model_of, unmeasured
 from sslbench_plugins.blocks.probes.frozen_tokens import SampledPixels, TokenHead, sample_pixels
 from sslbench_plugins.blocks.probes.linear_maps import Standardiser, fit_ridge
@@ -42,21 +45,24 @@ class DenseRegression:
     def __init__(self, params: DenseRegressionParams) -> None:
         self.params = params
 
-    def evaluate(self, data: EvaluationData) -> list[Metric]:
+    def evaluate(self, data: EvaluationData) -> Iterator[Metric | Picture]:
         try:
             model, images = model_of(data), evenly_spaced(len(data.train.features), self.params.images)
             read = partial(model.maps, "train", MAP)
             pixels = sample_pixels(model, read, torch.isfinite, images, self.params.pixels, data.seed)
-            predicted = fit_depth(pixels).on_test_images(data)
+            head = fit_depth(pixels)
+            predicted = head.on_test_images(data)
             batches = [torch.stack(scores(model.maps("test", MAP, rows), depths[:, 0])) for rows, depths in predicted]
         except Unmeasurable as error:
             reason = str(error)
-            return [Metric(RMSE, None, higher_is_better=False, reason=reason), *unmeasured([DELTA], reason)]
+            yield from [Metric(RMSE, None, higher_is_better=False, reason=reason), *unmeasured([DELTA], reason)]
+            return
         errors, shares = torch.cat(batches, dim=1)
-        return [
-            mean_over_images(RMSE, errors, NO_DEPTH, higher_is_better=False),
-            mean_over_images(DELTA, shares, f"{NO_DEPTH} and above 0"),
-        ]
+        yield mean_over_images(RMSE, errors, NO_DEPTH, higher_is_better=False)
+        yield mean_over_images(DELTA, shares, f"{NO_DEPTH} and above 0")
+        if data.shown is not None:
+            shown = shown_rows(len(data.test.features))
+            yield value_maps(model, shown, model.maps("test", MAP, shown), head.at_test_images(model, shown)[:, 0])
 
 
 def fit_depth(pixels: SampledPixels) -> TokenHead:

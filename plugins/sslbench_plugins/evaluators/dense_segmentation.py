@@ -7,12 +7,15 @@ is chosen on the pixels of training images that the fit has not seen.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Literal
 
 import torch
 from torch import Tensor
 
-from sslbench import EvaluationData, EvaluatorSpec, Metric, Params, SplitName, hookimpl, param
+from sslbench import EvaluationData, EvaluatorSpec, Metric, Params, Picture, SplitName, drawable_names, hookimpl, param
+from sslbench_plugins.blocks.pictures.maps import class_maps
+from sslbench_plugins.blocks.pictures.views import shown_rows
 from sslbench_plugins.blocks.probes.evaluable import Unmeasurable, model_of, require, unmeasured
 from sslbench_plugins.blocks.probes.frozen_tokens import SampledPixels, TokenHead, sample_pixels
 from sslbench_plugins.blocks.probes.linear_maps import Standardiser
@@ -49,13 +52,24 @@ class DenseSegmentation:
     def __init__(self, params: DenseSegmentationParams) -> None:
         self.params = params
 
-    def evaluate(self, data: EvaluationData) -> list[Metric]:
+    def evaluate(self, data: EvaluationData) -> Iterator[Metric | Picture]:
         try:
             head, classes = fit_classes(self._training_pixels(data))
             counts = self._test_confusion(data, head, classes)
         except Unmeasurable as error:
-            return unmeasured(METRICS, str(error))
-        return [Metric(MIOU, mean_iou(counts)), Metric(ACCURACY, pixel_accuracy(counts))]
+            yield from unmeasured(METRICS, str(error))
+            return
+        yield from (Metric(MIOU, mean_iou(counts)), Metric(ACCURACY, pixel_accuracy(counts)))
+        if data.shown is not None:
+            rows = shown_rows(len(data.test.features))
+            predicted = classes[head.at_test_images(model_of(data), rows).argmax(dim=1)]
+            yield class_maps(model_of(data), rows, self._true_classes(data, "test", rows), predicted, self._names(data))
+
+    def _names(self, data: EvaluationData) -> list[str]:
+        """Of the classes of pixels, as far as they have names."""
+        if self.params.target == "label" and data.shown is not None:
+            return ["ground", *drawable_names(data.shown.class_names, data.classes)]
+        return ["ground", "object"] if self.params.target == "objects" else []
 
     def _training_pixels(self, data: EvaluationData) -> SampledPixels:
         if self.params.target == "label" and (data.train.labels is None or data.test.labels is None):

@@ -13,13 +13,15 @@ chosen.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Literal, Self
 
 import torch
 from pydantic import model_validator
 from torch import Tensor
 
-from sslbench import EvaluationData, EvaluatorSpec, Metric, hookimpl, param
+from sslbench import EvaluationData, EvaluatorSpec, Metric, Picture, hookimpl, param
+from sslbench_plugins.blocks.pictures.mistakes import mistakes
 from sslbench_plugins.blocks.probes.evaluable import (
     Unmeasurable,
     accuracies,
@@ -78,7 +80,7 @@ class FineTune:
         self.params = params
         self.training = LabelTraining(params, "fine-tune")
 
-    def evaluate(self, data: EvaluationData) -> list[Metric]:
+    def evaluate(self, data: EvaluationData) -> Iterator[Metric | Picture]:
         try:
             require(why_not_evaluable(data))
             images = self._labelled_images(data)
@@ -87,13 +89,17 @@ class FineTune:
                 fit_head(network, data, images)
         except Unmeasurable as error:
             names = [TOP1, FROZEN, TRAINABLE, RATIO, *([SCRATCH] if self.params.scratch else [])]
-            return unmeasured(names, str(error))
+            yield from unmeasured(names, str(error))
+            return
         backbone_lr = 0.0 if self.params.frozen else self.params.backbone_lr
         rates = LearningRates(self.params.head_lr, backbone_lr, self.params.batch_norm == "follows")
-        metrics = [*self._trained(TOP1, network, data, images, rates), *parameter_counts(network)]
+        logits = self._trained(network, data, images, rates)
+        yield from scores(TOP1, logits, data)
+        yield from parameter_counts(network)
         if self.params.scratch:
-            metrics += self._from_scratch(data, images)
-        return metrics
+            yield from self._from_scratch(data, images)
+        if isinstance(logits, Tensor):
+            yield from mistakes(data, logits, labels_of(data.test))
 
     def _labelled_images(self, data: EvaluationData) -> Tensor:
         """int64 ``[n]``: training images whose labels may be used, the first draw of ``few-label``; or Unmeasurable."""
@@ -113,16 +119,25 @@ class FineTune:
             return [Metric(SCRATCH, None, reason=reason)]
         network = self.training.classifier(model.scratch(data.seed), data, data.seed)
         rates = LearningRates(self.params.head_lr, self.params.head_lr)
-        return self._trained(SCRATCH, network, data, images, rates)
+        return scores(SCRATCH, self._trained(network, data, images, rates), data)
 
     def _trained(
-        self, name: str, network: Classifier, data: EvaluationData, images: Tensor, rates: LearningRates
-    ) -> list[Metric]:
+        self, network: Classifier, data: EvaluationData, images: Tensor, rates: LearningRates
+    ) -> Tensor | Unmeasurable:
+        """Logits of the test images ``[N, C]`` on the CPU, or why there are none."""
         self.training.train(network, data, images, rates, data.seed)
         try:
-            return accuracies(name, self.training.correct(network, data).cpu(), labels_of(data.test).cpu())
+            return self.training.logits(network, data).cpu()
         except Unmeasurable as error:
-            return [Metric(name, None, reason=str(error))]
+            return error
+
+
+def scores(name: str, logits: Tensor | Unmeasurable, data: EvaluationData) -> list[Metric]:
+    """Accuracies of the test images."""
+    if isinstance(logits, Unmeasurable):
+        return [Metric(name, None, reason=str(logits))]
+    labels = labels_of(data.test).cpu()
+    return accuracies(name, (logits.argmax(dim=1) == labels).double(), labels)
 
 
 @torch.no_grad()

@@ -12,7 +12,8 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from sslbench import EvaluationData, EvaluatorSpec, Metric, Params, hookimpl, param
+from sslbench import EvaluationData, EvaluatorSpec, Metric, Params, Picture, hookimpl, param
+from sslbench_plugins.blocks.pictures.neighbours import neighbours
 from sslbench_plugins.blocks.probes.evaluable import accuracies, features_and_labels, unmeasured, why_not_comparable
 from sslbench_plugins.blocks.probes.inner_products import Bank, Precision, unit
 
@@ -44,15 +45,17 @@ class Knn:
     def __init__(self, params: KnnParams) -> None:
         self.params = params
 
-    def evaluate(self, data: EvaluationData) -> list[Metric]:
+    def evaluate(self, data: EvaluationData) -> Iterator[Metric | Picture]:
         reason = why_not_comparable(data)
         if reason:
-            return unmeasured([TOP1], reason)
+            yield from unmeasured([TOP1], reason)
+            return
         features, labels = features_and_labels(data.train)
         queries, true = features_and_labels(data.test)
-        neighbours = nearest(unit(features), unit(queries), min(self.params.k, len(features)), self.params.precision)
-        votes = [vote(cosines, labels[rows], data.classes, self.params.temperature) for cosines, rows in neighbours]
-        return accuracies(TOP1, (torch.cat(votes) == true).float(), true)
+        near = nearest(unit(features), unit(queries), min(self.params.k, len(features)), self.params.precision)
+        votes = [vote(cosines, labels[rows], data.classes, self.params.temperature) for cosines, rows in near]
+        yield from accuracies(TOP1, (torch.cat(votes) == true).float(), true)
+        yield from neighbours(data)
 
 
 def vote(similarity: Tensor, labels: Tensor, classes: int, temperature: float) -> Tensor:

@@ -9,13 +9,15 @@ is far from the optimum on small sets, where 100 epochs are few steps (1,000 ima
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Literal
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from sslbench import EvaluationData, EvaluatorSpec, LinearHead, Metric, Params, UserError, hookimpl, param
+from sslbench import EvaluationData, EvaluatorSpec, LinearHead, Metric, Params, Picture, UserError, hookimpl, param
+from sslbench_plugins.blocks.pictures.mistakes import mistakes
 from sslbench_plugins.blocks.probes.chosen_l2 import fit_with_chosen_l2
 from sslbench_plugins.blocks.probes.evaluable import (
     Unmeasurable,
@@ -48,13 +50,15 @@ class LinearProbe:
     def __init__(self, params: LinearProbeParams) -> None:
         self.params = params
 
-    def evaluate(self, data: EvaluationData) -> list[Metric]:
+    def evaluate(self, data: EvaluationData) -> Iterator[Metric | Picture]:
         try:
             logits = self._logits(data)
         except Unmeasurable as error:
-            return unmeasured([TOP1], str(error))
+            yield from unmeasured([TOP1], str(error))
+            return
         _, test_labels = features_and_labels(data.test)
-        return accuracies(TOP1, (logits.argmax(dim=0) == test_labels).float(), test_labels)
+        yield from accuracies(TOP1, (logits.argmax(dim=0) == test_labels).float(), test_labels)
+        yield from mistakes(data, logits.T, test_labels)
 
     def fit(self, data: EvaluationData) -> LinearHead:
         """The layer that is evaluated, on features as they are. Raises UserError where there is none."""

@@ -15,7 +15,8 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from sslbench import EvaluationData, EvaluatorSpec, FeatureSet, Metric, Params, hookimpl, param
+from sslbench import EvaluationData, EvaluatorSpec, FeatureSet, Metric, Params, Picture, hookimpl, param
+from sslbench_plugins.blocks.pictures.neighbours import neighbours
 from sslbench_plugins.blocks.probes.evaluable import features_and_labels, unmeasured, why_all_equal, why_not_comparable
 from sslbench_plugins.blocks.probes.inner_products import Bank, Precision, unit
 from sslbench_plugins.blocks.probes.samples import class_counts, each_once
@@ -46,16 +47,19 @@ class Retrieval:
     def __init__(self, params: RetrievalParams) -> None:
         self.params = params
 
-    def evaluate(self, data: EvaluationData) -> list[Metric]:
+    def evaluate(self, data: EvaluationData) -> Iterator[Metric | Picture]:
         reason = why_not_comparable(data) or self._why_nothing_to_find(data)
         if reason:
-            return unmeasured([MAP, *map(precision_name, self.params.k)], reason)
+            yield from unmeasured([MAP, *map(precision_name, self.params.k)], reason)
+            return
         searched, skip = (data.train, 0) if self.params.among == "train" else (data.test, 1)
         images = len(searched.features) - skip
         possible = tuple(k for k in self.params.k if k <= images)
         scores = search(searched, data.test, data.classes, possible, skip, self.params.precision)
         by_k = dict(zip(possible, scores[1:], strict=True))
-        return [_mean(MAP, scores[0]), *(_precision_at(k, by_k.get(k), images) for k in self.params.k)]
+        yield _mean(MAP, scores[0])
+        yield from (_precision_at(k, by_k.get(k), images) for k in self.params.k)
+        yield from neighbours(data, self.params.among)
 
     def _why_nothing_to_find(self, data: EvaluationData) -> str:
         """A query without a single image of its class has no average precision."""

@@ -93,9 +93,9 @@ def test_parameters_are_counted_head_included(data):
 
 def test_frozen_trains_the_head_alone(data, monkeypatch):
     networks = []
-    correct = LabelTraining.correct
+    logits = LabelTraining.logits
     monkeypatch.setattr(
-        LabelTraining, "correct", lambda self, network, data: networks.append(network) or correct(self, network, data)
+        LabelTraining, "logits", lambda self, network, data: networks.append(network) or logits(self, network, data)
     )
     evaluate(data, frozen=True)
     tuned, scratch = networks

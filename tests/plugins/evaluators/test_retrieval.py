@@ -29,7 +29,7 @@ Clusters = Callable[..., EvaluationData]
 
 
 def evaluate(data: EvaluationData, **params: object) -> list[Metric]:
-    return Retrieval(RetrievalParams(**params)).evaluate(data)
+    return list(Retrieval(RetrievalParams(**params)).evaluate(data))
 
 
 def cosines(queries: Tensor, searched: Tensor) -> Tensor:

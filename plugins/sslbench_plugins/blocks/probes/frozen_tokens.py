@@ -117,10 +117,14 @@ class TokenHead(NamedTuple):
         outputs = F.interpolate(outputs, (size, size), mode="bilinear", align_corners=False)
         return outputs.clamp(self.lowest, self.highest)
 
+    def at_test_images(self, model: EvaluatedModel, indices: Tensor) -> Tensor:
+        """``[B, C, S, S]``: outputs at pixels of test images. Raises Unmeasurable for tokens that are no numbers."""
+        tokens = patch_tokens(model, "test", indices)
+        require(why_not_squarable(tokens.movedim(1, -1), "test token"))
+        return self.at_pixels(tokens, model.image_size)
+
     def on_test_images(self, data: EvaluationData) -> Iterator[tuple[Tensor, Tensor]]:
-        """Indices of test images, and outputs at their pixels. Raises Unmeasurable for tokens that are no numbers."""
+        """Indices of all test images, a batch at a time, and ``at_test_images`` of them."""
         model = model_of(data)
         for indices in torch.split(torch.arange(len(data.test.features)), BATCH):
-            tokens = patch_tokens(model, "test", indices)
-            require(why_not_squarable(tokens.movedim(1, -1), "test token"))
-            yield indices, self.at_pixels(tokens, model.image_size)
+            yield indices, self.at_test_images(model, indices)

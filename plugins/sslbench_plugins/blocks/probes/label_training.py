@@ -103,17 +103,20 @@ class LabelTraining:
         network.eval()
 
     @torch.no_grad()
-    def correct(self, network: Classifier, data: EvaluationData) -> Tensor:
-        """float64 ``[N]``: 1 for each test image that gets its class, else 0. Raises Unmeasurable if not finite."""
-        model, labels = model_of(data), labels_of(data.test)
-        batches = []
-        for indices in torch.split(torch.arange(len(labels)), TEST_BATCH):
+    def logits(self, network: Classifier, data: EvaluationData) -> Tensor:
+        """float32 ``[N, C]`` of the test images. Raises Unmeasurable if they are not finite."""
+        model, batches = model_of(data), []
+        for indices in torch.split(torch.arange(len(labels_of(data.test))), TEST_BATCH):
             with model.autocast():
                 batches.append(network(model.images("test", indices)).float())
         logits = torch.cat(batches)
         if not bool(logits.isfinite().all()):
             raise Unmeasurable("after training, the network's outputs hold NaN or infinity")
-        return (logits.argmax(dim=1) == labels).double()
+        return logits
+
+    def correct(self, network: Classifier, data: EvaluationData) -> Tensor:
+        """float64 ``[N]``: 1 for each test image that gets its class, else 0. Raises Unmeasurable as ``logits``."""
+        return (self.logits(network, data).argmax(dim=1) == labels_of(data.test)).double()
 
 
 def shuffled_batches(images: Tensor, batch_size: int, steps: int, seed: int) -> Iterator[Tensor]:

@@ -12,7 +12,7 @@ as ``patch_statistics_given``; the baselines are then given them as well, so tha
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Annotated, Any
 
 import torch
@@ -25,16 +25,19 @@ from sslbench import (
     EvaluatorSpec,
     Metric,
     Params,
+    Picture,
     UserError,
     build_plugin,
     hookimpl,
     param,
 )
 from sslbench_plugins.blocks.networks.patches import from_patches, to_patches
+from sslbench_plugins.blocks.pictures.views import unnormalised
 from sslbench_plugins.blocks.probes.evaluable import Unmeasurable, model_of, unmeasured
 from sslbench_plugins.blocks.probes.samples import each_once, evenly_spaced
 from sslbench_plugins.blocks.studies.listed import OneOrMore, Several
 from sslbench_plugins.evaluators.reconstruction.interpolation import Grid, bilinear, masked_pixels, nearest
+from sslbench_plugins.evaluators.reconstruction.picture import reconstructions
 
 BATCH = 64
 ROUNDING = 1 / 255**2 / 12
@@ -67,12 +70,24 @@ class Reconstruction:
         self.params = params
         self.masking: Any = build_plugin("masking", params.masking, "reconstruction: masking")
 
-    def evaluate(self, data: EvaluationData) -> list[Metric]:
+    def evaluate(self, data: EvaluationData) -> Iterator[Metric | Picture]:
         try:
-            return self._compare(data, model_of(data))
+            yield from self._compare(data, model_of(data))
         except Unmeasurable as error:
             names = [name for ratio in self.params.ratios for name in metric_names(ratio)]
-            return [*unmeasured(names, str(error), "dB"), statistics_given(None, str(error))]
+            yield from [*unmeasured(names, str(error), "dB"), statistics_given(None, str(error))]
+            return
+        yield from reconstructions(data, model_of(data), self._masks, reconstruct, self.params.ratios)
+
+    def _masks(self, count: int, ratio: float, model: EvaluatedModel, seed: int) -> Tensor | None:
+        """bool ``[count, patches]``, or None where this masking cannot mask so much."""
+        try:
+            masks: Tensor = self.masking.sample(
+                count, model.method.mask_grid, ratio, torch.Generator().manual_seed(seed)
+            )
+        except (ValueError, UserError):
+            return None
+        return masks
 
     def _compare(self, data: EvaluationData, model: EvaluatedModel) -> list[Metric]:
         grid = model.method.mask_grid
@@ -151,12 +166,11 @@ def squared_errors(model: EvaluatedModel, indices: Tensor, masks: Tensor, grid: 
 def errors_of_masked(model: EvaluatedModel, images: Tensor, filled: list[Tensor], masked: Tensor) -> Tensor:
     """float64 ``[len(filled), B]``; images, all normalised, float ``[B, 3, S, S]``; ``masked`` bool ``[B, S, S]``."""
     masked = masked[:, None].expand_as(images)
-    black, white = (model.normalise(torch.full_like(images[:1], level)) for level in (0.0, 1.0))
-    true = (images - black) / (white - black)
+    true = unnormalised(model, images)
     rows = []
     for candidate in filled:
         # Not a number stays not a number.
-        squares = (((candidate - black) / (white - black)).clamp(0, 1) - true).double().square()
+        squares = (unnormalised(model, candidate).clamp(0, 1) - true).double().square()
         rows.append(torch.where(masked, squares, 0.0).sum(dim=(1, 2, 3)) / masked.sum(dim=(1, 2, 3)))
     return torch.stack(rows)
 
