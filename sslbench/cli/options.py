@@ -53,7 +53,7 @@ DEVICES = "Device: auto, cpu, cuda or cuda:N."
 DOWNLOAD = "Allow data sets and models to be fetched."
 TRUST = "Allow code that comes with a model (torch.hub) to run."
 WHERE = f"Where the work runs, as NAME or NAME:key=value.  [default: $SSLBENCH_EXECUTOR, or {EXECUTOR}]"
-OBSERVER = "Who follows the run, as NAME or NAME:key=value (see: sslbench list observer); repeatable."
+OBSERVER = "Report to a tracker or log, as NAME or NAME:key=value (see: sslbench list observer); repeatable."
 RETRIES = "Times that a pretraining is tried again when its worker is lost."
 PLUGINS = "Plugins, as NAME or NAME:key=value,...; repeatable, replace the suite's"
 """title of their section"""
@@ -93,7 +93,7 @@ SECTIONS = {
     PLUGINS: " ".join(axis for _, axis, _ in AXES),
     "How each is trained": "epochs batch_size precision compile settings",
     "Where": "device devices executor retries detach",
-    "Results": "out fresh keep_stale",
+    "Results": "out fresh keep_stale observers",
     "What is allowed": "download trust strict_plugins",
 }
 """of the help of ``run`` and ``plan``"""
