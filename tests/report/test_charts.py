@@ -9,7 +9,7 @@ import pytest
 from sslbench.report.aggregate import aggregate
 from sslbench.report.charts import curves, differences, heat_map, quality_against_cost, seeds
 from sslbench.report.charts.drawing import interactive, svg_of, vega_lite
-from sslbench.report.charts.panel import MOST_ROWS, PALETTE
+from sslbench.report.charts.panel import GREY, MOST_ROWS, PALETTE, drawn, method_colours, what_is_drawn
 from sslbench.report.view import View
 
 ALL = (quality_against_cost, heat_map, seeds, differences, curves)
@@ -28,6 +28,7 @@ def view_of(record, values, rates):
         for seed, value in enumerate(own):
             losses = [2.0 - 0.1 * seed, 1.0] if rates.get(method) else None
             training = {"images_per_second": rates.get(method), "losses": losses, "peak_memory_bytes": 5 * 10**8}
+            training |= {} if losses else {"steps": 0}
             records.append(record(method, seed, metrics={"knn_top1": value}, pretraining=training))
     return View(aggregate(records))
 
@@ -78,6 +79,18 @@ def test_seeds_are_dots_with_their_mean_and_interval(view):
     assert "Means from 0.603 (random-init) to 0.910 (simclr)" in panel.description
 
 
+def test_a_method_has_one_colour_in_all_charts_and_what_trains_nothing_is_grey(view):
+    colour = method_colours(view)
+    assert colour == {"simclr": PALETTE[0], "mae": PALETTE[1], "random-init": GREY}
+    for module in (seeds, quality_against_cost):
+        layers = module.panels(view)[0].chart.to_dict()["layer"]
+        scales = [layer["encoding"]["color"]["scale"] for layer in layers if "color" in layer["encoding"]]
+        assert scales
+        for scale in scales:
+            assert dict(zip(scale["domain"], scale["range"], strict=True)).items() <= colour.items()
+            assert "mae" in scale["domain"]
+
+
 def test_differences_are_from_the_best_with_what_the_tests_say(view):
     (panel,) = differences.panels(view)
     rows = {row["recipe"]: row for row in rows_in(panel)}
@@ -119,14 +132,10 @@ def test_many_recipes_are_drawn_in_part_which_is_said(record):
     view = View(aggregate(records))
     (panel,) = differences.panels(view)
     assert len(rows_in(panel)) == MOST_ROWS - 1
-    from sslbench.report.charts.panel import what_is_drawn
-
     assert what_is_drawn(view) == ["charts show the best 25 of 60 recipes; the table has all"]
 
 
 def test_every_data_set_is_drawn_where_there_are_many_recipes(record):
-    from sslbench.report.charts.panel import drawn
-
     records = [
         record("simclr", dataset=dataset, params={"method": {"lr": n}}, metrics={"knn_top1": n / 100})
         for dataset in ("digits", "photos")

@@ -230,6 +230,11 @@ def test_a_target_that_is_no_page_is_refused(tmp_path, folder, target, message):
         write_report([folder], tmp_path / target)
 
 
+def test_a_folder_that_is_given_twice_is_refused(folder):
+    with pytest.raises(UserError, match=r"results0 is given twice"):
+        write_report([folder, folder], folder / "page.html")
+
+
 def test_a_folder_without_results_is_refused(tmp_path):
     with pytest.raises(UserError, match=r"holds no results"):
         write_report([tmp_path], tmp_path / "page.html")

@@ -132,8 +132,8 @@ def method_colours(view: View) -> dict[str, str]:
 
 def by_method(view: View, shown: Iterable[str], legend: alt.Legend | None = None) -> alt.Color:
     """The colour of a mark; ``shown``: methods that a legend names, where there is one."""
-    known = method_colours(view)
-    names = [name for name in known if name in set(shown)]
+    known, wanted = method_colours(view), set(shown)
+    names = [name for name in known if name in wanted]
     scale = alt.Scale(domain=names, range=[known[name] for name in names])
     return alt.Color("method:N", scale=scale, legend=legend)
 

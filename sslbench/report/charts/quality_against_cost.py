@@ -101,7 +101,7 @@ def chart(view: View, rows: Sequence[Row], metric: MetricColumn, cost: str) -> a
     )
     base = chart_of(rows).transform_calculate(shown_cost=f"datum.cost * {factor}")
     trained = base.transform_filter("isValid(datum.cost)")
-    x = alt.X("shown_cost:Q", title=words, scale=scale, axis=alt.Axis(format="~s", tickCount=5))
+    x = alt.X("shown_cost:Q", title=words, scale=scale, axis=alt.Axis(tickCount=5))
     y = alt.Y("value:Q", title=metric.label, scale=alt.Scale(zero=False))
     methods = [row["method"] for row in rows if row["cost"]]
     colour = by_method(view, methods, LEGEND)
@@ -117,7 +117,7 @@ def chart(view: View, rows: Sequence[Row], metric: MetricColumn, cost: str) -> a
     filled = trained.transform_filter(near).mark_point(size=110, filled=True)
     untrained = base.transform_filter("!isValid(datum.cost)")
     dashes = untrained.mark_rule(strokeDash=[4, 4], color=INK, opacity=0.6).encode(y=y, tooltip=["recipe:N", "value:Q"])
-    names = untrained.mark_text(align="right", dy=-6, color=INK, fontSize=11, opacity=0.8)
+    names = untrained.mark_text(align="right", baseline="bottom", dy=-2, color=INK, fontSize=11, opacity=0.8)
     layers = [
         dashes,
         names.encode(x=alt.value("width"), y=y, text="recipe:N"),

@@ -21,6 +21,7 @@ from sslbench.report.html.sections.first import first_table
 from sslbench.report.html.sections.origin import provenance, records
 from sslbench.report.html.sections.pictures import pictures
 from sslbench.store.atomic import write_atomically
+from sslbench.store.results import ResultsStore, why_no_results
 
 SectionOf = Callable[[Folder], Section | None]
 SECTIONS: tuple[SectionOf, ...] = (
@@ -33,7 +34,12 @@ FILE = "report.html"
 
 def write_report(folders: Sequence[Path], path: Path) -> list[Folder]:
     """Write one page of these results folders; returns what it was made of. Raises UserError for a folder without
-    results and a path that cannot be written."""
+    results or given twice, and for a path that cannot be written."""
+    for number, folder in enumerate(folders):
+        if folder in folders[:number]:
+            raise UserError(f"{folder} is given twice")
+        if not ResultsStore.exists(folder):
+            raise UserError(why_no_results(folder))
     check_target(path)
     read = [Folder.read(folder, share=1 / len(folders)) for folder in folders]
     text = html(page_of(read))
