@@ -101,14 +101,16 @@ def text_of(error: BaseException) -> str:
 
 
 def did_you_mean(name: str, allowed: list[str]) -> str:
-    """A hint ``; did you mean 'x'?``, or nothing where no allowed word is similar."""
+    """A hint ``; did you mean 'x'?``, or nothing where no allowed word is similar; leading hyphens do not count."""
     import difflib
 
     if len(name) > LONGEST:
         return ""
-    matches = [word for word in allowed if word.casefold() == name.casefold()]
-    matches = matches or difflib.get_close_matches(name, allowed, n=1, cutoff=0.5)
-    return f"; did you mean {matches[0]!r}?" if matches else ""
+    words = {word.lstrip("-") or word: word for word in allowed}
+    bare = name.lstrip("-")
+    matches = [word for word in words if word.casefold() == bare.casefold()]
+    matches = matches or difflib.get_close_matches(bare, words, n=1, cutoff=0.5)
+    return f"; did you mean {words[matches[0]]!r}?" if matches else ""
 
 
 def printable(text: str) -> str:

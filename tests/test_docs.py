@@ -93,10 +93,53 @@ def test_the_fields_words_are_used(page):
     assert re.findall(r"(?i)judg\w*|senseless|paint\w*|kitchen|\bsight\b", page.read_text()) == []
 
 
+DOCS = [page for page in PAGES if page.parent.name == "docs"]
+
+
+def anchor_of(title):
+    """As GitHub makes it of a heading, and the site too."""
+    return re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-")
+
+
+def prose_of(page):
+    """A page without its blocks of code."""
+    return re.sub(r"^```.*?^```$", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)
+
+
+@pytest.mark.parametrize("page", DOCS, ids=lambda page: page.name)
+def test_a_page_begins_with_its_title(page):
+    assert re.match(r"# \S", page.read_text())
+    assert len(re.findall(r"^# ", prose_of(page), flags=re.MULTILINE)) == 1
+
+
+def test_the_site_has_every_page_and_no_other():
+    nav = re.findall(r": (\S+\.md)$", (ROOT / "mkdocs.yml").read_text(), flags=re.MULTILINE)
+    assert sorted(nav) == sorted(page.name for page in DOCS)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_to_pages_and_headings_that_are_there(page):
+    for target in re.findall(r"\]\(([^)\s]+)\)", prose_of(page)):
+        if target.startswith("https://") or target.endswith(".ipynb"):
+            continue
+        name, _, anchor = target.partition("#")
+        other = page.parent / name if name else page
+        assert other.is_file(), target
+        if anchor:
+            titles = re.findall(r"^#+ (.*)$", prose_of(other), flags=re.MULTILINE)
+            assert anchor in map(anchor_of, titles), target
+
+
+def test_the_site_asks_no_other_server():
+    text = (ROOT / "mkdocs.yml").read_text()
+    assert "font: false" in text
+    assert re.findall(r"https?://", text) == []
+
+
 def test_the_index_of_the_log_names_every_entry_in_order():
     log = (ROOT / "docs/log.md").read_text()
     titles = re.findall(r"^## (?!Index)(.*)$", log, flags=re.MULTILINE)
-    anchors = ["#" + re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles]
+    anchors = [f"#{anchor_of(title)}" for title in titles]
     rows = re.findall(r"^\| (\d{4}-\d\d-\d\d) \| \[(.*)\]\((#.*)\) \|$", log, flags=re.MULTILINE)
     assert [(f"{date}: {title}", anchor) for date, title, anchor in rows] == list(zip(titles, anchors, strict=True))
 
@@ -303,6 +346,7 @@ def test_the_python_about_python_runs(tmp_path, monkeypatch):
     assert names["curves"]["loss"].notna().all()
     assert names["same"].allclose(names["features"][:1], atol=1e-5)
     assert len(names["train"].features) == len(names["train"].labels) == 200
+    assert names["path"].is_file()
 
 
 def test_every_setting_of_a_speed_suite_is_documented_with_its_default():

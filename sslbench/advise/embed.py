@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from sslbench.advise.frozen import FrozenFeatures
-from sslbench.errors import UserError
+from sslbench.errors import UserError, did_you_mean
 from sslbench.store.atomic import replaced
 
 SPLITS = ("train", "test")
@@ -69,7 +69,8 @@ def embed(frozen: FrozenFeatures) -> Embeddings:
 def check_file(out: Path) -> None:
     """Raises UserError for a name whose ending is none of the formats, or a folder."""
     if out.suffix not in WRITERS:
-        raise UserError(f"-o {out}: the ending says the format; allowed: {', '.join(WRITERS)}")
+        hint = did_you_mean(out.suffix, list(WRITERS))
+        raise UserError(f"-o {out}: the ending says the format; allowed: {', '.join(WRITERS)}{hint}")
     if out.is_dir():
         raise UserError(f"-o {out}: is a folder; name a file")
 

@@ -7,10 +7,11 @@ from pathlib import Path
 import click
 
 from sslbench.cli.command import Command
-from sslbench.cli.options import UserPath
+from sslbench.cli.complete import result_folders
+from sslbench.cli.options import Choice, UserPath
 from sslbench.cli.streams import complain, show
 
-FORMATS = click.Choice(["table", "markdown", "json"])
+FORMATS = Choice(["table", "markdown", "json"])
 
 
 @click.command(
@@ -32,6 +33,7 @@ FORMATS = click.Choice(["table", "markdown", "json"])
     "--results",
     multiple=True,
     type=UserPath(),
+    shell_complete=result_folders,
     metavar="DIR",
     help="A folder of finished runs that claims are tested on; repeatable.  [default: those in sslbench-results]",
 )

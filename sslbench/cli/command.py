@@ -8,6 +8,9 @@ from typing import Any
 
 import click
 
+from sslbench.cli.streams import QUIET
+from sslbench.errors import did_you_mean, quoted
+
 OTHERS = "Options"
 """section of the options that no section names"""
 
@@ -20,6 +23,7 @@ class Command(click.Command):
         self, *arguments: Any, sections: Mapping[str, str] | None = None, examples: Sequence[str] = (), **more: Any
     ) -> None:
         super().__init__(*arguments, **more)
+        self.params.append(quiet_option())
         self.sections = {title: names.split() for title, names in (sections or {}).items()}
         self.examples = tuple(examples)
 
@@ -43,12 +47,33 @@ class Command(click.Command):
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """What click returns. Raises UsageError that knows which command it is about."""
         try:
-            if not ctx.resilient_parsing:
-                check_given(ctx, args)
+            if ctx.resilient_parsing:  # for completion, at the end of which may be an option without its value
+                return super().parse_args(ctx, args[:-1] if args and args[-1].startswith("-") else args)
+            check_given(ctx, args)
             return super().parse_args(ctx, args)
         except click.UsageError as error:
-            error.ctx = error.ctx or ctx
-            raise
+            raise explained(error, ctx) from None
+
+
+def quiet_option() -> click.Option:
+    """``--quiet``, which every command has."""
+
+    def set_quiet(_: click.Context, __: click.Parameter, given: bool) -> None:
+        QUIET.set(given)
+
+    text = "No progress and no notes on stderr; warnings and errors stay."
+    return click.Option(["-q", "--quiet"], is_flag=True, expose_value=False, callback=set_quiet, help=text)
+
+
+def explained(error: click.UsageError, ctx: click.Context) -> click.UsageError:
+    """The error, which knows its command; of an unknown option with the one that may be meant."""
+    error.ctx = error.ctx or ctx
+    if not isinstance(error, click.NoSuchOption):
+        return error
+    options = [param for param in ctx.command.get_params(ctx) if isinstance(param, click.Option)]
+    words = [word for option in options for word in (*option.opts, *option.secondary_opts)]
+    name = error.option_name
+    return click.UsageError(f"no such option {quoted(name)}{did_you_mean(name, words)}", ctx)
 
 
 def check_given(ctx: click.Context, args: list[str]) -> None:

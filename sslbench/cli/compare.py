@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from sslbench.cli.command import Command
+from sslbench.cli.complete import result_folders
 from sslbench.cli.options import FORMATS, UserPath, without_collector
 from sslbench.cli.streams import say, show
 
@@ -20,8 +21,8 @@ from sslbench.cli.streams import say, show
         "sslbench compare fp32 bf16 --across training.precision --format markdown",
     ],
 )
-@click.argument("first", metavar="A", type=UserPath())
-@click.argument("second", metavar="B", type=UserPath())
+@click.argument("first", metavar="A", type=UserPath(), shell_complete=result_folders)
+@click.argument("second", metavar="B", type=UserPath(), shell_complete=result_folders)
 @click.option(
     "--fail-on",
     "limits",

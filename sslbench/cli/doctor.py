@@ -12,7 +12,7 @@ import click
 
 from sslbench.cli.command import Command
 from sslbench.cli.options import format_option, print_json
-from sslbench.cli.streams import say, show
+from sslbench.cli.streams import note, show
 
 
 @click.command(
@@ -72,7 +72,7 @@ def limits() -> dict[str, Any]:
     from sslbench.store.provenance import machine_facts
 
     device = resolve_device("auto")
-    most = ceilings(device, machine_facts()["processor"], lambda text: say(f"{text}"))
+    most = ceilings(device, machine_facts()["processor"], note)
     rates = {f"{name} product GFLOP/s": rate for name, rate in most.flops.items()}
     rates["memory copy GB/s"] = most.copy_bytes_per_second
     facts: dict[str, Any] = {name: None if rate is None else round(rate / 1e9, 1) for name, rate in rates.items()}

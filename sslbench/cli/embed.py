@@ -9,8 +9,9 @@ import click
 
 from sslbench.advise.defaults import BACKBONE
 from sslbench.cli.command import Command
+from sslbench.cli.complete import plugins
 from sslbench.cli.options import UserPath, feature_options
-from sslbench.cli.streams import say, show
+from sslbench.cli.streams import QUIET, say, show
 
 
 @click.command(
@@ -22,16 +23,23 @@ from sslbench.cli.streams import say, show
         "sslbench embed photos -m pretrained:preset=dinov2-vits14 --download -o x.npz",
     ],
 )
-@click.argument("dataset", metavar="DATASET")
+@click.argument("dataset", metavar="DATASET", shell_complete=plugins("dataset", paths=True))
 @click.option(
     "-m",
     "--model",
     "model",
     required=True,
     metavar="MODEL",
+    shell_complete=plugins("method", paths=True),
     help="An exported folder, or a method that takes no training step: NAME:key=value.",
 )
-@click.option("-b", "--backbone", metavar="NAME", help=f"Of a method that needs one.  [default: {BACKBONE}]")
+@click.option(
+    "-b",
+    "--backbone",
+    metavar="NAME",
+    shell_complete=plugins("backbone"),
+    help=f"Of a method that needs one.  [default: {BACKBONE}]",
+)
 @click.option(
     "-o",
     "--out",
@@ -70,7 +78,7 @@ def command(dataset: str, model: str, backbone: str | None, out: Path, size: int
     loaded = loaded_weights(encoder, settings)
     white = loaded.white if loaded else None
     reference = on_scale(reference, white, registry)
-    with Display() as display:
+    with Display(quiet=QUIET.get()) as display:
         frozen = FrozenFeatures(encoder, chosen("dataset", reference, registry), settings, display.show)
         embeddings = embed(frozen)
     for note in unknown_scale(frozen.data.white, white, "the model does not say how") if loaded else ():

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from sslbench.cli.command import Command
+from sslbench.cli.complete import record_fields, result_folders
 from sslbench.cli.options import TRUST, UserPath
 from sslbench.cli.streams import say, show
 
@@ -19,9 +20,13 @@ from sslbench.cli.streams import say, show
         "sslbench embed photos -m encoder -o features.parquet    # what it is good for",
     ],
 )
-@click.argument("folder", metavar="DIR", type=UserPath())
+@click.argument("folder", metavar="DIR", type=UserPath(), shell_complete=result_folders)
 @click.option(
-    "--where", multiple=True, metavar="FIELD=VALUE", help="Which training, such as method=simclr; repeatable."
+    "--where",
+    multiple=True,
+    metavar="FIELD=VALUE",
+    shell_complete=record_fields,
+    help="Which training, such as method=simclr; repeatable.",
 )
 @click.option("--trust", is_flag=True, help=TRUST)
 @click.option("-o", "--out", required=True, metavar="FOLDER", type=UserPath(), help="Folder to write.")

@@ -9,14 +9,16 @@ from importlib import import_module
 from typing import Any
 
 import click
+from click.shell_completion import CompletionItem
 
+from sslbench.cli.command import explained
 from sslbench.cli.streams import standard_error
 from sslbench.errors import did_you_mean
 
 WRONG_USAGE = 2
 """exit code"""
 COMMANDS = {
-    "run": "Run a suite; say which recipe is best, with quality and speed of each.",
+    "run": "Run a suite; say which recipe is best, how good and how fast.",
     "plan": "Print the cells of a suite: done, to run, stale, skipped and why.",
     "look": "Show images, views, masks and odd files, before any training.",
     "results": "Print the results of a folder.",
@@ -35,12 +37,13 @@ COMMANDS = {
     "show": "Show one plugin: parameters, defaults, units, presets, citation.",
     "plugins": "Load every plugin and report ok or failed, and why.",
     "doctor": "Report what this machine has, what is missing and how to get it.",
+    "completion": "Print the script by which a shell completes commands after TAB.",
 }
 GROUPS = {
     "Try recipes": ("run", "plan", "look", "recipe", "speed", "simulate", "suites"),
     "Understand results": ("results", "report", "compare", "claims", "merge"),
     "Use what was trained": ("predict", "embed", "export"),
-    "Extend and set up": ("list", "show", "plugins", "doctor"),
+    "Extend and set up": ("list", "show", "plugins", "doctor", "completion"),
 }
 """title -> commands, in the order of ``--help``"""
 
@@ -52,6 +55,13 @@ class LazyGroup(click.Group):
         """All commands, in the order of ``--help``."""
         return [name for names in GROUPS.values() for name in names if name in COMMANDS]
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """What click returns. Raises UsageError."""
+        try:
+            return super().parse_args(ctx, args)
+        except click.UsageError as error:
+            raise explained(error, ctx) from None
+
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """The command, imported now, or None."""
         return imported(cmd_name) if cmd_name in COMMANDS else None
@@ -60,10 +70,18 @@ class LazyGroup(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """The command of the arguments; an unknown name is a usage error with a hint."""
-        if args and args[0] not in COMMANDS:
-            allowed = ", ".join(COMMANDS)
+        if args and args[0] not in COMMANDS and not ctx.resilient_parsing:
+            allowed = ", ".join(self.list_commands(ctx))
             ctx.fail(f"no such command {args[0]!r}{did_you_mean(args[0], list(COMMANDS))} (commands: {allowed})")
         return super().resolve_command(ctx, args)
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem[str]]:
+        """Commands with their help lines, none of which is imported; options where a hyphen was typed."""
+        if incomplete.startswith("-"):
+            return click.Command.shell_complete(self, ctx, incomplete)
+        return [
+            CompletionItem(name, help=COMMANDS[name]) for name in self.list_commands(ctx) if name.startswith(incomplete)
+        ]
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """The help lines of all commands, none of which is imported."""

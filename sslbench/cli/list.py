@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from sslbench.cli.command import Command
+from sslbench.cli.complete import kind_names
 from sslbench.cli.options import format_option, print_json
 from sslbench.cli.streams import say, show
 
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
         "sslbench list dataset --format json",
     ],
 )
-@click.argument("kind", required=False)
+@click.argument("kind", required=False, shell_complete=kind_names)
 @format_option(what="list")
 def command(kind: str | None, format_: str) -> None:
     """List every plugin, or those of one KIND: name, summary, distribution.

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from sslbench.cli.command import Command
+from sslbench.cli.complete import plugins
 from sslbench.cli.options import DOWNLOAD, UserPath, format_option, print_json
-from sslbench.cli.streams import PICTURE, say, show, terminal
+from sslbench.cli.streams import PICTURE, QUIET, note, show, terminal
 from sslbench.look.defaults import BACKBONE
 
 if TYPE_CHECKING:
@@ -25,13 +26,14 @@ if TYPE_CHECKING:
         "sslbench look digits -a affine -k random -k grid:ratio=0.5 --patch 2",
     ],
 )
-@click.argument("data", metavar="DATA")
+@click.argument("data", metavar="DATA", shell_complete=plugins("dataset", paths=True))
 @click.option(
     "-a",
     "--augmentation",
     "augmentations",
     multiple=True,
     metavar="NAME",
+    shell_complete=plugins("augmentation"),
     help="Whose views are shown, as NAME or NAME:key=value; repeatable.  [default: what the data set recommends]",
 )
 @click.option(
@@ -40,9 +42,16 @@ if TYPE_CHECKING:
     "maskings",
     multiple=True,
     metavar="NAME",
+    shell_complete=plugins("masking"),
     help="Whose masks are shown, as NAME or NAME:ratio=0.5; repeatable.  [default: random]",
 )
-@click.option("-b", "--backbone", metavar="NAME", help=f"Whose patches are masked.  [default: {BACKBONE}]")
+@click.option(
+    "-b",
+    "--backbone",
+    metavar="NAME",
+    shell_complete=plugins("backbone"),
+    help=f"Whose patches are masked.  [default: {BACKBONE}]",
+)
 @click.option("--patch", type=click.IntRange(1), metavar="N", help="Side of a patch, in the place of --backbone.")
 @click.option(
     "--images",
@@ -72,7 +81,7 @@ def command(data: str, out: Path | None, format_: str, **options: Any) -> None:
 
     if out is not None:
         check_file(out)
-    with Display() as display:
+    with Display(quiet=QUIET.get()) as display:
         found = look(LookRequest(data, **options), default_registry(), display.show)
     if out is not None:
         check_place(out, found)
@@ -82,9 +91,9 @@ def command(data: str, out: Path | None, format_: str, **options: Any) -> None:
     else:
         show(as_text(found))
     if out is not None:
-        say(f"{out}: {len(found.pictures)} pictures")
+        note(f"{out}: {len(found.pictures)} pictures")
     elif format_ == "json" or not shown_in_terminal(found):
-        say("the pictures: add -o look.png, or -o look.html")
+        note("the pictures: add -o look.png, or -o look.html")
 
 
 def shown_in_terminal(found: Look) -> bool:

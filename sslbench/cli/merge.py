@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING
 import click
 
 from sslbench.cli.command import Command
-from sslbench.cli.options import UserPath, without_collector
+from sslbench.cli.complete import result_folders
+from sslbench.cli.options import Choice, UserPath, without_collector
 from sslbench.cli.streams import say, show
 
 if TYPE_CHECKING:
     from sslbench.store.merge.choose import Prefer
     from sslbench.store.merge.merge import Merged, Part
 
-PREFER = click.Choice(["first", "last", "newest"])
+PREFER = Choice(["first", "last", "newest"])
 
 
 @click.command(
@@ -27,7 +28,7 @@ PREFER = click.Choice(["first", "last", "newest"])
         "sslbench merge here there -o all && sslbench results all",
     ],
 )
-@click.argument("folders", metavar="DIR...", nargs=-1, required=True, type=UserPath())
+@click.argument("folders", metavar="DIR...", nargs=-1, required=True, type=UserPath(), shell_complete=result_folders)
 @click.option("-o", "--out", required=True, metavar="OUT", type=UserPath(), help="Folder to make or to add to.")
 @click.option("--prefer", type=PREFER, help="Which record is kept where folders have other results of one cell.")
 @click.option("--artifacts/--no-artifacts", default=True, help="Copy weights, features and metrics of each image too.")

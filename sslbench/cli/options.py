@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from sslbench.cli.complete import one_of, plugins, sizes, suite_names, training_settings
 from sslbench.cli.streams import show
 from sslbench.contracts.defaults import EXECUTOR
-from sslbench.errors import UserError, quoted
+from sslbench.errors import UserError, did_you_mean, quoted
 
 if TYPE_CHECKING:
     from sslbench.advise.frozen import Settings
@@ -29,8 +30,19 @@ AXES = (
     ("-b", "backbone", "The network"),
 )
 """short option, axis, what it is"""
-FORMATS = click.Choice(["table", "markdown", "csv", "json"])
-PRECISIONS = click.Choice(["auto", "fp32", "bf16", "fp16"])
+
+
+class Choice(click.Choice[str]):
+    """One of some words; for another the one that may be meant is named."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The word. Raises BadParameter."""
+        try:
+            return super().convert(value, param, ctx)
+        except click.BadParameter:
+            words = list(map(str, self.choices))
+            hint = did_you_mean(str(value), words)
+            self.fail(f"{quoted(value)}{hint} (allowed: {', '.join(words)})", param, ctx)
 
 
 class UserPath(click.Path):
@@ -48,12 +60,15 @@ class UserPath(click.Path):
         return Path(os.fsdecode(super().convert(expanded, param, ctx)))
 
 
+FORMATS = Choice(["table", "markdown", "csv", "json"])
+PRECISIONS = Choice(["auto", "fp32", "bf16", "fp16"])
 FOLDER = UserPath()
+DEVICE_WORDS = ("auto", "cpu", "cuda")
 DEVICES = "Device: auto, cpu, cuda or cuda:N."
 DOWNLOAD = "Allow data sets and models to be fetched."
 TRUST = "Allow code that comes with a model (torch.hub) to run."
 WHERE = f"Where the work runs, as NAME or NAME:key=value.  [default: $SSLBENCH_EXECUTOR, or {EXECUTOR}]"
-OBSERVER = "Who follows the run, as NAME or NAME:key=value (see: sslbench list observer); repeatable."
+OBSERVER = "Report to a tracker or log, as NAME or NAME:key=value (see: sslbench list observer); repeatable."
 RETRIES = "Times that a pretraining is tried again when its worker is lost."
 PLUGINS = "Plugins, as NAME or NAME:key=value,...; repeatable, replace the suite's"
 """title of their section"""
@@ -61,26 +76,44 @@ OUT = "Results folder.  [default: sslbench-results/SUITE]"
 
 Function = Callable[..., Any]
 Decorator = Callable[[Function], Function]
+
+
+def axis_option(axis: tuple[str, str, str], more: str = "") -> Decorator:
+    """The option of one of ``AXES``; ``more`` is added to its help."""
+    short, name, what = axis
+    completed = plugins(name, paths=name in ("method", "dataset"))
+    text = f"{what}{more}."
+    return click.option(short, f"--{name}", name, multiple=True, metavar="NAME", shell_complete=completed, help=text)
+
+
 SUITE_OPTIONS: list[Decorator] = [
-    click.argument("suite", default="quick"),
-    click.option("--size", metavar="NAME", help="A smaller form that the suite has, such as small."),
-    *(
-        click.option(short, f"--{axis}", axis, multiple=True, metavar="NAME", help=f"{what}.")
-        for short, axis, what in AXES
+    click.argument("suite", default="quick", shell_complete=suite_names()),
+    click.option(
+        "--size", metavar="NAME", shell_complete=sizes, help="A smaller form that the suite has, such as small."
     ),
+    *map(axis_option, AXES),
     click.option("--seeds", metavar="N,N", help="Seeds, such as 0,1,2 or 0-4."),
     click.option("--epochs", type=int, metavar="N", help="Passes over the training images, of every method."),
     click.option("--batch-size", type=int, metavar="N", help="Source images per step."),
-    click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Set any other key of [training]."),
-    click.option("--device", metavar="NAME", help=DEVICES),
+    click.option(
+        "--set",
+        "settings",
+        multiple=True,
+        metavar="KEY=VALUE",
+        shell_complete=training_settings,
+        help="Set any other key of [training].",
+    ),
+    click.option("--device", metavar="NAME", shell_complete=one_of(DEVICE_WORDS), help=DEVICES),
     click.option("--devices", type=click.IntRange(1), metavar="N", help="Devices that share each pretraining."),
     click.option("--precision", type=PRECISIONS, help="Precision of the training step."),
     click.option("--compile/--no-compile", default=None, help="Use torch.compile."),
     click.option("--out", type=FOLDER, metavar="DIR", help=OUT),
     click.option("--fresh", is_flag=True, help="Run everything again, whatever is done."),
     click.option("--keep-stale", is_flag=True, help="Reuse results of older code or data, knowingly."),
-    click.option("--executor", metavar="NAME", help=WHERE),
-    click.option("--observer", "observers", multiple=True, metavar="NAME", help=OBSERVER),
+    click.option("--executor", metavar="NAME", shell_complete=plugins("executor"), help=WHERE),
+    click.option(
+        "--observer", "observers", multiple=True, metavar="NAME", shell_complete=plugins("observer"), help=OBSERVER
+    ),
     click.option("--retries", type=click.IntRange(0), default=0, metavar="N", help=RETRIES),
     click.option("--detach", is_flag=True, help="Leave the work to a cluster; the same command picks up what it did."),
     click.option("--max-cells", type=click.IntRange(0), metavar="N", help="Run at most N cells now."),
@@ -93,7 +126,7 @@ SECTIONS = {
     PLUGINS: " ".join(axis for _, axis, _ in AXES),
     "How each is trained": "epochs batch_size precision compile settings",
     "Where": "device devices executor retries detach",
-    "Results": "out fresh keep_stale",
+    "Results": "out observers fresh keep_stale",
     "What is allowed": "download trust strict_plugins",
 }
 """of the help of ``run`` and ``plan``"""
@@ -113,7 +146,7 @@ def suite_options(function: Function) -> Function:
 
 def format_option(*formats: str, what: str = "output") -> Decorator:
     """``--format``, passed as ``format_``; the default is the first of ``formats`` (default: table or JSON)."""
-    choices = click.Choice(formats or ("table", "json"))
+    choices = Choice(formats or ("table", "json"))
     text = f"Format of the {what}."
     return click.option("--format", "format_", type=choices, default=choices.choices[0], show_default=True, help=text)
 
@@ -137,7 +170,7 @@ def feature_options(
     path = UserPath(file_okay=False)
     keep = click.option(flag, "cache", type=path, default=Path(folder), metavar="DIR", show_default=True, help=what)
     decorators = [
-        click.option("--device", default="auto", metavar="NAME", help=DEVICES),
+        click.option("--device", default="auto", metavar="NAME", shell_complete=one_of(DEVICE_WORDS), help=DEVICES),
         click.option("--precision", type=PRECISIONS, default="auto", help="Precision in which features are computed."),
         *([keep] if folder else []),
         click.option("--download", is_flag=True, help=DOWNLOAD),

@@ -8,10 +8,10 @@ from typing import Any
 import click
 
 from sslbench.cli.command import Command
-from sslbench.cli.options import UserPath, feature_options
+from sslbench.cli.options import Choice, UserPath, feature_options
 from sslbench.cli.streams import say, show
 
-FORMATS = click.Choice(["table", "csv", "json"])
+FORMATS = Choice(["table", "csv", "json"])
 
 
 @click.command(

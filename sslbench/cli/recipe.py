@@ -9,10 +9,11 @@ from typing import Any
 import click
 
 from sslbench.cli.command import Command
-from sslbench.cli.options import UserPath, feature_options
-from sslbench.cli.streams import say, show
+from sslbench.cli.complete import plugins
+from sslbench.cli.options import Choice, UserPath, feature_options
+from sslbench.cli.streams import QUIET, say, show
 
-FORMATS = click.Choice(["table", "json"])
+FORMATS = Choice(["table", "json"])
 
 
 @click.command(
@@ -40,13 +41,14 @@ FORMATS = click.Choice(["table", "json"])
     "models",
     multiple=True,
     metavar="MODEL",
+    shell_complete=plugins("method", paths=True),
     help="An exported folder, or a method that takes no training step: NAME:key=value; repeatable."
     "  [default: those that can be had, best first]",
 )
 @click.option(
     "--licence",
     "--license",
-    type=click.Choice(["any", "commercial"]),
+    type=Choice(["any", "commercial"]),
     default="any",
     show_default=True,
     help="What the licences of models have to allow; those that do not clearly are left out.",
@@ -89,7 +91,7 @@ def command(
     settings = replace(read_settings_of_features(options), licence=options["licence"])
     references = [model_reference(text) for text in models]
     not_stored, verdict = "", False
-    with Display(data=False) as display:
+    with Display(data=False, quiet=QUIET.get()) as display:
         session = Session(settings, default_registry(), display.show)
         if labels is None and (unlabelled or not labelled):
             threshold = options["threshold"]

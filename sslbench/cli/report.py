@@ -6,12 +6,21 @@ from pathlib import Path
 
 import click
 
+from sslbench.cli.command import Command
+from sslbench.cli.complete import result_folders
 from sslbench.cli.options import UserPath, without_collector
 from sslbench.cli.streams import say, show
 
 
-@click.command("report", short_help="Write results as one HTML page.")
-@click.argument("folders", metavar="DIR...", nargs=-1, required=True, type=UserPath())
+@click.command(
+    "report",
+    cls=Command,
+    examples=[
+        "sslbench report sslbench-results/quick",
+        "sslbench report before after -o both.html",
+    ],
+)
+@click.argument("folders", metavar="DIR...", nargs=-1, required=True, type=UserPath(), shell_complete=result_folders)
 @click.option("-o", "--out", metavar="FILE", type=UserPath(), help="Page to write.  [default: DIR/report.html]")
 @without_collector
 def command(folders: tuple[Path, ...], out: Path | None) -> None:

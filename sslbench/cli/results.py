@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from sslbench.cli.command import Command
+from sslbench.cli.complete import record_fields, result_folders
 from sslbench.cli.options import FORMATS, UserPath, details_option, without_collector
 from sslbench.cli.streams import say, show
 
@@ -26,9 +27,15 @@ if TYPE_CHECKING:
         "sslbench results sslbench-results/quick --pictures pictures",
     ],
 )
-@click.argument("folder", metavar="DIR", type=UserPath())
+@click.argument("folder", metavar="DIR", type=UserPath(), shell_complete=result_folders)
 @click.option("--format", "format_", type=FORMATS, default="table", show_default=True, help="Format of the result.")
-@click.option("--where", multiple=True, metavar="FIELD=VALUE", help="Only records with this value; repeatable.")
+@click.option(
+    "--where",
+    multiple=True,
+    metavar="FIELD=VALUE",
+    shell_complete=record_fields,
+    help="Only records with this value; repeatable.",
+)
 @details_option
 @click.option("--statistics", is_flag=True, help="Mean, deviation, 95% interval and seeds of each metric.")
 @click.option("--pairs", is_flag=True, help="The best against every other recipe, paired, with p-values.")

@@ -10,7 +10,7 @@ import click
 from sslbench.cli.command import Command
 from sslbench.cli.interrupts import interrupted
 from sslbench.cli.options import SECTIONS, details_option, format_option, read_request, suite_options, suites_line
-from sslbench.cli.streams import say, show
+from sslbench.cli.streams import QUIET, note, say, show
 
 
 @click.command(
@@ -39,13 +39,13 @@ def command(format_: str, details: bool, **options: Any) -> int:
     from sslbench.execute.scheduler import run
     from sslbench.progress.display import Display
 
-    with Display() as display:
+    with Display(quiet=QUIET.get()) as display:
         outcome = run(request, display.show)
     from sslbench.report.tables import left_to_run, render
     from sslbench.report.text import plural
 
-    for note in outcome.notes:
-        say(note)
+    for line in outcome.notes:
+        say(line)
     counts = ", ".join(f"{count} {status}" for status, count in sorted(outcome.statuses.items())) or "no cell"
     stored = f"results: {outcome.out}" if outcome.store_error is None else f"not stored: {outcome.store_error}"
     if outcome.all_skipped:
@@ -60,7 +60,7 @@ def command(format_: str, details: bool, **options: Any) -> int:
         )
         show(text, format_, lead=True)
     finally:
-        say(f"{counts}; {outcome.trained} run now; {stored}")
+        (say if outcome.exit_code else note)(f"{counts}; {outcome.trained} run now; {stored}")
     for item in outcome.unfinished if format_ == "csv" else ():
         say(left_to_run(item))
     if outcome.detached is not None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from sslbench.cli.command import Command
+from sslbench.cli.complete import kind_names, plugin_of_kind
 from sslbench.cli.options import format_option, print_json
 from sslbench.cli.streams import show
 
@@ -27,8 +28,8 @@ LIMITS = {**BOUNDS, "multipleOf": "a multiple of"}  # JSON schema's word -> ours
         "sslbench show method pretrained --format json",
     ],
 )
-@click.argument("kind")
-@click.argument("name")
+@click.argument("kind", shell_complete=kind_names)
+@click.argument("name", shell_complete=plugin_of_kind)
 @format_option(what="description")
 def command(kind: str, name: str, format_: str) -> None:
     """Show the plugin NAME of KIND: parameters with defaults, units and limits, presets, citation."""

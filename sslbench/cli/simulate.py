@@ -7,10 +7,11 @@ from pathlib import Path
 import click
 
 from sslbench.cli.command import Command
-from sslbench.cli.options import UserPath
-from sslbench.cli.streams import complain, say, show
+from sslbench.cli.complete import plugins, settings_of_simulator
+from sslbench.cli.options import Choice, UserPath
+from sslbench.cli.streams import complain, note, show
 
-FORMATS = click.Choice(["table", "markdown", "json"])
+FORMATS = Choice(["table", "markdown", "json"])
 
 
 @click.command(
@@ -22,7 +23,7 @@ FORMATS = click.Choice(["table", "markdown", "json"])
         "sslbench simulate masking-comparator --figures figures",
     ],
 )
-@click.argument("name", required=False)
+@click.argument("name", required=False, shell_complete=plugins("simulator"))
 @click.option(
     "--seed",
     type=click.IntRange(0, 2**32 - 1001),
@@ -35,6 +36,7 @@ FORMATS = click.Choice(["table", "markdown", "json"])
     "settings",
     multiple=True,
     metavar="KEY=VALUE",
+    shell_complete=settings_of_simulator,
     help="A parameter (see: sslbench show simulator NAME); repeatable.",
 )
 @click.option("--claims-only", is_flag=True, help="Leave the tables out.")
@@ -65,7 +67,7 @@ def command(
             show(render_simulation(simulation, format_, claims_only) + ("" if name else "\n\n"), format_)
         if figures is not None:
             for path in save_figures(simulation.name, simulation.result.figures, figures):
-                say(f"wrote {path}")
+                note(f"wrote {path}")
     if format_ == "json":
         show(render_json(finished, claims_only, single=name is not None), format_)
     for line in failed:

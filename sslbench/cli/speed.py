@@ -8,8 +8,19 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from sslbench.cli.command import Command
-from sslbench.cli.options import AXES, FORMATS, PLUGINS, Function, UserPath, decorated, read_settings
-from sslbench.cli.streams import say, show
+from sslbench.cli.complete import one_of, suite_names
+from sslbench.cli.options import (
+    AXES,
+    DEVICE_WORDS,
+    FORMATS,
+    PLUGINS,
+    Function,
+    UserPath,
+    axis_option,
+    decorated,
+    read_settings,
+)
+from sslbench.cli.streams import QUIET, note, say, show
 from sslbench.speed import SUITE
 
 if TYPE_CHECKING:
@@ -25,10 +36,7 @@ SECTIONS = {
 
 def speed_options(function: Function) -> Function:
     """Everything that says what is to be measured."""
-    axes = []
-    for short, axis, what in SPEED_AXES:
-        more = "; also measures end to end" if axis == "dataset" else ""
-        axes.append(click.option(short, f"--{axis}", axis, multiple=True, metavar="NAME", help=f"{what}{more}."))
+    axes = [axis_option(axis, "; also measures end to end" if axis[1] == "dataset" else "") for axis in SPEED_AXES]
     several = "; repeatable."
     limit = "For the whole suite; rows that do not fit are left out."
     folder = "Results folder.  [default: sslbench-results/SUITE]"
@@ -41,7 +49,9 @@ def speed_options(function: Function) -> Function:
         click.option("--precision", multiple=True, metavar="NAME,NAME", help=f"auto, fp32, bf16, fp16{several}"),
         click.option("--compile", multiple=True, metavar="NAME,NAME", help=f"eager, compile, cuda-graphs{several}"),
         click.option("--image-size", type=click.IntRange(2), metavar="N", help="Side of the views, pixels."),
-        click.option("--device", metavar="NAME", help="auto, cpu, cuda or cuda:N."),
+        click.option(
+            "--device", metavar="NAME", shell_complete=one_of(DEVICE_WORDS), help="auto, cpu, cuda or cuda:N."
+        ),
         click.option("--steps", type=click.IntRange(10), metavar="N", help="Timed steps a row, at most."),
         click.option("--seconds", type=float, metavar="S", help=limit),
         click.option("--baseline", multiple=True, metavar="KEY=VALUE", help=change),
@@ -52,7 +62,10 @@ def speed_options(function: Function) -> Function:
             "--format", "fmt", type=FORMATS, default="table", show_default=True, help="Format of the result on stdout."
         ),
     ]
-    return decorated(function, [click.argument("suite", default=SUITE), *axes, *settings])
+    return decorated(
+        function,
+        [click.argument("suite", default=SUITE, shell_complete=suite_names("sslbench.speed")), *axes, *settings],
+    )
 
 
 @click.command(
@@ -74,16 +87,17 @@ def command(fmt: str, **options: Any) -> int:
     """
     request = read_speed_request(options)
     from sslbench.progress.display import Display
+    from sslbench.report.text import plural
     from sslbench.speed.run import speed
     from sslbench.speed.table import render_speed
 
-    with Display() as display:
+    with Display(quiet=QUIET.get()) as display:
         outcome = speed(request, display.show)
     show(render_speed(outcome.records, fmt, outcome.suite), fmt)
     for words in outcome.left_out:
         say(f"left out {words}")
     stored = f"results: {outcome.out}" if outcome.store_error is None else f"not stored: {outcome.store_error}"
-    say(f"{len(outcome.records)} rows; {stored}")
+    (say if outcome.store_error else note)(f"{plural(len(outcome.records), 'row')}; {stored}")
     return outcome.exit_code
 
 

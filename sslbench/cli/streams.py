@@ -11,7 +11,7 @@ from contextvars import ContextVar
 from typing import Any, TextIO
 
 from sslbench.errors import OutputClosed, OutputError, printable
-from sslbench.report.screen import PAGE, Page, encodable, said
+from sslbench.report.screen import PAGE, PLAIN_TERMINALS, Page, colours_wanted, encodable, said
 
 MACHINE_FORMATS = ("csv", "json", "toml")
 """are read by programs: exact, and UTF-8 whatever the terminal's encoding is"""
@@ -21,7 +21,7 @@ NARROWEST, USUAL = 40, 80
 """columns that text is never laid out below, and those of a terminal that does not say how wide it is"""
 
 
-class Quiet:
+class StandardError:
     """stderr, whose reader may go away: what nobody can read stops nothing."""
 
     def __init__(self, stream: TextIO | None) -> None:
@@ -56,6 +56,8 @@ class Quiet:
         return getattr(self.__dict__["stream"], name)
 
 
+QUIET: ContextVar[bool] = ContextVar("quiet", default=False)
+"""whether progress and notes are left out"""
 _output: ContextVar[tuple[TextIO | None] | None] = ContextVar("output", default=None)
 """stdout as the command found it"""
 
@@ -64,12 +66,13 @@ _output: ContextVar[tuple[TextIO | None] | None] = ContextVar("output", default=
 def own_streams() -> Iterator[None]:
     """While it lasts, ``show`` writes to what is stdout now, pages are laid out for it, and stderr never fails."""
     stdout, stderr = sys.stdout, sys.stderr
-    output, page = _output.set((stdout,)), PAGE.set(page_of(stdout))
-    sys.stderr = Quiet(stderr)
+    output, page, quiet = _output.set((stdout,)), PAGE.set(page_of(stdout)), QUIET.set(False)
+    sys.stderr = StandardError(stderr)
     try:
         yield
     finally:
         sys.stderr = stderr
+        QUIET.reset(quiet)
         PAGE.reset(page)
         _output.reset(output)
 
@@ -129,9 +132,17 @@ def show(text: str, format_: str = "table", lead: bool = False) -> None:
         raise OutputError(f"the result could not be written to stdout: {reason}") from None
 
 
+def note(text: str) -> None:
+    """As ``say``, but for what ``--quiet`` leaves out."""
+    if not QUIET.get():
+        say(text)
+
+
 def has_colours(stream: TextIO) -> bool:
-    """Whether it is a terminal that shows more than plain text, and NO_COLOR does not ask for that (no-color.org)."""
-    return is_terminal(stream) and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+    """Whether it is a terminal that shows more than plain text, or FORCE_COLOR asks for it, and NO_COLOR does not ask
+    for plain text (no-color.org)."""
+    wanted = colours_wanted()
+    return wanted is not False and (wanted or (is_terminal(stream) and os.environ.get("TERM") not in PLAIN_TERMINALS))
 
 
 def in_bold(text: str) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from sslbench.cli.command import Command
+from sslbench.cli.complete import suite_names
 from sslbench.cli.options import format_option, print_json
 from sslbench.cli.streams import show
 
@@ -20,7 +21,7 @@ from sslbench.cli.streams import show
         "sslbench suites quick > mine.toml && sslbench plan mine.toml",
     ],
 )
-@click.argument("name", required=False)
+@click.argument("name", required=False, shell_complete=suite_names(""))
 @format_option(what="list")
 def command(name: str | None, format_: str) -> None:
     """List the built-in suites with their sizes, or print the file of NAME, to be copied and changed."""

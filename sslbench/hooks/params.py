@@ -38,9 +38,10 @@ def resolve(
         allowed = ", ".join(["default", *presets])
         mistakes.append(f"{label}: no preset {quoted(own_preset)}{hint}; allowed: {allowed}")
     base = presets.get(preset or "", {}) if own_preset is None else presets.get(str(own_preset), {})
-    allowed = ", ".join(names) or "none, it has no parameters"
+    known = [*names, *(["preset"] if presets else [])]
+    allowed = ", ".join(known) or "none, it has no parameters"
     mistakes += [
-        f"{label}: unknown parameter {quoted(key)}{did_you_mean(key, names) or comma_hint(model, given, key)}"
+        f"{label}: unknown parameter {quoted(key)}{did_you_mean(key, known) or comma_hint(model, given, key)}"
         f" (allowed: {allowed})"
         for key in others
     ]

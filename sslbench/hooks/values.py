@@ -190,6 +190,8 @@ def line(model: type[BaseModel], fault: Fault) -> str:
         owner, last = list(owners(model, fault["loc"]))[-1]
         allowed = list(owner.model_fields)
         return f"unknown key {quoted(key)}{did_you_mean(last, allowed)} (allowed: {', '.join(allowed)})"
+    if fault["type"] == "literal_error":
+        message += did_you_mean(str(fault["input"]), re.findall(r"'([^']*)'", message))
     # without a key: about several parameters together
     return f"{key} = {quoted(fault['input'])}: {message[:1].lower()}{message[1:]}" if key else message
 

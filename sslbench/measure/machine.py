@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from sslbench.errors import UserError, quoted
+from sslbench.errors import UserError, did_you_mean, quoted
 from sslbench.store.provenance import output_of
 
 BF16_SINCE = 8.0
@@ -22,7 +22,8 @@ def resolve_device(wanted: str, offered: Sequence[str] | None = None) -> str:
     if wanted == "auto":
         return "cuda" if ("cuda" in kinds if offered else torch.cuda.is_available()) else "cpu"
     if not re.fullmatch(r"cpu|cuda(:[0-9]{1,3})?", wanted):
-        raise UserError(f"--device {quoted(wanted)}: allowed are auto, cpu, cuda and cuda:N")
+        hint = did_you_mean(wanted, ["auto", "cpu", "cuda"])
+        raise UserError(f"--device {quoted(wanted)}: allowed are auto, cpu, cuda and cuda:N{hint}")
     kind, _, number = wanted.partition(":")
     if offered and "cuda" in offered and kind == "cuda":
         if number:

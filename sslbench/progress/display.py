@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from typing import TYPE_CHECKING
@@ -12,7 +13,7 @@ from sslbench.execute.events import DataRead, Printed, TrainingStarted, Warned
 from sslbench.progress.plain_lines import PlainLines
 from sslbench.progress.time_left import Clock
 from sslbench.report.data_facts import batch_in_words, in_words, steps_in_words, warnings
-from sslbench.report.screen import said
+from sslbench.report.screen import PLAIN_TERMINALS, said
 
 if TYPE_CHECKING:
     from sslbench.progress.live_lines import LiveLines
@@ -21,15 +22,18 @@ if TYPE_CHECKING:
 class Display:
     """Shows the events of a run: which pretraining, which epoch, images/s and time left."""
 
-    def __init__(self, data: bool = True, clock: Clock = time.monotonic) -> None:
-        """``data``: whether it says what is looked at; a command that does so itself turns it off."""
-        self._data = data
+    def __init__(self, data: bool = True, quiet: bool = False, clock: Clock = time.monotonic) -> None:
+        """``data``: whether it says what is looked at; a command that does so itself turns it off. ``quiet``: warnings
+        and what plugins print alone."""
+        self._data, self._quiet = data, quiet
         self._live: LiveLines | None = None
-        if in_notebook():
+        if quiet:
+            pass
+        elif in_notebook():
             from sslbench.progress.notebook_lines import NotebookLines
 
             self._live = NotebookLines(clock)
-        elif sys.stderr.isatty():
+        elif sys.stderr.isatty() and os.environ.get("TERM") not in PLAIN_TERMINALS:
             from sslbench.progress.live_lines import LiveLines
 
             self._live = LiveLines(clock)
@@ -49,8 +53,8 @@ class Display:
         """Show one event of the run."""
         if isinstance(event, Printed):  # as it is, and each time
             return self._print(printable(event.text))
-        lines = [] if isinstance(event, DataRead) and not self._data else lines_of(event)
-        if not lines:
+        lines = [] if isinstance(event, DataRead) and not self._data else lines_of(event, self._quiet)
+        if not lines and not self._quiet:
             (self._live or self._lines).show(event)
         for line in lines:
             if line not in self._shown:  # each once, though every pretraining may emit it
@@ -73,11 +77,15 @@ def in_notebook() -> bool:
     return getattr(shell, "kernel", None) is not None
 
 
-def lines_of(event: Event) -> list[str]:
-    """What is printed for good; no line for an event that moves a bar."""
+def lines_of(event: Event, quiet: bool = False) -> list[str]:
+    """What is printed for good, with ``quiet`` warnings alone; no line for an event that moves a bar."""
     match event:
         case Warned():
             return [event.text]
+        case DataRead() if quiet:
+            return warnings(event.dataset, event.facts)
+        case _ if quiet:
+            return []
         case DataRead():
             return [in_words(event.dataset, event.facts), *warnings(event.dataset, event.facts)]
         case TrainingStarted(batch_size=batch, asked=asked, epochs=epochs, steps_per_epoch=steps) if epochs:

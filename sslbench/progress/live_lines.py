@@ -12,6 +12,7 @@ from sslbench.errors import printable
 from sslbench.execute.events import PretrainingEnded, PretrainingStarted, RecordMade, StageStarted
 from sslbench.progress.time_left import Clock, in_digits
 from sslbench.progress.under_way import Running, distinct, epoch_in_words
+from sslbench.report.screen import colours_wanted
 
 NOTE_COLUMNS = 62
 """of a line: all but which pretraining it is about"""
@@ -40,7 +41,7 @@ class LiveLines:
             BarColumn(bar_width=10),
             TextColumn("{task.fields[note]}", markup=False),
             TextColumn("{task.fields[left]}", style="progress.remaining"),
-            console=Console(stderr=True),
+            console=Console(stderr=True, no_color=colours_wanted() is False),
             transient=True,
         )
         self._suite = self.progress.add_task("suite", total=None, note="", left="")

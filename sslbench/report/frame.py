@@ -40,11 +40,18 @@ def ranked_frame(view: View) -> DataFrame:
 def frame_of(
     lines: Sequence[Mapping[str, Any]], columns: Sequence[str], index: Sequence[int] | None = None, **attrs: Any
 ) -> DataFrame:
-    """A line a row; ``columns``: those that it has even without lines, the others follow; ``attrs``: as pandas' own."""
+    """A line a row; ``columns``: those that it has even without lines, the others follow; ``attrs``: as pandas' own.
+    What is not known of a number is NaN."""
     names = dict.fromkeys([*columns, *(name for line in lines for name in line)])
     frame = DataFrame([{**dict.fromkeys(names), **line} for line in lines], columns=list(names), index=index)
     frame.attrs |= attrs
-    return frame
+    numbers = [name for name in names if frame[name].isna().any() and frame[name].map(is_number).all()]
+    return frame.astype(dict.fromkeys(numbers, "float64"))
+
+
+def is_number(value: Any) -> bool:
+    """Whether it is one, or None."""
+    return value is None or (isinstance(value, (int, float)) and not isinstance(value, bool))
 
 
 def csv_text(aggregate: Aggregate) -> str:

@@ -3,6 +3,7 @@ show there."""
 
 from __future__ import annotations
 
+import os
 import re
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -15,6 +16,21 @@ WIDTH = 120
 """columns of text in a file"""
 PLAIN_SIGNS = {"±": "+-", "·": "|", "✓": "+", "✗": "x", "…": "...", "é": "e", "á": "a"}
 """our own signs for terminals that have no others"""
+
+
+PLAIN_TERMINALS = ("dumb", "unknown")
+"""have no colours, and no cursor to move"""
+
+
+def colours_wanted() -> bool | None:
+    """What the environment asks for: NO_COLOR and CLICOLOR=0 none, FORCE_COLOR and CLICOLOR_FORCE some, which count
+    for more than CLICOLOR; None where it says nothing."""
+    given = os.environ
+    if given.get("NO_COLOR"):
+        return False
+    if any(given.get(name, "0") not in ("", "0") for name in ("FORCE_COLOR", "CLICOLOR_FORCE")):
+        return True
+    return False if given.get("CLICOLOR") == "0" else None
 
 
 @dataclass(frozen=True)

@@ -68,7 +68,10 @@ def reference_of(entry: Any, keyword: str) -> Reference:
     if isinstance(entry, os.PathLike):
         path = os.fspath(entry)
         return Reference(path if os.path.dirname(path) else os.path.join(os.curdir, path), {}, keyword)
-    if isinstance(entry, str) or (isinstance(entry, Mapping) and isinstance(entry.get("name"), str)):
+    if isinstance(entry, Mapping) and isinstance(entry.get("name"), str):
+        plain = {key: os.fspath(value) if isinstance(value, os.PathLike) else value for key, value in entry.items()}
+        return read_reference(plain, keyword)
+    if isinstance(entry, str):
         return read_reference(entry, keyword)
     raise UserError(f"{keyword} = {quoted(entry)}: expected {ENTRY}, or a list of these")
 

@@ -7,8 +7,9 @@ import warnings
 from collections import Counter
 from collections.abc import Sequence
 from functools import cached_property
+from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sslbench.errors import UserError
 from sslbench.report.aggregate import aggregate
@@ -25,8 +26,17 @@ if TYPE_CHECKING:
     from sslbench.contracts.evaluator import FeatureSet
     from sslbench.report.frame import DataFrame
     from sslbench.results.encoder import Encoder
+    from sslbench.results.pictures import Pictures
 
 SPLITS = ["train", "test"]
+PLOTS = {
+    "seeds": "seeds",
+    "quality": "quality_against_cost",
+    "differences": "differences",
+    "curves": "curves",
+    "heat-map": "heat_map",
+}
+"""kind of ``Results.plot`` -> its module in ``report/charts``"""
 Row = int | str
 """of ``Results.table``: its number, or words of its recipe that no other row has all of"""
 
@@ -130,6 +140,34 @@ class Results:
             extraction = features(self._place, records_of(self._view, row, seed))
             part: FeatureSet = getattr(extraction, one_of("split", split, SPLITS))
             return part
+
+    def pictures(self, row: Row = 0, seed: int | None = None) -> Pictures:
+        """What the evaluators of one training drew, and its views and masks; a notebook shows them."""
+        from sslbench.results.pictures import pictures
+
+        with in_python():
+            return pictures(self._place, records_of(self._view, row, seed))
+
+    def plot(self, kind: str = "seeds") -> Any:
+        """An altair chart: ``seeds``, ``quality`` against cost, ``differences`` from the best, ``curves`` or
+        ``heat-map``. Raises UserError where there is nothing to draw."""
+        name = PLOTS[one_of("kind", kind, list(PLOTS))]
+        charts = {name: import_module(f"sslbench.report.charts.{name}") for name in PLOTS.values()}
+        if not charts[name].panels(self._view):
+            others = [other for other, module in PLOTS.items() if charts[module].panels(self._view)]
+            there = f"there is something of: {', '.join(others)}" if others else "nor of any other"
+            raise UserError(f"kind {kind!r}: these results have nothing to draw of this kind; {there}")
+        return getattr(charts[name], name)(self._view)
+
+    def report(self, path: str | os.PathLike[str] | None = None) -> Path:
+        """Write one self-contained HTML file of all that is in the folder of the results, by default
+        ``FOLDER/report.html``, and return its path. Raises UserError where it cannot be written."""
+        from sslbench.report.html.page import FILE, write_report
+
+        with in_python():
+            target = self._place / FILE if path is None else Path(path).expanduser()
+            write_report([self._place], target)
+        return target
 
     def answer(self) -> str:
         """Sentences: which recipe is best, by how much, what is not told apart from it, and at what cost."""

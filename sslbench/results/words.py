@@ -32,6 +32,7 @@ def in_python() -> Iterator[None]:
 
 def keywords_for_options(text: str) -> str:
     """``--set epochs`` is ``epochs``, ``--method`` is ``methods``, ``--keep-stale`` is ``keep_stale=True``."""
+    text = text.removeprefix("-o ")
     text = re.sub(r"command line: training\.|--set:? (?:training\.)?", "", text)
     return re.sub(r"(?<![\w-])--([a-z][a-z-]*)( [\d'])?", keyword_of, text)
 

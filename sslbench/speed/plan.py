@@ -16,7 +16,7 @@ from sslbench.plan.cell import Choice
 from sslbench.plan.choose import look_up
 from sslbench.plan.presets import DEFAULT, nobody_has
 from sslbench.plan.suite import Overrides, RawSuite, unknown_axes
-from sslbench.speed.rows import Pair, SpeedRow, impossible_changes, with_baselines
+from sslbench.speed.rows import Pair, SpeedRow, impossible_changes, unknown_parameters, with_baselines
 from sslbench.speed.suite import SPEED_AXES, Baseline, Part, SpeedFile
 
 MOST_ROWS = 10_000  # of one suite
@@ -68,6 +68,9 @@ def plan_speed(
     if specs and not raw.builtin and not any(preset in (DEFAULT, *spec.presets) for spec in specs):
         lines.append(nobody_has(preset, specs, f"{raw.source}: speed.preset"))
     lines += [line for baseline in layout.baselines for line in impossible_changes(raw.source, baseline)]
+    # Baselines of a suite are for its own plugins; those of the command line are for whatever is measured.
+    for baseline in layout.baselines if specs and not (axes and of_the_suite(layout.baselines, raw)) else []:
+        lines += unknown_parameters(raw.source, baseline, specs)
     lines += [f"{raw.source}: two baselines are called {quoted(name)}" for name in doubled(layout.baselines)]
     sizes = (len(batches) * prod(max(len(own), 1) for own in plugins.values()) for plugins, batches in chosen)
     count = sum(sizes) * max(len(layout.speed.precisions), 1) * len(layout.speed.compile)
@@ -82,6 +85,14 @@ def plan_speed(
     left_out = dict.fromkeys(part.left_out for part in parts if part.left_out and not axes)
     seconds = layout.speed.seconds or max((part.seconds for part in parts if part.seconds), default=None)
     return SpeedPlan(tuple(rows), tuple(pairs), tuple(left_out), seconds)
+
+
+def of_the_suite(baselines: Sequence[Baseline], raw: RawSuite) -> bool:
+    """Whether the baselines are those that the suite's file names."""
+    written = raw.data.get("baselines")
+    return isinstance(written, list) and [item.get("name") for item in written if isinstance(item, Mapping)] == [
+        baseline.name for baseline in baselines
+    ]
 
 
 def doubled(baselines: Sequence[Baseline]) -> list[str]:

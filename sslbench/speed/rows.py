@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
+from sslbench.contracts.plugin import Spec
 from sslbench.errors import UserError, did_you_mean, quoted
 from sslbench.hooks.params import resolve
 from sslbench.hooks.registry import Registry
@@ -176,10 +177,24 @@ def impossible_changes(source: str, baseline: Baseline) -> list[str]:
             hint = did_you_mean(axis, allowed)
             lines.append(f"nothing is called {quoted(key)}{hint} (allowed: {', '.join(allowed)}; parameters: AXIS.KEY)")
         elif axis in ALLOWED and value not in ALLOWED[axis]:
-            lines.append(f"{axis} = {quoted(value)}: one of {', '.join(ALLOWED[axis])}")
+            hint = did_you_mean(str(value), list(ALLOWED[axis]))
+            lines.append(f"{axis} = {quoted(value)}: one of {', '.join(ALLOWED[axis])}{hint}")
         elif axis == "batch_size" and whole(value) is None:
             lines.append(f"batch_size = {quoted(value)}: a whole number above 0")
     return [f"{source}: baseline {quoted(baseline.name)}: {line}" for line in lines]
+
+
+def unknown_parameters(source: str, baseline: Baseline, specs: Sequence[Spec]) -> list[str]:
+    """One line for each parameter that a baseline changes and that none of the plugins measured has."""
+    lines = []
+    for key in baseline.change:
+        axis, _, parameter = key.partition(".")
+        known = sorted({name for spec in specs if spec.kind == axis for name in spec.params.model_fields})
+        if parameter and axis not in baseline.change and parameter not in known:
+            hint = did_you_mean(parameter, known)
+            words = f"no {axis} that is measured has a parameter {quoted(parameter)}{hint}"
+            lines.append(f"{source}: baseline {quoted(baseline.name)}: {words} (allowed: {', '.join(known) or 'none'})")
+    return lines
 
 
 def whole(value: Any) -> int | None:

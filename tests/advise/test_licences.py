@@ -113,4 +113,4 @@ def test_the_licence_stands_in_the_record_in_the_tables_and_in_what_is_exported(
 
 def test_a_wrong_value_says_what_is_allowed(capsys, photos):
     assert call(["recipe", "photos", "--licence", "free"]) == 2
-    assert "'free' is not one of 'any', 'commercial'" in capsys.readouterr().err
+    assert "'free' (allowed: any, commercial)" in capsys.readouterr().err

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 import shutil
 from collections import Counter
@@ -24,7 +25,7 @@ EXAMPLES = [(name, line) for name in COMMANDS for line in imported(name).example
 
 def words_of(line):
     """The commands of a line of a shell, each as its words, without ``sslbench``, variables and redirections."""
-    words = shlex.split(line, comments=True)
+    words = shlex.split(re.sub(r'^eval "\$\((.*)\)"', r"\1", line), comments=True)
     parts = " ".join(map(shlex.quote, words)).replace("'&&'", "&&").split(" && ")
     for part in parts:
         words = [word for word in shlex.split(part) if "=" not in word or not word.split("=")[0].isupper()]

@@ -62,7 +62,7 @@ def test_results_of_runs_and_speeds_in_one_folder_are_two_tables(capsys):
         (("--baseline", "precison=fp32"), "nothing is called 'precison'; did you mean 'precision'?"),
         (("--device", "gpu"), "--device 'gpu': allowed are auto, cpu, cuda and cuda:N"),
         (("--steps", "2"), "2 is not in the range x>=10"),
-        (("-e", "knn"), "No such option"),
+        (("-e", "knn"), "no such option '-e'"),
     ],
 )
 def test_a_mistake_is_one_line_and_exit_code_2(capsys, tmp_path, arguments, words):

@@ -16,7 +16,7 @@ import pytest
 
 from sslbench.cli.group import COMMANDS
 from sslbench.cli.main import call
-from sslbench.cli.streams import Quiet, own_streams, say, show
+from sslbench.cli.streams import StandardError, own_streams, say, show
 from sslbench.report.screen import width_of
 from sslbench.store.record import MetricValue, Record
 from sslbench.store.results import ResultsStore
@@ -150,7 +150,7 @@ def test_a_reader_of_progress_that_goes_away_stops_nothing(monkeypatch, capsys, 
 
 
 def test_a_stream_that_breaks_is_given_up():
-    quiet = Quiet(stream_to(Broken(errno.EIO)))
+    quiet = StandardError(stream_to(Broken(errno.EIO)))
     assert quiet.write("x") == 1
     quiet.flush()
     assert quiet.stream is None

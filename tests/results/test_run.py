@@ -23,13 +23,13 @@ DIGITS = {"data": "digits", "methods": "raw-pixels", "train_images": 32}
 def test_keywords_become_the_request_of_the_command_line():
     axes = {
         "data": Path("photos"),
-        "methods": ["simclr:temperature=0.2", {"name": "mae", "ratio": 0.5}],
+        "methods": ["simclr:temperature=0.2", {"name": "mae", "path": Path("w.pt")}],
         "maskings": None,
     }
     request = request_of(Path("mine.toml"), axes, range(3), {"epochs": 3, "out": "~/out", "fresh": True})
     assert request.suite == "mine.toml"
     assert request.overrides.axes["dataset"] == [Reference("./photos", {}, "data")]
-    assert list(map(str, request.overrides.axes["method"])) == ["simclr:temperature=0.2", "mae:ratio=0.5"]
+    assert list(map(str, request.overrides.axes["method"])) == ["simclr:temperature=0.2", "mae:path=w.pt"]
     assert "masking" not in request.overrides.axes
     assert list(request.overrides.seeds) == [0, 1, 2]
     assert request.overrides.training == {"epochs": 3}
@@ -90,6 +90,15 @@ def test_options_of_the_command_line_become_keywords():
         "mean - std -- a dash": "mean - std -- a dash",
     }
     assert {line: keywords_for_options(line) for line in lines} == lines
+
+
+def test_an_observer_is_asked_for_by_name_as_the_plugins_of_the_axes_are(small, tmp_path):
+    path = tmp_path / "events.jsonl"
+    observers = {"name": "jsonl", "path": path}
+    sslbench.run(**{**DIGITS, **small, "train_images": None}, out=tmp_path / "out", observers=observers)
+    assert "raw-pixels" in path.read_text()
+    with pytest.raises(UserError, match=r"^observers: unknown observer 'josnl'; did you mean 'jsonl'\?"):
+        sslbench.run(observers="josnl")
 
 
 def test_nothing_that_works_together_is_an_error(small, tmp_path):

@@ -1,0 +1,110 @@
+"""The tours of the documentation: their files written, their commands run, in order, in an empty folder."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image, ImageDraw
+
+pytestmark = pytest.mark.slow
+DOCS = Path(__file__).parents[1] / "docs"
+
+
+def blocks(page):
+    """Language and text of each block of code, in order."""
+    return re.findall(r"^```(\w+)\n(.*?)^```$", (DOCS / page).read_text(), flags=re.MULTILINE | re.DOTALL)
+
+
+def draw_photos(folder):
+    """Three classes of 20 images: discs, squares and stripes on noise."""
+    for label, name in enumerate(("disc", "square", "stripes")):
+        (folder / "photos" / name).mkdir(parents=True)
+        for number in range(20):
+            random = np.random.default_rng([label, number])
+            image = Image.fromarray(random.integers(0, 90, (48, 48, 3), dtype=np.uint8))
+            x, y, side = random.integers(4, 20), random.integers(4, 20), 22
+            pen, colour = ImageDraw.Draw(image), tuple(map(int, random.integers(120, 255, 3)))
+            if name == "disc":
+                pen.ellipse((x, y, x + side, y + side), fill=colour)
+            elif name == "square":
+                pen.rectangle((x, y, x + side, y + side), fill=colour)
+            else:
+                for row in range(y, y + side, 5):
+                    pen.line((x, row, x + side, row), fill=colour, width=2)
+            image.save(folder / "photos" / name / f"{number}.png")
+
+
+@pytest.fixture
+def shell(tmp_path):
+    """Run lines of a shell in an empty folder, with ``sslbench`` and ``python`` on the path."""
+    programs, folder = tmp_path / "bin", tmp_path / "work"
+    programs.mkdir()
+    folder.mkdir()
+    for name, arguments in {"sslbench": "-m sslbench ", "python": ""}.items():
+        (programs / name).write_text(f'#!/bin/sh\nexec "{sys.executable}" {arguments}"$@"\n')
+        (programs / name).chmod(0o755)
+    path = os.pathsep.join(filter(None, [str(folder), os.environ.get("PYTHONPATH")]))
+    environment = {**os.environ, "PATH": f"{programs}:{os.environ['PATH']}", "PYTHONPATH": path}
+
+    def run(lines):
+        command = ["bash", "-euo", "pipefail", "-c", lines]
+        done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=500)
+        assert done.returncode == 0, f"{lines}\n{done.stdout}\n{done.stderr}"
+        return done.stdout
+
+    run.folder = folder
+    return run
+
+
+def take(page, shell):
+    """Everything that a tour has its reader write and run; what the commands printed."""
+    printed = []
+    for language, text in blocks(page):
+        if language == "bash":
+            printed += [shell(line) for line in text.splitlines()]
+        elif name := re.match(r"# (\S+)\n", text):
+            (shell.folder / name[1]).write_text(text)
+    return printed
+
+
+def test_your_own_images(shell):
+    draw_photos(shell.folder)
+    look, recipe, _, run, results, *_ = take("tour-images.md", shell)
+    assert "disc" in look
+    assert "raw-pixels" in recipe
+    assert "simclr" in run
+    assert "95% interval" in results
+    files = ("look.html", "labels.csv", "report.html", "encoder/model.safetensors", "features.parquet")
+    assert all((shell.folder / name).stat().st_size > 100 for name in files)
+
+
+def test_a_plugin_of_yours(shell, write_distribution):
+    write_distribution(shell.folder, "quarter-turns", {"augmentation.quarter-turns": "quarter_turns"}, {})
+    listed, shown, plugins, tested, _, run = take("tour-plugin.md", shell)
+    assert "Quarter turns: each view is turned by" in listed
+    assert "share of the views that are turned" in shown
+    assert ", 0 failed" in plugins
+    assert "1 passed" in tested
+    assert "quarter-turns" in run
+
+
+def test_the_package_of_the_page_says_what_is_installed():
+    import tomllib
+
+    (project,) = [tomllib.loads(text) for language, text in blocks("tour-plugin.md") if language == "toml"]
+    assert project["project"]["entry-points"]["sslbench"] == {"augmentation.quarter-turns": "quarter_turns"}
+
+
+def test_a_gate_for_speed(shell):
+    gated, saved, held, *_, compared = take("tour-speed.md", shell)
+    assert "1 passed" in gated
+    assert (shell.folder / ".sslbench/release.json").is_file()
+    assert "1 passed" in saved
+    assert "1 passed" in held
+    assert "images" in compared
