@@ -18,7 +18,7 @@ from sslbench.errors import did_you_mean
 WRONG_USAGE = 2
 """exit code"""
 COMMANDS = {
-    "run": "Run a suite; say which recipe is best, with quality and speed of each.",
+    "run": "Run a suite; say which recipe is best, how good and how fast.",
     "plan": "Print the cells of a suite: done, to run, stale, skipped and why.",
     "look": "Show images, views, masks and odd files, before any training.",
     "results": "Print the results of a folder.",

@@ -123,11 +123,13 @@ def rank_of_best(standing: Standing) -> str:
 def baseline_first(standing: Standing) -> Iterator[str]:
     """Where nothing is ahead of a row that no training made, and what the first of the others is."""
     own, name = standing.own, standing.name(standing.best)
-    value = f"by {standing.metric.label}: {standing.value(standing.best)}, {standing.evidence}"
+    value = f"by {standing.metric.label}: {standing.value(standing.best)}"
     if not own:
-        yield f"Nothing but baselines was measured{standing.where}; the first is {name} {value}."
+        beside = " and ".join(standing.beside(row) for row in standing.rows[1 : 1 + MOST_NAMED])
+        facts = ", ".join(filter(None, [value, beside, standing.evidence]))
+        yield f"Nothing but baselines was measured{standing.where}; the first is {name} {facts}."
         return
-    yield f"No {standing.noun}{standing.where} is better than {name} {value}."
+    yield f"No {standing.noun}{standing.where} is better than {name} {value}, {standing.evidence}."
     ties, untested = (len(set(rows) & set(own)) for rows in (standing.ties, standing.untested))
     counts = {"not told apart from it": ties, "not tested": untested, "worse": len(own) - ties - untested}
     words = ", ".join(f"{count:,} {'is' if count == 1 else 'are'} {what}" for what, count in counts.items() if count)

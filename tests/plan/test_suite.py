@@ -122,3 +122,10 @@ def test_every_size_of_a_builtin_suite_has_a_summary_and_resolves(name):
 def test_the_builtin_studies_have_a_small_size():
     small = {name for name in builtin_suites() if "small" in read_suite(name).data.get("sizes", {})}
     assert small == {"augmentations", "few-labels", "maskings"}
+
+
+@pytest.mark.parametrize("name", builtin_suites())
+def test_every_builtin_suite_resolves(name):
+    suite = resolve_suite(read_suite(name), Overrides(), Registry())
+    assert suite.name == name
+    assert all(suite.axes[axis] for axis in ("method", "dataset", "evaluator", "backbone"))

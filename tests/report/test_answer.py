@@ -117,8 +117,9 @@ def test_where_the_pixels_come_first_no_method_is_recommended(seeded):
 
 def test_baselines_alone_are_no_methods(seeded):
     (first, *_) = said(seeded({"raw-pixels": GOOD, "random-init": BAD}))
-    assert first.startswith(
-        "Nothing but baselines was measured on digits; the first is the pixels (raw-pixels) by knn_top1: "
+    assert first == (
+        "Nothing but baselines was measured on digits; the first is the pixels (raw-pixels) by knn_top1: 91.0% ± 1.0,"
+        " 39.7 points above no training (random-init; p below 0.001), measured on 360 images with 3 seeds."
     )
 
 

@@ -326,3 +326,4 @@ def test_a_difference_between_folders_is_drawn_and_in_a_table(tmp_path, record):
     (rows,) = drawing.spec["datasets"].values()
     changes = {row["recipe"].partition(" ")[0]: row["change"] for row in rows}
     assert changes["simclr"] < 0 < changes["mae"]
+    assert section.intro.startswith("A is a, B is b. Of ")

@@ -29,6 +29,9 @@ SECTIONS: tuple[SectionOf, ...] = (
     provenance, records,
 )  # fmt: skip
 """from top to bottom"""
+ALONE = (of_seeds, of_curves)
+"""those that only the page of one folder has"""
+NOT_HERE = "Seeds and curves are in the page of one folder: sslbench report DIR."
 FILE = "report.html"
 
 
@@ -62,26 +65,28 @@ def check_target(path: Path) -> None:
 
 def page_of(folders: Sequence[Folder]) -> Page:
     """Its chapters, one for each folder, and what the page can be filtered by."""
-    chapters = [chapter_of(folder, f"r{number}") for number, folder in enumerate(folders, 1)]
-    if len(folders) > 1:
+    several = len(folders) > 1
+    chapters = [chapter_of(folder, f"r{number}", several) for number, folder in enumerate(folders, 1)]
+    if several:
         compared = [between(folders[0], other) for other in folders[1:]]
         sections = [numbered(section, f"c{number}") for number, section in enumerate(compared, 1)]
-        chapters = [Chapter("c", "Compared", [], "", sections), *chapters]
+        chapters = [Chapter("c", "Compared", [], NOT_HERE, sections), *chapters]
     filters: dict[str, dict[str, None]] = {}
     recipes: dict[str, None] = {}
     for view in (folder.view for folder in folders):
         recipes |= {view.names.recipe(row): None for row in view.order}
         for kind in view.names.kept:
             filters.setdefault(kind, {}).update({view.names.of_kind[kind][row] or "-": None for row in view.order})
-    names = [folder.name for folder in folders] if len(folders) > 1 else [folders[0].suite or folders[0].name]
+    names = [folder.name for folder in folders] if several else [folders[0].suite or folders[0].name]
     title = ", ".join(names[:-1]) + " and " * (len(names) > 1) + names[-1]
     kept = {kind: list(names) for kind, names in filters.items() if len(names) > 1}
     return Page(title, chapters, kept, list(recipes) if len(recipes) > 1 else [])
 
 
-def chapter_of(folder: Folder, name: str) -> Chapter:
-    """Of one folder."""
-    sections = [section for make in SECTIONS if (section := make(folder)) is not None]
+def chapter_of(folder: Folder, name: str, several: bool) -> Chapter:
+    """Of one folder, alone or beside others."""
+    makers = [make for make in SECTIONS if not (several and make in ALONE)]
+    sections = [section for make in makers if (section := make(folder)) is not None]
     view = folder.view
     numbered_sections = [numbered(section, name) for section in sections]
     title = f"{folder.name}: {folder.suite}" if folder.suite else folder.name
