@@ -195,7 +195,7 @@ def test_two_devices_leave_what_one_does_and_evaluate_in_one_process(tmp_path, s
     reported = (DataRead, TrainingStarted, TrainingProgress, EpochEnded, StepsTimed)
     assert [kinds.count(kind) for kind in reported] == [1, 1, 2, 2, 1]
     assert emitted.stages[:3] == ["reading images", "training", "extracting features"]
-    assert emitted.stages[3:] == ["evaluating knn", "evaluating retrieval"]
+    assert emitted.stages[3:] == ["evaluating knn", "reading images", "evaluating retrieval"]
     folder = tmp_path / "artifacts/k0"
     assert sorted(path.name for path in folder.iterdir() if path.is_file()) == [
         "data.json", "features.safetensors", "pretraining.json", "weights.safetensors"
