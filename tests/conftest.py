@@ -71,12 +71,6 @@ def write_distribution(
     return folder
 
 
-@pytest.fixture(name="write_distribution")
-def write_distribution_fixture() -> Distribution:
-    """``write_distribution``, for tests that put what it writes on the path of other processes."""
-    return write_distribution
-
-
 @pytest.fixture
 def distribution(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Distribution:
     """Write a scratch distribution and put it on the path of this process."""

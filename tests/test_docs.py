@@ -120,7 +120,7 @@ def test_the_site_has_every_page_and_no_other():
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_links_lead_to_pages_and_headings_that_are_there(page):
     for target in re.findall(r"\]\(([^)\s]+)\)", prose_of(page)):
-        if target.startswith("https://") or target.endswith(".ipynb"):
+        if target.startswith("https://"):
             continue
         name, _, anchor = target.partition("#")
         other = page.parent / name if name else page
@@ -128,6 +128,11 @@ def test_links_lead_to_pages_and_headings_that_are_there(page):
         if anchor:
             titles = re.findall(r"^#+ (.*)$", prose_of(other), flags=re.MULTILINE)
             assert anchor in map(anchor_of, titles), target
+
+
+def test_the_picture_of_the_readme_is_there_and_small():
+    (picture,) = re.findall(r"^!\[.{20,}\]\((\S+)\)$", README, flags=re.MULTILINE)
+    assert (ROOT / picture).stat().st_size < 200_000
 
 
 def test_the_site_asks_no_other_server():

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-import os
 import re
+import shlex
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image, ImageDraw
+
+from sslbench.cli.main import call
+from sslbench.hooks.registry import default_registry
 
 pytestmark = pytest.mark.slow
 DOCS = Path(__file__).parents[1] / "docs"
@@ -41,22 +45,26 @@ def draw_photos(folder):
 
 
 @pytest.fixture
-def shell(tmp_path):
-    """Run lines of a shell in an empty folder, with ``sslbench`` and ``python`` on the path."""
-    programs, folder = tmp_path / "bin", tmp_path / "work"
-    programs.mkdir()
+def shell(tmp_path, monkeypatch, capsys):
+    """Run a line of a shell in an empty folder: ``sslbench`` in this process, anything else in another."""
+    folder = tmp_path / "work"
     folder.mkdir()
-    for name, arguments in {"sslbench": "-m sslbench ", "python": ""}.items():
-        (programs / name).write_text(f'#!/bin/sh\nexec "{sys.executable}" {arguments}"$@"\n')
-        (programs / name).chmod(0o755)
-    path = os.pathsep.join(filter(None, [str(folder), os.environ.get("PYTHONPATH")]))
-    environment = {**os.environ, "PATH": f"{programs}:{os.environ['PATH']}", "PYTHONPATH": path}
+    monkeypatch.chdir(folder)
 
-    def run(lines):
-        command = ["bash", "-euo", "pipefail", "-c", lines]
-        done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=500)
-        assert done.returncode == 0, f"{lines}\n{done.stdout}\n{done.stderr}"
-        return done.stdout
+    def run(line):
+        words = shlex.split(line)
+        if words[0] == "sslbench":
+            words, file = (words[: words.index(">")], words[-1]) if ">" in words else (words, None)
+            code = call(words[1:])
+            out, err = capsys.readouterr()
+            if file:
+                (folder / file).write_text(out)
+        else:
+            assert words[0] == "python"
+            done = subprocess.run([sys.executable, *words[1:]], capture_output=True, text=True, timeout=300)
+            code, out, err = done.returncode, done.stdout, done.stderr
+        assert code == 0, f"{line}\n{out}\n{err}"
+        return out
 
     run.folder = folder
     return run
@@ -84,21 +92,18 @@ def test_your_own_images(shell):
     assert all((shell.folder / name).stat().st_size > 100 for name in files)
 
 
-def test_a_plugin_of_yours(shell, write_distribution):
-    write_distribution(shell.folder, "quarter-turns", {"augmentation.quarter-turns": "quarter_turns"}, {})
+def test_a_plugin_of_yours(shell, distribution, monkeypatch, request):
+    project = next(tomllib.loads(text)["project"] for language, text in blocks("tour-plugin.md") if language == "toml")
+    distribution(project["name"], project["entry-points"]["sslbench"], {})
+    monkeypatch.syspath_prepend(str(shell.folder))
+    default_registry.cache_clear()
+    request.addfinalizer(default_registry.cache_clear)
     listed, shown, plugins, tested, _, run = take("tour-plugin.md", shell)
     assert "Quarter turns: each view is turned by" in listed
     assert "share of the views that are turned" in shown
     assert ", 0 failed" in plugins
     assert "1 passed" in tested
     assert "quarter-turns" in run
-
-
-def test_the_package_of_the_page_says_what_is_installed():
-    import tomllib
-
-    (project,) = [tomllib.loads(text) for language, text in blocks("tour-plugin.md") if language == "toml"]
-    assert project["project"]["entry-points"]["sslbench"] == {"augmentation.quarter-turns": "quarter_turns"}
 
 
 def test_a_gate_for_speed(shell):

@@ -41,13 +41,14 @@ def export_pictures(records: Sequence[Record], folder: Path, target: Path) -> Ex
         return export
     check_room(target, [name for name, _ in found])
     for path in exported(target):
-        path.unlink(missing_ok=True)
-    rows = []
+        if path.name != INDEX:
+            path.unlink(missing_ok=True)
+    # The list comes before the files: an export that was interrupted knows its own when it is done again.
+    rows = [{"file": name, "caption": p.caption, "digest": digest_of(p.png)} for name, p in found]
+    write_json(target / INDEX, {"pictures": rows}, indent=1)
     for name, picture in found:
         write_atomically(target / name, picture.png)
         export.files.append(target / name)
-        rows.append({"file": name, "caption": picture.caption, "digest": digest_of(picture.png)})
-    write_json(target / INDEX, {"pictures": rows}, indent=1)
     return export
 
 

@@ -7,6 +7,7 @@ import warnings
 from collections import Counter
 from collections.abc import Sequence
 from functools import cached_property
+from html import escape
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -94,8 +95,9 @@ class Results:
     def table(self) -> DataFrame:
         """A data frame with a row a recipe, or a row a measurement where all are of a speed suite: docs/python.md."""
         from sslbench.report.frame import frame_of, ranked_frame
+        from sslbench.results.text import all_speeds
 
-        if self.records and all(record.kind == "speed" for record in self.records):
+        if all_speeds(self.records):
             from sslbench.speed.facts import TimedRow
             from sslbench.speed.table import csv_lines
 
@@ -182,6 +184,8 @@ class Results:
         return terminal_text(self.records, self.suite, self.folder, self._more, self._unfinished)
 
     def _repr_html_(self) -> str:
-        from sslbench.results.text import html_of
+        from sslbench.results.text import all_speeds, html_of
 
+        if all_speeds(self.records):
+            return f"<pre>{escape(repr(self))}</pre>"
         return html_of(self._view, self.suite, self.notes)

@@ -26,20 +26,25 @@ MOST = 100
 def terminal_text(
     records: Sequence[Record], suite: str, folder: Path | None, notes: Sequence[str], unfinished: Sequence[Unfinished]
 ) -> str:
-    """What ``sslbench results`` prints, and the notes."""
+    """What ``sslbench results`` prints without options, and the notes."""
     page = PAGE.set(Page(shutil.get_terminal_size((WIDTH, 0)).columns, whole=False))
     try:
-        speeds = [record for record in records if record.kind == "speed"]
-        if speeds and len(speeds) == len(records):
+        if all_speeds(records):
             from sslbench.speed.table import render_speed
 
-            table = render_speed(speeds, "table", suite)
+            table = render_speed(records, "table", suite)
         else:
             cells = [record for record in records if record.kind == "run"]
             table = render(cells, "table", suite, folder, unfinished=unfinished)
+            table = table.replace("--details has all", "table() has all")
         return terminal_page("", [table], [("notes", notes)])
     finally:
         PAGE.reset(page)
+
+
+def all_speeds(records: Sequence[Record]) -> bool:
+    """Whether they are of speed suites, and of nothing else."""
+    return bool(records) and all(record.kind == "speed" for record in records)
 
 
 def html_of(view: View, suite: str, notes: Sequence[str]) -> str:
@@ -70,7 +75,8 @@ def table_of(columns: Sequence[Column]) -> str:
     left_out = len(columns[0].cells) - len(rows)
     more = f"<p>{plural(left_out, 'more row')}: see table()</p>" if left_out else ""
     body = "\n".join(f"<tr>{row}</tr>" for row in rows)
-    return f"<table>\n<thead><tr>{heads}</tr></thead>\n<tbody>\n{body}\n</tbody>\n</table>{more}"
+    table = f"<table>\n<thead><tr>{heads}</tr></thead>\n<tbody>\n{body}\n</tbody>\n</table>"
+    return f'<div style="overflow-x: auto; white-space: nowrap">{table}</div>{more}'
 
 
 def marked(cell: str) -> str:

@@ -11,7 +11,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from sslbench.contracts.executor import PluginChoice, TrainingProgress, TrainingSettings
+from sslbench.contracts.executor import EpochEnded, PluginChoice, TrainingProgress, TrainingSettings
 from sslbench.errors import Diverged, SslbenchError, UserError
 from sslbench.execute import pretraining
 from sslbench.execute.devices import check_devices
@@ -192,9 +192,10 @@ def test_two_devices_leave_what_one_does_and_evaluate_in_one_process(tmp_path, s
     assert training.flops_per_image > 0
     assert emitted.records[0].data.train_images == 128
     kinds = [type(event) for event in emitted.events]
-    assert [kinds.count(kind) for kind in (DataRead, TrainingStarted, TrainingProgress, StepsTimed)] == [1, 1, 2, 1]
+    reported = (DataRead, TrainingStarted, TrainingProgress, EpochEnded, StepsTimed)
+    assert [kinds.count(kind) for kind in reported] == [1, 1, 2, 2, 1]
     assert emitted.stages[:3] == ["reading images", "training", "extracting features"]
-    assert emitted.stages[3:] == ["evaluating knn", "evaluating retrieval"]
+    assert emitted.stages[3:] == ["evaluating knn", "reading images", "evaluating retrieval"]
     folder = tmp_path / "artifacts/k0"
     assert sorted(path.name for path in folder.iterdir() if path.is_file()) == [
         "data.json", "features.safetensors", "pretraining.json", "weights.safetensors"

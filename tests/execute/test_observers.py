@@ -111,6 +111,12 @@ def notes(distribution):
     default_registry.cache_clear()
 
 
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory):
+    """What comes out without observers."""
+    return run(request(tmp_path_factory.mktemp("plain")))
+
+
 def request(out, *given, training=(), method="simclr", evaluator=("knn",), seeds=(0,), **more):
     axes = {"method": [method], "backbone": ["convnet-small:width=4"], "evaluator": list(evaluator)}
     overrides = Overrides(axes, seeds, {**SMALL, **dict(training)})
@@ -177,9 +183,8 @@ def test_an_observer_gets_the_whole_run_in_order_and_in_plain_values(tmp_path, n
         ("close", "raise", "close raised RuntimeError: no tracker today"),
     ],
 )
-def test_one_that_fails_is_named_once_and_switched_off_and_nothing_else_changes(tmp_path, notes, at, how, words):
+def test_one_that_fails_is_named_once_and_switched_off_and_nothing_else_changes(plain, tmp_path, notes, at, how, words):
     events = []
-    plain = run(request(tmp_path / "plain"), registry=notes)
     out = tmp_path / "out"
     outcome = run(request(out, f"notes:at={at},how={how}", "notes:name=other"), events.append, notes)
     assert numbers(outcome) == numbers(plain)

@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 
 from sslbench.errors import UserError
+from sslbench.report import pictures
 from sslbench.report.pictures import export_pictures
 from sslbench.store.artifacts import pretraining_files
 from sslbench.store.pictures import OF_PRETRAINING, StoredPicture, write_pictures
@@ -125,6 +126,25 @@ def test_what_is_not_its_own_is_not_overwritten(tmp_path, folder, name, exported
     with pytest.raises(UserError, match=r"not as an export left it, and would be overwritten; move it away, or give"):
         export_pictures([record("c0")], source, out)
     assert sorted(path.read_bytes() for path in out.iterdir()) == before
+
+
+@pytest.mark.parametrize("stops", range(4))
+def test_an_export_that_was_interrupted_is_completed_by_the_next(tmp_path, folder, monkeypatch, stops):
+    records = [record("c0"), record("c1", method="dino")]
+    source, out = folder(*records), tmp_path / "out"
+    export_pictures(records[:1], source, out)
+    written = iter(range(stops))
+
+    def stopping(path, *parts):
+        if next(written, None) is None:
+            raise KeyboardInterrupt
+        path.write_bytes(b"".join(parts))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(pictures, "write_atomically", stopping)
+        with pytest.raises(KeyboardInterrupt):
+            export_pictures(records, source, out)
+    assert len(export_pictures(records, source, out).files) == 4
 
 
 def test_a_list_that_names_files_elsewhere_removes_none(tmp_path, folder):

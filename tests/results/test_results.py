@@ -106,6 +106,7 @@ def test_a_row_is_meant_by_its_number_or_by_words_that_no_other_has(results):
 def test_text_is_that_of_the_command(results, monkeypatch):
     monkeypatch.setenv("COLUMNS", "120")
     assert repr(results).startswith(render(results.records, "table", "quick", results.folder).partition("\n")[0])
+    assert "--details" not in repr(results)
     monkeypatch.setenv("COLUMNS", "60")
     assert max(map(len, repr(results).splitlines())) <= 60
     noted = sslbench.Results(results.records, results.folder, "quick", ["1 of 2 cells have results"])
@@ -178,3 +179,15 @@ def test_cells_that_went_wrong_are_warned_of(small, tmp_path, monkeypatch):
 def test_the_answer_is_a_text(results):
     assert results.answer().endswith(".")
     assert results.answer().split(" ")[0] in results._repr_html_()
+
+
+def test_rows_of_a_speed_suite_are_a_table_of_their_own():
+    speed = {"device": "cpu", "median_ms": 188.15, "images_per_second": 21.26, "batch_size": 4, "precision": "fp32"}
+    params = {"method": {}, "backbone": {}}
+    record = Record("c", "done", "mae", 0, backbone="vit", params=params, kind="speed", speed=speed)
+    timed = sslbench.Results([record], suite="steps")
+    assert timed.table()["median_ms"].tolist() == [188.15]
+    assert "188" in repr(timed)
+    assert timed._repr_html_().startswith("<pre>")
+    with pytest.raises(UserError, match="^no metric that ranks rows was measured$"):
+        timed.best()

@@ -115,6 +115,30 @@ def test_training_lowers_the_loss(name):
     assert (last.epoch, last.step, last.total_steps) == (12, 48, 48)
 
 
+def test_every_epoch_is_reported_and_those_before_an_interruption_again(tmp_path):
+    def evaluated():
+        return {"top1": MetricValue(0.5, evaluator="knn"), "top1 (few)": MetricValue(None, evaluator="few")}
+
+    def reported(into, **more):
+        return trainer("byol", callbacks={"on_epoch": into.append, "curve": Curve(2, evaluated)}, **more)
+
+    whole, before, after = [], [], []
+    trained = reported(whole).run()
+    path = tmp_path / "c.safetensors"
+    killed_at(reported(before, checkpoint=path, checkpoint_every=1e-9), 9)
+    reported(after, checkpoint=path).run()
+    assert [(event.epoch, event.epochs) for event in whole] == [(1, 3), (2, 3), (3, 3)]
+    for events in (whole, [*before, after[-1]], after):
+        assert [event.loss for event in events] == list(trained.losses)
+        assert [event.metrics for event in events] == [{}, *[{"knn/top1": 0.5, "few/top1": None}] * 2]
+    for event in (*whole, *before, after[-1]):
+        assert event.learning_rate > 0
+        assert event.images_per_second > 0
+        assert 0 < event.scalars["embedding_spread"] <= 1
+    assert [event.learning_rate for event in after] == [None, None, whole[-1].learning_rate]
+    assert after[-1].scalars == whole[-1].scalars
+
+
 def test_what_it_took_is_measured():
     run = trainer()
     trained = run.run()

@@ -37,6 +37,8 @@ NEAR = 5
 """neighbours that trustworthiness asks about"""
 FEWEST = 2 * NEAR + 2
 """images, of which trustworthiness is defined"""
+MOST_COLOURS = 16
+"""classes that frames can tell apart"""
 THUMBNAIL = 32
 """pixels a side at most of the images that go with the points"""
 
@@ -87,7 +89,9 @@ class FeatureMap:
         words, drawn = class_words(shown.class_names, data.classes), drawable_names(shown.class_names, data.classes)
         names = [f"image {row}" for row in rows.tolist()] if labels is None else [words[n] for n in labels.tolist()]
         way = "t-SNE" if self.params.method == "tsne" else "the first two principal components"
-        known = "" if labels is None else f" of {len(set(labels.tolist()))} classes, in frames of their class's colour"
+        classes = 0 if labels is None else len(set(labels.tolist()))
+        known = f" of {classes:,} class{'' if classes == 1 else 'es'}" if classes else ""
+        known += ", in frames of their class's colour" if 0 < classes <= MOST_COLOURS else ""
         caption = (
             f"Map of {len(rows)} of {len(data.test.features):,} test images{known}, laid out by their features alone"
             f" ({way}): images that lie near each other have like features."

@@ -103,7 +103,7 @@ class Wandb(Tracker):
             project=self._params.project or run.suite,
             entity=self._params.entity or None,
             id=f"{pretraining.run}-{attempt}" if attempt else pretraining.run,
-            resume="allow" if self._mode == "online" else None,  # files of one id are put together by the server
+            resume="allow",
             reinit="create_new",
             mode=self._mode,
             dir=str(folder),

@@ -31,6 +31,9 @@ SECTIONS: tuple[SectionOf, ...] = (
 """from top to bottom"""
 OF_ALL: tuple[SectionOf, ...] = (doubts, provenance, records)
 """of folders without runs: those that are of whatever a results file holds"""
+ALONE = (of_seeds, of_curves)
+"""those that only the page of one folder of runs has"""
+NOT_HERE = "Seeds and curves are in the page of one folder: sslbench report DIR."
 ChapterOf = Callable[[Folder], Chapter | None]
 """what a folder holds of another kind than runs; None where there is nothing"""
 FILE = "report.html"
@@ -67,11 +70,13 @@ def check_target(path: Path) -> None:
 
 def page_of(folders: Sequence[Folder], kinds: Sequence[ChapterOf] = ()) -> Page:
     """Its chapters, those of each folder after one another, and what the page can be filtered by."""
-    chapters = [one for number, folder in enumerate(folders, 1) for one in chapters_of(folder, f"r{number}", kinds)]
+    several = len([folder for folder in folders if folder.cells]) > 1
+    made = [addressed(chapters_of(folder, kinds, several), f"r{n}") for n, folder in enumerate(folders, 1)]
+    chapters = [chapter for of_folder in made for chapter in of_folder]
     compared = [between(folders[0], other) for other in folders[1:] if comparable(folders[0], other)]
     if compared:
         sections = [numbered(section, f"c{number}") for number, section in enumerate(compared, 1)]
-        chapters = [Chapter("c", "Compared", [], "", sections), *chapters]
+        chapters = [Chapter("c", "Compared", [], NOT_HERE if several else "", sections), *chapters]
     filters: dict[str, dict[str, None]] = {}
     recipes: dict[str, None] = {}
     for view in (folder.view for folder in folders if folder.cells):
@@ -89,24 +94,31 @@ def comparable(first: Folder, second: Folder) -> bool:
     return bool({record.kind for record in first.records} & {record.kind for record in second.records})
 
 
-def chapters_of(folder: Folder, name: str, kinds: Sequence[ChapterOf]) -> list[Chapter]:
+def chapters_of(folder: Folder, kinds: Sequence[ChapterOf], several: bool) -> list[Chapter]:
     """Of one folder: its runs, and what else it holds."""
     found = [chapter for chapter_of_kind in kinds if (chapter := chapter_of_kind(folder)) is not None]
     if folder.cells or not found:
-        found = [*(one for one in found if one.concludes), chapter_of(folder), *(c for c in found if not c.concludes)]
-    elif folder.records or folder.damaged:
+        first = [one for one in found if one.concludes]
+        return [*first, chapter_of(folder, several), *(one for one in found if not one.concludes)]
+    if folder.records or folder.damaged:
         more = [section for make in OF_ALL if (section := make(folder)) is not None]
         found[0] = replace(found[0], sections=[*found[0].sections, *more])
-    ids = [name, *(f"{name}-{number}" for number in range(2, len(found) + 1))]
+    return found
+
+
+def addressed(chapters: Sequence[Chapter], name: str) -> list[Chapter]:
+    """With addresses in the page, their own and of all that is in them."""
+    ids = [name, *(f"{name}-{number}" for number in range(2, len(chapters) + 1))]
     return [
         replace(one, id=own, sections=[numbered(section, own) for section in one.sections])
-        for one, own in zip(found, ids, strict=True)
+        for one, own in zip(chapters, ids, strict=False)
     ]
 
 
-def chapter_of(folder: Folder) -> Chapter:
-    """The runs of one folder."""
-    sections = [section for make in SECTIONS if (section := make(folder)) is not None]
+def chapter_of(folder: Folder, several: bool) -> Chapter:
+    """The runs of one folder, alone or beside others."""
+    makers = [make for make in SECTIONS if not (several and make in ALONE)]
+    sections = [section for make in makers if (section := make(folder)) is not None]
     view = folder.view
     title = f"{folder.name}: {folder.suite}" if folder.suite else folder.name
     return Chapter("", title, answer(view), view.names.title(""), sections)

@@ -80,7 +80,7 @@ def test_the_worst_mistakes_are_named_and_without_any_there_is_no_picture_of_the
     labels[:3] = 1
     wrong = replace(data, test=FeatureSet(data.test.features, labels))
     _, pictures = yielded("linear-probe", shown(wrong, ("Äpfel\n", "猫")))
-    assert "3 are wrong; the commonest mistake, 3 times, takes 猫 for Äpfel?." in pictures["confusion"].caption
+    assert "3 wrong; the commonest mistake, 3 times, takes 猫 for Äpfel?." in pictures["confusion"].caption
     assert pictures["worst-mistakes"].caption.startswith("The 3 of 3 mistakes on 40 test images that the classifier is")
     assert "the first is 猫, taken for Äpfel? with " in pictures["worst-mistakes"].caption
 
@@ -143,6 +143,13 @@ def test_the_principal_components_are_those_of_the_features():
     first = torch.linalg.svd(centred, full_matrices=False).Vh[:2]
     expected = (centred @ first.T).abs()
     assert torch.allclose(pictures["feature-map"].points.xy.double().abs(), expected, atol=1e-4)
+
+
+def test_the_caption_of_a_map_speaks_of_colours_only_where_there_are_any():
+    for classes, words in ((16, "of 16 classes, in frames of their class's colour, laid"), (17, "of 17 classes, laid")):
+        data = blobs(classes=classes, per_class=2, dim=20)
+        _, pictures = yielded("feature-map", shown(data, [f"kind {k}" for k in range(classes)]), method="pca")
+        assert words in pictures["feature-map"].caption
 
 
 def test_a_map_without_labels_numbers_its_images_and_takes_as_many_as_asked():

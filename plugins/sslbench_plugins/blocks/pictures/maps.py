@@ -12,6 +12,8 @@ from sslbench_plugins.blocks.pictures.views import visible
 
 NOT_SCORED = -1
 UNKNOWN = 255
+COLOURS = 8
+"""of classes beside the ground"""
 HEADINGS = ("image", "true", "predicted")
 
 
@@ -32,9 +34,11 @@ def class_maps(model: EvaluatedModel, rows: Tensor, true: Tensor, predicted: Ten
 
     legend = [(class_colour(place), name_of(value, names)) for value, place in places.items()]
     right = float((true == predicted)[true != NOT_SCORED].double().mean()) if bool((true != NOT_SCORED).any()) else 0.0
+    again = f" (colours come again after {COLOURS})" if len(places) > COLOURS + 1 else ""
     caption = (
         f"{len(rows)} test images, one a row: the image, the true classes of its pixels and the predicted ones, in one"
-        f" colour for each of {len(here)} classes; pale grey does not count; {right:.0%} of the pixels shown are right."
+        f" colour for each of {len(here)} classes{again}; pale grey does not count; {right:.0%} of the pixels shown are"
+        " right."
     )
     return beside(model, rows, (true, predicted), coloured, caption, legend)
 

@@ -52,8 +52,9 @@ def confusion(shown: ShownImages, true: Tensor, predicted: Tensor, classes: int)
     if int(wrong.sum()):
         cell = int(wrong.flatten().argmax())
         names = class_words(shown.class_names, classes)
+        times = "once" if int(wrong.max()) == 1 else f"{int(wrong.max()):,} times"
         caption += (
-            f" {int(wrong.sum()):,} are wrong; the commonest mistake, {int(wrong.max()):,} times, takes"
+            f" {int(wrong.sum()):,} wrong; the commonest mistake, {times}, takes"
             f" {names[cell // classes]} for {names[cell % classes]}."
         )
     else:

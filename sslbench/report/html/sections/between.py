@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from sslbench.report.charts import changes
 from sslbench.report.compare.comparison import compare
 from sslbench.report.compare.sides import load_side
-from sslbench.report.compare.table import blocks_below, columns, title
+from sslbench.report.compare.table import answer, blocks_below, columns
 from sslbench.report.html.folder import Folder
 from sslbench.report.html.model import Drawing, Lines, Part, Section, Table
 from sslbench.report.html.sections.doubts import some
@@ -16,12 +18,14 @@ MOST_LINES = 400
 
 def between(first: Folder, second: Folder) -> Section:
     """As ``sslbench compare A B`` says it."""
-    comparison = compare(load_side(first.path), load_side(second.path))
+    sides = [replace(load_side(side.path), name=side.name) for side in (first, second)]
+    comparison = compare(sides[0], sides[1])
     parts: list[Part] = [Drawing.of(panel) for panel in changes.panels(comparison.changes)]
     if comparison.differences:
         parts.append(Lines(comparison.differences, "What differs between A and B"))
     if comparison.changes:
         names = [{"recipe": change.recipe} for change in comparison.changes]
-        parts.append(shortened(Table("Changes from A to B", columns(comparison, 0), names), MOST_LINES))
+        parts.append(shortened(Table("Changes from A to B", columns(comparison, 0), names, folded=True), MOST_LINES))
     parts += [Lines(some(lines), heading) for heading, lines in blocks_below(comparison) if lines]
-    return Section("changes", f"{second.name} against {first.name}", parts, title(comparison))
+    intro = f"A is {first.name}, B is {second.name}. {answer(comparison)}"
+    return Section("changes", f"{second.name} against {first.name}", parts, intro)
