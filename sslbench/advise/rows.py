@@ -59,8 +59,9 @@ class Row:
     """of weights of somebody else"""
     of: str = ""
     """of an untrained network: the label of the model"""
-    right: NDArray[Any] | None = field(default=None, compare=False, repr=False)
-    """1 for each image to evaluate on that the linear probe gets right, else 0, ``[N]``; None where it is not kept"""
+    right: Any = field(default=None, compare=False, repr=False)
+    """uint8 ``[N]``: 1 for each image to evaluate on that the linear probe gets right, else 0; None where it is not
+    kept"""
     share: Share | None = None
     """``linear`` with its interval"""
     balanced: Share | None = None

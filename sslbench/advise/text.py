@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import shlex
-from dataclasses import asdict
+from typing import Any
 
+from sslbench.advise.kept import recipe_document, survey_document
 from sslbench.advise.recipe import Recipe
 from sslbench.advise.rows import Row
 from sslbench.advise.survey import Survey
@@ -24,28 +25,17 @@ SHOWN = 10
 
 def render_recipe(recipe: Recipe, fmt: str) -> str:
     """``table`` or ``json``, without a newline at the end."""
-    if fmt == "table":
-        return recipe_text(recipe)
-    folder = recipe.folder
-    document = {
-        "schema": 2,
-        "folder": {**asdict(folder), "root": str(folder.root), "labels": folder.labels and str(folder.labels)},
-        "models": [{k: v for k, v in asdict(row).items() if k != "right"} for row in recipe.rows],
-        "chosen": recipe.best,
-        "evidence": asdict(recipe.evidence),
-        "advice": asdict(recipe.advice),
-        "command": recipe.command,
-        "note": recipe.note or None,
-        "head": str(recipe.head),
-    }
-    return json.dumps(document, indent=1, allow_nan=False)
+    return recipe_text(recipe) if fmt == "table" else as_json(recipe_document(recipe))
 
 
 def render_survey(survey: Survey, fmt: str) -> str:
     """``table`` or ``json``, without a newline at the end."""
-    if fmt == "table":
-        return survey_text(survey)
-    return json.dumps({"schema": 2, **asdict(survey), "root": str(survey.root)}, indent=1, allow_nan=False)
+    return survey_text(survey) if fmt == "table" else as_json(survey_document(survey))
+
+
+def as_json(document: dict[str, Any]) -> str:
+    """As it is printed."""
+    return json.dumps(document, indent=1, allow_nan=False)
 
 
 def recipe_text(recipe: Recipe) -> str:
@@ -72,7 +62,7 @@ def recipe_table(recipe: Recipe) -> str:
     text = fitted(columns)
     if PAGE.get().whole and not fits(text):
         text = "\n\n".join(terminal(group, style.gap, style.broken_headers) for group in cut(columns, style))
-    return "\n".join([text, "", *legend(recipe)])
+    return "\n".join([text, "", *map(wrapped, legend_lines(recipe))])
 
 
 def columns_of(recipe: Recipe) -> list[Column]:
@@ -99,7 +89,7 @@ def columns_of(recipe: Recipe) -> list[Column]:
     ]
 
 
-def legend(recipe: Recipe) -> list[str]:
+def legend_lines(recipe: Recipe) -> list[str]:
     """What the columns and the marks mean, and what went wrong."""
     rows, best = recipe.rows, recipe.best
     sentences = [
@@ -114,9 +104,9 @@ def legend(recipe: Recipe) -> list[str]:
     if any(row.tie for row in rows):
         counted = "balanced accuracy" if recipe.evidence.balanced is not None else "linear"
         sentences.append(f"{TIE}: not told apart from it in {counted} (p at least {CHANCE:g} after Holm's correction).")
-    lines = [wrapped(f"{row.label}: licence {row.licence}") for row in rows if row.licence and row.kind == "model"]
-    lines += [wrapped(f"{row.label}: {row.reason}") for row in rows if row.reason]
-    return [wrapped(" ".join(sentences)), *lines]
+    lines = [f"{row.label}: licence {row.licence}" for row in rows if row.licence and row.kind == "model"]
+    lines += [f"{row.label}: {row.reason}" for row in rows if row.reason]
+    return [" ".join(sentences), *lines]
 
 
 def interval(share: Share | None) -> str:
@@ -152,7 +142,7 @@ def survey_text(survey: Survey) -> str:
     parts = [
         "\n".join([title, *(wrapped(f"note: {note}") for note in survey.notes)]),
         *([wrapped(survey.note)] if survey.note else []),
-        survey_table(survey),
+        fitted(survey_columns(survey)),
         f"What follows is by the features of {survey.features_of}.",
         duplicates_text(survey),
         "\n".join(outliers),
@@ -161,20 +151,19 @@ def survey_text(survey: Survey) -> str:
     return "\n\n".join(parts)
 
 
-def survey_table(survey: Survey) -> str:
+def survey_columns(survey: Survey) -> list[Column]:
     """One row a model."""
     models = survey.models
     metrics = {
         name: [NOTHING if (value := model.metrics.get(name)) is None else f"{value:.4g}" for model in models]
         for name in dict.fromkeys(name for model in models for name in model.metrics)
     }
-    columns = [
+    return [
         Column("model", [model.label for model in models]),
         *(Column(name, cells, number=True, rank=place) for place, (name, cells) in enumerate(metrics.items())),
         Column("features", [str(model.dim) for model in models], number=True, rank=len(metrics) + 1),
         Column("images/s", [three_digits(model.images_per_second) for model in models], number=True, rank=len(metrics)),
     ]
-    return fitted(columns)
 
 
 def duplicates_text(survey: Survey) -> str:

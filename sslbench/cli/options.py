@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from sslbench.cli.command import typed
 from sslbench.cli.complete import one_of, plugins, sizes, suite_names, training_settings
 from sslbench.cli.streams import show
 from sslbench.contracts.defaults import EXECUTOR
@@ -20,6 +21,7 @@ from sslbench.errors import UserError, did_you_mean, quoted
 if TYPE_CHECKING:
     from sslbench.advise.frozen import Settings
     from sslbench.execute.request import Request
+    from sslbench.store.found import Found
 
 AXES = (
     ("-m", "method", "How the encoder is trained"),
@@ -208,6 +210,15 @@ def read_request(options: dict[str, Any]) -> Request:
     where = ("out", "executor", "observers", "retries", "detach", "download", "trust")
     which = ("size", "fresh", "keep_stale", "max_cells", "strict_plugins")
     return Request(options["suite"], overrides, **{key: options[key] for key in (*where, *which)})
+
+
+def kept_as(kind: str, document: Mapping[str, Any], name: str = "") -> Found:
+    """What the command that runs found out, to be kept in a results folder."""
+    from sslbench.store.found import Found
+    from sslbench.store.json_parts import plain
+    from sslbench.store.provenance import machine_facts
+
+    return Found(kind, name, typed(), plain(document, kind), machine_facts())
 
 
 def without_collector(function: Function) -> Function:

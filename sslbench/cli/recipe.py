@@ -10,7 +10,7 @@ import click
 
 from sslbench.cli.command import Command
 from sslbench.cli.complete import plugins
-from sslbench.cli.options import Choice, UserPath, feature_options
+from sslbench.cli.options import Choice, UserPath, feature_options, kept_as
 from sslbench.cli.streams import QUIET, say, show
 
 FORMATS = Choice(["table", "json"])
@@ -76,6 +76,7 @@ def command(
     """
     from sslbench.advise.folder import has_classes
     from sslbench.advise.frozen import Session
+    from sslbench.advise.kept import recipe_document, survey_document
     from sslbench.advise.recipe import recipe
     from sslbench.advise.survey import survey
     from sslbench.advise.text import render_recipe, render_survey
@@ -84,6 +85,7 @@ def command(
     from sslbench.hooks.registry import default_registry
     from sslbench.plan.choose import model_reference
     from sslbench.progress.display import Display
+    from sslbench.store.found import keep
 
     if labels is not None and unlabelled:
         raise UserError("--labels and --unlabelled: give one of them")
@@ -95,13 +97,15 @@ def command(
         session = Session(settings, default_registry(), display.show)
         if labels is None and (unlabelled or not labelled):
             threshold = options["threshold"]
-            text = render_survey(survey(folder, session, models=references, threshold=threshold), format_)
+            found = survey(folder, session, models=references, threshold=threshold)
+            text, kept = render_survey(found, format_), kept_as("survey", survey_document(found))
         else:
             scratch = options["scratch"]
             advice = recipe(folder, session, labels=labels, models=references, scratch=scratch)
             not_stored, verdict = advice.not_stored, True
-            text = render_recipe(advice, format_)
+            text, kept = render_recipe(advice, format_), kept_as("recipe", recipe_document(advice))
     show(text, format_, lead=verdict)
+    keep(settings.out, kept)
     if not_stored:
         say(f"the head for sslbench predict is not stored: {not_stored}")
     return 3 if not_stored else 0

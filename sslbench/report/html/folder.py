@@ -10,6 +10,7 @@ from pathlib import Path
 from sslbench.report.aggregate import aggregate
 from sslbench.report.view import View
 from sslbench.store.current import Unfinished
+from sslbench.store.found import Found, found_in
 from sslbench.store.record import Record
 from sslbench.store.results import ResultsStore
 
@@ -28,6 +29,8 @@ class Folder:
     unfinished: Sequence[Unfinished]
     commands: Sequence[str]
     """that asked for these records, in words of a shell"""
+    found: Sequence[Found] = ()
+    """what commands found out beside records"""
     share: float = 1.0
     """of what a page may hold of pictures and records, 0..1"""
 
@@ -39,12 +42,14 @@ class Folder:
     @classmethod
     def read(cls, path: Path, share: float = 1.0) -> Folder:
         """What is there; nothing in a folder without results of runs."""
+        found, unreadable = found_in(path)
         if not ResultsStore.exists(path):
-            return cls(path, "", [], [], 0, [], [], share)
+            return cls(path, "", [], unreadable, 0, [], [], found, share)
         with ResultsStore.open_for_reading(path) as store:
             stored, unfinished, commands = store.read(), store.unfinished(), store.commands()
             suite = ", ".join(store.suites())
-        return cls(path, suite, stored.records, stored.damaged, stored.superseded, unfinished, commands, share)
+        damaged = [*stored.damaged, *unreadable]
+        return cls(path, suite, stored.records, damaged, stored.superseded, unfinished, commands, found, share)
 
     @cached_property
     def cells(self) -> list[Record]:

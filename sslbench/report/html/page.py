@@ -21,6 +21,7 @@ from sslbench.report.html.sections.first import first_table
 from sslbench.report.html.sections.origin import provenance, records
 from sslbench.report.html.sections.pictures import pictures
 from sslbench.store.atomic import write_atomically
+from sslbench.store.json_parts import DamagedRecord
 from sslbench.store.results import ResultsStore, why_no_results
 
 SectionOf = Callable[[Folder], Section | None]
@@ -46,9 +47,9 @@ def write_report(folders: Sequence[Path], path: Path, kinds: Sequence[ChapterOf]
         if folder in folders[:number]:
             raise UserError(f"{folder} is given twice")
     read = [Folder.read(folder, share=1 / len(folders)) for folder in folders]
-    for folder in folders:
-        if not ResultsStore.exists(folder):
-            raise UserError(why_no_results(folder))
+    for one in read:
+        if not (ResultsStore.exists(one.path) or one.found or one.damaged):
+            raise UserError(why_no_results(one.path))
     check_target(path)
     text = html(page_of(read, kinds))
     try:
@@ -84,6 +85,7 @@ def page_of(folders: Sequence[Folder], kinds: Sequence[ChapterOf] = ()) -> Page:
         for kind in view.names.kept:
             filters.setdefault(kind, {}).update({view.names.of_kind[kind][row] or "-": None for row in view.order})
     names = [folder.name for folder in folders] if len(folders) > 1 else [folders[0].suite or folders[0].name]
+    names = [chapters[0].title] if len(folders) == 1 and chapters[0].concludes else names
     title = ", ".join(names[:-1]) + " and " * (len(names) > 1) + names[-1]
     kept = {kind: list(names) for kind, names in filters.items() if len(names) > 1}
     return Page(title, chapters, kept, list(recipes) if len(recipes) > 1 else [])
@@ -96,14 +98,19 @@ def comparable(first: Folder, second: Folder) -> bool:
 
 def chapters_of(folder: Folder, kinds: Sequence[ChapterOf], several: bool) -> list[Chapter]:
     """Of one folder: its runs, and what else it holds."""
-    found = [chapter for chapter_of_kind in kinds if (chapter := chapter_of_kind(folder)) is not None]
-    if folder.cells or not found:
-        first = [one for one in found if one.concludes]
-        return [*first, chapter_of(folder, several), *(one for one in found if not one.concludes)]
-    if folder.records or folder.damaged:
-        more = [section for make in OF_ALL if (section := make(folder)) is not None]
-        found[0] = replace(found[0], sections=[*found[0].sections, *more])
-    return found
+    found, damaged = [], []
+    for of_kind in kinds:
+        try:
+            found.append(of_kind(folder))
+        except DamagedRecord as error:
+            damaged.append(str(error))
+    folder, chapters = replace(folder, damaged=[*folder.damaged, *damaged]), [one for one in found if one is not None]
+    if folder.cells or not chapters:
+        first = [one for one in chapters if one.concludes]
+        return [*first, chapter_of(folder, several), *(one for one in chapters if not one.concludes)]
+    makers = OF_ALL if folder.records else (doubts,)
+    more = [section for make in makers if (section := make(folder)) is not None]
+    return [replace(chapters[0], sections=[*chapters[0].sections, *more]), *chapters[1:]]
 
 
 def addressed(chapters: Sequence[Chapter], name: str) -> list[Chapter]:

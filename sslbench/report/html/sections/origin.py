@@ -9,6 +9,7 @@ from sslbench.report.html.folder import Folder
 from sslbench.report.html.model import Code, Download, Lines, Part, Section, Table
 from sslbench.report.tables import render
 from sslbench.report.text import Column, plural
+from sslbench.store.found import Found
 
 FACTS = {
     "sslbench": "sslbench",
@@ -54,6 +55,15 @@ def provenance(folder: Folder) -> Section:
             )
         )
     return Section("provenance", "Provenance", parts)
+
+
+def how_it_was_made(found: Found) -> Section:
+    """The command, versions and machine of what was found out beside records."""
+    facts = {words: str(found.provenance[name]) for name, words in FACTS.items() if found.provenance.get(name)}
+    facts |= {"made": str(found.provenance["time"])} if found.provenance.get("time") else {}
+    columns = [Column("fact", list(facts)), Column("value", list(facts.values()))]
+    table = Table("Versions and machine", columns, prose=True, folded=True)
+    return Section("made", "How it was made", [Code(found.command), table])
 
 
 def values_of(values: list[object]) -> str:

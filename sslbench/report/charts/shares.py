@@ -1,0 +1,71 @@
+"""Shares of images that models have right, with their intervals."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import altair as alt
+
+from sslbench.report.charts.panel import (
+    MOST_ROWS,
+    PALETTE,
+    TIE,
+    WORSE,
+    Panel,
+    by_recipe,
+    chart_of,
+    figure,
+    height_of,
+    layered,
+    rounded,
+)
+from sslbench.report.text import plural
+
+CHOSEN = "chosen"
+COLOURS = {CHOSEN: PALETTE[2], TIE: PALETTE[0], WORSE: PALETTE[-1]}
+
+
+@dataclass(frozen=True)
+class RightShare:
+    """Of one model, 0..1, with the ends of its 95% interval."""
+
+    model: str
+    value: float
+    low: float | None
+    high: float | None
+    chosen: bool
+    tie: bool
+    """whether it is not told apart from the chosen one"""
+
+
+def shares(models: Sequence[RightShare]) -> Panel | None:
+    """A line for each model; None without any."""
+    models = models[:MOST_ROWS]
+    if not models:
+        return None
+    rows = [
+        {
+            "recipe": model.model,
+            "right": rounded(100 * model.value),
+            "low": None if model.low is None else rounded(100 * model.low),
+            "high": None if model.high is None else rounded(100 * model.high),
+            "standing": CHOSEN if model.chosen else TIE if model.tie else WORSE,
+        }
+        for model in models
+    ]
+    words = [f"{row['recipe']} {row['right']:.1f} ({row['standing']})" for row in rows]
+    description = f"Percent right of the linear probe of {plural(len(rows), 'model')}: {'; '.join(words)}."
+    there = [name for name in COLOURS if any(row["standing"] == name for row in rows)]
+    scale = alt.Scale(domain=there, range=[COLOURS[name] for name in there])
+    colour = alt.Color("standing:N", scale=scale)
+    names = [model.model for model in models]
+    y, title = by_recipe(names), "linear probe, percent right"
+    ends = [figure(name, ".1f") for name in ("right", "low", "high")]
+    tooltip = ["recipe:N", *ends, "standing:N"]
+    base = chart_of(rows)
+    x = alt.X("low:Q", title=title, scale=alt.Scale(zero=False))
+    bars = base.mark_rule(strokeWidth=3).encode(x=x, x2="high:Q", y=y, color=colour, tooltip=tooltip)
+    dots = base.mark_circle(size=75).encode(x=alt.X("right:Q", title=title), y=y, color=colour, tooltip=tooltip)
+    chart = layered([bars, dots], height_of(names))
+    return Panel("Linear probe on the frozen model, with 95% intervals", description, chart)
