@@ -78,7 +78,7 @@ def drawn_share(recipe: Recipe, place: int) -> RightShare | None:
     if row.linear is None:
         return None
     low, high = (row.share.low, row.share.high) if row.share else (None, None)
-    return RightShare(row.label, row.linear, low, high, place == recipe.best, bool(row.tie))
+    return RightShare(row.label, row.linear, low, high, place == recipe.best, row.tie)
 
 
 def of_survey(survey: Survey, found: Found) -> Chapter:

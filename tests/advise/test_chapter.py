@@ -94,7 +94,7 @@ def test_models_are_ranked_with_their_intervals(tmp_path):
         ["raw-pixels", "50.0", "60.0", "50.0-70.0", "-", "3072", "-"],
     ]
     [drawing] = [part for s in found.sections for part in s.parts if isinstance(part, Drawing)]
-    assert "dino <vit> 95.0 (chosen); raw-pixels 60.0 (worse)" in drawing.description
+    assert "dino <vit> 95.0 (chosen); raw-pixels 60.0 (told apart)" in drawing.description
 
 
 def test_a_survey_counts_duplicates_and_names_outliers(tmp_path):

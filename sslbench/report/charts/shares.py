@@ -11,7 +11,7 @@ from sslbench.report.charts.panel import (
     MOST_ROWS,
     PALETTE,
     TIE,
-    WORSE,
+    UNTESTED,
     Panel,
     by_recipe,
     chart_of,
@@ -22,8 +22,8 @@ from sslbench.report.charts.panel import (
 )
 from sslbench.report.text import plural
 
-CHOSEN = "chosen"
-COLOURS = {CHOSEN: PALETTE[2], TIE: PALETTE[0], WORSE: PALETTE[-1]}
+CHOSEN, APART = "chosen", "told apart"
+COLOURS = {CHOSEN: PALETTE[2], TIE: PALETTE[0], APART: PALETTE[1], UNTESTED: PALETTE[-1]}
 
 
 @dataclass(frozen=True)
@@ -35,8 +35,13 @@ class RightShare:
     low: float | None
     high: float | None
     chosen: bool
-    tie: bool
-    """whether it is not told apart from the chosen one"""
+    tie: bool | None
+    """whether it is not told apart from the chosen one; None where that was not tested"""
+
+    @property
+    def standing(self) -> str:
+        """To the chosen one."""
+        return CHOSEN if self.chosen else UNTESTED if self.tie is None else TIE if self.tie else APART
 
 
 def shares(models: Sequence[RightShare]) -> Panel | None:
@@ -50,7 +55,7 @@ def shares(models: Sequence[RightShare]) -> Panel | None:
             "right": rounded(100 * model.value),
             "low": None if model.low is None else rounded(100 * model.low),
             "high": None if model.high is None else rounded(100 * model.high),
-            "standing": CHOSEN if model.chosen else TIE if model.tie else WORSE,
+            "standing": model.standing,
         }
         for model in models
     ]
