@@ -7,7 +7,9 @@ from dataclasses import replace
 
 import pytest
 
-from sslbench.store.record import MetricValue, Record
+from sslbench.store.current import Asked, Asker
+from sslbench.store.record import DataFacts, MetricValue, Record
+from sslbench.store.results import ResultsStore
 
 TRAINING = {"epochs": 20, "batch_size": 128, "image_size": None, "train_images": 10000, "evaluate_on": "test"}
 TRAINING |= {"precision": "fp32", "compile": False, "device": "cpu"}
@@ -126,3 +128,43 @@ def metric():
 @pytest.fixture(scope="session")
 def default_suite():
     return make_suite
+
+
+PAGE_SPEED = {"images_per_second": 1234.0, "peak_memory_bytes": 500_000_000, "seconds": 12.0, "losses": [2.0, 1.0]}
+PAGE_FACTS = DataFacts(80, 20, evaluated_on="all", classes=2, majority_class="ok", majority_share=0.6, image_size=64)
+
+
+def write_page_results(folder, records, command="sslbench run quick"):
+    with ResultsStore.open_for_writing(folder) as store:
+        for record in records:
+            store.put(record, suite="quick", description=record.cell, inputs={})
+        asked = [Asked(record.cell, "", record.cell) for record in records]
+        store.ask(asked, Asker("quick", "quick", command=command))
+
+
+def make_page_records(methods=("simclr", "mae", "random-init"), seeds=3, **facts):
+    best = {name: 0.95 - 0.1 * place for place, name in enumerate(methods)}
+    return [
+        replace(
+            make_record(
+                name,
+                seed,
+                metrics={"knn_top1": best[name] + 0.01 * seed * (1 + best[name])},
+                pretraining=PAGE_SPEED,
+                **facts,
+            ),
+            data=PAGE_FACTS,
+        )
+        for name in methods
+        for seed in range(seeds)
+    ]
+
+
+@pytest.fixture(scope="session")
+def write_results():
+    return write_page_results
+
+
+@pytest.fixture(scope="session")
+def page_records():
+    return make_page_records

@@ -7,7 +7,6 @@ import gzip
 import itertools
 import json
 import re
-from dataclasses import replace
 from html.parser import HTMLParser
 
 import pytest
@@ -17,43 +16,8 @@ from sslbench.report.charts.drawing import javascript
 from sslbench.report.html.folder import Folder
 from sslbench.report.html.model import Table, number_in
 from sslbench.report.html.page import SECTIONS, html, page_of, write_report
-from sslbench.report.html.sections.between import between
-from sslbench.report.html.sections.pictures import MOST_BYTES, pictures
 from sslbench.report.text import Column
-from sslbench.store.artifacts import pretraining_files
-from sslbench.store.current import Asked, Asker
-from sslbench.store.pictures import PicturePoint, StoredPicture, write_pictures
-from sslbench.store.record import DataFacts
 from sslbench.store.results import ResultsStore
-
-SPEED = {"images_per_second": 1234.0, "peak_memory_bytes": 500_000_000, "seconds": 12.0, "losses": [2.0, 1.0]}
-FACTS = DataFacts(80, 20, evaluated_on="all", classes=2, majority_class="ok", majority_share=0.6, image_size=64)
-
-
-def write(folder, records, command="sslbench run quick"):
-    with ResultsStore.open_for_writing(folder) as store:
-        for record in records:
-            store.put(record, suite="quick", description=record.cell, inputs={})
-        asked = [Asked(record.cell, "", record.cell) for record in records]
-        store.ask(asked, Asker("quick", "quick", command=command))
-
-
-def records_of(record, methods=("simclr", "mae", "random-init"), seeds=3, **facts):
-    best = {name: 0.95 - 0.1 * place for place, name in enumerate(methods)}
-    return [
-        replace(
-            record(
-                name,
-                seed,
-                metrics={"knn_top1": best[name] + 0.01 * seed * (1 + best[name])},
-                pretraining=SPEED,
-                **facts,
-            ),
-            data=FACTS,
-        )
-        for name in methods
-        for seed in range(seeds)
-    ]
 
 
 class Tags(HTMLParser):
@@ -72,9 +36,9 @@ class Tags(HTMLParser):
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory, record):
+def folder(tmp_path_factory, write_results, page_records):
     path = tmp_path_factory.mktemp("results")
-    write(path, records_of(record))
+    write_results(path, page_records())
     return path
 
 
@@ -124,10 +88,10 @@ def test_every_chart_is_there_without_scripts_and_has_words(text):
     assert sorted(specs) == sorted(attributes["id"] for attributes in charts)
 
 
-def test_nothing_of_others_is_markup(tmp_path, record):
+def test_nothing_of_others_is_markup(tmp_path, write_results, page_records):
     name = "</script><img src=x onerror=alert(1)>"
     methods = (name, "mae")
-    write(tmp_path, records_of(record, methods, 1, dataset=name, params={"method": {"note": name}}), command=name)
+    write_results(tmp_path, page_records(methods, 1, dataset=name, params={"method": {"note": name}}), command=name)
     text = text_of(tmp_path)
     tags = Tags(text)
     assert not tags.of("img")
@@ -186,10 +150,10 @@ def test_filters_are_the_axes_that_differ(text):
     assert re.findall(r"<option>([^<]+)</option>", text)[:3] == ["simclr", "mae", "random-init"]
 
 
-def test_failures_skips_and_damage_are_named(tmp_path, record):
+def test_failures_skips_and_damage_are_named(tmp_path, record, write_results, page_records):
     bad = [record("byol", 0, metrics={}, status="failed", reason="RuntimeError: it broke")]
     bad.append(record("mae", 0, "linear-probe", {}, status="skipped", reason="mae needs tokens"))
-    write(tmp_path, [*records_of(record, seeds=1), *bad])
+    write_results(tmp_path, [*page_records(seeds=1), *bad])
     with ResultsStore.open_for_writing(tmp_path) as store:
         store._db.execute("UPDATE record SET text = '{' WHERE position = 1")
     folder = Folder.read(tmp_path)
@@ -200,14 +164,14 @@ def test_failures_skips_and_damage_are_named(tmp_path, record):
     assert "it is left out" in text
 
 
-def test_no_results_are_said_in_words(tmp_path):
-    write(tmp_path, [])
+def test_no_results_are_said_in_words(tmp_path, write_results):
+    write_results(tmp_path, [])
     assert "There are no results." in text_of(tmp_path)
 
 
-def test_several_folders_are_chapters(tmp_path, record):
+def test_several_folders_are_chapters(tmp_path, write_results, page_records):
     for name in ("a", "b"):
-        write(tmp_path / name, records_of(record, ("simclr", "mae"), 1))
+        write_results(tmp_path / name, page_records(("simclr", "mae"), 1))
     path = tmp_path / "both.html"
     write_report([tmp_path / "a", tmp_path / "b"], path)
     text = path.read_text(encoding="utf-8").replace(javascript(), "")
@@ -264,66 +228,3 @@ def test_rows_are_sorted_by_numbers_and_words_with_what_is_empty_last():
 
 def test_there_are_as_many_sections_as_functions_that_make_them():
     assert len(SECTIONS) == len(set(SECTIONS)) == 13
-
-
-def test_pictures_are_those_of_the_first_seed_each_once_and_damage_is_named(tmp_path, record):
-    records = records_of(record, ("simclr", "mae"), 2)
-    write(tmp_path, records)
-    shared = StoredPicture("views", "Views of some images.", b"png of views")
-    for number, one in enumerate(records):
-        own = StoredPicture("mistakes", f"Mistakes {number} <b>", f"png {number}".encode())
-        files = pretraining_files(tmp_path, one.pretraining.key)
-        write_pictures(files, one.cell, [own])
-        write_pictures(files, "pretraining", [shared])
-    damaged = pretraining_files(tmp_path, records[2].pretraining.key).pictures(records[2].cell) / "mistakes.png"
-    damaged.write_bytes(b"other")
-    section = pictures(Folder.read(tmp_path))
-    galleries = [part for part in section.parts if part.kind == "gallery"]
-    assert [image.caption for part in galleries for image in part.pictures] == [
-        "Mistakes 0 <b>",
-        "Views of some images.",
-    ]
-    notes = section.parts[-1].lines
-    assert notes[0].startswith("those of the first seed of each recipe")
-    assert "mistakes.png: damaged" in notes[1]
-    text = text_of(tmp_path)
-    assert 'alt="Mistakes 0 &lt;b&gt;"' in text
-
-
-def test_pictures_without_room_are_counted(tmp_path, record):
-    records = records_of(record, ("simclr", "mae"), 1)
-    write(tmp_path, records)
-    for number, one in enumerate(records):
-        picture = StoredPicture("large", "A large picture.", bytes([number]) * (MOST_BYTES // 2))
-        write_pictures(pretraining_files(tmp_path, one.pretraining.key), one.cell, [picture])
-    section = pictures(Folder.read(tmp_path))
-    assert section.parts[-1].lines == ["1 picture left out: the page would be larger than 10 MB"]
-    assert [len(part.pictures) for part in section.parts if part.kind == "gallery"] == [1]
-
-
-def test_a_map_of_features_is_a_chart_with_thumbnails(tmp_path, record):
-    (first, *_) = records = records_of(record, ("simclr",), 1)
-    write(tmp_path, records)
-    points = tuple(PicturePoint(n, n, f"class {n}", bytes([n])) for n in range(12))
-    picture = StoredPicture("map", "Features in two dimensions.", b"png", points)
-    write_pictures(pretraining_files(tmp_path, first.pretraining.key), first.cell, [picture])
-    drawing = pictures(Folder.read(tmp_path)).parts[0]
-    (rows,) = drawing.spec["datasets"].values()
-    assert rows[3]["image"] == "data:image/png;base64,Aw=="
-    assert [row["class"] for row in rows][7:] == ["class 7", "class 8", *["other classes"] * 3]
-    assert "12 images of class 0, class 1" in drawing.description
-
-
-def test_a_difference_between_folders_is_drawn_and_in_a_table(tmp_path, record):
-    for name, methods in (("a", ("simclr", "mae")), ("b", ("mae", "simclr"))):
-        write(tmp_path / name, records_of(record, methods))
-    section = between(*(Folder.read(tmp_path / name) for name in ("a", "b")))
-    table = next(part for part in section.parts if part.kind == "table")
-    verdicts = dict(zip(table.columns[1].cells, table.columns[-1].cells, strict=True))
-    assert section.title == "b against a"
-    assert set(verdicts.values()) <= {"better", "worse", "tie", "unsure"}
-    drawing = next(part for part in section.parts if part.kind == "drawing" and part.title.startswith("knn_top1"))
-    (rows,) = drawing.spec["datasets"].values()
-    changes = {row["recipe"].partition(" ")[0]: row["change"] for row in rows}
-    assert changes["simclr"] < 0 < changes["mae"]
-    assert section.intro.startswith("A is a, B is b. Of ")
