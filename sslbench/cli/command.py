@@ -3,6 +3,7 @@ twice or empty."""
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -13,6 +14,8 @@ from sslbench.errors import did_you_mean, quoted
 
 OTHERS = "Options"
 """section of the options that no section names"""
+TYPED = "sslbench.typed"
+"""key of a context's ``meta``"""
 
 
 class Command(click.Command):
@@ -46,6 +49,7 @@ class Command(click.Command):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """What click returns. Raises UsageError that knows which command it is about."""
+        ctx.meta[TYPED] = shlex.join([*ctx.command_path.split(), *(word for word in args if word != "--trust")])
         try:
             if ctx.resilient_parsing:  # for completion, at the end of which may be an option without its value
                 return super().parse_args(ctx, args[:-1] if args and args[-1].startswith("-") else args)
@@ -53,6 +57,11 @@ class Command(click.Command):
             return super().parse_args(ctx, args)
         except click.UsageError as error:
             raise explained(error, ctx) from None
+
+
+def typed() -> str:
+    """The command that runs, in words of a shell, without what lets foreign code run."""
+    return str(click.get_current_context().meta[TYPED])
 
 
 def quiet_option() -> click.Option:

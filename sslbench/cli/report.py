@@ -30,9 +30,10 @@ def command(folders: tuple[Path, ...], out: Path | None) -> None:
     tables can be sorted, tables and charts filtered, and marks pointed out.
     """
     from sslbench.report.html.page import FILE, write_report
+    from sslbench.results.chapters import KINDS
 
     path = out if out is not None else folders[0] / FILE
-    for folder in write_report(folders, path):
+    for folder in write_report(folders, path, KINDS):
         for line in folder.damaged:
             say(f"warning: {line}; it is left out")
     show(str(path))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from sslbench.cli.command import Command
+from sslbench.cli.command import Command, typed
 from sslbench.cli.complete import one_of, suite_names
 from sslbench.cli.options import (
     AXES,
@@ -116,6 +116,7 @@ def read_speed_request(options: dict[str, Any]) -> SpeedRequest:
         axes={axis: options[axis] for _, axis, _ in SPEED_AXES if options[axis]},
         settings={key: value for key, value in settings.items() if value not in (None, [])},
         baselines=[change] if change else [],
+        command=typed(),
         **{name: options[name] for name in ("suite", "out", "find_batch", "download")},
     )
 

@@ -165,10 +165,11 @@ class Results:
         """Write one self-contained HTML file of all that is in the folder of the results, by default
         ``FOLDER/report.html``, and return its path. Raises UserError where it cannot be written."""
         from sslbench.report.html.page import FILE, write_report
+        from sslbench.results.chapters import KINDS
 
         with in_python():
             target = self._place / FILE if path is None else Path(path).expanduser()
-            write_report([self._place], target)
+            write_report([self._place], target, KINDS)
         return target
 
     def answer(self) -> str:

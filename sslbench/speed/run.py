@@ -49,6 +49,8 @@ class SpeedRequest:
     """results folder; default: ``sslbench-results/SUITE``"""
     find_batch: bool = False
     download: bool = False
+    command: str | None = None
+    """that asks for the same, in words of a shell"""
 
 
 @dataclass
@@ -119,6 +121,7 @@ class SpeedSession:
         stack: ExitStack,
     ) -> None:
         self.plan, self.outcome, self.on_event = plan, outcome, on_event
+        self.command = request.command
         self.store: ResultsStore | MemoryStore = MemoryStore()
         try:
             self.store = stack.enter_context(ResultsStore.open_for_writing(outcome.out))
@@ -169,7 +172,7 @@ class SpeedSession:
         try:
             suite, description = self.outcome.suite, digest(row.description)
             self.store.put(record, suite=suite, description=description, inputs=row.inputs)
-            self.store.ask([Asked(description, "", row.key)], Asker(suite, suite))
+            self.store.ask([Asked(description, "", row.key)], Asker(suite, suite, command=self.command))
             if measured.timing is not None:
                 self.store.put_steps(row.key, measured.timing.step_ms)
             if measured.end_to_end is not None:

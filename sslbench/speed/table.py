@@ -202,9 +202,7 @@ class SpeedTable:
         """Each row and each of its baselines; long words on several lines, but for ``wide``."""
         ratios = [ratio for _, ratio in self.compared]
         longest, narrow = (0, 0) if wide else (LONGEST, NARROW)
-        by_cell = {row.record.cell: row for row in self.rows}
-        among = [named for row, ratio in self.compared for named in (row, by_cell.get(ratio.cell, row))]
-        names = [broken(self.naming.row(row, among), longest, at_hyphens=True) for row, _ in self.compared]
+        names = [broken(name, longest, at_hyphens=True) for name in self.compared_names()]
         baselines = [[broken(name, narrow, at_hyphens=True) for name in ratio.baselines] for ratio in ratios]
         columns = [
             Column("row", names),
@@ -223,22 +221,32 @@ class SpeedTable:
 
     def notes(self) -> list[str]:
         """Blocks of lines below the tables: what the words mean, and what is not in them."""
-        lines = []
-        if self.rows:
-            headers = [column.header for column in self.columns()]
-            lines += [f"{name}: {words}" for name, words in LEGEND.items() if name in headers]
-        if self.compared:
-            lines += [f"{name}: {note}" for name, note in sorted(self.rows[0].facts.notes.items())]
-            lines += RATIO_LEGEND
-        lines += self._warnings()
+        lines = [*self.legend(), *self.legend_of_ratios(), *self.warnings()]
         blocks = ["\n".join(wrapped(line, rest="    ") for line in lines)] if lines else []
-        missing = []
-        for row in sorted(self.missing, key=lambda row: row.record.status == "skipped"):
-            status = "" if row.record.status == "skipped" else f"{row.record.status}: "
-            missing.append(wrapped(f"{self.naming.request(row)}: {status}{row.record.reason}", "  ", "    "))
+        missing = [wrapped(line, "  ", "    ") for line in self.not_measured()]
         return [*blocks, "\n".join(["not measured:", *missing])] if missing else blocks
 
-    def _warnings(self) -> list[str]:
+    def legend(self) -> list[str]:
+        """What the words mean."""
+        headers = [column.header for column in self.columns()] if self.rows else []
+        return [f"{name}: {words}" for name, words in LEGEND.items() if name in headers]
+
+    def legend_of_ratios(self) -> list[str]:
+        """What baselines are, and what a ratio is."""
+        if not self.compared:
+            return []
+        return [*(f"{name}: {note}" for name, note in sorted(self.rows[0].facts.notes.items())), *RATIO_LEGEND]
+
+    def not_measured(self) -> list[str]:
+        """A line for each row that is not in the tables, with the reason; those that were skipped last."""
+        rows = sorted(self.missing, key=lambda row: row.record.status == "skipped")
+        words = ["" if row.record.status == "skipped" else f"{row.record.status}: " for row in rows]
+        return [
+            f"{self.naming.request(row)}: {status}{row.record.reason}" for row, status in zip(rows, words, strict=True)
+        ]
+
+    def warnings(self) -> list[str]:
+        """What to doubt of the times."""
         lines = []
         busy = sum(bool(row.facts.contended) for row in self.rows)
         if busy:
@@ -250,6 +258,16 @@ class SpeedTable:
         if unsteady:
             lines.append(f"not steady after warming up: {'; '.join(unsteady)}")
         return lines
+
+    def compared_names(self) -> list[str]:
+        """What tells the rows that are compared from each other and from their baselines."""
+        by_cell = {row.record.cell: row for row in self.rows}
+        among = [named for row, ratio in self.compared for named in (row, by_cell.get(ratio.cell, row))]
+        return [self.naming.row(row, among) for row, _ in self.compared]
+
+    def names(self) -> list[str]:
+        """What tells each row from all others."""
+        return [self.naming.row(row, self.rows) for row in self.rows]
 
 
 def with_interval(ratio: Ratio) -> str:

@@ -38,7 +38,9 @@ class Folder:
 
     @classmethod
     def read(cls, path: Path, share: float = 1.0) -> Folder:
-        """Raises UserError where there are no results."""
+        """What is there; nothing in a folder without results of runs."""
+        if not ResultsStore.exists(path):
+            return cls(path, "", [], [], 0, [], [], share)
         with ResultsStore.open_for_reading(path) as store:
             stored, unfinished, commands = store.read(), store.unfinished(), store.commands()
             suite = ", ".join(store.suites())

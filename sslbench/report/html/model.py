@@ -158,15 +158,18 @@ class Section:
 
 @dataclass(frozen=True)
 class Chapter:
-    """One results folder; the only one of most pages."""
+    """What one results folder holds of one kind; the only one of most pages."""
 
     id: str
+    """its address in the page; the page gives it"""
     title: str
     lead: Sequence[str]
     """sentences, the answer first"""
     subject: str
     """what all results have in common: data, seeds, settings"""
     sections: Sequence[Section]
+    concludes: bool = False
+    """whether it says what the runs of its folder come to, and stands above them"""
 
 
 @dataclass(frozen=True)

@@ -29,23 +29,28 @@ SECTIONS: tuple[SectionOf, ...] = (
     provenance, records,
 )  # fmt: skip
 """from top to bottom"""
+OF_ALL: tuple[SectionOf, ...] = (doubts, provenance, records)
+"""of folders without runs: those that are of whatever a results file holds"""
 ALONE = (of_seeds, of_curves)
-"""those that only the page of one folder has"""
+"""those that only the page of one folder of runs has"""
 NOT_HERE = "Seeds and curves are in the page of one folder: sslbench report DIR."
+ChapterOf = Callable[[Folder], Chapter | None]
+"""what a folder holds of another kind than runs; None where there is nothing"""
 FILE = "report.html"
 
 
-def write_report(folders: Sequence[Path], path: Path) -> list[Folder]:
-    """Write one page of these results folders; returns what it was made of. Raises UserError for a folder without
-    results or given twice, and for a path that cannot be written."""
+def write_report(folders: Sequence[Path], path: Path, kinds: Sequence[ChapterOf] = ()) -> list[Folder]:
+    """Write one page of these results folders; returns what it was made of. ``kinds``: what else than runs a folder may
+    hold. Raises UserError for a folder without results or given twice, and for a path that cannot be written."""
     for number, folder in enumerate(folders):
         if folder in folders[:number]:
             raise UserError(f"{folder} is given twice")
+    read = [Folder.read(folder, share=1 / len(folders)) for folder in folders]
+    for folder in folders:
         if not ResultsStore.exists(folder):
             raise UserError(why_no_results(folder))
     check_target(path)
-    read = [Folder.read(folder, share=1 / len(folders)) for folder in folders]
-    text = html(page_of(read))
+    text = html(page_of(read, kinds))
     try:
         write_atomically(path, text.encode())
     except OSError as error:
@@ -63,34 +68,60 @@ def check_target(path: Path) -> None:
         raise UserError(f"-o {path}: there is no folder {path.parent}")
 
 
-def page_of(folders: Sequence[Folder]) -> Page:
-    """Its chapters, one for each folder, and what the page can be filtered by."""
-    several = len(folders) > 1
-    chapters = [chapter_of(folder, f"r{number}", several) for number, folder in enumerate(folders, 1)]
-    if several:
-        compared = [between(folders[0], other) for other in folders[1:]]
+def page_of(folders: Sequence[Folder], kinds: Sequence[ChapterOf] = ()) -> Page:
+    """Its chapters, those of each folder after one another, and what the page can be filtered by."""
+    several = len([folder for folder in folders if folder.cells]) > 1
+    made = [addressed(chapters_of(folder, kinds, several), f"r{n}") for n, folder in enumerate(folders, 1)]
+    chapters = [chapter for of_folder in made for chapter in of_folder]
+    compared = [between(folders[0], other) for other in folders[1:] if comparable(folders[0], other)]
+    if compared:
         sections = [numbered(section, f"c{number}") for number, section in enumerate(compared, 1)]
-        chapters = [Chapter("c", "Compared", [], NOT_HERE, sections), *chapters]
+        chapters = [Chapter("c", "Compared", [], NOT_HERE if several else "", sections), *chapters]
     filters: dict[str, dict[str, None]] = {}
     recipes: dict[str, None] = {}
-    for view in (folder.view for folder in folders):
+    for view in (folder.view for folder in folders if folder.cells):
         recipes |= {view.names.recipe(row): None for row in view.order}
         for kind in view.names.kept:
             filters.setdefault(kind, {}).update({view.names.of_kind[kind][row] or "-": None for row in view.order})
-    names = [folder.name for folder in folders] if several else [folders[0].suite or folders[0].name]
+    names = [folder.name for folder in folders] if len(folders) > 1 else [folders[0].suite or folders[0].name]
     title = ", ".join(names[:-1]) + " and " * (len(names) > 1) + names[-1]
     kept = {kind: list(names) for kind, names in filters.items() if len(names) > 1}
     return Page(title, chapters, kept, list(recipes) if len(recipes) > 1 else [])
 
 
-def chapter_of(folder: Folder, name: str, several: bool) -> Chapter:
-    """Of one folder, alone or beside others."""
+def comparable(first: Folder, second: Folder) -> bool:
+    """Whether both hold records of one kind."""
+    return bool({record.kind for record in first.records} & {record.kind for record in second.records})
+
+
+def chapters_of(folder: Folder, kinds: Sequence[ChapterOf], several: bool) -> list[Chapter]:
+    """Of one folder: its runs, and what else it holds."""
+    found = [chapter for chapter_of_kind in kinds if (chapter := chapter_of_kind(folder)) is not None]
+    if folder.cells or not found:
+        first = [one for one in found if one.concludes]
+        return [*first, chapter_of(folder, several), *(one for one in found if not one.concludes)]
+    if folder.records or folder.damaged:
+        more = [section for make in OF_ALL if (section := make(folder)) is not None]
+        found[0] = replace(found[0], sections=[*found[0].sections, *more])
+    return found
+
+
+def addressed(chapters: Sequence[Chapter], name: str) -> list[Chapter]:
+    """With addresses in the page, their own and of all that is in them."""
+    ids = [name, *(f"{name}-{number}" for number in range(2, len(chapters) + 1))]
+    return [
+        replace(one, id=own, sections=[numbered(section, own) for section in one.sections])
+        for one, own in zip(chapters, ids, strict=False)
+    ]
+
+
+def chapter_of(folder: Folder, several: bool) -> Chapter:
+    """The runs of one folder, alone or beside others."""
     makers = [make for make in SECTIONS if not (several and make in ALONE)]
     sections = [section for make in makers if (section := make(folder)) is not None]
     view = folder.view
-    numbered_sections = [numbered(section, name) for section in sections]
     title = f"{folder.name}: {folder.suite}" if folder.suite else folder.name
-    return Chapter(name, title, answer(view), view.names.title(""), numbered_sections)
+    return Chapter("", title, answer(view), view.names.title(""), sections)
 
 
 def numbered(section: Section, chapter: str) -> Section:
