@@ -6,6 +6,7 @@ import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from statistics import fmean
 from typing import Any, Literal
 
@@ -52,6 +53,19 @@ class Recipe:
     draws: Mapping[str, Spread]
     """label -> spread inside the evaluator, of metrics of which any row has one"""
     speeds: Mapping[str, Estimate]
+
+    @cached_property
+    def is_baseline(self) -> bool:
+        """Whether it took no step, and started from nobody's weights: what a method has to beat."""
+        records = self.row.records
+        steps = [record.pretraining.steps for record in records if record.pretraining]
+        given = any(record.weights or record.weights_fingerprint for record in records)
+        return bool(steps) and all(count == 0 for count in steps) and not given
+
+    @property
+    def is_of_pixels(self) -> bool:
+        """Whether it is a baseline without a network."""
+        return self.is_baseline and not self.row.name("backbone")
 
     def values(self, label: str) -> dict[int, float]:
         """Seed -> value of a metric."""

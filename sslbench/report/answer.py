@@ -6,7 +6,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
-from sslbench.report.baselines import is_baseline, is_of_pixels
 from sslbench.report.costs import cheapest, cost
 from sslbench.report.doubts import few_seeds, missing_baselines, no_better_than_constant, unfinished, without_result
 from sslbench.report.standing import Standing
@@ -64,7 +63,7 @@ def of_dataset(view: View, rows: Sequence[int]) -> Iterator[str]:
     if standing is None:
         yield unranked(view, rows)
         return
-    first, *others = (baseline_first if is_baseline(standing.recipe(standing.best)) else method_first)(standing)
+    first, *others = (baseline_first if standing.recipe(standing.best).is_baseline else method_first)(standing)
     yield first
     yield from no_better_than_constant(standing)
     yield from others
@@ -133,7 +132,7 @@ def baseline_first(standing: Standing) -> Iterator[str]:
     ties, untested = (len(set(rows) & set(own)) for rows in (standing.ties, standing.untested))
     counts = {"not told apart from it": ties, "not tested": untested, "worse": len(own) - ties - untested}
     words = ", ".join(f"{count:,} {'is' if count == 1 else 'are'} {what}" for what, count in counts.items() if count)
-    networks = [row for row in standing.rows if not is_of_pixels(standing.recipe(row))]
+    networks = [row for row in standing.rows if not standing.recipe(row).is_of_pixels]
     among = Standing.of(standing.view, standing.metric, networks)
     beside = among.beside(among.baselines[0]) if among and among.best == own[0] and among.baselines[0] else ""
     first = ", ".join(filter(None, [f"{standing.name(own[0])} with {standing.value(own[0])}", beside]))
@@ -148,7 +147,7 @@ def other_backbones(standing: Standing) -> Iterator[str]:
     for network in others[:MOST_NAMED]:
         rows = [row for row in standing.rows if networks[row] == network]
         there = Standing.of(standing.view, standing.metric, rows)
-        if there is not None and is_baseline(there.recipe(there.best)):
+        if there is not None and there.recipe(there.best).is_baseline:
             yield f"On {network} nothing is better than {there.name(there.best)}: {there.value(there.best)}."
         elif there is not None and there.baselines[0] is not None:
             first = f"{there.name(there.best)} with {there.value(there.best)}"

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 
-from sslbench.report.baselines import is_baseline
 from sslbench.report.fitting import fitting
 from sslbench.report.legend import brief_legend
 from sslbench.report.numbers import NOTHING
@@ -81,7 +80,7 @@ def first_rows(view: View) -> list[int]:
     if len(view.order) <= MOST_ROWS:
         return list(view.order)
     each = max(3, MOST_ROWS // len(datasets))
-    baselines = [row for row in view.order if is_baseline(view.aggregate.recipes[row])][:MOST_ROWS]
+    baselines = [row for row in view.order if view.aggregate.recipes[row].is_baseline][:MOST_ROWS]
     shown = {row for rows in datasets.values() for row in rows[:each]} | set(baselines)
     return [row for row in view.order if row in shown]
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
-from sslbench.report.baselines import NO_TRAINING, PIXELS, is_baseline
 from sslbench.report.ranking import SIGNIFICANT
 from sslbench.report.standing import Standing
 from sslbench.report.text import plural
 from sslbench.report.view import View
 from sslbench.statistics.shares import above_share
+
+NO_TRAINING, PIXELS = "random-init", "raw-pixels"
+"""methods that a table without such rows is told to add"""
 
 
 def no_better_than_constant(standing: Standing) -> Iterator[str]:
@@ -30,7 +32,7 @@ def no_better_than_constant(standing: Standing) -> Iterator[str]:
 def missing_baselines(standing: Standing) -> Iterator[str]:
     """How to add what the best row has to be held against."""
     best = standing.recipe(standing.best)
-    if is_baseline(best):
+    if best.is_baseline:
         return
     untrained, pixels = standing.baselines
     missing = {}

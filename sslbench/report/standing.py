@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from sslbench.report.aggregate import Recipe
-from sslbench.report.baselines import is_baseline, is_of_pixels
 from sslbench.report.majority import ACCURACY, BALANCED, facts_of
 from sslbench.report.metric_columns import MetricColumn
 from sslbench.report.numbers import fixed
@@ -50,7 +49,7 @@ class Standing:
     @cached_property
     def own(self) -> list[int]:
         """Those that are no baselines."""
-        return [row for row in self.rows if not is_baseline(self.recipe(row))]
+        return [row for row in self.rows if not self.recipe(row).is_baseline]
 
     @cached_property
     def ties(self) -> list[int]:
@@ -66,9 +65,9 @@ class Standing:
     def baselines(self) -> tuple[int | None, int | None]:
         """No training of the best one's network, and the pixels; None where there is none, and where it is the best."""
         networks = self.view.names.of_kind["backbone"]
-        untrained = [row for row in self.rows[1:] if is_baseline(self.recipe(row))]
+        untrained = [row for row in self.rows[1:] if self.recipe(row).is_baseline]
         same = (row for row in untrained if networks[row] and networks[row] == networks[self.best])
-        return next(same, None), next((row for row in untrained if is_of_pixels(self.recipe(row))), None)
+        return next(same, None), next((row for row in untrained if self.recipe(row).is_of_pixels), None)
 
     def recipe(self, row: int) -> Recipe:
         """Of a row."""
@@ -106,10 +105,10 @@ class Standing:
     def name(self, row: int, *more: str) -> str:
         """A row in words, of a baseline ``no training (random-init convnet-small)``, and ``more`` about it."""
         words = self.view.names.without_dataset(row)
-        if not is_baseline(self.recipe(row)):
+        if not self.recipe(row).is_baseline:
             words = self.view.names.of_kind[self.axis][row] if self.axis else words
             return f"{words} ({'; '.join(more)})" if more else words
-        what = "the pixels" if is_of_pixels(self.recipe(row)) else "no training"
+        what = "the pixels" if self.recipe(row).is_of_pixels else "no training"
         return f"{what} ({'; '.join([words, *more])})"
 
     def value(self, row: int) -> str:

@@ -195,7 +195,7 @@ def test_a_target_that_is_no_page_is_refused(tmp_path, folder, target, message):
 
 
 def test_a_folder_that_is_given_twice_is_refused(folder):
-    with pytest.raises(UserError, match=r"results0 is given twice"):
+    with pytest.raises(UserError, match=rf"{re.escape(str(folder))} is given twice"):
         write_report([folder, folder], folder / "page.html")
 
 

@@ -9,7 +9,6 @@ from typing import Any
 
 import altair as alt
 
-from sslbench.report.baselines import is_baseline
 from sslbench.report.metric_columns import MetricColumn
 from sslbench.report.numbers import NOTHING
 from sslbench.report.text import plural
@@ -124,7 +123,7 @@ def figure(field: str, places: str = ".4~g", title: str | None = None) -> alt.To
 def method_colours(view: View) -> dict[str, str]:
     """Method -> its colour in all charts of a view; those that train nothing are grey."""
     recipes = view.aggregate.recipes
-    names = {view.names.of_kind["method"][row]: is_baseline(recipes[row]) for row in view.order}
+    names = {view.names.of_kind["method"][row]: recipes[row].is_baseline for row in view.order}
     trained = [name for name, baseline in names.items() if not baseline]
     shades = {name: HUES[place % len(HUES)] for place, name in enumerate(trained)}
     return {name: shades.get(name, GREY) for name in names}

@@ -124,6 +124,8 @@ def test_files_that_cannot_be_kept_are_named_once_and_the_records_stay(ray, exec
         "data.json",
         "features.safetensors",
         "cell-knn.safetensors",
+        "neighbours.png",
+        "pictures.json",
         "pretraining.json",
     ]
 
