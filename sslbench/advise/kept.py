@@ -7,14 +7,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from pydantic import TypeAdapter, ValidationError
-
 from sslbench.advise.folder import LabelledFolder
 from sslbench.advise.recipe import Recipe
 from sslbench.advise.rows import Row
 from sslbench.advise.survey import Survey
 from sslbench.advise.verdict import Advice, Evidence
-from sslbench.store.json_parts import DamagedRecord
+from sslbench.store.found import typed_as
 
 FIELDS: Mapping[str, tuple[str, Any]] = {
     "folder": ("folder", LabelledFolder),
@@ -52,21 +50,11 @@ def survey_document(survey: Survey) -> dict[str, Any]:
 
 def read_recipe(document: Mapping[str, Any], where: str) -> Recipe:
     """What ``recipe_document`` made. Raises DamagedRecord, whose words begin with ``where``."""
-    values = {name: read(kind, document.get(key), f"{where}: {key}") for name, (key, kind) in FIELDS.items()}
+    values = {name: typed_as(kind, document.get(key), f"{where}: {key}") for name, (key, kind) in FIELDS.items()}
     return Recipe(**{**values, "note": values["note"] or ""})
 
 
 def read_survey(document: Mapping[str, Any], where: str) -> Survey:
     """What ``survey_document`` made. Raises DamagedRecord, whose words begin with ``where``."""
-    survey: Survey = read(Survey, {key: value for key, value in document.items() if key != "schema"}, where)
+    survey: Survey = typed_as(Survey, {key: value for key, value in document.items() if key != "schema"}, where)
     return survey
-
-
-def read(kind: Any, value: Any, where: str) -> Any:
-    """A value of some type from JSON. Raises DamagedRecord."""
-    try:
-        return TypeAdapter(kind).validate_python(value)
-    except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(map(str, first["loc"]))
-        raise DamagedRecord(f"{where}: damaged: {f'{place}: ' if place else ''}{first['msg']}") from None

@@ -221,6 +221,18 @@ def kept_as(kind: str, document: Mapping[str, Any], name: str = "") -> Found:
     return Found(kind, name, typed(), plain(document, kind), machine_facts())
 
 
+KEPT = "Results folder in which what is found is kept, for `sslbench report`."
+keep_option = click.option("--out", type=UserPath(), metavar="DIR", help=KEPT)
+
+
+def check_folder(folder: Path) -> None:
+    """Raises UserError where nothing can be kept, before anything is computed."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"--out {str(folder)!r}: cannot be made: {error.strerror}") from None
+
+
 def without_collector(function: Function) -> Function:
     """For commands that hold many records, none of them in a cycle: to look for cycles takes a third of their time."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from sslbench.claims.chapter import of_claims, of_simulations
 from sslbench.report.html.folder import Folder
 from sslbench.report.html.model import Chapter
 from sslbench.report.html.page import ChapterOf
@@ -17,5 +18,5 @@ def of_advice(folder: Folder) -> Chapter | None:
     return chapter(folder)
 
 
-KINDS: tuple[ChapterOf, ...] = (of_advice, of_speed)
+KINDS: tuple[ChapterOf, ...] = (of_advice, of_speed, of_simulations, of_claims)
 """in the order of the page"""

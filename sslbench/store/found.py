@@ -55,3 +55,15 @@ def found_in(folder: Path) -> tuple[list[Found], list[str]]:
         except OSError as error:
             damaged.append(f"{path}: cannot be read: {error.strerror}")
     return found, damaged
+
+
+def typed_as(kind: Any, value: Any, where: str) -> Any:
+    """A value of a dataclass, or of another type, from JSON. Raises DamagedRecord, whose words begin with ``where``."""
+    from pydantic import TypeAdapter, ValidationError
+
+    try:
+        return TypeAdapter(kind).validate_python(value)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"]))
+        raise DamagedRecord(f"{where}: damaged: {f'{place}: ' if place else ''}{first['msg']}") from None
