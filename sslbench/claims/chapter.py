@@ -46,15 +46,18 @@ def claims_table(rows: Sequence[Claim | ClaimRow]) -> Table:
     """One row a claim."""
     columns = [
         Column("verdict", [row.verdict for row in rows]),
-        Column("claim", [row.statement for row in rows]),
-        Column("tested", [row.expected for row in rows]),
-        Column("measured", [row.measured for row in rows]),
-        Column("seeds", [listed(row.seeds) or "none is drawn" for row in rows]),
-        Column("source", [row.source for row in rows]),
+        Column("claim", [f"{row.statement} ({row.source})" for row in rows]),
+        Column("evidence", [evidence(row) for row in rows]),
     ]
     commands = [row.command for row in rows if isinstance(row, ClaimRow)]
     columns += [Column("command", commands)] if commands else []
     return Table("Claims with their verdicts", columns, prose=True)
+
+
+def evidence(row: Claim | ClaimRow) -> str:
+    """What was tested, what was measured, and on which seeds."""
+    seeds = f" (seeds {listed(row.seeds)})" if row.seeds else ""
+    return f"Tested: {row.expected}. Measured: {row.measured}{seeds}."
 
 
 def of_simulations(folder: Folder) -> Chapter | None:
@@ -74,7 +77,7 @@ def of_simulations(folder: Folder) -> Chapter | None:
 
 def of_simulation(folder: Folder, simulation: KeptSimulation) -> Section:
     """Claims, what follows, figures and tables of one simulator."""
-    settings = "".join(f", {name}={shown(value)}" for name, value in simulation.parameters.items())
+    settings = "".join(f", {name}={shown(value)}" for name, value in simulation.parameters.items() if shown(value))
     parts: list[Part] = []
     if simulation.claims:
         parts.append(Lines([f"{tally([claim.verdict for claim in simulation.claims])}."]))

@@ -65,8 +65,10 @@ def test_each_claim_has_its_verdict_evidence_seeds_and_command(tmp_path):
     chapter = of_claims(folder)
     assert chapter.lead == ["2 claims: 1 holds, 1 not measured yet."]
     first, second = cells_of(parts_of(chapter, Table)[0])
-    assert first == ["holds", "the sky is <blue>", "blue", "460 nm; true on 2 of 2 seeds", "1, 2", "a poem", "look up"]
-    assert second[:5] == ["not measured yet", "it rains", "rain", "no finished run of rain", "none is drawn"]
+    measured = "Tested: blue. Measured: 460 nm; true on 2 of 2 seeds (seeds 1, 2)."
+    assert first == ["holds", "the sky is <blue> (a poem)", measured, "look up"]
+    assert second[0] == "not measured yet"
+    assert second[2:] == ["Tested: rain. Measured: no finished run of rain.", "wait"]
     text = text_of(folder)
     assert "the sky is &lt;blue&gt;" in text
     assert "sslbench claims &lt;x&gt;" in text
@@ -79,7 +81,7 @@ def test_a_simulation_has_claims_figures_tables_and_what_follows(tmp_path):
     chapter = of_simulations(folder)
     assert (chapter.lead, chapter.subject) == (["1 claim: 1 fails."], "sky")
     claims, animals, _ = parts_of(chapter, Table)
-    assert cells_of(claims)[0][:2] == ["fails", "it is green"]
+    assert cells_of(claims)[0][:2] == ["fails", "it is green (a poem)"]
     assert cells_of(animals)[0] == ["ant 0", "0.5"]
     assert animals.notes == ["no bees"]
     [gallery] = parts_of(chapter, Gallery)
