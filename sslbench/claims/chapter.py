@@ -37,12 +37,15 @@ def of_claims(folder: Folder) -> Chapter | None:
     if found is None:
         return None
     rows = read_claims(found.document, str(folder.path / found.place))
-    sections = [Section("claims", "Claims", [claims_table(rows)]), how_it_was_made(found)]
+    sections = [
+        Section("claims", "Claims", [claims_table(rows, "All claims with their verdicts")]),
+        how_it_was_made(found),
+    ]
     title = f"{folder.name}: claims"
     return Chapter("", title, [f"{tally([row.verdict for row in rows])}."], "", sections)
 
 
-def claims_table(rows: Sequence[Claim | ClaimRow]) -> Table:
+def claims_table(rows: Sequence[Claim | ClaimRow], caption: str) -> Table:
     """One row a claim."""
     columns = [
         Column("verdict", [row.verdict for row in rows]),
@@ -51,7 +54,7 @@ def claims_table(rows: Sequence[Claim | ClaimRow]) -> Table:
     ]
     commands = [row.command for row in rows if isinstance(row, ClaimRow)]
     columns += [Column("command", commands)] if commands else []
-    return Table("Claims with their verdicts", columns, prose=True)
+    return Table(caption, columns, prose=True)
 
 
 def evidence(row: Claim | ClaimRow) -> str:
@@ -81,12 +84,16 @@ def of_simulation(folder: Folder, simulation: KeptSimulation) -> Section:
     parts: list[Part] = []
     if simulation.claims:
         parts.append(Lines([f"{tally([claim.verdict for claim in simulation.claims])}."]))
-        parts.append(claims_table(simulation.claims))
+        parts.append(claims_table(simulation.claims, f"Claims of {simulation.simulator} with their verdicts"))
     parts += [Lines([simulation.advice], "In practice")] if simulation.advice else []
     images, damaged = figures_of(folder, simulation)
     parts += [Gallery(images, "Figures")] if images else []
     parts += [Lines(damaged, "Damaged")] if damaged else []
-    parts += [table for name, rows in simulation.tables.items() if (table := table_of(name, rows)) is not None]
+    parts += [
+        table
+        for name, rows in simulation.tables.items()
+        if (table := table_of(simulation.simulator, name, rows)) is not None
+    ]
     parts.append(Lines([f"seed {simulation.seed}{settings}"], quiet=True))
     return Section(f"simulation-{simulation.simulator}", simulation.simulator, parts, simulation.summary)
 
@@ -108,7 +115,7 @@ def figures_of(folder: Folder, simulation: KeptSimulation) -> tuple[list[Image],
     return images, damaged
 
 
-def table_of(name: str, rows: Sequence[Mapping[str, Any]]) -> Table | None:
+def table_of(of: str, name: str, rows: Sequence[Mapping[str, Any]]) -> Table | None:
     """One table, with the reasons of what is undefined; the first rows of a long one."""
     if not rows:
         return None
@@ -116,4 +123,4 @@ def table_of(name: str, rows: Sequence[Mapping[str, Any]]) -> Table | None:
     reasons = list(dict.fromkeys(str(row["reason"]) for row in kept if row.get("reason")))
     more = [f"the first {MOST_ROWS} of {plural(len(rows), 'row')}; the file has all"] if len(rows) > MOST_ROWS else []
     columns = [column(key, kept) for key in rows[0] if key != "reason"]
-    return Table(name.replace("_", " "), columns, notes=[*reasons, *more], folded=len(rows) > LONG)
+    return Table(f"{of}: {name.replace('_', ' ')}", columns, notes=[*reasons, *more], folded=len(rows) > LONG)
