@@ -9,6 +9,7 @@ from dataclasses import replace
 import pytest
 
 from sslbench.report.html.page import write_report
+from sslbench.results.chapters import KINDS
 from sslbench.store.artifacts import pretraining_files
 from sslbench.store.current import Asked, Asker
 from sslbench.store.pictures import PicturePoint, StoredPicture, write_pictures
@@ -137,3 +138,27 @@ def thousand():
         training = replace(record.pretraining, key=f"key{n}")
         records.append(replace(record, cell=f"cell{n}", pretraining=training))
     return records
+
+
+@pytest.fixture(scope="session")
+def page_of_speeds(tmp_path_factory):
+    """A page of rows that a speed suite timed, one against the other."""
+    folder = tmp_path_factory.mktemp("speeds")
+    settings = {"batch_size": 4, "precision": "fp32", "compile": "eager", "image_size": 32, "device": "cpu"}
+    ratio = {"baselines": ["slow"], "cell": "s0", "ratio": 2.0, "low": 1.8, "high": 2.2, "noise_floor": 0.02}
+    records = [
+        Record(
+            f"s{number}",
+            "done",
+            method,
+            0,
+            kind="speed",
+            params={"method": {}, "speed": settings},
+            speed={**settings, "images": 4, "images_per_second": 20.0 + number, "median_ms": 9.0, "steady": True}
+            | {"against": [{**ratio, "differs": True, "flop_bound": 2.5}] if number else []},
+        )
+        for number, method in enumerate(("mae", "simclr"))
+    ]
+    write(folder, records)
+    write_report([folder], folder / "report.html", KINDS)
+    return folder / "report.html"

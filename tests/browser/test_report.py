@@ -149,3 +149,11 @@ def test_two_folders_are_compared(browser, pages, records_of):
         assert not table.is_visible()
         page.locator("#c1-changes summary").first.click()
         assert "tie" in table.inner_text()
+
+
+@pytest.mark.parametrize("width", [400, 1600])
+def test_a_page_of_speeds_is_drawn_and_fits(browser, page_of_speeds, width):
+    with opened(browser, page_of_speeds, width, "dark") as page:
+        assert page.locator(".chart svg").count() == 2
+        assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+        assert "2.00 times as fast (95% interval 1.80 to 2.20)" in page.locator("header").inner_text()
