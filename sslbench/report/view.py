@@ -102,12 +102,12 @@ class RecipeNames:
         return row.described(kind, parameters, with_ratio, self._usual_epochs)
 
     def recipe(self, row: int) -> str:
-        """A row in words: what tells it from the others."""
-        return " ".join(filter(None, (self.of_kind[kind][row] for kind in self.kept)))
+        """A row in words: what tells it from the others. An augmentation that is called as its method is said once."""
+        return " ".join(filter(None, dict.fromkeys(self.of_kind[kind][row] for kind in self.kept)))
 
     def without_dataset(self, row: int) -> str:
         """The same without the data set."""
-        return " ".join(filter(None, (self.of_kind[kind][row] for kind in self.kept if kind != "dataset")))
+        return " ".join(filter(None, dict.fromkeys(self.of_kind[kind][row] for kind in self.kept if kind != "dataset")))
 
     def columns_of(self, row: int) -> dict[str, str | None]:
         """A row as a program reads it: kind -> name."""

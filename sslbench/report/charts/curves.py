@@ -9,6 +9,7 @@ from typing import Any
 import altair as alt
 
 from sslbench.report.charts.panel import (
+    INK,
     MOST_PANELS,
     SMALL,
     Panel,
@@ -33,6 +34,8 @@ MOST_POINTS, MOST_IN_ALL = 100, 2000
 """of a line, and of a panel"""
 FEW_POINTS = 400
 """of a panel, up to which each is a dot"""
+FEW_EPOCHS = 8
+"""up to which the axis names each"""
 HEIGHT = 200
 Line = dict[int, float]
 """epoch -> value"""
@@ -99,7 +102,9 @@ def panel_of(view: View, title: str, rows: Sequence[int], lines: dict[int, dict[
     if not points:
         return None
     names = list(dict.fromkeys(point["recipe"] for point in points))
-    last = max(point["epoch"] for point in points)
+    first, last = (end(point["epoch"] for point in points) for end in (min, max))
+    few = last - first < FEW_EPOCHS
+    epochs: dict[str, Any] = {"values": list(range(first, last + 1))} if few else {"tickMinStep": 1}
     description = (
         f"{title} over {last} epochs: {plural(len(names), 'recipe')} ({', '.join(names[:8])}"
         f"{', ...' if len(names) > 8 else ''}), a thick line for the mean over seeds, thin ones for the seeds."
@@ -108,7 +113,7 @@ def panel_of(view: View, title: str, rows: Sequence[int], lines: dict[int, dict[
         "epoch:Q",
         title="epoch",
         scale=alt.Scale(zero=False, nice=False),
-        axis=alt.Axis(tickMinStep=1, format="d", grid=False),
+        axis=alt.Axis(**epochs, format="d", grid=False),
     )
     y = alt.Y("value:Q", title=unit, scale=alt.Scale(zero=False))
     encoding: dict[str, Any] = {"x": x, "y": y, "detail": ["line:N", "recipe:N"], **shades(view, points, names)}
@@ -117,7 +122,8 @@ def panel_of(view: View, title: str, rows: Sequence[int], lines: dict[int, dict[
     thin = base.transform_filter("datum.line != 'mean'").mark_line(strokeWidth=1)
     thick = base.transform_filter("datum.line == 'mean'")
     opacity = unless_another_is_picked()
-    dots = thick.mark_circle(size=30).encode(opacity=opacity, tooltip=tooltip, **encoding)
+    filled = {channel: of for channel, of in encoding.items() if channel != "strokeDash"}
+    dots = thick.mark_circle(size=30).encode(opacity=opacity, tooltip=tooltip, **filled)
     layers = [
         thin.encode(opacity=unless_another_is_picked(0.35), **encoding),
         thick.mark_line(strokeWidth=2.5).encode(opacity=opacity, tooltip=tooltip, **encoding).add_params(picked()),
@@ -133,7 +139,8 @@ def shades(view: View, points: Sequence[Mapping[str, Any]], names: Sequence[str]
         legend = alt.Legend(columns=1) if len(names) > 1 else None
         return {"color": alt.Color("recipe:N", scale=colours(names), legend=legend)}
     backbones = {point.get("backbone") for point in points}
-    dash = {"strokeDash": alt.StrokeDash("backbone:N", legend=alt.Legend(columns=1))} if len(backbones) > 1 else {}
+    strokes = alt.Legend(columns=1, symbolType="stroke", symbolStrokeColor=INK, symbolStrokeWidth=2)
+    dash = {"strokeDash": alt.StrokeDash("backbone:N", legend=strokes)} if len(backbones) > 1 else {}
     return {"color": by_method(view, methods, alt.Legend(columns=3)), **dash}
 
 

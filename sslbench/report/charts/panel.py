@@ -158,6 +158,7 @@ def styled(chart: Any) -> Any:
     legend = alt.LegendConfig(
         aria=False, labelColor=INK, titleColor=INK, labelFontSize=12, titleFontSize=12, titleFontWeight="normal",
         orient="bottom", columns=3, symbolSize=70, symbolOpacity=1, labelLimit=320, title=None, direction="horizontal",
+        symbolBaseStrokeColor=INK,
     )  # fmt: skip
     return chart.configure(
         aria=False, background="transparent", font="sans-serif", axis=axis, legend=legend,

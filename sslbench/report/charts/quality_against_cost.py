@@ -41,7 +41,7 @@ WIDE_RANGE = 30
 """ratio of the largest to the smallest cost from which the axis is logarithmic"""
 HEIGHT = 280
 MOST_SHAPES = 6
-LEGEND = alt.Legend(columns=2)
+LEGEND, SHAPES = alt.Legend(columns=2), alt.Legend(columns=1)
 
 
 def quality_against_cost(view: View) -> alt.ConcatChart:
@@ -106,7 +106,7 @@ def chart(view: View, rows: Sequence[Row], metric: MetricColumn, cost: str) -> a
     methods = [row["method"] for row in rows if row["cost"]]
     colour = by_method(view, methods, LEGEND)
     shapes = {row["backbone"] for row in rows if row["cost"]} if "backbone" in view.names.kept else set()
-    shape: dict[str, Any] = {"shape": alt.Shape("backbone:N", legend=LEGEND)} if 1 < len(shapes) <= MOST_SHAPES else {}
+    shape: dict[str, Any] = {"shape": alt.Shape("backbone:N", legend=SHAPES)} if 1 < len(shapes) <= MOST_SHAPES else {}
     tooltip = ["recipe:N", figure("value", title=metric.label), figure("shown_cost", title=words), "standing:N"]
     encoding: dict[str, Any] = {"x": x, "y": y, "color": colour, "tooltip": tooltip, **shape}
     opacity = unless_another_is_picked()
