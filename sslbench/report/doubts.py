@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
+from sslbench.report.defaults import NO_TRAINING, PIXELS
 from sslbench.report.ranking import SIGNIFICANT
 from sslbench.report.standing import Standing
 from sslbench.report.text import plural
 from sslbench.report.view import View
 from sslbench.statistics.shares import above_share
-
-NO_TRAINING, PIXELS = "random-init", "raw-pixels"
-"""methods that a table without such rows is told to add"""
 
 
 def no_better_than_constant(standing: Standing) -> Iterator[str]:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import altair as alt
 
 from sslbench.report.charts.panel import (
     INK,
     Panel,
+    Row,
     by_method,
     by_recipe,
     chart_of,
@@ -55,20 +58,30 @@ def panel_of(view: View, metric: MetricColumn) -> Panel | None:
         means.append({**name, **ends, "standing": standing(view, metric, row)})
     if not means:
         return None
+    title = f"{metric.label}: seeds, mean and 95% interval"
+    return Panel(title, in_words(view, metric, dots, means), chart(view, metric, dots, means))
+
+
+def in_words(view: View, metric: MetricColumn, dots: Sequence[Row], means: Sequence[Row]) -> str:
+    """What the chart shows."""
     known = sorted(means, key=lambda row: row["mean"])
     places = view.ranking.decimals(metric)
     lowest, highest = (f"{fixed(end['mean'], places)} ({end['recipe']})" for end in (known[0], known[-1]))
     count = len({dot["seed"] for dot in dots})
-    description = (
+    return (
         f"{metric.label} of {plural(len(means), 'recipe')}, one a line: a dot for each of {plural(count, 'seed')}, "
         f"a stroke at the mean, a bar over its 95% interval. Means from {lowest} to {highest}."
     )
+
+
+def chart(view: View, metric: MetricColumn, dots: Sequence[Row], means: Sequence[Row]) -> alt.LayerChart:
+    """A dot a seed, a stroke at the mean and a bar over its interval."""
     names = [row["recipe"] for row in means]
     x = alt.X("value:Q", title=metric.label, scale=alt.Scale(zero=False))
     y = by_recipe(names)
     colour = by_method(view, (row["method"] for row in means))
     base = chart_of([*dots, *means])
-    form = f".{places}f"
+    form = f".{view.ranking.decimals(metric)}f"
     tip = [*(figure(name, form) for name in ("mean", "low", "high")), "standing:N"]
     faint, full = unless_another_is_picked(0.55), unless_another_is_picked()
     bars = base.mark_rule(strokeWidth=7, strokeCap="round").encode(
@@ -89,5 +102,4 @@ def panel_of(view: View, metric: MetricColumn) -> Panel | None:
     strokes = base.mark_tick(color=INK, thickness=2, size=15).encode(
         x="mean:Q", y=y, opacity=full, tooltip=["recipe:N", *tip]
     )
-    chart = layered([bars, points.add_params(picked()), strokes], height_of(names))
-    return Panel(f"{metric.label}: seeds, mean and 95% interval", description, chart)
+    return layered([bars, points.add_params(picked()), strokes], height_of(names))
