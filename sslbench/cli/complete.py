@@ -14,7 +14,7 @@ from click.shell_completion import CompletionItem
 from sslbench.errors import SslbenchError
 
 Items = list["CompletionItem[str]"]
-"""in quotes: click before 8.2 has no type of a value in it"""
+"""in quotes: the classes of older versions of click take no type"""
 Completer = Callable[[click.Context, click.Parameter, str], Items]
 RESULTS = "sslbench-results"
 """where results lie unless the user says otherwise"""
