@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields
-from pathlib import Path
 from typing import Any
 
 from sslbench.contracts.executor import TrainingSettings
 from sslbench.errors import UserError, did_you_mean, quoted
 from sslbench.execute.request import Request
+from sslbench.hooks.user_paths import expanded
 from sslbench.plan.reference import Reference, read_reference
 from sslbench.plan.seeds import seeds_of
 from sslbench.plan.suite import Overrides
@@ -45,7 +45,7 @@ def request_of(
     if mistakes:
         raise UserError(*mistakes)
     if how.get("out") is not None:
-        how["out"] = Path(how["out"]).expanduser()
+        how["out"] = expanded(how["out"])
     return Request(os.fspath(suite), Overrides(overrides, given, training), **how)
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sslbench.errors import UserError
+from sslbench.hooks.user_paths import expanded
 from sslbench.report.aggregate import aggregate
 from sslbench.report.tables import left_to_run
 from sslbench.report.text import plural
@@ -45,7 +46,7 @@ Row = int | str
 def load(folder: str | os.PathLike[str]) -> Results:
     """The results in a folder, as ``run`` returns them. What is missing or damaged is warned of. Raises UserError where
     there are none."""
-    path = Path(folder).expanduser()
+    path = expanded(folder)
     with in_python(), ResultsStore.open_for_reading(path) as store:
         stored, unfinished = store.read(), store.unfinished()
         suite = ", ".join(store.suites())
@@ -168,7 +169,7 @@ class Results:
         from sslbench.results.chapters import KINDS
 
         with in_python():
-            target = self._place / FILE if path is None else Path(path).expanduser()
+            target = self._place / FILE if path is None else expanded(path)
             write_report([self._place], target, KINDS)
         return target
 
