@@ -13,7 +13,8 @@ from click.shell_completion import CompletionItem
 
 from sslbench.errors import SslbenchError
 
-Items = list[CompletionItem[str]]
+Items = list["CompletionItem[str]"]
+"""in quotes: the classes of older versions of click take no type"""
 Completer = Callable[[click.Context, click.Parameter, str], Items]
 RESULTS = "sslbench-results"
 """where results lie unless the user says otherwise"""
