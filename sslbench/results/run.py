@@ -38,12 +38,12 @@ def run(
     """Run a suite, of which what is done already is not run again, and return its results.
 
     ``suite``: a built-in one by name, or a TOML file. Each axis takes one plugin or a list, as the command line does:
-    a name, ``"NAME:key=value"``, a path, or ``{"name": NAME, "key": value}``, with the suite's settings if it has that plugin, unless a preset is named; None:
-    the suite's. ``seeds``: a list, a
-    range or ``"0-4"``. ``progress``: True shows bars, or lines where there is no terminal; False warns of what should
-    be known; or a function that is called with each event. Other keywords are training settings (``epochs``,
-    ``batch_size``, ``device``, ...: docs/suites.md) and ``out``, ``size``, ``executor``, ``retries``, ``fresh``,
-    ``keep_stale``, ``max_cells``, ``download``, ``trust``, ... as ``sslbench run --help`` says.
+    a name, ``"NAME:key=value"``, a path, or ``{"name": NAME, "key": value}``, with the suite's settings if the suite
+    has that plugin and no preset is named; None: the suite's. ``seeds``: a list, a range or ``"0-4"``. ``progress``:
+    True shows bars, or lines where there is no terminal; False warns of what should be known; or a function that is
+    called with each event. Other keywords are training settings (``epochs``, ``batch_size``, ``device``, ...:
+    docs/suites.md) and ``out``, ``size``, ``executor``, ``retries``, ``fresh``, ``keep_stale``, ``max_cells``,
+    ``download``, ``trust``, ... as ``sslbench run --help`` says.
 
     Raises UserError for what cannot be run, PluginError, StoreLocked; and KeyboardInterrupt where it is interrupted:
     what is finished is kept, and the same call goes on from there.

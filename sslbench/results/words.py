@@ -27,8 +27,9 @@ OPTIONS = frozenset(field.name for field in fields(Request)) - {"suite", "overri
 KNOWN = {"seeds", *KEYWORDS, *KEYWORDS.values(), *OPTIONS, *TrainingSettings.model_fields}
 FLAGS = ("fresh", "keep_stale", "download", "trust", "strict_plugins", "detach")
 """are True where a shell names them"""
-OPTION = r"""(?<![\w-])--([a-z][a-z-]*)(?: ('[^']*'|"[^"]*"|-?\d(?:[\d.,-]*\d)?|auto|cpu|cuda(?::\d+)?|[bft][fp]\d\d|[A-Z]+\b))?"""
-"""with a value, or a word that stands for one"""
+VALUE = r"""'[^']*'|"[^"]*"|-?\d(?:[\d.,-]*\d)?|auto|cpu|cuda(?::\d+)?|[bft][fp]\d\d|[A-Z]+\b"""
+"""of an option, or a word that stands for one"""
+OPTION = rf"(?<![\w-])--([a-z][a-z-]*)(?: ({VALUE}))?"
 COMMAND = r"(sslbench [a-z]+ [^;)`]*)"
 REPLACED = {
     "best epochs of curves (--details has all)": "best epochs of curves (table() and curves() have all)",

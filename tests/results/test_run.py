@@ -119,7 +119,7 @@ def test_options_of_the_command_line_become_keywords():
         "no curve (--set curve_every=1)": "no curve (curve_every=1)",
         "not here; --download fetches it": "not here; download=True fetches it",
         "x; --out DIR keeps them apart": "x; out=DIR keeps them apart",
-        "this goes on: sslbench run quick --method mae --out x": "this goes on: sslbench run quick --method mae --out x",
+        "goes on: sslbench run quick --method mae --out x": "goes on: sslbench run quick --method mae --out x",
         "the folder that `sslbench run` wrote to (--out)": "the folder that `sslbench run` wrote to (out)",
         "damaged; sslbench run --fresh makes it again": "damaged; run(..., fresh=True) makes it again",
         "not shown: a (--details has all)": "not shown: a (table() has all)",
