@@ -91,10 +91,14 @@ if TYPE_CHECKING:  # "as" makes a name public for type checkers
     from sslbench.contracts.weights import Licence as Licence, LoadedWeights as LoadedWeights
     from sslbench.draw.canvas import small_images as small_images
     from sslbench.draw.colours import class_colours as class_colours, value_colours as value_colours
-    from sslbench.draw.confusion import confusion_matrix as confusion_matrix
+    from sslbench.draw.confusion import confusion_matrix as confusion_matrix, most_confused as most_confused
     from sslbench.draw.point_map import point_map as point_map
     from sslbench.draw.tiles import Tile as Tile, TileRow as TileRow, grid as grid, tile_rows as tile_rows
-    from sslbench.draw.words import class_words as class_words, drawable_names as drawable_names
+    from sslbench.draw.words import (
+        class_words as class_words,
+        drawable_names as drawable_names,
+        with_names as with_names,
+    )
     from sslbench.errors import PluginError as PluginError, SslbenchError as SslbenchError, UserError as UserError
     from sslbench.execute.by_file import WorkFiles as WorkFiles
     from sslbench.execute.event_file import EventFile as EventFile
@@ -113,6 +117,7 @@ if TYPE_CHECKING:  # "as" makes a name public for type checkers
     from sslbench.execute.worker import run_work as run_work
     from sslbench.hooks.registry import default_registry as default_registry
     from sslbench.hooks.specs import hookimpl as hookimpl
+    from sslbench.hooks.user_paths import user_cache as user_cache
     from sslbench.plan.choose import build_installed as build_installed, build_plugin as build_plugin
     from sslbench.results.results import Results as Results, load as load
     from sslbench.results.run import run as run
@@ -146,9 +151,9 @@ _NAMES = {
     "sslbench.contracts.weights": "Licence LoadedWeights",
     "sslbench.draw.canvas": "small_images",
     "sslbench.draw.colours": "class_colours value_colours",
-    "sslbench.draw.confusion": "confusion_matrix",
+    "sslbench.draw.confusion": "confusion_matrix most_confused",
     "sslbench.draw.point_map": "point_map",
-    "sslbench.draw.words": "class_words drawable_names",
+    "sslbench.draw.words": "class_words drawable_names with_names",
     "sslbench.draw.tiles": "Tile TileRow grid tile_rows",
     "sslbench.errors": "PluginError SslbenchError UserError",
     "sslbench.execute.by_file": "WorkFiles",
@@ -159,6 +164,7 @@ _NAMES = {
     "sslbench.execute.worker": "run_work",
     "sslbench.hooks.registry": "default_registry",
     "sslbench.hooks.specs": "hookimpl",
+    "sslbench.hooks.user_paths": "user_cache",
     "sslbench.plan.choose": "build_installed build_plugin",
     "sslbench.results.results": "Results load",
     "sslbench.results.run": "run",

@@ -13,7 +13,8 @@ from click.shell_completion import CompletionItem
 
 from sslbench.errors import SslbenchError
 
-Items = list[CompletionItem[str]]
+Items = list["CompletionItem[str]"]
+"""in quotes: the classes of older versions of click take no type"""
 Completer = Callable[[click.Context, click.Parameter, str], Items]
 RESULTS = "sslbench-results"
 """where results lie unless the user says otherwise"""
@@ -100,7 +101,7 @@ def sizes(ctx: click.Context, param: click.Parameter, incomplete: str) -> Items:
     from sslbench.plan.builtin import builtin_suites
 
     suite = str(ctx.params.get("suite") or "")
-    file = builtin_suites().get(suite, Path(suite).expanduser())
+    file = builtin_suites().get(suite, Path(os.path.expanduser(suite)))
     try:
         known = tomllib.loads(file.read_text(encoding="utf-8")).get("sizes", {})
     except (OSError, ValueError):

@@ -12,9 +12,6 @@ from torch import Tensor
 from sslbench.draw.colours import GROUND, INK, PAPER, Colour
 from sslbench.draw.words import SIZE, drawable, font
 
-LARGEST = 2048
-"""pixels a side of a picture"""
-
 
 class Canvas:
     """A white picture of so many pixels."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from sslbench.draw.canvas import Canvas
-from sslbench.draw.colours import Colour
+from sslbench.draw.colours import PAPER, Colour
 from sslbench.draw.words import SIZE, drawable, shortened_to, width_of
 
 LINE = SIZE + 5
@@ -17,17 +17,21 @@ EDGE = 8
 
 Placed = tuple[Colour, str, int, int]
 """colour, word, x of its square, number of its line"""
+MOST_LINES = 60
 
 
 def placed_legend(entries: Sequence[tuple[Colour, str]], width: int) -> list[Placed]:
-    """Entries from left to right, on as many lines as ``width`` pixels make necessary."""
+    """Entries from left to right, on as many lines as ``width`` pixels make necessary; of more than ``MOST_LINES`` the
+    last one says, without a colour, how many are left out."""
     placed: list[Placed] = []
     x, line = EDGE, 0
-    for colour, word in entries:
+    for number, (colour, word) in enumerate(entries):
         short = shortened_to(drawable(word), max(1, width - 2 * EDGE - SQUARE - 5))
         needed = SQUARE + 5 + width_of(short)
         if x > EDGE and x + needed > width - EDGE:
             x, line = EDGE, line + 1
+        if line == MOST_LINES - 1 and number < len(entries) - 1:
+            return [*placed, (PAPER, f"and {len(entries) - number:,} more", x, line)]
         placed.append((colour, short, x, line))
         x += needed + SPACE
     return placed

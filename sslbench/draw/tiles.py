@@ -8,7 +8,8 @@ from typing import Literal
 
 from torch import Tensor
 
-from sslbench.draw.canvas import LARGEST, Canvas, tile_side
+from sslbench.contracts.picture_checks import LARGEST
+from sslbench.draw.canvas import Canvas, tile_side
 from sslbench.draw.colours import BLACK, BLUE, PAPER, VERMILION, Colour
 from sslbench.draw.legend import LINE, draw_legend, placed_legend
 from sslbench.draw.words import drawable, shortened_to, width_of
@@ -49,7 +50,7 @@ def tile_rows(
 ) -> Tensor:
     """uint8 ``[3, H, W]``: one row below the other, ``headings`` above the columns, what colours mean below; ``side``:
     about so many pixels each tile has, less where the picture would have more than 2048. Rows for which there is no
-    place are left out."""
+    place even so are left out, and a line says how many."""
     label = min(WIDEST_LABEL, max((width_of(drawable(row.label)) for row in rows), default=0))
     left = GAP + (label + GAP if label else 0)
     columns = max([len(headings), *(len(row.tiles) for row in rows)], default=0)
@@ -59,10 +60,15 @@ def tile_rows(
     width = max(1, left + columns * (side + GAP))
     entries = placed_legend(legend, width)
     below = LINE * (1 + max(line for *_, line in entries)) if entries else 0
-    while heights and top + sum(heights) + below > LARGEST:
+    note = 0
+    while heights and top + sum(heights) + note + below > LARGEST:
         heights.pop()
-    canvas = Canvas(width, max(1, top + sum(heights) + below))
-    draw_legend(canvas, entries, top + sum(heights))
+        note = LINE
+    canvas = Canvas(width, max(1, top + sum(heights) + note + below))
+    draw_legend(canvas, entries, top + sum(heights) + note)
+    if note:
+        left_out = f"{len(rows) - len(heights):,} more rows: no place"
+        canvas.text(shortened_to(left_out, width - GAP), GAP, top + sum(heights))
     for column, heading in enumerate(headings):
         write_within(canvas, heading, left + column * (side + GAP), GAP - 2, side)
     y = top

@@ -5,10 +5,8 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
-
-import torch
 
 from sslbench.contracts.evaluator import Picture
 from sslbench.contracts.executor import Emit
@@ -25,15 +23,7 @@ from sslbench.look.wanted import LookRequest, Wanted, patch_grid, read_wanted, v
 from sslbench.plan.cell import Choice
 from sslbench.store.record import DataFacts
 from sslbench.train.data import Splits
-from sslbench.train.view_pictures import (
-    LabelledImages,
-    ShownMasking,
-    as_pixels,
-    masks_picture,
-    spread_over_classes,
-    views_picture,
-    words_of,
-)
+from sslbench.train.view_pictures import ShownMasking, as_pixels, masks_picture, shown_images, views_picture
 from sslbench.train.views import centre_view
 
 
@@ -95,15 +85,13 @@ def folders_of(data: Splits, root: str) -> tuple[str, ...]:
 
 def plugin_pictures(request: LookRequest, wanted: Wanted, data: Splits) -> Iterator[Picture]:
     """The views under each augmentation and the masks under each masking, of the same images."""
-    split, size = data.pretraining, data.image_size
-    indices = spread_over_classes(split, request.images, request.seed)
-    words = words_of(split, indices, data.class_names)
-    images = LabelledImages(split.images[torch.tensor(indices)].cpu(), words)
+    size = data.image_size
+    images = shown_images(data.pretraining, data.class_names, request.images, request.seed)
     for name, (text, choice) in zip(names("views", wanted.augmentations), wanted.augmentations, strict=True):
         augmentation, asked = choice.build(BuildContext()), view_requests(choice, size)
         yield views_picture(images, augmentation, asked, text, request.seed, name)
     grid = patch_grid(wanted, request.patch, size)
-    square = LabelledImages(as_pixels(centre_view(images.pixels, size)), words)
+    square = replace(images, pixels=as_pixels(centre_view(images.pixels, size)))
     for name, (text, choice) in zip(names("masks", wanted.maskings), wanted.maskings, strict=True):
         assert isinstance(choice.params, MaskingParams)
         shown = ShownMasking(text, choice.build(BuildContext()), grid, choice.params.ratio)
@@ -117,7 +105,7 @@ def names(what: str, choices: Sequence[tuple[str, Choice[Any]]]) -> list[str]:
     """Of pictures, each another: ``views-dino``, ``views-dino-2``."""
     found: list[str] = []
     for _, choice in choices:
-        name = f"{what}-{re.sub('[^a-z0-9]+', '-', choice.name.lower()).strip('-')}"
-        number = 1 + sum(other.startswith(name) for other in found)
-        found.append(name if number == 1 else f"{name}-{number}")
+        base = f"{what}-{re.sub('[^a-z0-9]+', '-', choice.name.lower()).strip('-')}"
+        numbered = (f"{base}-{number}" for number in range(2, len(choices) + 2))
+        found.append(next(name for name in (base, *numbered) if name not in found))
     return found

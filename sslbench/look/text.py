@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from sslbench.draw.words import drawable_names
+from sslbench.draw.words import drawable, drawable_names
 from sslbench.look.data import ClassCount
 from sslbench.look.equal import EqualImages
 from sslbench.look.files import FileFacts
@@ -78,9 +78,10 @@ def numbered_names(classes: Sequence[ClassCount]) -> list[str]:
     numbered = [
         f"{word} is {one_line(count.name)}"
         for word, count in zip(words, classes, strict=True)
-        if word.startswith("class ") and word != count.name
+        if word != drawable(count.name)
     ]
-    return [f"in letters that pictures have not: {first_names(numbered, 2 * NAMED)}"] if numbered else []
+    where = " (--format json has all, in this order)" if len(numbered) > 2 * NAMED else ""
+    return [f"names that pictures cannot write: {first_names(numbered, 2 * NAMED)}{where}"] if numbered else []
 
 
 def total(count: ClassCount) -> int:
@@ -135,7 +136,9 @@ def group_lines(groups: Sequence[EqualImages], root: str) -> Iterator[str]:
     """A line for each group."""
     for group in groups:
         named = [one_line(os.path.relpath(path, root)) if root else one_line(path) for path in group.paths if path]
-        what = [f"of {', '.join(sorted(set(group.labels)))}"] if group.contradictory else []
+        what = (
+            [f"of {first_names(list(map(one_line, sorted(set(group.labels)))), NAMED)}"] if group.contradictory else []
+        )
         what += ["some to train on, some to evaluate on"] if group.in_both else []
         words = f" ({'; '.join(what)})" if what else ""
         yield f"{plural(len(group.paths), 'image')}{words}" + (f": {first_names(named, NAMED)}" if named else "")

@@ -19,7 +19,7 @@ INDEX = "pictures.json"
 """lists what was exported into a folder, with captions and digests"""
 KINDS = ("method", "augmentation", "masking", "backbone", "dataset")
 LONGEST = 180
-"""characters of a file's name before its ending"""
+"""bytes of a file's name before its ending"""
 
 
 @dataclass
@@ -111,7 +111,8 @@ def evaluator_names(records: Iterable[Record]) -> dict[str, str]:
 def file_name(words: Iterable[str]) -> str:
     """Letters, digits and a few signs that no file system minds."""
     clean = [re.sub(r"[^\w.=+-]+", "-", word).strip("-.") for word in words]
-    return "_".join(filter(None, clean))[-LONGEST:].lstrip("-._")
+    whole = "_".join(filter(None, clean)).encode("utf-8", "surrogateescape")
+    return whole[-LONGEST:].decode("utf-8", "ignore").lstrip("-._")
 
 
 def unused(name: str, taken: set[str]) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Generator, Tensor
@@ -14,7 +14,7 @@ from sslbench.contracts.dataset import Split
 from sslbench.contracts.evaluator import Picture
 from sslbench.contracts.masking import Masking
 from sslbench.draw.tiles import Tile, TileRow, tile_rows
-from sslbench.draw.words import drawable_names
+from sslbench.draw.words import drawable_names, with_names
 from sslbench.hooks.import_state import put_back
 from sslbench.train.randomness import Stream, stream_seed
 from sslbench.train.task import TrainingTask
@@ -33,14 +33,27 @@ class LabelledImages:
 
     pixels: Tensor
     """uint8 ``[B, 3, H, W]``, as the data set has them"""
-    labels: Sequence[str] = ()
-    """a word for each, such as its class"""
+    labels: Sequence[int] = ()
+    """the class of each; empty without labels"""
+    classes: Sequence[str] = ()
+    """names of the classes"""
+
+    @property
+    def words(self) -> list[str]:
+        """What stands beside each image: the name of its class, or ``class 3``; nothing without labels."""
+        names = drawable_names(self.classes, max([*self.labels, len(self.classes) - 1], default=0) + 1)
+        return [names[label] for label in self.labels] or [""] * len(self.pixels)
 
     def rows(self, columns: Sequence[Tensor]) -> list[TileRow]:
         """One for each image; ``columns``: uint8 ``[B, 3, h, w]`` each."""
-        labels = self.labels or [""] * len(self.pixels)
         parts = zip(*columns, strict=True)
-        return [TileRow([Tile(image) for image in images], label) for images, label in zip(parts, labels, strict=True)]
+        return [
+            TileRow([Tile(image) for image in images], word) for images, word in zip(parts, self.words, strict=True)
+        ]
+
+    def captioned(self, caption: str) -> str:
+        """With the names of classes that stand beside the images as numbers."""
+        return with_names(caption, self.classes, self.labels)
 
 
 @dataclass(frozen=True)
@@ -62,18 +75,22 @@ def view_pictures(task: TrainingTask, augmentation: str, masking: str, seed: int
     if not method.views:
         return []
     with put_back():
-        indices = spread_over_classes(split, IMAGES, seed)
-        images = LabelledImages(
-            split.images[torch.tensor(indices)].cpu(), words_of(split, indices, task.data.class_names)
-        )
+        images = shown_images(split, task.data.class_names, IMAGES, seed)
         pictures = [views_picture(images, task.augmentation, method.views, augmentation, seed)]
         if task.masking is not None and method.mask_grid is not None and task.mask_ratio is not None:
             first, generator = method.views[0], Stream(seed, "pictures").at(1)
             transform = task.augmentation.view(0, first.kind, first.size)
-            views = LabelledImages(as_pixels(transform(images.pixels, generator)), images.labels)
+            views = replace(images, pixels=as_pixels(transform(images.pixels, generator)))
             shown = ShownMasking(masking, task.masking, method.mask_grid, task.mask_ratio)
             pictures.append(masks_picture(views, shown, seed))
     return pictures
+
+
+def shown_images(split: Split, classes: Sequence[str], count: int, seed: int) -> LabelledImages:
+    """At most ``count`` images, as ``spread_over_classes``; ``classes``: names."""
+    indices = torch.tensor(spread_over_classes(split, count, seed))
+    labels = [] if split.labels is None else split.labels[indices].tolist()
+    return LabelledImages(split.images[indices].cpu(), labels, classes)
 
 
 def spread_over_classes(split: Split, count: int, seed: int) -> list[int]:
@@ -89,15 +106,6 @@ def spread_over_classes(split: Split, count: int, seed: int) -> list[int]:
         seen[label] = seen.get(label, -1) + 1
         turns.append((seen[label], place))
     return [int(order[place]) for _, place in sorted(turns)[:count]]
-
-
-def words_of(split: Split, indices: Sequence[int], classes: Sequence[str]) -> list[str]:
-    """The class of each image, in letters that can be drawn, else by its number; nothing without labels."""
-    if split.labels is None:
-        return []
-    labels = split.labels[indices].tolist()
-    names = drawable_names(classes, max(labels, default=0) + 1)
-    return [names[label] for label in labels]
 
 
 def views_picture(
@@ -123,7 +131,7 @@ def views_picture(
         f"Each row is a training image as it is read, and {len(columns) - 1} random views of it by augmentation"
         f" {label}: {' and '.join(sizes)}."
     )
-    return Picture(name, tile_rows(images.rows(columns), headings), caption)
+    return Picture(name, tile_rows(images.rows(columns), headings), images.captioned(caption))
 
 
 def masks_picture(images: LabelledImages, shown: ShownMasking, seed: int, name: str = "masks") -> Picture:
@@ -139,7 +147,8 @@ def masks_picture(images: LabelledImages, shown: ShownMasking, seed: int, name: 
         f" {hidden} of {patches} patches of {height:g} x {width:g} px are masked (grey), {patches - hidden} are visible"
         f" ({100 * (patches - hidden) / patches:.0f}%)."
     )
-    return Picture(name, tile_rows(images.rows(columns), ["image", *["mask"] * DRAWN]), caption)
+    headings = ["image", *["mask"] * DRAWN]
+    return Picture(name, tile_rows(images.rows(columns), headings), images.captioned(caption))
 
 
 def sampled(shown: ShownMasking, batch: int, generator: Generator) -> Tensor:

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from sslbench import class_colours, confusion_matrix, point_map, small_images, value_colours
-from sslbench.draw.colours import CLASSES, DARK, GROUND, SCALE
+from sslbench.draw.colours import CLASSES, DARK, GROUND, MOST_CLASSES, SCALE, palette, perceived
 from sslbench.draw.confusion import merged, most_confused
 from sslbench.draw.point_map import places
 
@@ -70,5 +70,21 @@ def test_small_images_are_square_and_never_larger_than_they_were():
 def test_values_and_classes_have_colours_and_what_is_unknown_has_another():
     values = value_colours(torch.tensor([[0.0, 1.0, -3.0, float("nan")]]))
     assert [tuple(column) for column in values[:, 0].T.tolist()] == [SCALE[0], SCALE[-1], SCALE[0], GROUND]
-    classes = class_colours(torch.tensor([[0, 1, 9, 255]], dtype=torch.uint8))
-    assert [tuple(column) for column in classes[:, 0].T.tolist()] == [DARK, CLASSES[0], CLASSES[0], GROUND]
+    classes = class_colours(torch.tensor([[0, 1, 8, 9, 255]], dtype=torch.uint8))
+    assert [tuple(column) for column in classes[:, 0].T.tolist()] == [
+        DARK,
+        CLASSES[0],
+        CLASSES[7],
+        palette()[8],
+        GROUND,
+    ]
+
+
+def test_no_two_classes_have_one_colour_and_the_first_ones_are_far_apart():
+    places = perceived(torch.tensor([DARK, GROUND, *palette()]))
+    apart = torch.cdist(places, places).fill_diagonal_(1)
+    assert len(palette()) == MOST_CLASSES == len(set(palette()))
+    assert float(apart[:22, :22].min()) > 0.13
+    assert float(apart[:66, :66].min()) > 0.08
+    assert float(apart.min()) > 0.04
+    assert float(perceived(torch.tensor([[255, 255, 255]]))[0, 0]) == pytest.approx(1, abs=1e-6)

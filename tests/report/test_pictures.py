@@ -197,3 +197,9 @@ def test_the_command_refuses_what_it_would_not_do(tmp_path, stored, sslbench):
     file = tmp_path / "file"
     file.write_text("")
     assert "a file; allowed: a folder" in sslbench("results", str(stored), "--pictures", str(file)).stderr
+
+
+def test_a_name_has_no_more_bytes_than_a_file_system_takes():
+    name = pictures.file_name(["simclr", "root=/" + "фото" * 100, "seed0", "knn", "neighbours"])
+    assert len(name.encode()) <= pictures.LONGEST
+    assert name.endswith("фото_seed0_knn_neighbours")

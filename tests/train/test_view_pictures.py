@@ -73,9 +73,10 @@ def test_a_view_is_drawn_again_where_a_method_asks_for_few():
 
 
 def test_the_caption_of_masks_counts_the_patches():
-    images = LabelledImages(torch.zeros(2, 3, 32, 32, dtype=torch.uint8), ["a", "b"])
+    images = LabelledImages(torch.zeros(2, 3, 32, 32, dtype=torch.uint8), [0, 1], ["a", "猫"])
     picture = masks_picture(images, ShownMasking("random:ratio=0.6", RandomMasking(), (4, 8), 0.6), seed=0)
     assert "20 of 32 patches of 8 x 4 px are masked (grey), 12 are visible (38%)" in picture.caption
+    assert picture.caption.endswith("Names that the picture cannot write: class 1 is 猫.")
 
 
 class Carefree:

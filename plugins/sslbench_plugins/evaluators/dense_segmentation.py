@@ -7,13 +7,25 @@ is chosen on the pixels of training images that the fit has not seen.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Literal
 
 import torch
 from torch import Tensor
 
-from sslbench import EvaluationData, EvaluatorSpec, Metric, Params, Picture, SplitName, drawable_names, hookimpl, param
+from sslbench import (
+    EvaluationData,
+    EvaluatorSpec,
+    Metric,
+    Params,
+    Picture,
+    SplitName,
+    drawable_names,
+    hookimpl,
+    param,
+    with_names,
+)
 from sslbench_plugins.blocks.pictures.maps import class_maps
 from sslbench_plugins.blocks.pictures.views import shown_rows
 from sslbench_plugins.blocks.probes.evaluable import Unmeasurable, model_of, require, unmeasured
@@ -63,13 +75,18 @@ class DenseSegmentation:
         if data.shown is not None:
             rows = shown_rows(len(data.test.features))
             predicted = classes[head.at_test_images(model_of(data), rows).argmax(dim=1)]
-            yield class_maps(model_of(data), rows, self._true_classes(data, "test", rows), predicted, self._names(data))
+            yield self._picture(data, data.shown.class_names, rows, predicted)
 
-    def _names(self, data: EvaluationData) -> list[str]:
-        """Of the classes of pixels, as far as they have names."""
-        if self.params.target == "label" and data.shown is not None:
-            return ["ground", *drawable_names(data.shown.class_names, data.classes)]
-        return ["ground", "object"] if self.params.target == "objects" else []
+    def _picture(self, data: EvaluationData, class_names: Sequence[str], rows: Tensor, predicted: Tensor) -> Picture:
+        """Of test images at ``rows`` int64 ``[B]``; ``predicted``: int64 ``[B, S, S]``, the classes of their pixels."""
+        true = self._true_classes(data, "test", rows)
+        if self.params.target != "label":
+            names = ["ground", "object"] if self.params.target == "objects" else []
+            return class_maps(model_of(data), rows, true, predicted, names)
+        names = ["ground", *drawable_names(class_names, data.classes)]
+        picture = class_maps(model_of(data), rows, true, predicted, names)
+        shown = torch.unique(torch.cat([true, predicted])) - 1
+        return replace(picture, caption=with_names(picture.caption, class_names, shown.tolist()))
 
     def _training_pixels(self, data: EvaluationData) -> SampledPixels:
         if self.params.target == "label" and (data.train.labels is None or data.test.labels is None):

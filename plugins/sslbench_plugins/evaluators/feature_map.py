@@ -28,6 +28,7 @@ from sslbench import (
     param,
     point_map,
     small_images,
+    with_names,
 )
 from sslbench_plugins.blocks.probes.evaluable import Unmeasurable, require, unmeasured, why_all_equal, why_not_finite
 from sslbench_plugins.blocks.probes.samples import evenly_spaced
@@ -96,6 +97,8 @@ class FeatureMap:
             f"Map of {len(rows)} of {len(data.test.features):,} test images{known}, laid out by their features alone"
             f" ({way}): images that lie near each other have like features."
         )
+        if 0 < classes <= MOST_COLOURS and labels is not None:
+            caption = with_names(caption, shown.class_names, labels.tolist())
         points = PicturePoints(xy.contiguous(), names, small_images(images, THUMBNAIL))
         return Picture("feature-map", point_map(xy, images, labels, drawn), caption, points)
 

@@ -10,8 +10,12 @@ import torch
 from sslbench import BuildContext, Metric, Picture
 from sslbench.contracts.evaluator import EvaluationData, FeatureSet
 from sslbench.contracts.picture_checks import picture_mistakes
+from sslbench.draw.point_map import MOST_COLOURS
 from sslbench.hooks.registry import default_registry
 from sslbench.testing.fakes import ShownNoise, blobs, evaluated_scenes
+from sslbench_plugins.blocks.pictures.maps import class_maps
+from sslbench_plugins.blocks.pictures.mistakes import mistakes
+from sslbench_plugins.evaluators import feature_map
 
 NAMES = {
     "knn": ["neighbours"],
@@ -115,6 +119,43 @@ def test_masks_that_a_masking_cannot_make_have_no_column():
     assert "with 50% of its patches masked" in pictures["reconstructions"].caption
     _, pictures = yielded("reconstruction", scenes, ratios=[0.999])
     assert pictures == {}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_a_picture_cannot_write_stands_in_its_caption(name):
+    data = blobs(per_class=20, noise=0.8)
+    _, pictures = yielded(name, shown(data, ("яблоко", "pear", "слива")))
+    for picture in pictures.values():
+        assert picture.caption.endswith("Names that the picture cannot write: class 0 is яблоко, class 2 is слива.")
+
+
+def test_classes_of_pixels_have_a_colour_each_and_their_names_in_the_caption():
+    scenes = evaluated_scenes()
+    _, pictures = yielded("dense-segmentation", scenes, target="objects")
+    assert "in one colour for each of 2 classes (ground, object); pale grey" in pictures["maps"].caption
+    named = replace(scenes, shown=ShownNoise(["猫"] * 9))
+    _, pictures = yielded("dense-segmentation", named, target="label")
+    caption = pictures["maps"].caption
+    assert "classes (ground, class 0, class 1" in caption
+    assert "Names that the picture cannot write: class 0 is 猫, class 1 is 猫" in caption
+    true = torch.arange(300).view(1, 15, 20)
+    picture = class_maps(scenes.model, torch.tensor([0]), true, true, [])
+    assert (
+        "300 classes (0 (ground), 1, 2, 3, 4, 5, 6, 7 and 292 more), the last 46 of them in one; pale"
+        in picture.caption
+    )
+    assert picture_mistakes([picture]) == []
+
+
+def test_captions_count_what_the_drawing_shows():
+    assert feature_map.MOST_COLOURS == MOST_COLOURS
+    classes = 30
+    labels = torch.arange(classes).repeat(4)
+    logits = torch.nn.functional.one_hot((labels + (labels < 25).long()) % classes, classes).double()
+    data = replace(shown(blobs(per_class=2)), classes=classes)
+    first, _ = mistakes(data, logits, labels)
+    assert "of 30 classes" in first.caption
+    assert "the 20 classes with the most mistakes by name, the others together. 100 wrong;" in first.caption
 
 
 def of_map(**changes):

@@ -12,8 +12,12 @@ from sslbench_plugins.blocks.pictures.views import visible
 
 NOT_SCORED = -1
 UNKNOWN = 255
-COLOURS = 8
-"""of classes beside the ground"""
+LAST = 254
+"""place whose colour all classes share that come after it"""
+NAMED = 8
+"""classes that the caption names"""
+STEPS = 5
+"""of the scale of values in the legend"""
 HEADINGS = ("image", "true", "predicted")
 
 
@@ -29,23 +33,35 @@ def class_maps(model: EvaluatedModel, rows: Tensor, true: Tensor, predicted: Ten
     def coloured(values: Tensor) -> Tensor:
         placed = torch.full_like(values, UNKNOWN)
         for value, place in places.items():
-            placed[values == value] = min(place, UNKNOWN - 1)
+            placed[values == value] = min(place, LAST)
         return class_colours(placed)
 
-    legend = [(class_colour(place), name_of(value, names)) for value, place in places.items()]
+    words = {value: name_of(value, names) for value in places}
+    legend = [(class_colour(place), words[value]) for value, place in places.items()]
     right = float((true == predicted)[true != NOT_SCORED].double().mean()) if bool((true != NOT_SCORED).any()) else 0.0
-    again = f" (colours come again after {COLOURS})" if len(places) > COLOURS + 1 else ""
+    which = f"{len(here)} class{'' if len(here) == 1 else 'es'} ({first_of(list(words.values()))})"
     caption = (
         f"{len(rows)} test images, one a row: the image, the true classes of its pixels and the predicted ones, in one"
-        f" colour for each of {len(here)} classes{again}; pale grey does not count; {right:.0%} of the pixels shown are"
-        " right."
+        f" colour for each of {which}{again_after(len(places))}; pale grey does not count; {right:.0%} of the pixels"
+        " shown are right."
     )
     return beside(model, rows, (true, predicted), coloured, caption, legend)
 
 
+def first_of(words: Sequence[str]) -> str:
+    """``ground, 1, 2 and 12 more``."""
+    more = f" and {len(words) - NAMED:,} more" if len(words) > NAMED else ""
+    return ", ".join(words[:NAMED]) + more
+
+
+def again_after(places: int) -> str:
+    """Words for a caption where there are more classes than colours."""
+    return f", the last {places - LAST:,} of them in one" if places > LAST + 1 else ""
+
+
 def class_colour(place: int) -> tuple[int, int, int]:
     """Of a class by its place among those that are shown."""
-    red, green, blue = class_colours(torch.full((1, 1), min(place, UNKNOWN - 1))).flatten().tolist()
+    red, green, blue = class_colours(torch.full((1, 1), min(place, LAST))).flatten().tolist()
     return red, green, blue
 
 
@@ -66,11 +82,15 @@ def value_maps(model: EvaluatedModel, rows: Tensor, true: Tensor, predicted: Ten
     def coloured(values: Tensor) -> Tensor:
         return value_colours((values - low) / max(high - low, 1e-12))
 
+    steps = torch.linspace(low, high, STEPS, dtype=torch.float64)
+    colours = coloured(steps[None])[:, 0].T.tolist()
+    legend = [((red, green, blue), f"{step:.2f}") for step, (red, green, blue) in zip(steps, colours, strict=True)]
     caption = (
         f"{len(rows)} test images, one a row: the image, the true depth and the predicted one on one scale, darker for"
-        f" nearer, {low:.2f} to {high:.2f}; pale grey is not known; the mean error of what is shown is {error:.2f}."
+        f" nearer, {low:.2f} to {high:.2f}, what lies beyond in the colour of its end; pale grey is not known; the mean"
+        f" error of what is shown is {error:.2f}."
     )
-    return beside(model, rows, (true, predicted), coloured, caption)
+    return beside(model, rows, (true, predicted), coloured, caption, legend)
 
 
 def beside(

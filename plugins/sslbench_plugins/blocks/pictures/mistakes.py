@@ -16,11 +16,11 @@ from sslbench import (
     confusion_matrix,
     drawable_names,
     grid,
+    most_confused,
+    with_names,
 )
 
 WORST, COLUMNS = 12, 6
-SHOWN_CLASSES = 20
-"""that a confusion matrix shows one by one"""
 
 
 def mistakes(data: EvaluationData, logits: Tensor, labels: Tensor) -> Iterator[Picture]:
@@ -43,11 +43,12 @@ def confusion(shown: ShownImages, true: Tensor, predicted: Tensor, classes: int)
     counts = torch.zeros(classes * classes, dtype=torch.int64)
     counts = counts.scatter_add_(0, true * classes + predicted, torch.ones_like(true)).view(classes, classes)
     occurring = int((counts.sum(dim=0) + counts.sum(dim=1) > 0).sum())
-    some = f"; the {SHOWN_CLASSES} classes with the most mistakes by name, the others together"
+    shown_classes = most_confused(counts)
+    some = f"; the {len(shown_classes)} classes with the most mistakes by name, the others together"
     wrong = counts - counts.diag().diag()
     caption = (
         f"Confusion matrix of {len(true):,} test images of {occurring:,} classes: a row for each true class, a column"
-        f" for each predicted one{some if occurring > SHOWN_CLASSES else ''}."
+        f" for each predicted one{some if occurring > len(shown_classes) else ''}."
     )
     if int(wrong.sum()):
         cell = int(wrong.flatten().argmax())
@@ -59,6 +60,7 @@ def confusion(shown: ShownImages, true: Tensor, predicted: Tensor, classes: int)
         )
     else:
         caption += " None is wrong."
+    caption = with_names(caption, shown.class_names, shown_classes)
     return Picture("confusion", confusion_matrix(counts, drawable_names(shown.class_names, classes)), caption)
 
 
@@ -80,4 +82,5 @@ def worst_mistakes(
         f" the surest first: below each what it is, what it was taken for and with which probability; the first is"
         f" {words[true[0]]}, taken for {words[predicted[0]]} with {sure[0]:.0%}."
     )
+    caption = with_names(caption, shown.class_names, [*true, *predicted])
     return Picture("worst-mistakes", grid(tiles, COLUMNS, side=112), caption)

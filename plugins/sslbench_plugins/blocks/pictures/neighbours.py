@@ -7,7 +7,17 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor
 
-from sslbench import EvaluationData, Picture, ShownImages, SplitName, Tile, TileRow, drawable_names, tile_rows
+from sslbench import (
+    EvaluationData,
+    Picture,
+    ShownImages,
+    SplitName,
+    Tile,
+    TileRow,
+    drawable_names,
+    tile_rows,
+    with_names,
+)
 from sslbench_plugins.blocks.probes.evaluable import features_and_labels
 from sslbench_plugins.blocks.probes.inner_products import unit
 from sslbench_plugins.blocks.probes.samples import evenly_spaced
@@ -35,6 +45,7 @@ def neighbours(data: EvaluationData, among: SplitName = "train") -> Iterator[Pic
         f" {nearest.shape[1]} nearest {of} by cosine: {right} of {whole} show the same class (blue frame, tick),"
         f" {whole - right} another one (vermilion frame, cross)."
     )
+    caption = with_names(caption, data.shown.class_names, [*true.tolist(), *found.flatten().tolist()])
     yield Picture("neighbours", tile_rows(rows, headings), caption)
 
 
