@@ -28,7 +28,7 @@ CORRELATED, FEWEST = 0.8, 4
 """rank correlation from which on low loss would be a measure of quality; and how many there must be to rank"""
 LOSS_COMMAND = (
     f"sslbench run {' '.join(f'-m {name}' for name in TRAINED_ALIKE)} -b {NETWORK} -e {EVALUATOR} --seeds 0,1,2"
-    f" --set curve_every=1 --set curve={EVALUATOR} --out sslbench-results/losses && sslbench claims"
+    f" --epochs 5 --set curve_every=1 --set curve={EVALUATOR} --out sslbench-results/losses && sslbench claims"
 )
 
 

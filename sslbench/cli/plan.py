@@ -38,7 +38,7 @@ COLUMNS = ("method", "augmentation", "masking", "backbone", "dataset", EPOCHS, "
 def command(format_: str, **options: Any) -> None:
     """Print the cells of SUITE (default: quick): which are done, would run, are stale or skipped, and why.
 
-    Runs nothing. Takes the options of ``run``.
+    Runs nothing. Takes the options of ``run``, and takes them as ``run`` does.
     """
     request = read_request(options)
     from sslbench.execute.scheduler import plan_only
@@ -92,7 +92,7 @@ def columns(plan: Plan) -> list[Column]:
     cells: dict[str, list[str]] = {"status": [item.state for item in plan.planned]}
     for axis in COLUMNS:
         values = [item.cell.pretraining.epochs if axis == EPOCHS else item.cell.axes[axis] for item in plan.planned]
-        if axis != EPOCHS or len(set(values) - {None}) > 1:
+        if axis != EPOCHS or any(item.cell.pretraining.method.epochs is not None for item in plan.planned):
             cells[axis] = [NOTHING if value is None else one_line(str(value)) for value in values]
     if PAGE.get().whole:
         cells["reason"] = [one_line(item.reason) for item in plan.planned]

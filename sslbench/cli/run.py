@@ -32,6 +32,9 @@ def command(format_: str, details: bool, **options: Any) -> int:
     """Run SUITE, a built-in name or a TOML file (default: quick), and print which recipe is best, and a table with
     quality and speed in every row.
 
+    Plugins that are named are run in the place of the suite's. One that the suite has keeps the suite's settings, under
+    those that are given with it; NAME:preset=default leaves them out.
+
     What is done already is not run again. The result goes to stdout, progress and warnings to stderr. Exit codes: 0 all
     is well, 1 a cell failed, 2 nothing could be run, 3 not stored.
     """

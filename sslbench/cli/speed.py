@@ -83,7 +83,9 @@ def command(fmt: str, **options: Any) -> int:
     """Measure the training steps of SUITE, a built-in name or a TOML file (default: mae-speedup), and nothing else:
     images per second, step times, memory, arithmetic, and how many times as fast each is as its baseline.
 
-    Rows are timed in turn, one step each, so that what else runs on the machine slows all of them alike.
+    Rows are timed in turn, one step each, so that what else runs on the machine slows all of them alike. Plugins that
+    are named are measured in the place of the suite's. One that the suite has keeps the suite's settings, under those
+    that are given with it; NAME:preset=default leaves them out.
     """
     request = read_speed_request(options)
     from sslbench.progress.display import Display

@@ -11,14 +11,14 @@ from contextvars import ContextVar
 from typing import Any, TextIO
 
 from sslbench.errors import OutputClosed, OutputError, printable
-from sslbench.report.screen import PAGE, PLAIN_TERMINALS, Page, colours_wanted, encodable, said
+from sslbench.report.screen import NARROWEST, PAGE, PLAIN_TERMINALS, Page, colours_wanted, encodable, said
 
 MACHINE_FORMATS = ("csv", "json", "toml")
 """are read by programs: exact, and UTF-8 whatever the terminal's encoding is"""
 PICTURE = "picture"
 """the format of what a terminal shows as a picture: exact, control characters and all"""
-NARROWEST, USUAL = 40, 80
-"""columns that text is never laid out below, and those of a terminal that does not say how wide it is"""
+USUAL = 80
+"""columns of a terminal that does not say how wide it is"""
 
 
 class StandardError:

@@ -17,6 +17,7 @@ from sslbench.plan.cell import Choice
 from sslbench.plan.choose import look_up
 from sslbench.plan.meant import key_hint
 from sslbench.plan.reference import Reference, read_reference
+from sslbench.plan.selected import selected
 from sslbench.plan.suite import AXES, Overrides, RawSuite, unknown_axes
 
 MOST_ENTRIES = 10_000  # of one axis
@@ -35,26 +36,31 @@ def read_axes(
         references, unreadable = read_axis(raw, names, axis, overrides, registry)
         axes[axis], wrong = look_up(axis, references, registry, preset, own_epochs=True)
         mistakes += [*unreadable, *wrong]
-    if not overrides.axes.get("method") and (raw.epochs_for_all or "epochs" in overrides.training):
+    if not overrides.axes.get("method") and for_all(raw, overrides):
         axes["method"] = tuple(choice and replace(choice, epochs=None) for choice in axes["method"])
     return axes, mistakes
+
+
+def for_all(raw: RawSuite, overrides: Overrides) -> bool:
+    """Whether epochs are given for every method, so that those beside a method of the suite do not count."""
+    return raw.epochs_for_all or "epochs" in overrides.training
 
 
 def read_axis(
     raw: RawSuite, axes: Mapping[str, Any], axis: str, overrides: Overrides, registry: Registry
 ) -> tuple[list[Reference], list[str]]:
     """The references of one axis, from the command line if it names any, else from the suite; one line per mistake."""
-    references = overrides.axes.get(axis)
-    written = references or axes.get(axis, [])
-    if not isinstance(written, (list, tuple)):
-        return [], []  # a mistake of the layout, which read_layout reports
-    if len(written) > MOST_ENTRIES:
-        where = f"--{axis}" if references else f"{raw.source}: axes.{axis}"
-        return [], [f"{where} has {len(written):,} entries; allowed: at most {MOST_ENTRIES:,}"]
-    if references:
-        return read_references(axis, ((reference, f"--{axis}") for reference in references), registry)
-    items = ((item, f"{raw.source}: axes.{axis}[{index}]") for index, item in enumerate(written))
-    return read_references(axis, items, registry)
+    written, named = axes.get(axis, []), overrides.axes.get(axis, ())
+    suite = written if isinstance(written, (list, tuple)) else []  # anything else read_layout reports
+    where = f"--{axis}" if named else f"{raw.source}: axes.{axis}"
+    if len(named or suite) > MOST_ENTRIES:
+        return [], [f"{where} has {len(named or suite):,} entries; allowed: at most {MOST_ENTRIES:,}"]
+    items = ((item, f"{raw.source}: axes.{axis}[{index}]") for index, item in enumerate(suite))
+    references, mistakes = read_references(axis, items, registry)
+    if not named:
+        return references, mistakes
+    own, mistakes = read_references(axis, ((item, where) for item in named), registry)
+    return selected(axis, own, references, registry, epochs=not for_all(raw, overrides)), mistakes
 
 
 def read_references(

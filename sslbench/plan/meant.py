@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from pydantic import AfterValidator
 
 from sslbench.contracts.defaults import LABELLED_IMAGES, PARQUET, PRETRAINED
-from sslbench.contracts.params import resolved_path
+from sslbench.contracts.params import Params, resolved_path
 from sslbench.errors import SslbenchError, UserError
 from sslbench.hooks.registry import Registry
 from sslbench.plan.reference import Reference
@@ -41,8 +42,8 @@ def is_path(text: str, kind: str, registry: Registry) -> bool:
 def exists(text: str) -> bool:
     """Whether something lies there; false for what cannot be a path."""
     try:
-        return Path(text).expanduser().exists()
-    except (OSError, ValueError, RuntimeError):
+        return Path(os.path.expanduser(text)).exists()
+    except (OSError, ValueError):
         return False
 
 
@@ -54,9 +55,14 @@ def key_hint(kind: str, written: object, registry: Registry) -> str:
     spec = registry.get(kind, name)
     fields = spec.params.model_fields
     keys = [key for key, field in fields.items() if field.is_required()]
-    keys += [key for key, field in fields.items() if AfterValidator(resolved_path) in field.metadata]
+    keys += [key for key in fields if is_path_parameter(spec.params, key)]
     key = "preset" if value in spec.presets else next(iter(keys), "")
     return f"; write {name}:{key}={value}" if key else ""
+
+
+def is_path_parameter(model: type[Params], name: str) -> bool:
+    """Whether the parameter is a path, of which one place has one value."""
+    return AfterValidator(resolved_path) in model.model_fields[name].metadata
 
 
 def preset_hint(kind: str, name: str, registry: Registry) -> str:

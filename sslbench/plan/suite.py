@@ -67,7 +67,8 @@ class RawSuite:
 class Overrides:
     """What the command line puts in the place of the suite's own values."""
 
-    axes: Mapping[str, Sequence[str | Reference]] = field(default_factory=dict)  # replace that axis
+    axes: Mapping[str, Sequence[str | Reference]] = field(default_factory=dict)
+    """plugins in the place of that axis, with the settings that it has of them"""
     seeds: Sequence[int | str] | None = None  # 0 or larger, or ranges such as ``0-4``; None: the suite's
     training: Mapping[str, Any] = field(default_factory=dict)
     """single settings of ``TrainingSettings``; ``Written`` where they are text"""

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Callable
 from contextvars import ContextVar
 from dataclasses import dataclass
 
@@ -14,6 +15,8 @@ ONE_COLUMN_EACH = "\u0300"
 """characters below this take one column; from here on some combine with others, and some take two"""
 WIDTH = 120
 """columns of text in a file"""
+NARROWEST = 40
+"""columns that text is never laid out below"""
 PLAIN_SIGNS = {"±": "+-", "·": "|", "✓": "+", "✗": "x", "…": "...", "é": "e", "á": "a"}
 """our own signs for terminals that have no others"""
 
@@ -42,6 +45,8 @@ class Page:
     whole: bool = True
     """keep every column of a table, however wide; else the least important ones are left out, and named"""
     encoding: str = "utf-8"
+    reworded: Callable[[str], str] = str
+    """what is said differently on it"""
 
 
 FILE = Page()
@@ -78,7 +83,8 @@ def in_encoding(character: str, encoding: str) -> str:
 
 def shown(text: str) -> str:
     """The text as it will be on the page, on as many lines: what is measured is what is printed."""
-    return encodable(printable(text), PAGE.get().encoding)
+    page = PAGE.get()
+    return encodable(printable(page.reworded(text)), page.encoding)
 
 
 def one_line(text: str) -> str:

@@ -17,8 +17,9 @@ from sslbench.report.aggregate import aggregate
 from sslbench.report.tables import left_to_run
 from sslbench.report.text import plural
 from sslbench.report.view import View
+from sslbench.results.plain import user_path
 from sslbench.results.rows import metric_of, one_of, records_of
-from sslbench.results.words import in_python
+from sslbench.results.words import in_python, keywords_for_options
 from sslbench.store.current import Unfinished
 from sslbench.store.record import Record
 from sslbench.store.results import ResultsStore
@@ -45,7 +46,7 @@ Row = int | str
 def load(folder: str | os.PathLike[str]) -> Results:
     """The results in a folder, as ``run`` returns them. What is missing or damaged is warned of. Raises UserError where
     there are none."""
-    path = Path(folder).expanduser()
+    path = user_path("folder", folder)
     with in_python(), ResultsStore.open_for_reading(path) as store:
         stored, unfinished = store.read(), store.unfinished()
         suite = ", ".join(store.suites())
@@ -61,8 +62,13 @@ def warn_of(results: Results, more: Sequence[str] = ()) -> None:
     """Warn whoever called ``load`` or ``run`` of what is missing, and of ``more``."""
     counts = Counter(record.status for record in results.records if record.status not in ("done", "skipped"))
     wrong = [f"{plural(count, 'cell')} {status}: the results say why" for status, count in counts.items()]
-    for line in dict.fromkeys([*more, *results.notes, *wrong]):
+    for line in dict.fromkeys(map(keywords_for_options, [*more, *results.notes, *wrong])):
         warnings.warn(line, stacklevel=3)
+
+
+def mixed(speeds: int) -> str:
+    """What tables of recipes leave out."""
+    return f"{plural(speeds, 'row')} of a speed suite left out of these tables: records and report() have them"
 
 
 class Results:
@@ -79,12 +85,26 @@ class Results:
         """``folder``: where the records lie, with weights and features; None where nothing could be stored; ``notes``:
         what is missing or damaged; ``unfinished``: what was asked for and is not all there."""
         self.records, self.folder, self.suite = list(records), folder, suite
-        self.notes, self._more, self._unfinished = (*map(left_to_run, unfinished), *notes), notes, unfinished
+        speeds = sum(record.kind == "speed" for record in self.records)
+        self._more = [*notes, *([mixed(speeds)] if 0 < speeds < len(self.records) else [])]
+        self.notes = tuple(map(keywords_for_options, [*map(left_to_run, unfinished), *self._more]))
+        self._unfinished = unfinished
 
     @cached_property
     def _view(self) -> View:
         cells = aggregate(record for record in self.records if record.kind == "run")
         return View(cells, self.folder, self._unfinished)
+
+    @property
+    def _ranked(self) -> View:
+        """Raises UserError where there are no recipes."""
+        if self._are_speeds:
+            raise UserError("these are rows of a speed suite, which ranks no recipes: table() and report() have them")
+        return self._view
+
+    @property
+    def _are_speeds(self) -> bool:
+        return bool(self.records) and all(record.kind == "speed" for record in self.records)
 
     @property
     def _place(self) -> Path:
@@ -95,9 +115,8 @@ class Results:
     def table(self) -> DataFrame:
         """A data frame with a row a recipe, or a row a measurement where all are of a speed suite: docs/python.md."""
         from sslbench.report.frame import frame_of, ranked_frame
-        from sslbench.results.text import all_speeds
 
-        if all_speeds(self.records):
+        if self._are_speeds:
             from sslbench.speed.facts import TimedRow
             from sslbench.speed.table import csv_lines
 
@@ -110,20 +129,20 @@ class Results:
         from sslbench.results.tables import best
 
         with in_python():
-            return best(self._view, metric_of(self._view, metric))
+            return best(self._ranked, metric_of(self._ranked, metric))
 
     def pairs(self) -> DataFrame:
         """Each recipe against the best of its metric: difference, interval, p and verdict; ``attrs["notes"]`` say what
         they rest on."""
         from sslbench.results.tables import pairs
 
-        return pairs(self._view)
+        return pairs(self._ranked)
 
     def curves(self) -> DataFrame:
         """Loss of every epoch of every training, and the metrics of those that were evaluated (``curve_every``)."""
         from sslbench.results.tables import curves
 
-        return curves(self._view)
+        return curves(self._ranked)
 
     def encoder(self, row: Row = 0, seed: int | None = None, *, trust: bool = False) -> Encoder:
         """The encoder of one training, in eval mode: ``encoder.embed(paths)``. ``seed``: default the first; ``trust``:
@@ -131,7 +150,7 @@ class Results:
         from sslbench.results.artifacts import encoder
 
         with in_python():
-            return encoder(self._place, records_of(self._view, row, seed), trust)
+            return encoder(self._place, records_of(self._ranked, row, seed), trust)
 
     def features(self, row: Row = 0, split: str = "train", seed: int | None = None) -> FeatureSet:
         """``features`` float32 ``[N, D]``, ``labels`` int64 ``[N]`` or None, and ``factors`` of a split, ``train`` or
@@ -139,7 +158,7 @@ class Results:
         from sslbench.results.artifacts import features
 
         with in_python():
-            extraction = features(self._place, records_of(self._view, row, seed))
+            extraction = features(self._place, records_of(self._ranked, row, seed))
             part: FeatureSet = getattr(extraction, one_of("split", split, SPLITS))
             return part
 
@@ -148,18 +167,18 @@ class Results:
         from sslbench.results.pictures import pictures
 
         with in_python():
-            return pictures(self._place, records_of(self._view, row, seed))
+            return pictures(self._place, records_of(self._ranked, row, seed))
 
     def plot(self, kind: str = "seeds") -> Any:
         """An altair chart: ``seeds``, ``quality`` against cost, ``differences`` from the best, ``curves`` or
         ``heat-map``. Raises UserError where there is nothing to draw."""
         name = PLOTS[one_of("kind", kind, list(PLOTS))]
         charts = {name: import_module(f"sslbench.report.charts.{name}") for name in PLOTS.values()}
-        if not charts[name].panels(self._view):
-            others = [other for other, module in PLOTS.items() if charts[module].panels(self._view)]
+        if not charts[name].panels(self._ranked):
+            others = [other for other, module in PLOTS.items() if charts[module].panels(self._ranked)]
             there = f"there is something of: {', '.join(others)}" if others else "nor of any other"
             raise UserError(f"kind {kind!r}: these results have nothing to draw of this kind; {there}")
-        return getattr(charts[name], name)(self._view)
+        return getattr(charts[name], name)(self._ranked)
 
     def report(self, path: str | os.PathLike[str] | None = None) -> Path:
         """Write one self-contained HTML file of all that is in the folder of the results, by default
@@ -168,7 +187,7 @@ class Results:
         from sslbench.results.chapters import KINDS
 
         with in_python():
-            target = self._place / FILE if path is None else Path(path).expanduser()
+            target = self._place / FILE if path is None else user_path("path", path)
             write_report([self._place], target, KINDS)
         return target
 
@@ -176,16 +195,20 @@ class Results:
         """Sentences: which recipe is best, by how much, what is not told apart from it, and at what cost."""
         from sslbench.report.answer import answer
 
-        return " ".join(answer(self._view))
+        if self._are_speeds:
+            return f"{plural(len(self.records), 'row')} of a speed suite: table() has them; no recipe is ranked."
+        return keywords_for_options(" ".join(answer(self._view)))
 
     def __repr__(self) -> str:
-        from sslbench.results.text import terminal_text
+        from sslbench.results.text import speed_text, terminal_text
 
+        if self._are_speeds:
+            return speed_text(self.records, self.suite, self._more)
         return terminal_text(self.records, self.suite, self.folder, self._more, self._unfinished)
 
     def _repr_html_(self) -> str:
-        from sslbench.results.text import all_speeds, html_of
+        from sslbench.results.text import html_of
 
-        if all_speeds(self.records):
+        if self._are_speeds:
             return f"<pre>{escape(repr(self))}</pre>"
         return html_of(self._view, self.suite, self.notes)

@@ -6,8 +6,10 @@ import os
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
+from sslbench.contracts.executor import Event
 from sslbench.errors import UserError
 from sslbench.execute.events import Warned
 from sslbench.execute.request import Outcome
@@ -17,7 +19,7 @@ from sslbench.progress.display import Display
 from sslbench.report.text import plural
 from sslbench.results.request import request_of
 from sslbench.results.results import Results, warn_of
-from sslbench.results.words import in_python
+from sslbench.results.words import in_python, keywords_for_options
 
 
 def run(
@@ -36,11 +38,12 @@ def run(
     """Run a suite, of which what is done already is not run again, and return its results.
 
     ``suite``: a built-in one by name, or a TOML file. Each axis takes one plugin or a list, as the command line does:
-    a name, ``"NAME:key=value"``, a path, or ``{"name": NAME, "key": value}``; None: the suite's. ``seeds``: a list, a
-    range or ``"0-4"``. ``progress``: True shows bars, or lines where there is no terminal; False warns of what should
-    be known; or a function that is called with each event. Other keywords are training settings (``epochs``,
-    ``batch_size``, ``device``, ...: docs/suites.md) and ``out``, ``size``, ``executor``, ``retries``, ``fresh``,
-    ``keep_stale``, ``max_cells``, ``download``, ``trust``, ... as ``sslbench run --help`` says.
+    a name, ``"NAME:key=value"``, a path, or ``{"name": NAME, "key": value}``, with the suite's settings if the suite
+    has that plugin and no preset is named; None: the suite's. ``seeds``: a list, a range or ``"0-4"``. ``progress``:
+    True shows bars, or lines where there is no terminal; False warns of what should be known; or a function that is
+    called with each event. Other keywords are training settings (``epochs``, ``batch_size``, ``device``, ...:
+    docs/suites.md) and ``out``, ``size``, ``executor``, ``retries``, ``fresh``, ``keep_stale``, ``max_cells``,
+    ``download``, ``trust``, ... as ``sslbench run --help`` says.
 
     Raises UserError for what cannot be run, PluginError, StoreLocked; and KeyboardInterrupt where it is interrupted:
     what is finished is kept, and the same call goes on from there.
@@ -69,13 +72,18 @@ def shown(progress: bool | OnEvent, known: list[str]) -> Iterator[OnEvent]:
     """What is called with each event; where nothing is shown, warnings are added to ``known``."""
     if progress is True:
         with Display() as display:
-            yield display.show
+            yield lambda event: display.show(reworded(event))
     elif progress is False:
         yield lambda event: known.extend([event.text] if isinstance(event, Warned) else [])
     elif callable(progress):
-        yield progress
+        yield lambda event: progress(reworded(event))
     else:
         raise UserError(f"progress = {progress!r}: expected True, False or a function that takes an event")
+
+
+def reworded(event: Event) -> Event:
+    """The event, with keywords in the place of options."""
+    return replace(event, text=keywords_for_options(event.text)) if isinstance(event, Warned) else event
 
 
 def interrupted(outcome: Outcome) -> str:

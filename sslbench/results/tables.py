@@ -11,6 +11,7 @@ from sslbench.report.ranking import Comparison
 from sslbench.report.sections import pairs as section
 from sslbench.report.sections.pairs import UNTESTED, Pair
 from sslbench.report.view import View
+from sslbench.results.words import keywords_for_options
 from sslbench.store.record import CurvePoint
 
 BEST = ("recipe", "dataset", "metric", "verdict", "value", "std", "seeds", "difference", "low", "high", "p", "test")
@@ -53,7 +54,7 @@ def best_line(view: View, column: MetricColumn, recipe: int, one: Comparison | N
 def pairs(view: View) -> DataFrame:
     """A line for each metric and recipe that is not the best one."""
     made = section.pairs(view)
-    return frame_of(made.rows, list(Pair.__dataclass_fields__), notes=list(made.notes))
+    return frame_of(made.rows, list(Pair.__dataclass_fields__), notes=list(map(keywords_for_options, made.notes)))
 
 
 def curves(view: View) -> DataFrame:

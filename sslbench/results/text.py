@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from html import escape
 from pathlib import Path
 
 from sslbench.report.answer import answer
 from sslbench.report.below import problem_in_words
 from sslbench.report.legend import marks
-from sslbench.report.screen import PAGE, WIDTH, Page
+from sslbench.report.screen import NARROWEST, PAGE, WIDTH, Page
 from sslbench.report.tables import render
 from sslbench.report.text import Column, plural, terminal_page
 from sslbench.report.view import Style, View
+from sslbench.results.words import keywords_for_options
 from sslbench.store.current import Unfinished
 from sslbench.store.record import Record
 
@@ -27,24 +29,28 @@ def terminal_text(
     records: Sequence[Record], suite: str, folder: Path | None, notes: Sequence[str], unfinished: Sequence[Unfinished]
 ) -> str:
     """What ``sslbench results`` prints without options, and the notes."""
-    page = PAGE.set(Page(shutil.get_terminal_size((WIDTH, 0)).columns, whole=False))
-    try:
-        if all_speeds(records):
-            from sslbench.speed.table import render_speed
+    with own_page():
+        cells = [record for record in records if record.kind == "run"]
+        return terminal_page("", [render(cells, "table", suite, folder, unfinished=unfinished)], [("notes", notes)])
 
-            table = render_speed(records, "table", suite)
-        else:
-            cells = [record for record in records if record.kind == "run"]
-            table = render(cells, "table", suite, folder, unfinished=unfinished)
-            table = table.replace("--details has all", "table() has all")
-        return terminal_page("", [table], [("notes", notes)])
+
+def speed_text(records: Sequence[Record], suite: str, notes: Sequence[str]) -> str:
+    """The same of rows of a speed suite."""
+    from sslbench.speed.table import render_speed
+
+    with own_page():
+        return terminal_page("", [render_speed(records, "table", suite)], [("notes", notes)])
+
+
+@contextmanager
+def own_page() -> Iterator[None]:
+    """As wide as the terminal, and with keywords in the place of options."""
+    width = max(NARROWEST, shutil.get_terminal_size((WIDTH, 0)).columns)
+    page = PAGE.set(Page(width, whole=False, reworded=keywords_for_options))
+    try:
+        yield
     finally:
         PAGE.reset(page)
-
-
-def all_speeds(records: Sequence[Record]) -> bool:
-    """Whether they are of speed suites, and of nothing else."""
-    return bool(records) and all(record.kind == "speed" for record in records)
 
 
 def html_of(view: View, suite: str, notes: Sequence[str]) -> str:
@@ -52,7 +58,7 @@ def html_of(view: View, suite: str, notes: Sequence[str]) -> str:
     problems = [problem_in_words(view, problem) for problem in view.aggregate.problems]
     lines = marks(view, "bold", "italic") if any(view.ranking.best.values()) else []
     tables = [table_of(view.columns(Style(best=f"{BEST}{{}}", tie=f"{TIE}{{}}")))] if view.order else []
-    first, *others = answer(view)
+    first, *others = map(keywords_for_options, answer(view))
     return "\n".join(
         [
             f"<p><b>{escape(first)}</b> {escape(' '.join(others))}</p>",
@@ -87,5 +93,5 @@ def marked(cell: str) -> str:
 
 def listed(lines: Iterable[str]) -> list[str]:
     """A list with these items; nothing without any."""
-    items = "".join(f"<li>{escape(line)}</li>" for line in dict.fromkeys(lines))
+    items = "".join(f"<li>{escape(keywords_for_options(line))}</li>" for line in dict.fromkeys(lines))
     return [f"<ul>{items}</ul>"] if items else []

@@ -107,7 +107,16 @@ def test_beside_a_method_of_the_command_line_they_are_for_it_alone(registry):
     overrides = Overrides({"method": ["mae:epochs=4", "simclr"]}, training={"epochs": 2})
     assert epochs(cells_of(registry, overrides=overrides)) == [("mae", 4), ("simclr", 2)]
     overrides = Overrides({"method": ["mae"]})
-    assert epochs(cells_of(registry, overrides=overrides)) == [("mae", 8)], "-m replaces what the suite says of methods"
+    assert epochs(cells_of(registry, overrides=overrides)) == [("mae", 16)], "as the suite has it"
+    overrides = Overrides({"method": ["mae"]}, training={"epochs": 2})
+    assert epochs(cells_of(registry, overrides=overrides)) == [("mae", 2)]
+    assert epochs(cells_of(registry, overrides=overrides, size="s", sizes={"s": {"training": {"epochs": 3}}})) == [
+        ("mae", 2)
+    ]
+    overrides = Overrides({"method": ["mae"]})
+    assert epochs(cells_of(registry, overrides=overrides, size="s", sizes={"s": {"training": {"epochs": 3}}})) == [
+        ("mae", 3)
+    ], "epochs of a size are for every method"
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,8 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -106,7 +108,7 @@ def test_a_row_is_meant_by_its_number_or_by_words_that_no_other_has(results):
 def test_text_is_that_of_the_command(results, monkeypatch):
     monkeypatch.setenv("COLUMNS", "120")
     assert repr(results).startswith(render(results.records, "table", "quick", results.folder).partition("\n")[0])
-    assert "--details" not in repr(results)
+    assert "--" not in re.sub("-{3,}", "", repr(results).replace("  ", ""))
     monkeypatch.setenv("COLUMNS", "60")
     assert max(map(len, repr(results).splitlines())) <= 60
     noted = sslbench.Results(results.records, results.folder, "quick", ["1 of 2 cells have results"])
@@ -158,6 +160,23 @@ def test_a_folder_without_results_says_what_is_there(tmp_path, name, words):
         sslbench.load(tmp_path / name)
 
 
+@pytest.mark.parametrize(
+    ("folder", "words"),
+    [
+        (None, "^folder = None: expected a path, as text or pathlib.Path$"),
+        (3, "^folder = 3: expected a path"),
+        ("", "^folder = '': expected a path"),
+        ("~nobody-of-this-name", "^folder = '~nobody-of-this-name': no home folder is known for it"),
+    ],
+)
+def test_what_is_no_path_is_named(results, folder, words):
+    with pytest.raises(UserError, match=words):
+        sslbench.load(folder)
+    if folder is not None:
+        with pytest.raises(UserError, match=words.replace("folder", "path", 1)):
+            results.report(folder)
+
+
 def test_no_error_of_ours_shows_a_traceback_in_a_notebook():
     assert UserError("a: wrong", "b: wrong")._render_traceback_() == ["UserError: a: wrong", "UserError: b: wrong"]
 
@@ -181,13 +200,48 @@ def test_the_answer_is_a_text(results):
     assert results.answer().split(" ")[0] in results._repr_html_()
 
 
-def test_rows_of_a_speed_suite_are_a_table_of_their_own():
+def timed_record():
     speed = {"device": "cpu", "median_ms": 188.15, "images_per_second": 21.26, "batch_size": 4, "precision": "fp32"}
     params = {"method": {}, "backbone": {}}
-    record = Record("c", "done", "mae", 0, backbone="vit", params=params, kind="speed", speed=speed)
-    timed = sslbench.Results([record], suite="steps")
+    return Record("c", "done", "mae", 0, backbone="vit", params=params, kind="speed", speed=speed)
+
+
+def test_rows_of_a_speed_suite_are_a_table_of_their_own():
+    timed = sslbench.Results([timed_record()], Path("steps"), "steps")
     assert timed.table()["median_ms"].tolist() == [188.15]
     assert "188" in repr(timed)
     assert timed._repr_html_().startswith("<pre>")
-    with pytest.raises(UserError, match="^no metric that ranks rows was measured$"):
-        timed.best()
+    assert timed.answer() == "1 row of a speed suite: table() has them; no recipe is ranked."
+    for ask in (timed.best, timed.pairs, timed.curves, timed.plot, timed.encoder, timed.features, timed.pictures):
+        with pytest.raises(UserError, match="^these are rows of a speed suite, which ranks no recipes: table"):
+            ask()
+
+
+def test_rows_of_a_speed_suite_beside_recipes_are_counted(results):
+    both = sslbench.Results([*results.records, timed_record()], results.folder)
+    words = "1 row of a speed suite left out of these tables: records and report() have them"
+    assert both.notes == (words,)
+    assert words in both._repr_html_()
+    assert words in " ".join(repr(both).split())
+    assert both.table().equals(results.table())
+
+
+def test_nothing_that_is_shown_names_an_option_of_the_command_line(results, monkeypatch):
+    """Options in results themselves, such as the reason of a record, are none of ours to answer for in a shell."""
+    monkeypatch.setenv("COLUMNS", "60")
+    reason = "its weights are not on this machine; --download fetches them"
+    failed = replace(results.records[0], cell="f", status="failed", reason=reason, evaluator="few-label", metrics={})
+    made = sslbench.Results([*results.records, failed], results.folder, "quick", ["left out; --fresh makes it again"])
+    shown = [repr(made), made._repr_html_(), made.answer(), *made.notes, *made.pairs().attrs["notes"]]
+    for text in shown:
+        assert not re.search(r"(?<![\w-])--[a-z]", text)
+    assert 'seeds="0-4"' in " ".join(repr(made).split())
+    assert "download=True fetches them" in " ".join(repr(made).split())
+    assert "fresh=True makes it again" in made._repr_html_()
+
+
+def test_text_is_laid_out_for_no_less_than_40_columns(results, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "40")
+    narrow = repr(results)
+    monkeypatch.setenv("COLUMNS", "3")
+    assert repr(results) == narrow

@@ -7,6 +7,7 @@ import threading
 import warnings
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import sslbench
@@ -14,8 +15,9 @@ from sslbench import UserError
 from sslbench.contracts.executor import TrainingProgress
 from sslbench.execute.events import RecordMade
 from sslbench.plan.reference import Reference
+from sslbench.results.plain import Switches
 from sslbench.results.request import request_of
-from sslbench.results.words import keywords_for_options
+from sslbench.results.words import OPTIONS, keywords_for_options
 
 DIGITS = {"data": "digits", "methods": "raw-pixels", "train_images": 32}
 
@@ -65,11 +67,23 @@ def test_seeds_are_written_in_any_of_the_usual_ways(seeds):
         ({"precision": "fp64"}, r"^precision = 'fp64': input should be 'auto'"),
         ({"preset": "quik"}, r"^preset: no plugin of this suite has a preset 'quik'; did you mean 'quick'\?"),
         ({"fresh": True, "keep_stale": True}, r"^fresh=True and keep_stale=True: give one of them$"),
-        ({"out": __file__}, r"^out '.*': a file; allowed: a folder"),
+        ({"out": __file__}, r"^out='.*': a file; allowed: a folder"),
         ({"executor": "inlin"}, r"^executor: unknown executor 'inlin'; did you mean 'inline'\?"),
         ({"executor": "inline", "detach": True}, r"^detach=True: work of executor 'inline' does not go on"),
         ({"suite": "quik"}, r"^unknown suite 'quik'; did you mean 'quick'\?"),
         ({"suite": 3}, r"^suite = 3: expected the name of a suite, or the path of a \.toml file$"),
+        ({"fresh": "no"}, r"^fresh = 'no': input should be a valid boolean$"),
+        ({"download": "yes please"}, r"^download = 'yes please': input should be a valid boolean$"),
+        ({"retries": "2"}, r"^retries = '2': input should be a valid integer$"),
+        ({"retries": -1}, r"^retries = -1: input should be greater than or equal to 0$"),
+        ({"max_cells": -1}, r"^max_cells = -1: input should be greater than or equal to 0$"),
+        ({"size": 3}, r"^size = 3: input should be a valid string$"),
+        ({"out": 3}, r"^out = 3: expected a path, as text or pathlib\.Path$"),
+        ({"out": ""}, r"^out = '': expected a path"),
+        ({"out": "a\0b"}, r"^out = 'a\\x00b': expected a path"),
+        ({"out": "~nobody-of-this-name/x"}, r"^out = '~nobody-of-this-name/x': no home folder is known for it"),
+        ({"executor": 3}, r'^executor = 3: expected a name, "NAME:key=value"'),
+        ({"executor": {"name": "inlin"}}, r"^executor: unknown executor 'inlin'; did you mean 'inline'\?"),
         ({"progress": "yes"}, r"^progress = 'yes': expected True, False or a function that takes an event$"),
     ],
 )
@@ -80,11 +94,36 @@ def test_mistakes_are_said_in_words_of_python(given, words):
     assert "--" not in str(caught.value)
 
 
+def test_every_field_of_a_request_is_a_keyword_that_is_checked():
+    assert {*Switches.model_fields, "out", "executor", "observers"} == OPTIONS
+    given = {"out": "a/b", "retries": np.int64(2), "executor": {"name": "slurm", "slots": 3}, "fresh": None}
+    request = request_of("quick", {}, np.arange(2), {**given, "epochs": np.int64(3)})
+    assert (request.out, request.retries, request.executor, request.fresh) == (Path("a/b"), 2, "slurm:slots=3", False)
+    assert (list(request.overrides.seeds), request.overrides.training) == ([0, 1], {"epochs": 3})
+
+
+@pytest.mark.parametrize("value", [np.float64(0.25), np.array([0.25])[0]])
+def test_numbers_of_numpy_are_numbers(value):
+    request = request_of("quick", {"methods": {"name": "simclr", "temperature": value}}, None, {})
+    assert type(request.overrides.axes["method"][0].given["temperature"]) is float
+
+
 def test_options_of_the_command_line_become_keywords():
     lines = {
         "weights are gone (--fresh)": "weights are gone (fresh=True)",
-        "--method and --batch-size 3": "methods and batch_size 3",
-        "--dataset 'a--b'": "data 'a--b'",
+        "--method and --batch-size 3": "methods and batch_size=3",
+        "--dataset 'a--b'": "data='a--b'",
+        "--retries -1: allowed are 0 and more": "retries=-1: allowed are 0 and more",
+        "--devices 2 with --device cuda:1": 'devices=2 with device="cuda:1"',
+        "tell hardly anything apart: --seeds 0-4.": 'tell hardly anything apart: seeds="0-4".',
+        "no curve (--set curve_every=1)": "no curve (curve_every=1)",
+        "not here; --download fetches it": "not here; download=True fetches it",
+        "x; --out DIR keeps them apart": "x; out=DIR keeps them apart",
+        "goes on: sslbench run quick --method mae --out x": "goes on: sslbench run quick --method mae --out x",
+        "the folder that `sslbench run` wrote to (--out)": "the folder that `sslbench run` wrote to (out)",
+        "damaged; sslbench run --fresh makes it again": "damaged; run(..., fresh=True) makes it again",
+        "not shown: a (--details has all)": "not shown: a (table() has all)",
+        "a folder called --where": "a folder called --where",
         "command line: training.epochs = 0": "epochs = 0",
         "--set: 'x'": "'x'",
         "mean - std -- a dash": "mean - std -- a dash",
