@@ -117,6 +117,7 @@ if TYPE_CHECKING:  # "as" makes a name public for type checkers
     from sslbench.execute.worker import run_work as run_work
     from sslbench.hooks.registry import default_registry as default_registry
     from sslbench.hooks.specs import hookimpl as hookimpl
+    from sslbench.hooks.user_paths import user_cache as user_cache
     from sslbench.plan.choose import build_installed as build_installed, build_plugin as build_plugin
     from sslbench.results.results import Results as Results, load as load
     from sslbench.results.run import run as run
@@ -163,6 +164,7 @@ _NAMES = {
     "sslbench.execute.worker": "run_work",
     "sslbench.hooks.registry": "default_registry",
     "sslbench.hooks.specs": "hookimpl",
+    "sslbench.hooks.user_paths": "user_cache",
     "sslbench.plan.choose": "build_installed build_plugin",
     "sslbench.results.results": "Results load",
     "sslbench.results.run": "run",

@@ -36,6 +36,11 @@ def where(folder: Folder, found: Found) -> str:
     return str(folder.path / found.place)
 
 
+def elsewhere_of(found: Found) -> str:
+    """Where a table is whole that the page has in part."""
+    return f"{found.place} in the results folder has all"
+
+
 def of_recipe(recipe: Recipe, found: Found) -> Chapter:
     """The verdict first, then what speaks for it, the models, and what next."""
     folder = recipe.folder
@@ -48,7 +53,7 @@ def of_recipe(recipe: Recipe, found: Found) -> Chapter:
     sections = [
         Section("next", "What next", [Code(shlex.join(recipe.command))], "The command that follows from it."),
         Section("why", "What speaks for it", [Lines(list(recipe.advice.reasons))]),
-        models(recipe),
+        models(recipe, elsewhere_of(found)),
         *([Section("notes", "Before you believe a figure", [Lines(notes)])] if notes else []),
         how_it_was_made(found),
     ]
@@ -56,10 +61,10 @@ def of_recipe(recipe: Recipe, found: Found) -> Chapter:
     return Chapter("", f"{folder.root.name}: what to do", [recipe.advice.headline], subject, sections, concludes=True)
 
 
-def models(recipe: Recipe) -> Section:
+def models(recipe: Recipe, elsewhere: str) -> Section:
     """All models, the best first."""
     rows = recipe.rows
-    order = sorted(range(len(rows)), key=lambda place: -1.0 if (share := rows[place].linear) is None else share)[::-1]
+    order = sorted(range(len(rows)), key=lambda place: 1.0 if (share := rows[place].linear) is None else -share)
     columns = [
         replace(column, header=column.header.strip(), cells=[column.cells[row].strip() for row in order])
         for column in columns_of(recipe)
@@ -67,7 +72,7 @@ def models(recipe: Recipe) -> Section:
     drawn = [one for place in order if (one := drawn_share(recipe, place)) is not None]
     panel = shares(drawn)
     parts: list[Part] = [Drawing.of(panel)] if panel else []
-    parts.append(shortened(Table("Models, the best linear probe first", columns)))
+    parts.append(shortened(Table("Models, the best linear probe first", columns), elsewhere=elsewhere))
     parts.append(Lines(legend_lines(recipe), quiet=True))
     return Section("models", "Models", parts)
 
@@ -83,6 +88,7 @@ def drawn_share(recipe: Recipe, place: int) -> RightShare | None:
 
 def of_survey(survey: Survey, found: Found) -> Chapter:
     """Duplicates, outliers, neighbours."""
+    elsewhere = elsewhere_of(found)
     equal, near = len(survey.equal_files), len(survey.near_duplicates)
     pairs = plural(near, "pair") if near else "no pair"
     lead = [
@@ -93,22 +99,22 @@ def of_survey(survey: Survey, found: Found) -> Chapter:
         first = survey.outliers[0]
         lead.append(f"Most unlike all others: {first.path}, {first.deviations:+.1f} deviations from the median image.")
     parts: list[Part] = [
-        shortened(Table("Models", survey_columns(survey))),
+        shortened(Table("Models", survey_columns(survey)), elsewhere=elsewhere),
         Lines([f"What follows is by the features of {survey.features_of}."], quiet=True),
     ]
-    sections = [Section("models", "Models", parts), *duplicates(survey), *unlike(survey)]
+    sections = [Section("models", "Models", parts), *duplicates(survey, elsewhere), *unlike(survey, elsewhere)]
     notes = [*survey.notes, *filter(None, [survey.note])]
     sections += [Section("notes", "Before you believe a figure", [Lines(notes)])] if notes else []
     title = f"{survey.root.name}: without labels"
     return Chapter("", title, lead, str(survey.root), [*sections, how_it_was_made(found)], concludes=True)
 
 
-def duplicates(survey: Survey) -> list[Section]:
+def duplicates(survey: Survey, elsewhere: str) -> list[Section]:
     """Equal files and near duplicates."""
     parts: list[Part] = []
     if survey.equal_files:
         groups = [Column("equal files", [" = ".join(group) for group in survey.equal_files])]
-        parts.append(shortened(Table("Groups of equal files", groups, prose=True)))
+        parts.append(shortened(Table("Groups of equal files", groups, prose=True), elsewhere=elsewhere))
     pairs = survey.near_duplicates
     if pairs:
         columns = [
@@ -116,13 +122,12 @@ def duplicates(survey: Survey) -> list[Section]:
             Column("like", [pair.second for pair in pairs]),
             Column("cosine", [f"{pair.cosine:.3f}" for pair in pairs], number=True),
         ]
-        parts.append(
-            shortened(Table(f"Near duplicates, at a whitened cosine of {survey.threshold:g} or more", columns))
-        )
+        caption = f"Near duplicates, at a whitened cosine of {survey.threshold:g} or more"
+        parts.append(shortened(Table(caption, columns), elsewhere=elsewhere))
     return [Section("duplicates", "Duplicates", parts)] if parts else []
 
 
-def unlike(survey: Survey) -> list[Section]:
+def unlike(survey: Survey, elsewhere: str) -> list[Section]:
     """Outliers, and neighbours of some images."""
     far, near = survey.outliers, [(image.path, *pair) for image in survey.neighbours for pair in image.nearest]
     sections = []
@@ -133,7 +138,7 @@ def unlike(survey: Survey) -> list[Section]:
             Column("deviations", [f"{image.deviations:+.1f}" for image in far], number=True),
         ]
         caption = "Mean distance to the nearest images, and how far above the median"
-        table = shortened(Table(caption, columns, folded=len(far) > LONG))
+        table = shortened(Table(caption, columns, folded=len(far) > LONG), elsewhere=elsewhere)
         sections.append(Section("outliers", "Unlike all others", [table]))
     if near:
         columns = [
@@ -141,6 +146,6 @@ def unlike(survey: Survey) -> list[Section]:
             Column("neighbour", [other for _, other, _ in near]),
             Column("cosine", [f"{cosine:.3f}" for _, _, cosine in near], number=True),
         ]
-        table = shortened(Table("Nearest neighbours of some images", columns))
+        table = shortened(Table("Nearest neighbours of some images", columns), elsewhere=elsewhere)
         sections.append(Section("neighbours", "Nearest neighbours", [table]))
     return sections

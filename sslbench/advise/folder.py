@@ -38,7 +38,7 @@ def dataset_reference(text: str, size: Callable[[], int], registry: Registry | N
     """
     reference, registry = parse_reference(text), registry or default_registry()
     folder = Path(reference.name)
-    if not is_path(reference.name, "dataset", registry) or not os.path.isdir(folder.expanduser()):
+    if not is_path(reference.name, "dataset", registry) or not os.path.isdir(os.path.expanduser(folder)):
         return reference
     given = {"size": size()} | dict(reference.given)
     return folder_reference(folder, **given, labelled=has_classes(folder, registry))
@@ -52,7 +52,7 @@ def folder_reference(folder: Path, size: int, *, labelled: bool, **params: Any) 
 
 def has_classes(folder: Path, registry: Registry) -> bool:
     """Whether the data set of labelled images finds labels in a folder. Raises UserError for what is no folder."""
-    if not os.path.isdir(folder.expanduser()):
+    if not os.path.isdir(os.path.expanduser(folder)):
         raise UserError(f"{folder}: {'is a file, not a folder' if exists(str(folder)) else 'no such folder'}")
     choice = chosen("dataset", folder_reference(folder, READ_SIZE, labelled=True), registry)
     return "labels" in choice.spec.provided(choice.params)

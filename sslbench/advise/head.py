@@ -20,6 +20,7 @@ from sslbench.contracts.method import InputSpec
 from sslbench.contracts.plugin import BuildContext
 from sslbench.errors import UserError
 from sslbench.hooks.registry import Registry
+from sslbench.hooks.user_paths import expanded
 from sslbench.plan.choose import chosen
 from sslbench.plan.reference import Reference
 from sslbench.store.digests import DamagedFile, check_digest, read_json, write_json
@@ -73,7 +74,7 @@ def with_absolute_path(plugin: PluginChoice) -> PluginChoice:
     path = plugin.params.get("path")
     if not path:
         return plugin
-    return PluginChoice(plugin.name, {**plugin.params, "path": str(Path(path).expanduser().resolve())})
+    return PluginChoice(plugin.name, {**plugin.params, "path": str(expanded(path).resolve())})
 
 
 def write_head(head: Head, folder: Path) -> None:

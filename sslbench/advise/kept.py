@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -29,10 +30,14 @@ FIELDS: Mapping[str, tuple[str, Any]] = {
 
 def recipe_document(recipe: Recipe) -> dict[str, Any]:
     """All of it but which images are right."""
-    folder = recipe.folder
+    folder, labels = recipe.folder, recipe.folder.labels
     return {
         "schema": 2,
-        "folder": {**asdict(folder), "root": str(folder.root), "labels": folder.labels and str(folder.labels)},
+        "folder": {
+            **asdict(folder),
+            "root": os.path.abspath(folder.root),
+            "labels": labels and os.path.abspath(labels),
+        },
         "models": [{k: v for k, v in asdict(row).items() if k != "right"} for row in recipe.rows],
         "chosen": recipe.best,
         "evidence": asdict(recipe.evidence),

@@ -21,6 +21,7 @@ from sslbench.contracts.plugin import BuildContext, check_trust
 from sslbench.errors import UserError
 from sslbench.evaluate.features import extract
 from sslbench.hooks.registry import Registry
+from sslbench.hooks.user_paths import expanded
 from sslbench.plan.choose import chosen, sent
 from sslbench.plan.expand import fingerprint_of
 from sslbench.plan.reference import Reference
@@ -115,7 +116,7 @@ def read(images: Sequence[Path], head: Head, registry: Registry) -> Iterator[tup
             .split("train")
         )
         if folder_index >= 0:
-            root = paths[0].expanduser().resolve()
+            root = expanded(paths[0]).resolve()
             split = replace(split, paths=[str(paths[0] / Path(path).relative_to(root)) for path in split.paths])
         yield split, set(source.get("files", ()))
 

@@ -14,6 +14,7 @@ from sslbench.advise.defaults import LABEL_FREE, UNTRAINED
 from sslbench.advise.folder import folder_reference, notes_on_left_out, reading_size
 from sslbench.advise.frozen import FrozenFeatures, Model, Session
 from sslbench.errors import UserError
+from sslbench.hooks.user_paths import expanded
 from sslbench.measure.similarity import near_pairs, neighbours, outliers, whitened
 from sslbench.plan.reference import Reference
 
@@ -148,7 +149,7 @@ def all_images(frozen: FrozenFeatures, root: Path) -> tuple[list[str], Tensor]:
 
 def names_below(frozen: FrozenFeatures, root: Path) -> list[str]:
     """Of all images, those of the training split first."""
-    folder = root.expanduser().resolve()
+    folder = expanded(root).resolve()
     return [str(Path(path).relative_to(folder)) for path in (*frozen.data.train.paths, *frozen.data.test.paths)]
 
 

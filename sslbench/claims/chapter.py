@@ -17,6 +17,7 @@ from sslbench.claims.kept import (
     read_claims,
     read_simulation,
 )
+from sslbench.claims.simulate import INSTALL
 from sslbench.claims.simulation_table import column
 from sslbench.claims.text import tally
 from sslbench.contracts.simulator import Claim
@@ -25,7 +26,7 @@ from sslbench.report.html.model import Chapter, Gallery, Image, Lines, Part, Sec
 from sslbench.report.html.sections.origin import how_it_was_made
 from sslbench.report.numbers import listed
 from sslbench.report.rows import shown
-from sslbench.report.text import Column, plural
+from sslbench.report.text import Column, first_names, plural
 
 MOST_ROWS, LONG = 200, 20
 """rows of a table that a page shows, and from which on only those who ask for it see it"""
@@ -88,6 +89,9 @@ def of_simulation(folder: Folder, simulation: KeptSimulation) -> Section:
     parts += [Lines([simulation.advice], "In practice")] if simulation.advice else []
     images, damaged = figures_of(folder, simulation)
     parts += [Gallery(images, "Figures")] if images else []
+    if simulation.undrawn:
+        line = f"{first_names(simulation.undrawn)}: not drawn, for matplotlib was not installed ({INSTALL})"
+        parts.append(Lines([line], "Figures"))
     parts += [Lines(damaged, "Damaged")] if damaged else []
     parts += [
         table

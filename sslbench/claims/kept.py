@@ -31,6 +31,8 @@ class KeptSimulation:
     advice: str
     figures: dict[str, str]
     """name -> digest of its PNG"""
+    undrawn: tuple[str, ...] = ()
+    """names of figures that were not drawn, since matplotlib was not installed"""
 
 
 def claims_document(rows: Sequence[ClaimRow]) -> dict[str, Any]:
@@ -48,7 +50,8 @@ def simulation_document(simulation: Simulation, folder: Path) -> dict[str, Any]:
     """All of it; its figures are saved below ``folder`` where matplotlib is installed. Raises UserError where they
     cannot be."""
     result, figures = simulation.result, dict[str, str]()
-    if result.figures and find_spec("matplotlib") is not None:
+    undrawn = tuple(result.figures) if find_spec("matplotlib") is None else ()
+    if result.figures and not undrawn:
         (folder / FOLDER).mkdir(parents=True, exist_ok=True)
         save_figures(simulation.name, result.figures, folder / FOLDER)
         figures = {name: digest_of(figure_path(folder, simulation.name, name)) for name in result.figures}
@@ -61,6 +64,7 @@ def simulation_document(simulation: Simulation, folder: Path) -> dict[str, Any]:
         tuple(result.claims),
         result.advice,
         figures,
+        undrawn,
     )
     return asdict(kept)
 

@@ -19,6 +19,8 @@ from sslbench.store.json_parts import plain
 
 SEED = 42
 """of the tables, where none is given"""
+INSTALL = "pip install 'sslbench[plots]'"
+"""what figures need"""
 
 
 @dataclass(frozen=True)
@@ -127,7 +129,7 @@ def finite(row: Mapping[str, Any], where: str) -> dict[str, Any]:
 def check_figures(folder: Path) -> None:
     """Raises UserError where figures could not be drawn or saved, before anything is computed."""
     if find_spec("matplotlib") is None:
-        raise UserError("figures need matplotlib, which is not installed: pip install 'sslbench[plots]'")
+        raise UserError(f"figures need matplotlib, which is not installed: {INSTALL}")
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:

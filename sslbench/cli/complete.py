@@ -101,7 +101,7 @@ def sizes(ctx: click.Context, param: click.Parameter, incomplete: str) -> Items:
     from sslbench.plan.builtin import builtin_suites
 
     suite = str(ctx.params.get("suite") or "")
-    file = builtin_suites().get(suite, Path(suite).expanduser())
+    file = builtin_suites().get(suite, Path(os.path.expanduser(suite)))
     try:
         known = tomllib.loads(file.read_text(encoding="utf-8")).get("sizes", {})
     except (OSError, ValueError):

@@ -18,6 +18,7 @@ from sslbench.cli.numbers import Whole
 from sslbench.cli.streams import show
 from sslbench.contracts.defaults import EXECUTOR
 from sslbench.errors import UserError, did_you_mean, quoted
+from sslbench.hooks.user_paths import expanded
 
 if TYPE_CHECKING:
     from sslbench.advise.frozen import Settings
@@ -57,10 +58,10 @@ class UserPath(click.Path):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
         """The path, expanded, then checked."""
         try:
-            expanded = Path(value).expanduser()
-        except RuntimeError as error:  # no such user
+            path = expanded(value)
+        except UserError as error:
             self.fail(str(error), param, ctx)
-        return Path(os.fsdecode(super().convert(expanded, param, ctx)))
+        return Path(os.fsdecode(super().convert(path, param, ctx)))
 
 
 FORMATS = Choice(["table", "markdown", "csv", "json"])

@@ -50,10 +50,10 @@ def run_evaluator(
     seed: int,
     shown: ShownImages | None = None,
 ) -> Measured:
-    """Its metrics and pictures. Raises whatever the evaluator raises, and PluginError where they are not what they can
-    be. ``model``: for one whose spec says ``uses_model``; ``shown``: images for pictures, which are left out without.
-    What it changes for the whole process is put back and warned of. Features are lent as copies: what it does to them
-    reaches no other evaluator."""
+    """Its metrics and pictures. Raises whatever the evaluator raises, and PluginError where metrics are not what they
+    can be; pictures that cannot be kept are warned of and left out. ``model``: for one whose spec says ``uses_model``;
+    ``shown``: images for pictures, which are left out without. What it changes for the whole process is put back and
+    warned of. Features are lent as copies: what it does to them reaches no other evaluator."""
     built = evaluator.build(BuildContext(classes=features.classes, seed=seed))
     seed_everything(seed, "evaluate")
     exposed = model if evaluator.spec.uses_model else None
@@ -63,21 +63,35 @@ def run_evaluator(
         yielded = all_that_can_be_shown(built.evaluate(data), evaluator.spec.label)
     if changed:
         warnings.warn(f"{evaluator.spec.label} changed {', '.join(changed)}, put back", stacklevel=2)
-    pictures = [item for item in yielded if isinstance(item, Picture)]
     metrics = [item for item in yielded if not isinstance(item, Picture)]
-    mistakes = metric_mistakes(metrics, len(features.test.features), headline) + picture_mistakes(pictures)
-    if mistakes:
+    if mistakes := metric_mistakes(metrics, len(features.test.features), headline):
         raise PluginError(*(f"{evaluator.spec.label}: {line}" for line in mistakes))
-    return Measured(metrics, pictures)
+    return Measured(metrics, to_keep([item for item in yielded if isinstance(item, Picture)], evaluator.spec.label))
+
+
+def to_keep(pictures: Sequence[Picture], label: str) -> list[Picture]:
+    """Those that can be kept; a warning for each of the others."""
+    kept: list[Picture] = []
+    for picture in pictures:
+        mistakes = picture_mistakes([*kept, picture])
+        for line in mistakes:
+            warnings.warn(f"{label}: {line}; it is left out", stacklevel=3)
+        kept += [] if mistakes else [picture]
+    return kept
 
 
 def all_that_can_be_shown(yielded: Iterable[Metric | Picture], label: str) -> list[Metric | Picture]:
-    """Everything, or what came before images for a picture could not be read, which is warned of."""
+    """Everything, or what came before a picture could not be drawn, which is warned of: images for it cannot be read,
+    or whatever is raised once there was a picture, since all metrics come before the first."""
     items: list[Metric | Picture] = []
     try:
         items.extend(yielded)
     except ImagesUnreadable as error:
         warnings.warn(f"{label} draws no more pictures: {error}", stacklevel=3)
+    except Exception as error:
+        if not any(isinstance(item, Picture) for item in items):
+            raise
+        warnings.warn(f"{label} draws no more pictures: {one_line(error)}", stacklevel=3)
     return items
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from sslbench.hooks.catalogue import Catalogue
+from sslbench.hooks.user_paths import user_cache
 
 Remembered = dict[str, dict[str, Any]]
 """``kind.name`` -> ``presets``: names; ``parameters``: name -> ``help`` and ``words``, the values that are allowed"""
@@ -15,7 +17,7 @@ Remembered = dict[str, dict[str, Any]]
 
 def cache_path() -> Path:
     """``parameters.json`` in ``sslbench`` of the user's cache folder ($XDG_CACHE_HOME, ~/.cache)."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "sslbench" / "parameters.json"
+    return user_cache() / "parameters.json"
 
 
 def installed() -> list[list[str]]:
@@ -59,4 +61,5 @@ def remember() -> None:
         partial.write_text(json.dumps({"installed": installed(), "plugins": plugins}), encoding="utf-8")
         partial.replace(path)
     except OSError:
-        partial.unlink(missing_ok=True)
+        with suppress(OSError):
+            partial.unlink(missing_ok=True)

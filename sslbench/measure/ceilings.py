@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -17,6 +16,7 @@ from typing import Any
 import torch
 
 from sslbench.errors import TimingError
+from sslbench.hooks.user_paths import user_cache
 from sslbench.measure.clocks import contended, undisturbed_clock
 from sslbench.store.digests import DamagedFile, read_json, write_json
 
@@ -85,7 +85,7 @@ def identity(device: str, processor: str | None) -> dict[str, Any]:
 
 def cache_path(device: str, processor: str | None) -> Path:
     """``ceilings-HASH.json`` in ``sslbench`` of the user's cache folder ($XDG_CACHE_HOME, ~/.cache)."""
-    folder = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "sslbench"
+    folder = user_cache()
     machine = json.dumps(identity(device, processor), sort_keys=True).encode()
     return folder / f"ceilings-{hashlib.blake2b(machine, digest_size=6).hexdigest()}.json"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from pydantic import AfterValidator
@@ -41,8 +42,8 @@ def is_path(text: str, kind: str, registry: Registry) -> bool:
 def exists(text: str) -> bool:
     """Whether something lies there; false for what cannot be a path."""
     try:
-        return Path(text).expanduser().exists()
-    except (OSError, ValueError, RuntimeError):
+        return Path(os.path.expanduser(text)).exists()
+    except (OSError, ValueError):
         return False
 
 

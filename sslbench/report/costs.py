@@ -37,8 +37,10 @@ def cheapest(standing: Standing, rows: Sequence[int]) -> Iterator[str]:
     least, own = min(known), known[0]
     if max(known) < ALIKE * least:
         yield f"These {len(rows)} cost about the same to train, {three_digits(least)} s."
-    elif own < ALIKE * least:
+    elif own == least:
         yield f"Of these {len(rows)} it is the cheapest to train."
+    elif own < ALIKE * least:
+        yield f"Of these {len(rows)} none is clearly cheaper to train."
     else:
         name = standing.name(rows[known.index(least)])
         costs = f"{three_digits(least)} s against {three_digits(own)}"

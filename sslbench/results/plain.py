@@ -10,6 +10,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from sslbench.errors import UserError, quoted
+from sslbench.hooks.user_paths import expanded
 
 
 class Switches(BaseModel):
@@ -43,10 +44,11 @@ def user_path(what: str, given: Any) -> Path:
     """A path as a user writes it, ``~`` expanded. Raises UserError for what is none."""
     try:
         text = os.fsdecode(given)
-        if text.strip() and "\0" not in text:
-            return Path(text).expanduser()
     except TypeError:
-        pass
-    except RuntimeError as error:  # no such user
-        raise UserError(f"{what} = {quoted(given)}: {error}") from None
+        text = ""
+    if text.strip() and "\0" not in text:
+        try:
+            return expanded(text)
+        except UserError as error:
+            raise UserError(f"{what} = {error}") from None
     raise UserError(f"{what} = {quoted(given)}: expected a path, as text or pathlib.Path")

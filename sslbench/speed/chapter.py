@@ -36,10 +36,11 @@ def answer(table: SpeedTable) -> list[str]:
     told = [(name, ratio) for name, (_, ratio) in named if ratio.differs]
     if told:
         name, ratio = max(told, key=lambda pair: pair[1].ratio)
-        lines.append(
-            f"The most is gained by {name}: {ratio.ratio:.2f} times as fast (95% interval"
-            f" {ratio.low:.2f} to {ratio.high:.2f}){bound_in_words(ratio)}."
+        start = (
+            f"The most is gained by {name}" if ratio.ratio > 1 else f"Nothing is gained; the least is lost by {name}"
         )
+        interval = f"95% interval {ratio.low:.2f} to {ratio.high:.2f}"
+        lines.append(f"{start}: {ratio.ratio:.2f} times as fast ({interval}){bound_in_words(ratio)}.")
     if table.compared:
         of = f"{len(told)} of {plural(len(table.compared), 'comparison')}"
         lines.append(f"A difference beyond the noise was found in {of}.")
@@ -96,7 +97,7 @@ def rows(table: SpeedTable) -> Section | None:
     if not table.rows:
         return None
     timed = [
-        speeds.Timed(name, facts.images_per_second, *quartiles(row))
+        speeds.Timed(name, facts.images_per_second, *percentiles(row))
         for name, row in zip(table.names(), table.rows, strict=True)
         if (facts := row.facts).images_per_second
     ]
@@ -108,7 +109,7 @@ def rows(table: SpeedTable) -> Section | None:
     return Section("rows", "Speed of each row", parts, intro)
 
 
-def quartiles(row: TimedRow) -> tuple[float | None, float | None]:
+def percentiles(row: TimedRow) -> tuple[float | None, float | None]:
     """Images a second at the 80th and the 20th percentile of the step times."""
     facts = row.facts
     slow, fast = (1e3 * facts.images / ms if facts.images and ms else None for ms in (facts.p80_ms, facts.p20_ms))

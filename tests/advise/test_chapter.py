@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -31,7 +32,7 @@ MODEL = Row("dino <vit>", "model", 0.9, 0.95, {5: OverDraws(0.8, 0.02)}, 384, 12
             share=Share(0.95, 0.9, 0.98, 100))  # fmt: skip
 PIXELS = Row("raw-pixels", "baseline", 0.5, 0.6, dim=3072, share=Share(0.6, 0.5, 0.7, 100), tie=False, corrected=0.001)
 RECIPE = Recipe(
-    LabelledFolder(Path("photos"), None, ("cat", "dog"), 400, 100, 200, True, ("2 files left out: no image",)),
+    LabelledFolder(Path("/data/photos"), None, ("cat", "dog"), 400, 100, 200, True, ("2 files left out: no image",)),
     (PIXELS, MODEL),
     1,
     Evidence(
@@ -85,6 +86,17 @@ def test_the_verdict_comes_first_and_then_what_next(tmp_path):
     assert "The pixels get 60.0%; the model is ahead." in text
     assert "sslbench recipe recipe" in text
     assert "dino <vit>" not in text
+
+
+def test_a_folder_that_was_given_as_a_point_has_its_name(tmp_path, monkeypatch):
+    (tmp_path / "birds").mkdir()
+    monkeypatch.chdir(tmp_path / "birds")
+    here = replace(RECIPE, folder=replace(RECIPE.folder, root=Path(), labels=Path("labels.csv")))
+    document = recipe_document(here)
+    assert document["folder"]["labels"] == str(tmp_path / "birds" / "labels.csv")
+    monkeypatch.chdir(tmp_path)
+    found = chapter(folder_of(tmp_path, "recipe", document))
+    assert found.title == "birds: what to do"
 
 
 def test_models_are_ranked_with_their_intervals(tmp_path):

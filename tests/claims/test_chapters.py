@@ -93,6 +93,14 @@ def test_a_simulation_has_claims_figures_tables_and_what_follows(tmp_path):
     assert lines == ["1 claim: 1 fails.", "Look up.", "seed 1, claim_seeds=2"]
 
 
+def test_figures_that_could_not_be_drawn_are_named(tmp_path, monkeypatch):
+    monkeypatch.setattr("sslbench.claims.kept.find_spec", lambda name: None)
+    folder = keep_it(tmp_path, "simulation", "sky", simulation_document(simulation(), tmp_path))
+    words = [line for lines in parts_of(of_simulations(folder), Lines) for line in lines.lines]
+    assert "of_ants: not drawn, for matplotlib was not installed (pip install 'sslbench[plots]')" in words
+    assert not parts_of(of_simulations(folder), Gallery)
+
+
 def test_a_long_table_is_cut_and_says_so(tmp_path):
     result = SimulationResult({"many": [{"n": n} for n in range(300)]})
     document = simulation_document(Simulation("sky", "", 1, {}, result), tmp_path)

@@ -99,7 +99,9 @@ class Drawer:
         yield Metric("m", 0.5)
         self.shown.append(data.shown is not None)
         yield from self.items
-        if self.shows:
+        if self.shows == "wrong":
+            data.shown.wrong()
+        elif self.shows:
             images = data.shown.pixels("test", torch.tensor([1, 0]))
             yield Picture("first", images[0], f"An image of {len(data.shown.class_names)} classes.")
 
@@ -144,12 +146,22 @@ def test_images_are_those_of_the_data_set_also_where_only_features_were_read(tmp
     assert emitted.stages == ["evaluating drawer", "reading images", "evaluating knn"]
 
 
-def test_a_picture_that_cannot_be_kept_by_its_kind_fails_the_evaluator_in_one_line(run):
-    failed, knn = run(Drawer(GOOD, GOOD)).records
-    assert (failed.status, knn.status) == ("failed", "done")
-    assert failed.reason == (
-        "evaluator 'drawer': picture 'two-words' is given 2 times; each picture has a name of its own"
-    )
+def test_a_picture_that_cannot_be_kept_is_left_out_in_one_line_and_costs_no_metric(tmp_path, run):
+    words = "^evaluator 'drawer': picture '(two-words' is given 2 times; .*|other': caption = ''; .*); it is left out$"
+    with pytest.warns(UserWarning, match=words) as caught:
+        drawer, knn = run(Drawer(GOOD, GOOD, replace(GOOD, name="other", caption=""))).records
+    assert len(caught) == 2
+    assert (drawer.status, knn.status, drawer.metrics["m"].value) == ("done", "done", 0.5)
+    assert [picture.name for picture in pictures_of(tmp_path, drawer)] == ["two-words"]
+
+
+def test_what_is_raised_after_a_picture_costs_no_metric_and_before_one_it_may(tmp_path, run):
+    with pytest.warns(UserWarning, match="^evaluator 'drawer' draws no more pictures: AttributeError: .* 'wrong'$"):
+        drawer, _ = run(Drawer(GOOD, shows="wrong")).records
+    assert (drawer.status, drawer.metrics["m"].value) == ("done", 0.5)
+    assert [picture.name for picture in pictures_of(tmp_path, drawer)] == ["two-words"]
+    (failed, _) = run(Drawer(shows="wrong")).records
+    assert (failed.status, failed.metrics["m"].value) == ("failed", None)
 
 
 def test_a_picture_that_cannot_be_written_costs_no_metric(tmp_path, run):

@@ -81,12 +81,19 @@ def test_what_is_not_told_apart_is_named_and_the_cheapest_of_it(seeded):
     [
         (20.0, "Of these 2 it is the cheapest to train."),
         (10.5, "These 2 cost about the same to train, 10.0 s."),
+        (9.5, "These 2 cost about the same to train, 9.50 s."),
         (None, None),
     ],
 )
 def test_costs_that_differ_by_little_are_called_the_same(seeded, seconds, words):
     records = seeded({"simclr": GOOD}) + seeded({"byol": EQUAL}, pretraining={"seconds": seconds})
     assert [line for line in said(records) if "to train" in line] == ([words] if words else [])
+
+
+def test_what_is_cheapest_by_little_is_not_called_so(seeded):
+    records = seeded({"simclr": GOOD}) + seeded({"byol": EQUAL}, pretraining={"seconds": 9.5})
+    records += seeded({"dino": EQUAL}, pretraining={"seconds": 20.0})
+    assert "Of these 3 none is clearly cheaper to train." in said(records)
 
 
 def test_where_all_are_ties_none_is_called_the_best(seeded):

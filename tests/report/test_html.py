@@ -144,6 +144,13 @@ def test_the_records_are_in_the_page(folder, text):
     assert document["records"] == [record.to_json() for record in Folder.read(folder).records]
 
 
+def test_records_without_room_are_printed_by_a_command_that_a_shell_can_read(tmp_path, write_results, page_records):
+    folder = tmp_path / "my results"
+    write_results(folder, page_records())
+    text = html(page_of([Folder.read(folder, share=0.0)]))
+    assert f"sslbench results &#39;{folder}&#39; --format json" in text
+
+
 def test_filters_are_the_axes_that_differ(text):
     selects = {a["id"]: a for a in Tags(text).of("select")}
     assert list(selects) == ["only-method", "pick"]
@@ -197,6 +204,13 @@ def test_a_target_that_is_no_page_is_refused(tmp_path, folder, target, message):
 def test_a_folder_that_is_given_twice_is_refused(folder):
     with pytest.raises(UserError, match=rf"{re.escape(str(folder))} is given twice"):
         write_report([folder, folder], folder / "page.html")
+
+
+def test_a_folder_in_two_spellings_is_refused(folder, tmp_path):
+    other = tmp_path / "link"
+    other.symlink_to(folder)
+    with pytest.raises(UserError, match=rf"{re.escape(str(other))} is given twice"):
+        write_report([folder, other], folder / "page.html")
 
 
 def test_a_folder_without_results_is_refused(tmp_path):

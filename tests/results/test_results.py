@@ -166,7 +166,7 @@ def test_a_folder_without_results_says_what_is_there(tmp_path, name, words):
         (None, "^folder = None: expected a path, as text or pathlib.Path$"),
         (3, "^folder = 3: expected a path"),
         ("", "^folder = '': expected a path"),
-        ("~nobody-of-this-name", "^folder = '~nobody-of-this-name': Could not determine home directory"),
+        ("~nobody-of-this-name", "^folder = '~nobody-of-this-name': no home folder is known for it"),
     ],
 )
 def test_what_is_no_path_is_named(results, folder, words):

@@ -81,7 +81,7 @@ def test_seeds_are_written_in_any_of_the_usual_ways(seeds):
         ({"out": 3}, r"^out = 3: expected a path, as text or pathlib\.Path$"),
         ({"out": ""}, r"^out = '': expected a path"),
         ({"out": "a\0b"}, r"^out = 'a\\x00b': expected a path"),
-        ({"out": "~nobody-of-this-name/x"}, r"^out = '~nobody-of-this-name/x': Could not determine home directory"),
+        ({"out": "~nobody-of-this-name/x"}, r"^out = '~nobody-of-this-name/x': no home folder is known for it"),
         ({"executor": 3}, r'^executor = 3: expected a name, "NAME:key=value"'),
         ({"executor": {"name": "inlin"}}, r"^executor: unknown executor 'inlin'; did you mean 'inline'\?"),
         ({"progress": "yes"}, r"^progress = 'yes': expected True, False or a function that takes an event$"),

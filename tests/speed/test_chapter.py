@@ -115,6 +115,15 @@ def test_without_differences_the_fastest_row_is_named(tmp_path):
     ]
 
 
+def test_where_all_are_slower_nothing_is_said_to_be_gained(tmp_path):
+    ratio = {**RATIO, "ratio": 0.8, "low": 0.7, "high": 0.9, "statement": None, "verdict": None, "flop_bound": None}
+    found = chapter(write(tmp_path, [row("a"), row("b", "small", [ratio])]))
+    assert found.lead[0] == (
+        "Nothing is gained; the least is lost by vit (size=small) against full: 0.80 times as fast"
+        " (95% interval 0.70 to 0.90)."
+    )
+
+
 def test_a_folder_of_runs_has_no_such_chapter_and_one_of_both_has_two(tmp_path):
     metrics = {"knn_top1": MetricValue(0.5)}
     run = Record("r", "done", "simclr", 0, dataset="photos", evaluator="knn", metrics=metrics, headline="knn_top1")

@@ -29,7 +29,7 @@ class ImagesParams(FolderParams):
 def image_files(params: ImagesParams) -> FolderFiles:
     """Every image below the root, or those named, in their order. Raises UserError where there is none."""
     if params.files:
-        paths = [Path(name).expanduser() for name in params.files]
+        paths = [Path(os.path.expanduser(name)) for name in params.files]
         missing = [path for path in paths if not os.path.isfile(path)]
         if missing:
             raise UserError(*(f"images: {path} does not exist" for path in missing))

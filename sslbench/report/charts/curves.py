@@ -27,7 +27,7 @@ from sslbench.report.charts.panel import (
 )
 from sslbench.report.rows import Row
 from sslbench.report.sections.curves import curves_of, metrics_of_curves
-from sslbench.report.text import plural
+from sslbench.report.text import first_names, plural
 from sslbench.report.view import View
 
 MOST_POINTS, MOST_IN_ALL = 100, 2000
@@ -105,10 +105,6 @@ def panel_of(view: View, title: str, rows: Sequence[int], lines: dict[int, dict[
     first, last = (end(point["epoch"] for point in points) for end in (min, max))
     few = last - first < FEW_EPOCHS
     epochs: dict[str, Any] = {"values": list(range(first, last + 1))} if few else {"tickMinStep": 1}
-    description = (
-        f"{title} over {last} epochs: {plural(len(names), 'recipe')} ({', '.join(names[:8])}"
-        f"{', ...' if len(names) > 8 else ''}), a thick line for the mean over seeds, thin ones for the seeds."
-    )
     x = alt.X(
         "epoch:Q",
         title="epoch",
@@ -129,7 +125,14 @@ def panel_of(view: View, title: str, rows: Sequence[int], lines: dict[int, dict[
         thick.mark_line(strokeWidth=2.5).encode(opacity=opacity, tooltip=tooltip, **encoding).add_params(picked()),
         *([dots] if len(points) <= FEW_POINTS else []),
     ]
-    return Panel(title, description, layered(layers, HEIGHT), SMALL)
+    return Panel(title, in_words(title, last, names, points), layered(layers, HEIGHT), SMALL)
+
+
+def in_words(title: str, last: int, names: Sequence[str], points: Iterable[Mapping[str, Any]]) -> str:
+    """What the lines of these recipes are; ``last``: epoch."""
+    seeds = any(point["line"] != "mean" for point in points)
+    lines = "a thick line for the mean over seeds, thin ones for the seeds" if seeds else "a line for one seed of each"
+    return f"{title} over {last} epochs: {plural(len(names), 'recipe')} ({first_names(names, 8)}), {lines}."
 
 
 def shades(view: View, points: Sequence[Mapping[str, Any]], names: Sequence[str]) -> dict[str, Any]:

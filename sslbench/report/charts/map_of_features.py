@@ -8,12 +8,12 @@ from typing import Any
 
 import altair as alt
 
-from sslbench.report.charts.panel import WIDTH, Panel, chart_of, colours, rounded
+from sslbench.report.charts.panel import GREY, HUES, WIDTH, Panel, chart_of, rounded
 from sslbench.report.text import first_names, plural
 from sslbench.store.pictures import PicturePoint
 
 HEIGHT = 420
-MOST_CLASSES = 10
+MOST_CLASSES = len(HUES)
 """with a colour of their own"""
 OTHERS = "other classes"
 
@@ -21,7 +21,7 @@ OTHERS = "other classes"
 def panel_of(title: str, caption: str, points: Sequence[PicturePoint]) -> Panel:
     """``caption``: what the map is, in a sentence."""
     names = list(dict.fromkeys(point.label for point in points))
-    kept = set(names if len(names) <= MOST_CLASSES else names[: MOST_CLASSES - 1])
+    kept = names[:MOST_CLASSES]
     rows = [
         {
             "x": rounded(point.x),
@@ -33,7 +33,9 @@ def panel_of(title: str, caption: str, points: Sequence[PicturePoint]) -> Panel:
         for point in points
     ]
     legend = alt.Legend(columns=4) if len(names) > 1 else None
-    colour = alt.Color("class:N", scale=colours(str(row["class"]) for row in rows), legend=legend)
+    shades = dict(zip(kept, HUES, strict=False)) | ({OTHERS: GREY} if len(names) > len(kept) else {})
+    scale = alt.Scale(domain=list(shades), range=list(shades.values()))
+    colour = alt.Color("class:N", scale=scale, legend=legend)
     axes: dict[str, Any] = {"axis": None, "scale": alt.Scale(zero=False, padding=8)}
     chart = (
         chart_of(rows)

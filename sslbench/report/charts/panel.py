@@ -24,8 +24,11 @@ WIDE = 760
 """of one that has a line for itself"""
 ROW = 22
 """height of a line of a chart with a line a recipe, pixels"""
-PALETTE = ("#2f7fc1", "#cc5a1f", "#1d9070", "#b0589b", "#a67c00", "#6d6fd0", "#c4475f", "#7d8590")
-"""of contrast 3:1 and more on white and on almost black"""
+PALETTE = (
+    "#2f7fc1", "#cc5a1f", "#1d9070", "#b0589b", "#a67c00", "#6d6fd0", "#c4475f",
+    "#78a010", "#686850", "#b08880", "#28a0b0", "#187800", "#9800f0", "#7d8590",
+)  # fmt: skip
+"""of contrast 3:1 and more on white and on almost black, and a CIEDE2000 difference of 14 and more from each other"""
 HUES, GREY = PALETTE[:-1], PALETTE[-1]
 INK = "currentColor"
 BEST, TIE, WORSE, UNTESTED = "best", "tie", "worse", "not tested"

@@ -35,8 +35,9 @@ class Timed:
     """what tells it from others"""
     images_per_second: float
     low: float | None = None
-    """at the slower quartile of its steps"""
+    """at the 80th percentile of its step times"""
     high: float | None = None
+    """at the 20th"""
 
 
 @dataclass(frozen=True)
@@ -73,13 +74,14 @@ def rates(rows: Sequence[Timed]) -> Panel | None:
         for row in rows
     ]
     y, title = by_recipe([row.row for row in rows]), "images a second"
-    tooltip = ["recipe:N", figure("rate", title=title), figure("low", title="slower quartile"), figure("high")]
+    ends = [figure("low", title="at the 80th percentile of steps"), figure("high", title="at the 20th")]
+    tooltip = ["recipe:N", figure("rate", title=title), *ends]
     base = chart_of(values)
     bars = base.mark_bar(color=PALETTE[0], opacity=0.75, height=12).encode(
         x=alt.X("rate:Q", title=title), y=y, tooltip=tooltip
     )
-    quartiles = base.mark_rule(color=INK, strokeWidth=1.5).encode(x=alt.X("low:Q", title=title), x2="high:Q", y=y)
-    chart = layered([bars, quartiles], height_of([row.row for row in rows]))
+    spreads = base.mark_rule(color=INK, strokeWidth=1.5).encode(x=alt.X("low:Q", title=title), x2="high:Q", y=y)
+    chart = layered([bars, spreads], height_of([row.row for row in rows]))
     return Panel("Images a second in training", description, chart)
 
 

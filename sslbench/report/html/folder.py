@@ -33,23 +33,26 @@ class Folder:
     """what commands found out beside records"""
     share: float = 1.0
     """of what a page may hold of pictures and records, 0..1"""
+    called: str = ""
+    """what tells it from others of its name; empty: its own name does"""
 
     @property
     def name(self) -> str:
-        """Its own, without what is above it."""
-        return self.path.resolve().name
+        """What it is called in the page."""
+        return self.called or self.path.resolve().name
 
     @classmethod
-    def read(cls, path: Path, share: float = 1.0) -> Folder:
+    def read(cls, path: Path, share: float = 1.0, called: str = "") -> Folder:
         """What is there; nothing in a folder without results of runs."""
         found, unreadable = found_in(path)
         if not ResultsStore.exists(path):
-            return cls(path, "", [], unreadable, 0, [], [], found, share)
+            return cls(path, "", [], unreadable, 0, [], [], found, share, called)
         with ResultsStore.open_for_reading(path) as store:
             stored, unfinished, commands = store.read(), store.unfinished(), store.commands()
             suite = ", ".join(store.suites())
         damaged = [*stored.damaged, *unreadable]
-        return cls(path, suite, stored.records, damaged, stored.superseded, unfinished, commands, found, share)
+        of_store = (stored.records, damaged, stored.superseded, unfinished, commands)
+        return cls(path, suite, *of_store, found, share, called)
 
     @cached_property
     def cells(self) -> list[Record]:
@@ -60,3 +63,10 @@ class Folder:
     def view(self) -> View:
         """Of ``cells``."""
         return View(aggregate(self.cells), self.path, self.unfinished)
+
+
+def names_of(paths: Sequence[Path]) -> list[str]:
+    """The last parts of each path, as many as tell them apart."""
+    parts = [path.resolve().parts for path in paths]
+    names = (["/".join(own[-count:]) for own in parts] for count in range(1, max(map(len, parts)) + 1))
+    return next((own for own in names if len(set(own)) == len(own)), list(map(str, paths)))

@@ -12,7 +12,7 @@ from sslbench.errors import UserError
 from sslbench.report.answer import answer
 from sslbench.report.charts.drawing import interactive, javascript
 from sslbench.report.charts.panel import WIDTH
-from sslbench.report.html.folder import Folder
+from sslbench.report.html.folder import Folder, names_of
 from sslbench.report.html.model import Chapter, Drawing, Page, Section
 from sslbench.report.html.sections.between import between
 from sslbench.report.html.sections.doubts import data, doubts, licences, settings
@@ -43,10 +43,12 @@ FILE = "report.html"
 def write_report(folders: Sequence[Path], path: Path, kinds: Sequence[ChapterOf] = ()) -> list[Folder]:
     """Write one page of these results folders; returns what it was made of. ``kinds``: what else than runs a folder may
     hold. Raises UserError for a folder without results or given twice, and for a path that cannot be written."""
+    places = [folder.resolve() for folder in folders]
     for number, folder in enumerate(folders):
-        if folder in folders[:number]:
+        if places[number] in places[:number]:
             raise UserError(f"{folder} is given twice")
-    read = [Folder.read(folder, share=1 / len(folders)) for folder in folders]
+    share, names = 1 / len(folders), names_of(folders)
+    read = [Folder.read(folder, share, name) for folder, name in zip(folders, names, strict=True)]
     for one in read:
         if not (ResultsStore.exists(one.path) or one.found or one.damaged):
             raise UserError(why_no_results(one.path))

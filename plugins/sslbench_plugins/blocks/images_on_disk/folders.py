@@ -108,7 +108,7 @@ def not_read(path: Path) -> str:
 
 def existing_folder(root: str, dataset: str, layout: str) -> Path:
     """The folder named by a user, resolved. Raises UserError, with the expected layout, where there is none."""
-    folder = Path(root).expanduser()
+    folder = Path(os.path.expanduser(root))
     if not os.path.isdir(folder):
         what = "is a file, not a folder" if os.path.exists(folder) else "does not exist"
         raise UserError(f"{dataset}: root={shortened(root)} {what}; {layout}")

@@ -23,7 +23,7 @@ import PIL
 import torch
 from torch import Tensor
 
-from sslbench import ImageReader, Params, UserError, param
+from sslbench import ImageReader, Params, UserError, param, user_cache
 from sslbench_plugins.blocks.images_on_disk.decode import DIGEST
 from sslbench_plugins.blocks.images_on_disk.encoded import Encoded, Found
 from sslbench_plugins.blocks.images_on_disk.folders import list_error
@@ -198,8 +198,8 @@ def cached_facts(path: Path, digest: str, encoded: Encoded, with_images: bool) -
 def cache_folder() -> Path:
     """$SSLBENCH_CACHE, or ``sslbench/decoded`` in the user's cache folder."""
     if named := os.environ.get("SSLBENCH_CACHE"):
-        return Path(named).expanduser()
-    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "sslbench" / "decoded"
+        return Path(os.path.expanduser(named))
+    return user_cache() / "decoded"
 
 
 class Mapped:

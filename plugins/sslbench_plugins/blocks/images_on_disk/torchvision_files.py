@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor
 
-from sslbench import BuildContext, DatasetSpec, Params, PathText, Split, UserError, param
+from sslbench import BuildContext, DatasetSpec, Params, PathText, Split, UserError, param, user_cache
 from sslbench_plugins.blocks.images_on_disk.two_splits import TwoSplits
 
 Result = TypeVar("Result")
@@ -22,7 +22,7 @@ Part = tuple[Tensor, Tensor, Sequence[str]]
 class RootParams(Params):
     """Where the files lie."""
 
-    root: PathText = param("", "folder that holds the data set's; empty: $SSLBENCH_DATA or ~/.cache/sslbench/datasets")
+    root: PathText = param("", "folder that holds the data set's; empty: $SSLBENCH_DATA, or datasets in the cache")
 
 
 @dataclass(frozen=True)
@@ -39,8 +39,8 @@ class Files:
 
     def root(self, params: RootParams) -> Path:
         """The folder that the user named, or the default one."""
-        default = os.environ.get("SSLBENCH_DATA") or "~/.cache/sslbench/datasets"
-        return Path(params.root or default).expanduser()
+        named = params.root or os.environ.get("SSLBENCH_DATA")
+        return Path(os.path.expanduser(named)) if named else user_cache() / "datasets"
 
     def opened(self, params: RootParams, open_: Callable[[Path], Result]) -> Result:
         """What ``open_`` makes of the root. Raises UserError where the files are missing or damaged, or cannot be

@@ -3,6 +3,7 @@ table is read or a registered augmentation is applied."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -24,7 +25,7 @@ def read_columns(path: str, where: str, needed: tuple[str, ...] = ()) -> dict[st
     the file cannot be read, has no rows, lacks a ``needed`` column or names one twice."""
     from pyarrow import ArrowException, csv, parquet
 
-    file = Path(path).expanduser()
+    file = Path(os.path.expanduser(path))
     if not file.is_file():
         raise UserError(f"{where} = {path!r}: no such file; expected a CSV or parquet file")
     try:
@@ -49,7 +50,7 @@ def read_image(path: str, size: int, where: str) -> Images:
     from sslbench_plugins.blocks.images_on_disk.decode import decode, reason
 
     try:
-        return decode(Path(path).expanduser(), size).pixels.transpose(2, 0, 1).astype(np.float64)
+        return decode(Path(os.path.expanduser(path)), size).pixels.transpose(2, 0, 1).astype(np.float64)
     except Exception as error:
         # An OSError's words without the path, which the message names already.
         words = (isinstance(error, OSError) and error.errno is not None and error.strerror) or reason(error)

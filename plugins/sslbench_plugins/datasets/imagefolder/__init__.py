@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
@@ -35,7 +36,7 @@ class ImageFolderParams(FolderParams):
 def folder_files(params: ImageFolderParams) -> FolderFiles:
     """The files of the folder. Raises UserError for one that is not laid out as expected."""
     root = existing_folder(params.root, "imagefolder", LAYOUT)
-    return read_table(Path(params.labels).expanduser(), root) if params.labels else split_folders(root)
+    return read_table(Path(os.path.expanduser(params.labels)), root) if params.labels else split_folders(root)
 
 
 def split_folders(root: Path) -> FolderFiles:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -124,7 +125,7 @@ def rows_left_out(files: ParquetFiles, rows: Rows, used: Role | None) -> dict[st
 
 def build(params: ParquetParams, context: BuildContext) -> TwoSplits:
     """The files' own splits, or a fixed share of each class, by a hash of the row, as the test split."""
-    files = parquet_files(Path(params.path).expanduser())
+    files = parquet_files(Path(os.path.expanduser(params.path)))
     used = next((role for role, part in files.tests.items() if any(has_labels(file, params) for file in part)), None)
     test_files = files.tests[used] if used else []
     where = f"parquet {params.path}"
@@ -166,7 +167,7 @@ def has_labels(file: Path, params: ParquetParams) -> bool:
 
 def fingerprint(params: ParquetParams) -> str:
     """Digest of names, sizes and the end of each file, where parquet keeps its footer."""
-    files = parquet_files(Path(params.path).expanduser())
+    files = parquet_files(Path(os.path.expanduser(params.path)))
     digest = blake2b(digest_size=8)
     for file in files.used:
         with file.open("rb") as stream:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -51,7 +52,7 @@ class PretrainedParams(Params):
     @property
     def location(self) -> Path:
         """``path``, with the home folder filled in."""
-        return Path(self.path).expanduser()
+        return Path(os.path.expanduser(self.path))
 
     @model_validator(mode="after")
     def _one_source(self) -> PretrainedParams:

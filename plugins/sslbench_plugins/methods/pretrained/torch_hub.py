@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,7 +40,7 @@ class HubModel:
     @property
     def local(self) -> Path:
         """The folder that the repository names, if it is not one of github.com."""
-        return Path(self.repository).expanduser()
+        return Path(os.path.expanduser(self.repository))
 
     @property
     def folder(self) -> Path | None:

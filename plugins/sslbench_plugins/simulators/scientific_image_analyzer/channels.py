@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -78,7 +79,7 @@ def read_channels(path: str, where: str) -> Channels:
     """Float64 ``[C, H, W]`` with two channels or more, every value finite. ``where`` names the parameter. Raises
     UserError for another shape, values that are no real numbers, are missing (a GeoTIFF's no-data value) or beyond
     ``LARGEST``, and where a file cannot be read."""
-    file = Path(path).expanduser()
+    file = Path(os.path.expanduser(path))
     prefix = f"{where} = {path!r}"
     if not file.is_file():
         raise UserError(f"{prefix}: no such file; expected .npy, .tif or .tiff with [channels, rows, columns]")

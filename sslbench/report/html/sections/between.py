@@ -14,6 +14,7 @@ from sslbench.report.html.sections.doubts import some
 from sslbench.report.html.sections.first import shortened
 
 MOST_LINES = 400
+ALL = "sslbench compare A B prints all"
 
 
 def between(first: Folder, second: Folder) -> Section:
@@ -22,10 +23,11 @@ def between(first: Folder, second: Folder) -> Section:
     comparison = compare(sides[0], sides[1])
     parts: list[Part] = [Drawing.of(panel) for panel in changes.panels(comparison.changes)]
     if comparison.differences:
-        parts.append(Lines(comparison.differences, "What differs between A and B"))
+        parts.append(Lines(some(comparison.differences, ALL), "What differs between A and B"))
     if comparison.changes:
         names = [{"recipe": change.recipe} for change in comparison.changes]
-        parts.append(shortened(Table("Changes from A to B", columns(comparison, 0), names, folded=True), MOST_LINES))
-    parts += [Lines(some(lines), heading) for heading, lines in blocks_below(comparison) if lines]
+        table = Table("Changes from A to B", columns(comparison, 0), names, folded=True)
+        parts.append(shortened(table, MOST_LINES, ALL))
+    parts += [Lines(some(lines, ALL), heading) for heading, lines in blocks_below(comparison) if lines]
     intro = f"A is {first.name}, B is {second.name}. {answer(comparison)}"
     return Section("changes", f"{second.name} against {first.name}", parts, intro)

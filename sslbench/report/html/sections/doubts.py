@@ -49,9 +49,10 @@ def doubts(folder: Folder) -> Section | None:
     return Section("doubts", "Before you believe a figure", parts) if parts else None
 
 
-def some(lines: Sequence[str]) -> list[str]:
-    """The first ones, and how many more there are."""
-    return [*lines[:MOST_LINES], *([f"{len(lines) - MOST_LINES:,} more like these"] if len(lines) > MOST_LINES else [])]
+def some(lines: Sequence[str], elsewhere: str = "sslbench results --details prints all") -> list[str]:
+    """The first ones, and how many more there are; ``elsewhere``: where these are."""
+    more = len(lines) - MOST_LINES
+    return [*lines[:MOST_LINES], *([f"{more:,} more like these: {elsewhere}"] if more > 0 else [])]
 
 
 def data(folder: Folder) -> Section | None:
@@ -99,4 +100,4 @@ def settings(folder: Folder) -> Section | None:
         for place, header in enumerate(("kind", "name", "parameters"))
     ]
     table = Table("Every plugin with its parameters, as they were used", columns, prose=True, folded=True)
-    return Section("settings", "Settings", [shortened(table, MOST_SETTINGS)])
+    return Section("settings", "Settings", [shortened(table, MOST_SETTINGS, "the records have all")])

@@ -42,12 +42,12 @@ def table(view: View, caption: str, columns: Sequence[Column]) -> Table:
     return shortened(Table(caption, columns, names))
 
 
-def shortened(table: Table, most: int = MOST_ROWS) -> Table:
-    """The first rows, and a note that says so."""
+def shortened(table: Table, most: int = MOST_ROWS, elsewhere: str = "sslbench results prints all") -> Table:
+    """The first rows, and a note that says so; ``elsewhere``: where the others are."""
     there = len(table.columns[0].cells) if table.columns else 0
     if there <= most:
         return table
-    note = f"the first {most:,} of {there:,} rows; sslbench results prints all"
+    note = f"the first {most:,} of {there:,} rows; {elsewhere}"
     columns = [replace(column, cells=column.cells[:most]) for column in table.columns]
     return replace(table, columns=columns, names=table.names[:most], notes=[*table.notes, note])
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import gzip
+import shlex
 
 from sslbench.report.html.folder import Folder
 from sslbench.report.html.model import Code, Download, Lines, Part, Section, Table
@@ -77,8 +78,9 @@ def records(folder: Folder) -> Section:
     packed = gzip.compress(text.encode(), mtime=0)
     count = plural(len(folder.records), "record")
     if len(packed) > MOST_BYTES * folder.share:
+        command = shlex.join(["sslbench", "results", str(folder.path), "--format", "json"])
         line = f"{count} are too large for this page ({len(packed) / 1e6:.1f} MB packed); this prints them:"
-        return Section("records", "Records", [Lines([line]), Code(f"sslbench results {folder.path} --format json")])
+        return Section("records", "Records", [Lines([line]), Code(command)])
     source = f"data:application/gzip;base64,{base64.b64encode(packed).decode()}"
     download = Download("records.json.gz", source, f"{count} as JSON, packed with gzip ({len(packed) / 1e3:,.0f} kB)")
     return Section(

@@ -59,9 +59,10 @@ def pictures(folder: Folder) -> Section | None:
 
 
 def of_recipe(folder: Folder, recipe: Recipe, shown: Shown) -> Iterator[StoredPicture]:
-    """Those of its first seed."""
-    first = min((record.seed for record in recipe.row.records), default=0)
-    for record in recipe.row.records:
+    """Those of its first seed of which anything was measured."""
+    records = recipe.row.records
+    first = min([record.seed for record in records if record.finished] or [record.seed for record in records])
+    for record in records:
         if record.seed == first:
             try:
                 yield from pictures_of(folder.path, record)
