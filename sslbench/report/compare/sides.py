@@ -90,7 +90,8 @@ def document_of(path: Path) -> Any:
     except UnicodeDecodeError as error:
         raise UserError(f"{path}: not UTF-8, as JSON is: byte {error.start}") from None
     except (ValueError, RecursionError) as error:
-        raise UserError(f"{path}: not JSON: {error}") from None
+        what = "expected a results folder, or what `sslbench results DIR --format json` prints"
+        raise UserError(f"{path}: not JSON: {error}; {what}") from None
 
 
 def refused(constant: str) -> None:
