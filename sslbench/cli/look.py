@@ -9,12 +9,25 @@ import click
 
 from sslbench.cli.command import Command
 from sslbench.cli.complete import plugins
-from sslbench.cli.options import DOWNLOAD, UserPath, format_option, print_json
+from sslbench.cli.options import DOWNLOAD, Decorator, UserPath, format_option, print_json
 from sslbench.cli.streams import PICTURE, QUIET, note, show, terminal
 from sslbench.look.defaults import BACKBONE
 
 if TYPE_CHECKING:
     from sslbench.look.look import Look
+
+
+def shown_option(short: str, kind: str, what: str, example: str, default: str) -> Decorator:
+    """The option that names plugins of a kind, passed as ``KINDs``."""
+    return click.option(
+        short,
+        f"--{kind}",
+        f"{kind}s",
+        multiple=True,
+        metavar="NAME",
+        shell_complete=plugins(kind),
+        help=f"{what}, as NAME or NAME:{example}; repeatable.  [default: {default}]",
+    )
 
 
 @click.command(
@@ -27,24 +40,8 @@ if TYPE_CHECKING:
     ],
 )
 @click.argument("data", metavar="DATA", shell_complete=plugins("dataset", paths=True))
-@click.option(
-    "-a",
-    "--augmentation",
-    "augmentations",
-    multiple=True,
-    metavar="NAME",
-    shell_complete=plugins("augmentation"),
-    help="Whose views are shown, as NAME or NAME:key=value; repeatable.  [default: what the data set recommends]",
-)
-@click.option(
-    "-k",
-    "--masking",
-    "maskings",
-    multiple=True,
-    metavar="NAME",
-    shell_complete=plugins("masking"),
-    help="Whose masks are shown, as NAME or NAME:ratio=0.5; repeatable.  [default: random]",
-)
+@shown_option("-a", "augmentation", "Whose views are shown", "key=value", "what the data set recommends")
+@shown_option("-k", "masking", "Whose masks are shown", "ratio=0.5", "random")
 @click.option(
     "-b",
     "--backbone",
