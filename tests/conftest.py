@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import os
+import re
 import select
 import shutil
 import signal
@@ -144,6 +145,12 @@ def small_work() -> Callable[..., Any]:
         )
 
     return make
+
+
+@pytest.fixture
+def blocks() -> Callable[[str, str], list[str]]:
+    """The blocks of code of a page in one language, in order."""
+    return lambda text, language: re.findall(rf"^```{language}\n(.*?)^```$", text, flags=re.MULTILINE | re.DOTALL)
 
 
 @pytest.fixture

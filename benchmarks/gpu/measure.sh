@@ -56,7 +56,8 @@ if [ -z "$DRY" ]; then
   graphs=(--compile 'eager,compile,cuda-graphs' --batch-size 512 --steps 60 --seconds 45)
   pipeline=(--image-size 32 --batch-size 512 --steps 200 --seconds 20)
 else
-  suite=(-m mae:decoder_depth=1 -b vit-tiny-small-image -k random:ratio=0.75 --image-size 32 --batch-size 4 --steps 10 --seconds 60)
+  mae=mae:decoder_depth=1,decoder_dim=32,decoder_heads=2 vit=vit-tiny-small-image:dim=24,depth=1,heads=2
+  suite=(-m $mae -b $vit -k random:ratio=0.75 --image-size 32 --batch-size 4 --steps 10 --seconds 60)
   graphs=(--compile eager --batch-size 8 --steps 10 --seconds 60)
   pipeline=(--image-size 8 --batch-size 4 --steps 10 --seconds 120)
 fi

@@ -9,6 +9,7 @@ import click
 
 from sslbench.cli.command import Command
 from sslbench.cli.complete import plugins
+from sslbench.cli.numbers import Whole
 from sslbench.cli.options import DOWNLOAD, UserPath, format_option, print_json
 from sslbench.cli.streams import PICTURE, QUIET, note, show, terminal
 from sslbench.look.defaults import BACKBONE
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
     multiple=True,
     metavar="NAME",
     shell_complete=plugins("augmentation"),
-    help="Whose views are shown, as NAME or NAME:key=value; repeatable.  [default: what the data set recommends]",
+    help="Augmentation whose views are shown, as NAME:key=value; repeatable.  [default: the data set's own]",
 )
 @click.option(
     "-k",
@@ -43,25 +44,25 @@ if TYPE_CHECKING:
     multiple=True,
     metavar="NAME",
     shell_complete=plugins("masking"),
-    help="Whose masks are shown, as NAME or NAME:ratio=0.5; repeatable.  [default: random]",
+    help="Masking whose masks are shown, as NAME:ratio=0.5; repeatable.  [default: random]",
 )
 @click.option(
     "-b",
     "--backbone",
     metavar="NAME",
     shell_complete=plugins("backbone"),
-    help=f"Whose patches are masked.  [default: {BACKBONE}]",
+    help=f"Network whose patches are masked.  [default: {BACKBONE}]",
 )
-@click.option("--patch", type=click.IntRange(1), metavar="N", help="Side of a patch, in the place of --backbone.")
+@click.option("--patch", type=Whole(1), metavar="N", help="Side of a patch, in the place of --backbone.")
 @click.option(
     "--images",
-    type=click.IntRange(1, 16),
+    type=Whole(1, 16),
     default=6,
     show_default=True,
     metavar="N",
     help="Images whose views and masks are shown.",
 )
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, metavar="N", help="Of all draws.")
+@click.option("--seed", type=Whole(0), default=0, show_default=True, metavar="N", help="Seed of all random draws.")
 @click.option("-o", "--out", metavar="FILE", type=UserPath(), help="File to write: .png or .html.")
 @click.option("--download", is_flag=True, help=DOWNLOAD)
 @format_option(what="facts")

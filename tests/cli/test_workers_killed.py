@@ -15,12 +15,18 @@ from sslbench.execute.request import Request
 from sslbench.execute.scheduler import run
 from sslbench.plan.suite import Overrides
 
-PRETRAININGS = 12
+PRETRAININGS, KILLS = 6, 6
 SUITE = Overrides(
-    {"method": ("simclr",), "backbone": ("convnet-small",), "evaluator": ("knn", "linear-probe")},
+    {
+        "method": ("simclr",),
+        "backbone": ("convnet-small:width=4",),
+        "dataset": ("shapes:train_images=128,test_images=64",),
+        "evaluator": ("knn", "linear-probe"),
+    },
     tuple(range(PRETRAININGS)),
-    {"epochs": 6, "train_images": 512, "batch_size": 32, "checkpoint_every": 0.2},
+    {"epochs": 6, "batch_size": 16, "checkpoint_every": 1e-9, "device": "cpu"},
 )
+"""each with 48 steps, all of which are reported: the kills fall on every part of the work"""
 
 
 class Killer:
@@ -28,13 +34,13 @@ class Killer:
 
     def __init__(self, seed):
         self.random, self.events, self.killed = random.Random(seed), [], []
-        self.left = 10
+        self.left = 5
 
     def __call__(self, event):
         self.events.append(event)
         self.left -= 1
         live = [slot.process.pid for slot in self.pool._slots if slot.process and slot.job and slot.job.begun]
-        if self.left < 0 and live:
+        if self.left < 0 and live and len(self.killed) < KILLS:
             pid = self.random.choice(live)
             if pid not in self.killed:
                 self.killed.append(pid)
@@ -70,9 +76,9 @@ def test_killed_workers_change_no_record_and_leave_no_process(tmp_path, pools, g
         killer.pool = pools[-1]
         killer(event)
 
-    request = {"overrides": SUITE, "executor": "workers:slots=2"}
-    calm = run(Request(out=tmp_path / "calm", **request))
-    disturbed = run(Request(out=tmp_path / "disturbed", retries=50, **request), disturb)
+    calm = run(Request(overrides=SUITE, executor="inline", out=tmp_path / "calm"))
+    request = Request(overrides=SUITE, executor="workers:slots=2", out=tmp_path / "disturbed", retries=50)
+    disturbed = run(request, disturb)
     assert [record.status for record in disturbed.records] == ["done"] * 2 * PRETRAININGS
     metrics = [{record.cell: record.metrics for record in outcome.records} for outcome in (calm, disturbed)]
     assert metrics[0] == metrics[1]

@@ -160,6 +160,8 @@ def test_the_environment_is_as_it_was(monkeypatch):
 
 
 TWO = {"devices": 2}
+SHAPES = {"dataset": PluginChoice("shapes", {"train_images": 200, "test_images": 20, "image_size": 16})}
+"""without scikit-learn, which each rank would import"""
 
 
 def test_ranks_whose_result_is_nowhere_are_an_error_and_not_trained_again(tmp_path, small_work, do_work, monkeypatch):
@@ -252,7 +254,7 @@ def fail(tmp_path, distribution, small_work, do_work):
     def run(how):
         distribution("failing", {"augmentation.failing": "failing"}, {"failing": FAILING.replace("{how}", how)})
         distribution("broken", {"bundle": "broken"}, {"broken": "raise RuntimeError('broken')"})
-        plugins = {"augmentation": PluginChoice("failing")}
+        plugins = {"augmentation": PluginChoice("failing"), **SHAPES}
         return do_work(small_work(tmp_path / "out", training={**TWO, "epochs": 3}, plugins=plugins), Registry())
 
     return run
@@ -273,20 +275,18 @@ def test_a_rank_that_is_killed_is_a_failed_record_and_the_others_have_ended(fail
     [
         ("raise MemoryError('much')", "oom", "MemoryError: much"),
         ("raise SystemExit(0)", "failed", "SystemExit: 0"),
-        ("os._exit(3)", "failed", "lost: rank 1 ended with exit code 3"),
     ],
 )
 def test_another_end_of_a_rank_is_the_record_of_one_process(fail, how, status, reason):
     (record,) = fail(how).records
     assert (record.status, record.reason) == (status, reason)
-    if "raise" in how:
-        assert record.traceback.startswith("Traceback")
-        assert how.removeprefix("raise ") in record.traceback
+    assert record.traceback.startswith("Traceback")
+    assert how.removeprefix("raise ") in record.traceback
 
 
 @pytest.mark.slow
 def test_a_time_limit_is_that_of_one_process(tmp_path, small_work, do_work):
-    (record,) = do_work(small_work(tmp_path, training={**TWO, "time_limit": 1e-6})).records
+    (record,) = do_work(small_work(tmp_path, training={**TWO, "time_limit": 1e-6}, plugins=SHAPES)).records
     reason = "training took longer than 1e-06 s (time_limit), at step 1 of 2"
     assert (record.status, record.reason) == ("timeout", reason)
     assert "TimeLimit" in record.traceback

@@ -14,20 +14,77 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from sslbench.cli.main import call
+from sslbench.hooks.registry import default_registry
+
 pytestmark = pytest.mark.slow
 
-RUN = "run -m simclr -a simclr -b convnet-small:width=4 -e knn --devices 2 --device cpu --executor inline"
-SETTINGS = "--epochs 12 --set checkpoint_every=0.1 --set evaluate_on=validation --format json"
+SMALL = "-b convnet-small:width=4 -d shapes:train_images=80,test_images=20,image_size=16 -e knn --batch-size 16"
+RUN = f"run -m simclr {SMALL} --devices 2 --device cpu --executor inline --set checkpoint_every=1e-9 --format json"
+
+KILLED = """
+import os, pathlib, signal
+from sslbench import AugmentationSpec, build_plugin, hookimpl, rank
+
+class Once:
+    '''Kills rank 1 in its third epoch, if it is the first that comes so far.'''
+
+    def __init__(self):
+        self.inner, self.calls = build_plugin("augmentation", "simclr"), 0
+
+    def view(self, index, kind, size):
+        transform = self.inner.view(index, kind, size)
+
+        def call(images, generator):
+            self.calls += 1
+            if self.calls == 25 and rank() == 1 and (alive := pathlib.Path("alive")).exists():
+                alive.unlink()
+                os.kill(os.getpid(), signal.SIGKILL)
+            return transform(images, generator)
+
+        return call
+
+@hookimpl
+def sslbench_augmentations():
+    return [AugmentationSpec(name="killed-once", build=lambda params, context: Once())]
+"""
 
 
-def start(out):
-    call = [sys.executable, "-m", "sslbench", *RUN.split(), *SETTINGS.split(), "--out", str(out)]
-    return subprocess.Popen(call, cwd=out.parent, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+@pytest.fixture
+def train(distribution, tmp_path, monkeypatch, capsys):
+    """Run the command line with an augmentation that kills rank 1 where there is a file ``alive``."""
+    distribution("killed-once", {"augmentation.killed-once": "killed_once"}, {"killed_once": KILLED})
+    monkeypatch.chdir(tmp_path)
+    default_registry.cache_clear()
+
+    def run(out):
+        code = call([*RUN.split(), "-a", "killed-once", "--epochs", "5", "--out", out])
+        return json.loads(capsys.readouterr().out)["records"], code
+
+    yield run
+    default_registry.cache_clear()
 
 
-def finish(process):
-    text, errors = process.communicate(timeout=300)
-    return json.loads(text)["records"], process.returncode, errors
+def left(out):
+    (folder,) = Path(out).glob("artifacts/*")
+    facts = json.loads((folder / "pretraining.json").read_text())
+    return load_file(folder / "weights.safetensors"), load_file(folder / "features.safetensors"), facts
+
+
+def test_a_run_that_lost_a_rank_says_so_and_goes_on_bit_for_bit(train):
+    undisturbed, _ = train("whole")
+    Path("alive").touch()
+    (record,), code = train("out")
+    assert (record["status"], record["reason"], code) == ("failed", "lost: rank 1 was killed (SIGKILL)", 1)
+    assert ranks_of(os.getpid()) == []
+    records, code = train("out")
+    assert code == 0
+    (weights, features, facts), (whole, whole_features, whole_facts) = left("out"), left("whole")
+    assert facts["resumed_at"] > 0
+    assert facts["losses"] == whole_facts["losses"]
+    assert all(torch.equal(value, weights[name]) for name, value in whole.items())
+    assert all(torch.equal(value, features[name]) for name, value in whole_features.items())
+    assert [record["metrics"] for record in records] == [record["metrics"] for record in undisturbed]
 
 
 def wait_for(condition, seconds=120):
@@ -40,68 +97,30 @@ def wait_for(condition, seconds=120):
 
 
 def ranks_of(parent):
-    """Process ids of the ranks that a process has started, in their order."""
-    found = {}
+    """Process ids of the ranks that a process has started and that run."""
+    found = []
     for folder in Path("/proc").glob("[0-9]*"):
         try:
             stat = (folder / "stat").read_text().rpartition(")")[2].split()
-            if (
-                int(stat[1]) == parent
-                and stat[0] != "Z"
-                and b"sslbench.execute.rank" in (folder / "cmdline").read_bytes()
-            ):
-                variables = (folder / "environ").read_bytes().split(b"\0")
-                found[next(v for v in variables if v.startswith(b"RANK="))] = int(folder.name)
-        except (OSError, StopIteration):
+            command = (folder / "cmdline").read_bytes()
+        except OSError:
             continue
-    return [found[key] for key in sorted(found)]
-
-
-def interrupted(out, kill):
-    """A run that is ended after its first checkpoint; its ranks were alive until then."""
-    process = start(out)
-    wait_for(lambda: list(out.glob("artifacts/*/checkpoint.safetensors")) or process.poll() is not None)
-    ranks = ranks_of(process.pid)
-    assert len(ranks) == 2
-    kill(process, ranks)
-    return process, ranks
-
-
-def left(out):
-    (folder,) = out.glob("artifacts/*")
-    facts = json.loads((folder / "pretraining.json").read_text())
-    return load_file(folder / "weights.safetensors"), load_file(folder / "features.safetensors"), facts
-
-
-@pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory):
-    out = tmp_path_factory.mktemp("whole") / "out"
-    records, code, errors = finish(start(out))
-    assert code == 0, errors
-    return records, left(out)
-
-
-def test_a_run_that_lost_a_rank_says_so_and_goes_on_bit_for_bit(tmp_path, undisturbed):
-    out = tmp_path / "out"
-    process, ranks = interrupted(out, lambda process, ranks: os.kill(ranks[1], signal.SIGKILL))
-    ((record,), code, _) = finish(process)
-    assert (record["status"], record["reason"], code) == ("failed", "lost: rank 1 was killed (SIGKILL)", 1)
-    assert not any(Path(f"/proc/{rank}").exists() for rank in ranks)
-    records, code, errors = finish(start(out))
-    assert code == 0, errors
-    (weights, features, facts), (whole, whole_features, whole_facts) = left(out), undisturbed[1]
-    assert facts["resumed_at"] > 0
-    assert facts["losses"] == whole_facts["losses"]
-    assert all(torch.equal(value, weights[name]) for name, value in whole.items())
-    assert all(torch.equal(value, features[name]) for name, value in whole_features.items())
-    assert [record["metrics"] for record in records] == [record["metrics"] for record in undisturbed[0]]
+        if int(stat[1]) == parent and stat[0] != "Z" and b"sslbench.execute.rank" in command:
+            found.append(int(folder.name))
+    return found
 
 
 @pytest.mark.parametrize(
     ("number", "code"), [(signal.SIGKILL, -signal.SIGKILL), (signal.SIGTERM, 143), (signal.SIGINT, 130)]
 )
-def test_no_rank_outlives_the_process_that_started_it(tmp_path, number, code):
-    process, ranks = interrupted(tmp_path / "out", lambda process, ranks: os.kill(process.pid, number))
+def test_no_rank_outlives_the_process_that_started_it(tmp_path, gone, number, code):
+    command = [sys.executable, "-m", "sslbench", *RUN.split(), "--epochs", "100000", "--out", "out"]
+    process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    wait_for(lambda: list(tmp_path.glob("out/artifacts/*/checkpoint.safetensors")) or process.poll() is not None)
+    ranks = ranks_of(process.pid)
+    assert len(ranks) == 2
+    process.send_signal(number)
     process.communicate(timeout=60)
     assert process.returncode == code
-    wait_for(lambda: not any(Path(f"/proc/{rank}").exists() for rank in ranks), seconds=20)
+    for rank in ranks:
+        gone(rank)

@@ -209,6 +209,7 @@ def test_a_picture_takes_the_place_of_an_earlier_one_and_of_nothing_else(look, p
             "--masking random:ratio=0.999: mask ratio = 0.999 leaves 0 of 64 patches visible",
         ),
         (("--patch", "7"), "--patch 7: does not divide images of 64 px; allowed: 1, 2, 4, 8, 16, 32"),
+        (("--patch", "64"), "--patch 64: leaves one patch of 64 px; allowed: 1, 2, 4, 8, 16, 32"),
         (("-b", "convnet-small"), "backbone 'convnet-small' cuts no patches; name one with tokens, or give --patch N"),
         (("-b", "vit", "--patch", "8"), "--backbone and --patch both say what the patches are: give one of them"),
     ],
@@ -235,6 +236,10 @@ def test_an_empty_folder_and_one_that_is_not_there(look, tmp_path):
     code, _, err = look("./nowhere")
     assert code == 2
     assert "nowhere" in err
+    code, _, err = look("nowhere")
+    assert code == 2
+    assert err.startswith("sslbench: error: DATA: unknown dataset 'nowhere'; known: ")
+    assert err.endswith("(see: sslbench list dataset); no folder or file here has that name either\n")
 
 
 def test_a_folder_of_damaged_images_names_them(look, tmp_path):

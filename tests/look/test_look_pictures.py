@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from types import SimpleNamespace
 
+import pytest
 from PIL import Image
 
 from sslbench.draw.words import drawable, width_of, with_names
+from sslbench.errors import UserError
 from sslbench.hooks.registry import default_registry
 from sslbench.look.equal import EqualImages
 from sslbench.look.files import OddFile
@@ -15,6 +18,7 @@ from sslbench.look.pictures import rarest
 from sslbench.look.sheet import lines_within, writable
 from sslbench.look.text import group_lines
 from sslbench.look.wanted import LookRequest
+from sslbench.look.written import check_file
 
 
 def test_odd_files_are_shown_beside_what_is_read_of_them(odd):
@@ -69,3 +73,16 @@ def test_the_same_seed_draws_the_same(photos):
         assert bool((one.image == same.image).all())
     assert first.pictures[1].image.shape == other.pictures[1].image.shape
     assert not bool((first.pictures[1].image == other.pictures[1].image).all())
+
+
+def test_a_place_that_takes_no_file_is_said_before_anything_is_read(tmp_path, monkeypatch):
+    monkeypatch.setattr("os.access", lambda path, mode: path != tmp_path)
+    with pytest.raises(
+        UserError, match=f"^-o .*/new/a.png: cannot be written: {re.escape(str(tmp_path))} takes no new"
+    ):
+        check_file(tmp_path / "new/a.png")
+    monkeypatch.undo()
+    check_file(tmp_path / "new/a.png")
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(UserError, match=r"file/a.png: cannot be written: Not a directory"):
+        check_file(tmp_path / "file/a.png")

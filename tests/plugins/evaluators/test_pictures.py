@@ -156,6 +156,8 @@ def test_captions_count_what_the_drawing_shows():
     first, _ = mistakes(data, logits, labels)
     assert "of 30 classes" in first.caption
     assert "the 20 classes with the most mistakes by name, the others together. 100 wrong;" in first.caption
+    (only,) = mistakes(data, torch.nn.functional.one_hot(labels, classes).double(), labels)
+    assert only.caption.endswith("; the first 20 classes by name, the others together. None is wrong.")
 
 
 def of_map(**changes):
