@@ -9,6 +9,7 @@ import click
 
 from sslbench.cli.command import Command
 from sslbench.cli.complete import plugins
+from sslbench.cli.numbers import Whole
 from sslbench.cli.options import DOWNLOAD, Decorator, UserPath, format_option, print_json
 from sslbench.cli.streams import PICTURE, QUIET, note, show, terminal
 from sslbench.look.defaults import BACKBONE
@@ -26,7 +27,7 @@ def shown_option(short: str, kind: str, what: str, example: str, default: str) -
         multiple=True,
         metavar="NAME",
         shell_complete=plugins(kind),
-        help=f"{what}, as NAME or NAME:{example}; repeatable.  [default: {default}]",
+        help=f"{kind.capitalize()} whose {what} are shown, as NAME:{example}; repeatable.  [default: {default}]",
     )
 
 
@@ -40,25 +41,25 @@ def shown_option(short: str, kind: str, what: str, example: str, default: str) -
     ],
 )
 @click.argument("data", metavar="DATA", shell_complete=plugins("dataset", paths=True))
-@shown_option("-a", "augmentation", "Whose views are shown", "key=value", "what the data set recommends")
-@shown_option("-k", "masking", "Whose masks are shown", "ratio=0.5", "random")
+@shown_option("-a", "augmentation", "views", "key=value", "the data set's own")
+@shown_option("-k", "masking", "masks", "ratio=0.5", "random")
 @click.option(
     "-b",
     "--backbone",
     metavar="NAME",
     shell_complete=plugins("backbone"),
-    help=f"Whose patches are masked.  [default: {BACKBONE}]",
+    help=f"Network whose patches are masked.  [default: {BACKBONE}]",
 )
-@click.option("--patch", type=click.IntRange(1), metavar="N", help="Side of a patch, in the place of --backbone.")
+@click.option("--patch", type=Whole(1), metavar="N", help="Side of a patch, in the place of --backbone.")
 @click.option(
     "--images",
-    type=click.IntRange(1, 16),
+    type=Whole(1, 16),
     default=6,
     show_default=True,
     metavar="N",
     help="Images whose views and masks are shown.",
 )
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, metavar="N", help="Of all draws.")
+@click.option("--seed", type=Whole(0), default=0, show_default=True, metavar="N", help="Seed of all random draws.")
 @click.option("-o", "--out", metavar="FILE", type=UserPath(), help="File to write: .png or .html.")
 @click.option("--download", is_flag=True, help=DOWNLOAD)
 @format_option(what="facts")
