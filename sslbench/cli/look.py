@@ -10,12 +10,25 @@ import click
 from sslbench.cli.command import Command
 from sslbench.cli.complete import plugins
 from sslbench.cli.numbers import Whole
-from sslbench.cli.options import DOWNLOAD, UserPath, format_option, print_json
+from sslbench.cli.options import DOWNLOAD, Decorator, UserPath, format_option, print_json
 from sslbench.cli.streams import PICTURE, QUIET, note, show, terminal
 from sslbench.look.defaults import BACKBONE
 
 if TYPE_CHECKING:
     from sslbench.look.look import Look
+
+
+def shown_option(short: str, kind: str, what: str, example: str, default: str) -> Decorator:
+    """The option that names plugins of a kind, passed as ``KINDs``."""
+    return click.option(
+        short,
+        f"--{kind}",
+        f"{kind}s",
+        multiple=True,
+        metavar="NAME",
+        shell_complete=plugins(kind),
+        help=f"{kind.capitalize()} whose {what} are shown, as NAME:{example}; repeatable.  [default: {default}]",
+    )
 
 
 @click.command(
@@ -28,24 +41,8 @@ if TYPE_CHECKING:
     ],
 )
 @click.argument("data", metavar="DATA", shell_complete=plugins("dataset", paths=True))
-@click.option(
-    "-a",
-    "--augmentation",
-    "augmentations",
-    multiple=True,
-    metavar="NAME",
-    shell_complete=plugins("augmentation"),
-    help="Augmentation whose views are shown, as NAME:key=value; repeatable.  [default: the data set's own]",
-)
-@click.option(
-    "-k",
-    "--masking",
-    "maskings",
-    multiple=True,
-    metavar="NAME",
-    shell_complete=plugins("masking"),
-    help="Masking whose masks are shown, as NAME:ratio=0.5; repeatable.  [default: random]",
-)
+@shown_option("-a", "augmentation", "views", "key=value", "the data set's own")
+@shown_option("-k", "masking", "masks", "ratio=0.5", "random")
 @click.option(
     "-b",
     "--backbone",

@@ -24,8 +24,8 @@ from sslbench.look.written import check_file
 def test_odd_files_are_shown_beside_what_is_read_of_them(odd):
     found = look_at(LookRequest(str(odd)), default_registry())
     (shown,) = [picture for picture in found.pictures if picture.name == "odd-files"]
-    assert shown.caption.startswith("7 of 7 odd files, each beside the image that is read of it")
-    # Three rows of three pairs, the last of one pair.
+    assert shown.caption.startswith("8 of 8 odd files, each beside the image that is read of it")
+    # Three rows of three pairs, the last of two.
     assert shown.image.shape[-1] > 6 * 120
 
 
