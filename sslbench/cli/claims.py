@@ -8,6 +8,7 @@ import click
 
 from sslbench.cli.command import Command
 from sslbench.cli.complete import result_folders
+from sslbench.cli.numbers import Whole
 from sslbench.cli.options import Choice, UserPath, check_folder, keep_option, kept_as
 from sslbench.cli.streams import complain, note, show
 
@@ -25,7 +26,7 @@ FORMATS = Choice(["table", "markdown", "json"])
 )
 @click.option(
     "--seed",
-    type=click.IntRange(0, 2**32 - 1001),
+    type=Whole(0, 2**32 - 1001),
     default=42,
     show_default=True,
     help="First of the seeds that verdicts rest on.",

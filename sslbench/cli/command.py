@@ -26,6 +26,7 @@ class Command(click.Command):
         self, *arguments: Any, sections: Mapping[str, str] | None = None, examples: Sequence[str] = (), **more: Any
     ) -> None:
         super().__init__(*arguments, **more)
+        self.help = (self.help or "").replace("``", "`")  # which docstrings have for code
         self.params.append(quiet_option())
         self.sections = {title: names.split() for title, names in (sections or {}).items()}
         self.examples = tuple(examples)

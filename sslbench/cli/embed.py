@@ -10,6 +10,7 @@ import click
 from sslbench.advise.defaults import BACKBONE
 from sslbench.cli.command import Command
 from sslbench.cli.complete import plugins
+from sslbench.cli.numbers import Whole
 from sslbench.cli.options import UserPath, feature_options
 from sslbench.cli.streams import QUIET, say, show
 
@@ -38,7 +39,7 @@ from sslbench.cli.streams import QUIET, say, show
     "--backbone",
     metavar="NAME",
     shell_complete=plugins("backbone"),
-    help=f"Of a method that needs one.  [default: {BACKBONE}]",
+    help=f"Network of a method that needs one.  [default: {BACKBONE}]",
 )
 @click.option(
     "-o",
@@ -48,7 +49,7 @@ from sslbench.cli.streams import QUIET, say, show
     type=UserPath(),
     help="File to write: .parquet, .npz or .safetensors.",
 )
-@click.option("--size", type=click.IntRange(4), metavar="N", help="Side to which a folder's images are read.")
+@click.option("--size", type=Whole(4), metavar="N", help="Side to which a folder's images are read.")
 @feature_options("sslbench-results/features")
 def command(dataset: str, model: str, backbone: str | None, out: Path, size: int | None, **options: Any) -> None:
     """Write features, labels and paths of DATASET, a NAME:key=value or a folder of images, to a file.

@@ -9,12 +9,26 @@ import click
 
 from sslbench.cli.command import Command
 from sslbench.cli.complete import plugins
-from sslbench.cli.options import DOWNLOAD, UserPath, format_option, print_json
+from sslbench.cli.numbers import Whole
+from sslbench.cli.options import DOWNLOAD, Decorator, UserPath, format_option, print_json
 from sslbench.cli.streams import PICTURE, QUIET, note, show, terminal
 from sslbench.look.defaults import BACKBONE
 
 if TYPE_CHECKING:
     from sslbench.look.look import Look
+
+
+def shown_option(short: str, kind: str, what: str, example: str, default: str) -> Decorator:
+    """The option that names plugins of a kind, passed as ``KINDs``."""
+    return click.option(
+        short,
+        f"--{kind}",
+        f"{kind}s",
+        multiple=True,
+        metavar="NAME",
+        shell_complete=plugins(kind),
+        help=f"{kind.capitalize()} whose {what} are shown, as NAME:{example}; repeatable.  [default: {default}]",
+    )
 
 
 @click.command(
@@ -27,41 +41,25 @@ if TYPE_CHECKING:
     ],
 )
 @click.argument("data", metavar="DATA", shell_complete=plugins("dataset", paths=True))
-@click.option(
-    "-a",
-    "--augmentation",
-    "augmentations",
-    multiple=True,
-    metavar="NAME",
-    shell_complete=plugins("augmentation"),
-    help="Whose views are shown, as NAME or NAME:key=value; repeatable.  [default: what the data set recommends]",
-)
-@click.option(
-    "-k",
-    "--masking",
-    "maskings",
-    multiple=True,
-    metavar="NAME",
-    shell_complete=plugins("masking"),
-    help="Whose masks are shown, as NAME or NAME:ratio=0.5; repeatable.  [default: random]",
-)
+@shown_option("-a", "augmentation", "views", "key=value", "the data set's own")
+@shown_option("-k", "masking", "masks", "ratio=0.5", "random")
 @click.option(
     "-b",
     "--backbone",
     metavar="NAME",
     shell_complete=plugins("backbone"),
-    help=f"Whose patches are masked.  [default: {BACKBONE}]",
+    help=f"Network whose patches are masked.  [default: {BACKBONE}]",
 )
-@click.option("--patch", type=click.IntRange(1), metavar="N", help="Side of a patch, in the place of --backbone.")
+@click.option("--patch", type=Whole(1), metavar="N", help="Side of a patch, in the place of --backbone.")
 @click.option(
     "--images",
-    type=click.IntRange(1, 16),
+    type=Whole(1, 16),
     default=6,
     show_default=True,
     metavar="N",
     help="Images whose views and masks are shown.",
 )
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, metavar="N", help="Of all draws.")
+@click.option("--seed", type=Whole(0), default=0, show_default=True, metavar="N", help="Seed of all random draws.")
 @click.option("-o", "--out", metavar="FILE", type=UserPath(), help="File to write: .png or .html.")
 @click.option("--download", is_flag=True, help=DOWNLOAD)
 @format_option(what="facts")

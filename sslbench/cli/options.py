@@ -14,6 +14,7 @@ import click
 
 from sslbench.cli.command import typed
 from sslbench.cli.complete import one_of, plugins, sizes, suite_names, training_settings
+from sslbench.cli.numbers import Whole
 from sslbench.cli.streams import show
 from sslbench.contracts.defaults import EXECUTOR
 from sslbench.errors import UserError, did_you_mean, quoted
@@ -104,10 +105,10 @@ SUITE_OPTIONS: list[Decorator] = [
         multiple=True,
         metavar="KEY=VALUE",
         shell_complete=training_settings,
-        help="Set any other key of [training].",
+        help="Any other training setting, such as train_images=1000 or curve_every=1; repeatable.",
     ),
     click.option("--device", metavar="NAME", shell_complete=one_of(DEVICE_WORDS), help=DEVICES),
-    click.option("--devices", type=click.IntRange(1), metavar="N", help="Devices that share each pretraining."),
+    click.option("--devices", type=Whole(1), metavar="N", help="Devices that share each pretraining."),
     click.option("--precision", type=PRECISIONS, help="Precision of the training step."),
     click.option("--compile/--no-compile", default=None, help="Use torch.compile."),
     click.option("--out", type=FOLDER, metavar="DIR", help=OUT),
@@ -117,9 +118,9 @@ SUITE_OPTIONS: list[Decorator] = [
     click.option(
         "--observer", "observers", multiple=True, metavar="NAME", shell_complete=plugins("observer"), help=OBSERVER
     ),
-    click.option("--retries", type=click.IntRange(0), default=0, metavar="N", help=RETRIES),
+    click.option("--retries", type=Whole(0), default=0, metavar="N", help=RETRIES),
     click.option("--detach", is_flag=True, help="Leave the work to a cluster; the same command picks up what it did."),
-    click.option("--max-cells", type=click.IntRange(0), metavar="N", help="Run at most N cells now."),
+    click.option("--max-cells", type=Whole(0), metavar="N", help="Run at most N cells now."),
     click.option("--strict-plugins", is_flag=True, help="Refuse to start if any installed plugin is broken."),
     click.option("--download", is_flag=True, help=DOWNLOAD),
     click.option("--trust", is_flag=True, help=TRUST),
@@ -254,7 +255,10 @@ def suites_line() -> str:
     """For the end of a command's help."""
     from sslbench.plan.builtin import builtin_suites
 
-    return f"Built-in suites: {', '.join(builtin_suites())} (see: sslbench suites)."
+    return (
+        f"Built-in suites: {', '.join(builtin_suites())} (see: sslbench suites)."
+        " Plugins: sslbench list; what one takes: sslbench show KIND NAME."
+    )
 
 
 def read_settings(pairs: Sequence[str], option: str = "--set", prefix: str = "") -> dict[str, Any]:

@@ -10,6 +10,7 @@ import click
 
 from sslbench.cli.command import Command
 from sslbench.cli.complete import plugins
+from sslbench.cli.numbers import Real
 from sslbench.cli.options import Choice, UserPath, feature_options, kept_as
 from sslbench.cli.streams import QUIET, say, show
 
@@ -56,7 +57,7 @@ FORMATS = Choice(["table", "json"])
 @click.option("--scratch/--no-scratch", default=True, show_default=True, help="Train a small network beside.")
 @click.option(
     "--threshold",
-    type=click.FloatRange(0, 1),
+    type=Real(0, 1),
     default=0.85,
     show_default=True,
     help="Cosine of whitened features from which on unlabelled images are near duplicates.",

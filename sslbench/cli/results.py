@@ -39,10 +39,10 @@ if TYPE_CHECKING:
 @details_option
 @click.option("--statistics", is_flag=True, help="Mean, deviation, 95% interval and seeds of each metric.")
 @click.option("--pairs", is_flag=True, help="The best against every other recipe, paired, with p-values.")
-@click.option("--correlations", is_flag=True, help="Of pretext loss and label-free metrics with the probes.")
+@click.option("--correlations", is_flag=True, help="How pretext loss and label-free metrics correlate with probes.")
 @click.option("--curves", is_flag=True, help="Loss and metrics after every epoch that was evaluated.")
 @click.option("--published", is_flag=True, help="Numbers of the literature beside those measured.")
-@click.option("--superseded", is_flag=True, help="The records that later runs put others in the place of.")
+@click.option("--superseded", is_flag=True, help="The records that later runs replaced, and no others.")
 @click.option("--pictures", metavar="FOLDER", type=UserPath(), help="Write the pictures as files to FOLDER instead.")
 @without_collector
 def command(

@@ -9,6 +9,7 @@ import click
 
 from sslbench.cli.command import Command
 from sslbench.cli.complete import plugins, settings_of_simulator
+from sslbench.cli.numbers import Whole
 from sslbench.cli.options import Choice, UserPath, check_folder, keep_option, kept_as
 from sslbench.cli.streams import complain, note, show
 
@@ -31,10 +32,10 @@ FORMATS = Choice(["table", "markdown", "json"])
 @click.argument("name", required=False, shell_complete=plugins("simulator"))
 @click.option(
     "--seed",
-    type=click.IntRange(0, 2**32 - 1001),
+    type=Whole(0, 2**32 - 1001),
     default=42,
     show_default=True,
-    help="Of the tables; claims rest on it and those after it.",
+    help="Seed of the tables; claims rest on it and those after it.",
 )
 @click.option(
     "--set",

@@ -9,9 +9,11 @@ import click
 
 from sslbench.cli.command import Command, typed
 from sslbench.cli.complete import one_of, suite_names
+from sslbench.cli.numbers import Whole
 from sslbench.cli.options import (
     AXES,
     DEVICE_WORDS,
+    DEVICES,
     FORMATS,
     PLUGINS,
     Function,
@@ -38,7 +40,9 @@ def speed_options(function: Function) -> Function:
     """Everything that says what is to be measured."""
     axes = [axis_option(axis, "; also measures end to end" if axis[1] == "dataset" else "") for axis in SPEED_AXES]
     several = "; repeatable."
-    limit = "For the whole suite; rows that do not fit are left out."
+    precisions = f"Precision of the step: auto, fp32, bf16, fp16{several}"
+    ways = f"How the step is run: eager, compile, cuda-graphs{several}"
+    limit = "Time for the whole suite; rows that do not fit are left out."
     folder = "Results folder.  [default: sslbench-results/SUITE]"
     change = (
         "Compare each row with itself with this changed, such as precision=fp32 or method.decoder_depth=8;"
@@ -46,13 +50,21 @@ def speed_options(function: Function) -> Function:
     )
     settings = [
         click.option("--batch-size", multiple=True, metavar="N,N", help=f"Source images per step{several}"),
-        click.option("--precision", multiple=True, metavar="NAME,NAME", help=f"auto, fp32, bf16, fp16{several}"),
-        click.option("--compile", multiple=True, metavar="NAME,NAME", help=f"eager, compile, cuda-graphs{several}"),
-        click.option("--image-size", type=click.IntRange(2), metavar="N", help="Side of the views, pixels."),
         click.option(
-            "--device", metavar="NAME", shell_complete=one_of(DEVICE_WORDS), help="auto, cpu, cuda or cuda:N."
+            "--precision",
+            multiple=True,
+            metavar="NAME,NAME",
+            help=precisions,
         ),
-        click.option("--steps", type=click.IntRange(10), metavar="N", help="Timed steps a row, at most."),
+        click.option(
+            "--compile",
+            multiple=True,
+            metavar="NAME,NAME",
+            help=ways,
+        ),
+        click.option("--image-size", type=Whole(2), metavar="N", help="Side of the views, pixels."),
+        click.option("--device", metavar="NAME", shell_complete=one_of(DEVICE_WORDS), help=DEVICES),
+        click.option("--steps", type=Whole(10), metavar="N", help="Timed steps a row, at most."),
         click.option("--seconds", type=float, metavar="S", help=limit),
         click.option("--baseline", multiple=True, metavar="KEY=VALUE", help=change),
         click.option("--find-batch", is_flag=True, help="Find the largest batch that fits into memory."),

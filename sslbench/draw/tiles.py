@@ -117,4 +117,4 @@ def draw_sign(canvas: Canvas, mark: Mark, x: int, y: int, size: int = 18) -> Non
 
 def write_within(canvas: Canvas, text: str, x: int, y: int, side: int) -> None:
     """One line in the middle of ``side`` pixels, shortened to them."""
-    canvas.text(shortened_to(drawable(text), side + GAP - 2), x + side / 2, y, "ma")
+    canvas.text(shortened_to(drawable(text), side + 2), x + side / 2, y, "ma")

@@ -96,7 +96,8 @@ def with_names(caption: str, names: Sequence[str], shown: Iterable[int]) -> str:
         more = f" and {len(explained) - count:,} more" if count < len(explained) else ""
         return f"{caption}{UNWRITTEN}{', '.join(explained[:count])}{more}."
 
-    fitting = [made for count in range(1, len(explained) + 1) if len(made := sentence(count)) <= LONGEST_CAPTION]
+    most = min(len(explained), LONGEST_CAPTION // len("class 1 is"))
+    fitting = [made for count in range(1, most + 1) if len(made := sentence(count)) <= LONGEST_CAPTION]
     return fitting[-1] if fitting else caption
 
 

@@ -13,6 +13,7 @@ import sys
 import threading
 from collections.abc import Callable
 from contextlib import suppress
+from types import NoneType
 from typing import IO, Any
 
 from pydantic import TypeAdapter
@@ -61,6 +62,8 @@ class Calls:
             return self._epoch(*arguments)
         returned = getattr(self.observer, call)(*arguments)
         if call == "pretraining_started":
+            if not isinstance(returned, (int, NoneType)) or isinstance(returned, bool) or (returned or 0) < 0:
+                raise TypeError(f"it must return the last epoch that it has, 0 or larger, not {returned!r}")
             self._last[arguments[0].key] = returned or 0
         return None
 

@@ -24,6 +24,8 @@ MOST_BEHIND = 10_000
 """calls that an observer may be behind"""
 START_SECONDS = 180.0
 """that an observer has to be built in"""
+LEAVING = 5.0
+"""seconds that a process has to end in once it replies no more"""
 LAST_PRINTED = 1.0
 """seconds that the pipe of an ended observer is still read for"""
 START = """
@@ -115,8 +117,15 @@ class ObserverProcess:
         """Take its replies, then how it ended."""
         with stream(self._process.stdout) as replies:
             for line in replies:
-                self._reply(*json.loads(line))
-        code = self._process.wait()
+                try:
+                    self._reply(*json.loads(line))
+                except (ValueError, TypeError):
+                    self.end("its process writes to a descriptor that is not its own")
+        try:
+            code = self._process.wait(LEAVING)
+        except subprocess.TimeoutExpired:
+            self.end("its process closed what it replies to")
+            code = self._process.wait()
         if code or not self._closing:
             self.failure = self.failure or f"its process {how_it_ended(code)}"
         self.kill()  # what it left of its children

@@ -28,23 +28,30 @@ class Reports:
 
     def __init__(self, observers: Sequence[ObserverProcess] = ()) -> None:
         self._observers = list(observers)
+        self._failed: list[ObserverProcess] = []
+        self._calls = 0
         self._groups: Mapping[str, Group] = {}
         self._evaluators: Mapping[str, Mapping[str, str]] = {}
         self._statuses: dict[str, Counter[str]] = {}
         """by pretraining, of those that are under way"""
         self._out, self._fresh = "", False
 
-    def run_started(self, run: ObservedRun, groups: Sequence[Group], cells: Sequence[Cell], fresh: bool) -> None:
-        """``groups``: what is to run; ``cells``: all of the suite."""
+    def run_started(
+        self, run: ObservedRun, groups: Sequence[Group], cells: Sequence[Cell], fresh: bool, done: int
+    ) -> Iterator[Event]:
+        """``groups``: what is to run; ``cells``: all of the suite; ``done``: how many of these have their results.
+        Returns what the user should see."""
         self._out, self._fresh = run.out, fresh
         if self._observers:
             self._groups = {group.pretraining.key: group for group in groups}
             self._evaluators = evaluators_in_words(cells)
             self._call("run_started", run)
+            if done:
+                yield Warned(f"observers get nothing of what was done before: {done} of {len(cells)} cells")
 
     def see(self, event: Event) -> Iterator[Event]:
         """Report an event of the run. Returns what the user should see of the observers since the last time."""
-        if not self._observers:
+        if not self._observers and not self._failed:
             return
         match event:
             case PretrainingStarted():
@@ -69,12 +76,14 @@ class Reports:
         try:
             for observer in self._observers:
                 if not observer.ended.wait(max(0.0, end - time.monotonic())):
-                    left = f"{observer.sent - observer.done} of {observer.sent} events"
-                    observer.end(f"it had not taken {left} {patience:g} s after the run")
+                    observer.end(f"it was not done {patience:g} s after the run")
                     observer.ended.wait(INTERRUPTED_PATIENCE)
         finally:
             self.end()
         yield from self._news()
+        for observer in self._failed:
+            if observer.done < self._calls:
+                yield Warned(f"observer {observer.name!r} took {observer.done} of {self._calls} events")
 
     def end(self) -> None:
         """End those that are still there."""
@@ -97,6 +106,7 @@ class Reports:
         )
 
     def _call(self, call: str, *arguments: object) -> None:
+        self._calls += 1
         if self._observers:
             line = to_line(call, *arguments)
             for observer in self._observers:
@@ -110,6 +120,7 @@ class Reports:
                 yield Printed(observer.printed.popleft())
             if failure:
                 self._observers.remove(observer)
+                self._failed.append(observer)
                 observer.finish()
                 yield Warned(f"observer {observer.name!r} is switched off: {failure}")
 

@@ -55,7 +55,7 @@ class Session:
             self._warn_damaged(plan)
             self._ask(plan)
             self._cells = {cell.key: cell for cell in cells}
-            self._report_start(groups, cells)
+            self._report_start(groups, cells, sum(item.state == "done" for item in plan.planned))
             try:
                 self._submit_all(groups, executor)
             except KeyboardInterrupt:
@@ -65,12 +65,13 @@ class Session:
             self._report_end()
         return self.outcome
 
-    def _report_start(self, groups: Sequence[Group], cells: Sequence[Cell]) -> None:
+    def _report_start(self, groups: Sequence[Group], cells: Sequence[Cell], done: int) -> None:
         outcome, request = self.outcome, self.request
         training = cells[0].pretraining.training.model_dump(mode="json") if cells else {}
         out, command = results_folder(outcome.out), command_of(request)
         run = ObservedRun(outcome.suite, out, command, len(groups), count(groups), training)
-        self.reports.run_started(run, groups, cells, request.fresh)
+        for news in self.reports.run_started(run, groups, cells, request.fresh, done):
+            self.on_event(news)
 
     def _report_end(self) -> None:
         outcome = self.outcome

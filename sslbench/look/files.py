@@ -25,6 +25,10 @@ ORIENTATION = 0x0112
 CHANNELS = {"1": "grey", "L": "grey", "LA": "grey", "La": "grey", "F": "deep grey", "CMYK": "CMYK", "LAB": "Lab"}
 
 
+SAME = {"MPO": ("JPEG",), "DIB": ("BMP",), "JPEG": ("MPO",)}
+"""format -> others whose endings it may have"""
+
+
 @dataclass(frozen=True)
 class Header:
     """What a file says of itself."""
@@ -36,6 +40,8 @@ class Header:
     frames: int
     turned: bool
     transparent: bool
+    misnamed: bool
+    """its ending is that of another format"""
 
     @property
     def channels(self) -> str:
@@ -132,9 +138,16 @@ def header_of(path: Path) -> Header | None:
                 frames = 1 if image.format == "MPO" else getattr(image, "n_frames", 1)
                 turned = image.getexif().get(ORIENTATION, 1) not in (0, 1)
                 transparent = image.mode in ("LA", "PA", "RGBA", "La", "RGBa") or "transparency" in image.info
-                return Header(image.format or "", image.mode, *image.size, frames, turned, transparent)
+                written = image.format or ""
+                misnamed = format_of_ending(path) not in (written, *SAME.get(written, ()), "")
+                return Header(written, image.mode, *image.size, frames, turned, transparent, misnamed)
     except Exception:  # whatever a damaged header makes of Pillow
         return None
+
+
+def format_of_ending(path: Path) -> str:
+    """Pillow's name of the format; empty for an ending that it does not know."""
+    return Image.registered_extensions().get(path.suffix.lower(), "")
 
 
 def oddities(header: Header, typical: float, read_size: int) -> tuple[str, ...]:
@@ -146,6 +159,7 @@ def oddities(header: Header, typical: float, read_size: int) -> tuple[str, ...]:
         "transparent, read without transparency": header.transparent,
         "several frames, of which the first is read": header.frames > 1,
         "turned by EXIF": header.turned,
+        f"{header.format} under the ending of another format": header.misnamed,
         f"longer than {LONG:g} to 1": long > LONG * short,
         f"smaller than {read_size} px, enlarged": short < read_size,
         f"a side {APART:g} times the usual one, or more": short >= APART * typical,

@@ -99,9 +99,10 @@ def patch_grid(wanted: Wanted, patch: int | None, image_size: int) -> tuple[int,
     """Rows and columns of patches. Raises UserError where they do not divide the images, and for a backbone that cuts
     none."""
     if patch is not None:
-        if image_size % patch:
+        if image_size % patch or patch == image_size:
             allowed = ", ".join(str(side) for side in range(1, image_size) if image_size % side == 0)
-            raise UserError(f"--patch {patch}: does not divide images of {image_size} px; allowed: {allowed}")
+            why = "leaves one patch" if patch == image_size else "does not divide images"
+            raise UserError(f"--patch {patch}: {why} of {image_size} px; allowed: {allowed}")
         return image_size // patch, image_size // patch
     assert wanted.backbone is not None
     network = wanted.backbone.build(BuildContext(image_size=image_size))

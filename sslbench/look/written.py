@@ -17,7 +17,8 @@ HEAD = 4096
 
 
 def check_file(out: Path) -> None:
-    """Raises UserError for an ending that is none of the formats, a folder, and a file that something else made."""
+    """Raises UserError for an ending that is none of the formats, a folder, a file that something else made, and a
+    place where nothing can be written."""
     if out.suffix.lower() not in WRITERS:
         allowed = list(WRITERS)
         hint = did_you_mean(out.suffix.lower(), allowed) if out.suffix else ""
@@ -28,11 +29,19 @@ def check_file(out: Path) -> None:
         with out.open("rb") as file:
             own = MADE_BY.encode() in file.read(HEAD)
     except FileNotFoundError:
+        check_folder(out)
         return
     except OSError as error:
         raise UserError(f"-o {out}: cannot be written: {error.strerror or error}") from None
     if not own:
         raise UserError(f"-o {out}: is there, and sslbench look did not write it; name another file, or remove it")
+
+
+def check_folder(out: Path) -> None:
+    """Raises UserError where its folder, or the first one above it that is there, takes no new file."""
+    folder = next(parent for parent in out.absolute().parents if parent.exists())
+    if not os.access(folder, os.W_OK):
+        raise UserError(f"-o {out}: cannot be written: {folder} takes no new file")
 
 
 def check_place(out: Path, found: Look) -> None:

@@ -66,14 +66,19 @@ def choose(
 
 
 def found(kind: str, name: str, registry: Registry) -> Spec:
-    """The plugin of this name. Raises as ``Registry.get`` does, with what to write for the name of a preset."""
+    """The plugin of this name. Raises as ``Registry.get`` does, with what to write for the name of a preset, and that a
+    data set is no path either."""
     try:
         return registry.get(kind, name)
     except UserError as error:
         if name in registry.names(kind):
             raise
         hint = preset_hint(kind, name, registry)
-        raise (UserError(f"unknown {kind} {name!r}{hint}") if hint else error) from None
+        if hint:
+            raise UserError(f"unknown {kind} {name!r}{hint}") from None
+        if kind == "dataset" and not exists(name):
+            raise UserError(f"{error.messages[0]}; no folder or file here has that name either") from None
+        raise
 
 
 def codes_named(spec: Spec, params: Params, registry: Registry) -> tuple[dict[str, str], list[str]]:

@@ -25,6 +25,7 @@ from sslbench.speed.plan import SpeedPlan, plan_speed
 from sslbench.speed.record import RecordWriter
 from sslbench.speed.suite import Baseline, SpeedFile, read_speed_layout
 from sslbench.store.current import Asked, Asker
+from sslbench.store.json_parts import DamagedRecord
 from sslbench.store.memory import MemoryStore
 from sslbench.store.provenance import machine_facts, provenance
 from sslbench.store.record import Record
@@ -167,9 +168,9 @@ class SpeedSession:
         record = self.writer.record(index, rows, provenance(torch_facts(row.device), distributions))
         self.outcome.records.append(record)
         self.on_event(RecordMade(record))
-        if measured.status == "skipped":  # shown, not stored: an earlier measurement of it stays
-            return
         try:
+            if measured.status == "skipped" and self._measured_before(row.key):
+                return
             suite, description = self.outcome.suite, digest(row.description)
             self.store.put(record, suite=suite, description=description, inputs=row.inputs)
             self.store.ask([Asked(description, "", row.key)], Asker(suite, suite, command=self.command))
@@ -179,6 +180,14 @@ class SpeedSession:
                 self.store.put_steps(f"{row.key}/end-to-end", measured.end_to_end.step_ms)
         except StoreError as error:
             self._not_stored(error)
+
+    def _measured_before(self, key: str) -> bool:
+        """Whether there is more of a row than that it was left out, which then stays."""
+        try:
+            record = self.store.record(key)
+        except DamagedRecord:
+            return False
+        return record is not None and record.status != "skipped"
 
     def _report(self, text: str) -> None:
         self.on_event(StageStarted(text))

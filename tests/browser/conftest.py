@@ -97,7 +97,7 @@ def png(shade):
 def page_path(tmp_path_factory):
     """A page with every section."""
     folder = tmp_path_factory.mktemp("results")
-    records = make_records()
+    records = make_records(("simclr", "mae", "a-method-of-a-long-name"))
     failed = replace(records[-1], status="failed", metrics={}, reason="RuntimeError: it broke")
     write(folder, [*records[:-1], failed])
     points = tuple(PicturePoint(n % 4, n // 4, f"class {n % 2}", png(10 * n)) for n in range(12))

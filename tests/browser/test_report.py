@@ -11,6 +11,12 @@ pytestmark = pytest.mark.slow
 
 DRAWN = "document.querySelectorAll('.chart.vega-embed svg').length === document.querySelectorAll('.chart').length"
 FAINT = "[...document.querySelectorAll('#{} .role-mark path')].filter(p => p.getAttribute('opacity') < 0.3).length"
+CUT = """[...document.querySelectorAll('.chart')].flatMap(chart => {
+  const place = chart.getBoundingClientRect(), words = [...chart.querySelectorAll('text')];
+  const box = word => word.getBoundingClientRect();
+  return words.filter(w => box(w).right > place.right + 2 || box(w).left < place.left - 2).map(w => w.textContent);
+})"""
+"""words that are not within their chart"""
 
 
 @contextmanager
@@ -42,6 +48,7 @@ def test_it_fits_and_everybody_can_read_it(browser, page_path, width, scheme):
 
     with opened(browser, page_path, width, scheme) as page:
         assert page.evaluate("document.documentElement.scrollWidth") <= width
+        assert page.evaluate(CUT) == []
         page.evaluate("document.querySelectorAll('details').forEach(item => (item.open = true))")
         violations = Axe().run(page).response["violations"]
         serious = [v for v in violations if v["impact"] in ("serious", "critical")]

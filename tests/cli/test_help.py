@@ -66,6 +66,22 @@ def test_help_fits_80_columns_and_ends_with_examples(capsys, name):
     assert lines[-len(examples) - 1 :] == ["Examples:", *(f"  {line}" for line in examples)]
 
 
+FRAGMENTS = r"^(Of|For|And|With|As) "
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_says_limits_in_words_and_each_option_by_itself(capsys, name):
+    assert call([name, "--help"]) == 0
+    out = capsys.readouterr().out
+    assert not re.search(r"RANGE|FLOAT|INTEGER|[<>]=|``", out)
+    for option in imported(name).params:
+        if isinstance(option, click.Option):
+            assert option.help, option.name
+            assert not re.search(FRAGMENTS, option.help), option.help
+            assert re.match(r"[A-Z]", option.help), option.help
+            assert re.search(r"[.\]]$", option.help), option.help
+
+
 @pytest.mark.parametrize("name", ["run", "plan", "speed"])
 def test_many_options_are_in_sections(capsys, name):
     command = imported(name)

@@ -63,7 +63,7 @@ def test_results_of_runs_and_speeds_in_one_folder_are_two_tables(capsys):
         (("--baseline", "precision"), "--baseline 'precision' is not KEY=VALUE"),
         (("--baseline", "precison=fp32"), "nothing is called 'precison'; did you mean 'precision'?"),
         (("--device", "gpu"), "--device 'gpu': allowed are auto, cpu, cuda and cuda:N"),
-        (("--steps", "2"), "2 is not in the range x>=10"),
+        (("--steps", "2"), "'2': expected a whole number, 10 or larger"),
         (("-e", "knn"), "no such option '-e'"),
     ],
 )

@@ -55,6 +55,8 @@ PLUGINS = """
             self.note("pretraining_started", asdict(pretraining))
             runs = {facts["key"]: facts["run"] for call, facts in self.given if call == "pretraining_started"}
             epochs = [facts for call, facts in self.given if call == "epoch_ended"]
+            if (self.params.at, self.params.how) == ("pretraining_started", "return"):
+                return "seven"
             return max((e["epoch"] for e in epochs if runs[e["work"]] == pretraining.run), default=0)
 
         def epoch_ended(self, epoch):
@@ -84,6 +86,16 @@ PLUGINS = """
             signal.pause()
         if how == "mistake":
             raise UserError("no room on the tracker's disk")
+        if how == "garbage":
+            for descriptor in range(3, 10):
+                try:
+                    os.write(descriptor, b"no reply\\n")
+                except OSError:
+                    pass
+            signal.pause()
+        if how == "close":
+            os.closerange(3, 100)
+            signal.pause()
         if how == "print":
             print("out")
             print("err", file=sys.stderr)
@@ -180,15 +192,27 @@ def test_an_observer_gets_the_whole_run_in_order_and_in_plain_values(tmp_path, n
         ("run_started", "mistake", "no room on the tracker's disk"),
         ("pretraining_started", "leave", "pretraining_started raised SystemExit: 3"),
         ("record_written", "die", r"its process was killed \(SIGKILL\)"),
+        ("epoch_ended", "garbage", "its process writes to a descriptor that is not its own"),
+        ("epoch_ended", "close", "its process closed what it replies to"),
+        (
+            "pretraining_started",
+            "return",
+            r"pretraining_started raised TypeError: it must return the last epoch that it has, .* not 'seven'",
+        ),
         ("close", "raise", "close raised RuntimeError: no tracker today"),
     ],
 )
-def test_one_that_fails_is_named_once_and_switched_off_and_nothing_else_changes(plain, tmp_path, notes, at, how, words):
+def test_one_that_fails_is_named_once_and_switched_off_and_nothing_else_changes(
+    plain, tmp_path, notes, monkeypatch, at, how, words
+):
+    monkeypatch.setattr(observer_process, "LEAVING", 1.0)
     events = []
     out = tmp_path / "out"
     outcome = run(request(out, f"notes:at={at},how={how}", "notes:name=other"), events.append, notes)
     assert numbers(outcome) == numbers(plain)
-    (warning,) = warnings(events)
+    warning, *count = warnings(events)
+    assert len(count) == (at != "close")  # which comes after all events
+    assert all(re.fullmatch(r"observer 'notes' took \d of 7 events", line) for line in count)
     assert re.fullmatch(f"observer 'notes' is switched off: {words}", warning)
     assert names(out)[-1] == at
     assert names(out, "other")[-1] == "close"
@@ -199,15 +223,20 @@ def test_one_that_hangs_is_ended_after_the_run_and_says_what_it_had_not_taken(tm
     events = []
     outcome = run(request(tmp_path, "notes:at=epoch_ended,how=hang"), events.append, notes)
     assert outcome.exit_code == 0
-    (warning,) = warnings(events)
-    assert warning == "observer 'notes' is switched off: it had not taken 5 of 7 events 0.5 s after the run"
+    assert warnings(events) == [
+        "observer 'notes' is switched off: it was not done 0.5 s after the run",
+        "observer 'notes' took 2 of 7 events",
+    ]
 
 
 def test_one_that_is_far_behind_is_ended(tmp_path, notes, monkeypatch):
     monkeypatch.setattr(observer_process, "MOST_BEHIND", 2)
     events = []
     run(request(tmp_path, "notes:at=run_started,how=hang", method="raw-pixels"), events.append, notes)
-    assert warnings(events) == ["observer 'notes' is switched off: it is 2 events behind"]
+    assert warnings(events) == [
+        "observer 'notes' is switched off: it is 2 events behind",
+        "observer 'notes' took 0 of 5 events",
+    ]
 
 
 def test_what_it_prints_is_an_event_as_what_workers_print(tmp_path, notes, capfd):
@@ -273,6 +302,14 @@ def test_observers_are_no_part_of_a_key_and_make_nothing_stale(tmp_path, notes):
     assert [item.state for item in plan.planned] == ["done"]
 
 
+def test_what_was_done_before_is_counted_and_not_reported(tmp_path, notes):
+    run(request(tmp_path, method="raw-pixels"), None, notes)
+    events = []
+    run(request(tmp_path, "notes", method="raw-pixels", evaluator=("knn", "label-free")), events.append, notes)
+    assert warnings(events) == ["observers get nothing of what was done before: 1 of 2 cells"]
+    assert names(tmp_path).count("record_written") == 1
+
+
 def test_a_suite_names_observers_and_the_command_line_replaces_them(tmp_path, notes):
     def named(data, *given):
         axes = {"method": ["raw-pixels"], "evaluator": ["knn"], "dataset": ["digits"]}
@@ -281,7 +318,8 @@ def test_a_suite_names_observers_and_the_command_line_replaces_them(tmp_path, no
 
     both = {"observers": ["notes", {"name": "notes", "at": "close"}]}
     assert named(both) == ["calls", "calls"]
-    assert named(both, "notes:name=mine") == ["mine"]
+    assert named(both, "notes:name=mine") == ["mine", "mine"], "both as the suite has them, but for the name"
+    assert named(both, "notes:preset=default,name=mine") == ["mine"]
     with pytest.raises(UserError, match=r"mine.toml: observers\[0\]: unknown observer 'nots'; did you mean"):
         named({"observers": ["nots"]})
     with pytest.raises(UserError, match="mine.toml: observers = 'notes'"):

@@ -41,7 +41,7 @@ def photos(tmp_path):
 
 @pytest.fixture
 def odd(tmp_path):
-    """Ten images of odd shapes, of which three cannot be used."""
+    """Eleven images of odd shapes and kinds, of which three cannot be used."""
     folder = tmp_path / "odd"
     folder.mkdir()
     for name, (height, width) in {"dot": (1, 1), "upright": (5000, 1), "flat": (1, 5000)}.items():
@@ -59,6 +59,7 @@ def odd(tmp_path):
     seen_through.putalpha(Image.fromarray(pattern(100, 100)[..., 1]))
     seen_through.save(folder / "la.png")
     Image.fromarray(pattern(300, 6000)).save(folder / "panorama.jpg")
+    Image.fromarray(pattern(90, 90)).save(folder / "jpeg.png", "JPEG")
     return folder
 
 

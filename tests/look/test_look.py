@@ -47,7 +47,7 @@ def test_facts_and_a_picture_of_a_folder(look, photos, tmp_path):
     assert "48 of 64 patches of 8 x 8 px are masked (grey), 16 are visible (25%)" in described[3]
 
 
-def test_ten_images_of_odd_shapes(look, odd):
+def test_eleven_images_of_odd_shapes_and_kinds(look, odd):
     code, out, err = look("odd", "-o", "odd.html")
     assert (code, err) == (0, "sslbench: odd.html: 4 pictures\n")
     lines = [line.strip() for line in out.splitlines()]
@@ -60,6 +60,7 @@ def test_ten_images_of_odd_shapes(look, odd):
         "1 file: several frames, of which the first is read (animated.gif)",
         "1 file: longer than 3 to 1 (panorama.jpg)",
         "1 file: turned by EXIF (turned.jpg)",
+        "1 file: JPEG under the ending of another format (jpeg.png)",
         "1 file: CMYK, read as RGB (cmyk.jpg)",
         "1 file: deep grey, read as 8 bits (deep.png)",
         "integer: 65535 is white, in every image of this data set",
@@ -115,7 +116,7 @@ def test_json_has_everything_but_the_pixels(look, odd):
     assert err == "sslbench: the pictures: add -o look.png, or -o look.html\n"
     data = json.loads(out)
     assert data["schema"] == 2
-    assert data["facts"]["train_images"] + data["facts"]["test_images"] == 7
+    assert data["facts"]["train_images"] + data["facts"]["test_images"] == 8
     assert len(data["unreadable"]) == 3
     assert {os.path.basename(file["path"]) for file in data["files"]["odd"]} >= {"cmyk.jpg", "turned.jpg"}
     assert [picture["name"] for picture in data["pictures"]] == ["images", "odd-files", "views-simclr", "masks-random"]
@@ -209,6 +210,7 @@ def test_a_picture_takes_the_place_of_an_earlier_one_and_of_nothing_else(look, p
             "--masking random:ratio=0.999: mask ratio = 0.999 leaves 0 of 64 patches visible",
         ),
         (("--patch", "7"), "--patch 7: does not divide images of 64 px; allowed: 1, 2, 4, 8, 16, 32"),
+        (("--patch", "64"), "--patch 64: leaves one patch of 64 px; allowed: 1, 2, 4, 8, 16, 32"),
         (("-b", "convnet-small"), "backbone 'convnet-small' cuts no patches; name one with tokens, or give --patch N"),
         (("-b", "vit", "--patch", "8"), "--backbone and --patch both say what the patches are: give one of them"),
     ],
@@ -235,6 +237,10 @@ def test_an_empty_folder_and_one_that_is_not_there(look, tmp_path):
     code, _, err = look("./nowhere")
     assert code == 2
     assert "nowhere" in err
+    code, _, err = look("nowhere")
+    assert code == 2
+    assert err.startswith("sslbench: error: DATA: unknown dataset 'nowhere'; known: ")
+    assert err.endswith("(see: sslbench list dataset); no folder or file here has that name either\n")
 
 
 def test_a_folder_of_damaged_images_names_them(look, tmp_path):

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from types import SimpleNamespace
 
+import pytest
 from PIL import Image
 
 from sslbench.draw.words import drawable, width_of, with_names
+from sslbench.errors import UserError
 from sslbench.hooks.registry import default_registry
 from sslbench.look.equal import EqualImages
 from sslbench.look.files import OddFile
@@ -15,13 +18,14 @@ from sslbench.look.pictures import rarest
 from sslbench.look.sheet import lines_within, writable
 from sslbench.look.text import group_lines
 from sslbench.look.wanted import LookRequest
+from sslbench.look.written import check_file
 
 
 def test_odd_files_are_shown_beside_what_is_read_of_them(odd):
     found = look_at(LookRequest(str(odd)), default_registry())
     (shown,) = [picture for picture in found.pictures if picture.name == "odd-files"]
-    assert shown.caption.startswith("7 of 7 odd files, each beside the image that is read of it")
-    # Three rows of three pairs, the last of one pair.
+    assert shown.caption.startswith("8 of 8 odd files, each beside the image that is read of it")
+    # Three rows of three pairs, the last of two.
     assert shown.image.shape[-1] > 6 * 120
 
 
@@ -69,3 +73,16 @@ def test_the_same_seed_draws_the_same(photos):
         assert bool((one.image == same.image).all())
     assert first.pictures[1].image.shape == other.pictures[1].image.shape
     assert not bool((first.pictures[1].image == other.pictures[1].image).all())
+
+
+def test_a_place_that_takes_no_file_is_said_before_anything_is_read(tmp_path, monkeypatch):
+    monkeypatch.setattr("os.access", lambda path, mode: path != tmp_path)
+    with pytest.raises(
+        UserError, match=f"^-o .*/new/a.png: cannot be written: {re.escape(str(tmp_path))} takes no new"
+    ):
+        check_file(tmp_path / "new/a.png")
+    monkeypatch.undo()
+    check_file(tmp_path / "new/a.png")
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(UserError, match=r"file/a.png: cannot be written: Not a directory"):
+        check_file(tmp_path / "file/a.png")

@@ -248,6 +248,20 @@ def test_a_row_that_is_left_out_keeps_what_was_measured_before(monkeypatch, tmp_
         assert [record.status for record in store.records()] == [record.status for record in done]
 
 
+def test_a_row_that_was_never_measured_is_stored_with_why_it_was_left_out(monkeypatch, tmp_path):
+    def statuses_stored():
+        with ResultsStore.open_for_reading(tmp_path / "sslbench-results/mini") as store:
+            return [(record.status, (record.reason or "")[:8]) for record in store.records()]
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Budget, "step_seconds", lambda self, row: 10.0)
+        for seconds in (30, 20):
+            measured(settings={"seconds": seconds})
+        assert statuses_stored() == [("skipped", "left out")] * 2
+    measured()
+    assert [status for status, _ in statuses_stored()] == ["done", "done"]
+
+
 def test_rows_that_do_not_fit_into_the_budget_are_left_out_and_named(monkeypatch):
     monkeypatch.setattr(Budget, "step_seconds", lambda self, row: 10.0)
     outcome = measured(settings={"seconds": 30})

@@ -122,14 +122,18 @@ def heads_beside_masks(model: EvaluatedModel, rows: Tensor, best: int) -> Pictur
     attention = attention_of(model, "test", rows)
     side = round(attention.shape[2] ** 0.5)
     relative = attention / attention.amax(dim=2, keepdim=True).clamp_min(torch.finfo(attention.dtype).tiny)
-    heads = torch.unflatten(relative, 2, (side, side))[:, :MOST_HEADS]
+    count = attention.shape[1]
+    chosen = list(range(min(count, MOST_HEADS)))
+    if best not in chosen:
+        chosen[-1] = best
+    heads = torch.unflatten(relative, 2, (side, side))[:, chosen]
     tiles = [
         TileRow([Tile(images[row]), Tile(class_colours(masks[row])), *(Tile(value_colours(h)) for h in heads[row])])
         for row in range(len(rows))
     ]
-    count = attention.shape[1]
-    headings = [f"head {head + 1}{' (best)' if head == best else ''}" for head in range(heads.shape[1])]
-    some = f", the first {MOST_HEADS} of {count} heads" if count > MOST_HEADS else ""
+    headings = [f"head {head + 1}{' (best)' if head == best else ''}" for head in chosen]
+    others = " and the best" if best >= MOST_HEADS else ""
+    some = f", the first {MOST_HEADS - bool(others)}{others} of {count} heads" if count > MOST_HEADS else ""
     caption = (
         f"{len(rows)} test images, one a row: the image, its true mask (each object a colour), and how much the class"
         f" token attends to each patch, head by head{some}, brighter for more; head {best + 1} overlaps best with the"

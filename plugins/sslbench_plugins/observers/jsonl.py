@@ -22,6 +22,7 @@ from sslbench import (
     hookimpl,
     param,
 )
+from sslbench_plugins.blocks.tracking.places import made_file
 
 FILE = "events.jsonl"
 
@@ -46,7 +47,7 @@ class JsonLines(Observer):
     def run_started(self, run: ObservedRun) -> None:
         if not self._given:
             self._path = Path(run.out) / FILE
-        self._path.parent.mkdir(parents=True, exist_ok=True)
+            made_file("jsonl", "path", str(self._path))
         self._last = last_epochs(self._path)
         self._append("run_started", asdict(run))
 
@@ -73,8 +74,8 @@ class JsonLines(Observer):
     def _append(self, event: str, facts: Mapping[str, Any]) -> None:
         now = datetime.now(UTC).isoformat(timespec="milliseconds")
         line = json.dumps({"event": event, "time": now, **facts}).encode() + b"\n"
-        with open(self._path, "ab+") as file:
-            if file.seek(0, os.SEEK_END):
+        with open(self._path, "ab+" if self._path.is_file() else "ab") as file:
+            if file.seekable() and file.seek(0, os.SEEK_END):
                 file.seek(-1, os.SEEK_END)
                 line = line if file.read(1) == b"\n" else b"\n" + line
             file.write(line)
@@ -83,7 +84,7 @@ class JsonLines(Observer):
 def last_epochs(path: Path) -> dict[str, int]:
     """The last epoch of each run that the file has; a line that is none is passed over."""
     last: dict[str, int] = {}
-    if not path.exists():
+    if not path.is_file():  # a pipe has no past
         return last
     with open(path, "rb") as lines:
         for line in lines:
@@ -98,7 +99,8 @@ def last_epochs(path: Path) -> dict[str, int]:
 
 
 def build(params: JsonLinesParams, context: BuildContext) -> JsonLines:
-    return JsonLines(params.path)
+    """Raises UserError where the file cannot be written."""
+    return JsonLines(made_file("jsonl", "path", params.path))
 
 
 @hookimpl

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from sslbench import BuildContext, ObservedPretraining, ObservedRun, ObserverSpec, Params, PathText, hookimpl, param
+from sslbench_plugins.blocks.tracking.places import made_folder
 from sslbench_plugins.blocks.tracking.tracker import End, TrackedRun, Tracker
 from sslbench_plugins.blocks.tracking.words import LOSS, SECONDS, parameters
 
@@ -110,7 +111,8 @@ def plain(value: Any) -> Any:
 
 
 def build(params: TensorBoardParams, context: BuildContext) -> TensorBoard:
-    return TensorBoard(params.folder)
+    """Raises UserError where the folder cannot be made."""
+    return TensorBoard(made_folder("tensorboard", "folder", params.folder))
 
 
 @hookimpl

@@ -20,6 +20,7 @@ from sslbench import (
     hookimpl,
     param,
 )
+from sslbench_plugins.blocks.tracking.places import made_folder
 from sslbench_plugins.blocks.tracking.tracker import End, TrackedRun, Tracker
 from sslbench_plugins.blocks.tracking.words import parameters
 
@@ -119,7 +120,8 @@ class Wandb(Tracker):
 
 
 def build(params: WandbParams, context: BuildContext) -> Wandb:
-    """Raises UserError where it is to send what it has no key for."""
+    """Raises UserError where it is to send what it has no key for, and where its folder cannot be made."""
+    made_folder("wandb", "folder", params.folder)
     wandb = import_module("wandb")
     mode = os.environ.get("WANDB_MODE", "online") if params.mode == "auto" else params.mode
     if mode == "online":

@@ -72,7 +72,7 @@ def panel_of(quantity: str, changes: Sequence[Change]) -> Panel:
     ends = [figure(name, "+.3~g") for name in ("change", "low", "high")]
     tooltip = ["recipe:N", figure("a"), figure("b"), *ends, "verdict:N"]
     base = chart_of(rows)
-    title = f"change of {quantity}, %"
+    title = "change, %"
     opacity = unless_another_is_picked()
     zero = base.mark_rule(color=INK, opacity=0.5).encode(x=alt.datum(0))
     bars = base.mark_rule(strokeWidth=2).encode(

@@ -20,6 +20,7 @@ from sslbench.report.charts.panel import (
     figure,
     identity,
     layered,
+    legend_of,
     picked,
     rounded,
     together,
@@ -139,12 +140,12 @@ def shades(view: View, points: Sequence[Mapping[str, Any]], names: Sequence[str]
     """Colours of the methods, and dashes of the backbones; of one method the recipes have colours."""
     methods = {point["method"] for point in points}
     if len(methods) < 2:
-        legend = alt.Legend(columns=1) if len(names) > 1 else None
+        legend = legend_of(names) if len(names) > 1 else None
         return {"color": alt.Color("recipe:N", scale=colours(names), legend=legend)}
-    backbones = {point.get("backbone") for point in points}
-    strokes = alt.Legend(columns=1, symbolType="stroke", symbolStrokeColor=INK, symbolStrokeWidth=2)
+    backbones = {str(point.get("backbone")) for point in points}
+    strokes = legend_of(backbones, symbolType="stroke", symbolStrokeColor=INK, symbolStrokeWidth=2)
     dash = {"strokeDash": alt.StrokeDash("backbone:N", legend=strokes)} if len(backbones) > 1 else {}
-    return {"color": by_method(view, methods, alt.Legend(columns=3)), **dash}
+    return {"color": by_method(view, methods, legend=True), **dash}
 
 
 def mean_of(lines: Iterable[Line]) -> Line:

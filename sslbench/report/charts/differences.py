@@ -70,10 +70,10 @@ def panel_of(view: View, metric: MetricColumn) -> Panel | None:
     title = (
         f"{metric.label}: difference from {best[0]}" if len(best) == 1 else f"{metric.label}: difference from the best"
     )
-    return Panel(title, description, chart(rows, metric))
+    return Panel(title, description, chart(rows))
 
 
-def chart(rows: list[dict[str, object]], metric: MetricColumn) -> alt.LayerChart:
+def chart(rows: list[dict[str, object]]) -> alt.LayerChart:
     """Dots with their intervals, beside a line at no difference."""
     names = [str(row["recipe"]) for row in rows]
     y = by_recipe(names)
@@ -83,7 +83,7 @@ def chart(rows: list[dict[str, object]], metric: MetricColumn) -> alt.LayerChart
     ends = [figure(name, "+.4~g") for name in ("difference", "low", "high")]
     tooltip = ["recipe:N", "best:N", *ends, figure("p", ".3~g", "p corrected"), "verdict:N"]
     base = chart_of(rows)
-    title = f"difference in {metric.label}"
+    title = "difference"  # the heading names the metric; on a telephone there is no room for both
     bars = base.mark_rule(strokeWidth=2).encode(
         x=alt.X("low:Q", title=title),
         x2="high:Q",

@@ -16,8 +16,11 @@ PLACES, LONG = re.compile(r'(?<= d=")[^"]+|(?<= transform=")[^"]+'), re.compile(
 
 
 def vega_lite(panel: Panel) -> dict[str, Any]:
-    """The chart as Vega-Lite, of no width yet."""
-    return dict(styled(panel.chart).to_dict())
+    """The chart as Vega-Lite, of no width yet; one legend below the other, where a narrow place has room for one."""
+    spec = dict(styled(panel.chart).to_dict())
+    # Vega's own, which altair does not know.
+    spec["config"]["legend"]["layout"] = {"bottom": {"direction": "vertical", "anchor": "start", "margin": 6}}
+    return spec
 
 
 def svg_of(spec: Mapping[str, Any], width: int) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 
 import altair as alt
 
-from sslbench.report.charts.panel import GREY, HUES, WIDTH, Panel, chart_of, rounded
+from sslbench.report.charts.panel import GREY, HUES, WIDTH, Panel, chart_of, legend_of, rounded
 from sslbench.report.text import first_names, plural
 from sslbench.store.pictures import PicturePoint
 
@@ -32,7 +32,7 @@ def panel_of(title: str, caption: str, points: Sequence[PicturePoint]) -> Panel:
         }
         for point in points
     ]
-    legend = alt.Legend(columns=4) if len(names) > 1 else None
+    legend = legend_of([*kept, OTHERS]) if len(names) > 1 else None
     shades = dict(zip(kept, HUES, strict=False)) | ({OTHERS: GREY} if len(names) > len(kept) else {})
     scale = alt.Scale(domain=list(shades), range=list(shades.values()))
     colour = alt.Color("class:N", scale=scale, legend=legend)

@@ -33,6 +33,8 @@ HUES, GREY = PALETTE[:-1], PALETTE[-1]
 INK = "currentColor"
 BEST, TIE, WORSE, UNTESTED = "best", "tie", "worse", "not tested"
 """how a recipe stands to the best of its metric"""
+LEGEND_ROOM, LETTER, SYMBOL = 290, 7, 30
+"""of a legend on a telephone, of a letter in it, and of what is before and after a name: widths in pixels"""
 PICK = "pick"
 """the parameter that holds the recipe that is pointed out"""
 Row = Mapping[str, Any]
@@ -132,12 +134,18 @@ def method_colours(view: View) -> dict[str, str]:
     return {name: shades.get(name, GREY) for name in names}
 
 
-def by_method(view: View, shown: Iterable[str], legend: alt.Legend | None = None) -> alt.Color:
-    """The colour of a mark; ``shown``: methods that a legend names, where there is one."""
+def legend_of(names: Iterable[str], **how: Any) -> alt.Legend:
+    """In as many columns as a telephone has room for, with names of this length."""
+    longest = max(map(len, names), default=0)
+    return alt.Legend(columns=max(1, LEGEND_ROOM // (LETTER * longest + SYMBOL)), **how)
+
+
+def by_method(view: View, shown: Iterable[str], legend: bool = False) -> alt.Color:
+    """The colour of a mark; ``shown``: methods that a legend names, where there is to be one."""
     known, wanted = method_colours(view), set(shown)
     names = [name for name in known if name in wanted]
     scale = alt.Scale(domain=names, range=[known[name] for name in names])
-    return alt.Color("method:N", scale=scale, legend=legend)
+    return alt.Color("method:N", scale=scale, legend=legend_of(names) if legend else None)
 
 
 def picked() -> alt.Parameter:

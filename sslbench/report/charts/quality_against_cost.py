@@ -20,6 +20,7 @@ from sslbench.report.charts.panel import (
     figure,
     identity,
     layered,
+    legend_of,
     picked,
     ranked_metrics,
     rounded,
@@ -41,7 +42,6 @@ WIDE_RANGE = 30
 """ratio of the largest to the smallest cost from which the axis is logarithmic"""
 HEIGHT = 280
 MOST_SHAPES = 6
-LEGEND, SHAPES = alt.Legend(columns=2), alt.Legend(columns=1)
 
 
 def quality_against_cost(view: View) -> alt.ConcatChart:
@@ -104,9 +104,11 @@ def chart(view: View, rows: Sequence[Row], metric: MetricColumn, cost: str) -> a
     x = alt.X("shown_cost:Q", title=words, scale=scale, axis=alt.Axis(tickCount=5))
     y = alt.Y("value:Q", title=metric.label, scale=alt.Scale(zero=False))
     methods = [row["method"] for row in rows if row["cost"]]
-    colour = by_method(view, methods, LEGEND)
+    colour = by_method(view, methods, legend=True)
     shapes = {row["backbone"] for row in rows if row["cost"]} if "backbone" in view.names.kept else set()
-    shape: dict[str, Any] = {"shape": alt.Shape("backbone:N", legend=SHAPES)} if 1 < len(shapes) <= MOST_SHAPES else {}
+    shape: dict[str, Any] = (
+        {"shape": alt.Shape("backbone:N", legend=legend_of(shapes))} if 1 < len(shapes) <= MOST_SHAPES else {}
+    )
     tooltip = ["recipe:N", figure("value", title=metric.label), figure("shown_cost", title=words), "standing:N"]
     encoding: dict[str, Any] = {"x": x, "y": y, "color": colour, "tooltip": tooltip, **shape}
     opacity = unless_another_is_picked()

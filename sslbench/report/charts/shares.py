@@ -65,7 +65,7 @@ def shares(models: Sequence[RightShare]) -> Panel | None:
     scale = alt.Scale(domain=there, range=[COLOURS[name] for name in there])
     colour = alt.Color("standing:N", scale=scale)
     names = [model.model for model in models]
-    y, title = by_recipe(names), "linear probe, percent right"
+    y, title = by_recipe(names), "percent right"
     ends = [figure(name, ".1f") for name in ("right", "low", "high")]
     tooltip = ["recipe:N", *ends, "standing:N"]
     base = chart_of(rows)

@@ -64,7 +64,11 @@ def unlike(yielded: Iterable[Metric | Picture], repeated: Iterable[Metric | Pict
     """Names of the pictures that are not the same in both."""
     first, second = ({p.name: p for p in items if isinstance(p, Picture)} for items in (yielded, repeated))
     both = first.keys() & second.keys()
-    same = {name for name in both if torch.equal(first[name].image, second[name].image)}
+    same = {
+        name
+        for name in both
+        if torch.equal(first[name].image, second[name].image) and first[name].caption == second[name].caption
+    }
     return sorted((first.keys() | second.keys()) - same)
 
 

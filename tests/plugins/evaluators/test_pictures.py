@@ -15,7 +15,7 @@ from sslbench.hooks.registry import default_registry
 from sslbench.testing.fakes import ShownNoise, blobs, evaluated_scenes
 from sslbench_plugins.blocks.pictures.maps import class_maps
 from sslbench_plugins.blocks.pictures.mistakes import mistakes
-from sslbench_plugins.evaluators import feature_map
+from sslbench_plugins.evaluators import attention_segmentation, feature_map
 
 NAMES = {
     "knn": ["neighbours"],
@@ -147,6 +147,29 @@ def test_classes_of_pixels_have_a_colour_each_and_their_names_in_the_caption():
     assert picture_mistakes([picture]) == []
 
 
+@pytest.mark.parametrize(
+    ("heads", "best", "words"),
+    [
+        (12, 11, "head by head, brighter for more; head 12 overlaps"),
+        (16, 3, "head by head, the first 12 of 16 heads, brighter for more; head 4 overlaps"),
+        (16, 13, "head by head, the first 11 and the best of 16 heads, brighter for more; head 14 overlaps"),
+    ],
+)
+def test_the_head_that_is_scored_is_among_those_that_are_shown(monkeypatch, heads, best, words):
+    scenes, shown_heads = evaluated_scenes(), []
+    monkeypatch.setattr(attention_segmentation, "attention_of", lambda model, split, rows: torch.rand(1, heads, 16))
+
+    def drawn(rows, headings, side):
+        shown_heads.extend(headings[2:])
+        return torch.zeros(3, 8, 8, dtype=torch.uint8)
+
+    monkeypatch.setattr(attention_segmentation, "tile_rows", drawn)
+    picture = attention_segmentation.heads_beside_masks(scenes.model, torch.tensor([0]), best)
+    assert words in picture.caption
+    assert len(shown_heads) == 12
+    assert shown_heads.count(f"head {best + 1} (best)") == 1
+
+
 def test_captions_count_what_the_drawing_shows():
     assert feature_map.MOST_COLOURS == MOST_COLOURS
     classes = 30
@@ -156,6 +179,8 @@ def test_captions_count_what_the_drawing_shows():
     first, _ = mistakes(data, logits, labels)
     assert "of 30 classes" in first.caption
     assert "the 20 classes with the most mistakes by name, the others together. 100 wrong;" in first.caption
+    (only,) = mistakes(data, torch.nn.functional.one_hot(labels, classes).double(), labels)
+    assert only.caption.endswith("; the first 20 classes by name, the others together. None is wrong.")
 
 
 def of_map(**changes):

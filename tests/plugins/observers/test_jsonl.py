@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 
 import pytest
 
@@ -83,3 +84,18 @@ def test_another_file_may_hold_several_results_folders(tmp_path):
     for name in ("a", "b"):
         follow(tmp_path / name, [1], path=str(path))
     assert [line["out"] for line in lines(path) if line["event"] == "run_started"] == [str(tmp_path / n) for n in "ab"]
+
+
+def test_the_file_may_be_a_pipe(tmp_path):
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    assert follow(tmp_path, [1], path=str(path)) == 0
+    taken = [json.loads(line)["event"] for line in os.read(reader, 2**16).splitlines()]
+    assert taken == ["run_started", "pretraining_started", "epoch_ended"]
+    os.close(reader)
+
+
+def test_a_device_is_not_read_for_what_it_may_hold(tmp_path):
+    with pytest.raises(OSError, match="No space left on device"):
+        follow(tmp_path, [1], path="/dev/full")

@@ -7,11 +7,12 @@ from importlib.machinery import ModuleSpec
 
 import pytest
 
-from sslbench import ObserverSpec, UserError
+from sslbench import BuildContext, ObserverSpec, UserError
 from sslbench.contracts import observer
 from sslbench.hooks.registry import Registry
 from sslbench.plan.observers import read_observers
 from sslbench.plan.suite import RawSuite
+from sslbench_plugins.observers import wandb
 from sslbench_plugins.observers.mlflow import check_server
 from sslbench_plugins.observers.wandb import KnownRuns
 
@@ -34,6 +35,21 @@ def test_one_whose_library_is_there_misses_nothing(monkeypatch, name):
 
 def test_one_that_needs_no_library_misses_none():
     assert ObserverSpec(name="mine", build=lambda params, context: None).missing == ""
+
+
+@pytest.mark.parametrize(("name", "key"), [("jsonl", "path"), ("tensorboard", "folder"), ("wandb", "folder")])
+@pytest.mark.parametrize("inside", ["", "below/it"])
+def test_a_place_that_cannot_be_written_is_named(tmp_path, monkeypatch, name, key, inside):
+    taken = tmp_path / "taken"
+    if (name, inside) == ("jsonl", ""):
+        taken.mkdir()
+    else:
+        taken.write_text("a file")
+    monkeypatch.setattr(wandb, "import_module", lambda library: None)
+    spec = Registry().get("observer", name)
+    place = taken / inside
+    with pytest.raises(UserError, match=f"^observer {name!r}: {key}={place}: cannot be (made|written): "):
+        spec.build(spec.params(**{key: str(place)}), BuildContext())
 
 
 def test_a_server_that_does_not_answer_is_named():

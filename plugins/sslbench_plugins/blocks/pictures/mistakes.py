@@ -43,24 +43,24 @@ def confusion(shown: ShownImages, true: Tensor, predicted: Tensor, classes: int)
     counts = torch.zeros(classes * classes, dtype=torch.int64)
     counts = counts.scatter_add_(0, true * classes + predicted, torch.ones_like(true)).view(classes, classes)
     occurring = int((counts.sum(dim=0) + counts.sum(dim=1) > 0).sum())
-    shown_classes = most_confused(counts)
-    some = f"; the {len(shown_classes)} classes with the most mistakes by name, the others together"
     wrong = counts - counts.diag().diag()
+    mistaken, named = int(wrong.sum()), most_confused(counts)
+    which = f"the {len(named)} classes with the most mistakes" if mistaken else f"the first {len(named)} classes"
     caption = (
         f"Confusion matrix of {len(true):,} test images of {occurring:,} classes: a row for each true class, a column"
-        f" for each predicted one{some if occurring > len(shown_classes) else ''}."
+        f" for each predicted one{f'; {which} by name, the others together' if occurring > len(named) else ''}."
     )
-    if int(wrong.sum()):
+    if mistaken:
         cell = int(wrong.flatten().argmax())
         names = class_words(shown.class_names, classes)
         times = "once" if int(wrong.max()) == 1 else f"{int(wrong.max()):,} times"
         caption += (
-            f" {int(wrong.sum()):,} wrong; the commonest mistake, {times}, takes"
+            f" {mistaken:,} wrong; the commonest mistake, {times}, takes"
             f" {names[cell // classes]} for {names[cell % classes]}."
         )
     else:
         caption += " None is wrong."
-    caption = with_names(caption, shown.class_names, shown_classes)
+    caption = with_names(caption, shown.class_names, named)
     return Picture("confusion", confusion_matrix(counts, drawable_names(shown.class_names, classes)), caption)
 
 

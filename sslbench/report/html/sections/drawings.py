@@ -60,7 +60,10 @@ def of_pairs(folder: Folder) -> Section | None:
     if not section.rows:
         return None
     parts = [*drawn(view, differences.panels(view)), of_text(view, section, "other")]
-    intro = "How far each recipe is from the best of its metric, with the 95% interval of the difference."
+    intro = (
+        "How far each recipe is from the best of its metric, with the 95% interval of the difference. Whether it is"
+        " worse or a tie is tested with a correction for all pairs, so that the interval of a tie may leave 0 out."
+    )
     return Section("pairs", "Differences from the best", parts, intro)
 
 

@@ -1,0 +1,51 @@
+"""Pictures that a wrong evaluator yields are named with what is wrong."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+import torch
+
+from sslbench import BuildContext, EvaluatorSpec, Metric, Params, Picture
+from sslbench.testing.conformance.results import of_evaluator
+
+IMAGE = torch.zeros(3, 8, 8, dtype=torch.uint8)
+GOOD = Picture("good", IMAGE, "Nothing in particular.")
+
+
+def problems(*rounds):
+    """Of an evaluator that yields these pictures: those of the first round, of the second, and again."""
+    turns = itertools.cycle(rounds)
+
+    class Drawing:
+        def evaluate(self, data):
+            finite = bool(torch.isfinite(data.train.features).all())
+            yield Metric("m", 0.5) if finite else Metric("m", None, reason="no numbers")
+            yield from next(turns)
+
+    def build(params, context: BuildContext):
+        return Drawing()
+
+    return list(of_evaluator(EvaluatorSpec(name="drawing", summary="Draws.", build=build, headline="m"), Params()))
+
+
+def test_good_pictures_are_no_problem():
+    assert problems([GOOD]) == []
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        [],
+        [Picture("good", IMAGE + 1, GOOD.caption)],
+        [Picture("good", IMAGE, "Something else.")],
+    ],
+)
+def test_a_picture_is_the_same_for_the_same_features(other):
+    assert problems([GOOD], other) == ["picture 'good' differs for the same features and seed"]
+
+
+def test_a_picture_that_cannot_be_kept_is_named():
+    (problem,) = problems([Picture("Bad name", IMAGE, "A caption.")])
+    assert problem.startswith("picture 'Bad name': its name; allowed: lower-case letters, digits and hyphens")
