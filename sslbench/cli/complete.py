@@ -18,6 +18,8 @@ Items = list["CompletionItem[str]"]
 Completer = Callable[[click.Context, click.Parameter, str], Items]
 RESULTS = "sslbench-results"
 """where results lie unless the user says otherwise"""
+TRAINING = ("run", "plan")
+"""commands that train methods"""
 STORE = "results.sqlite"
 """is in every folder of results"""
 
@@ -43,7 +45,7 @@ def plugins(kind: str, paths: bool = False) -> Completer:
     def complete(ctx: click.Context, param: click.Parameter, incomplete: str) -> Items:
         name, colon, given = incomplete.partition(":")
         if colon:
-            return parameters(kind, name, given)
+            return parameters(kind, name, given, epochs=ctx.info_name in TRAINING)
         return [*names(kind, incomplete), *(files(incomplete) if paths else [])]
 
     return complete
@@ -62,8 +64,9 @@ def names(kind: str, incomplete: str) -> Items:
     ]
 
 
-def parameters(kind: str, name: str, given: str) -> Items:
-    """Of ``NAME:GIVEN`` the ways in which the last parameter may go on; a file where its value may be a path."""
+def parameters(kind: str, name: str, given: str, epochs: bool = False) -> Items:
+    """Of ``NAME:GIVEN`` the ways in which the last parameter may go on; a file where its value may be a path.
+    ``epochs``: whether a method that is trained takes them beside its parameters."""
     from sslbench.hooks.remembered import remembered
 
     known: Mapping[str, Any] = remembered().get(f"{kind}.{name}", {})
@@ -74,6 +77,7 @@ def parameters(kind: str, name: str, given: str) -> Items:
     if not equals:
         taken = {piece.partition("=")[0] for piece in before.split(",")}
         helps = {other: facts["help"] for other, facts in own.items()}
+        helps |= {"epochs": "of this method alone"} if epochs and known.get("trains") else {}
         helps |= {"preset": "settings of a paper"} if known.get("presets") else {}
         return [
             part(f"{start}{other}=", helps[other]) for other in helps if other.startswith(key) and other not in taken

@@ -22,7 +22,7 @@ from sslbench.errors import UserError
         "sslbench completion fish > ~/.config/fish/completions/sslbench.fish",
     ],
 )
-@click.argument("shell", metavar="[SHELL]", required=False, type=Choice(list(SHELLS)))
+@click.argument("shell", metavar="SHELL", required=False, type=Choice(list(SHELLS)))
 def command(shell: str | None) -> None:
     """Print the script by which SHELL (bash, zsh or fish; default: that of $SHELL) completes sslbench after TAB.
 

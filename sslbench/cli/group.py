@@ -59,6 +59,9 @@ class LazyGroup(click.Group):
         """What click returns. Raises UsageError."""
         try:
             return super().parse_args(ctx, args)
+        except click.NoSuchOption as error:
+            words = f"{explained(error, ctx).message}; options of a command come after its name"
+            raise click.UsageError(words, ctx) from None
         except click.UsageError as error:
             raise explained(error, ctx) from None
 

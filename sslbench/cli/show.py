@@ -62,10 +62,13 @@ def described(spec: Spec) -> dict[str, Any]:
 
 
 def parameters(spec: Spec) -> list[dict[str, Any]]:
-    """Name, type, default, unit, limits and description of each parameter."""
-    properties = spec.params.model_json_schema().get("properties", {})
+    """Name, type, default, unit, limits and description of each parameter, and of what is given beside them."""
+    from sslbench.plan.method_epochs import takes_epochs, with_epochs
+
+    model = with_epochs(spec.params) if takes_epochs(spec) else spec.params
+    properties = model.model_json_schema().get("properties", {})
     rows = []
-    for name, field in spec.params.model_fields.items():
+    for name, field in model.model_fields.items():
         schema, required = properties.get(name, {}), field.is_required()
         default = None if required else json_safe(field.default)
         row = {"name": name, "type": str(schema.get("type", "")), "required": required, "default": default}

@@ -12,7 +12,8 @@ from sslbench.hooks.catalogue import Catalogue
 from sslbench.hooks.user_paths import user_cache
 
 Remembered = dict[str, dict[str, Any]]
-"""``kind.name`` -> ``presets``: names; ``parameters``: name -> ``help`` and ``words``, the values that are allowed"""
+"""``kind.name`` -> ``presets``: names; ``parameters``: name -> ``help`` and ``words``, the values that are allowed;
+``trains``: whether it is a method that is trained"""
 
 
 def cache_path() -> Path:
@@ -53,7 +54,11 @@ def remember() -> None:
                 name: {"help": field.description or "", "words": schema.get(name, {}).get("enum", [])}
                 for name, field in spec.params.model_fields.items()
             }
-            plugins[f"{spec.kind}.{spec.name}"] = {"presets": list(spec.presets), "parameters": parameters}
+            plugins[f"{spec.kind}.{spec.name}"] = {
+                "presets": list(spec.presets),
+                "parameters": parameters,
+                "trains": getattr(spec, "trains", False),
+            }
     path = cache_path()
     partial = path.with_suffix(f".{os.getpid()}")
     try:

@@ -26,6 +26,7 @@ from sslbench.hooks.remembered import cache_path, installed, is_current, remembe
 
 SIMCLR = {
     "presets": ["cifar", "quick"],
+    "trains": True,
     "parameters": {
         "temperature": {"help": "of NT-Xent", "words": []},
         "optimizer": {"help": "update rule", "words": ["adamw", "sgd", "lars"]},
@@ -88,6 +89,9 @@ def offered(capsys, monkeypatch, line):
         ("sslbench run -m simclr:lr=1,o", ["part simclr:lr=1,optimizer="]),
         ("sslbench run -m simclr:lr=1,l", ["part simclr:lr=1,lr_end="]),
         ("sslbench run -m simclr:pre", ["part simclr:preset="]),
+        ("sslbench run -m simclr:ep", ["part simclr:epochs="]),
+        ("sslbench speed -m simclr:ep", []),
+        ("sslbench run -m raw-pixels:ep", []),
         ("sslbench run -m simclr:preset=", ["simclr:preset=cifar", "simclr:preset=quick"]),
         ("sslbench run -m simclr:optimizer=a", ["simclr:optimizer=adamw"]),
         ("sslbench run -m moco:", []),

@@ -19,6 +19,7 @@ MISTAKES = [
     # commands, options, words of options
     ("reslts", "did you mean 'results'?"),
     ("--hlp", "no such option '--hlp'; did you mean '--help'?"),
+    ("-q results x", "no such option '-q'; options of a command come after its name"),
     ("run --epoch 3", "no such option '--epoch'; did you mean '--epochs'?"),
     ("plan --no-compil", "did you mean '--no-compile'?"),
     ("recipe x --licens any", "no such option '--licens'; did you mean '--license'?"),

@@ -413,7 +413,8 @@ def test_what_is_no_json_says_where(tmp_path, content, words):
     path.write_bytes(content)
     with pytest.raises(UserError) as caught:
         load_side(path)
-    assert str(caught.value) == f"{path}: {words}"
+    expected = "expected a results folder, or what `sslbench results DIR --format json` prints"
+    assert str(caught.value) == f"{path}: {words}; {expected}"
 
 
 def test_a_mark_at_the_start_of_json_is_no_mistake(tmp_path):

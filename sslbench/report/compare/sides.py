@@ -59,6 +59,9 @@ def steps_of(store: ResultsStore, keys: Iterable[str]) -> tuple[dict[str, list[f
     return steps, damaged
 
 
+EXPECTED = "expected a results folder, or what `sslbench results DIR --format json` prints"
+
+
 def from_file(path: Path) -> Side:
     """A side from a file of JSON, of this schema or an older one."""
     document = document_of(path)
@@ -88,9 +91,9 @@ def document_of(path: Path) -> Any:
     except OSError as error:
         raise UserError(f"{path}: cannot be read: {error.strerror}") from None
     except UnicodeDecodeError as error:
-        raise UserError(f"{path}: not UTF-8, as JSON is: byte {error.start}") from None
+        raise UserError(f"{path}: not UTF-8, as JSON is: byte {error.start}; {EXPECTED}") from None
     except (ValueError, RecursionError) as error:
-        raise UserError(f"{path}: not JSON: {error}") from None
+        raise UserError(f"{path}: not JSON: {error}; {EXPECTED}") from None
 
 
 def refused(constant: str) -> None:
