@@ -122,6 +122,8 @@ def test_one_that_does_not_need_it_goes_on_and_ranks_the_good_one_like_a_builtin
         "random",
         "-b",
         backbone,
+        "-d",
+        "shapes:train_images=64,test_images=16,image_size=16",
         "-e",
         "knn",
         "--epochs",

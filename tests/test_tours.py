@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import re
 import shlex
-import subprocess
-import sys
 import tomllib
 from pathlib import Path
 
@@ -45,24 +43,24 @@ def draw_photos(folder):
 
 
 @pytest.fixture
-def shell(tmp_path, monkeypatch, capsys):
-    """Run a line of a shell in an empty folder: ``sslbench`` in this process, anything else in another."""
+def shell(tmp_path, distribution, monkeypatch, capsys):
+    """Run a line of a shell in an empty folder, in this process, which forgets what it imports from there."""
     folder = tmp_path / "work"
     folder.mkdir()
     monkeypatch.chdir(folder)
+    monkeypatch.syspath_prepend(str(folder))
 
     def run(line):
         words = shlex.split(line)
+        words, file = (words[: words.index(">")], words[-1]) if ">" in words else (words, None)
         if words[0] == "sslbench":
-            words, file = (words[: words.index(">")], words[-1]) if ">" in words else (words, None)
             code = call(words[1:])
-            out, err = capsys.readouterr()
-            if file:
-                (folder / file).write_text(out)
         else:
-            assert words[0] == "python"
-            done = subprocess.run([sys.executable, *words[1:]], capture_output=True, text=True, timeout=300)
-            code, out, err = done.returncode, done.stdout, done.stderr
+            assert words[:3] == ["python", "-m", "pytest"]
+            code = pytest.main(words[3:])
+        out, err = capsys.readouterr()
+        if file:
+            (folder / file).write_text(out)
         assert code == 0, f"{line}\n{out}\n{err}"
         return out
 
@@ -92,10 +90,9 @@ def test_your_own_images(shell):
     assert all((shell.folder / name).stat().st_size > 100 for name in files)
 
 
-def test_a_plugin_of_yours(shell, distribution, monkeypatch, request):
+def test_a_plugin_of_yours(shell, distribution, request):
     project = next(tomllib.loads(text)["project"] for language, text in blocks("tour-plugin.md") if language == "toml")
     distribution(project["name"], project["entry-points"]["sslbench"], {})
-    monkeypatch.syspath_prepend(str(shell.folder))
     default_registry.cache_clear()
     request.addfinalizer(default_registry.cache_clear)
     listed, shown, plugins, tested, _, run = take("tour-plugin.md", shell)

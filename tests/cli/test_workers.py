@@ -64,6 +64,9 @@ def sslbench_evaluators():
 '''
 
 
+RAW = ("run", "-m", "raw-pixels", "-d", "shapes:train_images=64,test_images=16,image_size=16")
+
+
 @pytest.fixture
 def hostile(distribution, tmp_path, monkeypatch):
     """The folder of a distribution of hostile evaluators, which this process finds; runs go to an empty folder."""
@@ -98,7 +101,7 @@ def in_no_time(monkeypatch):
 @pytest.mark.usefixtures("hostile", "in_no_time")
 def test_what_an_evaluator_does_to_its_process_costs_its_own_cell_and_no_other(capsys):
     names = ["exits", "knn", "segfaults", "leaves", "talks", "hangs", "linear-probe"]
-    arguments = ["run", "-m", "raw-pixels", *(word for name in names for word in ("-e", name))]
+    arguments = [*RAW, *(word for name in names for word in ("-e", name))]
     assert main.call([*arguments, "--executor", "workers", "--set", "time_limit=5000", "--format", "json"]) == 1
     out, err = capsys.readouterr()
     records = {record["evaluator"]: record for record in json.loads(out)["records"]}
@@ -116,7 +119,7 @@ def test_what_an_evaluator_does_to_its_process_costs_its_own_cell_and_no_other(c
     for line in ("to descriptor 1", "to stderr", "reads ''"):
         assert lines.count(line) == 1
     assert lines.count("to stdout") == 2
-    assert lines.count("sslbench: 1 of 1: raw-pixels digits seed 0") == 1
+    assert lines.count("sslbench: 1 of 1: raw-pixels shapes seed 0") == 1
     assert err.count("sslbench: 1 of 1: ended after") == 1
 
 
@@ -145,7 +148,7 @@ def test_a_run_that_is_ended_leaves_no_process_however_it_was_started(hostile, g
     process = subprocess.Popen(
         [
             *(sys.executable, *{"-c": ["-c", SCRIPT], "file": [hostile / "run.py"], "-m": ["-m", "sslbench"]}[started]),
-            *("run", "-m", "raw-pixels", "-e", "knn", "-e", "starts", "--executor", "workers"),
+            *(*RAW, "-e", "knn", "-e", "starts", "--executor", "workers"),
         ],
         env={**os.environ, "PYTHONPATH": path},
         stdout=subprocess.PIPE,

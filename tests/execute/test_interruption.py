@@ -14,12 +14,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
+SHAPES = "shapes:train_images=640,test_images=64,image_size=16"
 RUN = "-b convnet-small:width=4 -e knn -e linear-probe --seeds 0,1".split()
 SETTINGS = "--set checkpoint_every=0.02 --set evaluate_on=validation".split()
 
 
-def start(folder, out, *extra, methods=("-m", "simclr"), epochs=6):
-    settings = (*RUN, *SETTINGS, "--epochs", str(epochs), "--out", str(out))
+def start(folder, out, *extra, methods=("-m", "simclr"), epochs=6, data=SHAPES):
+    settings = ("-d", data, *RUN, *SETTINGS, "--epochs", str(epochs), "--out", str(out))
     command = [sys.executable, "-m", "sslbench", "run", *methods, *settings, *extra]
     return subprocess.Popen(
         command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
@@ -95,7 +96,7 @@ def test_ctrl_c_while_images_are_decoded_ends_the_threads_that_decode_them(tmp_p
         Image.fromarray(generator.integers(0, 256, (160, 160, 3), dtype=np.uint8)).save(path)
     out = tmp_path / "out"
     data = f"imagefolder:root={tmp_path / 'root'},reading=streaming,size=16"
-    process = start(tmp_path, out, "-d", data, "--batch-size", "8", epochs=1000)
+    process = start(tmp_path, out, "--batch-size", "8", epochs=1000, data=data)
     wait_for(lambda: list(out.glob("artifacts/*/checkpoint*")) or process.poll() is not None)
     os.killpg(process.pid, signal.SIGINT)
     _, err = process.communicate(timeout=60)
@@ -120,7 +121,7 @@ def test_a_second_run_on_the_same_folder_ends_with_the_number_of_the_first(tmp_p
 
 
 def test_a_reader_that_goes_away_is_no_traceback(tmp_path):
-    command = f"{sys.executable} -m sslbench run -m raw-pixels -e knn --format json | head -c 10"
+    command = f"{sys.executable} -m sslbench run -m raw-pixels -d {SHAPES} -e knn --format json | head -c 10"
     done = subprocess.run(["bash", "-c", command], cwd=tmp_path, capture_output=True, text=True, timeout=120)
     assert len(done.stdout) == 10
     assert "Traceback" not in done.stderr

@@ -57,8 +57,9 @@ def stop(event):
     if isinstance(event, TrainingProgress):
         os.kill(os.getpid(), signal.SIGINT)
 
-small = {"data": "digits", "backbones": "convnet-small:width=4", "evaluators": "knn", "train_images": 64}
-results = sslbench.run(methods=["raw-pixels", "simclr"], epochs=100, out="out", progress=stop, **small)
+data = {"name": "shapes", "train_images": 80, "test_images": 16, "image_size": 16}
+small = {"data": data, "backbones": "convnet-small:width=4", "evaluators": "knn"}
+results = sslbench.run(methods=["raw-pixels", "simclr"], epochs=100000, out="out", progress=stop, **small)
 print("not reached")
 """
 
