@@ -50,18 +50,8 @@ def speed_options(function: Function) -> Function:
     )
     settings = [
         click.option("--batch-size", multiple=True, metavar="N,N", help=f"Source images per step{several}"),
-        click.option(
-            "--precision",
-            multiple=True,
-            metavar="NAME,NAME",
-            help=precisions,
-        ),
-        click.option(
-            "--compile",
-            multiple=True,
-            metavar="NAME,NAME",
-            help=ways,
-        ),
+        click.option("--precision", multiple=True, metavar="NAME,NAME", help=precisions),
+        click.option("--compile", multiple=True, metavar="NAME,NAME", help=ways),
         click.option("--image-size", type=Whole(2), metavar="N", help="Side of the views, pixels."),
         click.option("--device", metavar="NAME", shell_complete=one_of(DEVICE_WORDS), help=DEVICES),
         click.option("--steps", type=Whole(10), metavar="N", help="Timed steps a row, at most."),

@@ -77,6 +77,7 @@ class Calls:
 def main() -> None:
     """Build the observer that the first line names, say whether that went well, and do the calls."""
     lines, reply = own_streams()
+    threading.excepthook = in_one_line
     try:
         choice = json.loads(lines.readline())
         calls = Calls(built(choice))
@@ -101,6 +102,12 @@ def main() -> None:
         reply("failed", reason_of(call, error))
         leave(1)
     leave(0)
+
+
+def in_one_line(raised: threading.ExceptHookArgs) -> None:
+    """What a thread of the observer's library raised, which Python prints with a traceback."""
+    if raised.exc_value is not None:
+        print(f"a thread of the observer raised {one_line(raised.exc_value)}", flush=True)
 
 
 def built(choice: dict[str, Any]) -> Observer:

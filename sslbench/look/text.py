@@ -14,7 +14,6 @@ from sslbench.look.look import Look
 from sslbench.report.data_facts import in_words, warnings
 from sslbench.report.screen import one_line
 from sslbench.report.text import Block, Column, first_names, fitted, plural, terminal_page
-from sslbench.store.record import DataFacts
 
 CLASSES = 20
 """that a terminal shows; of more, the ten largest and the ten smallest"""
@@ -35,7 +34,7 @@ def blocks(found: Look) -> list[Block]:
     """What is said below the classes: a heading and its lines, those without a line left out."""
     files = found.files
     every = [
-        ("", [*class_lines(found.classes), *warnings(found.data, found.facts), *too_few(found.facts)]),
+        ("", [*class_lines(found.classes), *warnings(found.data, found.facts), *too_few(found)]),
         ("files", [] if files is None else file_lines(files)),
         ("cannot be read", unreadable_lines(found.unreadable)),
         ("odd", [] if files is None else odd_lines(files)),
@@ -103,10 +102,14 @@ def counted(counts: Any) -> str:
     return ", ".join(f"{count:,} {name}" for name, count in counts.items())
 
 
-def too_few(facts: DataFacts) -> list[str]:
-    """What a run would refuse."""
-    enough = facts.train_images > 1 and facts.test_images > 0
-    return [] if enough else ["run needs at least 2 images to train on and 1 to evaluate on"]
+def too_few(found: Look) -> list[str]:
+    """What a run would refuse, and what it could not measure."""
+    facts, lines = found.facts, []
+    if facts.train_images < 2 or facts.test_images < 1:
+        lines.append("run needs at least 2 images to train on and 1 to evaluate on")
+    if found.classes and sum(count.train > 0 for count in found.classes) < 2:
+        lines.append("there is one class to train on: no accuracy can be measured (images:root=FOLDER needs no labels)")
+    return lines
 
 
 def unreadable_lines(unreadable: Sequence[str]) -> list[str]:

@@ -25,6 +25,7 @@ from sslbench.train.views import EvaluationView
 if TYPE_CHECKING:
     from PIL.Image import Image
 
+SKIP = "; on_error=skip leaves them out"
 EXPECTED = "expected uint8 [N, 3, H, W] or [3, H, W], a PIL image, a path, or a list of images or paths"
 
 
@@ -53,6 +54,8 @@ class Encoder(nn.Module):
     def embed(self, images: Any, batch: int = 256) -> Tensor:
         """float32 ``[N, D]`` on the CPU, the features of images as ``preprocess`` takes them, in their order, on the
         device that the encoder is on."""
+        if isinstance(batch, bool) or not isinstance(batch, int) or batch < 1:
+            raise UserError(f"batch = {quoted(batch)}: expected images at a time, 1 or more")
         pixels, device = self._pixels(images), next((p.device for p in self.parameters()), torch.device("cpu"))
         view = EvaluationView(self.input_spec, device)
         parts = [self(view(part.to(device))).float().cpu() for part in torch.split(pixels, batch)]
@@ -85,7 +88,10 @@ class Encoder(nn.Module):
             raise UserError(f"images: {folders[0]} is a folder; give its files, as sorted(Path(FOLDER).glob('*.jpg'))")
         params = {"files": paths, "size": self.read_size, "test_share": 0.0, **scale_params(self.white)}
         choice = chosen("dataset", Reference(UNLABELLED_IMAGES, params, "images"), default_registry())
-        split = choice.build(BuildContext()).split("train")
+        try:
+            split = choice.build(BuildContext()).split("train")
+        except UserError as error:  # of a data set, which may leave images out
+            raise UserError(*(line.replace(SKIP, "") for line in error.messages)) from None
         for note in unknown_scale(split.white, self.white, "its training met no such image, so not how"):
             warnings.warn(note, stacklevel=4)
         (pixels,) = read_batches(split.images, [torch.arange(len(split))])

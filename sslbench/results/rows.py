@@ -19,10 +19,9 @@ def recipe_of(view: View, row: Any) -> int:
     """The recipe, by its place in the aggregate. Raises UserError where no row is meant, or more than one."""
     if isinstance(row, str):
         return by_words(view, row)
-    try:
-        number = index(row)
-    except TypeError:
-        raise UserError(f"row {quoted(row)}: expected the number of a row of table(), or words of its recipe") from None
+    if isinstance(row, bool) or not hasattr(row, "__index__"):
+        raise UserError(f"row {quoted(row)}: expected the number of a row of table(), or words of its recipe")
+    number = index(row)
     if not 0 <= number < len(view.order):
         allowed = f"0 to {len(view.order) - 1}, as in table()" if view.order else "none, there are no results"
         raise UserError(f"row {number}: there is no such row (rows: {allowed})")

@@ -25,7 +25,7 @@ from sslbench.testing.conformance.observers import epoch, observed_pretraining, 
 
 PLUGINS = """
     '''Observers that write down what they are given, and misbehave where they are asked to.'''
-    import json, os, signal, sys, time
+    import json, os, signal, sys, threading, time
     from dataclasses import asdict
     from pathlib import Path
     from sslbench import Observer, ObserverSpec, Params, UserError, hookimpl, param
@@ -93,6 +93,10 @@ PLUGINS = """
                 except OSError:
                     pass
             signal.pause()
+        if how == "thread":
+            thread = threading.Thread(target=lambda: 1 / 0)
+            thread.start()
+            thread.join()
         if how == "close":
             os.closerange(3, 100)
             signal.pause()
@@ -245,6 +249,13 @@ def test_what_it_prints_is_an_event_as_what_workers_print(tmp_path, notes, capfd
     printed = [event.text for event in events if isinstance(event, Printed)]
     assert sorted(printed) == ["descriptor", "err", "out"]
     assert capfd.readouterr().out == ""
+
+
+def test_what_a_thread_of_it_raises_is_one_line(tmp_path, notes):
+    events = []
+    run(request(tmp_path, "notes:at=run_started,how=thread", method="raw-pixels"), events.append, notes)
+    printed = [event.text for event in events if isinstance(event, Printed)]
+    assert printed == ["a thread of the observer raised ZeroDivisionError: division by zero"]
 
 
 @pytest.mark.parametrize(

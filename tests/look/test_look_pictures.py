@@ -1,8 +1,9 @@
-"""What the pictures of ``look`` show, and how they are put together."""
+"""What the pictures of ``look`` show and how they are put together, and what it says of a data set in words."""
 
 from __future__ import annotations
 
 import re
+import shutil
 from types import SimpleNamespace
 
 import pytest
@@ -86,3 +87,10 @@ def test_a_place_that_takes_no_file_is_said_before_anything_is_read(tmp_path, mo
     (tmp_path / "file").write_text("x")
     with pytest.raises(UserError, match=r"file/a.png: cannot be written: Not a directory"):
         check_file(tmp_path / "file/a.png")
+
+
+def test_one_class_is_said_to_have_nothing_to_tell_apart(look, photos, tmp_path):
+    words = "there is one class to train on: no accuracy can be measured (images:root=FOLDER needs no labels)"
+    assert words not in look("photos")[1]
+    shutil.rmtree(photos / "собака")
+    assert words in look("photos")[1].splitlines()

@@ -105,3 +105,16 @@ def test_weights_and_features_that_are_gone_or_damaged_are_not_used(results, rec
     use = loaded.encoder if name == "weights" else loaded.features
     with pytest.raises(UserError, match=rf"seed 1: .*{name}\.safetensors.*fresh=True"):
         use("simclr (temperature=0.2)", seed=1)
+
+
+def test_a_file_that_is_no_image_is_named_without_what_only_data_sets_take(encoder, tmp_path):
+    (tmp_path / "x.png").write_text("no image")
+    with pytest.raises(UserError, match="images: 1 of 1 images cannot be read") as caught:
+        encoder.embed(tmp_path / "x.png")
+    assert "on_error" not in str(caught.value)
+
+
+@pytest.mark.parametrize("batch", [0, -1, 2.0, True])
+def test_a_batch_has_an_image_or_more(encoder, batch):
+    with pytest.raises(UserError, match=f"^batch = {batch}: expected images at a time, 1 or more$"):
+        encoder.embed(torch.zeros(1, 3, 8, 8, dtype=torch.uint8), batch)

@@ -84,6 +84,7 @@ def test_without_curves_and_rivals_the_frames_are_empty_but_have_columns():
     [
         (3, r"^row 3: there is no such row \(rows: 0 to 2, as in table\(\)\)$"),
         (-1, r"^row -1: there is no such row"),
+        (True, r"^row True: expected the number of a row"),
         (1.5, r"^row 1\.5: expected the number of a row of table\(\), or words of its recipe$"),
         ("simclr", r"^row 'simclr': 2 rows have these words: simclr \(temperature=0\.\d\), simclr \(temperature="),
         ("simcrl", r"^row 'simcrl': no row has these words; did you mean 'simclr'\? \(rows: .*raw-pixels"),

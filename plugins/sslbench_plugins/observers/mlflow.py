@@ -126,15 +126,25 @@ def build(params: MlflowParams, context: BuildContext) -> Mlflow:
     for name, value in SETTINGS.items():
         os.environ.setdefault(name, value)
     mlflow = import_module("mlflow")
+    if bare(params.tracking_uri) != params.tracking_uri:
+        raise UserError(
+            "observer 'mlflow': tracking_uri has a user or password in it, and is kept with the results; allowed: the"
+            " address alone, and MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD"
+        )
     uri = params.tracking_uri or mlflow.get_tracking_uri()
-    check_server(uri)
+    check_server(bare(uri))
     try:
         client = mlflow.MlflowClient(uri)
         client.search_experiments(max_results=1)
     except Exception as error:
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise UserError(f"observer 'mlflow': {uri} cannot be used: {reason}") from None
+        raise UserError(f"observer 'mlflow': {bare(uri)} cannot be used: {reason}") from None
     return Mlflow(mlflow, client, params.experiment)
+
+
+def bare(uri: str) -> str:
+    """Without user and password."""
+    return re.sub(r"(?<=://)[^/?#]*@", "", uri)
 
 
 def check_server(uri: str) -> None:

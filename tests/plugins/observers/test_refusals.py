@@ -12,8 +12,8 @@ from sslbench.contracts import observer
 from sslbench.hooks.registry import Registry
 from sslbench.plan.observers import read_observers
 from sslbench.plan.suite import RawSuite
-from sslbench_plugins.observers import wandb
-from sslbench_plugins.observers.mlflow import check_server
+from sslbench_plugins.observers import mlflow, wandb
+from sslbench_plugins.observers.mlflow import bare, check_server
 from sslbench_plugins.observers.wandb import KnownRuns
 
 TRACKERS = ("mlflow", "tensorboard", "wandb")
@@ -50,6 +50,17 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path, monkeypatch, name, ke
     place = taken / inside
     with pytest.raises(UserError, match=f"^observer {name!r}: {key}={place}: cannot be (made|written): "):
         spec.build(spec.params(**{key: str(place)}), BuildContext())
+
+
+@pytest.mark.parametrize("uri", ["http://me:secret@host:5000", "https://token@host/path"])
+def test_a_password_in_an_address_is_refused_and_not_shown(monkeypatch, uri):
+    monkeypatch.setattr(mlflow, "import_module", lambda library: None)
+    spec = Registry().get("observer", "mlflow")
+    with pytest.raises(UserError, match="^observer 'mlflow': tracking_uri has a user or password in it") as caught:
+        spec.build(spec.params(tracking_uri=uri), BuildContext())
+    assert "secret" not in str(caught.value)
+    assert bare("sqlite:///a@b.db") == "sqlite:///a@b.db"
+    assert bare("http://host:5000/@x") == "http://host:5000/@x"
 
 
 def test_a_server_that_does_not_answer_is_named():
