@@ -21,8 +21,8 @@ from sslbench_plugins.executors.slurm import sslbench_executors
 pytestmark = pytest.mark.slow
 
 SMALL = (
-    "-b convnet-small:width=4 -a affine --batch-size 64 --set train_images=128 --set evaluate_on=validation"
-    " --set checkpoint_every=0.05 --precision fp32"
+    "-d shapes:train_images=160,test_images=32,image_size=16 -b convnet-small:width=4 -a affine --batch-size 64"
+    " --set evaluate_on=validation --set checkpoint_every=0.05 --precision fp32"
 ).split()
 QUICKLY = "slurm:poll=1,heartbeat=1"
 LONG = ("--epochs", "100000")
