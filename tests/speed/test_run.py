@@ -60,6 +60,7 @@ def quick(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(module, "ceilings", lambda device, processor, report: CHIP)
     monkeypatch.setattr("sslbench.measure.timing.PAUSE", (0.0, 0.0))
+    monkeypatch.setattr("sslbench.measure.comparison.SLOT_MS", 0.0)
     (tmp_path / "mini.toml").write_text(SUITE)
 
 
