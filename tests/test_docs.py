@@ -111,8 +111,17 @@ def test_the_commands_of_the_readme_are_there():
 
 def test_the_tree_of_the_readme_is_the_tree():
     tree = README.partition("## The tree")[2]
-    for name in re.findall(r"^      (\w+)/ ", tree, flags=re.MULTILINE):
-        assert (ROOT / "sslbench" / name).is_dir() or (ROOT / "plugins/sslbench_plugins" / name).is_dir(), name
+    core, plugins = tree.partition("    plugins/")[::2]
+    assert set(re.findall(r"^      (\w+)/ ", core, flags=re.MULTILINE)) == rooms(ROOT / "sslbench")
+    plugins = plugins.partition("    benchmarks/")[0]
+    assert set(re.findall(r"(\w+)/(?:\s|$)", plugins)) - {"sslbench_plugins"} == rooms(
+        ROOT / "plugins/sslbench_plugins"
+    )
+
+
+def rooms(package):
+    """Folders of code."""
+    return {folder.name for folder in package.iterdir() if any(folder.glob("*.py"))}
 
 
 def test_nothing_of_the_package_is_left_out_of_the_wheel():
