@@ -54,7 +54,7 @@ def tile_rows(
     label = min(WIDEST_LABEL, max((width_of(drawable(row.label)) for row in rows), default=0))
     left = GAP + (label + GAP if label else 0)
     columns = max([len(headings), *(len(row.tiles) for row in rows)], default=0)
-    side = min(side_of(rows, side), (LARGEST - left) // max(1, columns) - GAP)
+    side = max(1, min(side_of(rows, side), (LARGEST - left) // max(1, columns) - GAP))
     top = GAP + (LINE if headings else 0)
     heights = [side + GAP + LINE * max((lines_of(tile) for tile in row.tiles), default=0) for row in rows]
     width = max(1, left + columns * (side + GAP))

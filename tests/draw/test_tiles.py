@@ -68,6 +68,11 @@ def test_what_does_not_fit_is_made_smaller_or_left_out():
     assert grid([], 3).shape == (3, 8, 8)
 
 
+def test_more_columns_than_pixels_are_drawn_a_pixel_each():
+    row = TileRow([Tile(torch.zeros(3, 4, 4, dtype=torch.uint8))] * 400)
+    assert tile_rows([row]).shape == (3, 17, 8 + 400 * 9)
+
+
 def test_the_same_tiles_make_the_same_file():
     tiles = [Tile(image(value=value), f"class {value}", "right") for value in range(0, 200, 20)]
     assert png_of(grid(tiles, 4)) == png_of(grid(tiles, 4))
