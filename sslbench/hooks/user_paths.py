@@ -20,5 +20,7 @@ def expanded(path: str | os.PathLike[str]) -> Path:
 def user_cache() -> Path:
     """``sslbench`` in the user's cache folder ($XDG_CACHE_HOME, ~/.cache), or in that of temporary files where there is
     no home folder. It need not exist."""
-    cache = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
-    return Path(cache, "sslbench") if os.path.isabs(cache) else Path(tempfile.gettempdir(), f"sslbench-{os.getuid()}")
+    for cache in map(os.path.expanduser, (os.environ.get("XDG_CACHE_HOME", ""), "~/.cache")):
+        if os.path.isabs(cache):  # one that is relative is to be ignored (XDG Base Directory Specification)
+            return Path(cache, "sslbench")
+    return Path(tempfile.gettempdir(), f"sslbench-{os.getuid()}")

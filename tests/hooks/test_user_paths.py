@@ -37,6 +37,10 @@ def test_the_cache_is_the_users_else_beside_temporary_files(monkeypatch, tmp_pat
     assert user_cache() == Path("/somewhere/.cache/sslbench")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     assert user_cache() == tmp_path / "sslbench"
+    monkeypatch.setenv("XDG_CACHE_HOME", "~/elsewhere")
+    assert user_cache() == Path("/somewhere/elsewhere/sslbench")
+    monkeypatch.setenv("XDG_CACHE_HOME", "cache")
+    assert user_cache() == Path("/somewhere/.cache/sslbench")
 
 
 @pytest.mark.usefixtures("homeless")
