@@ -77,7 +77,7 @@ def fates_of(part: Part) -> str:
     """Why records of a folder were not kept, and what is damaged in it."""
     words = {
         "equal": "with a result that is kept",
-        "retried": "went wrong, run again elsewhere",
+        "retried": "without a result (another try is kept)",
         "remeasured": "measured again later",
         "overruled": "with another result (--prefer)",
         "damaged": "damaged",

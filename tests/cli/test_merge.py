@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from collections import Counter
 from contextlib import closing
+from pathlib import Path
 
 import pytest
 
 from sslbench.cli.main import call
+from sslbench.cli.merge import fates_of
+from sslbench.store.merge.merge import Part
 
 ASKED = ("quick", "-m", "raw-pixels", "-m", "random-init", "-b", "convnet-small", "-e", "knn")
 
@@ -56,6 +60,11 @@ def test_seeds_of_two_folders_are_one_table_and_nothing_is_run_again(words_of):
     assert "4 done; 0 run now; results: all" in err
     assert words_of("compare", "s0", "all")[0] == 0
     assert "raw-pixels" in words_of("results", "all", "--pairs")[1]
+
+
+def test_why_a_record_is_not_kept_is_said_of_those_that_were_skipped_too():
+    part = Part(Path("a"), 3, Counter(kept=1, equal=1, retried=1), None)
+    assert fates_of(part) == "1 with a result that is kept, 1 without a result (another try is kept)"
 
 
 @pytest.mark.usefixtures("two_folders")

@@ -290,7 +290,7 @@ def test_the_table(mixed):
     ]
     first = next(line for line in lines if line.startswith("simclr"))
     assert first.split() == "simclr knn_top1 0.91 0.81 -11.0 -13.5 to -8.5% 3 seeds worse".split()
-    assert "  byol, seed 0: knn_top1 (in B: no such cell)" in lines
+    assert "  byol, seed 0: knn_top1 (in B: no such cell was run)" in lines
     assert "  processor: Abacus 1 in A, Abacus 2 in B" in lines
     assert not any("gpu:" in line or "torch:" in line for line in lines)
     assert lines[-1].strip().endswith("(limit knn_top1:1%)")

@@ -144,7 +144,7 @@ def blocks_below(comparison: Comparison) -> list[Block]:
 def one_sided_in_words(item: OneSided, other: str) -> str:
     """What, and what became of it on the other side."""
     seeds = f"seed{'s' if len(item.seeds) > 1 else ''} {listed(item.seeds)}"
-    return f"{item.recipe}, {seeds}: {', '.join(item.quantities)} (in {other}: {item.reason or 'no such cell'})"
+    return f"{item.recipe}, {seeds}: {', '.join(item.quantities)} (in {other}: {item.reason or 'no such cell was run'})"
 
 
 def notes(comparison: Comparison) -> list[str]:

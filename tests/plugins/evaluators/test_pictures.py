@@ -157,7 +157,7 @@ def test_classes_of_pixels_have_a_colour_each_and_their_names_in_the_caption():
 )
 def test_the_head_that_is_scored_is_among_those_that_are_shown(monkeypatch, heads, best, words):
     scenes, shown_heads = evaluated_scenes(), []
-    monkeypatch.setattr(attention_segmentation, "attention_of", lambda model, split, rows: torch.rand(1, heads, 16))
+    monkeypatch.setattr(attention_segmentation, "attention_of", lambda model, split, rows: torch.ones(1, heads, 16))
 
     def drawn(rows, headings, side):
         shown_heads.extend(headings[2:])
