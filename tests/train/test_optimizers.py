@@ -79,6 +79,19 @@ def test_a_group_may_keep_its_rate_and_a_decay_its_schedule():
     assert [(g["lr"], g["weight_decay"]) for g in optimizer.param_groups] == [(0.2, 0.4), (0.1, 0.0)]
 
 
+@pytest.mark.parametrize("optimizer", ["adamw", "sgd", "lars"])
+def test_a_groups_scale_multiplies_its_rate_at_every_step(optimizer):
+    model = nn.Linear(3, 2)
+    groups = [
+        {"params": [model.weight], "weight_decay": 0.1, "lr_scale": 0.25},
+        {"params": [model.bias], "weight_decay": 0.0},
+    ]
+    built = build_optimizer(MethodParams(optimizer=optimizer, lr=0.2, lr_batch=0), groups, 32)
+    assert [g["lr"] for g in built.param_groups] == [0.05, 0.2]
+    set_rate(built, 0.5)
+    assert [g["lr"] for g in built.param_groups] == [0.025, 0.1]
+
+
 def test_biases_and_norms_are_decayed_where_a_recipe_says_so():
     model = nn.Linear(3, 2)
     groups = [{"params": [model.weight], "weight_decay": 0.1}, {"params": [model.bias], "weight_decay": 0.0}]

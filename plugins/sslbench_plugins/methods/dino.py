@@ -119,7 +119,7 @@ class DINO(Method):
         return self.teacher_backbone
 
     def forward(
-        self, views: Sequence[Tensor], *, mask: Tensor | None, progress: Progress
+        self, views: Sequence[Tensor], *, masks: Sequence[Tensor], progress: Progress
     ) -> tuple[Tensor, Mapping[str, Tensor]]:
         """Crops, the two large ones first -> the loss; the teacher's entropy in nats, how far apart its distributions
         are, and the loss of a student that puts every image on all prototypes alike."""
