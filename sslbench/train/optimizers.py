@@ -67,8 +67,12 @@ class Lars(Optimizer):
 
 
 def base_rate(params: MethodParams, batch_size: int) -> float:
-    """The peak learning rate: ``lr`` scaled linearly with the batch, or as it is where ``lr_batch`` is 0."""
-    return params.lr * batch_size / params.lr_batch if params.lr_batch else params.lr
+    """The peak learning rate: ``lr`` scaled with the batch, or as it is where ``lr_batch`` is 0."""
+    if not params.lr_batch:
+        return params.lr
+    if params.lr_scaling == "sqrt":
+        return params.lr * math.sqrt(batch_size / params.lr_batch)
+    return params.lr * batch_size / params.lr_batch
 
 
 def build_optimizer(params: MethodParams, groups: list[dict[str, Any]], batch_size: int) -> Optimizer:

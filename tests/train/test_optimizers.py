@@ -46,6 +46,9 @@ def test_lars_leaves_parameters_without_gradient_alone():
 def test_the_rate_scales_with_the_batch_unless_told_not_to():
     assert base_rate(MethodParams(lr=0.3, lr_batch=256), 512) == pytest.approx(0.6)
     assert base_rate(MethodParams(lr=0.3, lr_batch=0), 512) == 0.3
+    # DINOv2: 0.004 x sqrt(batch / 1024)
+    assert base_rate(MethodParams(lr=0.004, lr_batch=1024, lr_scaling="sqrt"), 256) == pytest.approx(0.002)
+    assert base_rate(MethodParams(lr=0.004, lr_batch=0, lr_scaling="sqrt"), 256) == 0.004
 
 
 @pytest.mark.parametrize("name", ["adamw", "sgd", "lars"])
