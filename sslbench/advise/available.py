@@ -81,10 +81,13 @@ def available(registry: Registry, download: bool, folder: Path | None = None) ->
 
 
 def cached_presets(registry: Registry) -> Iterator[str]:
-    """Presets that can be built without fetching anything."""
+    """Presets that can be built without fetching anything, each model by the first of its names."""
     spec = registry.get("method", PRETRAINED)
     assert isinstance(spec, MethodSpec)
-    for name in spec.presets:
+    models = list(spec.presets.values())
+    for index, (name, values) in enumerate(spec.presets.items()):
+        if values in models[:index]:
+            continue
         try:
             if not any(chosen("method", Reference(PRETRAINED, {"preset": name}), registry).fetches()):
                 yield name
