@@ -15,7 +15,6 @@ from sslbench.contracts.method import InputSpec, Progress
 from sslbench.contracts.plugin import BuildContext
 from sslbench.measure.flops import step_flops_per_image
 from sslbench.testing.conformance import problems
-from sslbench.testing.conformance.two_devices import of_methods
 from sslbench.testing.fakes import TinyBackbone
 from sslbench_plugins.blocks.networks.untrained import Untrained
 from sslbench_plugins.blocks.objectives.running_standard import RunningStandard
@@ -209,13 +208,6 @@ def test_it_keeps_the_contract_with_any_teacher(teacher, model):
     assert problems(SPEC, teacher=teacher) == []
 
 
-def test_two_ranks_take_the_step_of_one(model):
-    settings = [
-        DistillParams(teacher=f"pretrained:path={model}", standardise=standardise) for standardise in (True, False)
-    ]
-    assert of_methods([(SPEC, params) for params in settings]) == [[], []]
-
-
 def test_what_the_teacher_is_stands_in_the_plan_the_record_the_table_and_the_key(capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "teacher").mkdir()
@@ -234,4 +226,4 @@ def test_what_the_teacher_is_stands_in_the_plan_the_record_the_table_and_the_key
     assert (weights["input"]["size"], weights["input"]["mean"]) == (16, [0.3] * 3)
     write(tmp_path / "teacher", seed=1)
     assert call(["plan", *suite]) == 0
-    assert "stale, 1 cell: the weights changed" in capsys.readouterr().out
+    assert "the weights changed" in capsys.readouterr().out

@@ -14,8 +14,8 @@ class RunningStandard(nn.Module):
 
     mean: Tensor
     """float32 ``[D]``"""
-    square: Tensor
-    """mean of the squares, float32 ``[D]``"""
+    variance: Tensor
+    """float32 ``[D]``"""
     batches: Tensor
     """scalar, how many were seen"""
 
@@ -23,7 +23,7 @@ class RunningStandard(nn.Module):
         super().__init__()
         self.eps = eps
         self.register_buffer("mean", torch.zeros(dim))
-        self.register_buffer("square", torch.zeros(dim))
+        self.register_buffer("variance", torch.zeros(dim))
         self.register_buffer("batches", torch.zeros(()))
 
     @torch.no_grad()
@@ -31,9 +31,12 @@ class RunningStandard(nn.Module):
         """``[B, D]`` -> ``[B, D]`` in float32, without gradients. Only in training mode does it learn from them."""
         features = features.float()
         if self.training:
-            mean, square = mean_over_ranks(torch.stack([features.mean(dim=0), features.square().mean(dim=0)]))
+            own = features.mean(dim=0)
+            mean = mean_over_ranks(own)
+            variance = mean_over_ranks(features.var(dim=0, unbiased=False) + (own - mean).square())
             self.batches += 1
-            self.mean.lerp_(mean, 1 / self.batches)
-            self.square.lerp_(square, 1 / self.batches)
-        variance = (self.square - self.mean.square()).clamp(min=0)
-        return (features - self.mean) * (variance + self.eps).rsqrt()
+            share, change = 1 / self.batches, mean - self.mean
+            # Chan, Golub, LeVeque 1983: without the difference of two large numbers.
+            self.variance.lerp_(variance, share).add_(change.square() * share * (1 - share))
+            self.mean.add_(change * share)
+        return (features - self.mean) * (self.variance + self.eps).rsqrt()
