@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 AUGMENTATION = "none"  # of a method that names no augmentation of its own
+MASKING = "random"  # of a method that names no masking of its own
 CURVE_EVALUATORS = ("knn", "label-free")  # evaluated during training, where ``curve_every`` asks for a curve
 EXECUTOR, IN_PROCESS = "workers", "inline"  # where work runs; and where no other process has the plugins
 PRETRAINED = "pretrained"  # the method that a folder or file given as a model stands for

@@ -107,7 +107,7 @@ class Simple(Method):
     def encoder(self):
         return self.encoder_
 
-    def forward(self, views, *, mask, progress):
+    def forward(self, views, *, masks, progress):
         raise AssertionError("pictures need no step")
 
 

@@ -15,6 +15,7 @@ from sslbench.contracts.plugin import BuildContext
 from sslbench.testing.conformance.problem import SIZE, Problems, gpu_problems
 from sslbench.testing.fakes import TinyBackbone, TinyTokenBackbone
 from sslbench.testing.pretended_gpu import PretendedGpu, without_numbers
+from sslbench.train.masks import draw_masks
 
 SIDE = 32
 """side of the images that backbones are tried on, pixels"""
@@ -50,10 +51,17 @@ def token_problems(backbone: TokenBackbone, images: Tensor) -> Problems:
     if tokens.shape != (3, patches, backbone.token_dim):
         yield f"embed returned {list(tokens.shape)}, not [3, {patches}, {backbone.token_dim}]"
         return
+    if backbone.positions(backbone.grid).shape != (patches, backbone.token_dim):
+        yield f"positions returned {list(backbone.positions(backbone.grid).shape)}, not [{patches}, token_dim]"
     for kept in (patches, 1, patches // 2):
-        encoded = backbone.encode(tokens[:, :kept])
-        if encoded.shape != (3, backbone.prefix_tokens + kept, backbone.token_dim):
-            yield f"encode of {kept} patches returned {list(encoded.shape)}"
+        indices = torch.arange(kept).expand(3, -1)
+        for blocks in (1, 2):
+            encoded = backbone.encode(tokens[:, :kept], patches=indices, blocks=blocks)
+            if encoded.shape != (3, backbone.prefix_tokens + kept, blocks * backbone.token_dim):
+                yield f"encode of {kept} patches, blocks={blocks}, returned {list(encoded.shape)}"
+    whole = backbone.encode(tokens)
+    if not torch.allclose(backbone.pool(whole), backbone(images), atol=1e-4):
+        yield "forward(images) is not pool(encode(embed(images)))"
 
 
 def attention_problems(backbone: TokenBackbone, images: Tensor) -> Problems:
@@ -120,16 +128,12 @@ def training_problems(method: Method, ratio: float | None, uses_labels: bool) ->
     """One step with plain SGD on random views, and a forward pass on a pretended GPU."""
     method.train()
     views = [torch.randn(4, 3, view.size, view.size) for view in method.views]
-    inputs: dict[str, Tensor | None] = {"mask": None}
-    if method.mask_grid is not None and ratio is not None:
-        patches = method.mask_grid[0] * method.mask_grid[1]
-        inputs["mask"] = (torch.arange(patches) < masked_count(patches, ratio)).repeat(4, 1)
-    if uses_labels:
-        inputs["labels"] = torch.arange(4) % 3
+    masks = draw_masks(method, None, ratio, 4, torch.Generator().manual_seed(0))
+    labels = {"labels": torch.arange(4) % 3} if uses_labels else {}
     if not views:
         yield "it trains but asks for no view"
         return
-    loss, scalars = method(views, progress=PROGRESS, **inputs)
+    loss, scalars = method(views, masks=masks, progress=PROGRESS, **labels)
     if loss.shape != () or not math.isfinite(loss.item()):
         yield f"the loss must be one finite number, not {loss.detach()!r}"
         return
@@ -139,8 +143,9 @@ def training_problems(method: Method, ratio: float | None, uses_labels: bool) ->
 
     def forward(gpu: PretendedGpu) -> list[Tensor]:
         gpu.take(method)
-        gpu_inputs = {name: None if tensor is None else without_numbers(tensor) for name, tensor in inputs.items()}
-        loss, _ = method([without_numbers(view) for view in views], progress=PROGRESS, **gpu_inputs)
+        gpu_views, gpu_masks = ([without_numbers(tensor) for tensor in given] for given in (views, masks))
+        gpu_labels = {name: without_numbers(tensor) for name, tensor in labels.items()}
+        loss, _ = method(gpu_views, masks=gpu_masks, progress=PROGRESS, **gpu_labels)
         method.after_step(PROGRESS)
         return [loss, *method.state_dict().values()]
 
