@@ -10,6 +10,8 @@ import pytest
 
 from sslbench.cli.main import call
 from sslbench.errors import UserError
+from sslbench.hooks.registry import Registry, default_registry
+from sslbench.testing.conformance import problems
 from sslbench.testing.into_package import add_to_package
 
 ENTRY = '"method.mine" = "theirs.mine"'
@@ -196,10 +198,8 @@ def test_a_package_that_does_not_require_sslbench_is_said_so(package, capsys):
     assert '\n  pip install -e "theirs[test]"\n' in out
 
 
-def test_a_second_plugin_of_a_new_package_is_found_beside_the_first(package, distribution, monkeypatch):
-    from sslbench.hooks.registry import Registry
-    from sslbench.testing.conformance import problems
-
+def test_a_second_plugin_of_a_new_package_is_found_beside_the_first(package, distribution, monkeypatch, request):
+    request.addfinalizer(default_registry.cache_clear)
     monkeypatch.chdir(package(PROJECT).parent)
     assert call(["new", "masking", "ours"]) == 0
     assert call(["new", "evaluator", "few-shot", "--into", "ours"]) == 0

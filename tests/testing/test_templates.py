@@ -11,7 +11,7 @@ import pytest
 
 from sslbench.contracts.params import MaskingParams, MethodParams, Params, SimulatorParams
 from sslbench.hooks.catalogue import KINDS
-from sslbench.hooks.registry import Registry
+from sslbench.hooks.registry import Registry, default_registry
 from sslbench.plan.expand import resolve_suite
 from sslbench.plan.suite import Overrides, read_suite
 from sslbench.testing.conformance import problems
@@ -34,7 +34,9 @@ def made(tmp_path, monkeypatch, distribution):
         monkeypatch.syspath_prepend(str(tmp_path / name / "src"))
         return tmp_path / name
 
-    return make
+    default_registry.cache_clear()
+    yield make
+    default_registry.cache_clear()
 
 
 @pytest.mark.parametrize("kind", KINDS)
