@@ -31,6 +31,7 @@ ELSEWHERE = {
         "cifar10",
         "cifar100",
         "fashion-mnist",
+        "hf-disk",
         "imagefolder",
         "imagefolder-maps",
         "imagenette",
