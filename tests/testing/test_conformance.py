@@ -32,6 +32,7 @@ ELSEWHERE = {
         "cifar10",
         "cifar100",
         "fashion-mnist",
+        "hf-disk",
         "imagefolder",
         "imagefolder-maps",
         "imagenette",
