@@ -37,8 +37,10 @@ ELSEWHERE = {
         "imagefolder-maps",
         "imagenette",
         "images",
+        "medmnist",
         "parquet",
         "stl10",
+        "webdataset",
     )
 } | {("method", "pretrained"), ("executor", "ray"), ("executor", "slurm")}
 ELSEWHERE |= {("observer", name) for name in ("mlflow", "tensorboard", "wandb")}
