@@ -46,7 +46,7 @@ def gradient(method, batch):
     views = [own_share(torch.randn(batch, 3, SIZE, SIZE, generator=generator).double()) for _ in range(2)]
     method.double().train()
     with shared_batch_statistics():
-        method(views, mask=None, progress=Progress(0, 1, 0, 1))[0].backward()
+        method(views, masks=(), progress=Progress(0, 1, 0, 1))[0].backward()
     average_gradients(method.parameters())
     return {name: p.grad.contiguous() for name, p in method.named_parameters() if p.grad is not None}
 

@@ -66,7 +66,7 @@ def bare(run):
         for indices in torch.randperm(len(images)).split(BATCH):
             batch = views(images.index_select(0, indices), generator)
             optimizer.zero_grad(set_to_none=True)
-            loss, _ = method(batch, mask=None, progress=progress)
+            loss, _ = method(batch, masks=(), progress=progress)
             loss.backward()
             optimizer.step()
         return loss.detach()

@@ -14,6 +14,7 @@ from torch import nn
 from sslbench import Backbone, BuildContext, Progress
 from sslbench.hooks.registry import Registry
 from sslbench.testing.fakes import TinyTokenBackbone
+from sslbench.train.masks import draw_masks
 from sslbench_plugins.blocks.objectives.contrast import contrast, nt_xent
 from sslbench_plugins.blocks.objectives.moving_average import ema_copy, ema_update
 from sslbench_plugins.blocks.objectives.self_distillation import self_distillation, targets_of
@@ -128,12 +129,12 @@ def test_all_but_the_backbone(benchmark, name):
     method = spec.build(params, BuildContext(backbone=backbone, image_size=SIDE, mask_ratio=ratio, **context)).train()
     views = [torch.randn(IMAGES, 3, view.size, view.size) for view in method.views]
     given = {"labels": torch.arange(IMAGES) % 10} if spec.uses_labels else {}
-    mask = torch.arange(SIDE).repeat(IMAGES, 1) % 4 > 0 if ratio else None
+    masks = draw_masks(method, None, ratio, IMAGES, torch.Generator().manual_seed(0))
     progress = Progress(500, 1000, 5, 10)
 
     def step():
         method.zero_grad(set_to_none=True)
-        loss, _ = method(views, mask=mask, progress=progress, **given)
+        loss, _ = method(views, masks=masks, progress=progress, **given)
         loss.backward()
         method.after_step(progress)
         return loss

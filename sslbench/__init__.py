@@ -58,7 +58,13 @@ if TYPE_CHECKING:  # "as" makes a name public for type checkers
         TrainingSettings as TrainingSettings,
         Work as Work,
     )
-    from sslbench.contracts.masking import Masking as Masking, MaskingSpec as MaskingSpec, masked_count as masked_count
+    from sslbench.contracts.masking import (
+        Masking as Masking,
+        MaskingSpec as MaskingSpec,
+        MaskRequest as MaskRequest,
+        TargetMasking as TargetMasking,
+        masked_count as masked_count,
+    )
     from sslbench.contracts.method import (
         InputSpec as InputSpec,
         Method as Method,
@@ -142,7 +148,7 @@ _NAMES = {
     " LinearHead Metric Picture PicturePoints ShownImages",
     "sslbench.contracts.executor": "Emit Ended EpochEnded Event Executor ExecutorSpec Failure Handle PluginChoice"
     " TrainingSettings Work",
-    "sslbench.contracts.masking": "Masking MaskingSpec masked_count",
+    "sslbench.contracts.masking": "MaskRequest Masking MaskingSpec TargetMasking masked_count",
     "sslbench.contracts.method": "InputSpec Method MethodSpec Progress",
     "sslbench.contracts.observer": "ObservedPretraining ObservedRun Observer ObserverSpec",
     "sslbench.contracts.params": "MaskingParams MethodParams Params PathText SimulatorParams param",

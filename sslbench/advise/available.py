@@ -81,10 +81,13 @@ def available(registry: Registry, download: bool, folder: Path | None = None) ->
 
 
 def cached_presets(registry: Registry) -> Iterator[str]:
-    """Presets that can be built without fetching anything."""
+    """Presets that can be built without fetching anything, each model by the first of its names."""
     spec = registry.get("method", PRETRAINED)
     assert isinstance(spec, MethodSpec)
-    for name, values in spec.presets.items():
+    models = list(spec.presets.values())
+    for index, (name, values) in enumerate(spec.presets.items()):
+        if values in models[:index]:
+            continue
         try:
             if spec.fetches is None or not spec.fetches(spec.params(**values)):
                 yield name

@@ -18,7 +18,7 @@ from sslbench.contracts.weights import LoadedWeights
 from sslbench.errors import UserError
 from sslbench.hooks.registry import Registry, default_registry
 from sslbench.plan.choose import chosen
-from sslbench.plan.meant import exists, is_path
+from sslbench.plan.meant import exists, is_path, meant
 from sslbench.plan.reference import Reference, parse_reference
 from sslbench.report.text import first_names, plural
 from sslbench.train.data import Splits
@@ -32,7 +32,8 @@ BASELINES = {RAW_PIXELS: 32, UNTRAINED: READ_SIZE}
 
 
 def dataset_reference(text: str, size: Callable[[], int], registry: Registry | None = None) -> Reference:
-    """``NAME:key=value,...``, or a folder: labelled images where it has folders in it, else unlabelled ones.
+    """``NAME:key=value,...``, or a folder: labelled images where it has folders in it, else unlabelled ones; or what
+    reads the files in it that are no images.
 
     ``size`` is called for a folder alone: the side at which its images are read, pixels.
     """
@@ -40,6 +41,9 @@ def dataset_reference(text: str, size: Callable[[], int], registry: Registry | N
     folder = Path(reference.name)
     if not is_path(reference.name, "dataset", registry) or not os.path.isdir(os.path.expanduser(folder)):
         return reference
+    found = meant("dataset", reference, registry)
+    if found.name != LABELLED_IMAGES:
+        return Reference(found.name, {"size": size(), "on_error": "skip", **found.given}, found.where)
     given = {"size": size()} | dict(reference.given)
     return folder_reference(folder, **given, labelled=has_classes(folder, registry))
 

@@ -38,8 +38,7 @@ class Backbone(nn.Module, ABC):
 
 
 class TokenBackbone(Backbone):
-    """A backbone that works on patch tokens, so that a method can leave some of them out. ``forward(images)`` equals
-    pooling ``encode(embed(images))``."""
+    """A backbone that works on patch tokens, so that a method can mask some of them or leave them out."""
 
     token_dim: int  # length of a token
     grid: tuple[int, int]  # patches: rows, columns
@@ -47,12 +46,29 @@ class TokenBackbone(Backbone):
     prefix_tokens: int  # tokens in front of the patches after ``encode``: 1 for a class token, else 0
 
     @abstractmethod
+    def positions(self, grid: tuple[int, int]) -> Tensor:
+        """What ``embed`` adds to the patches of a grid: ``[rows * cols, token_dim]``; zeros where positions enter in
+        the blocks (rotary)."""
+
+    @abstractmethod
     def embed(self, images: Tensor) -> Tensor:
         """``[B, 3, S, S]`` -> ``[B, rows * cols, token_dim]``, row-major, positions added."""
 
     @abstractmethod
-    def encode(self, tokens: Tensor) -> Tensor:
-        """``[B, n, token_dim]``, any n patches -> ``[B, prefix_tokens + n, token_dim]``, after the final norm."""
+    def encode(self, tokens: Tensor, *, patches: Tensor | None = None, blocks: int = 1) -> Tensor:
+        """``[B, n, token_dim]``, any n patches -> ``[B, prefix_tokens + n, blocks * token_dim]``: what the last
+        ``blocks`` blocks return, each after the final norm, the last one's last.
+
+        ``patches``: int64 ``[B, n]``, which patches of the grid the tokens are; None: all of them, in order. Rotary
+        positions follow from it, so that whoever encodes a part passes it."""
+
+    @abstractmethod
+    def pool(self, encoded: Tensor) -> Tensor:
+        """``[B, prefix_tokens + n, token_dim]`` -> the features, ``[B, feature_dim]``."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        """``pool(encode(embed(images)))``."""
+        return self.pool(self.encode(self.embed(images)))
 
     def attention(self, images: Tensor) -> Tensor:
         """How much the class token attends to each patch in the last block: float ``[B, heads, rows * cols]``,

@@ -10,7 +10,8 @@ from typing import Any, ClassVar, Literal
 from torch import Tensor, nn
 
 from sslbench.contracts.augmentation import ViewKind, ViewRequest
-from sslbench.contracts.defaults import AUGMENTATION
+from sslbench.contracts.defaults import AUGMENTATION, MASKING
+from sslbench.contracts.masking import MaskRequest
 from sslbench.contracts.params import MethodParams, Params
 from sslbench.contracts.plugin import NOTHING, BuildContext, ProvidingSpec, Words
 from sslbench.contracts.weights import Licence
@@ -75,18 +76,23 @@ class Method(nn.Module, ABC):
         return None
 
     @property
+    def masks(self) -> tuple[MaskRequest, ...]:
+        """The masks it wants of every image; empty for a method without masking."""
+        return ()
+
+    @property
     def mask_grid(self) -> tuple[int, int] | None:
         """Rows and columns of the masks it wants, or None for a method without masking."""
         return None
 
     @abstractmethod
     def forward(
-        self, views: Sequence[Tensor], *, mask: Tensor | None, progress: Progress
+        self, views: Sequence[Tensor], *, masks: Sequence[Tensor], progress: Progress
     ) -> tuple[Tensor, Mapping[str, Tensor]]:
         """One step's loss (a scalar to minimise) and scalars worth logging, detached.
 
         ``views``: as many as ``self.views`` asks for, each normalised float ``[B, 3, size, size]``.
-        ``mask``: bool ``[B, rows * cols]``, True = masked, or None for a method without masking.
+        ``masks``: as many as ``self.masks`` asks for, each as ``MaskRequest`` says.
         """
 
     def reconstruct(self, images: Tensor, mask: Tensor) -> Tensor:
@@ -105,7 +111,7 @@ class Method(nn.Module, ABC):
 
     def param_groups(self, weight_decay: float) -> list[dict[str, Any]]:
         """Parameters for the optimizer. By default biases and norms (one dimension or none) are not decayed and,
-        under LARS, not adapted."""
+        under LARS, not adapted. A group's ``lr_scale``, if any, multiplies its learning rate."""
         trained = [p for p in self.parameters() if p.requires_grad]
         return [
             {"params": [p for p in trained if p.ndim > 1], "weight_decay": weight_decay},
@@ -136,6 +142,7 @@ class MethodSpec(ProvidingSpec):
     uses_labels: bool = False
     """True: ``forward`` is also given the batch's ``labels``; ``context.classes`` is the number of classes"""
     augmentation: str = AUGMENTATION  # the paper's augmentation: what ``auto`` means where the data set recommends none
+    masking: str = MASKING  # the paper's masking, ``NAME`` or ``NAME:key=value``: what ``auto`` means
     fingerprint: Callable[[Any], str] | None = None
     """parameters -> a short text that changes when the content of the files that it reads does; empty where it reads
     none. Raises UserError where a file is missing"""

@@ -49,11 +49,13 @@ class SimulatorParams(Params):
 
 class MethodParams(Params):
     """How a method is optimised; subclasses set the paper's values. The learning rate in use is
-    ``lr * batch_size / lr_batch`` (the linear scaling rule), or ``lr`` where ``lr_batch`` is 0."""
+    ``lr * batch_size / lr_batch`` (the linear scaling rule), ``lr`` times the root of that share (``lr_scaling``), or
+    ``lr`` where ``lr_batch`` is 0."""
 
     optimizer: Literal["adamw", "sgd", "lars"] = param("adamw", "update rule")
     lr: float = param(1e-3, "base learning rate", gt=0)
     lr_batch: int = param(256, "batch size that `lr` is meant for; 0: use `lr` as it is", ge=0, unit="images")
+    lr_scaling: Literal["linear", "sqrt"] = param("linear", "how the learning rate grows with the batch size")
     weight_decay: float = param(1e-4, "weight decay", ge=0)
     momentum: float = param(0.9, "momentum of sgd and lars", ge=0, lt=1)
     beta1: float = param(0.9, "adamw: decay of the first moment", ge=0, lt=1)

@@ -31,6 +31,7 @@ from sslbench.store.record import DataFacts, InputFacts, TrainingFacts, WeightsF
 from sslbench.train.curve import Curve
 from sslbench.train.data import Splits, make_splits
 from sslbench.train.epochs import ended_before
+from sslbench.train.masks import draw_masks
 from sslbench.train.ranks import alone, first_alone, rank, ranks
 from sslbench.train.task import Callbacks, LoopSettings, TrainingTask, build_dataset, build_method
 from sslbench.train.threads import enough_threads
@@ -183,7 +184,9 @@ class PretrainingJob:
         settings = LoopSettings.of(self.settings, self.work.seed, files.checkpoint)
         batch = min(settings.batch_size, len(data.pretraining))
         with alone():
-            flops = step_flops_per_image(method, batch // settings.accumulate, task.mask_ratio, task.labels)
+            at_once = batch // settings.accumulate
+            masks = draw_masks(method, task.masking, task.mask_ratio, at_once, torch.Generator().manual_seed(0))
+            flops = step_flops_per_image(method, at_once, masks, task.labels)
         self.emit(StageStarted("training"))
         self.emit(TrainingStarted(batch, settings.batch_size, settings.epochs, len(data.pretraining) // batch))
         trainer = Trainer(task, settings, Callbacks(self.emit, self.emit, self.warn, self._curve(method, data)))

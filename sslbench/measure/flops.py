@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
 
 import torch
+from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
-from sslbench.contracts.masking import masked_count
 from sslbench.contracts.method import Method, Progress
 
 
 def step_flops_per_image(
-    method: Method, batch_size: int, mask_ratio: float | None, labels: bool = False
+    method: Method, batch_size: int, masks: Sequence[Tensor] = (), labels: bool = False
 ) -> float | None:
     """Floating-point operations per source image of forward and backward, a multiply-add counted as two; None where a
     method cannot run on the meta device, on which a copy of it is counted without memory or arithmetic.
+
+    ``masks``: of such a batch, as the method asks for them.
 
     Matrix products, convolutions and attention only, as torch's ``FlopCounterMode`` knows them; views, norms,
     optimizer and moving averages are not in it.
@@ -24,15 +27,12 @@ def step_flops_per_image(
     try:
         shadow = on_meta(method).train()
         views = [torch.empty(batch_size, 3, v.size, v.size, device="meta") for v in shadow.views]
-        mask = None
-        if shadow.mask_grid is not None and mask_ratio is not None:
-            patches = shadow.mask_grid[0] * shadow.mask_grid[1]
-            masked_count(patches, mask_ratio)
-            mask = torch.empty(batch_size, patches, dtype=torch.bool, device="meta")
         arguments = {"labels": torch.empty(batch_size, dtype=torch.int64, device="meta")} if labels else {}
         counter = FlopCounterMode(display=False)
         with counter:
-            loss, _ = shadow(views, mask=mask, progress=Progress(0, 1, 0, 1), **arguments)
+            loss, _ = shadow(
+                views, masks=[mask.to("meta") for mask in masks], progress=Progress(0, 1, 0, 1), **arguments
+            )
             loss.backward()
         return counter.get_total_flops() / batch_size
     except (RuntimeError, NotImplementedError, ValueError, TypeError):

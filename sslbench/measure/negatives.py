@@ -20,6 +20,6 @@ def negatives_per_anchor(method: Method, images: int, size: int) -> float:
     was_training = method.training
     method.eval()
     with torch.no_grad():
-        loss, _ = method(views, mask=None, progress=Progress(0, 1, 0, 1))
+        loss, _ = method(views, masks=(), progress=Progress(0, 1, 0, 1))
     method.train(was_training)
     return math.exp(float(loss)) - 1

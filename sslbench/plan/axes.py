@@ -14,7 +14,7 @@ from sslbench.contracts.executor import TrainingSettings
 from sslbench.errors import UserError
 from sslbench.hooks.registry import Registry
 from sslbench.plan.cell import Choice
-from sslbench.plan.choose import look_up
+from sslbench.plan.choose import AUTOMATIC, look_up
 from sslbench.plan.meant import key_hint
 from sslbench.plan.reference import Reference, read_reference
 from sslbench.plan.selected import selected
@@ -22,6 +22,7 @@ from sslbench.plan.suite import AXES, Overrides, RawSuite, unknown_axes
 
 MOST_ENTRIES = 10_000  # of one axis
 Axes = Mapping[str, tuple[Choice[Any] | None, ...]]  # axis -> its plugins; None stands for ``auto``
+Defaults = Mapping[tuple[str, str], Choice[Any]]  # axis and what ``recommended`` says -> the plugin
 
 
 def read_axes(
@@ -111,23 +112,24 @@ def training_of(method: Choice[Any], training: TrainingSettings) -> TrainingSett
     return training if method.epochs is None else training.model_copy(update={"epochs": method.epochs})
 
 
-def auto_augmentations(axes: Axes, registry: Registry, preset: str) -> tuple[dict[str, Choice[Any]], list[str]]:
-    """The augmentations that ``auto`` stands for with these data sets and methods, by name; one line per mistake."""
-    if None not in axes["augmentation"]:
-        return {}, []
-    names = [
-        recommended(dataset.spec, method.spec)
-        for dataset, method in product(axes["dataset"], axes["method"])
-        if dataset is not None and method is not None
-    ]
-    references = [Reference(name, {}, "auto") for name in dict.fromkeys(names)]
-    choices, mistakes = look_up("augmentation", references, registry, preset)
-    return {choice.name: choice for choice in choices if choice is not None}, mistakes
+def auto_choices(axes: Axes, registry: Registry, preset: str) -> tuple[Defaults, list[str]]:
+    """What ``auto`` stands for with these data sets and methods, by axis and text; one line per mistake."""
+    defaults: dict[tuple[str, str], Choice[Any]] = {}
+    mistakes: list[str] = []
+    for axis in (axis for axis in AUTOMATIC if None in axes[axis]):
+        pairs = product(axes["dataset"] or [None], filter(None, axes["method"]))
+        texts = [recommended(axis, dataset, method) for dataset, method in pairs if axis in method.spec.uses]
+        for text in dict.fromkeys(texts):
+            choices, wrong = look_up(axis, [read_reference(text, f"{axis} auto")], registry, preset)
+            if choices and choices[0] is not None:
+                defaults[axis, text] = choices[0]
+            mistakes += wrong
+    return defaults, mistakes
 
 
-def recommended(dataset: DatasetSpec, method: Any) -> str:
-    """What ``auto`` means for one data set and method: the data set's recommendation, else the paper's augmentation."""
-    return str(dataset.recommends.get("augmentation") or method.augmentation)
+def recommended(axis: str, dataset: Choice[DatasetSpec] | None, method: Choice[Any]) -> str:
+    """What ``auto`` means on an axis for one data set and method: the data set's recommendation, else the paper's."""
+    return str((dataset.spec.recommends.get(axis) if dataset else None) or getattr(method.spec, axis))
 
 
 def empty_axes(raw: RawSuite, overrides: Overrides, axes: Axes) -> list[str]:

@@ -19,7 +19,8 @@ from sslbench.plan.meant import exists, meant, preset_hint
 from sslbench.plan.method_epochs import EPOCHS, takes_epochs, with_epochs
 from sslbench.plan.reference import Reference, parse_reference
 
-AUTO = "auto"  # as an augmentation: what the data set recommends, else the paper's
+AUTO = "auto"  # what the data set recommends, else the paper's
+AUTOMATIC = ("augmentation", "masking")  # axes that may have it
 
 
 def look_up(
@@ -30,7 +31,7 @@ def look_up(
     choices: dict[str, Choice[Any] | None] = {}
     mistakes: list[str] = []
     for reference in references:
-        auto = axis == "augmentation" and reference.name == AUTO and not reference.given
+        auto = axis in AUTOMATIC and reference.name == AUTO and not reference.given
         try:
             choice, wrong = (None, []) if auto else choose(axis, reference, registry, preset, own_epochs=own_epochs)
         except SslbenchError as error:

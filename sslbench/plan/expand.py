@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import product
 from math import prod
@@ -17,7 +17,8 @@ from sslbench.errors import UserError, quoted
 from sslbench.hooks.registry import Registry
 from sslbench.plan.axes import (
     Axes,
-    auto_augmentations,
+    Defaults,
+    auto_choices,
     empty_axes,
     long_warmups,
     read_axes,
@@ -47,8 +48,7 @@ class Suite:
     axes: Axes  # axis -> choices; None stands for ``auto``
     seeds: tuple[int, ...]  # each once
     training: TrainingSettings  # the same for all cells, but for the epochs of a method that has its own
-    defaults: Mapping[str, Choice[AugmentationSpec]] = field(default_factory=dict)
-    """augmentations that ``auto`` may mean, by name"""
+    defaults: Defaults = field(default_factory=dict)  # what ``auto`` may mean
     curve: tuple[Choice[EvaluatorSpec], ...] = ()  # evaluators that run during training
     notes: tuple[str, ...] = ()  # what the user should know beside the result
 
@@ -65,7 +65,7 @@ def resolve_suite(raw: RawSuite, overrides: Overrides, registry: Registry) -> Su
         except ValueError as error:
             mistakes.append(f"command line: seeds = {quoted(overrides.seeds)}: {error}")
     axes, unknown = read_axes(raw, overrides, registry, training.preset)
-    defaults, unknown_defaults = auto_augmentations(axes, registry, training.preset)
+    defaults, unknown_defaults = auto_choices(axes, registry, training.preset)
     curve, unknown_curve = read_curve(raw, training, registry)
     mistakes += [*unknown, *unknown_defaults, *unknown_curve]
     mistakes += empty_axes(raw, overrides, axes)
@@ -146,9 +146,11 @@ def combinations(suite: Suite, method: Choice[MethodSpec], dataset: Choice[Datas
     def axis(name: str) -> Sequence[Choice[Any] | None]:
         return suite.axes[name] if name in method.spec.uses else [None]
 
-    auto = suite.defaults.get(recommended(dataset.spec, method.spec)) if "augmentation" in method.spec.uses else None
-    augmentations = [choice or auto for choice in axis("augmentation")]
-    return product(axis("backbone"), augmentations, axis("masking"))
+    def filled(name: str) -> list[Choice[Any] | None]:
+        auto = suite.defaults.get((name, recommended(name, dataset, method)))
+        return [choice or auto if name in method.spec.uses else None for choice in axis(name)]
+
+    return product(axis("backbone"), filled("augmentation"), filled("masking"))
 
 
 def incompatible(

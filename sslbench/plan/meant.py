@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
+from mimetypes import guess_type
 from pathlib import Path
 
 from pydantic import AfterValidator
 
-from sslbench.contracts.defaults import LABELLED_IMAGES, PARQUET, PRETRAINED
+from sslbench.contracts.defaults import BY_ENDING, LABELLED_IMAGES, PRETRAINED, SAVED_BY_DATASETS
 from sslbench.contracts.params import Params, resolved_path
 from sslbench.errors import SslbenchError, UserError
 from sslbench.hooks.registry import Registry
 from sslbench.plan.reference import Reference
 
-ENDINGS = (".parquet", ".csv")
+ENDINGS = (*BY_ENDING, ".csv")
 """of files that a data set is read from"""
+SAVED = ("dataset_dict.json", "state.json")
+"""files of folders that Hugging Face's `datasets` saves"""
+DEPTH = 2
+"""folders below a folder whose files tell what it holds"""
 
 
 def meant(kind: str, reference: Reference, registry: Registry) -> Reference:
-    """The plugin behind a path: of a data set, which is a folder of labelled images or parquet files, or of a model.
-    Any other reference is itself. Raises UserError for a table of labels."""
+    """The plugin behind a path: of a data set, which is a folder of labelled images, files of one of the endings or a
+    folder of such files, or of a model. Any other reference is itself. Raises UserError for a table of labels."""
     if kind not in ("dataset", "method") or not is_path(reference.name, kind, registry):
         return reference
     text = reference.name
@@ -29,8 +35,27 @@ def meant(kind: str, reference: Reference, registry: Registry) -> Reference:
     if ending == ".csv":
         written = f"{LABELLED_IMAGES}:root=FOLDER,labels={text}"
         raise UserError(f"{text} is a table of labels; write {written}, with the folder of the images")
-    name, key = (PARQUET, "path") if ending == ".parquet" else (LABELLED_IMAGES, "root")
-    return Reference(name, {key: text, **reference.given}, reference.where)
+    name = BY_ENDING.get(ending) or read_from(text) or LABELLED_IMAGES
+    return Reference(name, {"root" if name == LABELLED_IMAGES else "path": text, **reference.given}, reference.where)
+
+
+def read_from(text: str) -> str | None:
+    """The data set that reads a folder of files that are no images, by their ending; None for any other path."""
+    folder = os.path.expanduser(text)
+    try:
+        if any(os.path.isfile(os.path.join(folder, name)) for name in SAVED):
+            return SAVED_BY_DATASETS
+    except ValueError:
+        return None
+    counts: Counter[str] = Counter()
+    for base, folders, names in os.walk(folder):
+        depth = os.path.relpath(base, folder).count(os.sep) + (base != folder)
+        folders[:] = [name for name in folders if depth < DEPTH and not name.startswith(".")]
+        if any((guess_type(name)[0] or "").startswith("image/") for name in names):
+            return None
+        counts.update(Path(name).suffix.lower() for name in names)
+    most = [ending for ending, _ in counts.most_common() if ending in BY_ENDING]
+    return BY_ENDING[most[0]] if most else None
 
 
 def is_path(text: str, kind: str, registry: Registry) -> bool:

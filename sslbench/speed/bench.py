@@ -23,7 +23,7 @@ from sslbench.speed.budget import Budget
 from sslbench.speed.facts import LargestBatch
 from sslbench.speed.largest_batch import largest_batch
 from sslbench.speed.rows import SpeedRow
-from sslbench.speed.steps import EndToEnd, SyntheticStep, build_step, end_to_end
+from sslbench.speed.steps import EndToEnd, SyntheticStep, build_step, end_to_end, some_masks
 from sslbench.store.record import Status
 from sslbench.train.task import build_dataset
 
@@ -147,7 +147,8 @@ class Preparation:
         row, method, batch_size = measured.row, step.method, step.settings.batch_size
         flops = self.budget.forecast(row).flops_per_image
         if flops is None:  # it could not be built on the meta device; perhaps its operations can be counted there
-            flops = step_flops_per_image(method, batch_size, row.mask_ratio, step.labels is not None)
+            masks = some_masks(method, row, batch_size)
+            flops = step_flops_per_image(method, batch_size, masks, step.labels is not None)
         measured.flops_per_image = flops
         measured.parameters = sum(p.numel() for p in method.parameters())
         if method.mask_grid is not None and row.mask_ratio is not None:

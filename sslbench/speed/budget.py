@@ -11,7 +11,7 @@ import torch
 from sslbench.measure.comparison import LEAST_ROUNDS
 from sslbench.measure.flops import step_flops_per_image
 from sslbench.speed.rows import SpeedRow
-from sslbench.speed.steps import build_row_method
+from sslbench.speed.steps import build_row_method, some_masks
 
 STATE_COPIES = 4
 """a parameter, its gradient, and AdamW's two moments"""
@@ -35,7 +35,7 @@ def forecast(row: SpeedRow) -> Forecast:
     try:
         with torch.device("meta"):
             method = build_row_method(row, download=False)
-        flops = step_flops_per_image(method, row.batch_size, row.mask_ratio, row.method.spec.uses_labels)
+        flops = step_flops_per_image(method, row.batch_size, some_masks(method, row), row.method.spec.uses_labels)
         return Forecast(flops, sum(p.numel() * p.element_size() for p in method.parameters()) * STATE_COPIES)
     except KeyboardInterrupt:
         raise

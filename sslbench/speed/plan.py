@@ -11,7 +11,7 @@ from typing import Any
 
 from sslbench.errors import UserError, quoted
 from sslbench.hooks.registry import Registry
-from sslbench.plan.axes import auto_augmentations, read_axis, recommended
+from sslbench.plan.axes import Axes, Defaults, auto_choices, read_axis, recommended
 from sslbench.plan.cell import Choice
 from sslbench.plan.choose import look_up
 from sslbench.plan.presets import DEFAULT, nobody_has
@@ -20,8 +20,20 @@ from sslbench.speed.rows import Pair, SpeedRow, impossible_changes, unknown_para
 from sslbench.speed.suite import SPEED_AXES, Baseline, Part, SpeedFile
 
 MOST_ROWS = 10_000  # of one suite
-Chosen = Mapping[str, tuple[Choice[Any] | None, ...]]
-"""axis -> plugins; ``default``: the augmentations that ``auto`` stands for"""
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """The plugins of each axis, and what ``auto`` may stand for."""
+
+    axes: Axes
+    defaults: Defaults
+
+    def of(self, axis: str, method: Choice[Any], dataset: Choice[Any] | None) -> list[Choice[Any] | None]:
+        """For one method; None, once, where it does not use the axis."""
+        if axis not in method.spec.uses:
+            return [None]
+        return [choice or self.defaults.get((axis, recommended(axis, dataset, method))) for choice in self.axes[axis]]
 
 
 @dataclass(frozen=True)
@@ -63,7 +75,13 @@ def plan_speed(
         plugins, wrong = read_axes(raw, {**layout.axes, **part.axes}, axes, registry, layout.speed.preset)
         lines += wrong
         chosen.append((plugins, part.batch_sizes or layout.speed.batch_sizes))
-    specs = [choice.spec for plugins, _ in chosen for own in plugins.values() for choice in own if choice]
+    specs = [
+        choice.spec
+        for plugins, _ in chosen
+        for own in (*plugins.axes.values(), plugins.defaults.values())
+        for choice in own
+        if choice
+    ]
     preset = layout.speed.preset
     if specs and not raw.builtin and not any(preset in (DEFAULT, *spec.presets) for spec in specs):
         lines.append(nobody_has(preset, specs, f"{raw.source}: speed.preset"))
@@ -72,7 +90,7 @@ def plan_speed(
     for baseline in layout.baselines if specs and not (axes and of_the_suite(layout.baselines, raw)) else []:
         lines += unknown_parameters(raw.source, baseline, specs)
     lines += [f"{raw.source}: two baselines are called {quoted(name)}" for name in doubled(layout.baselines)]
-    sizes = (len(batches) * prod(max(len(own), 1) for own in plugins.values()) for plugins, batches in chosen)
+    sizes = (len(batches) * prod(max(len(own), 1) for own in plugins.axes.values()) for plugins, batches in chosen)
     count = sum(sizes) * max(len(layout.speed.precisions), 1) * len(layout.speed.compile)
     if count > MOST_ROWS:
         lines.append(f"{raw.source}: the axes cross to {count:,} rows; allowed: at most {MOST_ROWS:,} in one suite")
@@ -117,28 +135,22 @@ def read_axes(
         for axis in ("method", "backbone", "masking")
         if axis in used | {"method"} and not (chosen[axis] or axes.get(axis) or written.get(axis))
     ]
-    defaults, wrong = auto_augmentations(chosen, registry, preset)
-    chosen["default"] = tuple(defaults.values())
-    return chosen, [*mistakes, *wrong]
+    defaults, wrong = auto_choices(chosen, registry, preset)
+    return Chosen(chosen, defaults), [*mistakes, *wrong]
 
 
 def rows_of(chosen: Chosen, layout: SpeedFile, batch_sizes: Sequence[int]) -> Iterator[SpeedRow]:
     """The cross product; an axis that a method does not use is None, once."""
     settings = layout.speed
-    for method in filter(None, chosen["method"]):
-        uses = method.spec.uses
-        for dataset, backbone, masking, augmentation, batch_size, precision, compiling in product(
-            chosen["dataset"] or [None],
-            chosen["backbone"] if "backbone" in uses else [None],
-            chosen["masking"] if "masking" in uses else [None],
-            chosen["augmentation"] if "augmentation" in uses and chosen["dataset"] else [None],
+    for method, dataset in product(filter(None, chosen.axes["method"]), chosen.axes["dataset"] or [None]):
+        for backbone, masking, augmentation, batch_size, precision, compiling in product(
+            chosen.of("backbone", method, dataset),
+            chosen.of("masking", method, dataset),
+            chosen.of("augmentation", method, dataset) if dataset else [None],
             batch_sizes,
             settings.precisions,
             settings.compile,
         ):
-            if dataset is not None and augmentation is None and "augmentation" in uses:
-                auto = recommended(dataset.spec, method.spec)
-                augmentation = next(choice for choice in chosen["default"] if choice and choice.name == auto)
             yield SpeedRow(
                 *(method, backbone, masking, augmentation, dataset),
                 *(batch_size, precision, compiling),

@@ -21,6 +21,7 @@ from sslbench.measure.timing import Arm
 from sslbench.speed.rows import SpeedRow
 from sslbench.speed.suite import COMPILING
 from sslbench.train.data import Batches
+from sslbench.train.masks import draw_masks
 from sslbench.train.randomness import Stream
 from sslbench.train.step import TrainingStep
 from sslbench.train.task import LoopSettings, StepTask, build_method
@@ -108,6 +109,13 @@ def build_step(
         compile_mode=mode,
     )
     return synthetic_step(task, settings)
+
+
+def some_masks(method: Method, row: SpeedRow, batch_size: int | None = None) -> list[Tensor]:
+    """Masks of one batch, of the row's size or another, on the CPU."""
+    masking = row.masking.build(BuildContext()) if row.masking else None
+    generator = torch.Generator().manual_seed(0)
+    return draw_masks(method, masking, row.mask_ratio, batch_size or row.batch_size, generator)
 
 
 def build_row_method(row: SpeedRow, *, download: bool) -> Method:

@@ -13,6 +13,7 @@ from sslbench.contracts.augmentation import ViewRequest
 from sslbench.contracts.backbone import Backbone, TokenBackbone
 from sslbench.contracts.dataset import Split, SplitName
 from sslbench.contracts.evaluator import EvaluationData, FeatureSet
+from sslbench.contracts.masking import MaskRequest
 from sslbench.contracts.method import Method, Progress
 from sslbench.evaluate.evaluated_model import TrainedModel
 from sslbench.evaluate.features import extract_all
@@ -48,25 +49,32 @@ class TinyTokenBackbone(TokenBackbone):
         self.class_token = nn.Parameter(torch.zeros(1, 1, token_dim))
         self.mix = nn.Linear(token_dim, token_dim)
 
+    def positions(self, grid: tuple[int, int]) -> Tensor:
+        """Row and column in the first two channels, ``[patches, token_dim]``."""
+        steps = (torch.arange(side, device=self.class_token.device) / side for side in grid)
+        places = torch.cartesian_prod(*steps).float()
+        return nn.functional.pad(places, (0, self.token_dim - 2))
+
     def embed(self, images: Tensor) -> Tensor:
         """``[B, patches, token_dim]``."""
         patches: Tensor = self.project(images)
-        return patches.flatten(2).transpose(1, 2)
+        return patches.flatten(2).transpose(1, 2) + self.positions((patches.shape[2], patches.shape[3]))
 
-    def encode(self, tokens: Tensor) -> Tensor:
-        """``[B, 1 + patches, token_dim]``."""
+    def encode(self, tokens: Tensor, *, patches: Tensor | None = None, blocks: int = 1) -> Tensor:
+        """``[B, 1 + patches, blocks * token_dim]``, of one or two blocks."""
         tokens = torch.cat([self.class_token.expand(len(tokens), -1, -1), tokens], dim=1)
         mixed: Tensor = self.mix(tokens.mean(dim=1, keepdim=True))
-        return tokens + mixed.tanh()
+        parts = [tokens, tokens + mixed.tanh()]
+        return torch.cat(parts[-blocks:], dim=2)
+
+    def pool(self, encoded: Tensor) -> Tensor:
+        """``[B, feature_dim]``: the mean over the patches."""
+        return encoded[:, 1:].mean(dim=1)
 
     def attention(self, images: Tensor) -> Tensor:
         """``[B, 2, patches]``."""
         scores = self.embed(images).sum(dim=2)
         return torch.stack([scores, -scores], dim=1).softmax(dim=2)
-
-    def forward(self, images: Tensor) -> Tensor:
-        """``[B, feature_dim]``."""
-        return self.encode(self.embed(images))[:, 1:].mean(dim=1)
 
 
 class TinyReconstructor(Method):
@@ -84,12 +92,17 @@ class TinyReconstructor(Method):
         return self.backbone
 
     @property
+    def masks(self) -> tuple[MaskRequest, ...]:
+        """One of each image."""
+        return (MaskRequest(),)
+
+    @property
     def mask_grid(self) -> tuple[int, int]:
         """The backbone's."""
         return self.backbone.grid
 
     def forward(
-        self, views: Sequence[Tensor], *, mask: Tensor | None, progress: Progress
+        self, views: Sequence[Tensor], *, masks: Sequence[Tensor], progress: Progress
     ) -> tuple[Tensor, Mapping[str, Tensor]]:
         """Raises RuntimeError."""
         raise RuntimeError("a method that takes no training step has no loss")

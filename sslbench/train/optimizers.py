@@ -67,12 +67,17 @@ class Lars(Optimizer):
 
 
 def base_rate(params: MethodParams, batch_size: int) -> float:
-    """The peak learning rate: ``lr`` scaled linearly with the batch, or as it is where ``lr_batch`` is 0."""
-    return params.lr * batch_size / params.lr_batch if params.lr_batch else params.lr
+    """The peak learning rate: ``lr`` scaled with the batch, or as it is where ``lr_batch`` is 0."""
+    if not params.lr_batch:
+        return params.lr
+    if params.lr_scaling == "sqrt":
+        return params.lr * math.sqrt(batch_size / params.lr_batch)
+    return params.lr * batch_size / params.lr_batch
 
 
 def build_optimizer(params: MethodParams, groups: list[dict[str, Any]], batch_size: int) -> Optimizer:
-    """The optimizer a method asks for; each group keeps its peak rate in ``peak_lr`` for the schedule."""
+    """The optimizer a method asks for; each group keeps its peak rate in ``peak_lr`` for the schedule: the method's,
+    times the group's ``lr_scale``."""
     lr = base_rate(params, batch_size)
     groups = [group for group in groups if group["params"]]
     if params.decay_all:
@@ -89,7 +94,7 @@ def build_optimizer(params: MethodParams, groups: list[dict[str, Any]], batch_si
     else:
         optimizer = Lars(groups, lr=lr, momentum=params.momentum, rate_inside=params.lars_momentum == "inside")
     for group in optimizer.param_groups:
-        group["peak_lr"] = group["lr"]
+        group["peak_lr"] = group["lr"] = group["lr"] * group.get("lr_scale", 1.0)
     return optimizer
 
 

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from sslbench.contracts.method import Method, Progress
 from sslbench.train import batch_norm
+from sslbench.train.masks import draw_masks
 from sslbench.train.optimizers import base_rate, build_optimizer, cosine, set_rate, set_weight_decay, warmup_cosine
 from sslbench.train.randomness import Stream, seed_everything
 from sslbench.train.ranks import average_gradients, mean_over_ranks, outside_graphs, own, own_share, ranks
@@ -47,8 +48,7 @@ class TrainingStep:
         both of this rank's share. Rates and masks are those of the whole batch."""
         parts = self.settings.accumulate
         self._set_rates(progress)
-        mask = self.mask(len(views[0]) * ranks(), progress.step)
-        mask = None if mask is None else own_share(mask, parts)
+        masks = [own_share(mask, parts) for mask in self.masks(len(views[0]) * ranks(), progress.step)]
         seed_everything(self.settings.seed, own("model"), progress.step)
         self.optimizer.zero_grad(set_to_none=True)
         size = len(views[0]) // parts
@@ -56,10 +56,10 @@ class TrainingStep:
         for part in range(parts):
             if parts > 1:
                 rows = slice(part * size, (part + 1) * size)
-                masks, targets = (None if tensor is None else tensor[rows] for tensor in (mask, labels))
-                inputs = [view[rows] for view in views], masks, targets
+                targets = None if labels is None else labels[rows]
+                inputs = [view[rows] for view in views], [mask[rows] for mask in masks], targets
             else:
-                inputs = list(views), mask, labels
+                inputs = list(views), masks, labels
             losses.append(self._backward(*inputs, progress))
         average_gradients(self.method.parameters())
         self.scaler.unscale_(self.optimizer)
@@ -70,24 +70,21 @@ class TrainingStep:
         # The batch's loss is the mean over its parts.
         return mean_over_ranks(losses[0] if parts == 1 else torch.stack(losses).mean())
 
-    def _backward(self, views: list[Tensor], mask: Tensor | None, labels: Tensor | None, progress: Progress) -> Tensor:
+    def _backward(self, views: list[Tensor], masks: list[Tensor], labels: Tensor | None, progress: Progress) -> Tensor:
         """Adds the gradients of one part of the batch to those of the others; its loss."""
         settings = self.settings
         targets = {} if labels is None else {"labels": labels}
         with batch_norm.shared_batch_statistics():
             with autocast(settings.device, settings.precision):
-                loss, scalars = self.forward(views, mask=mask, progress=progress, **targets)
+                loss, scalars = self.forward(views, masks=masks, progress=progress, **targets)
             share = loss if settings.accumulate == 1 else loss / settings.accumulate
             self.scaler.scale(share).backward()
         self.scalars = dict(scalars)
         return loss.detach()
 
-    def mask(self, batch: int, step: int) -> Tensor | None:
-        """bool ``[B, rows * cols]``, True = masked; None for a method that masks nothing."""
-        task, grid = self.task, self.method.mask_grid
-        if task.masking is None or grid is None or task.mask_ratio is None:
-            return None
-        return task.masking.sample(batch, grid, task.mask_ratio, self.mask_stream.at(step))
+    def masks(self, batch: int, step: int) -> list[Tensor]:
+        """What the method asks for, of a whole batch; none for a method that masks nothing."""
+        return draw_masks(self.method, self.task.masking, self.task.mask_ratio, batch, self.mask_stream.at(step))
 
     def _set_rates(self, progress: Progress) -> None:
         params = self.task.params

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from PIL import Image
@@ -112,3 +114,53 @@ def test_file_names_of_latin_1_survive_tables_and_files(capsys, folders):
     table = pq.read_table("x.parquet").to_pydict()
     assert set(table["label_name"]) == {"caf\\xe9", "dog"}
     assert str(folders / "latin" / "caf\\xe9" / "\\xe93.png") in table["path"]
+
+
+def rows(values, labels):
+    cells = []
+    for value in values:
+        file = io.BytesIO()
+        Image.new("L", (8, 8), value).save(file, "png")
+        cells.append({"bytes": file.getvalue(), "path": None})
+    return pa.table({"image": cells, "label": labels})
+
+
+def saved_by_datasets(folder):
+    folder.mkdir()
+    table = rows(range(20, 40), [0, 1] * 10)
+    with pa.OSFile(str(folder / "x.arrow"), "wb") as sink, pa.ipc.new_stream(sink, table.schema) as writer:
+        writer.write_table(table)
+    (folder / "state.json").write_text(json.dumps({"_data_files": [{"filename": "x.arrow"}]}))
+
+
+def arrow_alone(folder):
+    saved_by_datasets(folder)
+    (folder / "state.json").unlink()
+
+
+def parquet_files(folder):
+    (folder / "train").mkdir(parents=True)
+    pq.write_table(rows(range(20, 40), [0, 1] * 10), folder / "train" / "0.parquet")
+
+
+KINDS = {"hf-disk": saved_by_datasets, "hf-disk alone": arrow_alone, "parquet": parquet_files}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_folder_of_other_files_is_the_data_set_that_reads_them(capsys, folders, kind):
+    KINDS[kind](folders / "saved")
+    code, out, _ = output_of(capsys, "run", "-d", "../saved", *RAW, "--out", "out", "--format", "json")
+    (record,) = json.loads(out)["records"]
+    assert (code, record["dataset"]) == (0, kind.split()[0])
+    assert record["params"]["dataset"]["path"] == str(folders / "saved")
+    code, _, err = output_of(capsys, "embed", "../saved", "-m", "raw-pixels", "-o", "x.parquet")
+    assert (code, pq.read_table("x.parquet").num_rows) == (0, 20), err
+    code, out, err = output_of(capsys, "look", "../saved:size=16")
+    assert code == 0
+    assert out.startswith("../saved:size=16: 16 images to train on, 4 others held out"), out
+
+
+def test_a_folder_of_images_with_other_files_beside_them_is_one_of_images(capsys, folders):
+    pq.write_table(rows([1, 2], [0, 1]), folders / "photos" / "all.parquet")
+    code, out, _ = output_of(capsys, "run", "-d", "../photos", *RAW, "--out", "out", "--format", "json")
+    assert (code, json.loads(out)["records"][0]["dataset"]) == (0, "imagefolder")

@@ -38,7 +38,7 @@ class Teacher(Method):
     def input_spec(self) -> InputSpec | None:
         return self.own_input
 
-    def forward(self, views, *, mask, progress):
+    def forward(self, views, *, masks, progress):
         raise AssertionError("not trained here")
 
 

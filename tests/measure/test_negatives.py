@@ -22,7 +22,7 @@ def test_nt_xent_has_two_negatives_for_every_other_image(images, temperature):
 
 def test_it_is_the_loss_that_is_counted():
     class Fake(torch.nn.Module):
-        def forward(self, views, *, mask, progress):
+        def forward(self, views, *, masks, progress):
             assert [list(view.shape) for view in views] == [[4, 3, 8, 8]] * 2
             return torch.tensor(math.log(11)), {}
 

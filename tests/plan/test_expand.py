@@ -72,6 +72,15 @@ def test_auto_means_what_the_data_set_recommends(registry):
     assert {c.axes["augmentation"] for c in cells} == {"affine"}
 
 
+def test_auto_as_a_masking_means_the_papers(registry, monkeypatch):
+    axes = {**AXES, "method": ["mae", "simclr"], "backbone": ["vit-tiny-small-image"]}
+    named = {c.key for c in cells_of(registry, {**axes, "masking": ["block:ratio=0.5"]})}
+    monkeypatch.setitem(vars(registry.get("method", "mae")), "masking", "block:ratio=0.5")
+    cells = cells_of(registry, {**axes, "masking": ["auto"]})
+    assert {c.key for c in cells} == named
+    assert {c.axes["masking"] for c in cells} == {"block", None}
+
+
 def test_an_entry_that_is_given_twice_is_a_mistake_however_it_is_written(registry):
     twice = {"method": ["raw-pixels", "raw-pixels"], "evaluator": ["knn", "knn:k=20"]}
     with pytest.raises(UserError) as caught:

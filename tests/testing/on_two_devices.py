@@ -36,7 +36,7 @@ class Pairs(Method):
     def put(self, local):
         self.queue.put(local)
 
-    def forward(self, views, *, mask, progress):
+    def forward(self, views, *, masks, progress):
         first, second = (functional.normalize(self.backbone(view), dim=1) for view in views)
         keys = self.keys(second)
         positives = torch.arange(len(first), device=first.device) + (
@@ -69,8 +69,8 @@ class OwnQueue(Pairs):
 class OwnStatistics(Pairs):
     """Batch statistics that do not go through torch's batch norm."""
 
-    def forward(self, views, *, mask, progress):
-        loss, scalars = super().forward(views, mask=mask, progress=progress)
+    def forward(self, views, *, masks, progress):
+        loss, scalars = super().forward(views, masks=masks, progress=progress)
         embedded = self.backbone(views[0])
         return loss + embedded.std(0).mean(), scalars
 
@@ -78,22 +78,22 @@ class OwnStatistics(Pairs):
 class OwnScalar(Pairs):
     """A scalar that is no mean over images."""
 
-    def forward(self, views, *, mask, progress):
-        loss, scalars = super().forward(views, mask=mask, progress=progress)
+    def forward(self, views, *, masks, progress):
+        loss, scalars = super().forward(views, masks=masks, progress=progress)
         return loss, {"spread": views[0].std(dim=0).max(), **scalars}
 
 
 class Random(Pairs):
-    def forward(self, views, *, mask, progress):
-        loss, scalars = super().forward(views, mask=mask, progress=progress)
+    def forward(self, views, *, masks, progress):
+        loss, scalars = super().forward(views, masks=masks, progress=progress)
         return loss * torch.rand(()), scalars
 
 
 class Refusing(Pairs):
-    def forward(self, views, *, mask, progress):
+    def forward(self, views, *, masks, progress):
         if ranks() > 1:
             raise ValueError("one device only")
-        return super().forward(views, mask=mask, progress=progress)
+        return super().forward(views, masks=masks, progress=progress)
 
 
 class Dropping(Pairs):
@@ -103,8 +103,8 @@ class Dropping(Pairs):
         super().__init__(split_batch_norms(backbone, 2), size)
         self.drop = nn.Dropout(0.5)
 
-    def forward(self, views, *, mask, progress):
-        return super().forward([self.drop(view) for view in views], mask=mask, progress=progress)
+    def forward(self, views, *, masks, progress):
+        return super().forward([self.drop(view) for view in views], masks=masks, progress=progress)
 
 
 METHODS = (Pairs, Ungathered, OwnCentre, OwnQueue, OwnStatistics, OwnScalar, Random, Refusing, Dropping)

@@ -31,6 +31,7 @@ ELSEWHERE = {
         "cifar10",
         "cifar100",
         "fashion-mnist",
+        "hf-disk",
         "imagefolder",
         "imagefolder-maps",
         "imagenette",
@@ -160,7 +161,7 @@ class Detached(Method):
     def encoder(self):
         return self.backbone
 
-    def forward(self, views, *, mask, progress):
+    def forward(self, views, *, masks, progress):
         return self.head(self.backbone(views[0]).detach()).mean(), {}
 
 
@@ -174,7 +175,7 @@ class Thawing(Detached):
         super().__init__()
         self.backbone = backbone.requires_grad_(True)
 
-    def forward(self, views, *, mask, progress):
+    def forward(self, views, *, masks, progress):
         return self.head(self.backbone(views[0])).mean(), {}
 
 
@@ -201,7 +202,7 @@ class Attached(Detached):
         super().__init__()
         self.queue = torch.zeros(2, 16)
 
-    def forward(self, views, *, mask, progress):
+    def forward(self, views, *, masks, progress):
         return (self.backbone(views[0]) @ self.queue.T + self.head(self.backbone(views[0]))).mean(), {}
 
 

@@ -51,9 +51,8 @@ def trainer(name: str, checkpoint: Path | None, inputs: list[str]) -> Trainer:
 
     def note(module, args, kwargs):
         # Sums of float64 in one order: equal digests are equal inputs, for all that matters.
-        mask = kwargs["mask"]
         inputs.append(
-            repr([view.double().sum().item() for view in args[0]] + [None if mask is None else mask.tolist()])
+            repr([view.double().sum().item() for view in args[0]] + [mask.tolist() for mask in kwargs["masks"]])
         )
 
     method.register_forward_pre_hook(note, with_kwargs=True)

@@ -74,8 +74,8 @@ def diverging():
     run = trainer("simclr", None, [])
     forward = run.update.forward
 
-    def broken(views, *, mask, progress):
-        loss, scalars = forward(views, mask=mask, progress=progress)
+    def broken(views, *, masks, progress):
+        loss, scalars = forward(views, masks=masks, progress=progress)
         return (loss * float("nan") if rank() == 1 and progress.step == 2 else loss), scalars
 
     run.update.forward = broken

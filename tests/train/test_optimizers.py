@@ -46,6 +46,9 @@ def test_lars_leaves_parameters_without_gradient_alone():
 def test_the_rate_scales_with_the_batch_unless_told_not_to():
     assert base_rate(MethodParams(lr=0.3, lr_batch=256), 512) == pytest.approx(0.6)
     assert base_rate(MethodParams(lr=0.3, lr_batch=0), 512) == 0.3
+    # DINOv2: 0.004 x sqrt(batch / 1024)
+    assert base_rate(MethodParams(lr=0.004, lr_batch=1024, lr_scaling="sqrt"), 256) == pytest.approx(0.002)
+    assert base_rate(MethodParams(lr=0.004, lr_batch=0, lr_scaling="sqrt"), 256) == 0.004
 
 
 @pytest.mark.parametrize("name", ["adamw", "sgd", "lars"])
@@ -77,6 +80,19 @@ def test_a_group_may_keep_its_rate_and_a_decay_its_schedule():
     set_rate(optimizer, 0.5)
     set_weight_decay(optimizer, 0.4)
     assert [(g["lr"], g["weight_decay"]) for g in optimizer.param_groups] == [(0.2, 0.4), (0.1, 0.0)]
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "sgd", "lars"])
+def test_a_groups_scale_multiplies_its_rate_at_every_step(optimizer):
+    model = nn.Linear(3, 2)
+    groups = [
+        {"params": [model.weight], "weight_decay": 0.1, "lr_scale": 0.25},
+        {"params": [model.bias], "weight_decay": 0.0},
+    ]
+    built = build_optimizer(MethodParams(optimizer=optimizer, lr=0.2, lr_batch=0), groups, 32)
+    assert [g["lr"] for g in built.param_groups] == [0.05, 0.2]
+    set_rate(built, 0.5)
+    assert [g["lr"] for g in built.param_groups] == [0.025, 0.1]
 
 
 def test_biases_and_norms_are_decayed_where_a_recipe_says_so():

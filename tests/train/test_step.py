@@ -73,8 +73,8 @@ def test_parts_of_a_batch_give_the_gradient_of_the_batch():
 
 def test_a_method_without_masks_gets_none():
     synthetic = ready("simclr")
-    assert synthetic.update.mask(4, 0) is None
-    mask = ready("mae").update.mask(4, 0)
+    assert synthetic.update.masks(4, 0) == []
+    (mask,) = ready("mae").update.masks(4, 0)
     assert mask.shape == (4, 16)
     assert mask.sum(1).tolist() == [12] * 4
 

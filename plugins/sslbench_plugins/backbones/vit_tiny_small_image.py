@@ -14,6 +14,7 @@ from sslbench_plugins.blocks.networks.transformer import (
     TransformerBlock,
     depth_rates,
     init_transformer,
+    last_blocks,
     resized,
     sincos_positions,
 )
@@ -42,7 +43,7 @@ class ViTSmallImage(TokenBackbone):
     """Patches -> linear embedding + fixed 2-D positions -> class token in front -> blocks -> norm."""
 
     prefix_tokens = 1
-    positions: Tensor
+    fixed_positions: Tensor
 
     def __init__(self, params: ViTParams, image_size: int) -> None:
         super().__init__()
@@ -62,17 +63,21 @@ class ViTSmallImage(TokenBackbone):
         self.norm = nn.LayerNorm(params.dim, eps=1e-6)
         self.apply(init_transformer)
         nn.init.normal_(self.class_token, std=0.02)
-        self.register_buffer("positions", sincos_positions(*self.grid, params.dim), persistent=False)
+        self.register_buffer("fixed_positions", sincos_positions(*self.grid, params.dim), persistent=False)
+
+    def positions(self, grid: tuple[int, int]) -> Tensor:
+        return self.fixed_positions if grid == self.grid else resized(self.fixed_positions, self.grid, grid)
 
     def embed(self, images: Tensor) -> Tensor:
-        rows, cols = images.shape[2] // self.patch_size, images.shape[3] // self.patch_size
-        positions = self.positions if (rows, cols) == self.grid else resized(self.positions, self.grid, (rows, cols))
-        tokens: Tensor = self.patch_embed(to_patches(images, self.patch_size)) + positions
+        grid = images.shape[2] // self.patch_size, images.shape[3] // self.patch_size
+        tokens: Tensor = self.patch_embed(to_patches(images, self.patch_size)) + self.positions(grid)
         return tokens
 
-    def encode(self, tokens: Tensor) -> Tensor:
-        encoded: Tensor = self.norm(self.blocks(self._with_class_token(tokens)))
-        return encoded
+    def encode(self, tokens: Tensor, *, patches: Tensor | None = None, blocks: int = 1) -> Tensor:
+        return last_blocks(self.blocks, self.norm, self._with_class_token(tokens), blocks)
+
+    def pool(self, encoded: Tensor) -> Tensor:
+        return encoded[:, 0] if self.params.pool == "class" else encoded[:, self.prefix_tokens :].mean(dim=1)
 
     def attention(self, images: Tensor) -> Tensor:
         tokens = self.blocks[:-1](self._with_class_token(self.embed(images)))
@@ -86,10 +91,6 @@ class ViTSmallImage(TokenBackbone):
     def _with_class_token(self, tokens: Tensor) -> Tensor:
         return torch.cat([self.class_token.expand(len(tokens), -1, -1).to(tokens.dtype), tokens], dim=1)
 
-    def forward(self, images: Tensor) -> Tensor:
-        tokens = self.encode(self.embed(images))
-        return tokens[:, 0] if self.params.pool == "class" else tokens[:, self.prefix_tokens :].mean(dim=1)
-
     def as_timm(self) -> TimmModel:
         """timm's vision transformer: the linear embedding as a convolution, the fixed positions as weights."""
         params, patch, dim = self.params, self.patch_size, self.token_dim
@@ -100,7 +101,7 @@ class ViTSmallImage(TokenBackbone):
             weights[name] = value
         embedding = weights["patch_embed.proj.weight"].view(dim, patch, patch, 3)
         weights["patch_embed.proj.weight"] = embedding.permute(0, 3, 1, 2).contiguous()
-        weights["pos_embed"] = torch.cat([torch.zeros_like(self.class_token[0]), self.positions])[None]
+        weights["pos_embed"] = torch.cat([torch.zeros_like(self.class_token[0]), self.fixed_positions])[None]
         arguments = {
             "img_size": self.grid[0] * patch,
             "patch_size": patch,

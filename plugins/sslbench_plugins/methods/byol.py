@@ -66,7 +66,7 @@ class BYOL(Method):
         return self.backbone
 
     def forward(
-        self, views: Sequence[Tensor], *, mask: Tensor | None, progress: Progress
+        self, views: Sequence[Tensor], *, masks: Sequence[Tensor], progress: Progress
     ) -> tuple[Tensor, Mapping[str, Tensor]]:
         """Two views ``[B, 3, S, S]`` -> the loss, and how far apart the projections point."""
         online = per_view(self.projector, per_view(self.backbone, views))

@@ -7,21 +7,15 @@ from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
-from sslbench import (
-    Backbone,
-    Method,
-    MethodParams,
-    MethodSpec,
-    Progress,
-    TokenBackbone,
-    UserError,
-    ViewRequest,
-    cosine,
-    hookimpl,
-    mean_over_ranks,
-    param,
+from sslbench import Backbone, Method, MethodSpec, Progress, TokenBackbone, ViewRequest, cosine, hookimpl, param
+from sslbench_plugins.blocks.networks.prototype_head import PrototypeHead
+from sslbench_plugins.blocks.networks.student_teacher import (
+    StudentTeacherParams,
+    clip_each,
+    crop_requests,
+    move_centre,
+    temperature_at,
 )
 from sslbench_plugins.blocks.objectives.moving_average import ema_copy, ema_update
 from sslbench_plugins.blocks.objectives.numerics import full_precision
@@ -33,59 +27,12 @@ from sslbench_plugins.blocks.objectives.self_distillation import (
 )
 
 
-class DINOParams(MethodParams):
+class DINOParams(StudentTeacherParams):
     """Defaults: Caron et al. 2021, and the authors' `main_dino.py`."""
 
     prototypes: int = param(65536, "width of the head's output", ge=2)
-    head_layers: int = param(3, "linear layers of the head before the prototypes", ge=1)
-    hidden_dim: int = param(2048, "hidden width of the head", ge=1)
-    bottleneck_dim: int = param(256, "width before the prototypes", ge=1)
     head_norm: bool = param(False, "batch norm in the head")
-    local_crops: int = param(8, "small crops beside the two large ones", ge=0)
-    local_size: int = param(0, "side of a small crop; 0: three sevenths of the image", ge=0, unit="px")
-    student_temperature: float = param(0.1, "temperature of the student", gt=0)
-    teacher_temperature: float = param(0.04, "temperature of the teacher after its warm-up", gt=0)
-    teacher_temperature_start: float = param(0.04, "temperature of the teacher at the start", gt=0)
-    teacher_warmup_epochs: float = param(0, "linear warm-up of the teacher's temperature", ge=0, unit="epochs")
     centring: bool = param(True, "subtract the running mean of the teacher's output")
-    centre_momentum: float = param(0.9, "of that running mean", ge=0, lt=1)
-    teacher_momentum: float = param(0.996, "of the teacher's moving average at the start", ge=0, le=1)
-    teacher_momentum_end: float = param(1.0, "the same at the end of a cosine", ge=0, le=1)
-    drop_path: float = param(
-        0.1, "probability that the student's last transformer block leaves a branch out (0 in the first)", ge=0, lt=1
-    )
-    freeze_prototypes: float = param(1, "epochs at the start in which the prototypes stay", ge=0, unit="epochs")
-    clip: float = param(3.0, "largest gradient norm of each parameter tensor; 0: no clipping", ge=0)
-    lr: float = param(5e-4, "base learning rate", gt=0)
-    lr_end: float = param(1e-6, "learning rate at the end of the cosine", ge=0)
-    weight_decay: float = param(0.04, "weight decay", ge=0)
-    weight_decay_end: float | None = param(0.4, "weight decay at the end of a cosine from `weight_decay`", ge=0)
-    warmup_epochs: float = param(10, "linear warm-up before the cosine decay", ge=0, unit="epochs")
-
-
-class Head(nn.Module):
-    """A few layers to a bottleneck of unit length, then unit prototypes: a weight-normed last layer with its gain fixed
-    at 1 is a product with unit rows."""
-
-    def __init__(self, params: DINOParams, dim: int) -> None:
-        super().__init__()
-        parts: list[nn.Module] = []
-        for _ in range(params.head_layers - 1):
-            norm = [nn.BatchNorm1d(params.hidden_dim)] if params.head_norm else []
-            parts += [nn.Linear(dim, params.hidden_dim), *norm, nn.GELU()]
-            dim = params.hidden_dim
-        self.mlp = nn.Sequential(*parts, nn.Linear(dim, params.bottleneck_dim))
-        self.prototypes = nn.Parameter(torch.empty(params.prototypes, params.bottleneck_dim))
-        for layer in self.mlp:
-            if isinstance(layer, nn.Linear):
-                nn.init.trunc_normal_(layer.weight, std=0.02)
-                nn.init.zeros_(layer.bias)
-        nn.init.kaiming_uniform_(self.prototypes, a=5**0.5)
-
-    def forward(self, features: Tensor) -> Tensor:
-        """``[B, D]`` -> cosines with the prototypes, ``[B, prototypes]``."""
-        embedding = functional.normalize(self.mlp(features), dim=1)
-        return functional.linear(embedding, functional.normalize(self.prototypes, dim=1))
 
 
 class DINO(Method):
@@ -97,10 +44,16 @@ class DINO(Method):
     def __init__(self, params: DINOParams, backbone: Backbone, image_size: int) -> None:
         super().__init__()
         self.params = params
-        self.image_size = image_size
-        self.local_size = local_size(params, backbone, image_size)
+        self._views = crop_requests("dino", params, backbone, image_size)
         self.backbone = backbone
-        self.head = Head(params, backbone.feature_dim)
+        self.head = PrototypeHead(
+            backbone.feature_dim,
+            params.prototypes,
+            layers=params.head_layers,
+            hidden_dim=params.hidden_dim,
+            bottleneck_dim=params.bottleneck_dim,
+            norm=params.head_norm,
+        )
         self.teacher_backbone, self.teacher_head = ema_copy(self.backbone), ema_copy(self.head)
         if params.drop_path and isinstance(self.backbone, TokenBackbone):
             # After the teacher was copied: only the student leaves branches out.
@@ -111,15 +64,14 @@ class DINO(Method):
 
     @property
     def views(self) -> tuple[ViewRequest, ...]:
-        small = ViewRequest("local", self.local_size)
-        return (ViewRequest("global", self.image_size),) * 2 + (small,) * self.params.local_crops
+        return self._views
 
     @property
     def encoder(self) -> nn.Module:
         return self.teacher_backbone
 
     def forward(
-        self, views: Sequence[Tensor], *, mask: Tensor | None, progress: Progress
+        self, views: Sequence[Tensor], *, masks: Sequence[Tensor], progress: Progress
     ) -> tuple[Tensor, Mapping[str, Tensor]]:
         """Crops, the two large ones first -> the loss; the teacher's entropy in nats, how far apart its distributions
         are, and the loss of a student that puts every image on all prototypes alike."""
@@ -145,46 +97,22 @@ class DINO(Method):
     def teacher_temperature(self, epoch: int) -> float:
         """Rises per epoch, in equal steps over the warm-up; a single epoch of warm-up is the start itself."""
         p = self.params
-        share = min(1.0, epoch / max(1.0, p.teacher_warmup_epochs - 1)) if epoch < p.teacher_warmup_epochs else 1.0
-        return p.teacher_temperature_start + share * (p.teacher_temperature - p.teacher_temperature_start)
+        return temperature_at(epoch, p.teacher_warmup_epochs, p.teacher_temperature_start, p.teacher_temperature)
 
     def after_backward(self, progress: Progress) -> None:
         """Clip gradients; freeze the prototypes in the first epochs."""
         if self.params.clip:
             clip_each([p for p in self.parameters() if p.grad is not None], self.params.clip)
         if progress.epoch < self.params.freeze_prototypes:
-            # No gradient at all: with a zero gradient, weight decay and momentum would still move them.
-            self.head.prototypes.grad = None
+            self.head.freeze_prototypes()
 
     def after_step(self, progress: Progress) -> None:
         """Move the centre, once however many parts the batch had; EMA update of the teacher, with a momentum that
         rises on a cosine."""
-        if self._teacher_means:
-            mean = torch.stack(self._teacher_means).mean(dim=0)
-            self.centre.lerp_(mean_over_ranks(mean), 1 - self.params.centre_momentum)
-        self._teacher_means.clear()
+        move_centre(self.centre, self._teacher_means, self.params.centre_momentum)
         momentum = cosine(self.params.teacher_momentum, self.params.teacher_momentum_end, progress.fraction)
         ema_update(self.teacher_backbone, self.backbone, momentum)
         ema_update(self.teacher_head, self.head, momentum)
-
-
-def clip_each(parameters: Sequence[nn.Parameter], largest: float) -> None:
-    """Scale each parameter's gradient down to a norm of ``largest``, each by itself."""
-    gradients = [p.grad for p in parameters if p.grad is not None]
-    factors = [(largest / (norm + 1e-6)).clamp(max=1) for norm in torch._foreach_norm(gradients)]
-    torch._foreach_mul_(gradients, factors)
-
-
-def local_size(params: DINOParams, backbone: Backbone, image_size: int) -> int:
-    """Side of a small crop, a multiple of the patch for a backbone that has one."""
-    patch = backbone.patch_size if isinstance(backbone, TokenBackbone) else 1
-    size = params.local_size or max(patch, image_size * 3 // 7 // patch * patch)
-    if params.local_crops and (size < patch or size % patch):
-        raise UserError(
-            f"method 'dino': local_size = {size} px does not hold whole patches of {patch} px;"
-            f" allowed: a multiple of {patch}"
-        )
-    return size
 
 
 # The authors' ResNet-50: SGD. Use it with the augmentation's preset of the same name.

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from sslbench import (
     BuildContext,
+    MaskRequest,
     Method,
     MethodParams,
     MethodSpec,
@@ -79,6 +80,10 @@ class MAE(Method):
         return self.backbone
 
     @property
+    def masks(self) -> tuple[MaskRequest, ...]:
+        return (MaskRequest(),)
+
+    @property
     def mask_grid(self) -> tuple[int, int]:
         return self.backbone.grid
 
@@ -92,7 +97,7 @@ class MAE(Method):
 
     def encode(self, images: Tensor, visible: Tensor) -> Tensor:
         """``[B, 3, S, S]``, visible ``[B, n]`` -> encoded visible patches ``[B, prefix + n, D]``."""
-        return self.backbone.encode(gather(self.backbone.embed(images), visible))
+        return self.backbone.encode(gather(self.backbone.embed(images), visible), patches=visible)
 
     def decode(self, encoded: Tensor, visible: Tensor, masked: Tensor) -> Tensor:
         """Encoded ``[B, prefix + n, D]`` -> predicted masked patches ``[B, N - n, p * p * 3]``. Attention does not
@@ -126,11 +131,10 @@ class MAE(Method):
         return self.decode(self.encode(images, visible), visible, masked).float(), masked
 
     def forward(
-        self, views: Sequence[Tensor], *, mask: Tensor | None, progress: Progress
+        self, views: Sequence[Tensor], *, masks: Sequence[Tensor], progress: Progress
     ) -> tuple[Tensor, Mapping[str, Tensor]]:
         """One view ``[B, 3, S, S]`` and its mask ``[B, N]`` -> the loss."""
-        assert mask is not None
-        (images,) = views
+        (images,), (mask,) = views, masks
         prediction, masked = self.predict(images, mask, self.masked_patches)
         return self.loss(images, prediction, masked), {}
 

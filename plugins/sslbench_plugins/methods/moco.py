@@ -98,7 +98,7 @@ class MoCo(Method):
             return functional.cross_entropy(logits, logits.new_zeros(len(logits), dtype=torch.int64))
 
     def forward(
-        self, views: Sequence[Tensor], *, mask: Tensor | None, progress: Progress
+        self, views: Sequence[Tensor], *, masks: Sequence[Tensor], progress: Progress
     ) -> tuple[Tensor, Mapping[str, Tensor]]:
         """Two views ``[B, 3, S, S]`` -> the loss; the keys are kept for the queue."""
         first, second = views

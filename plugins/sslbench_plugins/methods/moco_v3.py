@@ -78,7 +78,7 @@ class MoCoV3(Method):
         return self.backbone
 
     def forward(
-        self, views: Sequence[Tensor], *, mask: Tensor | None, progress: Progress
+        self, views: Sequence[Tensor], *, masks: Sequence[Tensor], progress: Progress
     ) -> tuple[Tensor, Mapping[str, Tensor]]:
         """Two views ``[B, 3, S, S]`` -> the loss."""
         q1, q2 = per_view(self.predictor, per_view(self.projector, per_view(self.backbone, views)))

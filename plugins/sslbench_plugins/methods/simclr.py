@@ -44,7 +44,7 @@ class SimCLR(Method):
         return self.backbone
 
     def forward(
-        self, views: Sequence[Tensor], *, mask: Tensor | None, progress: Progress
+        self, views: Sequence[Tensor], *, masks: Sequence[Tensor], progress: Progress
     ) -> tuple[Tensor, Mapping[str, Tensor]]:
         """Two views ``[N, 3, S, S]`` -> the loss."""
         # One forward over both views: batch statistics are of 2N images, as in the authors' code.

@@ -55,7 +55,7 @@ class SimSiam(Method):
         return self.backbone
 
     def forward(
-        self, views: Sequence[Tensor], *, mask: Tensor | None, progress: Progress
+        self, views: Sequence[Tensor], *, masks: Sequence[Tensor], progress: Progress
     ) -> tuple[Tensor, Mapping[str, Tensor]]:
         """Two views ``[B, 3, S, S]`` -> the loss, and how far apart the projections point."""
         z1, z2 = per_view(self.projector, per_view(self.backbone, views))

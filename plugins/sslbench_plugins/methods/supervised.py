@@ -39,7 +39,7 @@ class Supervised(Method):
         return self.backbone
 
     def forward(
-        self, views: Sequence[Tensor], *, mask: Tensor | None, progress: Progress, labels: Tensor | None = None
+        self, views: Sequence[Tensor], *, masks: Sequence[Tensor], progress: Progress, labels: Tensor | None = None
     ) -> tuple[Tensor, Mapping[str, Tensor]]:
         """One view ``[B, 3, S, S]`` and labels, int64 ``[B]`` -> the loss."""
         assert labels is not None

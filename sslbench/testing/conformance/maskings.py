@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 
 import torch
 from torch import Tensor
 
-from sslbench.contracts.masking import Masking, masked_count
+from sslbench.contracts.masking import Masking, TargetMasking, masked_count
 from sslbench.testing.conformance.augmentations import NOT_REPEATABLE
 from sslbench.testing.conformance.check import OWN_RANDOMNESS, Trial, check
 from sslbench.testing.conformance.draws import differ, shared_draws
@@ -20,9 +21,14 @@ EXACTLY = "``masked_count(rows * cols, ratio)`` in every row, drawn from the gen
 ROWS = 6
 
 
+def generator(seed: int) -> torch.Generator:
+    """One that begins with a seed."""
+    return torch.Generator().manual_seed(seed)
+
+
 def sample(masking: Masking, grid: tuple[int, int], ratio: float, seed: int = 0, batch: int = ROWS) -> Tensor:
     """Masks by a generator of their own."""
-    return masking.sample(batch, grid, ratio, torch.Generator().manual_seed(seed))
+    return masking.sample(batch, grid, ratio, generator(seed))
 
 
 def wanted() -> Iterator[tuple[str, tuple[int, int], float]]:
@@ -101,3 +107,38 @@ def each_row_has_its_own(trial: Trial) -> Problems:
 def on_a_gpu(trial: Trial) -> Problems:
     """On a pretended one."""
     yield from gpu_problems(lambda gpu: [trial.built.sample(ROWS, (8, 8), 0.75, PretendedGenerator())], "sample")
+
+
+@check("masking", "No patch is in the context and", "sample_targets", level="bounds")
+def targets_leave_the_context(trial: Trial) -> Problems:
+    """Of a masking that makes several: counts, order, and that they are drawn from the generator."""
+    if not isinstance(trial.built, TargetMasking):
+        return
+    for where, grid, ratio in wanted():
+        patches = grid[0] * grid[1]
+        first, again = (trial.built.sample_targets(ROWS, grid, ratio, generator(0)) for _ in range(2))
+        context, targets = first
+        visible = patches - masked_count(patches, ratio)
+        if context.shape != (ROWS, visible) or targets.ndim != 3 or len(targets) != ROWS:
+            yield f"{where}: context {list(context.shape)} and targets {list(targets.shape)}, not [{ROWS}, {visible}] and [{ROWS}, K, M]"
+        elif context.dtype != torch.int64 or targets.dtype != torch.int64:
+            yield f"{where}: context and targets are {context.dtype} and {targets.dtype}, not torch.int64"
+        elif any(int(part.min()) < 0 or int(part.max()) >= patches for part in first if part.numel()):
+            yield f"{where}: a patch that is not within 0..{patches - 1}"
+        elif any(bool((part.diff(dim=-1) <= 0).any()) for part in first):
+            yield f"{where}: its patches are not ascending, each once"
+        elif bool((context[:, None, :, None] == targets[:, :, None, :]).any()):
+            yield f"{where}: a patch is in the context and in a target"
+        elif any(differ(one, other) for one, other in zip(first, again, strict=True)):
+            yield f"{where}: {NOT_REPEATABLE}"
+        else:
+            continue
+        return
+
+
+@check("masking", "on the generator's device", "sample_targets")
+def targets_on_a_gpu(trial: Trial) -> Problems:
+    """On a pretended one."""
+    if isinstance(trial.built, TargetMasking):
+        draw = partial(trial.built.sample_targets, ROWS, (8, 8), 0.75)
+        yield from gpu_problems(lambda gpu: draw(PretendedGenerator()), "sample_targets")

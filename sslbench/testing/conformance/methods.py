@@ -5,13 +5,13 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, get_args
 
 import torch
 from torch import Tensor, nn
 
 from sslbench.contracts.backbone import Backbone
-from sslbench.contracts.masking import masked_count
+from sslbench.contracts.masking import MaskRequest, MaskRole, masked_count
 from sslbench.contracts.method import Method, Progress
 from sslbench.errors import UserError
 from sslbench.testing.conformance.backbones import HALF, features, images_of
@@ -22,6 +22,7 @@ from sslbench.testing.conformance.modules import changed, frozen_in, modes_of, r
 from sslbench.testing.conformance.problem import SIZE, Problems, gpu_problems
 from sslbench.testing.fakes import TinyBackbone, TinyTokenBackbone
 from sslbench.testing.pretended_gpu import PretendedGpu, without_numbers
+from sslbench.train.masks import draw_masks
 
 PROGRESS = Progress(0, 10, 0, 1)
 BATCH = 4
@@ -72,11 +73,7 @@ def inputs_of(trial: Trial, method: Method, batch: int = BATCH, seed: int = 0) -
     """Views, and what ``forward`` is given beside them."""
     generator = torch.Generator().manual_seed(seed)
     views = [torch.randn(batch, 3, view.size, view.size, generator=generator) for view in method.views]
-    given: dict[str, Any] = {"mask": None}
-    if method.mask_grid is not None and "masking" in trial.spec.uses:
-        patches = method.mask_grid[0] * method.mask_grid[1]
-        order = torch.rand(batch, patches, generator=generator).argsort(dim=1)
-        given["mask"] = order < masked_count(patches, RATIO)
+    given: dict[str, Any] = {"masks": draw_masks(method, None, ratio_of(trial), batch, generator)}
     if trial.spec.uses_labels:
         given["labels"] = torch.arange(batch) % 3
     return views, given
@@ -86,7 +83,7 @@ def given_tensors(inputs: Inputs) -> dict[str, Tensor]:
     """All of them, by name."""
     named = {f"view {index}": view for index, view in enumerate(inputs[0])}
     for name, value in inputs[1].items():
-        values = [value] if isinstance(value, Tensor) else value or ()
+        values = [value] if isinstance(value, Tensor) else value
         named |= {name if len(values) == 1 else f"{name} {index}": item for index, item in enumerate(values)}
     return named
 
@@ -95,7 +92,7 @@ def copied(inputs: Inputs, move: Any = torch.Tensor.clone) -> Inputs:
     """The same in memory of their own, or moved."""
     views, given = inputs
     kept = {
-        name: None if value is None else move(value) if isinstance(value, Tensor) else [move(item) for item in value]
+        name: move(value) if isinstance(value, Tensor) else [move(item) for item in value]
         for name, value in given.items()
     }
     return [move(view) for view in views], kept
@@ -151,6 +148,27 @@ def views_are_named(trial: Trial) -> Problems:
     if views != trial.once(method_of).views:
         yield "it asks for other views at each call"
     yield from (f"it asks for a view of {view.size!r} pixels" for view in views if not view.size >= 1)
+
+
+@check("method", "The masks it wants of every image; empty for a method without masking", "masks", gate=True)
+def masks_can_be_served(trial: Trial) -> Problems:
+    """They are of views of the run's size, of known roles, and there is a grid for them."""
+    built, masking = trial.once(method_of), "masking" in trial.spec.uses
+    if not isinstance(built.masks, tuple) or not all(isinstance(request, MaskRequest) for request in built.masks):
+        yield f"masks is {built.masks!r:.60}, not a tuple of MaskRequest"
+        return
+    if bool(built.masks) != masking and (masking or built.mask_grid is not None):
+        yield f"its spec {'uses' if masking else 'does not use'} a masking, and it asks for {len(built.masks)} masks"
+    if built.masks and built.mask_grid is None:
+        yield "it asks for masks and has no mask_grid"
+        return
+    for request in built.masks:
+        if trial.spec.trains and not 0 <= request.view < len(built.views):
+            yield f"it asks for a mask of view {request.view}, and has {len(built.views)} views"
+        if request.role not in get_args(MaskRole):
+            yield f"it asks for a mask of role {request.role!r}; allowed: {', '.join(get_args(MaskRole))}"
+        if not (0 < request.share <= 1 and 0 <= request.spread < 1):
+            yield f"it asks for share {request.share} and spread {request.spread}; allowed: (0, 1] and [0, 1)"
 
 
 @check("method", ENCODER, "encoder", level="bounds")
@@ -367,5 +385,6 @@ def on_a_gpu(trial: Trial) -> Problems:
 @check("method", "the paper's augmentation: what ``auto`` means where the data set recommends none", "spec", "defaults")
 def what_auto_means_is_there(trial: Trial) -> Problems:
     """A plugin that somebody brings."""
-    if trial.spec.trains and "augmentation" in trial.spec.uses:
-        yield from named_plugin("augmentation", trial.spec.augmentation, "its augmentation")
+    for axis, text in (("augmentation", trial.spec.augmentation), ("masking", trial.spec.masking)):
+        if trial.spec.trains and axis in trial.spec.uses:
+            yield from named_plugin(axis, text, f"its {axis}")

@@ -54,21 +54,53 @@ def embedded(backbone: TokenBackbone) -> Tensor:
     return backbone.embed(images_of())
 
 
+@check("backbone", "What ``embed`` adds to the patches of a grid", "positions")
+def positions_have_a_row_for_each_patch(trial: Trial) -> Problems:
+    """Of its own grid and of a larger one."""
+    if (backbone := token_backbone(trial, "tokens")) is None:
+        return
+    rows, cols = backbone.grid
+    for grid in ((rows, cols), (rows + 2, cols + 1)):
+        with torch.no_grad():
+            found = backbone.positions(grid)
+        if found.shape != (grid[0] * grid[1], backbone.token_dim):
+            needed = f"[{grid[0] * grid[1]}, {backbone.token_dim}]"
+            yield f"positions of {grid[0]} x {grid[1]} patches returned {list(found.shape)}, not {needed}"
+            return
+
+
 @check("backbone", "any n patches", "encode")
 def encodes_some_patches(trial: Trial) -> Problems:
-    """All, one, and half of them; an image alone."""
+    """All, one, and half of them, of one block and two; an image alone."""
     if (backbone := token_backbone(trial, "tokens")) is None:
         return
     tokens = embedded(backbone)
-    patches = tokens.shape[1]
+    patches, prefix = tokens.shape[1], backbone.prefix_tokens
     with torch.no_grad():
         for kept in (patches, 1, max(1, patches // 2)):
-            encoded = backbone.encode(tokens[:, :kept])
-            if encoded.shape != (3, backbone.prefix_tokens + kept, backbone.token_dim):
-                yield f"encode of {kept} patches returned {list(encoded.shape)}"
-                return
-        if relative(backbone.encode(tokens[:1]), backbone.encode(tokens)[:1]) > CLOSE:
-            yield "in eval mode what encode returns of an image depends on the rest of the batch"
+            indices = torch.arange(kept).expand(3, -1)
+            for blocks in (1, 2):
+                encoded = backbone.encode(tokens[:, :kept], patches=indices, blocks=blocks)
+                if encoded.shape != (3, prefix + kept, blocks * backbone.token_dim):
+                    yield f"encode of {kept} patches, blocks={blocks}, returned {list(encoded.shape)}"
+                    return
+        whole, two = backbone.encode(tokens), backbone.encode(tokens, blocks=2)
+        alone = backbone.encode(tokens[:1])
+    if relative(alone, whole[:1]) > CLOSE:
+        yield "in eval mode what encode returns of an image depends on the rest of the batch"
+    if relative(two[..., backbone.token_dim :], whole) > CLOSE:
+        yield "encode(blocks=2) does not end with what the last block returns"
+
+
+@check("backbone", "``pool(encode(embed(images)))``", "pool")
+def features_are_pooled_tokens(trial: Trial) -> Problems:
+    """Those of ``forward``."""
+    if (backbone := token_backbone(trial, "tokens")) is None:
+        return
+    with torch.no_grad():
+        pooled = backbone.pool(backbone.encode(embedded(backbone)))
+    if pooled.shape != (3, backbone.feature_dim) or relative(pooled, features(backbone, images_of())) > CLOSE:
+        yield "forward(images) is not pool(encode(embed(images)))"
 
 
 @check("backbone", "after the softmax over all tokens", "attention")

@@ -13,7 +13,7 @@ from torch import Generator, Tensor, nn
 
 from sslbench.contracts.augmentation import BatchTransform, ViewKind, ViewRequest
 from sslbench.contracts.backbone import Backbone
-from sslbench.contracts.masking import masked_count
+from sslbench.contracts.masking import MaskRequest
 from sslbench.contracts.method import Method, Progress
 from sslbench.contracts.params import MethodParams
 from sslbench.errors import UserError
@@ -24,6 +24,7 @@ from sslbench.testing.conformance.modules import seeded
 from sslbench.testing.conformance.problem import SIZE, Problems
 from sslbench.testing.fakes import TinyBackbone, TinyDataset, TinyTokenBackbone
 from sslbench.train.data import make_splits
+from sslbench.train.masks import RandomPatches
 from sslbench.train.task import Callbacks, LoopSettings, TrainingTask
 from sslbench.train.trainer import Trainer
 from sslbench.train.views import centre_view
@@ -48,15 +49,6 @@ class Noisy:
         return transform
 
 
-class Scattered:
-    """Patches at random."""
-
-    def sample(self, batch: int, grid: tuple[int, int], ratio: float, generator: Generator) -> Tensor:
-        """As any masking's."""
-        patches = grid[0] * grid[1]
-        return torch.rand(batch, patches, generator=generator).argsort(dim=1) < masked_count(patches, ratio)
-
-
 class Agreeing(Method):
     """Views of one image have like features, and a predictor says which; for what is no method."""
 
@@ -76,17 +68,22 @@ class Agreeing(Method):
         return self.backbone
 
     @property
+    def masks(self) -> tuple[MaskRequest, ...]:
+        """One, where there is a grid."""
+        return (MaskRequest(),) if self.grid else ()
+
+    @property
     def mask_grid(self) -> tuple[int, int] | None:
         """As given."""
         return self.grid
 
     def forward(
-        self, views: Sequence[Tensor], *, mask: Tensor | None = None, progress: Progress
+        self, views: Sequence[Tensor], *, masks: Sequence[Tensor] = (), progress: Progress
     ) -> tuple[Tensor, Mapping[str, Tensor]]:
         """Distances of the features; of masked images where there is a mask."""
-        if mask is not None and self.grid is not None:
+        if masks and self.grid is not None:
             rows, cols = (SIZE // side for side in self.grid)
-            hidden = mask.view(-1, 1, *self.grid).repeat_interleave(rows, 2).repeat_interleave(cols, 3)
+            hidden = masks[0].view(-1, 1, *self.grid).repeat_interleave(rows, 2).repeat_interleave(cols, 3)
             views = [view * ~hidden for view in views]
         found = [self.head(self.backbone(view)) for view in views]
         targets = torch.arange(found[0].numel(), device=found[0].device).view_as(found[0]).sin()
@@ -116,7 +113,7 @@ def task_of(trial: Trial, batch: int) -> TrainingTask:
     """A training in which the plugin does its part, all else being tiny; built anew, with seed 0."""
     kind, size, params = trial.spec.kind, backbones.SIDE if trial.spec.kind == "backbone" else SIZE, MethodParams()
     augmentation: Any = trial.build() if kind == "augmentation" else Noisy()
-    masking: Any = trial.build() if kind == "masking" else Scattered()
+    masking: Any = trial.build() if kind == "masking" else RandomPatches()
     views = (ViewRequest("global", size), ViewRequest("global", size))
     with seeded(0):
         if kind == "method":

@@ -20,13 +20,13 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from sslbench.contracts.backbone import Backbone
-from sslbench.contracts.masking import masked_count
 from sslbench.contracts.method import Method, MethodSpec, Progress
 from sslbench.contracts.plugin import BuildContext
 from sslbench.hooks.registry import Registry, one_line
 from sslbench.testing.conformance.problem import SIZE, Problems
 from sslbench.testing.fakes import TinyBackbone, TinyTokenBackbone
 from sslbench.train.batch_norm import shared_batch_statistics
+from sslbench.train.masks import draw_masks
 from sslbench.train.ranks import average_gradients, mean_over_ranks, own_share, process_group
 
 BATCH = 16
@@ -106,16 +106,11 @@ class Step:
         """Loss, scalars and gradients, averaged over the ranks, and the state afterwards."""
         generator = torch.Generator().manual_seed(1)
         views = [torch.randn(BATCH, 3, view.size, view.size, generator=generator) for view in method.views]
-        inputs: dict[str, Tensor | None] = {"mask": None}
-        if method.mask_grid is not None and self._ratio is not None:
-            patches = method.mask_grid[0] * method.mask_grid[1]
-            order = torch.rand(BATCH, patches, generator=generator).argsort(dim=1)
-            inputs["mask"] = own_share(order < masked_count(patches, self._ratio))
-        if self.spec.uses_labels:
-            inputs["labels"] = own_share(torch.arange(BATCH) % 3)
+        masks = [own_share(mask) for mask in draw_masks(method, None, self._ratio, BATCH, generator)]
+        labels = {"labels": own_share(torch.arange(BATCH) % 3)} if self.spec.uses_labels else {}
         torch.manual_seed(self.seed)
         with shared_batch_statistics():
-            loss, scalars = method([own_share(view) for view in views], progress=PROGRESS, **inputs)
+            loss, scalars = method([own_share(view) for view in views], masks=masks, progress=PROGRESS, **labels)
             loss.backward()
         average_gradients(method.parameters())
         results = {"the loss": mean_over_ranks(loss.detach())}

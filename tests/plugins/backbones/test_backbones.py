@@ -209,6 +209,37 @@ def test_smaller_crops_get_resized_positions(plugin, overrides):
     assert not torch.allclose(positions[0, 0], positions[0, 8])
 
 
+@pytest.mark.parametrize(
+    ("plugin", "overrides"), [("vit", {"size": "tiny", "patch_size": 8}), ("vit-tiny-small-image", {"depth": 3})]
+)
+def test_the_last_blocks_stand_side_by_side_each_after_the_norm(plugin, overrides):
+    backbone = build(plugin, 32, **overrides).eval()
+    layers, norm = (backbone.net.blocks, backbone.net.norm) if plugin == "vit" else (backbone.blocks, backbone.norm)
+    outputs = []
+    for layer in layers:
+        layer.register_forward_hook(lambda module, args, out: outputs.append(norm(out)))
+    tokens = backbone.embed(torch.randn(2, 3, 32, 32))
+    encoded = backbone.encode(tokens, blocks=3)
+    assert torch.equal(encoded, torch.cat(outputs[-3:], dim=-1))
+    assert torch.equal(backbone.encode(tokens), encoded[..., -192:])
+    with pytest.raises(ValueError, match=rf"blocks = {len(layers) + 1}; allowed: 1 to {len(layers)}"):
+        backbone.encode(tokens, blocks=len(layers) + 1)
+
+
+@pytest.mark.parametrize(
+    ("plugin", "overrides"),
+    [("vit", {"size": "tiny", "patch_size": 8, "positions": "learned"}), ("vit-tiny-small-image", {})],
+)
+def test_positions_are_what_is_added_to_the_patches(plugin, overrides):
+    backbone = build(plugin, 32, **overrides)
+    black, colours = torch.zeros(1, 3, 32, 32), torch.rand(1, 3, 32, 32)
+    positions = backbone.positions(backbone.grid)
+    bias = backbone.embed(black)[0] - positions
+    assert torch.allclose(bias, bias[:1].expand_as(bias), atol=1e-5)
+    assert positions.shape == (backbone.grid[0] ** 2, 192)
+    assert not torch.allclose(backbone.embed(colours)[0], positions)
+
+
 TRANSFORMERS = [
     ("vit-tiny-small-image", {"dim": 24, "depth": 3, "heads": 2}),
     ("vit", {"size": "tiny", "patch_size": 8}),

@@ -29,4 +29,4 @@ def test_raw_pixels_are_the_pixels():
 @pytest.mark.parametrize("name", ["random-init", "raw-pixels"])
 def test_a_baseline_has_no_loss(name):
     with pytest.raises(RuntimeError, match="takes no training step"):
-        build(name, TinyBackbone())([], mask=None, progress=Progress(0, 1, 0, 1))
+        build(name, TinyBackbone())([], masks=(), progress=Progress(0, 1, 0, 1))

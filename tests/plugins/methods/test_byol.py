@@ -35,7 +35,7 @@ def test_the_loss_equals_the_plain_formula():
     a, b = pair()
     p1, p2 = (method.predictor(method.projector(method.backbone(view))) for view in (a, b))
     z1, z2 = (method.target_projector(method.target_backbone(view)) for view in (a, b))
-    loss, _ = method([a, b], mask=None, progress=PROGRESS)
+    loss, _ = method([a, b], masks=(), progress=PROGRESS)
     assert torch.allclose(loss, squared_distance(p1, z2) + squared_distance(p2, z1), rtol=1e-5)
 
 
@@ -44,7 +44,7 @@ def test_each_view_has_batch_statistics_of_its_own():
     a, b = pair()
     batches = []
     method.backbone.net[1].register_forward_hook(lambda module, args, out: batches.append(len(args[0])))
-    method([a, b], mask=None, progress=PROGRESS)
+    method([a, b], masks=(), progress=PROGRESS)
     assert batches == [6, 6]
 
 
@@ -63,7 +63,7 @@ def test_the_targets_momentum_rises_on_the_papers_cosine(step):
 
 def test_batch_norm_statistics_are_not_averaged():
     method = build()
-    method(pair(), mask=None, progress=PROGRESS)
+    method(pair(), masks=(), progress=PROGRESS)
     own = method.target_backbone.net[1].running_mean.clone()
     method.after_step(PROGRESS)
     assert torch.equal(method.target_backbone.net[1].running_mean, own)
@@ -74,14 +74,14 @@ def test_without_stop_gradient_and_predictor_the_network_is_its_own_target():
     assert not hasattr(method, "target_backbone")
     a, _ = pair()
     with torch.no_grad():
-        loss, _ = method([a, a.clone()], mask=None, progress=PROGRESS)
+        loss, _ = method([a, a.clone()], masks=(), progress=PROGRESS)
     assert loss.item() == pytest.approx(0, abs=1e-5)
 
 
 def test_nothing_is_learnt_through_the_target():
     method = build()
     a, b = pair()
-    loss, _ = method([a, b], mask=None, progress=PROGRESS)
+    loss, _ = method([a, b], masks=(), progress=PROGRESS)
     loss.backward()
     assert all(p.grad is None for p in method.target_backbone.parameters())
     assert all(p.grad is not None for p in method.backbone.parameters())
@@ -101,7 +101,7 @@ def test_simsiam_equals_the_papers_pseudocode(stop):
         return -((p / p.norm(dim=1, keepdim=True)) * (z / z.norm(dim=1, keepdim=True))).sum(1).mean()
 
     expected = d(p1, z2) / 2 + d(p2, z1) / 2
-    loss, _ = method([a, b], mask=None, progress=PROGRESS)
+    loss, _ = method([a, b], masks=(), progress=PROGRESS)
     assert torch.allclose(loss, expected, rtol=1e-5)
     weight = method.backbone.net[0].weight
     (expected_gradient,) = torch.autograd.grad(expected, weight)

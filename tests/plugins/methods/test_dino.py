@@ -61,7 +61,7 @@ def test_the_method_centres_sharpens_and_moves_its_centre():
     students += [method.head(f) for f in method.backbone(torch.cat(views[2:])).chunk(3)]
     teachers = [method.teacher_head(f) for f in method.teacher_backbone(torch.cat(views[:2])).chunk(2)]
     targets = [((t - centre) / 0.05).softmax(-1) for t in teachers]
-    loss, scalars = method(views, mask=None, progress=Progress(0, 10, 0, 1))
+    loss, scalars = method(views, masks=(), progress=Progress(0, 10, 0, 1))
     assert torch.allclose(loss, plain_loss(students, targets, 0.2), rtol=1e-5)
     assert torch.equal(method.centre, centre)
     method.after_step(Progress(0, 10, 0, 1))
@@ -73,7 +73,7 @@ def test_the_method_centres_sharpens_and_moves_its_centre():
 
 def test_without_centring_the_centre_stays_at_zero():
     method = build(centring=False)
-    method(crops(method), mask=None, progress=Progress(0, 10, 0, 1))
+    method(crops(method), masks=(), progress=Progress(0, 10, 0, 1))
     method.after_step(Progress(0, 10, 0, 1))
     assert not method.centre.any()
 
@@ -84,7 +84,7 @@ def test_the_centre_moves_once_a_step_however_many_parts_the_batch_has():
         torch.manual_seed(1)
         method = build(TinyTokenBackbone(16, 2), drop_path=0)
         views = zip(*(view.chunk(parts) for view in crops(method)), strict=True)
-        losses.append(sum(method(part, mask=None, progress=progress)[0].item() for part in views) / parts)
+        losses.append(sum(method(part, masks=(), progress=progress)[0].item() for part in views) / parts)
         method.after_step(progress)
         centres.append(method.centre)
         assert not method._teacher_means
@@ -105,7 +105,7 @@ def test_a_transformer_takes_crops_of_whole_patches_of_both_sizes():
     backbone = ViTSmallImage(ViTParams(dim=24, depth=1, heads=2, patch_size=4), 32)
     method = build(backbone, 32)
     assert {view.size for view in method.views} == {32, 12}
-    loss, _ = method(crops(method), mask=None, progress=Progress(0, 10, 0, 1))
+    loss, _ = method(crops(method), masks=(), progress=Progress(0, 10, 0, 1))
     assert torch.isfinite(loss)
 
 
@@ -133,7 +133,7 @@ def test_prototypes_stay_during_the_first_epoch_and_have_unit_length():
     method = build()
     for epoch, frozen in ((0, True), (1, False)):
         progress = Progress(epoch * 5, 10, epoch, 2)
-        loss, _ = method(crops(method), mask=None, progress=progress)
+        loss, _ = method(crops(method), masks=(), progress=progress)
         method.zero_grad()
         loss.backward()
         method.after_backward(progress)

@@ -51,7 +51,7 @@ def test_the_loss_equals_the_plain_forward(norm_pix, ratio):
     method = build(ratio, norm_pix=norm_pix)
     images = torch.randn(3, 3, 16, 16)
     mask = masks(3, 16, method.masked_patches)
-    loss, _ = method([images], mask=mask, progress=PROGRESS)
+    loss, _ = method([images], masks=[mask], progress=PROGRESS)
     assert torch.allclose(loss, plain_loss(method, images, mask), rtol=1e-5)
 
 
@@ -59,8 +59,8 @@ def test_the_encoder_gets_only_visible_patches():
     method = build()
     shapes = []
     encode = method.backbone.encode
-    method.backbone.encode = lambda tokens: shapes.append(tuple(tokens.shape)) or encode(tokens)
-    method([torch.randn(3, 3, 16, 16)], mask=masks(3, 16, 12), progress=PROGRESS)
+    method.backbone.encode = lambda tokens, patches: shapes.append(tuple(tokens.shape)) or encode(tokens)
+    method([torch.randn(3, 3, 16, 16)], masks=[masks(3, 16, 12)], progress=PROGRESS)
     assert shapes == [(3, 4, 24)]
 
 
@@ -75,7 +75,7 @@ def test_what_is_masked_does_not_reach_the_prediction():
     for values in (patches, changed):
         decoded = []
         method.decoder_pred.register_forward_hook(lambda module, args, out, kept=decoded: kept.append(out))
-        method([from_patches(values, 4, (4, 4))], mask=mask, progress=PROGRESS)
+        method([from_patches(values, 4, (4, 4))], masks=[mask], progress=PROGRESS)
         outputs.append(decoded[0])
     assert torch.equal(outputs[0], outputs[1])
 

@@ -51,7 +51,7 @@ def test_the_loss_is_the_error_of_its_reconstruction(ratio, overrides):
     method, images = build(ratio, **overrides), torch.randn(3, 3, 16, 16)
     mask = masks(3, method.masked_patches)
     with torch.no_grad():
-        loss, _ = method([images], mask=mask, progress=PROGRESS)
+        loss, _ = method([images], masks=[mask], progress=PROGRESS)
         reconstructed, true = to_patches(method.reconstruct(images, mask), 4), to_patches(images, 4)
     if overrides["norm_pix"]:
         mean, deviation = true.mean(-1, keepdim=True), (true.var(-1, keepdim=True) + 1e-6) ** 0.5

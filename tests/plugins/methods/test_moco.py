@@ -41,7 +41,7 @@ def test_the_loss_equals_the_plain_formula_and_neither_half_uses_the_others_keys
     expected = plain_loss(queries[0], keys[1], negatives, 0.2)
     if symmetric:
         expected = (expected + plain_loss(queries[1], keys[0], negatives, 0.2)) / 2
-    loss, _ = method(views, mask=None, progress=PROGRESS)
+    loss, _ = method(views, masks=(), progress=PROGRESS)
     assert torch.allclose(loss, expected, rtol=1e-5)
     assert torch.equal(method.queue.keys, negatives), "the queue changes after the step, not within it"
     method.after_step(PROGRESS)
@@ -139,7 +139,7 @@ def test_version_3_equals_the_plain_formula_of_the_authors():
         q, k = functional.normalize(q, dim=1), functional.normalize(k, dim=1)
         return functional.cross_entropy(q @ k.T / 0.3, torch.arange(len(q))) * 2 * 0.3
 
-    loss, _ = method(views, mask=None, progress=PROGRESS)
+    loss, _ = method(views, masks=(), progress=PROGRESS)
     assert torch.allclose(loss, one_way(queries[0], keys[1]) + one_way(queries[1], keys[0]), rtol=1e-5)
 
 

@@ -66,5 +66,5 @@ def test_both_views_go_through_the_network_in_one_batch():
     method = SimCLR(SimCLRParams(), TinyBackbone(4), 8)
     batches = []
     method.backbone.register_forward_hook(lambda module, args, out: batches.append(len(args[0])))
-    method([torch.randn(5, 3, 8, 8), torch.randn(5, 3, 8, 8)], mask=None, progress=Progress(0, 1, 0, 1))
+    method([torch.randn(5, 3, 8, 8), torch.randn(5, 3, 8, 8)], masks=(), progress=Progress(0, 1, 0, 1))
     assert batches == [10]

@@ -7,12 +7,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from hashlib import blake2b
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from sslbench_plugins.blocks.images_on_disk.file_parts import Source
 from sslbench_plugins.blocks.images_on_disk.grey import GreyScale, Kind, eight_bits, kind_of
 
 Pixels = NDArray[np.uint8]
@@ -38,7 +38,7 @@ class Decoded:
     """after the first, which is the one that is read"""
 
 
-def decode(source: Path | bytes, size: int | None, white: Callable[[Kind], float] | None = None) -> Decoded:
+def decode(source: Source, size: int | None, white: Callable[[Kind], float] | None = None) -> Decoded:
     """One image, shorter side to ``size``, centre crop. ``white``: the value of deep grey that becomes 255, by its
     kind; None: as if it were the only image of its data set. Raises what Pillow does, or ValueError."""
     raw = source if isinstance(source, bytes) else source.read_bytes()

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from sslbench import UserError, ahead
 from sslbench_plugins.blocks.images_on_disk.decode import Decoded, Pixels, decode, formats, reason
+from sslbench_plugins.blocks.images_on_disk.file_parts import FilePart, Source
 from sslbench_plugins.blocks.images_on_disk.grey import GreyScale
 
 CHUNK = 256
@@ -52,7 +53,7 @@ class Found:
 class Encoded:
     """Images by index, decoded anew each time. Errors name the images that cannot be read."""
 
-    sources: Sequence[Path | bytes]
+    sources: Sequence[Source]
     names: Sequence[str]
     """of the sources, for messages"""
     size: int | None
@@ -144,16 +145,20 @@ class Encoded:
     def _threads(self) -> int:
         """One for thumbnails, whose decoding is mostly Python's, which threads only hinder."""
         some = self.sources[:: max(1, len(self) // 16)]
-        sizes = [len(source) if isinstance(source, bytes) else size_of(source) for source in some]
+        sizes = [size_of(source) for source in some]
         if sum(sizes) < LARGE * len(sizes):
             return 1
         return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def size_of(file: Path) -> int:
+def size_of(source: Source) -> int:
     """Bytes; 0 for a file that is missing, which is named when it is read."""
+    if isinstance(source, bytes):
+        return len(source)
+    if not isinstance(source, Path):
+        return source.size if isinstance(source, FilePart) else 0
     try:
-        return file.stat().st_size
+        return source.stat().st_size
     except OSError:
         return 0
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from threading import Lock
 from typing import Literal
 
@@ -14,6 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from sslbench import ahead
+from sslbench_plugins.blocks.images_on_disk.file_parts import Source
 
 Kind = Literal["integer", "float"]
 DEEPEST = 65535.0
@@ -56,7 +56,7 @@ def is_understood(kind: Kind, low: float, high: float) -> bool:
     return low >= 0 and high <= DEEPEST * (OVERSHOOT if kind == "float" else 1)
 
 
-def peak_of(source: Path | bytes, formats: tuple[str, ...]) -> tuple[Kind, float] | None:
+def peak_of(source: Source, formats: tuple[str, ...]) -> tuple[Kind, float] | None:
     """Kind and largest value of a deep grey image; None for any other, and for one that cannot be read."""
     try:
         raw = source if isinstance(source, bytes) else source.read_bytes()
@@ -76,9 +76,7 @@ def peak_of(source: Path | bytes, formats: tuple[str, ...]) -> tuple[Kind, float
 class GreyScale:
     """White of each kind of deep grey among images; they are looked through when the first deep one is met."""
 
-    def __init__(
-        self, sources: Sequence[Path | bytes], formats: Callable[[], tuple[str, ...]], threads: int = 1
-    ) -> None:
+    def __init__(self, sources: Sequence[Source], formats: Callable[[], tuple[str, ...]], threads: int = 1) -> None:
         self._sources, self._formats, self._threads = sources, formats, threads
         self._lock = Lock()
         self.given: Mapping[str, float] = {}

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from sslbench import Licence, UserError, check_if_digested
 from sslbench_plugins.blocks.networks.model_config import ModelConfig, read_config
+from sslbench_plugins.blocks.networks.web_file import WebFile
 
 METHOD = "method 'pretrained'"
 CONFIG = "config.json"
@@ -18,6 +19,9 @@ WEIGHTS = ("model.safetensors", "open_clip_model.safetensors", "pytorch_model.bi
 """names of files of weights; the first that exists is taken"""
 HUB = "hf-hub:"
 """stands before the name of a model on the Hugging Face hub, as in timm"""
+GATED = frozenset({"dinov3-license", "sapiens2-license"})
+"""licences whose owner has to be asked on the hub before it hands out the weights"""
+ASK = "accept its licence there and set HF_TOKEN"
 
 
 @dataclass(frozen=True)
@@ -47,17 +51,20 @@ class Repository:
     revision: str | None = None
     filename: str = ""
     """of the weights, where it is none of ``WEIGHTS``"""
+    gated: bool = False
+    """whether the hub hands it out to those alone who accepted its licence"""
 
     @classmethod
-    def named(cls, text: str, filename: str | None = None) -> Repository:
+    def named(cls, text: str, filename: str | None = None, licence: str | None = None) -> Repository:
         """``OWNER/MODEL`` or ``OWNER/MODEL@REVISION``."""
         name, _, revision = text.partition("@")
-        return cls(name, revision or None, filename or "")
+        return cls(name, revision or None, filename or "", licence in GATED)
 
     @property
     def address(self) -> str:
-        """Of its page on the web."""
-        return f"https://huggingface.co/{self.name}"
+        """Of its page on the web, and what to do there first."""
+        page = f"https://huggingface.co/{self.name}"
+        return f"{page} (gated: {ASK})" if self.gated else page
 
     def cached(self, *filenames: str) -> Path | None:
         """The first of the files (none named: the weights) that was fetched before. Reads the disk alone."""
@@ -87,7 +94,7 @@ class Repository:
 
     def _fetched(self, filenames: tuple[str, ...], way_out: str) -> Path:
         from huggingface_hub import hf_hub_download
-        from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
+        from huggingface_hub.errors import EntryNotFoundError, GatedRepoError, LocalEntryNotFoundError
 
         reason = f"it has none of {', '.join(filenames)}"
         try:
@@ -100,6 +107,9 @@ class Repository:
                         break
                     except EntryNotFoundError:
                         continue
+        except GatedRepoError:
+            reason = "the hub hands it out to those alone who accepted its licence"
+            reason += "" if self.gated else f": {ASK}"
         except Exception as error:
             reason = str(error).strip().partition("\n")[0] or type(error).__name__
         raise UserError(f"{self.name} cannot be fetched from {self.address}: {reason}; {way_out}")
@@ -132,18 +142,20 @@ def on_disk(path: Path, name: str = "") -> ModelFiles:
     return ModelFiles(read_config(path.parent / CONFIG), path)
 
 
-def repository_of(name: str, where: str = METHOD) -> Repository:
-    """The repository that timm, or the name itself, gives for a model. Raises UserError, which begins with ``where``,
-    where timm publishes none."""
+def repository_of(name: str, where: str = METHOD) -> Repository | WebFile:
+    """The repository, or the file on the web, that timm, or the name itself, gives for a model. Raises UserError, which
+    begins with ``where``, where timm publishes none."""
     if name.startswith(HUB):
         return Repository.named(name.removeprefix(HUB))
     import timm
 
     check_known(name, where)
     config = timm.models.get_pretrained_cfg(name)
-    if config is None or not config.hf_hub_id:
-        raise UserError(f"{where}: timm publishes no weights name = {name!r}; {tags_of(name)}")
-    return Repository.named(config.hf_hub_id, config.hf_hub_filename)
+    if config is not None and config.hf_hub_id:
+        return Repository.named(config.hf_hub_id, config.hf_hub_filename, config.license)
+    if config is not None and isinstance(config.url, str) and config.url:
+        return WebFile(config.url)
+    raise UserError(f"{where}: timm publishes no weights name = {name!r}; {tags_of(name)}")
 
 
 def timms_licence(name: str, of_file: bool) -> Licence:
@@ -158,14 +170,21 @@ def timms_licence(name: str, of_file: bool) -> Licence:
     return Licence(None, f"timm names none for {name}") if named in (None, "", "unknown", "other") else Licence(named)
 
 
+def configuration_of(name: str) -> Path | None:
+    """Of a model on the Hugging Face hub, its ``config.json`` if it was fetched before."""
+    return Repository.named(name.removeprefix(HUB)).cached(CONFIG)
+
+
 def published(name: str, download: bool) -> ModelFiles:
     """A model of timm or of the hub. Raises UserError where it is not here, and may not be or cannot be fetched."""
-    repository = repository_of(name)
     if name.startswith(HUB):
+        of_hub = Repository.named(name.removeprefix(HUB))
         way_out = f"fetch {CONFIG} and model.safetensors of it elsewhere and give path=FOLDER"
-        config = repository.file(CONFIG, download=download, way_out=way_out)
-        return ModelFiles(read_config(config), repository.file(download=download, way_out=way_out))
-    way_out = f"fetch model.safetensors of it elsewhere and give path=FILE,name={name}"
+        config = of_hub.file(CONFIG, download=download, way_out=way_out)
+        return ModelFiles(read_config(config), of_hub.file(download=download, way_out=way_out))
+    repository = repository_of(name)
+    what = "it" if isinstance(repository, WebFile) else "model.safetensors of it"
+    way_out = f"fetch {what} elsewhere and give path=FILE,name={name}"
     return ModelFiles(ModelConfig(architecture=name), repository.file(download=download, way_out=way_out))
 
 

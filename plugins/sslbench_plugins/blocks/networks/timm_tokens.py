@@ -9,7 +9,13 @@ import torch
 from torch import Tensor
 
 from sslbench import Backbone, TimmModel, TokenBackbone
-from sslbench_plugins.blocks.networks.transformer import attention_weights, depth_rates, resized, skip
+from sslbench_plugins.blocks.networks.transformer import (
+    attention_weights,
+    depth_rates,
+    last_blocks,
+    resized,
+    skip,
+)
 
 
 def gives_attention(net: Any) -> bool:
@@ -56,18 +62,21 @@ class TimmTokenBackbone(TokenBackbone):
         # Crops smaller than the model was made for are allowed: their positions are resized.
         net.patch_embed.strict_img_size = False
 
+    def positions(self, grid: tuple[int, int]) -> Tensor:
+        own: Tensor = self.net.pos_embed[0, -self.grid[0] * self.grid[1] :]
+        return own if grid == self.grid else resized(own, self.grid, grid)
+
     def embed(self, images: Tensor) -> Tensor:
-        patches = self.net.patch_embed(images)
-        rows, cols = images.shape[2] // self.patch_size, images.shape[3] // self.patch_size
-        positions = self.net.pos_embed[:, -self.grid[0] * self.grid[1] :]
-        if (rows, cols) != self.grid:
-            positions = resized(positions, self.grid, (rows, cols))
-        tokens: Tensor = patches + positions
+        grid = images.shape[2] // self.patch_size, images.shape[3] // self.patch_size
+        tokens: Tensor = self.net.patch_embed(images) + self.positions(grid)
         return tokens
 
-    def encode(self, tokens: Tensor) -> Tensor:
-        encoded: Tensor = self.net.norm(self.net.blocks(self._with_prefix(tokens)))
-        return encoded
+    def encode(self, tokens: Tensor, *, patches: Tensor | None = None, blocks: int = 1) -> Tensor:
+        return last_blocks(self.net.blocks, self.net.norm, self._with_prefix(tokens), blocks)
+
+    def pool(self, encoded: Tensor) -> Tensor:
+        features: Tensor = self.net.forward_head(encoded, pre_logits=True)
+        return features
 
     def attention(self, images: Tensor) -> Tensor:
         tokens = self._with_prefix(self.embed(images))
@@ -94,10 +103,6 @@ class TimmTokenBackbone(TokenBackbone):
             tokens = torch.cat([front.expand(len(tokens), -1, -1).to(tokens.dtype), tokens], dim=1)
         normed: Tensor = net.norm_pre(tokens)
         return normed
-
-    def forward(self, images: Tensor) -> Tensor:
-        features: Tensor = self.net.forward_head(self.encode(self.embed(images)), pre_logits=True)
-        return features
 
     def as_timm(self) -> TimmModel:
         return TimmModel(self.architecture, self.arguments, self.net.state_dict())

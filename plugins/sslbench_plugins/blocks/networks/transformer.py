@@ -52,6 +52,19 @@ class TransformerBlock(nn.Module):
         return out
 
 
+def last_blocks(layers: nn.Sequential, norm: nn.Module, tokens: Tensor, blocks: int = 1) -> Tensor:
+    """``[B, n, D]`` through all layers -> ``[B, n, blocks * D]``: what the last ``blocks`` of them return, each after
+    ``norm``, side by side (DINO's `get_intermediate_layers`). Raises ValueError for more than there are."""
+    if not 1 <= blocks <= len(layers):
+        raise ValueError(f"blocks = {blocks}; allowed: 1 to {len(layers)}, the blocks that there are")
+    tokens = layers[: len(layers) - blocks + 1](tokens)
+    parts = [norm(tokens)]
+    for layer in layers[len(layers) - blocks + 1 :]:
+        tokens = layer(tokens)
+        parts.append(norm(tokens))
+    return torch.cat(parts, dim=-1) if blocks > 1 else parts[0]
+
+
 def attention_weights(queries: Tensor, keys: Tensor, scale: float) -> Tensor:
     """``[..., n, d]``, ``[..., N, d]`` -> float32 ``[..., n, N]``: softmax over the keys, rows summing to 1."""
     with full_precision(queries):

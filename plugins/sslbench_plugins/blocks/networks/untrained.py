@@ -25,6 +25,6 @@ class Untrained(Method):
         return self._encoder
 
     def forward(
-        self, views: Sequence[Tensor], *, mask: Tensor | None, progress: Progress
+        self, views: Sequence[Tensor], *, masks: Sequence[Tensor], progress: Progress
     ) -> tuple[Tensor, Mapping[str, Tensor]]:
         raise RuntimeError("a method that takes no training step has no loss")

@@ -22,6 +22,7 @@ from sslbench_plugins.blocks.networks.model_files import (
     HUB,
     METHOD,
     check_known,
+    configuration_of,
     on_disk,
     published,
     repository_of,
@@ -32,7 +33,8 @@ from sslbench_plugins.blocks.networks.untrained import Untrained
 from sslbench_plugins.blocks.networks.weights_fit import account, account_in_words, load
 from sslbench_plugins.methods.pretrained.configured import network, timm_model
 from sslbench_plugins.methods.pretrained.given_input import configured_input, guessed_input
-from sslbench_plugins.methods.pretrained.params import PRESETS, PretrainedParams
+from sslbench_plugins.methods.pretrained.params import PretrainedParams
+from sslbench_plugins.methods.pretrained.presets import PRESETS
 from sslbench_plugins.methods.pretrained.torch_hub import HubEncoder, HubModel
 
 IMAGENET = InputSpec(224, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225), 224 / 256, "bicubic")
@@ -144,7 +146,7 @@ def fetches(params: PretrainedParams) -> str:
         hub = HubModel.named(params.hub)
         return "" if hub.folder else f"{params.hub} from github.com"
     repository = repository_of(params.name)
-    complete = repository.cached() and (not params.name.startswith(HUB) or repository.cached(CONFIG))
+    complete = repository.cached() and (not params.name.startswith(HUB) or configuration_of(params.name))
     return "" if complete else f"{params.name} from {repository.address}"
 
 
@@ -163,10 +165,10 @@ def known_config(params: PretrainedParams) -> ModelConfig | None:
     """The configuration of a model as far as it is known without fetching anything."""
     if params.path:
         return on_disk(params.location, params.name).config
-    repository = repository_of(params.name)
     if not params.name.startswith(HUB):
+        repository_of(params.name)
         return ModelConfig(architecture=params.name)
-    cached = repository.cached(CONFIG)
+    cached = configuration_of(params.name)
     return read_config(cached) if cached else None
 
 

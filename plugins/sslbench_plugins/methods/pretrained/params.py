@@ -4,29 +4,16 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
 from sslbench import Params, param
 from sslbench_plugins.blocks.networks.copies import Which
 from sslbench_plugins.blocks.networks.model_files import HUB
+from sslbench_plugins.methods.pretrained.presets import PRESETS
 
 SOURCES = "name= (timm's, or hf-hub:OWNER/MODEL), path= (a file or folder) or hub= (OWNER/REPO:ENTRY)"
-
-PRESETS: dict[str, dict[str, Any]] = {
-    # At 224 pixels, as its authors evaluate it; timm's configuration says 518, at which it was trained last.
-    "dinov2-vits14": {"name": "vit_small_patch14_dinov2.lvd142m", "size": 224},
-    "dinov2-vitb14": {"name": "vit_base_patch14_dinov2.lvd142m", "size": 224},
-    "dinov2-vitl14": {"name": "vit_large_patch14_dinov2.lvd142m", "size": 224},
-    # OpenAI trained with QuickGELU; timm's plain variant of the same weights has another activation.
-    "clip-vitb16": {"name": "vit_base_patch16_clip_quickgelu_224.openai"},
-    "dino-vits16": {"name": "vit_small_patch16_224.dino"},
-    "supervised-resnet50": {"name": "resnet50.a1_in1k"},
-    "supervised-vitb16": {"name": "vit_base_patch16_224.augreg_in21k_ft_in1k"},
-    "mae-vitb16": {"name": "vit_base_patch16_224.mae"},
-}
-
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Spread = Annotated[float, Field(gt=0, le=1)]

@@ -1,9 +1,9 @@
-"""Labels of parquet files, compared by the name of the class, whatever number a file gives it."""
+"""Labels of several files, compared by the name of the class, whatever number a file gives it."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sslbench import UserError
 from sslbench_plugins.blocks.images_on_disk.unlabelled import is_unlabelled
@@ -23,6 +23,8 @@ class FileLabels:
     """of the classes by number, where the file has them"""
     minus_ones: tuple[object, ...] = ()
     """-1 as the file writes it, where it has one"""
+    dataset: str = "parquet"
+    """the plugin's name, for messages"""
 
     @property
     def kind(self) -> str:
@@ -35,19 +37,20 @@ class FileLabels:
         beyond = sorted(v for v in self.values if isinstance(v, int) and not 0 <= v < len(names))
         if beyond:
             raise UserError(
-                f"parquet: {self.file}: label {beyond[0]} is none of the {len(names)} classes, 0..{len(names) - 1}"
+                f"{self.dataset}: {self.file}: label {beyond[0]} is none of the {len(names)} classes,"
+                f" 0..{len(names) - 1}"
             )
         values: list[Label] = [names[value] if isinstance(value, int) else value for value in self.values]
-        return FileLabels(self.file, values, list(names))
+        return replace(self, values=values, names=list(names))
 
 
-def cleaned(values: Iterable[object], file: str, column: str) -> list[Label]:
-    """Labels as a column has them -> words, integers, and None for those that are none. Raises UserError for numbers
-    that are not whole."""
-    return [clean(value, file, column) for value in values]
+def cleaned(values: Iterable[object], where: str) -> list[Label]:
+    """Labels as a column has them -> words, integers, and None for those that are none. ``where``: names the column
+    in messages. Raises UserError for numbers that are not whole."""
+    return [clean(value, where) for value in values]
 
 
-def clean(value: object, file: str, column: str) -> Label:
+def clean(value: object, where: str) -> Label:
     """One of them."""
     if isinstance(value, bytes):
         value = value.decode("utf-8", "backslashreplace")
@@ -56,7 +59,7 @@ def clean(value: object, file: str, column: str) -> Label:
     if is_unlabelled(value):
         return None
     if isinstance(value, float):
-        raise UserError(f"parquet: column {column!r} of {file} holds {value:g}; labels are integers or words")
+        raise UserError(f"{where} holds {value:g}; labels are integers or words")
     return value if isinstance(value, int) and not isinstance(value, bool) else str(value)
 
 
@@ -70,10 +73,10 @@ def by_name(parts: Sequence[FileLabels]) -> tuple[list[list[Label]], list[str]]:
     for part in parts:
         if part.names and len(set(part.names)) < len(part.names):
             twice = next(name for name in part.names if part.names.count(name) > 1)
-            raise UserError(f"parquet: {part.file} has two classes of the name {twice!r}")
+            raise UserError(f"{part.dataset}: {part.file} has two classes of the name {twice!r}")
         if part.kind == "integers" and not part.names and len(declared) > 1:
             problem = "holds integers without names, and other files number the classes differently"
-            raise UserError(f"parquet: {part.file} {problem}; give it the names of its classes")
+            raise UserError(f"{part.dataset}: {part.file} {problem}; give it the names of its classes")
     known = [
         part.in_words(part.names or declared[0]) if declared and (part.names or part.kind == "integers") else part
         for part in parts
@@ -81,7 +84,7 @@ def by_name(parts: Sequence[FileLabels]) -> tuple[list[list[Label]], list[str]]:
     kinds = {part.kind: part.file for part in known if part.kind}
     if len(kinds) > 1 or "words and integers" in kinds:
         shown = ", ".join(f"those of {file} are {kind}" for kind, file in kinds.items())
-        raise UserError(f"parquet: labels cannot be compared: {shown}; write all as words")
+        raise UserError(f"{parts[0].dataset}: labels cannot be compared: {shown}; write all as words")
     found = {label for part in known for label in part.values if label is not None}
     words = dict.fromkeys(name for names in declared for name in names)
     others = sorted((label for label in found if label not in words), key=lambda label: (isinstance(label, str), label))
