@@ -6,9 +6,9 @@ import itertools
 
 import pytest
 import torch
+from sslbench.testing.conformance.results import of_evaluator
 
 from sslbench import BuildContext, EvaluatorSpec, Metric, Params, Picture
-from sslbench.testing.conformance.results import of_evaluator
 
 IMAGE = torch.zeros(3, 8, 8, dtype=torch.uint8)
 GOOD = Picture("good", IMAGE, "Nothing in particular.")

@@ -16,7 +16,7 @@ from sslbench.testing.conformance.problem import Problems
 
 Level = Literal["bounds", "presets", "defaults"]
 LEVELS: tuple[Level, ...] = ("bounds", "presets", "defaults")
-"""what a check is for: with the limits of parameters and all below, with presets and the defaults, the defaults alone"""
+"""what a check is tried with: all of them, the defaults and presets, the defaults alone"""
 OWN_RANDOMNESS = "Randomness comes from the generator that you are given"
 EVERYBODYS = "The process is everybody's"
 NO_TRACEBACK = "Errors that a user can cause are sslbench.UserError, one line"
@@ -64,7 +64,7 @@ class Check:
     """the part of what ``build`` returns that is at fault; ``build`` itself, or ``params``"""
     level: Level
     gate: bool
-    """True: nothing else is tried where this fails"""
+    """True: nothing else is tried where this fails, since that would fail as well"""
 
 
 CHECKS: dict[str, list[Check]] = defaultdict(list)
@@ -96,7 +96,8 @@ def faults_of(trial: Trial, level: Level = "defaults", setting: str = "") -> Ite
         seen |= {fault.key for fault in found}
         yield from found
         yield 1
-        if found and one.gate:
+        shown = [fault for fault in found if fault.promise != EVERYBODYS]
+        if any(one.gate or fault.promise == OWN_RANDOMNESS for fault in shown):
             return
 
 
@@ -149,4 +150,3 @@ def of_part(part: str, trial: Trial) -> Any:
         return place_of(found) or place_of(trial.spec.build)
     built = trial.made.get(Trial.build) if trial.subject is None else trial.subject
     return (None if built is None else place_in(built, part)) or place_of(trial.spec.build)
-

@@ -83,4 +83,3 @@ def hard_data(trial: Trial) -> EvaluationData:
 def first_result(trial: Trial) -> Yielded:
     """Of the data that it is tried on."""
     return evaluate(trial, trial.once(data_of))
-

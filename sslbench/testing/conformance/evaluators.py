@@ -97,7 +97,9 @@ def shares_are_shares(trial: Trial) -> Problems:
 def is_share(metric: Metric) -> bool:
     """By its name, or because it is one for each image."""
     per_image = metric.per_image
-    return bool(SHARES.search(metric.name)) or (per_image is not None and bool(((0 <= per_image) & (per_image <= 1)).all()))
+    return bool(SHARES.search(metric.name)) or (
+        per_image is not None and bool(((per_image >= 0) & (per_image <= 1)).all())
+    )
 
 
 @check("evaluator", "whose mean is ``value``", "evaluate")

@@ -73,7 +73,12 @@ def named_plugins_are_there(trial: Trial) -> Problems:
         yield from (line.removeprefix(f"{trial.spec.label}: ") for line in lines)
 
 
-@check("evaluator method", "what plugins need of each other and provide, such as ``labels`` or ``tokens``", "spec", "defaults")
+@check(
+    "evaluator method",
+    "what plugins need of each other and provide, such as ``labels`` or ``tokens``",
+    "spec",
+    "defaults",
+)
 def needs_are_words_that_somebody_provides(trial: Trial) -> Problems:
     """Or that are not a slip of the pen."""
     for word in sorted(set(trial.spec.needs) - set(KNOWN)):

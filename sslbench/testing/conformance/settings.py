@@ -79,10 +79,9 @@ def within(limit: float, step: int, default: float, whole: bool) -> float | None
 
 
 def words_of(settings: Sequence[str]) -> str:
-    """``with preset=quick and 3 other settings``."""
-    named = [words for words in settings if words]
-    if not named:
+    """``with preset=quick and 3 other settings``; empty where the defaults are among them."""
+    if "" in settings:
         return ""
     others = len(settings) - 1
     more = f" and {others} other settings" if others > 1 else " and another setting" if others else ""
-    return f"with {named[0]}{more}"
+    return f"with {settings[0]}{more}"

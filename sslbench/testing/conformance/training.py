@@ -29,8 +29,9 @@ from sslbench.train.task import Callbacks, LoopSettings, TrainingTask
 from sslbench.train.trainer import Trainer
 from sslbench.train.views import centre_view
 
-STEPS, EPOCHS, SAVED, INTERRUPTED = 2, 2, 2, 3
-"""of an epoch; of the training; the steps after which a training is saved, and interrupted"""
+EPOCHS = 2
+STEPS = {"backbone": 1, "method": 2, "augmentation": 2, "masking": 2}
+"""of an epoch; networks may be large. A training is saved after its first epoch, and interrupted a step later"""
 BATCHES = (8, 16, 32)
 """sizes that are tried, until the method takes one"""
 STATE = "**State** that a resume needs is in the method's ``state_dict()``"
@@ -101,10 +102,10 @@ class Stopping(Trainer):
     stops = False
 
     def _checkpoint_due(self) -> bool:
-        return self.step == SAVED
+        return self.step == self.batches.steps_per_epoch
 
     def _late(self) -> bool:
-        if self.stops and self.step == INTERRUPTED:
+        if self.stops and self.step > self.batches.steps_per_epoch:
             raise Interruption
         return False
 
@@ -125,7 +126,7 @@ def task_of(trial: Trial, batch: int) -> TrainingTask:
             views = tuple(ViewRequest(one, size) for one in (*kinds, kinds[0]))
             tiny = TinyTokenBackbone(SIZE) if kind == "masking" else TinyBackbone()
             method = Agreeing(tiny, views, (4, 4) if kind == "masking" else None)
-    images = TinyDataset(train_images=STEPS * batch, test_images=2, image_size=size)
+    images = TinyDataset(train_images=STEPS[kind] * batch, test_images=2, image_size=size)
     masked = kind == "masking" or "masking" in getattr(trial.spec, "uses", ())
     return TrainingTask(
         method=method,
@@ -161,7 +162,7 @@ def batch_of(trial: Trial) -> int:
                 continue
             return batch
         built.check_batch(BATCHES[-1])
-    return BATCHES[0]
+    return 2 if trial.spec.kind == "backbone" else BATCHES[0]
 
 
 @check("method augmentation masking backbone", STATE, "forward", level="defaults")
@@ -180,7 +181,7 @@ def training_goes_on_where_it_was(trial: Trial) -> Problems:
         yield f"a training that was interrupted does not go on: {(told or ['its checkpoint was not read'])[0]}"
     elif name := first_difference(whole, resumed):
         if other := first_difference(whole, train(trial, batch, None)[0]):
-            yield f"two trainings with one seed differ: {other} after {EPOCHS * STEPS} steps"
+            yield f"two trainings with one seed differ: {other} after {EPOCHS * STEPS[trial.spec.kind]} steps"
         else:
             yield f"a training that was interrupted and went on ends with another {name}: state outside state_dict()"
 
