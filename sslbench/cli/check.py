@@ -14,7 +14,10 @@ from sslbench.cli.options import format_option, print_json
 from sslbench.cli.streams import note, show
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from sslbench.testing.conformance.checked import Checked
+    from sslbench.testing.conformance.targets import Target
 
 RANKS = "Processes that share a batch when a method is compared with one; 1: do not."
 SET = "A parameter of what is checked, such as root=photos; repeatable."
@@ -24,16 +27,16 @@ SET = "A parameter of what is checked, such as root=photos; repeatable."
     "check",
     cls=Command,
     examples=[
-        "sslbench check method.simclr                    # a plugin that is installed",
-        "sslbench check noise.py                         # a file, or a module: my_package.noise",
-        "sslbench check my-package                       # all that a distribution brings",
-        "sslbench check dataset.imagefolder:root=photos  # with a parameter that it requires",
+        "sslbench check method.simclr     # a plugin that is installed",
+        "sslbench check noise.py          # a file, or a module: my_package.noise",
+        "sslbench check my-package        # all that a distribution brings",
+        "sslbench check dataset.imagefolder:root=photos",
     ],
 )
 @click.argument("targets", nargs=-1, metavar="TARGET...", shell_complete=checkable)
 @click.option("--all", "everything", is_flag=True, help="Everything that is installed, built-in plugins included.")
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help=SET)
-@click.option("--quick", is_flag=True, help="With the defaults alone: no presets, no limits of parameters.")
+@click.option("--quick", is_flag=True, help="Leave presets and the limits of parameters out.")
 @click.option("--ranks", type=Whole(1, 8), default=2, show_default=True, metavar="N", help=RANKS)
 @click.option("--json", "as_json_", is_flag=True, help="The same as --format json.")
 @format_option(what="faults")
@@ -71,7 +74,7 @@ def command(
     return 0 if any(one.settings for one in plugins) else 2
 
 
-def checked(targets: list, thorough: bool, ranks: int) -> list[Checked]:
+def checked(targets: Sequence[Target], thorough: bool, ranks: int) -> list[Checked]:
     """What became of each, with progress on stderr."""
     from sslbench.testing.conformance.checked import Checked, check_spec, on_two_ranks
 

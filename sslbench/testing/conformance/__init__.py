@@ -24,12 +24,12 @@ from sslbench.testing.conformance import (  # noqa: F401  (each makes its checks
     tokens,
     training,
 )
-from sslbench.testing.conformance.check import Trial, faults_of
+from sslbench.testing.conformance.check import CHECKS, Trial, faults_of
 from sslbench.testing.conformance.fault import Fault
 from sslbench.testing.conformance.settings import settings_of
 from sslbench.testing.conformance.two_devices import of_two_devices
 
-__all__ = ["problems"]
+__all__ = ["CHECKS", "problems"]
 
 
 def problems(spec: Spec, *, ranks: int = 1, **given: Any) -> list[str]:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from sslbench.contracts.augmentation import Augmentation, BatchTransform, ViewKind
-from sslbench.testing.conformance.check import OWN_RANDOMNESS, Trial, check
+from sslbench.testing.conformance.check import Trial, check
 from sslbench.testing.conformance.draws import differ, shared_draws
 from sslbench.testing.conformance.problem import SIZE, Problems, gpu_problems
 from sslbench.testing.pretended_gpu import DEVICE, PretendedGenerator, PretendedGpu
@@ -75,7 +75,22 @@ def wrong_view(view: Tensor, batch: int, size: int) -> str:
     return "the view needs a gradient" if view.requires_grad else ""
 
 
-@check("augmentation", OWN_DRAW, "view")
+@check("augmentation", "the input is not changed", "view", gate=True)
+def input_stays(trial: Trial) -> Problems:
+    """Of images that are of the view's size already, and of others."""
+    for where, transform, _ in views(trial):
+        for height, width in PLACES:
+            images = of_noise(5, height, width)
+            view = call(transform, images)
+            if not torch.equal(images, of_noise(5, height, width)):
+                yield f"{where} of {height} x {width}: it changed its input"
+                return
+            if view.untyped_storage().data_ptr() == images.untyped_storage().data_ptr():
+                yield f"{where} of {height} x {width}: the view shares the memory of the images"
+                return
+
+
+@check("augmentation", OWN_DRAW, "view", gate=True)
 def all_draws_are_the_generators(trial: Trial) -> Problems:
     """Twice with one state, with others in between; and from one that is built again."""
     again = trial.build()
@@ -93,33 +108,6 @@ def all_draws_are_the_generators(trial: Trial) -> Problems:
         else:
             continue
         return
-
-
-@check("augmentation", OWN_RANDOMNESS, "view", level="bounds")
-def none_is_torchs(trial: Trial) -> Problems:
-    """torch's global generator stays where it was."""
-    state = torch.get_rng_state()
-    for where, transform, _ in views(trial):
-        call(transform, of_noise())
-        if not torch.equal(state, torch.get_rng_state()):
-            torch.set_rng_state(state)
-            yield f"{where}: it drew from torch's global generator instead of the one it was given"
-            return
-
-
-@check("augmentation", "the input is not changed", "view")
-def input_stays(trial: Trial) -> Problems:
-    """Of images that are of the view's size already, and of others."""
-    for where, transform, _ in views(trial):
-        for height, width in PLACES:
-            images = of_noise(5, height, width)
-            view = call(transform, images)
-            if not torch.equal(images, of_noise(5, height, width)):
-                yield f"{where} of {height} x {width}: it changed its input"
-                return
-            if view.untyped_storage().data_ptr() == images.untyped_storage().data_ptr():
-                yield f"{where} of {height} x {width}: the view shares the memory of the images"
-                return
 
 
 @check("augmentation", OWN_DRAW, "view")

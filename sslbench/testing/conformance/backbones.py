@@ -6,7 +6,7 @@ import copy
 from collections.abc import Sequence
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from sslbench.contracts.backbone import Backbone
 from sslbench.testing.conformance.check import Trial, check
@@ -40,7 +40,7 @@ def network(trial: Trial, seed: int = 0) -> Backbone:
     """A new one, as a seed initialises it, in eval mode."""
     with seeded(seed):
         built = build(trial)
-    return built.eval() if isinstance(built, torch.nn.Module) else built
+    return built.eval() if isinstance(built, nn.Module) else built
 
 
 def network_of(trial: Trial) -> Backbone:
@@ -50,7 +50,7 @@ def network_of(trial: Trial) -> Backbone:
 
 
 @torch.no_grad()
-def features(backbone: Backbone, images: Tensor) -> Tensor:
+def features(backbone: nn.Module, images: Tensor) -> Tensor:
     """Of images, without a gradient."""
     found: Tensor = backbone(images)
     return found
@@ -150,7 +150,7 @@ def half_precision(trial: Trial) -> Problems:
         yield f"in bf16 its features are off by {off:.2g} of their length"
 
 
-@check("backbone", "Convolutions follow the layout", "forward")
+@check("backbone", "lays convolutions out channels last", "forward")
 def other_layouts(trial: Trial) -> Problems:
     """Channels last, as the loop lays it out."""
     backbone, images = trial.once(network_of), images_of()

@@ -22,6 +22,8 @@ EVERYBODYS = "The process is everybody's"
 NO_TRACEBACK = "Errors that a user can cause are sslbench.UserError, one line"
 DRAWS_FROM_TORCH = ("backbone", "method", "evaluator", "simulator", "executor", "observer")
 """kinds that may draw from torch's global generator, which is seeded before"""
+GIVEN_ONE = ("augmentation", "masking")
+"""kinds that are given a generator"""
 Made = TypeVar("Made")
 
 
@@ -68,7 +70,7 @@ class Check:
 
 
 CHECKS: dict[str, list[Check]] = defaultdict(list)
-"""kind -> its checks, in order"""
+"""kind -> its checks, those first that the others rest on"""
 Function = TypeVar("Function", bound=Callable[[Any], Problems])
 
 
@@ -81,6 +83,7 @@ def check(
     def register(function: Function) -> Function:
         for kind in kinds.split():
             CHECKS[kind].append(Check(function, promise, at, level, gate))
+            CHECKS[kind].sort(key=lambda one: (one.at != "spec", not one.gate))
         return function
 
     return register
@@ -108,10 +111,16 @@ def outcome(one: Check, trial: Trial, setting: str) -> list[Fault]:
         again = tried(one, Trial(trial.spec, trial.params, trial.patience), setting)[1]
         changed = [name for name in changed if name in again]
     place = of_part(one.at, trial) if changed else None
-    for name in changed:
-        promise = OWN_RANDOMNESS if name.endswith("random state") else EVERYBODYS
-        faults.append(Fault(f"it changed {name}, which the whole process shares", promise, place, setting))
-    return faults
+    return faults + [of_effect(name, trial, place, setting) for name in changed]
+
+
+def of_effect(name: str, trial: Trial, place: Any, setting: str) -> Fault:
+    """What is wrong with changing one thing that the whole process shares."""
+    if not name.endswith(" random state"):
+        return Fault(f"it changed {name}, which the whole process shares", EVERYBODYS, place, setting)
+    more = " instead of the one it was given" if trial.spec.kind in GIVEN_ONE else ", which no seed of a run sets"
+    text = f"it drew from {name.removesuffix(' random state')} global generator{more}"
+    return Fault(text, OWN_RANDOMNESS, place, setting)
 
 
 def tried(one: Check, trial: Trial, setting: str) -> tuple[list[Fault], list[str]]:

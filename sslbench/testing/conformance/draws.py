@@ -12,8 +12,11 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 SEEDS = 2**31
 """integers up to here and beyond are seeds of other generators, not parameters"""
-RANDOM = ("rand", "randn", "randint", "randperm", "uniform_", "normal_", "random_", "bernoulli", "bernoulli_", "normal")
-RANDOM += ("multinomial", "exponential_", "log_normal_", "cauchy_", "geometric_", "poisson")
+RANDOM = frozenset(
+    "rand randn randint randperm uniform_ normal normal_ random_ bernoulli bernoulli_ multinomial exponential_"
+    " log_normal_ cauchy_ geometric_ poisson".split()
+)
+"""operations of torch that draw"""
 
 
 class Drawn(TorchDispatchMode):  # type: ignore[no-untyped-call]

@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 
 import torch
 
@@ -46,15 +47,8 @@ def more_parts() -> Iterator[Part]:
     anomaly = torch.is_anomaly_enabled, torch.autograd.set_detect_anomaly
     yield Part("torch's detection of anomalies", *anomaly)
     for name in ("benchmark", "deterministic", "enabled"):
-        yield Part(f"torch.backends.cudnn.{name}", *flag(name))
-
-
-def flag(name: str) -> tuple[object, object]:
-    """To read and to set one flag of cuDNN."""
-    return (
-        lambda: getattr(torch.backends.cudnn, name),
-        lambda was: setattr(torch.backends.cudnn, name, was),
-    )
+        get, put = (partial(function, torch.backends.cudnn, name) for function in (getattr, setattr))
+        yield Part(f"torch.backends.cudnn.{name}", get, put)
 
 
 def put_environment(was: dict[str, str]) -> None:

@@ -44,11 +44,27 @@ class Yielded:
         return {name: v.float() for name, v in per_image.items() if bool(((v == 0) | (v == 1)).all())}
 
 
-def evaluate(trial: Trial, data: EvaluationData, built: Any = None) -> Yielded:
-    """What an evaluator that is built anew yields, seeded as in a run."""
-    built = built or trial.build(classes=data.classes, seed=data.seed)
+def evaluate(trial: Trial, data: EvaluationData) -> Yielded:
+    """What an evaluator that is built anew yields of copies, seeded as in a run."""
+    return evaluate_lent(trial, lent(data))
+
+
+def evaluate_lent(trial: Trial, data: EvaluationData) -> Yielded:
+    """The same of the data itself."""
+    built = trial.build(classes=data.classes, seed=data.seed)
     seed_everything(data.seed, "evaluate")
     return Yielded(list(built.evaluate(data)))
+
+
+def lent(data: EvaluationData) -> EvaluationData:
+    """With copies of the features, as a run lends them."""
+    return replace(data, train=copied(data.train), test=copied(data.test))
+
+
+def copied(features: FeatureSet) -> FeatureSet:
+    """In memory of its own."""
+    labels = None if features.labels is None else features.labels.clone()
+    return FeatureSet(features.features.clone(), labels, {key: v.clone() for key, v in features.factors.items()})
 
 
 def part(features: FeatureSet, rows: Any) -> FeatureSet:
@@ -63,11 +79,14 @@ def features_of(trial: Trial, noise: float = 0.3) -> EvaluationData:
     mixed = torch.randperm(120, generator=torch.Generator().manual_seed(0))
     train, test = part(data.train, mixed), part(data.test, mixed.flip(0)[:90])
     if "factors" in trial.spec.needs:
-        train, test = (
-            replace(half, factors={"kind": half.labels, "light": half.features[:, 0].clone()})  # type: ignore[arg-type]
-            for half in (train, test)
-        )
+        train, test = with_factors(train), with_factors(test)
     return replace(data, train=train, test=test, shown=ShownNoise())
+
+
+def with_factors(features: FeatureSet) -> FeatureSet:
+    """With a kind of thing and a quantity."""
+    assert features.labels is not None
+    return replace(features, factors={"kind": features.labels.clone(), "light": features.features[:, 0].clone()})
 
 
 def data_of(trial: Trial) -> EvaluationData:

@@ -8,12 +8,12 @@ from dataclasses import replace
 
 import torch
 
-from sslbench.contracts.evaluator import EvaluationData, Evaluator, FeatureSet, Metric, Picture
+from sslbench.contracts.evaluator import EvaluationData, Evaluator, Metric, Picture
 from sslbench.contracts.metric_checks import metric_mistakes
 from sslbench.contracts.picture_checks import picture_mistakes
 from sslbench.testing.conformance.check import Trial, check
 from sslbench.testing.conformance.draws import differ
-from sslbench.testing.conformance.evaluation import Yielded, data_of, evaluate, first_result
+from sslbench.testing.conformance.evaluation import Yielded, data_of, evaluate, evaluate_lent, first_result, lent
 from sslbench.testing.conformance.problem import Problems
 from sslbench.testing.fakes import evaluated_scenes
 from sslbench.train.checkpoint import weights_digest
@@ -97,9 +97,8 @@ def shares_are_shares(trial: Trial) -> Problems:
 def is_share(metric: Metric) -> bool:
     """By its name, or because it is one for each image."""
     per_image = metric.per_image
-    return bool(SHARES.search(metric.name)) or (
-        per_image is not None and bool(((per_image >= 0) & (per_image <= 1)).all())
-    )
+    each = isinstance(per_image, torch.Tensor) and bool(((per_image >= 0) & (per_image <= 1)).all())
+    return each or bool(SHARES.search(metric.name))
 
 
 @check("evaluator", "whose mean is ``value``", "evaluate")
@@ -119,7 +118,7 @@ def values_are_means(trial: Trial) -> Problems:
 def same_for_the_same_seed(trial: Trial) -> Problems:
     """Metrics and pictures."""
     first, again = trial.once(first_result), evaluate(trial, trial.once(data_of))
-    if first.values != again.values or any(
+    if repr(first.values) != repr(again.values) or any(
         differ(values, again.right_or_wrong.get(name, values[:0])) for name, values in first.right_or_wrong.items()
     ):
         yield "not the same for the same features and seed"
@@ -142,9 +141,9 @@ def unlike(yielded: Yielded, repeated: Yielded) -> list[str]:
 def features_stay(trial: Trial) -> Problems:
     """Features, labels and factors of both splits."""
     data = trial.once(data_of)
-    lent = replace(data, train=copied(data.train), test=copied(data.test))
-    evaluate(trial, lent)
-    for split, own, kept in (("training", lent.train, data.train), ("test", lent.test, data.test)):
+    used = lent(data)
+    evaluate_lent(trial, used)
+    for split, own, kept in (("training", used.train, data.train), ("test", used.test, data.test)):
         for what, before, after in (
             ("features", kept.features, own.features),
             ("labels", kept.labels, own.labels),
@@ -152,12 +151,6 @@ def features_stay(trial: Trial) -> Problems:
         ):
             if before is not None and after is not None and differ(before, after):
                 yield f"it changed the {what} of the {split} split, which other evaluators share"
-
-
-def copied(features: FeatureSet) -> FeatureSet:
-    """In memory of its own."""
-    labels = None if features.labels is None else features.labels.clone()
-    return FeatureSet(features.features.clone(), labels, {key: v.clone() for key, v in features.factors.items()})
 
 
 @check("evaluator", "model is shared by all evaluators, and the harness checks that it is as it was", "evaluate")
@@ -192,7 +185,7 @@ def gradients(data: EvaluationData) -> list[tuple[bool, bool]]:
 def pictures_cost_no_metric(trial: Trial) -> Problems:
     """Metrics are the same where nobody looks."""
     first, unseen = trial.once(first_result), evaluate(trial, replace(trial.once(data_of), shown=None))
-    if first.values != unseen.values:
+    if repr(first.values) != repr(unseen.values):
         yield "its metrics differ where data.shown is None"
 
 

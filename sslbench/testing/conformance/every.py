@@ -65,7 +65,7 @@ def presets_are_parameters(trial: Trial) -> Problems:
         yield from (line.removeprefix(f"{spec.label}: ") for line in mistakes)
 
 
-@check(ALL, "that plugin is then looked up before anything runs", "params")
+@check(ALL, "The name is then looked up before anything runs", "params")
 def named_plugins_are_there(trial: Trial) -> Problems:
     """Those that parameters name."""
     if plugins_named(trial.params):
@@ -75,7 +75,7 @@ def named_plugins_are_there(trial: Trial) -> Problems:
 
 @check(
     "evaluator method",
-    "what plugins need of each other and provide, such as ``labels`` or ``tokens``",
+    "what plugins need of each other and provide",
     "spec",
     "defaults",
 )

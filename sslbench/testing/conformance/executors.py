@@ -93,7 +93,7 @@ def session_of(trial: Trial) -> Session:
             while len(done) < 2:
                 first = len(done)
                 done += [submit(executor, f"work-{first + number}", out) for number in range(at_once)]
-                if not all([one.ended.wait(trial.patience) for one in done[first:]]):
+                if not all(one.ended.wait(trial.patience) for one in done[first:]):
                     return Session(done, None, ())
             for one in done:
                 if isinstance(one.handle, Handle):

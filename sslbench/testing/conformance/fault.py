@@ -48,15 +48,16 @@ class Fault:
     """whether it is a UserError of the plugin: what a user could mend"""
 
     @property
-    def key(self) -> tuple[str, str]:
+    def key(self) -> str:
         """Equal for what is the same fault with other parameters."""
-        return NUMBERS.sub("#", self.text), self.promise
+        return NUMBERS.sub("#", self.text)
 
 
 def place_of(thing: Any) -> Place | None:
     """Where a function, method, property or class is defined; None where that is not known, or not a plugin's code."""
     while isinstance(thing, (functools.partial, property, functools.cached_property, classmethod, staticmethod)):
-        thing = thing.fget if isinstance(thing, property) else getattr(thing, "func", None) or thing.__func__
+        inner = ("fget", "func", "__func__")
+        thing = next(getattr(thing, name) for name in inner if hasattr(thing, name))
     try:
         thing = inspect.unwrap(thing)
         file = inspect.getsourcefile(thing)
@@ -93,5 +94,5 @@ def raised_at(error: BaseException, home: Path | None) -> Place | None:
     """The innermost line of a plugin's own code that an error came through; of code that may be, where none is."""
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if is_theirs(frame.filename)]
     own = [frame for frame in frames if home is not None and Path(frame.filename).is_relative_to(home)]
-    last = (own or [frame for frame in frames if "site-packages" not in frame.filename] or [None])[-1]
-    return None if last is None else Place(last.filename, last.lineno or 0, last.name)
+    last = (own or [frame for frame in frames if "site-packages" not in frame.filename])[-1:]
+    return Place(last[0].filename, last[0].lineno or 0, last[0].name) if last else None

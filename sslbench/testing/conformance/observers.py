@@ -24,7 +24,7 @@ def ids() -> str:
 
 
 def reported(observer: Observer, out: str, pretraining: ObservedPretraining, end: bool) -> Any:
-    """Report a run of one pretraining to it, to its end or until it is killed; what ``pretraining_started`` returned."""
+    """Report a run of one pretraining; what ``pretraining_started`` returned. Without ``end`` it is killed."""
     observer.run_started(observed_run(out))
     returned = observer.pretraining_started(pretraining)
     last = returned if isinstance(returned, int) else 0

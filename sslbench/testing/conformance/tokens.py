@@ -23,9 +23,8 @@ def token_backbone(trial: Trial, provides: str) -> TokenBackbone | None:
 @check("backbone", "works on patch tokens", "build", level="bounds", gate=True)
 def is_what_it_provides(trial: Trial) -> Problems:
     """A ``TokenBackbone`` where it provides tokens or attention, whose patches cover the image."""
-    backbone = trial.once(network_of)
     for name in ("tokens", "attention"):
-        if name in trial.spec.provided(trial.params) and not isinstance(backbone, TokenBackbone):
+        if name in trial.spec.provided(trial.params) and not isinstance(trial.once(network_of), TokenBackbone):
             yield f"it says that it provides {name} but is no sslbench.TokenBackbone"
     if (backbone := token_backbone(trial, "tokens")) is None:
         return

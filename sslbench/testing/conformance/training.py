@@ -115,7 +115,7 @@ def task_of(trial: Trial, batch: int) -> TrainingTask:
     kind, size, params = trial.spec.kind, backbones.SIDE if trial.spec.kind == "backbone" else SIZE, MethodParams()
     augmentation: Any = trial.build() if kind == "augmentation" else Noisy()
     masking: Any = trial.build() if kind == "masking" else RandomPatches()
-    views = (ViewRequest("global", size), ViewRequest("global", size))
+    views: tuple[ViewRequest, ...] = (ViewRequest("global", size), ViewRequest("global", size))
     with seeded(0):
         if kind == "method":
             method, params = methods.build(trial), trial.params
