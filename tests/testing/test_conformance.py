@@ -23,6 +23,7 @@ REGISTRY = Registry()
 GIVEN = {
     ("backbone", "timm"): {"name": "vit_tiny_patch16_224"},
     ("evaluator", "few-label-scratch"): {"least_steps": 10},
+    ("method", "distill"): {"teacher": "raw-pixels"},
     ("evaluator", "fine-tune"): {"least_steps": 10},
     ("method", "dino"): {"prototypes": 12, "hidden_dim": 16, "bottleneck_dim": 8},
     ("method", "mae"): {"decoder_dim": 16, "decoder_depth": 1, "decoder_heads": 2},
@@ -42,6 +43,7 @@ ELSEWHERE = {
         "images",
         "parquet",
         "stl10",
+        "webdataset",
     )
 } | {("method", "pretrained"), ("executor", "ray"), ("executor", "slurm")}
 ELSEWHERE |= {("observer", name) for name in ("mlflow", "tensorboard", "wandb")}

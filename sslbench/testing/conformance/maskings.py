@@ -118,6 +118,8 @@ def targets_leave_the_context(trial: Trial) -> Problems:
             yield f"{where}: its patches are not ascending, each once"
         elif bool((context[:, None, :, None] == targets[:, :, None, :]).any()):
             yield f"{where}: a patch is in the context and in a target"
+        elif bool(sample(trial.built, grid, ratio).gather(1, context).any()):
+            yield f"{where}: sample must mask what is not in the context of sample_targets"
         elif any(differ(one, other) for one, other in zip(first, again, strict=True)):
             yield f"{where}: {NOT_REPEATABLE}"
         else:

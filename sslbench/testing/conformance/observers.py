@@ -56,13 +56,11 @@ def goes_on_where_it_was(trial: Trial) -> Problems:
             (0, pretraining, False),
             (EPOCHS, pretraining, True),
             (0, other, False),
-            (0, replace(pretraining, fresh=True), False),
         ):
             returned = reported(trial.build(), out, one, end)
             # One that keeps nothing is told of every epoch again.
             if isinstance(returned, bool) or not isinstance(returned, int) or returned not in (0, last):
                 what = f"after {last} epochs" if one is not other else "of a pretraining that it does not know"
-                what = "of one that begins anew (fresh)" if one.fresh else what
                 yield f"pretraining_started returned {returned!r} {what}; it returns the last epoch it has"
 
 
