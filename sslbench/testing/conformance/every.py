@@ -9,7 +9,7 @@ from sslbench.contracts.params import MaskingParams, MethodParams, Params
 from sslbench.errors import SslbenchError, did_you_mean
 from sslbench.hooks.params import plugins_named, resolve
 from sslbench.hooks.registry import default_registry
-from sslbench.plan.choose import codes_named
+from sslbench.plan.choose import plugins_of
 from sslbench.testing.conformance.check import Trial, check
 from sslbench.testing.conformance.problem import Problems
 
@@ -65,11 +65,11 @@ def presets_are_parameters(trial: Trial) -> Problems:
         yield from (line.removeprefix(f"{spec.label}: ") for line in mistakes)
 
 
-@check(ALL, "The name is then looked up before anything runs", "params")
+@check(ALL, "That plugin is then looked up before anything runs", "params")
 def named_plugins_are_there(trial: Trial) -> Problems:
     """Those that parameters name."""
     if plugins_named(trial.params):
-        lines = codes_named(trial.spec, trial.params, default_registry())[1]
+        lines = plugins_of(trial.spec, trial.params, default_registry())[1]
         yield from (line.removeprefix(f"{trial.spec.label}: ") for line in lines)
 
 
