@@ -41,6 +41,7 @@ ELSEWHERE = {
         "imagefolder-maps",
         "imagenette",
         "images",
+        "medmnist",
         "parquet",
         "stl10",
         "webdataset",
