@@ -31,6 +31,7 @@ os.environ.pop("COLUMNS", None)
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
+collect_ignore = ["thirdparty"]  # a distribution with tests of its own
 Distribution = Callable[..., Path]
 PYPROJECT = Path(__file__).parents[1] / "pyproject.toml"
 

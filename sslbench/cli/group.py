@@ -33,6 +33,7 @@ COMMANDS = {
     "simulate": "Run small studies without training, and test claims with them.",
     "claims": "Test every claim and print the command that shows it.",
     "suites": "List the built-in suites, or print the file of one.",
+    "new": "Write a plugin in a package of its own, ready to install.",
     "list": "List every plugin with its summary and distribution.",
     "show": "Show one plugin: parameters, defaults, units, presets, citation.",
     "plugins": "Load every plugin and report ok or failed, and why.",
@@ -43,7 +44,7 @@ GROUPS = {
     "Try recipes": ("run", "plan", "look", "recipe", "speed", "simulate", "suites"),
     "Understand results": ("results", "report", "compare", "claims", "merge"),
     "Use what was trained": ("predict", "embed", "export"),
-    "Extend and set up": ("list", "show", "plugins", "doctor", "completion"),
+    "Extend and set up": ("new", "list", "show", "plugins", "doctor", "completion"),
 }
 """title -> commands, in the order of ``--help``"""
 

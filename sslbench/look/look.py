@@ -23,7 +23,9 @@ from sslbench.look.wanted import LookRequest, Wanted, patch_grid, read_wanted, v
 from sslbench.plan.cell import Choice
 from sslbench.store.record import DataFacts
 from sslbench.train.data import Splits
-from sslbench.train.view_pictures import ShownMasking, as_pixels, masks_picture, shown_images, views_picture
+from sslbench.train.mask_pictures import ShownMasking, masks_picture
+from sslbench.train.shown_images import shown_images
+from sslbench.train.view_pictures import as_pixels, views_picture
 from sslbench.train.views import centre_view
 
 

@@ -23,7 +23,7 @@ from sslbench.look.files import FileFacts, OddFile
 from sslbench.report.screen import one_line
 from sslbench.report.text import plural
 from sslbench.train.data import Splits
-from sslbench.train.view_pictures import shown_images
+from sslbench.train.shown_images import shown_images
 
 OVERVIEW, COLUMNS = 24, 8
 """images that are shown, and how many in a row"""

@@ -3,20 +3,32 @@
 from __future__ import annotations
 
 from collections import Counter
+from typing import Protocol
 
 import torch
 from torch import Generator, Tensor
 
 from sslbench.contracts.masking import Masking, MaskRequest, TargetMasking, masked_count
-from sslbench.contracts.method import Method
 from sslbench.errors import PluginError
 
 MOST_RATIOS = 16
 """that a spread is served in: a masking is asked once for each"""
 
 
+class AsksForMasks(Protocol):
+    """A method, as far as its masks go."""
+
+    @property
+    def masks(self) -> tuple[MaskRequest, ...]:
+        """What it asks for."""
+
+    @property
+    def mask_grid(self) -> tuple[int, int] | None:
+        """Rows and columns of patches."""
+
+
 def draw_masks(
-    method: Method, masking: Masking | None, ratio: float | None, batch: int, generator: Generator
+    method: AsksForMasks, masking: Masking | None, ratio: float | None, batch: int, generator: Generator
 ) -> list[Tensor]:
     """A tensor for each mask that the method asks for, as ``MaskRequest`` says, on the generator's device; nothing
     waits for the device. None for a method that masks nothing. ``masking`` None: random patches."""

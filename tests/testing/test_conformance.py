@@ -22,6 +22,7 @@ REGISTRY = Registry()
 GIVEN = {
     ("backbone", "timm"): {"name": "vit_tiny_patch16_224"},
     ("evaluator", "few-label-scratch"): {"least_steps": 10},
+    ("method", "distill"): {"teacher": "raw-pixels"},
     ("evaluator", "fine-tune"): {"least_steps": 10},
 }
 """For specs with required parameters, and for those whose trainings are longer than a test has time for."""

@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch import nn
 
+from sslbench import MaskRequest
 from sslbench.contracts.augmentation import ViewRequest
 from sslbench.contracts.dataset import Split
 from sslbench.contracts.executor import PluginChoice
@@ -18,17 +19,10 @@ from sslbench.contracts.params import MethodParams
 from sslbench.store.artifacts import pretraining_files
 from sslbench.store.pictures import OF_PRETRAINING, read_pictures
 from sslbench.train.data import Splits
+from sslbench.train.mask_pictures import GREY, ShownMasking, masked, masks_picture
+from sslbench.train.shown_images import LabelledImages, spread_over_classes
 from sslbench.train.task import TrainingTask
-from sslbench.train.view_pictures import (
-    GREY,
-    LabelledImages,
-    ShownMasking,
-    masked,
-    masks_picture,
-    spread_over_classes,
-    view_pictures,
-    views_picture,
-)
+from sslbench.train.view_pictures import view_pictures, views_picture
 from sslbench.train.views import centre_view
 from sslbench_plugins.augmentations.none import CentreViews
 from sslbench_plugins.maskings.random import RandomMasking
@@ -77,6 +71,33 @@ def test_the_caption_of_masks_counts_the_patches():
     picture = masks_picture(images, ShownMasking("random:ratio=0.6", RandomMasking(), (4, 8), 0.6), seed=0)
     assert "20 of 32 patches of 8 x 4 px are masked (grey), 12 are visible (38%)" in picture.caption
     assert picture.caption.endswith("Names that the picture cannot write: class 1 is 猫.")
+
+
+class Halves:
+    """The left half is the context, the upper right the first of two targets, the lower right the second."""
+
+    def sample(self, batch, grid, ratio, generator):
+        raise AssertionError("context and targets are shown")
+
+    def sample_targets(self, batch, grid, ratio, generator):
+        context, targets = torch.tensor([[0, 1, 4, 5]]), torch.tensor([[[2, 3], [6, 7]]])
+        return context.expand(batch, -1), targets.expand(batch, -1, -1)
+
+
+def test_context_and_targets_stand_side_by_side():
+    images = LabelledImages(torch.zeros(1, 3, 16, 32, dtype=torch.uint8))
+    picture = masks_picture(images, ShownMasking("halves", Halves(), (2, 4), 0.5), seed=0)
+    assert (
+        "and 3 masks drawn for it by masking halves: context: 4 of 8 patches of 8 x 8 px are masked (grey), 4 are"
+        " visible (50%); targets: 4 of 8 patches of 8 x 8 px are masked (grey), 4 are visible (50%)."
+    ) in picture.caption
+
+
+def test_images_that_are_masked_unlike_are_counted_from_the_least_to_the_most():
+    images = LabelledImages(torch.zeros(4, 3, 32, 32, dtype=torch.uint8))
+    asked = (MaskRequest(0, spread=0.25, share=0.5), MaskRequest(1))
+    picture = masks_picture(images, ShownMasking("random", RandomMasking(), (4, 4), 0.5, asked), seed=0)
+    assert "by masking random: 6 to 10 of 16 patches of 8 x 8 px, or none, are masked (grey)." in picture.caption
 
 
 class Carefree:
