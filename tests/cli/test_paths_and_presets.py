@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import tarfile
 
 import numpy as np
 import pyarrow as pa
@@ -143,7 +144,19 @@ def parquet_files(folder):
     pq.write_table(rows(range(20, 40), [0, 1] * 10), folder / "train" / "0.parquet")
 
 
-KINDS = {"hf-disk": saved_by_datasets, "hf-disk alone": arrow_alone, "parquet": parquet_files}
+def tars(folder):
+    folder.mkdir()
+    for number in range(20):
+        save(folder / "x.png", 20 + number, number)
+        (folder / "x.cls").write_text(str(number % 2))
+        with tarfile.open(folder / "0.tar", "a") as tar:
+            tar.add(folder / "x.png", f"{number}.png")
+            tar.add(folder / "x.cls", f"{number}.cls")
+    (folder / "x.png").unlink()
+    (folder / "x.cls").unlink()
+
+
+KINDS = {"webdataset": tars, "hf-disk": saved_by_datasets, "hf-disk alone": arrow_alone, "parquet": parquet_files}
 
 
 @pytest.mark.parametrize("kind", KINDS)

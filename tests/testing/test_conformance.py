@@ -39,6 +39,7 @@ ELSEWHERE = {
         "images",
         "parquet",
         "stl10",
+        "webdataset",
     )
 } | {("method", "pretrained"), ("executor", "ray"), ("executor", "slurm")}
 ELSEWHERE |= {("observer", name) for name in ("mlflow", "tensorboard", "wandb")}

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from functools import partial
+from itertools import chain
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from sslbench.contracts.augmentation import Augmentation, AugmentationSpec, BatchTransform, ViewKind
-from sslbench.contracts.masking import Masking, MaskingSpec, masked_count
+from sslbench.contracts.masking import Masking, MaskingSpec, TargetMasking, masked_count
 from sslbench.contracts.plugin import BuildContext
 from sslbench.testing.conformance.problem import SIZE, Problems, gpu_problems
 from sslbench.testing.pretended_gpu import DEVICE, PretendedGenerator, PretendedGpu
@@ -70,7 +71,12 @@ def of_masking(spec: MaskingSpec, params: Any) -> Problems:
     for grid in ((4, 4), (8, 8), (14, 14), (3, 7)):
         for ratio in (0.25, 0.5, 0.75, 0.9):
             lines = mask_problems(masking, grid, ratio)
+            if isinstance(masking, TargetMasking):
+                lines = chain(lines, target_problems(masking, grid, ratio))
             yield from (f"grid {grid[0]} x {grid[1]}, ratio {ratio}: {line}" for line in lines)
+    if isinstance(masking, TargetMasking):
+        draw = masking.sample_targets
+        yield from gpu_problems(lambda gpu: draw(6, (8, 8), 0.75, PretendedGenerator()), "sample_targets")
     yield from gpu_problems(lambda gpu: [masking.sample(6, (8, 8), 0.75, PretendedGenerator())], "sample")
 
 
@@ -87,3 +93,27 @@ def mask_problems(masking: Masking, grid: tuple[int, int], ratio: float) -> Prob
         yield NOT_REPEATABLE
     if not torch.equal(state, torch.get_rng_state()):
         yield GLOBAL_DRAW
+
+
+def target_problems(masking: TargetMasking, grid: tuple[int, int], ratio: float) -> Problems:
+    """Contexts and targets of six images."""
+    generator, patches = torch.Generator(), grid[0] * grid[1]
+    drawn = masking.sample_targets(6, grid, ratio, generator.manual_seed(0))
+    (context, targets), visible = drawn, patches - masked_count(patches, ratio)
+    if context.shape != (6, visible) or targets.ndim != 3 or len(targets) != 6:
+        shapes = f"{list(context.shape)} and {list(targets.shape)}"
+        yield f"sample_targets returned {shapes}, not [6, {visible}] and [6, K, M]"
+        return
+    if any(one.dtype != torch.int64 or bool((one.diff(dim=-1) <= 0).any()) for one in drawn):
+        yield "sample_targets: patches must be int64 and ascending"
+    elif min(one.min() for one in drawn) < 0 or max(one.max() for one in drawn) >= patches:
+        yield f"sample_targets: patches must be within 0..{patches - 1}"
+    else:
+        outside = torch.ones(6, patches, dtype=torch.bool).scatter_(1, context, False)
+        if not bool(outside.gather(1, targets.flatten(1)).all()):
+            yield "sample_targets: a patch is in the context and in a target"
+        if not torch.equal(outside, masking.sample(6, grid, ratio, generator.manual_seed(0))):
+            yield "sample must mask what is not in the context of sample_targets"
+    again = masking.sample_targets(6, grid, ratio, generator.manual_seed(0))
+    if not all(map(torch.equal, drawn, again)):
+        yield f"sample_targets is {NOT_REPEATABLE}"

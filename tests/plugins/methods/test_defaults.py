@@ -259,6 +259,39 @@ PUBLISHED = {
         "decoder_heads": 16,
         "norm_pix": True,
     },
+    # section 4 of the paper; configs/vit_base__800ep: AdamW, 1e-4 x batch / 512, gradients clipped at 5
+    ("simmim", "default"): {
+        "optimizer": "adamw",
+        "lr": 1e-4,
+        "lr_batch": 512,
+        "beta1": 0.9,
+        "beta2": 0.999,
+        "weight_decay": 0.05,
+        "decay_all": False,
+        "warmup_epochs": 10,
+        "schedule": "step",
+        "loss": "l1",
+        "loss_on": "masked",
+        "head_layers": 1,
+        "clip": 5,
+    },
+    # appendix A.1: AdamW 1e-3 for a batch of 2048, predictor of ViT-L and ViT-H
+    ("ijepa", "default"): {
+        "optimizer": "adamw",
+        "lr": 1e-3,
+        "lr_batch": 2048,
+        "lr_end": 1e-6,
+        "weight_decay": 0.04,
+        "weight_decay_end": 0.4,
+        "decay_all": False,
+        "warmup_epochs": 15,
+        "schedule": "step",
+        "target_momentum": 0.996,
+        "target_momentum_end": 1.0,
+        "predictor_dim": 384,
+        "predictor_depth": 12,
+        "target": "representations",
+    },
     # He et al. 2016, sections 3.4 and 4.2
     ("supervised", "default"): {"optimizer": "sgd", "lr": 0.1, "lr_batch": 256, "momentum": 0.9, "weight_decay": 1e-4},
     ("supervised", "cifar"): {"optimizer": "sgd", "lr": 0.1, "lr_batch": 128, "momentum": 0.9, "weight_decay": 1e-4},
@@ -283,6 +316,20 @@ VIEWS = {
 }
 
 
+MASKS = {
+    "random": {"ratio": 0.75, "unit": 1},
+    "multi-block": {
+        "targets": 4,
+        "target_scale_min": 0.15,
+        "target_scale_max": 0.2,
+        "target_aspect_min": 0.75,
+        "target_aspect_max": 1.5,
+        "context_scale_min": 0.85,
+        "context_scale_max": 1.0,
+    },
+}
+
+
 def resolved(kind, name, preset):
     spec = REGISTRY.get(kind, name)
     return spec.params(**({} if preset == "default" else spec.presets[preset])).model_dump()
@@ -298,6 +345,12 @@ def test_a_method_is_set_as_it_was_published(name, preset):
 def test_views_are_set_as_they_were_published(name, preset):
     values, published = resolved("augmentation", name, preset), VIEWS[name, preset]
     assert {key: values[key] for key in published} == published
+
+
+@pytest.mark.parametrize("name", MASKS)
+def test_masks_are_as_they_were_published(name):
+    values = resolved("masking", name, "default")
+    assert {key: values[key] for key in MASKS[name]} == MASKS[name]
 
 
 @pytest.mark.parametrize("name", [name for name in REGISTRY.names("method") if REGISTRY.get("method", name).trains])
