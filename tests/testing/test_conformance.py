@@ -37,6 +37,7 @@ ELSEWHERE = {
         "imagefolder-maps",
         "imagenette",
         "images",
+        "medmnist",
         "parquet",
         "stl10",
         "webdataset",

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import importlib.util
+import sys
+from pathlib import Path
+
 import pytest
 
 from sslbench.hooks.registry import Registry
@@ -11,6 +15,10 @@ REGISTRY = Registry()
 TRAINED = [name for name in REGISTRY.names("method") if REGISTRY.get("method", name).trains]
 PROTOTYPES = {"prototypes": 12, "hidden_dim": 16, "bottleneck_dim": 8}
 SMALL = {
+    "vicreg": {"hidden_dim": 16, "dim": 8},
+    "barlow-twins": {"hidden_dim": 16, "dim": 8},
+    "swav": {"prototypes": 12, "hidden_dim": 16, "dim": 8, "queue_size": 16, "queue_start": 0, "freeze_prototypes": 0},
+    "swav-with-full-queue": {"prototypes": 12, "dim": 8, "queue_size": 20, "queue_start": 0, "freeze_prototypes": 0},
     "moco": {"queue_size": 40, "dim": 8, "symmetric": True},
     "moco-v3": {"hidden_dim": 16, "dim": 8},
     "byol": {"hidden_dim": 16, "dim": 8},
@@ -27,16 +35,27 @@ VARIANTS = {
     "ibot with two heads": ("ibot", {**SMALL["ibot"], "heads": "separate"}),
     "dinov2 with running means": ("dinov2", {**SMALL["dinov2"], "centring": "softmax", "koleo_crops": 2}),
 }
-TRIALS = {name: (name, SMALL.get(name, {})) for name in TRAINED} | VARIANTS
+
+
+def with_full_queue():
+    """The specs of a file beside this one, which the processes find by its place."""
+    place = importlib.util.spec_from_file_location("full_queue", Path(__file__).with_name("swav_with_full_queue.py"))
+    module = importlib.util.module_from_spec(place)
+    sys.modules[place.name] = module
+    place.loader.exec_module(module)
+    return module.sslbench_methods()
 
 
 @pytest.fixture(scope="module")
 def problems():
     """Of each method, from one pair of processes."""
-    specs = [(REGISTRY.get("method", name), given) for name, given in TRIALS.values()]
-    return dict(zip(TRIALS, of_methods([(spec, spec.params(**given)) for spec, given in specs]), strict=True))
+    specs = {name: REGISTRY.get("method", name) for name in TRAINED} | {spec.name: spec for spec in with_full_queue()}
+    trials = {name: (spec, SMALL.get(name, {})) for name, spec in specs.items()}
+    trials |= {label: (specs[name], given) for label, (name, given) in VARIANTS.items()}
+    found = of_methods([(spec, spec.params(**given)) for spec, given in trials.values()])
+    return dict(zip(trials, found, strict=True))
 
 
-@pytest.mark.parametrize("trial", TRIALS)
+@pytest.mark.parametrize("trial", [*TRAINED, "swav-with-full-queue", *VARIANTS])
 def test_loss_scalars_gradients_and_the_state_after_a_step_are_those_of_one_process(trial, problems):
     assert problems[trial] == []
