@@ -11,9 +11,9 @@ from sslbench.advise.folder import READ_SIZE
 from sslbench.advise.frozen import Model, Settings
 from sslbench.contracts.defaults import PRETRAINED
 from sslbench.contracts.method import MethodSpec
-from sslbench.contracts.weights import Licence
 from sslbench.errors import SslbenchError
 from sslbench.hooks.registry import Registry
+from sslbench.plan.cell import Choice
 from sslbench.plan.choose import chosen
 from sslbench.plan.reference import Reference
 
@@ -57,13 +57,13 @@ def forbidden(reference: Reference, settings: Settings, registry: Registry) -> s
     """Why the licence of a model does not allow what the settings ask for; empty where it does."""
     if settings.licence == "any":
         return ""
-    choice = chosen("method", reference, registry)
-    if choice.spec.licence is None:
-        own = choice.name in (RAW_PIXELS, UNTRAINED)
-        return "" if own else f"its plugin names no licence (--licence {settings.licence})"
-    licence: Licence = choice.spec.licence(choice.params)
-    why = licence.why_not_commercial
-    return why and f"{why} (--licence {settings.licence})"
+    choice: Choice[MethodSpec] = chosen("method", reference, registry)
+    unnamed = choice.spec.licence is None and choice.name not in (RAW_PIXELS, UNTRAINED)
+    reasons = ["its plugin names no licence"] if unnamed else []
+    for label, licence in choice.licences():
+        if why := licence.why_not_commercial:
+            reasons.append(why if label == choice.spec.label else f"{label}: {why}")
+    return f"{'; '.join(reasons)} (--licence {settings.licence})" if reasons else ""
 
 
 def available(registry: Registry, download: bool, folder: Path | None = None) -> tuple[list[Reference], str]:
@@ -89,7 +89,7 @@ def cached_presets(registry: Registry) -> Iterator[str]:
         if values in models[:index]:
             continue
         try:
-            if spec.fetches is None or not spec.fetches(spec.params(**values)):
+            if not any(chosen("method", Reference(PRETRAINED, {"preset": name}), registry).fetches()):
                 yield name
         except SslbenchError:  # a name that this version of timm does not have
             continue

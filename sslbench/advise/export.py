@@ -180,7 +180,8 @@ def load_trained(
     choices = {kind: sent(kind, choice, registry) for kind, choice in plain.items()}
     training_input = input_of(record)
     context = BuildContext(training_input.image_size, training_input.classes, record.seed, trust=trust)
-    context = replace(context, mask_ratio=record.mask_ratio)
+    given = input_spec_of(training_input)
+    context = replace(context, mask_ratio=record.mask_ratio, mean=given.mean, std=given.std)
     return trained(record, context, choices, pretraining_files(results, key_of(record)).weights), choices
 
 

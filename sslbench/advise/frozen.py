@@ -32,7 +32,7 @@ from sslbench.execute.work import work_of
 from sslbench.hooks.registry import Registry
 from sslbench.measure.machine import resolve_device, resolve_precision
 from sslbench.plan.cell import Choice
-from sslbench.plan.choose import chosen
+from sslbench.plan.choose import chosen, to_be_trained
 from sslbench.plan.expand import single
 from sslbench.plan.plan import Group
 from sslbench.plan.reference import Reference
@@ -83,10 +83,7 @@ class Model:
         """Raises UserError for a method that is not there, or one that would have to be trained first."""
         method = chosen("method", reference, registry)
         if method.spec.trains:
-            raise UserError(
-                f"{reference.where}: {method.name} has to be trained first: sslbench run -m {method.name}, then"
-                f" sslbench export DIR --where method={method.name} -o FOLDER, and give FOLDER as the model"
-            )
+            raise UserError(f"{reference.where}: {to_be_trained(method.name, 'FOLDER as the model')}")
         needs_backbone = "backbone" in method.spec.uses
         network = chosen("backbone", backbone or Reference(BACKBONE), registry) if needs_backbone else None
         return cls(reference, method, network, registry)

@@ -17,13 +17,13 @@ from sslbench.advise.frozen import Settings
 from sslbench.advise.head import Head
 from sslbench.contracts.dataset import Split
 from sslbench.contracts.defaults import UNLABELLED_IMAGES
-from sslbench.contracts.plugin import BuildContext, check_trust
+from sslbench.contracts.plugin import BuildContext
 from sslbench.errors import UserError
 from sslbench.evaluate.features import extract
 from sslbench.hooks.registry import Registry
 from sslbench.hooks.user_paths import expanded
+from sslbench.plan.cell import files_of
 from sslbench.plan.choose import chosen, sent
-from sslbench.plan.expand import fingerprint_of
 from sslbench.plan.reference import Reference
 from sslbench.report.comma_separated import as_csv
 from sslbench.report.screen import one_line
@@ -87,10 +87,10 @@ def encoder_of(head: Head, settings: Settings, registry: Registry) -> nn.Module:
         raise UserError("the head names no model; run sslbench recipe again")
     method = choices["method"]
     for choice in choices.values():
-        check_trust(choice.spec, choice.params, settings.trust)
+        choice.check_trust(settings.trust)
     if method.spec.trains:
         raise UserError(f"the head's model, {method.name}, takes training steps; run sslbench recipe again")
-    if fingerprint_of(method) != head.weights:
+    if files_of(choices.values()) != head.weights:
         raise UserError("the model's weights have changed since the head was fitted; run sslbench recipe again")
     context = BuildContext(head.input_spec.size, seed=head.seed, download=settings.download, trust=settings.trust)
     return build_method(method, choices.get("backbone"), context).encoder

@@ -79,8 +79,7 @@ class Candidate:
     @property
     def runs_code(self) -> bool:
         """Whether it is built by code that comes with it."""
-        method = self.model.method
-        return bool(method.spec.runs_code and method.spec.runs_code(method.params))
+        return self.model.method.runs_code
 
 
 @dataclass(frozen=True)

@@ -96,7 +96,7 @@ class Work:
     curve: CurveRequest | None = None
     fingerprint: str | None = None  # of the data set
     at_once: int = 1  # pretrainings that may share its device while it runs, itself included; the executor says so
-    weights: str = ""  # fingerprint of the files that the method reads, if any
+    weights: str = ""  # fingerprint of the files that its plugins read beside the data, if any
     codes: Mapping[str, str] = field(default_factory=dict)
     """label -> identity of the code of each plugin and of the harness as planned: a worker with others refuses"""
     evaluation_batch: int = 256  # images that an encoder is given at once when features are extracted

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, Self
 
 from torch import Tensor, nn
 
@@ -52,8 +52,17 @@ class Method(nn.Module, ABC):
     int64 ``[B]``.
     """
 
+    learns_from: Sequence[Method] = ()
+    """frozen methods whose features it learns from. They move where it moves, and are no part of its parameters, mode
+    and state dict: whoever builds it again builds them again"""
     fixed: frozenset[str] = frozenset()
     """names of the backbone's parameters that were frozen when it was built; set by the harness, and never trained"""
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
+        for teacher in self.learns_from:
+            teacher._apply(fn, recurse)
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        return self
 
     @property
     @abstractmethod

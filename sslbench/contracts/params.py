@@ -21,7 +21,9 @@ def param(default: Any, description: str, *, unit: str = "", names: str = "", **
     """One parameter of a plugin. A ``default`` of ``...`` makes it required; ``constraints`` are pydantic's.
 
     ``names``: the kind of plugin that the value names, as ``NAME`` or ``NAME:key=value`` (``build_plugin`` builds it).
-    That plugin is then looked up before anything runs, and results that depend on it are stale when its code changes.
+    That plugin is then looked up before anything runs; results that depend on it are stale when its code, or a file
+    that it reads, changes; and what it would fetch, run or be licensed under reaches the user. A named method is taken
+    as it is built: one that trains is refused. A default of ``""`` names none.
     """
     extra: Any = {key: value for key, value in (("unit", unit), ("names", names)) if value} or None
     return Field(default, description=description, json_schema_extra=extra, **constraints)

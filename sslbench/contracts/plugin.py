@@ -12,6 +12,7 @@ from sslbench.errors import UserError
 
 Words = frozenset[str]  # what plugins need of each other and provide, such as ``labels`` or ``tokens``
 NOTHING: Words = frozenset()
+Channels = tuple[float, float, float]  # red, green, blue
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,8 @@ class BuildContext:
     device: str = "cpu"  # where it will run, such as ``cuda:0``; the harness moves modules there itself
     devices: int = 1  # how many of them one pretraining is split over
     trust: bool = False  # True: the user allowed code that comes with a model to run
+    mean: Channels = (0.0, 0.0, 0.0)  # what was subtracted from red, green and blue of every view, of values in 0..1
+    std: Channels = (1.0, 1.0, 1.0)  # what these were then divided by: a view times this, plus the mean, is in 0..1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,11 +56,12 @@ class Spec:
         return f"{self.kind} {self.name!r}"
 
 
-def check_trust(spec: Spec, params: Params, trust: bool) -> None:
-    """Raises UserError where ``build`` would run code of others (``runs_code``) that the user did not allow to run."""
+def check_trust(spec: Spec, params: Params, trust: bool, label: str = "") -> None:
+    """Raises UserError where ``build`` would run code of others (``runs_code``) that the user did not allow to run;
+    ``label``: the plugin's for the message, where that is not the spec's."""
     runs_code = getattr(spec, "runs_code", None)
     if runs_code is not None and not trust and (what := runs_code(params)):
-        raise UserError(f"{spec.label} would run {what}; --trust allows it")
+        raise UserError(f"{label or spec.label} would run {what}; --trust allows it")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,8 +8,8 @@ from dataclasses import replace
 from sslbench.contracts.executor import Work
 from sslbench.errors import UserError
 from sslbench.hooks.registry import Registry
-from sslbench.plan.choose import codes_named, sent
-from sslbench.plan.expand import fingerprint_of
+from sslbench.plan.cell import files_of
+from sslbench.plan.choose import sent
 from sslbench.plan.identity import harness_identity, plugin_identity
 
 
@@ -27,8 +27,7 @@ def other_code(work: Work, registry: Registry) -> Iterator[str]:
     own = {"the harness": harness_identity()}
     for kind, plain in plugins:
         choice, code = sent(kind, plain, registry), plugin_identity(registry.entry_of(kind, plain.name))
-        named, _ = codes_named(choice.spec, choice.params, registry)
-        own |= replace(choice, code=code, named=named).codes
+        own |= replace(choice, code=code).codes
     planned = [(label, code) for label, code in work.codes.items() if own.get(label, code) != code]
     if planned:
         differ = ", ".join(f"{label} is {own[label]} here, {code} in the plan" for label, code in planned)
@@ -43,5 +42,5 @@ def other_files(work: Work, registry: Registry) -> Iterator[str]:
         choice = sent("dataset", dataset, registry)
         if choice.spec.fingerprint(choice.params) != work.fingerprint:
             yield f"the images of data set {dataset.name!r} {changed} (names, sizes, times of change)"
-    if work.weights and fingerprint_of(sent("method", work.plugins["method"], registry)) != work.weights:
+    if work.weights and files_of(sent(kind, plain, registry) for kind, plain in work.plugins.items()) != work.weights:
         yield f"the weights of method {work.plugins['method'].name!r} {changed}"

@@ -167,7 +167,7 @@ class PretrainingJob:
         """The method on its backbone, initialised from the seed (default: the work's)."""
         work, seed = self.work, self.work.seed if seed is None else seed
         context = BuildContext(data.image_size, data.classes, seed, work.download, mask_ratio=work.mask_ratio)
-        context = replace(context, device=work.training.device, trust=work.trust)
+        context = replace(context, device=work.training.device, trust=work.trust, mean=data.mean, std=data.std)
         with first_alone():
             method = build_method(self.choices["method"], self.choices.get("backbone"), context)
         # A file keeps no memory layout, on which the last bits of a convolution depend: all have the one of training.
@@ -213,15 +213,16 @@ class PretrainingJob:
             self.warn(f"no pictures of views are kept: {one_line(error)}")
 
     def _weights_of(self, method: Method, data: Splits) -> WeightsFacts | None:
-        """What it was given of somebody else's weights; what the user should know about that becomes a warning."""
-        parts = (module.loaded_weights for module in method.modules() if isinstance(module, Backbone))
-        loaded = next(filter(None, parts), None)
-        if loaded is None:
-            return None
-        for note in loaded.notes:
-            self.warn(f"{loaded.source}: {note}")
-        given = InputFacts(**asdict(method.input_spec or data.input_spec))
-        return WeightsFacts(**vars(loaded), input=given)
+        """What it, or else what it learns from, was given of somebody else's weights; what the user should know about
+        that becomes a warning."""
+        for owner in (method, *method.learns_from):
+            parts = (module.loaded_weights for module in owner.modules() if isinstance(module, Backbone))
+            if (loaded := next(filter(None, parts), None)) is not None:
+                for note in loaded.notes:
+                    self.warn(f"{loaded.source}: {note}")
+                given = InputFacts(**asdict(owner.input_spec or data.input_spec))
+                return WeightsFacts(**vars(loaded), input=given)
+        return None
 
     def extract(self, method: Method, data: Splits) -> Extraction:
         """Extract the features and keep them, and the model for the evaluators that ask for it."""

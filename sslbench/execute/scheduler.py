@@ -6,12 +6,13 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from sslbench.contracts.defaults import EXECUTOR, IN_PROCESS
 from sslbench.contracts.executor import Executor, ExecutorSpec
-from sslbench.contracts.plugin import BuildContext, Spec, check_trust
+from sslbench.contracts.plugin import BuildContext, Spec
 from sslbench.errors import PluginError, SslbenchError, UserError
 from sslbench.execute.devices import check_devices
 from sslbench.execute.observers import observed
@@ -22,6 +23,7 @@ from sslbench.plan.cell import Cell, Choice
 from sslbench.plan.choose import chosen
 from sslbench.plan.expand import expand, resolve_suite
 from sslbench.plan.observers import Observers, read_observers
+from sslbench.plan.of_others import taken_from_others
 from sslbench.plan.plan import Plan, make_plan
 from sslbench.plan.reference import parse_reference
 from sslbench.plan.suite import Overrides, RawSuite, read_suite, sized
@@ -47,7 +49,7 @@ def plan_only(request: Request, registry: Registry | None = None) -> Plan:
     else:
         with ResultsStore.open_for_reading(outcome.out) as store:
             plan = make_plan(outcome.suite, cells, store, fresh=request.fresh, keep_stale=request.keep_stale)
-    return replace(plan, notes=outcome.notes)
+    return replace(plan, notes=(*outcome.notes, *taken_from_others(plan.groups, request.download)))
 
 
 def prepare(request: Request, registry: Registry) -> tuple[Outcome, list[Cell], Executor, Observers]:
@@ -77,8 +79,8 @@ def prepare(request: Request, registry: Registry) -> tuple[Outcome, list[Cell], 
     mistakes += wrong
     with collected(mistakes):
         suite = resolve_suite(raw, overrides, registry)
-        for choice in filter(None, (*suite.axes["method"], *suite.axes["backbone"])):
-            check_trust(choice.spec, choice.params, request.trust)
+        for choice in filter(None, chain(*suite.axes.values())):
+            choice.check_trust(request.trust)
     if not mistakes:
         with collected(mistakes):
             check_devices(suite.training, executor.devices())

@@ -11,10 +11,12 @@ from sslbench.hooks.values import Written, checked, lines, typed
 
 
 def plugins_named(params: Params) -> dict[str, tuple[str, str]]:
-    """Parameter -> kind and reference of the plugin that it names."""
-    extras = {name: field.json_schema_extra for name, field in type(params).model_fields.items()}
+    """Parameter -> kind and reference of the plugin that it names. One that is empty as by default names none."""
+    fields = type(params).model_fields
+    extras = {name: field.json_schema_extra for name, field in fields.items()}
     kinds = {name: extra["names"] for name, extra in extras.items() if isinstance(extra, dict) and "names" in extra}
-    return {name: (str(kind), getattr(params, name)) for name, kind in kinds.items()}
+    texts = {name: getattr(params, name) for name in kinds}
+    return {name: (str(kinds[name]), text) for name, text in texts.items() if text or fields[name].default}
 
 
 def resolve(

@@ -44,7 +44,8 @@ def step_flops_per_image(
 def on_meta(method: Method) -> Method:
     """A copy without numbers. No tensor of the method is copied on the way, and none of the copy holds memory."""
     memo: dict[int, object] = {}
-    for tensor in (*method.parameters(), *method.buffers()):
+    parts = (method, *method.learns_from)
+    for tensor in (tensor for part in parts for tensor in (*part.parameters(), *part.buffers())):
         empty = torch.empty_like(tensor, device="meta")
         trained = isinstance(tensor, torch.nn.Parameter)
         memo[id(tensor)] = torch.nn.Parameter(empty, tensor.requires_grad) if trained else empty

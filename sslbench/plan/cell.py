@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
@@ -16,6 +16,7 @@ from sslbench.contracts.executor import CurveRequest, PluginChoice, TrainingSett
 from sslbench.contracts.masking import MaskingSpec
 from sslbench.contracts.params import Params
 from sslbench.contracts.plugin import BuildContext, Spec, check_trust
+from sslbench.contracts.weights import Licence
 
 if TYPE_CHECKING:
     from sslbench.contracts.backbone import BackboneSpec
@@ -25,6 +26,8 @@ SHAPING = ("epochs", "batch_size", "image_size", "train_images", "evaluate_on", 
 """Training settings that shape a result; the others only determine where and how long it is made."""
 EVALUATING = ("image_size", "train_images", "evaluate_on", "precision")
 """Those that still matter where nothing is trained."""
+FILES = "files of the evaluator"
+"""key of their fingerprint among a cell's inputs"""
 
 SpecT = TypeVar("SpecT", bound=Spec)
 
@@ -38,7 +41,7 @@ class Choice(Generic[SpecT]):
     code: str = ""  # identity of its code: distribution, version, digest; empty where no key depends on it
     distribution: str = ""  # what brings it, and its version
     version: str = ""
-    named: Mapping[str, str] = field(default_factory=dict)  # label -> code of the plugins that its parameters name
+    named: Mapping[str, Choice[Any]] = field(default_factory=dict)  # parameter -> the plugin that it names
     epochs: int | None = None  # of a method that is trained for others than the suite's
 
     @property
@@ -49,8 +52,14 @@ class Choice(Generic[SpecT]):
     def build(self, context: BuildContext) -> Any:
         """What the plugin builds from the parameters. Raises UserError where that would run code that the user did not
         allow to run, else whatever its ``build`` raises."""
-        check_trust(self.spec, self.params, context.trust)
+        self.check_trust(context.trust)
         return self.spec.build(self.params, context)
+
+    def check_trust(self, trust: bool) -> None:
+        """Raises UserError where it, or a plugin that its parameters name, would run code that the user did not allow
+        to run."""
+        for label, part in self.parts:
+            check_trust(part.spec, part.params, trust, label)
 
     @property
     def plain(self) -> PluginChoice:
@@ -70,12 +79,63 @@ class Choice(Generic[SpecT]):
     @cached_property
     def codes(self) -> dict[str, str]:
         """All code behind it, its own first: label -> code."""
-        return {self.spec.label: self.code, **self.named}
+        return {label: part.code for label, part in self.parts}
+
+    @cached_property
+    def parts(self) -> tuple[tuple[str, Choice[Any]], ...]:
+        """It, the plugins that its parameters name, and those that these name, each with a label; two may have one."""
+        named = (pair for choice in self.named.values() for pair in choice.parts)
+        return (self.spec.label, self), *((f"{label} of {self.spec.label}", part) for label, part in named)
+
+    @cached_property
+    def files(self) -> str:
+        """Changes when the content of a file does that it, or a plugin that its parameters name, reads; empty for most.
+        What a data set reads itself is its own fingerprint. Raises UserError where a file is missing."""
+        readers = [part for _, part in self.parts if part is not self or self.spec.kind != "dataset"]
+        found = [text for part in readers if (text := fingerprint_of(part.spec, part.params))]
+        return together(found)
+
+    def fetches(self) -> Iterator[tuple[str, str]]:
+        """Label of each of its parts that is not on this machine, and what would have to be fetched, in words."""
+        for label, part in self.parts:
+            of_part = getattr(part.spec, "fetches", None)
+            if of_part is not None and (what := of_part(part.params)):
+                yield label, what
+
+    def licences(self) -> Iterator[tuple[str, Licence]]:
+        """Label of each of its parts that loads weights of somebody else, and their licence."""
+        for label, part in self.parts:
+            of_part = getattr(part.spec, "licence", None)
+            if of_part is not None:
+                yield label, of_part(part.params)
+
+    @property
+    def runs_code(self) -> bool:
+        """Whether building it, or a plugin that its parameters name, runs code that is not of an installed package."""
+        specs = [(getattr(part.spec, "runs_code", None), part.params) for _, part in self.parts]
+        return any(of_part is not None and of_part(params) for of_part, params in specs)
+
+
+def fingerprint_of(spec: Spec, params: Params) -> str:
+    """Of the files that a plugin reads; empty where it reads none, as most."""
+    of_files = getattr(spec, "fingerprint", None)
+    return str(of_files(params)) if of_files else ""
 
 
 def codes_of(choices: Iterable[Choice[Any]]) -> dict[str, str]:
     """All code behind several choices: label -> code."""
     return {label: code for choice in choices for label, code in choice.codes.items()}
+
+
+def together(fingerprints: Sequence[str]) -> str:
+    """One of several; empty for none."""
+    return digest(list(fingerprints)) if len(fingerprints) > 1 else "".join(fingerprints)
+
+
+def files_of(choices: Iterable[Choice[Any] | None]) -> str:
+    """``Choice.files`` of the plugins of a pretraining together; empty for most."""
+    found = sorted(choice.files for choice in choices if choice is not None and choice.files)
+    return together(found)
 
 
 def digest(value: Any) -> str:
@@ -97,7 +157,7 @@ class Pretraining:
     training: TrainingSettings  # with device and precision resolved
     fingerprint: str  # of the data
     harness: str  # identity of the code that trains and evaluates
-    weights: str = ""  # fingerprint of the files that the method reads, if any
+    weights: str = ""  # ``Choice.files`` of its plugins
     curve: tuple[Choice[EvaluatorSpec], ...] = ()  # evaluators that run during training
 
     @cached_property
@@ -140,7 +200,7 @@ class Pretraining:
 
     @property
     def content(self) -> str:
-        """Fingerprints of the data and of the files that the method reads."""
+        """Fingerprints of the data and of the files that its plugins read."""
         return " ".join(filter(None, [self.fingerprint, self.weights]))
 
     @cached_property
@@ -148,7 +208,10 @@ class Pretraining:
         """What is evaluated during training; empty for nothing. It changes no weight and is no part of the key."""
         if not self.curve or not self.method.spec.trains or not self.training.epochs:
             return {}
-        evaluators = [{**choice.description, "code": choice.codes} for choice in self.curve]
+        evaluators = [
+            {**choice.description, "code": choice.codes, **({"files": choice.files} if choice.files else {})}
+            for choice in self.curve
+        ]
         return {"every": self.training.curve_every, "evaluators": evaluators}
 
     @property
@@ -177,7 +240,9 @@ class Cell:
     def inputs(self) -> dict[str, Any]:
         """The code, data and curve settings that its record is made from."""
         inputs, curve = self.pretraining.inputs, self.pretraining.curve_settings
-        return {**inputs, "code": {**inputs["code"], **self.evaluator.codes}, **({"curve": curve} if curve else {})}
+        files = {FILES: self.evaluator.files} if self.evaluator.files else {}
+        code = {**inputs["code"], **self.evaluator.codes}
+        return {**inputs, **files, "code": code, **({"curve": curve} if curve else {})}
 
     @cached_property
     def description(self) -> str:
@@ -187,7 +252,8 @@ class Cell:
     @cached_property
     def key(self) -> str:
         """Hash of plugins, seed and settings, and of the code and data."""
-        return digest([self.pretraining.key, self.evaluator.description, self.evaluator.codes])
+        files = [self.evaluator.files] if self.evaluator.files else []
+        return digest([self.pretraining.key, self.evaluator.description, self.evaluator.codes, *files])
 
     @property
     def axes(self) -> dict[str, Any]:
@@ -219,7 +285,7 @@ def has_curve(before: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
 
 def changed(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
     """Why a record of the same description is stale, in words."""
-    reasons = [f"the {name} changed" for name in ("weights", "data") if before.get(name) != now.get(name)]
+    reasons = [f"the {name} changed" for name in ("weights", "data", FILES) if before.get(name) != now.get(name)]
     for label, code in now.get("code", {}).items():
         old = before.get("code", {}).get(label, "absent")
         if old != code:

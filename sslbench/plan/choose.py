@@ -9,7 +9,7 @@ from typing import Any
 from sslbench.contracts.defaults import PRETRAINED
 from sslbench.contracts.executor import PluginChoice
 from sslbench.contracts.params import Params
-from sslbench.contracts.plugin import BuildContext, Spec, check_trust
+from sslbench.contracts.plugin import BuildContext, Spec
 from sslbench.errors import SslbenchError, UserError, printable, quoted
 from sslbench.hooks.params import plugins_named, resolve
 from sslbench.hooks.registry import Registry, default_registry, one_line
@@ -62,7 +62,7 @@ def choose(
     params, mistakes = resolve(spec.label, spec.params, given, spec.presets, preset)
     if params is None:
         return None, mistakes
-    named, mistakes = codes_named(spec, params, registry)
+    named, mistakes = plugins_of(spec, params, registry)
     return Choice(spec, params, plugin_identity(entry), entry.distribution, entry.version, named, epochs), mistakes
 
 
@@ -82,9 +82,9 @@ def found(kind: str, name: str, registry: Registry) -> Spec:
         raise
 
 
-def codes_named(spec: Spec, params: Params, registry: Registry) -> tuple[dict[str, str], list[str]]:
-    """Label -> code of the plugins that parameters name, and of those that these name; and one line per mistake."""
-    codes: dict[str, str] = {}
+def plugins_of(spec: Spec, params: Params, registry: Registry) -> tuple[dict[str, Choice[Any]], list[str]]:
+    """Parameter -> the plugin that it names; and one line per mistake."""
+    named: dict[str, Choice[Any]] = {}
     mistakes: list[str] = []
     for name, (kind, text) in plugins_named(params).items():
         where = f"{spec.label}: {name}"
@@ -94,9 +94,20 @@ def codes_named(spec: Spec, params: Params, registry: Registry) -> tuple[dict[st
             # The message of a reference that cannot be read names its place; that of an unknown name does not.
             mistakes += [line if line.startswith(where) else f"{where}: {line}" for line in error.messages]
             continue
+        if choice is not None and getattr(choice.spec, "trains", False):
+            wrong = [*wrong, to_be_trained(choice.name, f"{name}={PRETRAINED}:path=FOLDER")]
         mistakes += placed(where, wrong)
-        codes |= {f"{label} of {spec.label}": code for label, code in choice.codes.items()} if choice else {}
-    return codes, mistakes
+        named |= {name: choice} if choice else {}
+    return named, mistakes
+
+
+def to_be_trained(method: str, then: str) -> str:
+    """What to do where a trained model is needed and a method is named that would have to be trained; ``then``: what
+    to give in its place."""
+    return (
+        f"{method} has to be trained first: sslbench run -m {method}, then sslbench export DIR --where"
+        f" method={method} -o FOLDER, and give {then}"
+    )
 
 
 def placed(where: str, lines: Iterable[str]) -> list[str]:
@@ -122,7 +133,10 @@ def sent(kind: str, plain: PluginChoice, registry: Registry) -> Choice[Any]:
     params, mistakes = resolve(spec.label, spec.params, plain.params, spec.presets)
     if params is None:
         raise UserError(*mistakes)
-    return Choice(spec, params)
+    named, mistakes = plugins_of(spec, params, registry)
+    if mistakes:
+        raise UserError(*mistakes)
+    return Choice(spec, params, named=named)
 
 
 def model_reference(text: str, where: str = "--model") -> Reference:
@@ -152,9 +166,10 @@ def build_plugin(
     if "backbone" in getattr(spec, "uses", ()) and context.get("backbone") is None:
         need = f'{spec.label} works on a backbone; give one: backbone=build_plugin("backbone", NAME, image_size=...)'
         raise UserError(*placed(where, [need]))
-    built_with = BuildContext(**context)
-    check_trust(spec, params, built_with.trust)
-    return spec.build(params, built_with)
+    named, mistakes = plugins_of(spec, params, default_registry())
+    if mistakes:
+        raise UserError(*placed(where, mistakes))
+    return Choice(spec, params, named=named).build(BuildContext(**context))
 
 
 def build_installed(kind: str) -> dict[str, Any]:

@@ -26,7 +26,7 @@ from sslbench.plan.axes import (
     recommended,
     training_of,
 )
-from sslbench.plan.cell import Cell, Choice, Pretraining
+from sslbench.plan.cell import Cell, Choice, Pretraining, files_of
 from sslbench.plan.identity import harness_identity
 from sslbench.plan.presets import preset_takers
 from sslbench.plan.seeds import seeds_of
@@ -105,13 +105,13 @@ def expand(suite: Suite) -> list[Cell]:
 def pretrainings(suite: Suite) -> Iterator[Pretraining]:
     """Every combination of data set, seed, method and what the method uses, in the suite's order."""
     harness = harness_identity()
-    methods = [(method, fingerprint_of(method)) for method in filter(None, suite.axes["method"])]
     for dataset in filter(None, suite.axes["dataset"]):
         data = dataset.spec.fingerprint(dataset.params)
-        for seed, (method, weights) in product(suite.seeds, methods):
+        for seed, method in product(suite.seeds, filter(None, suite.axes["method"])):
             training = training_of(method, suite.training)
             for axes in combinations(suite, method, dataset):
-                yield Pretraining(method, dataset, *axes, seed, training, data, harness, weights, suite.curve)
+                files = files_of([method, dataset, *axes])
+                yield Pretraining(method, dataset, *axes, seed, training, data, harness, files, suite.curve)
 
 
 def single(
@@ -127,14 +127,8 @@ def single(
     if reason := incompatible(method, used, dataset):
         raise UserError(reason)
     data = dataset.spec.fingerprint(dataset.params)
-    return Pretraining(
-        method, dataset, used, None, None, seed, training, data, harness_identity(), fingerprint_of(method)
-    )
-
-
-def fingerprint_of(method: Choice[MethodSpec]) -> str:
-    """Of the files that a method reads; empty for most."""
-    return method.spec.fingerprint(method.params) if method.spec.fingerprint else ""
+    files = files_of([method, dataset, used])
+    return Pretraining(method, dataset, used, None, None, seed, training, data, harness_identity(), files)
 
 
 Combination = tuple["Choice[BackboneSpec] | None", "Choice[AugmentationSpec] | None", "Choice[MaskingSpec] | None"]

@@ -59,14 +59,14 @@ class PretendedGpu(ExitStack):
 
     @staticmethod
     def take(module: nn.Module) -> None:
-        """Put a module on the GPU, within the block. What is neither parameter nor buffer stays behind, as with
-        ``Module.to``."""
+        """Put a module on the GPU, within the block, and what it learns from, if it is a method. What is neither
+        parameter nor buffer stays behind, as with ``Module.to``."""
         moved: dict[int, Tensor] = {}
-        for part in module.modules():
+        for part in (part for whole in (module, *getattr(module, "learns_from", ())) for part in whole.modules()):
             for tensors in (part._parameters, part._buffers):
                 for name, tensor in tensors.items():
                     if tensor is not None:
-                        tensors[name] = moved.setdefault(id(tensor), without_numbers(tensor))  # type: ignore[assignment]
+                        tensors[name] = moved.setdefault(id(tensor), without_numbers(tensor))
 
 
 def without_numbers(tensor: Tensor) -> Tensor:

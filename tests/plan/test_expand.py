@@ -224,7 +224,9 @@ def test_a_plugin_that_a_parameter_names_counts_as_code_of_the_cell(registry):
     named = "augmentation 'crop-only' of evaluator 'label-free'"
     codes = [cell.inputs["code"] for cell in cells]
     assert [named in code for code in codes] == [True, False]
-    other = replace(cells[0], evaluator=replace(cells[0].evaluator, named={named: "sslbench 0.0.1"}))
+    evaluator = cells[0].evaluator
+    older = replace(evaluator.named["augmentation"], code="sslbench 0.0.1")
+    other = replace(cells[0], evaluator=replace(evaluator, named={"augmentation": older}))
     assert (other.key == cells[0].key, other.description == cells[0].description) == (False, True)
     reasons = [item.reason for item in make_plan("s", cells[:1], Remembers([other])).planned]
     assert reasons == [f"{named} changed (sslbench 0.0.1 -> {codes[0][named]})"]

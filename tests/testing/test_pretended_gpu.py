@@ -21,6 +21,7 @@ from sslbench.train.task import LoopSettings, StepTask
 
 pytestmark = pytest.mark.skipif(torch.cuda.is_available(), reason="a GPU that is there needs no pretending")
 REGISTRY = Registry()
+GIVEN = {"distill": {"teacher": "random-init", "teacher_backbone": "convnet-small"}}
 
 
 def params_of(spec, **given):
@@ -167,7 +168,7 @@ def train(monkeypatch):
     ],
 )
 def test_training_steps_wait_for_nothing(train, name, backbone):
-    train(name, backbone)
+    train(name, backbone, GIVEN.get(name))
 
 
 @pytest.mark.parametrize("optimizer", ["adamw", "sgd", "lars"])

@@ -16,13 +16,14 @@ from sslbench.train.task import LoopSettings, StepTask
 
 REGISTRY = Registry()
 TRAINED = [name for name in REGISTRY.names("method") if REGISTRY.get("method", name).trains]
+GIVEN = {"distill": {"teacher": "raw-pixels"}}
 CPU = torch.device("cpu")
 
 
 def ready(name, batch=16, ratio=0.75, **settings):
     """A real method's step on a tiny backbone and synthetic views of 8 px."""
     spec = REGISTRY.get("method", name)
-    params = spec.params(**spec.presets.get("quick", {}))
+    params = spec.params(**{**spec.presets.get("quick", {}), **GIVEN.get(name, {})})
     seed_everything(0, "init")
     backbone = TinyTokenBackbone(8, 2) if "tokens" in spec.needs else TinyBackbone()
     ratio = ratio if "masking" in spec.uses else None

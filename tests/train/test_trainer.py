@@ -24,6 +24,8 @@ from sslbench.train.trainer import Trainer
 REGISTRY = Registry()
 TRAINED = [name for name in REGISTRY.names("method") if REGISTRY.get("method", name).trains]
 
+GIVEN = {"distill": {"teacher": "raw-pixels"}}
+
 
 def trainer(
     name="simclr",
@@ -37,7 +39,7 @@ def trainer(
 ):
     """A trainer of a real method on a tiny backbone and 64 tiny images: 4 steps an epoch."""
     spec = REGISTRY.get("method", name)
-    params = spec.params(**{**spec.presets.get("quick", {}), **(given or {})})
+    params = spec.params(**{**spec.presets.get("quick", {}), **GIVEN.get(name, {}), **(given or {})})
     data = data or make_splits(TinyDataset(), evaluate_on="test", train_images=None, image_size=8)
     seed_everything(seed, "init")
     backbone = TinyTokenBackbone(8, 2) if "tokens" in spec.needs else TinyBackbone()

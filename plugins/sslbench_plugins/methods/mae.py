@@ -21,7 +21,8 @@ from sslbench import (
     masked_count,
     param,
 )
-from sslbench_plugins.blocks.networks.patches import from_patches, to_patches
+from sslbench_plugins.blocks.networks.mask_tokens import MaskTokens
+from sslbench_plugins.blocks.networks.patches import from_patches, gather, to_patches
 from sslbench_plugins.blocks.networks.transformer import TransformerBlock, init_transformer, sincos_positions
 
 
@@ -155,32 +156,18 @@ def patch_statistics(patches: Tensor) -> tuple[Tensor, Tensor]:
     return patches.mean(-1, keepdim=True), (patches.var(-1, keepdim=True) + 1e-6).sqrt()
 
 
-def gather(tokens: Tensor, indices: Tensor) -> Tensor:
-    """``[B, N, D]``, int64 ``[B, n]`` -> ``[B, n, D]``."""
-    return tokens.gather(1, indices.unsqueeze(-1).expand(-1, -1, tokens.shape[-1]))
-
-
 class MAEWithMaskTokensInEncoder(MAE):
     """The paper's ablation "encoder w/ [M]" (table 1c): the encoder gets all N patches, mask tokens included."""
 
     def __init__(self, params: MAEParams, backbone: TokenBackbone, image_size: int, mask_ratio: float) -> None:
         super().__init__(params, backbone, image_size, mask_ratio)
-        self.encoder_mask_token = nn.Parameter(torch.empty(1, 1, backbone.token_dim))
-        nn.init.normal_(self.encoder_mask_token, std=0.02)
+        self.mask_tokens = MaskTokens(backbone)
 
     def predict(self, images: Tensor, mask: Tensor, masked_patches: int) -> tuple[Tensor, Tensor]:
         """As in ``MAE``."""
         _, masked = self.split(mask, masked_patches)
-        encoded = self.backbone.encode(self.embed_masked(images, mask))
+        encoded = self.backbone.encode(self.mask_tokens(self.backbone, images, mask))
         return self.decode_all(encoded, masked).float(), masked
-
-    def embed_masked(self, images: Tensor, mask: Tensor) -> Tensor:
-        """Embedded patches ``[B, N, D]``, with the mask token at the position of each masked one. The embedding of
-        black is a bias and the position; the learned token takes the bias up."""
-        tokens = self.backbone.embed(images)
-        black = tokens.new_zeros(1, 3, self.image_size, self.image_size)
-        mask_tokens = self.encoder_mask_token + self.backbone.embed(black)
-        return torch.where(mask.unsqueeze(-1), mask_tokens.to(tokens.dtype), tokens)
 
     def decode_all(self, encoded: Tensor, masked: Tensor) -> Tensor:
         """Encoded ``[B, prefix + N, D]`` of all patches -> predicted masked patches ``[B, N - n, p * p * 3]``."""

@@ -6,17 +6,20 @@ from scipy import ndimage
 
 from sslbench import BuildContext, UserError, masked_count
 from sslbench.hooks.registry import Registry
+from sslbench.testing.pretended_gpu import DEVICE, PretendedGenerator, PretendedGpu
 from sslbench_plugins.maskings.block import boxes
 from sslbench_plugins.maskings.grid import lattice
+from sslbench_plugins.maskings.random import RandomMasking
 
 GRIDS = [(4, 4), (8, 8), (14, 14), (3, 7), (1, 9), (16, 5)]
 RATIOS = [0.12, 0.25, 0.5, 0.6, 0.75, 0.88]
 NAMES = Registry().catalogue.names("masking")
 
 
-def sample(name, grid=(8, 8), ratio=0.75, batch=64, seed=0):
+def sample(name, grid=(8, 8), ratio=0.75, batch=64, seed=0, **params):
     spec = Registry().get("masking", name)
-    return spec.build(spec.params(), BuildContext()).sample(batch, grid, ratio, torch.Generator().manual_seed(seed))
+    masking = spec.build(spec.params(**params), BuildContext())
+    return masking.sample(batch, grid, ratio, torch.Generator().manual_seed(seed))
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -41,6 +44,45 @@ def test_a_ratio_that_leaves_nothing_is_an_error(name):
     words = r"mask ratio = 0\.99 leaves 0 of 16 patches visible; .* allowed is a ratio above 0 and up to 0\.937$"
     with pytest.raises(UserError, match=words):
         sample(name, (4, 4), 0.99)
+
+
+@pytest.mark.parametrize("unit", [2, 3, 5])
+@pytest.mark.parametrize("grid", GRIDS)
+@pytest.mark.parametrize("ratio", RATIOS)
+def test_whole_units_are_masked_and_one_at_most_in_part(unit, grid, ratio):
+    if unit >= max(grid):
+        with pytest.raises(UserError, match="makes one square"):
+            sample("random", grid, ratio, unit=unit)
+        return
+    mask = sample("random", grid, ratio, unit=unit)
+    assert mask.sum(dim=1).unique().tolist() == [masked_count(grid[0] * grid[1], ratio)]
+    for image in mask.view(-1, *grid):
+        squares = [square for rows in image.split(unit) for square in rows.split(unit, dim=1)]
+        assert sum(bool(square.any()) and not bool(square.all()) for square in squares) <= 1
+    assert len(mask.unique(dim=0)) > 1
+
+
+def test_a_unit_of_one_masks_the_same_patches_as_before_there_were_units():
+    noise = torch.rand(64, 64, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(sample("random"), noise.argsort(dim=1).argsort(dim=1) >= 16)
+
+
+def test_patches_of_units_are_masked_equally_often():
+    share = sample("random", (14, 14), 0.6, batch=20_000, unit=2).float().mean(dim=0)
+    assert (share - masked_count(196, 0.6) / 196).abs().max() < 0.02
+
+
+def test_a_grid_of_a_single_unit_is_refused():
+    words = "masking 'random': unit = 8 makes one square of the grid of 8 x 8 patches; allowed: 1 to 7"
+    with pytest.raises(UserError, match=words):
+        sample("random", unit=8)
+
+
+def test_units_on_a_gpu_wait_for_nothing():
+    with PretendedGpu() as gpu:
+        mask = RandomMasking(unit=3).sample(6, (8, 8), 0.75, PretendedGenerator())
+    assert mask.device == DEVICE
+    assert gpu.crossings == []
 
 
 @pytest.mark.parametrize("name", ["random", "grid"])

@@ -192,6 +192,133 @@ PUBLISHED = {
         "decoder_heads": 16,
         "norm_pix": True,
     },
+    # main_vicreg.py: 8192-8192-8192, 25/25/1, LARS 0.2 x batch / 256 to 0.002, ten epochs of warm-up
+    ("vicreg", "default"): {
+        "optimizer": "lars",
+        "lars_momentum": "outside",
+        "lr": 0.2,
+        "lr_batch": 256,
+        "lr_end": 0.002,
+        "weight_decay": 1e-6,
+        "decay_all": False,
+        "warmup_epochs": 10,
+        "invariance_weight": 25,
+        "variance_weight": 25,
+        "covariance_weight": 1,
+        "gamma": 1,
+        "epsilon": 1e-4,
+        "expander_layers": 3,
+        "hidden_dim": 8192,
+        "dim": 8192,
+    },
+    # solo-learn's vicreg.yaml for CIFAR, but for its optimizer
+    ("vicreg", "cifar"): {"hidden_dim": 2048, "dim": 2048, "invariance_weight": 25, "expander_layers": 3},
+    # lightly's imagenette_benchmark.py
+    ("vicreg", "imagenette"): {"optimizer": "lars", "lr": 0.3, "weight_decay": 1e-4, "warmup_epochs": 20, "dim": 2048},
+    # main.py of Barlow Twins
+    ("barlow-twins", "default"): {
+        "optimizer": "lars",
+        "lars_momentum": "outside",
+        "lr": 0.2,
+        "bias_lr": 0.0048,
+        "lr_batch": 256,
+        "weight_decay": 1e-6,
+        "decay_all": False,
+        "warmup_epochs": 10,
+        "redundancy_weight": 0.0051,
+        "invariance_weight": 1,
+        "projector_layers": 3,
+        "hidden_dim": 8192,
+        "dim": 8192,
+        "predictor": False,
+        "stop_gradient": False,
+    },
+    ("barlow-twins", "cifar"): {
+        **LIGHTLY,
+        "bias_lr": 0,
+        "decay_all": True,
+        "schedule": "epoch",
+        "redundancy_weight": 0.005,
+        "projector_layers": 2,
+        "dim": 2048,
+    },
+    ("barlow-twins", "imagenette"): {**LIGHTLY, "lr_batch": 256, "projector_layers": 3, "dim": 2048},
+    # Appendix A.1: 400 and 800 epochs at 4096; scripts/swav_200ep_bs256_pretrain.sh
+    ("swav", "default"): {
+        "optimizer": "lars",
+        "lars_momentum": "outside",
+        "lr": 4.8,
+        "lr_batch": 4096,
+        "lr_end": 0.0048,
+        "weight_decay": 1e-6,
+        "decay_all": True,
+        "warmup_epochs": 10,
+        "prototypes": 3000,
+        "hidden_dim": 2048,
+        "dim": 128,
+        "temperature": 0.1,
+        "epsilon": 0.05,
+        "sinkhorn_iterations": 3,
+        "local_crops": 6,
+        "queue_size": 0,
+        "freeze_prototypes": 313,
+    },
+    ("swav", "small-batch"): {
+        "lr": 0.6,
+        "lr_batch": 256,
+        "lr_end": 0.0006,
+        "warmup_epochs": 0,
+        "queue_size": 3840,
+        "queue_start": 15,
+        "freeze_prototypes": 5005,
+    },
+    ("swav", "cifar"): {
+        "optimizer": "adamw",
+        "lr": 1e-3,
+        "lr_batch": 128,
+        "weight_decay": 1e-6,
+        "warmup_epochs": 0,
+        "schedule": "epoch",
+        "prototypes": 512,
+        "hidden_dim": 512,
+        "dim": 128,
+        "local_crops": 0,
+        "freeze_prototypes": 0,
+    },
+    ("swav", "imagenette"): {"lr": 1e-3, "lr_batch": 256, "prototypes": 3000, "local_crops": 6, "local_size": 64},
+    # section 4 of the paper; configs/vit_base__800ep: AdamW, 1e-4 x batch / 512, gradients clipped at 5
+    ("simmim", "default"): {
+        "optimizer": "adamw",
+        "lr": 1e-4,
+        "lr_batch": 512,
+        "beta1": 0.9,
+        "beta2": 0.999,
+        "weight_decay": 0.05,
+        "decay_all": False,
+        "warmup_epochs": 10,
+        "schedule": "step",
+        "loss": "l1",
+        "loss_on": "masked",
+        "head_layers": 1,
+        "clip": 5,
+    },
+    # appendix A.1: AdamW 1e-3 for a batch of 2048, predictor of ViT-L and ViT-H
+    ("ijepa", "default"): {
+        "optimizer": "adamw",
+        "lr": 1e-3,
+        "lr_batch": 2048,
+        "lr_end": 1e-6,
+        "weight_decay": 0.04,
+        "weight_decay_end": 0.4,
+        "decay_all": False,
+        "warmup_epochs": 15,
+        "schedule": "step",
+        "target_momentum": 0.996,
+        "target_momentum_end": 1.0,
+        "predictor_dim": 384,
+        "predictor_depth": 12,
+        "target": "representations",
+    },
     # He et al. 2016, sections 3.4 and 4.2
     ("supervised", "default"): {"optimizer": "sgd", "lr": 0.1, "lr_batch": 256, "momentum": 0.9, "weight_decay": 1e-4},
     ("supervised", "cifar"): {"optimizer": "sgd", "lr": 0.1, "lr_batch": 128, "momentum": 0.9, "weight_decay": 1e-4},
@@ -213,6 +340,30 @@ VIEWS = {
     },
     ("dino", "resnet"): {"global_scale_min": 0.14, "local_scale_min": 0.05, "local_scale_max": 0.14},
     ("mae", "default"): {"crop_scale_min": 0.2, "flip": 0.5},
+    ("swav", "default"): {
+        "global_scale_min": 0.14,
+        "local_scale_min": 0.05,
+        "local_scale_max": 0.14,
+        "jitter": 0.8,
+        "strength": 1.0,
+        "grey": 0.2,
+        "blur": 0.5,
+    },
+    ("swav", "cifar"): {"global_scale_min": 0.14, "strength": 0.5, "blur": 0},
+}
+
+
+MASKS = {
+    "random": {"ratio": 0.75, "unit": 1},
+    "multi-block": {
+        "targets": 4,
+        "target_scale_min": 0.15,
+        "target_scale_max": 0.2,
+        "target_aspect_min": 0.75,
+        "target_aspect_max": 1.5,
+        "context_scale_min": 0.85,
+        "context_scale_max": 1.0,
+    },
 }
 
 
@@ -231,6 +382,12 @@ def test_a_method_is_set_as_it_was_published(name, preset):
 def test_views_are_set_as_they_were_published(name, preset):
     values, published = resolved("augmentation", name, preset), VIEWS[name, preset]
     assert {key: values[key] for key in published} == published
+
+
+@pytest.mark.parametrize("name", MASKS)
+def test_masks_are_as_they_were_published(name):
+    values = resolved("masking", name, "default")
+    assert {key: values[key] for key in MASKS[name]} == MASKS[name]
 
 
 @pytest.mark.parametrize("name", [name for name in REGISTRY.names("method") if REGISTRY.get("method", name).trains])

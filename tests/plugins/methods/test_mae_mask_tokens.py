@@ -30,7 +30,7 @@ def test_the_encoder_gets_all_patches_and_none_of_the_masked_pixels():
         method([batch], masks=[mask], progress=Progress(0, 1, 0, 1))
     assert inputs[0].shape == (2, 16, 24)
     assert torch.allclose(inputs[0], inputs[1])
-    token = method.encoder_mask_token[0] + method.backbone.patch_embed.bias + method.backbone.positions((4, 4))
+    token = method.mask_tokens.token[0] + method.backbone.positions((4, 4))
     assert torch.allclose(inputs[0][0, 4:], token[4:], atol=1e-6)
 
 
@@ -39,7 +39,7 @@ def test_the_loss_is_that_of_the_masked_patches():
     images = torch.randn(2, 3, 16, 16)
     mask = torch.rand(2, 16).argsort(1) < 12
     loss, _ = method([images], masks=[mask], progress=Progress(0, 1, 0, 1))
-    encoded = method.backbone.encode(method.embed_masked(images, mask))
+    encoded = method.backbone.encode(method.mask_tokens(method.backbone, images, mask))
     everything = method.decode_all(encoded, torch.arange(16).expand(2, -1))
     target = method.target(images)
     assert torch.allclose(loss, (everything - target).square().mean(-1)[mask].mean(), rtol=1e-5)

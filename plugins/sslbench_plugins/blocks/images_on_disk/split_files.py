@@ -30,6 +30,8 @@ class SplitFiles:
     """of no split"""
     ending: str
     """of all their names"""
+    named: bool = False
+    """whether the user named each: what else is there was not meant"""
 
     @property
     def used(self) -> list[Path]:
@@ -42,7 +44,9 @@ class SplitFiles:
 
     def not_looked_at(self) -> dict[str, int]:
         """Why -> files below the root that have another ending."""
-        return count_others(self.root, [*self.used, *self.others], not_read) if self.root else {}
+        if self.root is None or self.named:
+            return {}
+        return count_others(self.root, [*self.used, *self.others], not_read)
 
 
 def split_files(path: Path, dataset: str, ending: str, what: str) -> SplitFiles:

@@ -1,4 +1,4 @@
-"""Images cut into square patches, and back."""
+"""Images cut into square patches, and back; some of the patches of each image."""
 
 from __future__ import annotations
 
@@ -20,3 +20,8 @@ def from_patches(patches: Tensor, size: int, grid: tuple[int, int]) -> Tensor:
     channels = length // (size * size)
     cut = patches.reshape(batch, rows, cols, size, size, channels)
     return cut.permute(0, 5, 1, 3, 2, 4).reshape(batch, channels, rows * size, cols * size)
+
+
+def gather(tokens: Tensor, indices: Tensor) -> Tensor:
+    """``[B, N, D]``, int64 ``[B, n]`` -> ``[B, n, D]``."""
+    return tokens.gather(1, indices.unsqueeze(-1).expand(-1, -1, tokens.shape[-1]))
