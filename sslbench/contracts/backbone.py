@@ -59,8 +59,9 @@ class TokenBackbone(Backbone):
         """``[B, n, token_dim]``, any n patches -> ``[B, prefix_tokens + n, blocks * token_dim]``: what the last
         ``blocks`` blocks return, each after the final norm, the last one's last.
 
-        ``patches``: int64 ``[B, n]``, which patches of the grid the tokens are; None: all of them, in order. Rotary
-        positions follow from it, so that whoever encodes a part passes it."""
+        ``patches``: int64 ``[B, n]``, which patches of ``grid`` the tokens are; None: all patches of an image, of a
+        square one where it is not of ``grid``, in order. Rotary positions follow from it, so that whoever encodes a
+        part passes it."""
 
     @abstractmethod
     def pool(self, encoded: Tensor) -> Tensor:
@@ -71,8 +72,9 @@ class TokenBackbone(Backbone):
         return self.pool(self.encode(self.embed(images)))
 
     def attention(self, images: Tensor) -> Tensor:
-        """How much the class token attends to each patch in the last block: float ``[B, heads, rows * cols]``,
-        after the softmax over all tokens. For backbones that provide ``attention``."""
+        """How much the class token attends to each patch in the last block, or the query of an attention pool behind
+        it: float ``[B, heads, rows * cols]``, after the softmax over all tokens. For backbones that provide
+        ``attention``."""
         raise NotImplementedError(f"{type(self).__name__} provides no attention")
 
     def stochastic_depth(self, rate: float) -> None:
@@ -82,8 +84,8 @@ class TokenBackbone(Backbone):
 
 @dataclass(frozen=True, kw_only=True)
 class BackboneSpec(ProvidingSpec):
-    """The spec of a backbone. ``provides``: ``tokens``, and ``attention`` where it has a class token; ``encoder``, a
-    network that can be trained on, is provided by all."""
+    """The spec of a backbone. ``provides``: ``tokens``, and ``attention`` where it has a class token or an attention
+    pool; ``encoder``, a network that can be trained on, is provided by all."""
 
     kind: ClassVar[str] = "backbone"
     build: Callable[[Any, BuildContext], Backbone]  # uses ``context.image_size``

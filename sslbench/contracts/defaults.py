@@ -9,5 +9,5 @@ EXECUTOR, IN_PROCESS = "workers", "inline"  # where work runs; and where no othe
 PRETRAINED = "pretrained"  # the method that a folder or file given as a model stands for
 LABELLED_IMAGES, UNLABELLED_IMAGES = "imagefolder", "images"  # data sets that a folder of images stands for
 SAVED_BY_DATASETS = "hf-disk"  # the data set that a folder of Hugging Face's `datasets` stands for
-BY_ENDING = {".parquet": "parquet", ".arrow": SAVED_BY_DATASETS, ".tar": "webdataset"}
+BY_ENDING = {".parquet": "parquet", ".arrow": SAVED_BY_DATASETS, ".npz": "medmnist", ".tar": "webdataset"}
 """ending -> the data set that files of it, or folders of such files, stand for, as ``path``"""

@@ -173,6 +173,22 @@ def test_a_folder_of_other_files_is_the_data_set_that_reads_them(capsys, folders
     assert out.startswith("../saved:size=16: 16 images to train on, 4 others held out"), out
 
 
+def test_a_file_of_arrays_is_the_data_set_that_reads_it(capsys, folders):
+    held = {}
+    for part in ("train", "test"):
+        held[f"{part}_images"] = np.random.default_rng(0).integers(0, 256, (20, 8, 8), dtype=np.uint8)
+        held[f"{part}_labels"] = np.arange(20)[:, None] % 2
+    np.savez(folders / "work" / "x.npz", **held)
+    code, out, _ = output_of(capsys, "run", "-d", "x.npz", *RAW, "--out", "out", "--format", "json")
+    (record,) = json.loads(out)["records"]
+    assert (code, record["dataset"], record["params"]["dataset"]["path"]) == (0, "medmnist", os.path.abspath("x.npz"))
+    code, out, err = output_of(capsys, "embed", "x.npz", "-m", "raw-pixels", "-o", "features.npz")
+    assert code == 0, err
+    code, out, err = output_of(capsys, "run", "-d", "features.npz", *RAW)
+    assert (code, out) == (2, "")
+    assert "features.npz has no array train_images; it holds" in err or "has no array train_labels" in err
+
+
 def test_a_folder_of_images_with_other_files_beside_them_is_one_of_images(capsys, folders):
     pq.write_table(rows([1, 2], [0, 1]), folders / "photos" / "all.parquet")
     code, out, _ = output_of(capsys, "run", "-d", "../photos", *RAW, "--out", "out", "--format", "json")

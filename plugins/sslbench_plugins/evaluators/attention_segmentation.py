@@ -108,7 +108,7 @@ class AttentionSegmentation:
 
 @torch.no_grad()
 def attention_of(model: EvaluatedModel, split: SplitName, indices: Tensor) -> Tensor:
-    """float32 ``[B, heads, rows * cols]``: the class token's to the patches."""
+    """float32 ``[B, heads, rows * cols]``: the class token's, or an attention pool's, to the patches."""
     with model.autocast():
         attention = token_encoder(model).attention(model.images(split, indices)).float()
     if not bool(torch.isfinite(attention).all()):
@@ -136,8 +136,8 @@ def heads_beside_masks(model: EvaluatedModel, rows: Tensor, best: int) -> Pictur
     some = f", the first {MOST_HEADS - bool(others)}{others} of {count} heads" if count > MOST_HEADS else ""
     caption = (
         f"{len(rows)} test images, one a row: the image, its true mask (each object a colour), and how much the class"
-        f" token attends to each patch, head by head{some}, brighter for more; head {best + 1} overlaps best with the"
-        " objects of training images."
+        f" token (or the query of an attention pool) attends to each patch, head by head{some}, brighter for more; head"
+        f" {best + 1} overlaps best with the objects of training images."
     )
     return Picture("attention", tile_rows(tiles, ["image", "true mask", *headings], side=96), caption)
 

@@ -87,13 +87,17 @@ def test_it_is_float32_under_autocast():
     [
         ("vit_small_patch16_224", {"tokens", "attention"}),
         ("vit_base_patch16_224_miil", {"tokens", "attention"}),
-        ("vit_base_patch16_rope_reg1_gap_256", set()),
+        ("vit_base_patch16_rope_reg1_gap_256", {"tokens"}),
+        ("vit_small_patch16_dinov3", {"tokens", "attention"}),
+        ("vit_pe_core_tiny_patch16_384", {"tokens", "attention"}),
+        ("vit_base_patch16_siglip_224", {"tokens", "attention"}),
+        ("vit_base_patch16_siglip_gap_224", {"tokens"}),
         ("vit_little_patch16_reg4_gap_256", {"tokens"}),
         ("vit_small_patch16_36x1_224", {"tokens", "attention"}),
         ("vit_small_patch16_18x2_224", {"tokens"}),
     ],
 )
-def test_a_timm_model_provides_it_with_a_class_token_and_plain_blocks(name, words):
+def test_a_timm_model_provides_it_with_a_class_token_and_plain_blocks_or_an_attention_pool(name, words):
     import timm
 
     assert timm.is_model(name)

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import importlib.util
+import sys
+from pathlib import Path
+
 import pytest
 
 from sslbench.hooks.registry import Registry
@@ -10,6 +14,10 @@ from sslbench.testing.conformance.two_devices import of_methods
 REGISTRY = Registry()
 TRAINED = [name for name in REGISTRY.names("method") if REGISTRY.get("method", name).trains]
 SMALL = {
+    "vicreg": {"hidden_dim": 16, "dim": 8},
+    "barlow-twins": {"hidden_dim": 16, "dim": 8},
+    "swav": {"prototypes": 12, "hidden_dim": 16, "dim": 8, "queue_size": 16, "queue_start": 0, "freeze_prototypes": 0},
+    "swav-with-full-queue": {"prototypes": 12, "dim": 8, "queue_size": 20, "queue_start": 0, "freeze_prototypes": 0},
     "moco": {"queue_size": 40, "dim": 8, "symmetric": True},
     "moco-v3": {"hidden_dim": 16, "dim": 8},
     "byol": {"hidden_dim": 16, "dim": 8},
@@ -22,13 +30,23 @@ SMALL = {
 }
 
 
+def with_full_queue():
+    """The specs of a file beside this one, which the processes find by its place."""
+    place = importlib.util.spec_from_file_location("full_queue", Path(__file__).with_name("swav_with_full_queue.py"))
+    module = importlib.util.module_from_spec(place)
+    sys.modules[place.name] = module
+    place.loader.exec_module(module)
+    return module.sslbench_methods()
+
+
 @pytest.fixture(scope="module")
 def problems():
     """Of each method, from one pair of processes."""
-    specs = [REGISTRY.get("method", name) for name in TRAINED]
-    return dict(zip(TRAINED, of_methods([(s, s.params(**SMALL.get(s.name, {}))) for s in specs]), strict=True))
+    specs = [*(REGISTRY.get("method", name) for name in TRAINED), *with_full_queue()]
+    found = of_methods([(s, s.params(**SMALL.get(s.name, {}))) for s in specs])
+    return dict(zip([spec.name for spec in specs], found, strict=True))
 
 
-@pytest.mark.parametrize("method", TRAINED)
+@pytest.mark.parametrize("method", [*TRAINED, "swav-with-full-queue"])
 def test_loss_scalars_gradients_and_the_state_after_a_step_are_those_of_one_process(method, problems):
     assert problems[method] == []

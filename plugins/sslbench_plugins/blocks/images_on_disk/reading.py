@@ -1,29 +1,22 @@
-"""Where the images of files are while a model trains: in memory, in a mapped file, or decoded each time.
-
-A mapped file lies in the user's cache. The images come first, so that the file can be mapped; then what is known of
-them, as JSON; then the length of that, a digest of all before, and a closing word. A file is written beside its path
-and moved there when it is complete; what does not end as it should, or was made of something else, is made anew.
-"""
+"""Where the images of files are while a model trains: in memory, in a mapped file, or decoded each time."""
 
 from __future__ import annotations
 
-import json
-import os
 import shutil
-import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
-from typing import Any, BinaryIO, Literal
+from typing import Literal
 
 import numpy as np
 import PIL
 import torch
 from torch import Tensor
 
-from sslbench import ImageReader, Params, UserError, param, user_cache
+from sslbench import ImageReader, Params, UserError, param
+from sslbench_plugins.blocks.images_on_disk.cache_files import cache_folder
+from sslbench_plugins.blocks.images_on_disk.checking import cached_facts
 from sslbench_plugins.blocks.images_on_disk.decode import DIGEST
 from sslbench_plugins.blocks.images_on_disk.encoded import Encoded, Found
 from sslbench_plugins.blocks.images_on_disk.folders import list_error
@@ -32,16 +25,9 @@ from sslbench_plugins.blocks.images_on_disk.two_splits import channel_sums
 GIB = 1 << 30
 SPARE = 1.1
 """of a mapped file's size must be free on its disk, for `auto` to make one"""
-CLOSING = b"SSLBIMG3"
-"""changes with the format"""
 UNREADABLE = "cannot be read"
 """why an image is left out"""
 MORE_FRAMES = "frames after the first of their images"
-LENGTH = 8
-"""bytes that hold the length of the JSON"""
-DIGEST_BYTES = 16
-"""of the digest of images and JSON"""
-BLOCK = 1 << 22
 
 
 class ReadingParams(Params):
@@ -167,41 +153,6 @@ def cache_file(encoded: Encoded, key: Sequence[str], suffix: str) -> tuple[Path,
     return cache_folder() / f"{digest.hexdigest()}{suffix}", digest.hexdigest()
 
 
-def cached_facts(path: Path, digest: str, encoded: Encoded, with_images: bool) -> dict[str, Any]:
-    """From the cache; where it has none, every image is decoded, by one process at a time. ``bad``: index of an image
-    that cannot be read -> its name and why; of the others ``side``, ``sums``, ``digests``, ``sides`` before resizing
-    ``more_frames`` and ``whites`` of deep grey."""
-    facts = read_facts(path, digest)
-    if facts is not None:
-        return facts
-    from filelock import FileLock
-
-    path.parent.mkdir(parents=True, exist_ok=True)
-    found = Found()
-    sums = torch.zeros(3, 3, dtype=torch.int64)
-
-    def parts() -> Iterator[bytes]:
-        for chunk in encoded.chunks(found):
-            sums.add_(channel_sums(chunk))
-            if with_images:
-                yield chunk.numpy().tobytes()
-
-    def shown() -> dict[str, Any]:
-        numbers = {"side": encoded.side, "sums": sums.tolist(), "sides": found.sides, "whites": encoded.grey.whites}
-        numbers["more_frames"] = found.more_frames
-        return {"bad": found.bad, "digests": b"".join(found.digests).hex(), **numbers}
-
-    with FileLock(f"{path}.lock"):
-        return read_facts(path, digest) or write(path, digest, parts(), shown)
-
-
-def cache_folder() -> Path:
-    """$SSLBENCH_CACHE, or ``sslbench/decoded`` in the user's cache folder."""
-    if named := os.environ.get("SSLBENCH_CACHE"):
-        return Path(os.path.expanduser(named))
-    return user_cache() / "decoded"
-
-
 class Mapped:
     """Images in a file, of which the system keeps in memory what is used."""
 
@@ -214,68 +165,3 @@ class Mapped:
     def __getitem__(self, indices: Tensor) -> Tensor:
         """int64 ``[B]`` -> uint8 ``[B, 3, S, S]``, a copy."""
         return torch.from_numpy(self._images[indices.numpy()])
-
-
-def read_facts(path: Path, key: str) -> dict[str, Any] | None:
-    """What is known of a file's images; None for a file that is missing, not whole, damaged, or not of ``key``."""
-    try:
-        with path.open("rb") as stream:
-            size = stream.seek(0, os.SEEK_END)
-            end = size - LENGTH - DIGEST_BYTES - len(CLOSING)
-            stream.seek(end)
-            tail = stream.read()
-            length = int.from_bytes(tail[:LENGTH], "little")
-            if not tail.endswith(CLOSING) or length > end:
-                return None
-            stream.seek(end - length)
-            facts: dict[str, Any] = json.loads(stream.read(length))
-            if facts["key"] != key or facts["bytes"] != end - length:
-                return None
-            return facts if digest_of(stream, end) == tail[LENGTH : -len(CLOSING)] else None
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
-
-
-def digest_of(stream: BinaryIO, end: int) -> bytes:
-    """Of the first ``end`` bytes."""
-    stream.seek(0)
-    digest = blake2b(digest_size=DIGEST_BYTES)
-    for start in range(0, end, BLOCK):
-        digest.update(stream.read(min(BLOCK, end - start)))
-    return digest.digest()
-
-
-def write(path: Path, key: str, parts: Iterable[bytes], facts: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-    """Make the file of ``parts``; ``facts`` is called after the last one. Returns what ``read_facts`` will. One writer
-    at a time; what killed ones left is removed, and a file that is there is named: it could not be used."""
-    partial = path.with_name(f"{path.name}.partial")
-    if path.exists():
-        print(f"sslbench: {path}: damaged or of another version; its images are decoded again", file=sys.stderr)
-    remove_left_over(partial)
-    digest = blake2b(digest_size=DIGEST_BYTES)
-    count = 0
-    try:
-        with partial.open("wb") as stream:
-            for part in parts:
-                digest.update(part)
-                count += stream.write(part)
-            known = {**facts(), "key": key, "bytes": count}
-            text = json.dumps(known).encode()
-            digest.update(text)
-            stream.write(text + len(text).to_bytes(LENGTH, "little") + digest.digest() + CLOSING)
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
-    return known
-
-
-def remove_left_over(own: Path) -> None:
-    """Remove the partial files of writers that are no more: the locks of those at work are taken."""
-    from filelock import FileLock, Timeout
-
-    for partial in own.parent.glob("*.partial"):
-        if partial != own:
-            with suppress(OSError, Timeout), FileLock(partial.with_suffix(".lock"), timeout=0):
-                partial.unlink(missing_ok=True)

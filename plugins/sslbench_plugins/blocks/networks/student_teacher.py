@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
@@ -37,7 +38,17 @@ class StudentTeacherParams(MethodParams):
     warmup_epochs: float = param(10, "linear warm-up before the cosine decay", ge=0, unit="epochs")
 
 
-def crop_requests(method: str, params: StudentTeacherParams, backbone: Backbone, size: int) -> tuple[ViewRequest, ...]:
+class MultiCrop(Protocol):
+    """Parameters of a method with small crops, SwAV's too: how many, and their side in pixels or 0."""
+
+    @property
+    def local_crops(self) -> int: ...
+
+    @property
+    def local_size(self) -> int: ...
+
+
+def crop_requests(method: str, params: MultiCrop, backbone: Backbone, size: int) -> tuple[ViewRequest, ...]:
     """Two large crops of ``size`` pixels, then the small ones, whose side is a multiple of the patch for a backbone
     that has one. Raises UserError where it is not."""
     patch = backbone.patch_size if isinstance(backbone, TokenBackbone) else 1

@@ -1,30 +1,18 @@
-"""timm's networks as backbones: pooled features, and the patch tokens of vision transformers."""
+"""timm's networks as backbones: pooled features, and the patch tokens of its vision transformers."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from sslbench import Backbone, TimmModel, TokenBackbone
-from sslbench_plugins.blocks.networks.transformer import (
-    attention_weights,
-    depth_rates,
-    last_blocks,
-    resized,
-    skip,
-)
-
-
-def gives_attention(net: Any) -> bool:
-    """Whether a timm ``VisionTransformer`` has a class token and its last block is the plain one."""
-    from timm.layers import Attention  # type: ignore[attr-defined]
-    from timm.models.vision_transformer import Block
-
-    last = net.blocks[-1]
-    return net.cls_token is not None and type(last) is Block and type(last.attn) is Attention
+from sslbench_plugins.blocks.networks.timm_attention import gives_attention, has_query, of_class_token, of_query
+from sslbench_plugins.blocks.networks.timm_rotary import rotations
+from sslbench_plugins.blocks.networks.transformer import depth_rates, last_blocks, resized, skip
 
 
 class TimmBackbone(Backbone):
@@ -46,8 +34,8 @@ class TimmBackbone(Backbone):
 
 
 class TimmTokenBackbone(TokenBackbone):
-    """A timm ``VisionTransformer``: patch embedding, blocks and norm are timm's, the pooling is the model's own.
-    ``architecture``, ``arguments``: as of ``TimmBackbone``."""
+    """A timm ``VisionTransformer`` or ``Eva``: patch embedding, blocks and norm are timm's, the pooling is the model's
+    own. ``architecture``, ``arguments``: as of ``TimmBackbone``."""
 
     net: Any
 
@@ -63,34 +51,60 @@ class TimmTokenBackbone(TokenBackbone):
         net.patch_embed.strict_img_size = False
 
     def positions(self, grid: tuple[int, int]) -> Tensor:
+        if self.net.pos_embed is None:
+            weights = self.net.patch_embed.proj.weight
+            return torch.zeros(grid[0] * grid[1], self.token_dim, dtype=weights.dtype, device=weights.device)
         own: Tensor = self.net.pos_embed[0, -self.grid[0] * self.grid[1] :]
         return own if grid == self.grid else resized(own, self.grid, grid)
 
     def embed(self, images: Tensor) -> Tensor:
-        grid = images.shape[2] // self.patch_size, images.shape[3] // self.patch_size
-        tokens: Tensor = self.net.patch_embed(images) + self.positions(grid)
-        return tokens
+        grid = self.net.patch_embed.dynamic_feat_size(images.shape[2:])
+        tokens: Tensor = self.net.patch_embed(images)
+        if tokens.ndim == 4:  # of a network whose ``dynamic_img_size`` is set
+            tokens = tokens.flatten(1, 2)
+        return tokens if self.net.pos_embed is None else tokens + self.positions(grid)
 
     def encode(self, tokens: Tensor, *, patches: Tensor | None = None, blocks: int = 1) -> Tensor:
-        return last_blocks(self.net.blocks, self.net.norm, self._with_prefix(tokens), blocks)
+        layers = self._layers(self._rotations(tokens.shape[1], patches))
+        return last_blocks(layers, self.net.norm, self._with_prefix(tokens), blocks)
 
     def pool(self, encoded: Tensor) -> Tensor:
         features: Tensor = self.net.forward_head(encoded, pre_logits=True)
         return features
 
     def attention(self, images: Tensor) -> Tensor:
-        tokens = self._with_prefix(self.embed(images))
-        last = self.net.blocks[-1]
-        tokens = self.net.blocks[:-1](tokens)
-        part = last.attn
-        batch, count, _ = tokens.shape
-        mixed = part.qkv(last.norm1(tokens)).view(batch, count, 3, part.num_heads, -1).permute(2, 0, 3, 1, 4)
-        queries, keys = part.q_norm(mixed[0]), part.k_norm(mixed[1])
-        return attention_weights(queries[:, :, :1], keys, part.scale)[:, :, 0, self.prefix_tokens :]
+        tokens = self.embed(images)
+        if has_query(self.net):
+            return of_query(self.net, self.encode(tokens))
+        rotation = self._rotations(tokens.shape[1], None)
+        tokens = self._with_prefix(tokens)
+        for layer in self._layers(rotation)[:-1]:
+            tokens = layer(tokens)
+        return of_class_token(self.net.blocks[-1], tokens, rotation[-1], self.prefix_tokens)
 
     def stochastic_depth(self, rate: float) -> None:
         for block, block_rate in zip(self.net.blocks, depth_rates(rate, len(self.net.blocks)), strict=True):
             block.drop_path1, block.drop_path2 = (skip(block_rate).train(self.training) for _ in range(2))
+
+    def _layers(self, rotation: Sequence[Tensor | None]) -> list[Callable[[Tensor], Tensor]]:
+        """The blocks, each with the rotation of its tokens."""
+        pairs = zip(self.net.blocks, rotation, strict=True)
+        return [block if one is None else partial(block, rope=one) for block, one in pairs]
+
+    def _rotations(self, count: int, patches: Tensor | None) -> Sequence[Tensor | None]:
+        """How each block turns ``count`` patches; None where it does not."""
+        if getattr(self.net, "rope", None) is None:
+            return [None] * len(self.net.blocks)
+        return rotations(self.net, self.grid, self.grid if patches is not None else self._grid_of(count), patches)
+
+    def _grid_of(self, count: int) -> tuple[int, int]:
+        """The grid of all patches of an image: the network's own, else a square one."""
+        if count == self.grid[0] * self.grid[1]:
+            return self.grid
+        side = round(count**0.5)
+        if side * side != count:
+            raise ValueError(f"{count} tokens are no square grid; patches= says which patches they are")
+        return side, side
 
     def _with_prefix(self, tokens: Tensor) -> Tensor:
         """The input of the blocks: class token and registers in front of the patches."""
@@ -98,7 +112,7 @@ class TimmTokenBackbone(TokenBackbone):
         prefix = [token for token in (net.cls_token, net.reg_token) if token is not None]
         if prefix:
             front = torch.cat(prefix, dim=1)
-            if net.pos_embed.shape[1] == self.grid[0] * self.grid[1] + front.shape[1]:
+            if net.pos_embed is not None and not net.no_embed_class:
                 front = front + net.pos_embed[:, : front.shape[1]]
             tokens = torch.cat([front.expand(len(tokens), -1, -1).to(tokens.dtype), tokens], dim=1)
         normed: Tensor = net.norm_pre(tokens)
@@ -114,11 +128,12 @@ def as_backbone(net: Any, architecture: str, arguments: Mapping[str, Any]) -> Ti
 
 
 def gives_tokens(net: Any) -> bool:
-    """Whether a timm model is a plain vision transformer with positions added at the input."""
+    """Whether a timm model is a plain vision transformer, its positions added at the input or rotary."""
+    from timm.models.eva import Eva
     from timm.models.vision_transformer import VisionTransformer
 
     # Subclasses put tokens of their own in front (distillation), which ``encode`` would leave out.
-    return type(net) is VisionTransformer and net.pos_embed is not None and net.attn_pool is None
+    return type(net) in (VisionTransformer, Eva)
 
 
 def provided_by(make: Callable[[], Any]) -> frozenset[str]:

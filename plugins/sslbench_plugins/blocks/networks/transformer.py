@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -52,16 +54,19 @@ class TransformerBlock(nn.Module):
         return out
 
 
-def last_blocks(layers: nn.Sequential, norm: nn.Module, tokens: Tensor, blocks: int = 1) -> Tensor:
+def last_blocks(
+    layers: Iterable[Callable[[Tensor], Tensor]], norm: nn.Module, tokens: Tensor, blocks: int = 1
+) -> Tensor:
     """``[B, n, D]`` through all layers -> ``[B, n, blocks * D]``: what the last ``blocks`` of them return, each after
     ``norm``, side by side (DINO's `get_intermediate_layers`). Raises ValueError for more than there are."""
+    layers = list(layers)
     if not 1 <= blocks <= len(layers):
         raise ValueError(f"blocks = {blocks}; allowed: 1 to {len(layers)}, the blocks that there are")
-    tokens = layers[: len(layers) - blocks + 1](tokens)
-    parts = [norm(tokens)]
-    for layer in layers[len(layers) - blocks + 1 :]:
+    parts = []
+    for left, layer in zip(reversed(range(len(layers))), layers, strict=True):
         tokens = layer(tokens)
-        parts.append(norm(tokens))
+        if left < blocks:
+            parts.append(norm(tokens))
     return torch.cat(parts, dim=-1) if blocks > 1 else parts[0]
 
 

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 from sslbench import BuildContext, DatasetSpec, PathText, UserError, hookimpl, param
 from sslbench_plugins.blocks.images_on_disk.file_labels import FileLabels, cleaned
@@ -42,6 +43,10 @@ class WebdatasetParams(ReadingParams):
     image: str = param("", "ending of the images, such as jpg; empty: the one image of each sample")
     label: str = param("", "ending of the labels, such as cls, or json.KEY; none: no labels; empty: cls, else json's")
     classes: PathText = param("", "a text file with a line for each class, the names of the labels 0, 1, ...")
+    reading: Literal["auto", "resident", "mapped", "streaming"] = param(
+        "auto", "decoded images lie in memory, in a mapped file of the cache, or nowhere; auto: in memory, else nowhere"
+    )
+    memory_limit: float = param(4.0, "size of all decoded images up to which `auto` is resident", ge=0, unit="GiB")
     size: int = param(64, "side to which images are resized and centre-cropped; 0: as they are", ge=0, unit="px")
     test_share: float = param(0.2, "part of each class to evaluate on, where no tar is of a test split", gt=0, lt=1)
 

@@ -8,7 +8,7 @@ from hashlib import blake2b
 from pathlib import Path
 
 from sslbench import UserError
-from sslbench_plugins.blocks.images_on_disk.reading import cache_folder, read_facts, write
+from sslbench_plugins.blocks.images_on_disk.cache_files import cache_folder, read_facts, write
 from sslbench_plugins.datasets.webdataset.tar_index import TarIndex, TarReader
 
 VERSION = "1"

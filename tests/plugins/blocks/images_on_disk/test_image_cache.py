@@ -6,7 +6,8 @@ import pytest
 import torch
 from filelock import FileLock
 
-from sslbench_plugins.blocks.images_on_disk.reading import CLOSING, Mapped, cache_folder, read_facts, write
+from sslbench_plugins.blocks.images_on_disk.cache_files import CLOSING, cache_folder, read_facts, write
+from sslbench_plugins.blocks.images_on_disk.reading import Mapped
 
 
 @pytest.fixture
