@@ -7,7 +7,8 @@ from torch import nn
 from torch.nn import functional
 
 from sslbench import Method, MethodParams, MethodSpec, ViewRequest, gathered, mean_over_ranks, rank, ranks
-from sslbench_plugins.methods.moco import FeatureQueue, split_batch_norms
+from sslbench_plugins.blocks.objectives.feature_queue import FeatureQueue
+from sslbench_plugins.methods.moco import split_batch_norms
 
 
 class Pairs(Method):

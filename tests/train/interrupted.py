@@ -26,6 +26,8 @@ GIVEN = {
     "moco": {"queue_size": 40, "split_bn": 2, "symmetric": False, "optimizer": "sgd", "decay_all": True},
     "byol": {"optimizer": "lars", "lars_momentum": "outside"},
     "simclr": {"optimizer": "lars", "lr": 1.0},
+    "barlow-twins": {"optimizer": "lars", "lars_momentum": "outside", "bias_lr": 1e-4},
+    "swav": {"queue_size": 20, "queue_start": 1, "freeze_prototypes": 2},
     "distill": {"teacher": "raw-pixels"},
     "dino": {"drop_path": 0.5, "weight_decay_end": 0.1, "teacher_temperature": 0.07, "teacher_warmup_epochs": 2},
 }

@@ -53,7 +53,8 @@ def test_another_process_continues_with_the_same_views_and_masks(folder, name):
 
 def test_every_kind_of_state_is_there(folder):
     """What the comparison would be worth nothing without."""
-    keys = {name: load_tensors(folder / f"{name}.whole")[0] for name in ("moco", "dino", "byol")}
+    keys = {name: load_tensors(folder / f"{name}.whole")[0] for name in ("moco", "dino", "byol", "swav")}
     assert int(keys["moco"]["method/queue.place"]) == 6 * 16 % 40
+    assert int(keys["swav"]["method/queue.place"]) == 4 * 16 % 20
     assert keys["dino"]["method/centre"].any()
     assert any(key.startswith("method/target_backbone.") for key in keys["byol"])

@@ -17,11 +17,11 @@ from sslbench import (
     Progress,
     UserError,
     ViewRequest,
-    gathered,
     hookimpl,
     param,
     ranks,
 )
+from sslbench_plugins.blocks.objectives.feature_queue import FeatureQueue
 from sslbench_plugins.blocks.objectives.moving_average import ema_copy, ema_update
 from sslbench_plugins.blocks.objectives.numerics import full_precision
 
@@ -136,34 +136,6 @@ class MoCo(Method):
                 f"method 'moco': split_bn = {self.params.split_bn} does not cut a batch of {batch_size}{devices} into"
                 " equal parts of two images or more"
             )
-
-
-class FeatureQueue(nn.Module):
-    """The dictionary of keys of past batches (section 3.1): a ring of ``size`` unit vectors. Keys and the index of the
-    oldest are buffers, so a checkpoint holds them. It starts full of random directions, as in the authors' code."""
-
-    keys: Tensor
-    """float32 ``[size, D]``"""
-    place: Tensor
-    """int64 scalar, the row of the oldest key"""
-
-    def __init__(self, size: int, dim: int) -> None:
-        super().__init__()
-        self.register_buffer("keys", functional.normalize(torch.randn(size, dim), dim=1))
-        self.register_buffer("place", torch.zeros((), dtype=torch.int64))
-
-    @torch.no_grad()
-    def put(self, keys: Tensor) -> None:
-        """Replace the oldest entries by ``keys`` ``[B, D]`` of every rank, in the order of the ranks. The ring wraps in
-        the middle of a batch, and of a batch longer than the ring the last keys stay."""
-        size = len(self.keys)
-        all_keys = gathered(keys.float())
-        kept = all_keys[-size:]
-        # The index stays on the device: the host waits for nothing.
-        first = self.place + (len(all_keys) - len(kept))
-        rows = (first + torch.arange(len(kept), device=kept.device)) % size
-        self.keys.index_copy_(0, rows, kept)
-        self.place.copy_((self.place + len(all_keys)) % size)
 
 
 class SplitBatchNorm2d(nn.BatchNorm2d):

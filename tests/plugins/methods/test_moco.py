@@ -7,7 +7,8 @@ from torch.nn import functional
 from sslbench import UserError
 from sslbench.contracts.method import Progress
 from sslbench.testing.fakes import TinyBackbone
-from sslbench_plugins.methods.moco import FeatureQueue, MoCo, MoCoParams, SplitBatchNorm2d, split_batch_norms
+from sslbench_plugins.blocks.objectives.feature_queue import FeatureQueue
+from sslbench_plugins.methods.moco import MoCo, MoCoParams, SplitBatchNorm2d, split_batch_norms
 from sslbench_plugins.methods.moco_v3 import MoCoV3, MoCoV3Params
 
 PROGRESS = Progress(0, 10, 0, 1)
