@@ -7,7 +7,7 @@ from pathlib import Path
 
 from sslbench.claims.claim_row import ClaimRow, Hypothesis
 from sslbench.claims.defaults import CONTRASTIVE, NETWORK
-from sslbench.claims.feature_quality import moco_queue, pretext_loss
+from sslbench.claims.feature_quality import lejepa_loss, moco_queue, pretext_loss
 from sslbench.claims.simulate import SEED, simulate
 from sslbench.claims.speed_up import speed_up
 from sslbench.contracts.plugin import BuildContext
@@ -50,7 +50,8 @@ def all_claims(
         command = f"sslbench simulate {simulation.name}" + (f" --seed {seed}" if seed != SEED else "")
         rows += [ClaimRow.of(claim, command) for claim in simulation.result.claims]
     speed = speed_up(runs, [record for record in records if record.kind == "speed"])
-    return [*rows, negatives(registry), speed, moco_queue(runs), *pretext_loss(runs), published()]
+    of_losses = [*pretext_loss(runs), lejepa_loss(runs)]
+    return [*rows, negatives(registry), speed, moco_queue(runs), *of_losses, published()]
 
 
 def usual_folders() -> list[Path]:

@@ -8,6 +8,8 @@ MASKED = "mae"
 """method that is said to train faster with fewer tokens"""
 QUEUED = "moco"
 """method with a queue of negatives"""
+GAUSSIAN, SHARE = "lejepa", "sigreg"
+"""method whose loss is said to rank quality, and its parameter for the paper's lambda"""
 EVALUATOR, TOP1 = "knn", "knn_top1"
 """evaluator of the suggested runs, and its metric: what counts as the quality of features"""
 TRAINED_ALIKE = ("simclr", "moco", "byol", "dino", "simsiam")

@@ -1,4 +1,4 @@
-"""Claims about the k-NN top-1 of finished runs: what MoCo's queue does for it, and whether pretext loss tells it."""
+"""Claims about the k-NN top-1 of finished runs: what MoCo's queue does for it, and whether a loss tells it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from statistics import fmean
 
 from sslbench.claims.claim_row import ClaimRow, Hypothesis, Setting, by_seed, setting_of, unanimous
-from sslbench.claims.defaults import EVALUATOR, NETWORK, QUEUED, TOP1, TRAINED_ALIKE
+from sslbench.claims.defaults import EVALUATOR, GAUSSIAN, NETWORK, QUEUED, SHARE, TOP1, TRAINED_ALIKE
 from sslbench.statistics.correlation import spearman
 from sslbench.store.record import CurvePoint, Record
 
@@ -29,6 +29,16 @@ CORRELATED, FEWEST = 0.8, 4
 LOSS_COMMAND = (
     f"sslbench run {' '.join(f'-m {name}' for name in TRAINED_ALIKE)} -b {NETWORK} -e {EVALUATOR} --seeds 0,1,2"
     f" --epochs 5 --set curve_every=1 --set curve={EVALUATOR} --out sslbench-results/losses && sslbench claims"
+)
+
+RANKS = Hypothesis(
+    "LeJEPA's training loss ranks quality",
+    "Balestriero and LeCun 2025, LeJEPA: 94% rank correlation of training loss and accuracy",
+    f"rank correlation of low loss with kNN top-1 over recipes of one lambda (at least {FEWEST}), on one data set and"
+    f" backbone, mean of a seed, at least {CORRELATED:g}",
+    "sslbench run "
+    + " ".join(f"-m {GAUSSIAN}:lr={rate:g},epochs={epochs}" for rate in (2e-4, 5e-4, 2e-3) for epochs in (2, 5))
+    + f" -b {NETWORK} -e {EVALUATOR} --seeds 0,1,2 --out sslbench-results/{GAUSSIAN} && sslbench claims",
 )
 
 
@@ -89,6 +99,28 @@ def over_recipes(records: Sequence[Record]) -> dict[int, list[float]]:
         if len(set(methods)) > 1 and len(recipes) >= FEWEST and correlation is not None:
             correlations[key] = correlation
     return by_seed(correlations)
+
+
+def lejepa_loss(records: Iterable[Record]) -> ClaimRow:
+    """How well LeJEPA's loss ranks recipes that have one lambda, seed by seed."""
+    groups: dict[Setting, dict[str | None, tuple[float, float]]] = {}
+    for record in records:
+        training, top1 = record.pretraining, top1_of(record)
+        if record.method == GAUSSIAN and training is not None and training.final_loss is not None and top1 is not None:
+            settings = {name: value for name, value in record.params["training"].items() if name != "epochs"}
+            alike = json.dumps([settings, record.params.get("backbone")], sort_keys=True)
+            share = record.params["method"].get(SHARE)
+            group = groups.setdefault((record.dataset, record.backbone, alike, share, record.seed), {})
+            group[training.key] = -training.final_loss, top1
+    correlations = {}
+    for key, recipes in groups.items():
+        correlation = spearman(*zip(*recipes.values(), strict=True)).value
+        if len(recipes) >= FEWEST and correlation is not None:
+            correlations[key] = correlation
+    if not correlations:
+        return RANKS.without_seeds(f"no finished runs of {FEWEST} recipes of LeJEPA with one lambda")
+    values = by_seed(correlations)
+    return RANKS.by_seeds(values, lambda values: round(fmean(values), 9) >= CORRELATED, "rank correlation {}")
 
 
 def over_epochs(records: Sequence[Record]) -> dict[int, list[float]]:

@@ -8,7 +8,7 @@ import pytest
 from sslbench.claims import all_claims as module
 from sslbench.claims.all_claims import all_claims, negatives, published
 from sslbench.claims.claim_row import NOT_MEASURED
-from sslbench.claims.feature_quality import moco_queue, pretext_loss
+from sslbench.claims.feature_quality import lejepa_loss, moco_queue, pretext_loss
 from sslbench.claims.speed_up import TIMED, speed_up
 from sslbench.cli.group import COMMANDS
 from sslbench.hooks.registry import Registry
@@ -159,6 +159,26 @@ def test_the_curves_of_a_seed_are_tested_together():
     assert row.measured.startswith("rank correlation 0 (-1 to 1)")
 
 
+@pytest.mark.parametrize(
+    ("tops", "verdict"),
+    [((0.9, 0.8, 0.7, 0.6), "holds"), ((0.9, 0.7, 0.8, 0.6), "holds"), ((0.6, 0.7, 0.8, 0.9), "fails")],
+)
+def test_whether_lejepas_loss_ranks_recipes_is_tested_among_those_of_one_lambda(tops, verdict):
+    def lejepa(loss, top1, seed=0, share=0.05, batch=32):
+        one = trained("lejepa", loss, top1, seed)
+        settings = {"batch_size": batch, "epochs": round(10 * loss)}
+        return replace(one, params={"method": {"sigreg": share}, "training": settings})
+
+    losses = (1.0, 2.0, 3.0, 4.0)
+    records = [lejepa(loss, top, seed) for seed in (0, 1) for loss, top in zip(losses, tops, strict=True)]
+    row = lejepa_loss([*records, *records, trained("byol", 0.5, 0.1)])
+    assert (row.verdict, row.seeds) == (verdict, (0, 1))
+    others = [lejepa(0.5, 0.0, share=0.1), lejepa(0.6, 0.0, batch=64), replace(records[0], dataset="shapes")]
+    assert lejepa_loss([*records, *others]).measured == row.measured
+    for few in ([*records[:3], others[0]], [*records[:3], others[1]], []):
+        assert lejepa_loss(few).verdict == NOT_MEASURED
+
+
 def test_negatives_are_counted_in_the_loss(monkeypatch):
     row = negatives(Registry())
     assert row.verdict == "holds"
@@ -185,14 +205,14 @@ def test_every_claim_has_evidence_and_a_command(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("SSLBENCH_PLUGINS", "simulator.label-bottleneck,method.simclr,backbone.convnet-small")
     rows = all_claims(registry=Registry())
-    assert len(rows) == 7
+    assert len(rows) == 8
     for row in rows:
         data = asdict(row)
         assert list(data) == ["statement", "source", "expected", "measured", "verdict", "seeds", "command"]
         assert all(data[key] for key in data if key != "seeds")
         for command in row.command.split(" && "):
             assert shlex.split(command)[:2] in [["sslbench", name] for name in COMMANDS]
-    assert [row.verdict for row in rows].count(NOT_MEASURED) == 4
+    assert [row.verdict for row in rows].count(NOT_MEASURED) == 5
     assert rows[0].command == "sslbench simulate label-bottleneck"
     assert all_claims(7, registry=Registry())[0].command == "sslbench simulate label-bottleneck --seed 7"
 

@@ -38,7 +38,7 @@ class DistillParams(MethodParams):
     teacher_backbone: str = param("", "what a teacher without a network of its own works on", names="backbone")
     cosine_weight: float = param(0.9, "share of the cosine distance in the loss; the rest is smooth L1", ge=0, le=1)
     standardise: bool = param(True, "compare features standardised in each dimension, over all that were seen")
-    head_layers: int = param(1, "layers of the student's map to the teacher's features", ge=1)
+    head_layers: int = param(2, "layers of the student's map to the teacher's features; 1: linear", ge=1)
     hidden_dim: int = param(2048, "hidden width of a map of several layers", ge=1)
     lr: float = param(1e-3, "base learning rate", gt=0)
     lr_batch: int = param(1024, "batch size that `lr` is meant for; 0: use `lr` as it is", ge=0, unit="images")
@@ -47,7 +47,7 @@ class DistillParams(MethodParams):
 
 
 class Distill(Method):
-    """Student f, linear map h, teacher t, on one view x: ``0.9 (1 - cos(h f x, t x)) + 0.1 smooth_l1(h f x, t x)``."""
+    """Student f, head h, teacher t, on one view x: ``0.9 (1 - cos(h f x, t x)) + 0.1 smooth_l1(h f x, t x)``."""
 
     given: Tensor
     wanted: Tensor
@@ -131,7 +131,7 @@ def build(params: DistillParams, context: BuildContext) -> Distill:
 # Not published. A preset trains; the teacher is the user's.
 CIFAR = {"lr_batch": 256, "warmup_epochs": 1}
 IMAGENETTE = {"lr_batch": 256, "warmup_epochs": 5}
-QUICK = {"lr": 2e-3, "lr_batch": 0, "weight_decay": 1e-4, "warmup_epochs": 1}
+QUICK = {"hidden_dim": 128, "lr": 2e-3, "lr_batch": 0, "weight_decay": 1e-4, "warmup_epochs": 1}
 
 
 @hookimpl

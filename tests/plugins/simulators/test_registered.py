@@ -15,16 +15,17 @@ from sslbench.hooks.registry import Registry
 from sslbench.testing.conformance import problems
 
 NAMES = Registry().catalogue.names("simulator")
-SEVEN = {
+BUILT_IN = {
     "augmentation-analyzer",
     "augmentation-validator",
     "imbalance-comparator",
     "label-bottleneck",
+    "lejepa-dynamics",
     "masking-comparator",
     "momentum-dynamics",
     "scientific-image-analyzer",
 }
-WITH_TENSORS = {"masking-comparator"}
+WITH_TENSORS = {"lejepa-dynamics": "steps=5", "masking-comparator": "draws=5"}
 
 
 def quick(name):
@@ -38,8 +39,8 @@ def run(name, seed=42, **given):
     return simulation
 
 
-def test_the_seven_are_there():
-    assert set(NAMES) >= SEVEN
+def test_the_built_in_ones_are_there():
+    assert set(NAMES) >= BUILT_IN
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -47,7 +48,7 @@ def test_it_keeps_its_contract(name):
     assert problems(Registry().get("simulator", name), **quick(name)) == []
 
 
-@pytest.mark.parametrize("name", sorted(SEVEN - {"label-bottleneck", "masking-comparator"}))
+@pytest.mark.parametrize("name", sorted(BUILT_IN - {"label-bottleneck", "masking-comparator"}))
 def test_seeds_differ(name):
     assert run(name).result.tables != run(name, seed=43).result.tables
 
@@ -90,11 +91,12 @@ def test_torch_and_matplotlib_are_imported_where_they_are_needed():
         "import contextlib, io, sys\n"
         "from sslbench.cli.main import call\n"
         "with contextlib.redirect_stdout(io.StringIO()):\n"
-        "    assert call(['simulate', *sys.argv[1:], '--set', 'claim_seeds=1', '--set', 'draws=5']) == 0\n"
+        "    assert call(['simulate', *sys.argv[1:], '--set', 'claim_seeds=1']) == 0\n"
         "print('torch' in sys.modules, 'matplotlib' in sys.modules)\n"
     )
-    without = ",".join(f"simulator.{name}" for name in sorted(SEVEN - WITH_TENSORS))
-    runs = [([], without, "False"), *(([name], "", "True") for name in sorted(WITH_TENSORS))]
+    without = ",".join(f"simulator.{name}" for name in sorted(BUILT_IN - set(WITH_TENSORS)))
+    alone = [([name, "--set", cheap], "", "True") for name, cheap in WITH_TENSORS.items()]
+    runs = [(["--set", "draws=5"], without, "False"), *alone]
     for names, limited, torch in runs:
         environment = {**os.environ, "SSLBENCH_PLUGINS": limited} if limited else dict(os.environ)
         done = subprocess.run(

@@ -19,10 +19,15 @@ Whole = TypeVar("Whole", int, Tensor)
 
 
 def sigreg(embeddings: Tensor, slices: Tensor, knots: int = 17, reach: float = 3.0) -> Tensor:
-    """Mean over views and slices of the Epps-Pulley statistic of the embeddings' projections, over the images of all
-    ranks: a scalar, 0 for a perfect standard Gaussian.
+    """Mean over views and slices of the Epps-Pulley statistic of embeddings ``[V, B, D]``: a scalar, near 0 for a
+    standard Gaussian. The other arguments are those of ``epps_pulley``."""
+    return epps_pulley(embeddings, slices, knots, reach).mean()
 
-    ``embeddings``: float ``[V, B, D]``; ``slices``: unit directions ``[D, M]``. Of N projections x with the empirical
+
+def epps_pulley(embeddings: Tensor, slices: Tensor, knots: int, reach: float) -> Tensor:
+    """The statistic of each projection, over the images of all ranks, ``[..., M]``.
+
+    ``embeddings``: float ``[..., B, D]``; ``slices``: unit directions ``[D, M]``. Of N projections x with the empirical
     characteristic function ``c(t) = mean exp(i t x)``, the statistic is N times the integral of
     ``|c(t) - phi(t)|^2 phi(t)`` over ``[-reach, reach]``. Here ``phi(t) = exp(-t^2 / 2)`` is that of a standard
     Gaussian, and the weight as well. All is symmetric in t: the trapezoids between ``knots`` points on ``[0, reach]``
@@ -32,12 +37,12 @@ def sigreg(embeddings: Tensor, slices: Tensor, knots: int = 17, reach: float = 3
         x = embeddings.to(torch.promote_types(embeddings.dtype, torch.float32))
         t = torch.linspace(0, reach, knots, device=x.device, dtype=x.dtype)
         phi = (-t.square() / 2).exp()
-        angles = (x @ slices.to(x.dtype)).unsqueeze(-1) * t  # [V, B, M, knots]
+        angles = (x @ slices.to(x.dtype)).unsqueeze(-1) * t  # [..., B, M, knots]
         # Over all ranks the characteristic function is a mean of means: B * M numbers stay where they are.
-        real, imaginary = mean_over_ranks(torch.stack([angles.cos(), angles.sin()]).mean(dim=2))
+        real, imaginary = mean_over_ranks(torch.stack([angles.cos(), angles.sin()]).mean(dim=-3))
         distance = ((real - phi).square() + imaginary.square()) * phi
         integral = 2 * torch.trapezoid(distance, dx=reach / (knots - 1), dim=-1)
-        return integral.mean() * (x.shape[1] * ranks())
+        return integral * (x.shape[-2] * ranks())
 
 
 def unit_slices(dim: int, count: int, step: int, device: torch.device) -> Tensor:
