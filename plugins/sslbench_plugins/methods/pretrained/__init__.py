@@ -34,6 +34,7 @@ from sslbench_plugins.blocks.networks.weights_fit import account, account_in_wor
 from sslbench_plugins.methods.pretrained.configured import network, timm_model
 from sslbench_plugins.methods.pretrained.given_input import configured_input, guessed_input
 from sslbench_plugins.methods.pretrained.params import PretrainedParams
+from sslbench_plugins.methods.pretrained.pooled import pooled
 from sslbench_plugins.methods.pretrained.presets import PRESETS
 from sslbench_plugins.methods.pretrained.torch_hub import HubEncoder, HubModel
 
@@ -63,6 +64,7 @@ def build(params: PretrainedParams, context: BuildContext) -> Pretrained:
     files = on_disk(params.location, params.name) if params.path else published(params.name, context.download)
     config = files.config
     encoder = network(config, params.size)
+    features = pooled(encoder, params)
     net = encoder.net if isinstance(encoder, (TimmBackbone, TimmTokenBackbone)) else encoder
     is_timms = not params.path and not params.name.startswith(HUB)
     tensors = tensors_of(files.weights)
@@ -74,7 +76,7 @@ def build(params: PretrainedParams, context: BuildContext) -> Pretrained:
     fit = load(net, tensors, where, params.weights, params.allow_unused or is_timms, likely)
     given = configured_input(config, encoder, params)
     licence = licence_of(params)
-    encoder.loaded_weights = LoadedWeights(
+    features.loaded_weights = LoadedWeights(
         source=params.path or params.name,
         file=str(files.weights),
         digest=content_digest(files.weights),
@@ -85,7 +87,7 @@ def build(params: PretrainedParams, context: BuildContext) -> Pretrained:
         licence_reason=licence.reason or None,
         notes=(*account_in_words(fit, tensors, expected=is_timms), *given.notes),
     )
-    return Pretrained(encoder, given.spec, lambda: network(config, params.size))
+    return Pretrained(features, given.spec, lambda: pooled(network(config, params.size), params))
 
 
 def of_hub(params: PretrainedParams, download: bool) -> Pretrained:

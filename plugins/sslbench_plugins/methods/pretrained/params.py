@@ -19,6 +19,7 @@ Share = Annotated[float, Field(ge=0, le=1)]
 Spread = Annotated[float, Field(gt=0, le=1)]
 Channels = tuple[Share, Share, Share]
 Deviations = tuple[Spread, Spread, Spread]
+Pool = Literal["own", "class", "mean"]
 
 
 class PretrainedParams(Params):
@@ -32,6 +33,8 @@ class PretrainedParams(Params):
     std: Deviations | None = param(None, "red, green and blue are divided by it, of values in 0..1; null: its own")
     crop: float | None = param(None, "share of the side that the centre crop keeps; null: its own", gt=0, le=1)
     interpolation: Literal["bilinear", "bicubic"] | None = param(None, "of the resize before it; null: its own")
+    pool: Pool = param("own", "features: by the model's own pooling, its class token, or the mean of its patches")
+    blocks: int = param(1, "features of that many last blocks, side by side (DINO's linear evaluation: 4)", ge=1)
     weights: Which = param("auto", "of a file with several copies: their moving average (ema) or the weights (raw)")
     allow_unused: bool = param(False, "take weights of a larger network and leave out what this one does not have")
     licence: str = param("", "of weights on this machine, as SPDX writes it; empty: what their configuration says")
@@ -50,4 +53,10 @@ class PretrainedParams(Params):
             raise ValueError(
                 f"{' and '.join(sources)} are given together; give one of {SOURCES}; a file also takes name="
             )
+        return self
+
+    @model_validator(mode="after")
+    def _pooled_tokens(self) -> PretrainedParams:
+        if self.hub and (self.pool, self.blocks) != ("own", 1):
+            raise ValueError("pool and blocks need a model with tokens; one of torch.hub gives features alone")
         return self

@@ -11,8 +11,9 @@ PRESETS: dict[str, dict[str, Any]] = {
     "dinov2-vitl14": {"name": "vit_large_patch14_dinov2.lvd142m", "size": 224},
     "dinov2-small-registers": {"name": "vit_small_patch14_reg4_dinov2.lvd142m", "size": 224},
     "dinov2-base-registers": {"name": "vit_base_patch14_reg4_dinov2.lvd142m", "size": 224},
-    "dinov3-small": {"name": "vit_small_patch16_dinov3.lvd1689m"},
-    "dinov3-base": {"name": "vit_base_patch16_dinov3.lvd1689m"},
+    # By the class token, as its authors evaluate it; timm takes the mean of the patches.
+    "dinov3-small": {"name": "vit_small_patch16_dinov3.lvd1689m", "pool": "class"},
+    "dinov3-base": {"name": "vit_base_patch16_dinov3.lvd1689m", "pool": "class"},
     "dinov3-convnext-tiny": {"name": "convnext_tiny.dinov3_lvd1689m"},
     "siglip2-base": {"name": "vit_base_patch16_siglip_224.v2_webli"},
     "pe-core-tiny": {"name": "vit_pe_core_tiny_patch16_384.fb"},
