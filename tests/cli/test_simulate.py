@@ -167,7 +167,7 @@ def test_other_peoples_simulators_that_fail_cost_only_themselves(capsys, distrib
         "sslbench: error: simulator 'bad' raised ZeroDivisionError: oops (all of it: sslbench simulate bad)",
     ]
     try:
-        for command, words in (("simulate", "label-bottleneck, seed 42\n"), ("claims", "7 claims: 2 fail")):
+        for command, words in (("simulate", "label-bottleneck, seed 42\n"), ("claims", "8 claims: 2 fail")):
             code, out, err = call_with(capsys, command)
             assert code == 1
             assert words in out
