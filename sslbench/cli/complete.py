@@ -178,3 +178,12 @@ def folders_of(parent: str) -> list[str]:
         return []
     paths = [os.path.normpath(os.path.join(parent, name)) for name in inner]
     return [path for path in paths if os.path.isfile(os.path.join(path, STORE))]
+
+
+def checkable(ctx: click.Context, param: click.Parameter, incomplete: str) -> Items:
+    """``kind.name`` of every plugin, distributions, and files."""
+    from sslbench.hooks.catalogue import Catalogue
+
+    entries = Catalogue.installed().entries
+    words = dict.fromkeys([*(e.name for e in entries if e.promise), *(e.distribution for e in entries)])
+    return [*(CompletionItem(word) for word in words if word.startswith(incomplete)), *files(incomplete)]

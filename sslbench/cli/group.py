@@ -34,6 +34,7 @@ COMMANDS = {
     "claims": "Test every claim and print the command that shows it.",
     "suites": "List the built-in suites, or print the file of one.",
     "new": "Write a plugin in a package of its own, ready to install.",
+    "check": "Try plugins against their contract: each fault with its line.",
     "list": "List every plugin with its summary and distribution.",
     "show": "Show one plugin: parameters, defaults, units, presets, citation.",
     "plugins": "Load every plugin and report ok or failed, and why.",
@@ -44,7 +45,7 @@ GROUPS = {
     "Try recipes": ("run", "plan", "look", "recipe", "speed", "simulate", "suites"),
     "Understand results": ("results", "report", "compare", "claims", "merge"),
     "Use what was trained": ("predict", "embed", "export"),
-    "Extend and set up": ("new", "list", "show", "plugins", "doctor", "completion"),
+    "Extend and set up": ("new", "check", "list", "show", "plugins", "doctor", "completion"),
 }
 """title -> commands, in the order of ``--help``"""
 

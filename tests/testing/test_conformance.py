@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 import torch
 
+from sslbench import centre_view
 from sslbench.contracts.augmentation import AugmentationSpec, ViewRequest
 from sslbench.contracts.backbone import BackboneSpec
 from sslbench.contracts.dataset import DatasetSpec
@@ -24,6 +25,9 @@ GIVEN = {
     ("evaluator", "few-label-scratch"): {"least_steps": 10},
     ("method", "distill"): {"teacher": "raw-pixels"},
     ("evaluator", "fine-tune"): {"least_steps": 10},
+    ("method", "dino"): {"prototypes": 12, "hidden_dim": 16, "bottleneck_dim": 8},
+    ("method", "mae"): {"decoder_dim": 16, "decoder_depth": 1, "decoder_heads": 2},
+    ("backbone", "vit"): {"size": "tiny"},
 }
 """For specs with required parameters, and for those whose trainings are longer than a test has time for."""
 ELSEWHERE = {
@@ -104,13 +108,13 @@ SHIFT = torch.full((3, 1, 1), 0.0)
     ("make", "words"),
     [
         (
-            lambda x, size, g: x / 255 + SHIFT,
+            lambda x, size, g: centre_view(x, size) + SHIFT,
             "view 0 (global) on a GPU: Expected all tensors to be on the same device, but found at least two devices,"
             " cuda:0 and cpu!",
         ),
         (
             lambda x, size, g: torch.zeros(len(x), 3, size, size),
-            "view 1 (global) on a GPU: it returned a tensor on the CPU",
+            "view 0 (global) on a GPU: it returned a tensor on the CPU",
         ),
     ],
 )
@@ -121,7 +125,7 @@ def test_an_augmentation_that_forgets_the_device_is_named(make, words):
 @no_gpu
 def test_one_that_waits_for_the_gpu_is_slow_but_not_wrong():
     def make(x, size, g):
-        return (x / 255) * (1.0 if x.float().mean().item() < 300 else 0.0)
+        return centre_view(x, size) * (1.0 if x.float().mean().item() < 300 else 0.0)
 
     assert not any("GPU" in line for line in problems(augmentation(make)))
 
@@ -165,7 +169,7 @@ class Detached(Method):
         return self.backbone
 
     def forward(self, views, *, masks, progress):
-        return self.head(self.backbone(views[0]).detach()).mean(), {}
+        return self.head(self.backbone(views[0]).detach()).float().mean(), {}
 
 
 def test_a_method_whose_encoder_learns_nothing_is_named():
@@ -179,7 +183,7 @@ class Thawing(Detached):
         self.backbone = backbone.requires_grad_(True)
 
     def forward(self, views, *, masks, progress):
-        return self.head(self.backbone(views[0])).mean(), {}
+        return self.head(self.backbone(views[0])).float().mean(), {}
 
 
 def test_a_method_that_trains_what_was_frozen_is_named():
@@ -206,7 +210,7 @@ class Attached(Detached):
         self.queue = torch.zeros(2, 16)
 
     def forward(self, views, *, masks, progress):
-        return (self.backbone(views[0]) @ self.queue.T + self.head(self.backbone(views[0]))).mean(), {}
+        return (self.backbone(views[0]) @ self.queue.T + self.head(self.backbone(views[0]))).float().mean(), {}
 
 
 @no_gpu

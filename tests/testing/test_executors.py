@@ -97,7 +97,7 @@ class NoClose:
 
 def lines_of(executor):
     spec = ExecutorSpec(name="x", summary="x", build=lambda params, context: executor())
-    return list(of_executor(spec, None, patience=0.0))
+    return list(of_executor(spec, spec.params(), patience=0.0))
 
 
 def test_an_executor_that_keeps_the_contract_has_no_problem():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 from dataclasses import replace
 from tempfile import TemporaryDirectory
@@ -9,41 +10,110 @@ from typing import Any
 from uuid import uuid4
 
 from sslbench.contracts.executor import EpochEnded, PluginChoice, TrainingSettings
-from sslbench.contracts.observer import ObservedPretraining, ObservedRun, Observer, ObserverSpec
-from sslbench.contracts.plugin import BuildContext
+from sslbench.contracts.observer import ObservedPretraining, ObservedRun, Observer
 from sslbench.store.record import MetricValue, Record, TrainingFacts
+from sslbench.testing.conformance.check import Trial, check
 from sslbench.testing.conformance.problem import Problems
 
 EPOCHS = 2
 
 
-def of_observer(spec: ObserverSpec, params: Any) -> Problems:
-    """A run that is killed after its training, and one that goes on to the end."""
-    pretraining = replace(observed_pretraining(), run=uuid4().hex[:16])  # a tracker may know the last one
+def ids() -> str:
+    """A run that no tracker knows."""
+    return uuid4().hex[:16]
+
+
+def reported(observer: Observer, out: str, pretraining: ObservedPretraining, end: bool) -> Any:
+    """Report a run of one pretraining; what ``pretraining_started`` returned. Without ``end`` it is killed."""
+    observer.run_started(observed_run(out))
+    returned = observer.pretraining_started(pretraining)
+    last = returned if isinstance(returned, int) else 0
+    for number in range(min(last, EPOCHS), EPOCHS):
+        observer.epoch_ended(epoch(number + 1, pretraining.key))
+    if end:
+        finish(observer, pretraining.key)
+    observer.close()
+    return returned
+
+
+@check("observer", "Override what is needed", gate=True, level="bounds")
+def is_one(trial: Trial) -> Problems:
+    """A ``sslbench.Observer``."""
+    if not isinstance(trial.built, Observer):
+        yield "build must return an Observer"
+
+
+LAST = "Returns the last epoch that an earlier run reported of this one, 0 for none"
+
+
+@check("observer", LAST, "pretraining_started")
+def goes_on_where_it_was(trial: Trial) -> Problems:
+    """A run that is killed after its training, one that goes on to the end, and what is another pretraining."""
+    pretraining = replace(observed_pretraining(), run=ids())  # a tracker may know the last one
+    other = replace(observed_pretraining("other"), run=ids())
     with TemporaryDirectory() as out:
-        for last in (0, EPOCHS):
-            observer = spec.build(params, BuildContext())
-            if not isinstance(observer, Observer):
-                yield "build must return an Observer"
-                return
-            observer.run_started(observed_run(out))
-            returned = observer.pretraining_started(pretraining)
+        for last, one, end in (
+            (0, pretraining, False),
+            (EPOCHS, pretraining, True),
+            (0, other, False),
+        ):
+            returned = reported(trial.build(), out, one, end)
             # One that keeps nothing is told of every epoch again.
             if isinstance(returned, bool) or not isinstance(returned, int) or returned not in (0, last):
-                yield f"pretraining_started returned {returned!r} after {last} epochs; it returns the last epoch it has"
-            for number in range(returned or 0, EPOCHS):
-                observer.epoch_ended(epoch(number + 1))
-            if last:
-                finish(observer)
-            observer.close()
+                what = f"after {last} epochs" if one is not other else "of a pretraining that it does not know"
+                yield f"pretraining_started returned {returned!r} {what}; it returns the last epoch it has"
 
 
-def finish(observer: Observer) -> None:
-    """The end of a run of one pretraining, of two cells."""
+@check("observer", "Several may be under way", "epoch_ended")
+def several_at_a_time(trial: Trial) -> Problems:
+    """Two pretrainings in turn, one of which has neither loss nor metrics, and a run without any."""
+    first, second = (replace(observed_pretraining(key), run=ids()) for key in ("one", "two"))
+    with TemporaryDirectory() as out:
+        observer = trial.build()
+        observer.run_started(observed_run(out))
+        observer.pretraining_started(first)
+        observer.pretraining_started(second)
+        for number in range(EPOCHS):
+            observer.epoch_ended(epoch(number + 1, "one"))
+            observer.epoch_ended(EpochEnded(number + 1, EPOCHS, None, work="two"))
+        finish(observer, "two", run=False)
+        finish(observer, "one")
+        observer.close()
+        empty = trial.build()
+        empty.run_started(replace(observed_run(out), command=None, pretrainings=0, cells=0))
+        empty.run_finished({"done": 2})
+        empty.close()
+    yield from ()
+
+
+@check("observer", "They are given copies and change nothing", "record_written")
+def what_it_is_given_stays(trial: Trial) -> Problems:
+    """Settings, plugins, epochs, records and counts."""
+    with TemporaryDirectory() as out:
+        observer, pretraining = trial.build(), replace(observed_pretraining(), run=ids())
+        given: list[Any] = [observed_run(out), pretraining, epoch(1), *records(), {"done": 1, "failed": 1}]
+        before = copy.deepcopy(given)
+        run, _, ended, done, failed, statuses = given
+        observer.run_started(run)
+        observer.pretraining_started(pretraining)
+        observer.epoch_ended(ended)
+        for record in (done, failed):
+            observer.record_written("key", record)
+        observer.pretraining_ended("key", statuses)
+        observer.run_finished(statuses)
+        observer.close()
+        names = ("the run", "the pretraining", "the epoch", "the record", "the record", "the counts")
+        changed = [name for name, was, now in zip(names, before, given, strict=True) if was != now]
+        yield from (f"it changed {name} that it was given" for name in dict.fromkeys(changed))
+
+
+def finish(observer: Observer, key: str = "key", run: bool = True) -> None:
+    """The end of a pretraining of two cells, and of its run."""
     for record in records():
-        observer.record_written("key", record)
-    observer.pretraining_ended("key", {"done": 1, "failed": 1})
-    observer.run_finished({"done": 1, "failed": 1})
+        observer.record_written(key, record)
+    observer.pretraining_ended(key, {"done": 1, "failed": 1})
+    if run:
+        observer.run_finished({"done": 1, "failed": 1})
 
 
 def observed_run(out: str) -> ObservedRun:
