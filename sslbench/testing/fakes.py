@@ -72,8 +72,8 @@ class TinyTokenBackbone(TokenBackbone):
         return encoded[:, 1:].mean(dim=1)
 
     def attention(self, images: Tensor) -> Tensor:
-        """``[B, 2, patches]``."""
-        scores = self.embed(images).sum(dim=2)
+        """``[B, 2, patches]``, by what a patch shows and not where it is."""
+        scores = self.project(images).flatten(2).sum(dim=1)
         return torch.stack([scores, -scores], dim=1).softmax(dim=2)
 
 
