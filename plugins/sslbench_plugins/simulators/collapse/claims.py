@@ -96,7 +96,7 @@ def swav_claims(seeds: SeedResults[Measured]) -> list[Claim]:
         ),
         seeds.claim(
             "SwAV works with small batches when codes are computed with a queue of past embeddings",
-            f"after as many epochs, accuracy with the small batch and a queue not below the large batch's less {MARGIN}",
+            f"after as many epochs, accuracy of the small batch with a queue not below the large one's less {MARGIN}",
             lambda of: of[queued]["accuracy"] >= of[large]["accuracy"] - MARGIN,
             words(seeds, "accuracy", large, queued),
         ),
