@@ -79,7 +79,7 @@ class PretendedGpu(ExitStack):
         return self
 
     def __exit__(self, *details: Any) -> bool:
-        suppressed = super().__exit__(*details)
+        suppressed = bool(super().__exit__(*details))
         # Some operations look at devices before they are dispatched.
         if error := mixed(details[1]):
             raise error from None
