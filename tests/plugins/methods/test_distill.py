@@ -186,7 +186,7 @@ def test_the_arithmetic_of_the_teacher_is_counted(model):
             "method 'distill': teacher = 'random-init' works on a backbone; name one: teacher",
         ),
         ({"teacher": "simclr"}, "method 'distill': teacher: simclr has to be trained first: sslbench run -m simclr, "),
-        ({"teacher": "dinov2"}, "method 'distill': teacher: unknown method 'dinov2'"),
+        ({"teacher": "dinov9"}, "method 'distill': teacher: unknown method 'dinov9'"),
         ({"teacher": "pretrained:path=/gone"}, "/gone"),
         ({"teacher": "pretrained:hub=a/b:c"}, "method 'pretrained' of method 'distill' would run the code of a/b"),
         ({"teacher": "raw-pixels", "teacher_backbone": "nope"}, "method 'distill': teacher_backbone: unknown backbone"),
