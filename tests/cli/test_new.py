@@ -82,7 +82,10 @@ def test_the_last_line_puts_it_to_use(new, kind, line):
         (("method", "a" * 101), "is no name that a folder can have"),
         (("method", ".."), "is no name that a folder can have"),
         (("method", "", "--into", "x"), "NAME is given an empty text"),
-        (("method", "mine", "--into", "nowhere"), "--into 'nowhere': is no folder; give that of a package, with its pyproject.toml"),
+        (
+            ("method", "mine", "--into", "nowhere"),
+            "--into 'nowhere': is no folder; give that of a package, with",
+        ),
         (("method", "mine", "--into", "."), "--into '.': it has no pyproject.toml; give the folder of a package"),
         (("method",), "Missing argument 'NAME'"),
     ],
