@@ -26,7 +26,7 @@ SMALL = {
     "dino": {"prototypes": 12, "hidden_dim": 16, "bottleneck_dim": 8, "head_norm": True, "local_crops": 2},
     "ibot": {**PROTOTYPES, "local_crops": 2, "drop_path": 0},
     "dinov2": {**PROTOTYPES, "local_crops": 2, "drop_path": 0},
-    "distill": {"teacher": "raw-pixels"},
+    "distill": {"teacher": "raw-pixels", "loss": "similarity", "queue_size": 40},
     "ijepa": {"predictor_dim": 16, "predictor_depth": 1, "predictor_heads": 2},
     "lejepa": {"hidden_dim": 16, "slices": 32, "global_views": 2, "local_views": 1},
     "mae": {"decoder_dim": 16, "decoder_depth": 1, "decoder_heads": 2},
