@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import tomllib
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -49,7 +50,7 @@ def test_a_package_is_made_and_the_next_commands_are_printed(new, kind):
     project = tomllib.loads(Path("my-own/pyproject.toml").read_text())["project"]
     assert project["name"] == "sslbench-my-own"
     assert project["entry-points"] == {"sslbench": {f"{kind}.my-own": "sslbench_my_own.my_own"}}
-    assert project["dependencies"][0].startswith("sslbench>=")
+    assert project["dependencies"] == [f"sslbench>={version('sslbench')}"]
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import pytest
 from sslbench.cli.main import call
 
 FEW = ("--set", "claim_seeds=1")
-FEWEST = (*FEW, "--set", "draws=5", "--set", "steps=50")
+FEWEST = (*FEW, "--set", "draws=5", "--set", "steps=50", "--set", "epochs=1")
 
 
 @pytest.fixture(autouse=True)
@@ -128,12 +128,12 @@ def test_claims(capsys, monkeypatch):
         code, out, _ = call_with(capsys, "claims", "--format", "json")
         assert code == 0
         rows = json.loads(out)["claims"]
-        assert len(rows) == 7
+        assert len(rows) == 8
         assert {row["verdict"] for row in rows} == {"fails", "not measured yet"}
         code, out, _ = call_with(capsys, "claims")
         assert code == 0
         assert "sslbench simulate" in out
-        assert out.rstrip().endswith("7 claims: 2 fail, 5 not measured yet")
+        assert out.rstrip().endswith("8 claims: 2 fail, 6 not measured yet")
     finally:
         registry.default_registry.cache_clear()
 
@@ -167,7 +167,7 @@ def test_other_peoples_simulators_that_fail_cost_only_themselves(capsys, distrib
         "sslbench: error: simulator 'bad' raised ZeroDivisionError: oops (all of it: sslbench simulate bad)",
     ]
     try:
-        for command, words in (("simulate", "label-bottleneck, seed 42\n"), ("claims", "7 claims: 2 fail")):
+        for command, words in (("simulate", "label-bottleneck, seed 42\n"), ("claims", "8 claims: 2 fail")):
             code, out, err = call_with(capsys, command)
             assert code == 1
             assert words in out

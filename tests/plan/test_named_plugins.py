@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from sslbench.advise.available import forbidden
+from sslbench.advise.frozen import Settings
 from sslbench.errors import UserError
 from sslbench.execute.request import Request
 from sslbench.execute.scheduler import plan_only, run
@@ -145,6 +147,18 @@ def test_of_two_plugins_of_one_name_none_is_overlooked(registry):
     choice = chosen("method", parse_reference('wraps:model="given:code=first",second="given:licence=mit"'), registry)
     assert choice.runs_code
     assert [str(licence) for _, licence in choice.licences()] == ["not known (nobody says)", "mit"]
+
+
+def test_a_model_is_left_out_for_the_licence_of_what_it_rests_on(registry):
+    def why(text):
+        return forbidden(parse_reference(text), Settings(licence="commercial"), registry)
+
+    assert why("given:licence=mit") == ""
+    unnamed = "its plugin names no licence"
+    assert why("wraps:model=given:licence=mit") == f"{unnamed} (--licence commercial)"
+    named = "method 'given' of method 'wraps': cc-by-nc-4.0 forbids commercial use"
+    assert why("wraps:model=given:licence=cc-by-nc-4.0") == f"{unnamed}; {named} (--licence commercial)"
+    assert forbidden(parse_reference("wraps"), Settings(), registry) == ""
 
 
 def test_a_plan_says_what_is_not_here_and_under_which_licence(registry, tmp_path):

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from collections import Counter
+
 import pytest
 
 from sslbench.errors import UserError
@@ -122,6 +124,16 @@ def test_every_size_of_a_builtin_suite_has_a_summary_and_resolves(name):
 def test_the_builtin_studies_have_a_small_size():
     small = {name for name in builtin_suites() if "small" in read_suite(name).data.get("sizes", {})}
     assert small == {"augmentations", "few-labels", "maskings"}
+
+
+@pytest.mark.parametrize("size", [None, "small"])
+def test_the_study_of_maskings_has_masked_methods_on_one_axis_of_every_masking(size):
+    suite = resolve_suite(read_suite("maskings", size), Overrides(), Registry())
+    masked = {choice.name for choice in suite.axes["method"] if "masking" in choice.spec.uses}
+    assert masked == {"mae", "simmim", "ibot", "ijepa"}
+    counts = Counter(choice.name for choice in suite.axes["masking"])
+    assert set(counts) == {"random", "block", "grid", "multi-block"}
+    assert set(counts.values()) == {2 if size else 4}
 
 
 @pytest.mark.parametrize("name", builtin_suites())

@@ -28,7 +28,7 @@ GIVEN = {
     "simclr": {"optimizer": "lars", "lr": 1.0},
     "barlow-twins": {"optimizer": "lars", "lars_momentum": "outside", "bias_lr": 1e-4},
     "swav": {"queue_size": 20, "queue_start": 1, "freeze_prototypes": 2},
-    "distill": {"teacher": "raw-pixels"},
+    "distill": {"teacher": "raw-pixels", "loss": "similarity", "queue_size": 40},
     "dino": {"drop_path": 0.5, "weight_decay_end": 0.1, "teacher_temperature": 0.07, "teacher_warmup_epochs": 2},
 }
 """in place of values of the preset `quick`"""

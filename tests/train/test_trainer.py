@@ -109,7 +109,8 @@ def test_the_same_seed_gives_the_same_weights_and_another_seed_others(name):
 def test_training_lowers_the_loss(name):
     progress = []
     # A moving target makes the loss of a small queue or a young centre rise before it falls: hold the target still.
-    still = {"moco": {"key_momentum": 1.0, "queue_size": 64}, "dino": {"teacher_momentum": 1.0, "centring": False}}
+    teacher = {"teacher_momentum": 1.0, "centring": False}
+    still = {"moco": {"key_momentum": 1.0, "queue_size": 64}, "dino": teacher, "ibot": teacher}
     trainer(name, epochs=12, callbacks={"on_progress": progress.append}, given=still.get(name)).run()
     # The queue starts with random directions, which are easy to tell from a key: the first epoch is no measure.
     first, last = progress[2 if name == "moco" else 0], progress[-1]

@@ -91,7 +91,7 @@ def build(params: MultiBlockParams, context: BuildContext) -> MultiBlockMasking:
         least, most = (getattr(params, f"{name}_{end}") for end in ("min", "max"))
         if least > most:
             raise UserError(
-                f"masking 'multi-block': {name}_min = {least:g} is above {name}_max = {most:g}; allowed: up to it"
+                f"masking 'multi-block': {name}_min = {least:g} is above {name}_max; allowed: at most {most:g}"
             )
     return MultiBlockMasking(params)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -25,6 +25,8 @@ from sslbench import (
     param,
 )
 from sslbench_plugins.blocks.networks.projector import projector
+from sslbench_plugins.blocks.objectives.feature_queue import FeatureQueue
+from sslbench_plugins.blocks.objectives.numerics import full_precision
 from sslbench_plugins.blocks.objectives.running_standard import RunningStandard
 
 WHERE = "method 'distill': teacher"
@@ -32,11 +34,18 @@ WHERE = "method 'distill': teacher"
 
 class DistillParams(MethodParams):
     """Loss: Shang et al. 2024, Theia, and Ranzinger et al. 2024, AM-RADIO. Both have several teachers and tell patches
-    as well; settings for the features of a whole image and one teacher are not published there."""
+    as well; settings for the features of a whole image and one teacher are not published there. Similarities: Fang et
+    al. 2021, SEED."""
 
     teacher: str = param("pretrained:preset=dinov2-vits14", "a method that takes no training step", names="method")
     teacher_backbone: str = param("", "what a teacher without a network of its own works on", names="backbone")
-    cosine_weight: float = param(0.9, "share of the cosine distance in the loss; the rest is smooth L1", ge=0, le=1)
+    loss: Literal["features", "similarity"] = param(
+        "features", "what the student matches: the teacher's features, or its similarities to images before"
+    )
+    cosine_weight: float = param(0.9, "features: share of the cosine distance; the rest is smooth L1", ge=0, le=1)
+    queue_size: int = param(65536, "similarity: images before, of which the teacher's features are kept", ge=1)
+    student_temperature: float = param(0.2, "similarity: of the student's distribution", gt=0)
+    teacher_temperature: float = param(0.01, "similarity: of the teacher's distribution", gt=0)
     standardise: bool = param(True, "compare features standardised in each dimension, over all that were seen")
     head_layers: int = param(2, "layers of the student's map to the teacher's features; 1: linear", ge=1)
     hidden_dim: int = param(2048, "hidden width of a map of several layers", ge=1)
@@ -63,6 +72,9 @@ class Distill(Method):
         dim = features_of(teacher, self.input.size)
         self.head = projector(self.backbone.feature_dim, params.hidden_dim, dim, params.head_layers, last="biased")
         self.standard = RunningStandard(dim)
+        self.queue = FeatureQueue(params.queue_size, dim) if params.loss == "similarity" else None
+        self._targets: list[Tensor] = []
+        """of the parts of this step's batch, ``[B, D]`` each, of unit length"""
         for name, of in (("given", context), ("wanted", self.input)):
             self.register_buffer(name, torch.tensor([of.mean, of.std]).view(2, 3, 1, 1), persistent=False)
 
@@ -81,11 +93,21 @@ class Distill(Method):
         (images,) = views
         predicted = self.head(self.backbone(images)).float()
         target = self.target(images)
+        if self.queue is not None:
+            self._targets.append(functional.normalize(target, dim=1))
+            return similarity_loss(predicted, self._targets[-1], self.queue.keys, self.params), {}
         cosine = 1 - functional.cosine_similarity(predicted, target, dim=1).mean()
         distance = functional.smooth_l1_loss(predicted, target)
         share = self.params.cosine_weight
         loss = share * cosine + (1 - share) * distance
         return loss, {"cosine_distance": cosine.detach(), "smooth_l1": distance.detach()}
+
+    def after_step(self, progress: Progress) -> None:
+        """The teacher's features of this batch replace the oldest in the queue."""
+        for targets in self._targets:
+            assert self.queue is not None
+            self.queue.put(targets)
+        self._targets.clear()
 
     @torch.no_grad()
     def target(self, images: Tensor) -> Tensor:
@@ -104,6 +126,23 @@ class Distill(Method):
             pixels = pixels.clamp(0, 1) if mode == "bicubic" else pixels
         wanted: Tensor = (pixels - own_mean) / own_std
         return wanted
+
+
+def similarity_loss(predicted: Tensor, target: Tensor, keys: Tensor, params: DistillParams) -> Tensor:
+    """Cross-entropy between the teacher's and the student's distribution of similarities, of each image to its own
+    target and to ``keys`` (SEED, section 3.2).
+
+    ``predicted``: float32 ``[B, D]``; ``target`` ``[B, D]`` and ``keys`` ``[K, D]`` of unit length.
+    """
+    with full_precision(predicted):
+
+        def logits(rows: Tensor, temperature: float) -> Tensor:
+            own = (rows * target).sum(dim=1, keepdim=True)
+            return torch.cat([own, rows @ keys.T], dim=1) / temperature
+
+        expected = logits(target, params.teacher_temperature).softmax(dim=1)
+        given = logits(functional.normalize(predicted, dim=1), params.student_temperature)
+        return functional.cross_entropy(given, expected)
 
 
 def features_of(teacher: Method, size: int) -> int:
@@ -129,8 +168,17 @@ def build(params: DistillParams, context: BuildContext) -> Distill:
 
 
 # Not published. A preset trains; the teacher is the user's.
-CIFAR = {"lr_batch": 256, "warmup_epochs": 1}
+CIFAR: dict[str, Any] = {"lr_batch": 256, "warmup_epochs": 1}
 IMAGENETTE = {"lr_batch": 256, "warmup_epochs": 5}
+# Fang et al. 2021, section 4.1.
+SEED = {
+    "loss": "similarity",
+    "standardise": False,
+    "optimizer": "sgd",
+    "lr": 0.03,
+    "lr_batch": 256,
+    "weight_decay": 1e-4,
+}
 QUICK = {"hidden_dim": 128, "lr": 2e-3, "lr_batch": 0, "weight_decay": 1e-4, "warmup_epochs": 1}
 
 
@@ -142,9 +190,10 @@ def sslbench_methods() -> list[MethodSpec]:
             params=DistillParams,
             build=build,
             augmentation="mae",
-            presets={"cifar": CIFAR, "imagenette": IMAGENETTE, "quick": QUICK},
+            presets={"cifar": CIFAR, "imagenette": IMAGENETTE, "quick": QUICK, "seed": SEED},
             citation="Shang et al.: Theia: Distilling Diverse Vision Foundation Models for Robot Learning, CoRL 2024;"
-            " Ranzinger et al.: AM-RADIO: Agglomerative Vision Foundation Model, CVPR 2024; Beyer et al.: Knowledge"
+            " Ranzinger et al.: AM-RADIO: Agglomerative Vision Foundation Model, CVPR 2024; Fang et al.: SEED:"
+            " Self-supervised Distillation For Visual Representation, ICLR 2021; Beyer et al.: Knowledge"
             " distillation: A good teacher is patient and consistent, CVPR 2022",
         )
     ]

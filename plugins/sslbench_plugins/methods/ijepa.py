@@ -118,14 +118,13 @@ class IJEPA(Method):
 
     @torch.no_grad()
     def wanted(self, images: Tensor) -> Tensor:
-        """What should be predicted of every patch: tokens of the target encoder, which gets all of them, or pixels,
-        each normalised by its own mean and deviation; float32 ``[B, N, D]``."""
+        """What should be predicted of every patch, float32 ``[B, N, D]``: the tokens of the target encoder, which gets
+        all of them, layer-normed; or the pixels as they are."""
         if self.params.target == "pixels":
-            patches = to_patches(images, self.backbone.patch_size)
-        else:
-            encoder = self.target_encoder
-            patches = encoder.encode(encoder.embed(images))[:, encoder.prefix_tokens :]
-        return functional.layer_norm(patches.float(), patches.shape[-1:])
+            return to_patches(images, self.backbone.patch_size).float()
+        encoder = self.target_encoder
+        tokens = encoder.encode(encoder.embed(images))[:, encoder.prefix_tokens :].float()
+        return functional.layer_norm(tokens, tokens.shape[-1:])
 
     def forward(
         self, views: Sequence[Tensor], *, masks: Sequence[Tensor], progress: Progress
@@ -171,8 +170,7 @@ QUICK = {
     "predictor_dim": 48,
     "predictor_depth": 2,
     "predictor_heads": 3,
-    "target_momentum": 0.99,
-    "target_momentum_end": 1.0,
+    "target_momentum": 0.9,
     "lr": 2e-3,
     "lr_batch": 0,
     "lr_end": 0,

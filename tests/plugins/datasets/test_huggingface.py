@@ -259,3 +259,19 @@ def test_images_that_change_between_shards_are_matched_by_the_name_of_the_class(
     where = save_dict(tmp_path / "saved", train=[table([1, 2], [0, 1])], test=[table([3, 4], [0, 1])])
     (where / "test/dataset_info.json").write_text(json.dumps({"features": features(names=["dog", "cat", "owl"])}))
     assert build(where).split("test").labels.tolist() == [1, 0]
+
+
+def test_images_alone_are_read_without_labels(tmp_path):
+    rows = table(range(1, 11), [None] * 10).drop_columns(["label"])
+    where = save_dict(tmp_path / "saved", train=[rows])
+    with pytest.raises(
+        UserError, match=r"that looks like the label; label=COLUMN names it, label=none reads images al"
+    ):
+        build(where)
+    data = build(where, label="none")
+    assert (data.classes, data.split("train").labels) == ([], None)
+    assert (len(data.split("train")), len(data.split("test"))) == (8, 2)
+    assert SPEC.provided(SPEC.params(path=str(where), label="none")) == frozenset()
+    assert problems(SPEC, path=str(where), label="none") == []
+    both = save_dict(tmp_path / "both", train=[rows], test=[rows.slice(3)])
+    assert greys(build(both, label="none").split("test")) == [4, 5, 6, 7, 8, 9, 10]

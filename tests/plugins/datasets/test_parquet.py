@@ -191,3 +191,10 @@ def test_a_bad_row_is_named_with_its_file(folder):
     pq.write_table(pa.table({"img": cells, "label": [0, 1]}), folder / "plain_text" / "train-00001-of-00002.parquet")
     with pytest.raises(UserError, match=r"train-00001-of-00002\.parquet row 1: not an image"):
         build(folder)
+
+
+def test_images_alone_are_read_without_labels(tmp_path):
+    path = write(tmp_path / "one.parquet", range(1, 11), [0] * 10)
+    data = build(path, label="none")
+    assert (data.classes, data.split("train").labels, len(data.split("train"))) == ([], None, 8)
+    assert problems(SPEC, path=str(path), label="none") == []

@@ -143,7 +143,7 @@ def test_equal_generators_equal_draws():
 
 @pytest.mark.parametrize("name", ["target_scale", "target_aspect", "context_scale"])
 def test_a_range_the_wrong_way_round_is_named(name):
-    words = f"masking 'multi-block': {name}_min = 0.9 is above {name}_max = 0.5; allowed: up to it"
+    words = f"masking 'multi-block': {name}_min = 0.9 is above {name}_max; allowed: at most 0.5"
     with pytest.raises(UserError, match=words):
         build(**{f"{name}_min": 0.9, f"{name}_max": 0.5})
 

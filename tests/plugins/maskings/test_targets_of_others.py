@@ -64,11 +64,11 @@ class Other(Halves):
     ("masking", "line"),
     [
         (Halves, None),
-        (Overlapping, "sample_targets: a patch is in the context and in a target"),
-        (Descending, "sample_targets: patches must be int64 and ascending"),
-        (Short, "sample_targets returned [6, 4] and [6, 1], not [6, 4] and [6, K, M]"),
-        (Beyond, "sample_targets: patches must be within 0..15"),
-        (Moody, "sample_targets is not the same for the same generator state"),
+        (Overlapping, "a patch is in the context and in a target"),
+        (Descending, "its patches are not ascending, each once"),
+        (Short, "context [6, 12] and targets [6, 1], not [6, 12] and [6, K, M]"),
+        (Beyond, "a patch that is not within 0..15"),
+        (Moody, "not the same for the same generator state"),
         (Other, "sample must mask what is not in the context of sample_targets"),
     ],
 )
@@ -76,7 +76,7 @@ def test_each_fault_is_named(masking, line):
     spec = MaskingSpec(name="m", summary="s", build=lambda params, context: masking())
     found = problems(spec)
     if line is None:
-        calls = ("sample_targets", "sample")
+        calls = ("sample", "sample_targets")
         assert found == [f"masking 'm': {call} on a GPU: it returned a tensor on the CPU" for call in calls]
     else:
-        assert f"masking 'm': grid 4 x 4, ratio 0.75: {line}" in found
+        assert f"masking 'm': grid 4 x 4, ratio 0.25: {line}" in found

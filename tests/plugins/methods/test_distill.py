@@ -18,7 +18,7 @@ from sslbench.testing.conformance import problems
 from sslbench.testing.fakes import TinyBackbone
 from sslbench_plugins.blocks.networks.untrained import Untrained
 from sslbench_plugins.blocks.objectives.running_standard import RunningStandard
-from sslbench_plugins.methods.distill import Distill, DistillParams, sslbench_methods
+from sslbench_plugins.methods.distill import Distill, DistillParams, similarity_loss, sslbench_methods
 
 (SPEC,) = sslbench_methods()
 PROGRESS = Progress(0, 10, 0, 1)
@@ -101,6 +101,44 @@ def test_the_loss_equals_the_plain_formula(share, standardise):
     assert loss.item() == pytest.approx(plain_loss(predicted, target, share), rel=1e-5)
     assert scalars["cosine_distance"].item() == pytest.approx(plain_loss(predicted, target, 1.0), rel=1e-5)
     assert scalars["smooth_l1"].item() == pytest.approx(plain_loss(predicted, target, 0.0), rel=1e-5)
+
+
+def plain_similarity(predicted, target, keys, student, teacher):
+    """Fang et al. 2021, equations 3 to 5, one image at a time."""
+    losses = []
+    for z, y in zip(predicted, target, strict=True):
+        z, candidates = z / z.norm(), [y, *keys]
+        expected = [math.exp((y @ d).item() / teacher) for d in candidates]
+        given = [math.exp((z @ d).item() / student) for d in candidates]
+        shares = zip(expected, given, strict=True)
+        losses.append(-sum(e / sum(expected) * math.log(g / sum(given)) for e, g in shares))
+    return sum(losses) / len(losses)
+
+
+@pytest.mark.parametrize(("student", "teacher"), [(0.2, 0.01), (0.5, 0.1), (1.0, 1.0)])
+def test_the_similarity_loss_equals_the_plain_formula(student, teacher):
+    generator = torch.Generator().manual_seed(0)
+    predicted, target = torch.randn(2, 4, 6, dtype=torch.float64, generator=generator)
+    keys = torch.randn(9, 6, dtype=torch.float64, generator=generator)
+    target, keys = (nn.functional.normalize(rows, dim=1) for rows in (target, keys))
+    params = DistillParams(student_temperature=student, teacher_temperature=teacher)
+    expected = plain_similarity(predicted, target, keys, student, teacher)
+    assert similarity_loss(predicted, target, keys, params).item() == pytest.approx(expected, rel=1e-9)
+
+
+def test_the_queue_takes_the_teachers_features_after_the_step_however_many_parts_the_batch_has():
+    queues = []
+    for parts in (1, 2):
+        method = build(loss="similarity", queue_size=10, standardise=False)
+        before = method.queue.keys.clone()
+        for part in images().chunk(parts):
+            method([part], masks=(), progress=PROGRESS)
+        assert torch.equal(method.queue.keys, before)
+        method.after_step(PROGRESS)
+        queues.append(method.queue.keys.clone())
+        assert torch.allclose(method.queue.keys[:6], nn.functional.normalize(images().flatten(1), dim=1))
+        assert torch.equal(method.queue.keys[6:], before[6:])
+    assert torch.equal(*queues)
 
 
 def test_features_are_standardised_by_all_that_were_seen_and_not_in_eval_mode():
@@ -186,7 +224,7 @@ def test_the_arithmetic_of_the_teacher_is_counted(model):
             "method 'distill': teacher = 'random-init' works on a backbone; name one: teacher",
         ),
         ({"teacher": "simclr"}, "method 'distill': teacher: simclr has to be trained first: sslbench run -m simclr, "),
-        ({"teacher": "dinov2"}, "method 'distill': teacher: unknown method 'dinov2'"),
+        ({"teacher": "dinov9"}, "method 'distill': teacher: unknown method 'dinov9'"),
         ({"teacher": "pretrained:path=/gone"}, "/gone"),
         ({"teacher": "pretrained:hub=a/b:c"}, "method 'pretrained' of method 'distill' would run the code of a/b"),
         ({"teacher": "raw-pixels", "teacher_backbone": "nope"}, "method 'distill': teacher_backbone: unknown backbone"),

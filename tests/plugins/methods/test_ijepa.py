@@ -43,9 +43,9 @@ def plain_loss(method, images, context, targets):
         known = predictor.embed(encoded) + predictor.positions[visible]
         teacher = method.target_encoder.backbone
         whole = teacher.encode(teacher.embed(image[None]))[0, 1:]
+        whole = (whole - whole.mean(-1, keepdim=True)) / (whole.var(-1, keepdim=True, unbiased=False) + 1e-5) ** 0.5
         if method.params.target == "pixels":
             whole = to_patches(image[None], 4)[0]
-        whole = (whole - whole.mean(-1, keepdim=True)) / (whole.var(-1, keepdim=True, unbiased=False) + 1e-5) ** 0.5
         for block in blocks:
             asked = torch.stack([predictor.mask_token + predictor.positions[patch] for patch in block])
             mixed = torch.cat([asked, known])[None]

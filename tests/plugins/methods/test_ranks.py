@@ -13,6 +13,7 @@ from sslbench.testing.conformance.two_devices import of_methods
 
 REGISTRY = Registry()
 TRAINED = [name for name in REGISTRY.names("method") if REGISTRY.get("method", name).trains]
+PROTOTYPES = {"prototypes": 12, "hidden_dim": 16, "bottleneck_dim": 8}
 SMALL = {
     "vicreg": {"hidden_dim": 16, "dim": 8},
     "barlow-twins": {"hidden_dim": 16, "dim": 8},
@@ -23,10 +24,16 @@ SMALL = {
     "byol": {"hidden_dim": 16, "dim": 8},
     "simsiam": {"projector_dim": 16, "predictor_dim": 8},
     "dino": {"prototypes": 12, "hidden_dim": 16, "bottleneck_dim": 8, "head_norm": True, "local_crops": 2},
-    "distill": {"teacher": "raw-pixels"},
+    "ibot": {**PROTOTYPES, "local_crops": 2, "drop_path": 0},
+    "dinov2": {**PROTOTYPES, "local_crops": 2, "drop_path": 0},
+    "distill": {"teacher": "raw-pixels", "loss": "similarity", "queue_size": 40},
     "ijepa": {"predictor_dim": 16, "predictor_depth": 1, "predictor_heads": 2},
     "lejepa": {"hidden_dim": 16, "slices": 32, "global_views": 2, "local_views": 1},
     "mae": {"decoder_dim": 16, "decoder_depth": 1, "decoder_heads": 2},
+}
+VARIANTS = {
+    "ibot with two heads": ("ibot", {**SMALL["ibot"], "heads": "separate"}),
+    "dinov2 with running means": ("dinov2", {**SMALL["dinov2"], "centring": "softmax", "koleo_crops": 2}),
 }
 
 
@@ -42,11 +49,13 @@ def with_full_queue():
 @pytest.fixture(scope="module")
 def problems():
     """Of each method, from one pair of processes."""
-    specs = [*(REGISTRY.get("method", name) for name in TRAINED), *with_full_queue()]
-    found = of_methods([(s, s.params(**SMALL.get(s.name, {}))) for s in specs])
-    return dict(zip([spec.name for spec in specs], found, strict=True))
+    specs = {name: REGISTRY.get("method", name) for name in TRAINED} | {spec.name: spec for spec in with_full_queue()}
+    trials = {name: (spec, SMALL.get(name, {})) for name, spec in specs.items()}
+    trials |= {label: (specs[name], given) for label, (name, given) in VARIANTS.items()}
+    found = of_methods([(spec, spec.params(**given)) for spec, given in trials.values()])
+    return dict(zip(trials, found, strict=True))
 
 
-@pytest.mark.parametrize("method", [*TRAINED, "swav-with-full-queue"])
-def test_loss_scalars_gradients_and_the_state_after_a_step_are_those_of_one_process(method, problems):
-    assert problems[method] == []
+@pytest.mark.parametrize("trial", [*TRAINED, "swav-with-full-queue", *VARIANTS])
+def test_loss_scalars_gradients_and_the_state_after_a_step_are_those_of_one_process(trial, problems):
+    assert problems[trial] == []

@@ -18,6 +18,7 @@ NAMES = Registry().catalogue.names("simulator")
 BUILT_IN = {
     "augmentation-analyzer",
     "augmentation-validator",
+    "collapse",
     "imbalance-comparator",
     "label-bottleneck",
     "lejepa-dynamics",
@@ -25,13 +26,15 @@ BUILT_IN = {
     "momentum-dynamics",
     "scientific-image-analyzer",
 }
-WITH_TENSORS = {"lejepa-dynamics": "steps=5", "masking-comparator": "draws=5"}
+WITH_TENSORS = {"collapse": "epochs=1", "lejepa-dynamics": "steps=5", "masking-comparator": "draws=5"}
 
 
 def quick(name):
     """Parameters that cost little."""
     fields = Registry().get("simulator", name).params.model_fields
-    return {key: value for key, value in {"claim_seeds": 1, "draws": 5, "steps": 50}.items() if key in fields}
+    return {
+        key: value for key, value in {"claim_seeds": 1, "draws": 5, "epochs": 2, "steps": 50}.items() if key in fields
+    }
 
 
 def run(name, seed=42, **given):

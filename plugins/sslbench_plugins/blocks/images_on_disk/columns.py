@@ -15,6 +15,8 @@ from sslbench_plugins.blocks.images_on_disk.splits import Role
 
 Result = TypeVar("Result")
 IMAGES = ("image", "images", "img", "photo", "picture", "jpg", "jpeg", "png")
+NO_LABEL = "none"
+"""in the place of a column of labels"""
 LABELS = ("label", "labels", "fine_label", "target", "class")
 NO_IMAGES = ("mask", "segment", "annotation", "depth", "thumb", "hash", "digest", "md5", "sha", "embedding")
 """in names of columns that hold bytes beside the image"""
@@ -71,18 +73,21 @@ def features_in(metadata: Mapping[bytes, bytes] | None) -> Mapping[str, Any]:
 
 
 def columns_of(table: Table, image: str, label: str) -> tuple[str, str, list[str] | None]:
-    """Image and label column, named by the user or looking like it, and names of the classes where the schema has them.
-    Raises UserError for what cannot be used."""
+    """Image and label column, named by the user or looking like it, and names of the classes where the schema has them;
+    NO_LABEL for images alone. Raises UserError for what cannot be used."""
     import pyarrow as pa
 
     schema = table.schema
     image = image or likely_image(table)
     label = label or likely_label(table)
-    for wanted, column in (("image", image), ("label", label)):
+    for wanted, column in {"image": image, "label": label}.items():
+        if wanted == "label" and column == NO_LABEL:
+            continue
         if column not in schema.names:
             what = f"no column {column!r}" if column else f"no column that looks like the {wanted}"
             names = ", ".join(schema.names)
-            raise UserError(f"{table.dataset}: {table.name} has {what}; {wanted}=COLUMN names it (columns: {names})")
+            way_out = f"{wanted}=COLUMN names it" + (", label=none reads images alone" if wanted == "label" else "")
+            raise UserError(f"{table.dataset}: {table.name} has {what}; {way_out} (columns: {names})")
         if schema.names.count(column) > 1:
             raise UserError(
                 f"{table.dataset}: {table.name} has the column {column!r} twice; which one counts is not known"
@@ -91,6 +96,8 @@ def columns_of(table: Table, image: str, label: str) -> tuple[str, str, list[str
         raise UserError(
             f"{table.dataset}: column {image!r} of {table.name} holds {schema.field(image).type}, not image bytes"
         )
+    if label == NO_LABEL:
+        return image, label, None
     kind = schema.field(label).type
     if pa.types.is_nested(kind) or pa.types.is_temporal(kind) or pa.types.is_decimal(kind):
         raise UserError(f"{table.dataset}: column {label!r} of {table.name} holds {kind}; labels are integers or words")

@@ -159,7 +159,7 @@ def size_of(source: Source) -> int:
         return source.size if isinstance(source, FilePart) else 0
     try:
         return source.stat().st_size
-    except OSError:
+    except (OSError, ValueError):
         return 0
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from sslbench import param
-from sslbench_plugins.blocks.images_on_disk.columns import LABELS, Table, check_split, columns_of
+from sslbench_plugins.blocks.images_on_disk.columns import LABELS, NO_LABEL, Table, check_split, columns_of
 from sslbench_plugins.blocks.images_on_disk.file_labels import FileLabels, cleaned
 from sslbench_plugins.blocks.images_on_disk.reading import ReadingParams
 from sslbench_plugins.blocks.images_on_disk.rows import RowReading, Rows, numbered, split_rows
@@ -20,9 +20,19 @@ class TableParams(ReadingParams):
     """Which columns are read, and how."""
 
     image: str = param("", "column of the images: bytes, or a struct with bytes; empty: the one that looks like it")
-    label: str = param("", f"column of the labels; empty: the first of {', '.join(LABELS)}, or that of classes")
+    label: str = param("", f"column of the labels; empty: {', '.join(LABELS)}, or that of classes; none: no labels")
     size: int = param(0, "side to which images are resized and centre-cropped; 0: as they are", ge=0, unit="px")
     test_share: float = param(0.2, "part of each class to evaluate on, where no test split has labels", gt=0, lt=1)
+
+    @property
+    def labelled(self) -> bool:
+        """Whether labels are read."""
+        return self.label != NO_LABEL
+
+
+def provides(params: TableParams) -> frozenset[str]:
+    """Labels, unless the user wants none."""
+    return frozenset({"labels"} if params.labelled else ())
 
 
 @dataclass(frozen=True)
@@ -37,7 +47,7 @@ class SplitTables:
 
     def used_test(self, params: TableParams) -> Role | None:
         """The split that is evaluated on: the first with any label; published test sets often have -1, or nothing, for
-        every image."""
+        every image. The first of all where no labels are read."""
         labelled = (role for role, part in self.tests.items() if any(has_labels(table, params) for table in part))
         return next(labelled, None)
 
@@ -55,8 +65,8 @@ class SplitTables:
 
 
 def has_labels(table: Table, params: TableParams) -> bool:
-    """Whether any label is known."""
-    return any(label is not None for label in labels_of(table, params).values)
+    """Whether any label is known, or none is wanted."""
+    return not params.labelled or any(label is not None for label in labels_of(table, params).values)
 
 
 def labels_of(table: Table, params: TableParams) -> FileLabels:
@@ -72,9 +82,11 @@ def read_rows(train: Sequence[Table], test: Sequence[Table], params: TableParams
     """All rows of the files. Raises UserError for files that do not fit together."""
     for table in train:
         check_split(table, columns_of(table, params.image, params.label)[:2], "train", folds=not test)
-    train_labels, test_labels = ([labels_of(table, params) for table in part] for part in (train, test))
-    labels, classes = numbered(train_labels, test_labels, where)
     tables = [*train, *test]
+    if params.labelled:
+        labels, classes = read_labels(train, test, params, where)
+    else:
+        labels, classes = [0] * sum(table.rows for table in tables), []
     return Rows(
         [image for table in tables for image in table.images(columns_of(table, params.image, params.label)[0])],
         labels,
@@ -82,6 +94,14 @@ def read_rows(train: Sequence[Table], test: Sequence[Table], params: TableParams
         sum(table.rows for table in train),
         classes,
     )
+
+
+def read_labels(
+    train: Sequence[Table], test: Sequence[Table], params: TableParams, where: str
+) -> tuple[list[int], list[str]]:
+    """The number of each row's class, and their names."""
+    train_labels, test_labels = ([labels_of(table, params) for table in part] for part in (train, test))
+    return numbered(train_labels, test_labels, where)
 
 
 def build_tables(tables: SplitTables, params: TableParams, where: str, key: Sequence[str]) -> TwoSplits:

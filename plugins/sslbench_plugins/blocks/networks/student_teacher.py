@@ -8,7 +8,8 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
-from sslbench import Backbone, MethodParams, TokenBackbone, UserError, ViewRequest, mean_over_ranks, param
+from sslbench import Backbone, MethodParams, ViewRequest, mean_over_ranks, param
+from sslbench_plugins.blocks.views.small_crops import small_crop
 
 
 class StudentTeacherParams(MethodParams):
@@ -49,15 +50,8 @@ class MultiCrop(Protocol):
 
 
 def crop_requests(method: str, params: MultiCrop, backbone: Backbone, size: int) -> tuple[ViewRequest, ...]:
-    """Two large crops of ``size`` pixels, then the small ones, whose side is a multiple of the patch for a backbone
-    that has one. Raises UserError where it is not."""
-    patch = backbone.patch_size if isinstance(backbone, TokenBackbone) else 1
-    small = params.local_size or max(patch, size * 3 // 7 // patch * patch)
-    if params.local_crops and (small < patch or small % patch):
-        raise UserError(
-            f"method {method!r}: local_size = {small} px does not hold whole patches of {patch} px;"
-            f" allowed: a multiple of {patch}"
-        )
+    """Two large crops of ``size`` pixels, then the small ones. Raises UserError where they hold no whole patches."""
+    small = small_crop(method, params.local_crops, params.local_size, backbone, size)
     return (ViewRequest("global", size),) * 2 + (ViewRequest("local", small),) * params.local_crops
 
 

@@ -34,3 +34,8 @@ def full_precision(like: Tensor) -> torch.autocast:
     """A context without autocast on the device of ``like``: logits divided by a small temperature need float32."""
     # Autocast knows no meta device, on which arithmetic is counted.
     return torch.autocast("cuda" if like.is_cuda else "cpu", enabled=False)
+
+
+def at_least_float32(tensor: Tensor) -> Tensor:
+    """The tensor itself, or in float32 where it has fewer bits."""
+    return tensor.to(torch.promote_types(tensor.dtype, torch.float32))

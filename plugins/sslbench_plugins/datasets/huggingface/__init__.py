@@ -9,7 +9,13 @@ from pathlib import Path
 from sslbench import BuildContext, DatasetSpec, PathText, UserError, hookimpl, param
 from sslbench_plugins.blocks.images_on_disk.folders import digest_of
 from sslbench_plugins.blocks.images_on_disk.splits import Role, split_names
-from sslbench_plugins.blocks.images_on_disk.table_files import SplitTables, TableParams, build_tables, has_labels
+from sslbench_plugins.blocks.images_on_disk.table_files import (
+    SplitTables,
+    TableParams,
+    build_tables,
+    has_labels,
+    provides,
+)
 from sslbench_plugins.blocks.images_on_disk.two_splits import TwoSplits
 from sslbench_plugins.datasets.huggingface.arrow import ArrowTable
 from sslbench_plugins.datasets.huggingface.folder import SavedFolder, saved_folder
@@ -79,4 +85,6 @@ def fingerprint(params: HuggingFaceParams) -> str:
 
 @hookimpl
 def sslbench_datasets() -> list[DatasetSpec]:
-    return [DatasetSpec(name="hf-disk", params=HuggingFaceParams, build=build, fingerprint=fingerprint)]
+    return [
+        DatasetSpec(name="hf-disk", params=HuggingFaceParams, build=build, fingerprint=fingerprint, provides=provides)
+    ]

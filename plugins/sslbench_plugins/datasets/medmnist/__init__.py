@@ -16,7 +16,7 @@ from torch import Tensor
 from sslbench import BuildContext, DatasetSpec, Params, PathText, Split, UserError, hookimpl, param
 from sslbench_plugins.blocks.images_on_disk.folders import digest_of
 from sslbench_plugins.blocks.images_on_disk.two_splits import TwoSplits
-from sslbench_plugins.datasets.medmnist.arrays import read_images
+from sslbench_plugins.datasets.medmnist.arrays import read_images, side_of
 from sslbench_plugins.datasets.medmnist.known import NAMES, SIDES, class_names, finding_names, set_of
 from sslbench_plugins.datasets.medmnist.npz import Npz
 
@@ -65,6 +65,7 @@ def file_of(params: MedmnistParams) -> Path:
 def labels_of(npz: Npz, part: str) -> NDArray[np.int64]:
     """int64 ``[N, L]``: L labels of each image. Raises UserError for what are no labels of the images."""
     name = f"{part}_labels"
+    side_of(npz, f"{part}_images")
     values, images = npz.array(name), npz.header(f"{part}_images").shape[:1]
     where = f"medmnist: {npz.file}: {name}"
     if values.ndim not in (1, 2) or values.shape[1:] == (0,) or values.dtype.kind not in "iub":
@@ -138,7 +139,7 @@ def build(params: MedmnistParams, context: BuildContext) -> TwoSplits:
     names = names_of(npz, train_labels, test_labels)
     split, sums = train.split(params, train_labels, names)
     others = [part for part in PARTS if part not in (*train.names, *test.names) and f"{part}_images" in npz]
-    left_out = {f"split {part}, not used": npz.header(f"{part}_images").shape[0] for part in others}
+    left_out = {f"split {part}, not used": sum(npz.header(f"{part}_images").shape[:1]) for part in others}
 
     def evaluated() -> Split:
         part = test.split(params, test_labels, names)[0]

@@ -13,7 +13,7 @@ from sslbench import BuildContext, DatasetSpec, PathText, UserError, hookimpl, p
 from sslbench_plugins.blocks.images_on_disk.columns import Table
 from sslbench_plugins.blocks.images_on_disk.file_parts import Source
 from sslbench_plugins.blocks.images_on_disk.split_files import SplitFiles, split_files
-from sslbench_plugins.blocks.images_on_disk.table_files import SplitTables, TableParams, build_tables
+from sslbench_plugins.blocks.images_on_disk.table_files import SplitTables, TableParams, build_tables, provides
 from sslbench_plugins.blocks.images_on_disk.two_splits import TwoSplits
 
 FOOTER = 64 * 1024
@@ -91,4 +91,4 @@ def fingerprint(params: ParquetParams) -> str:
 
 @hookimpl
 def sslbench_datasets() -> list[DatasetSpec]:
-    return [DatasetSpec(name="parquet", params=ParquetParams, build=build, fingerprint=fingerprint)]
+    return [DatasetSpec(name="parquet", params=ParquetParams, build=build, fingerprint=fingerprint, provides=provides)]

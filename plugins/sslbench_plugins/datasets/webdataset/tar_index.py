@@ -145,7 +145,7 @@ class TarReader:
         stream.seek(end)
         rest = stream.read(64 * BLOCK)
         if len(rest) < BLOCK:
-            self._problem(DAMAGED, f"cut short, after {end:,} bytes")
+            self._problem(DAMAGED, f"cut short, after {min(end, size):,} bytes")
         elif any(rest[:BLOCK]):
             self._problem(DAMAGED, f"damaged or cut short, after {end:,} of {size:,} bytes")
         elif any(rest):

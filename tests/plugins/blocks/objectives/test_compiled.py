@@ -6,6 +6,8 @@ import pytest
 import torch
 
 from sslbench_plugins.blocks.objectives.contrast import nt_xent
+from sslbench_plugins.blocks.objectives.koleo import koleo
+from sslbench_plugins.blocks.objectives.masked_distillation import masked_distillation
 from sslbench_plugins.blocks.objectives.self_distillation import self_distillation
 
 
@@ -17,7 +19,20 @@ def self_distillation_of_views(students):
     return self_distillation(students, students.detach()[:2].softmax(-1), 0.1)
 
 
-@pytest.mark.parametrize("loss", [nt_xent_of_pair, self_distillation_of_views])
+def masked_distillation_of_patches(students):
+    weights = torch.tensor([[0.5, 0.5, 0], [1, 0, 0], [0, 0, 0]])
+    patches = students.view(3, -1, 5)[:, :3]
+    return masked_distillation(patches, patches.detach().softmax(-1), weights, 0.1)
+
+
+def koleo_of_one_view(views):
+    return koleo(views[0])
+
+
+LOSSES = [nt_xent_of_pair, self_distillation_of_views, masked_distillation_of_patches, koleo_of_one_view]
+
+
+@pytest.mark.parametrize("loss", LOSSES)
 def test_a_compiled_loss_and_its_gradient_are_those_of_the_plain_one(loss):
     first = torch.randn(2, 6, 5, generator=torch.Generator().manual_seed(0), requires_grad=True)
     # The part of torch.compile that reads Python and autograd, without the minute of a C++ compiler.

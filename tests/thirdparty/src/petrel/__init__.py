@@ -1,0 +1,1 @@
+"""NNCLR, and what goes with it."""
