@@ -8,6 +8,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from sslbench.testing.pretended_gpu import PretendedGpu, without_numbers
 from sslbench_plugins.blocks.networks.timm_attention import gives_attention
 from sslbench_plugins.blocks.networks.timm_tokens import TimmTokenBackbone, as_backbone
 
@@ -153,6 +154,21 @@ def test_a_network_with_neither_class_token_nor_query_gives_no_attention(family)
     assert not gives_attention(small(family)[0])
 
 
+@torch.no_grad()
+@pytest.mark.parametrize("family", ["dinov3", "eva02-clip", "siglip"])
+def test_under_autocast_tokens_are_as_precise_as_timms(family):
+    net, patch, _ = small(family)
+    images = torch.randn(2, 3, SIDE * patch, SIDE * patch)
+    backbone = backbone_of(net)
+    with torch.autocast("cpu", torch.bfloat16):
+        ours, theirs = backbone.encode(backbone.embed(images)), net.forward_features(images)
+        attention = backbone.attention(images)
+    assert ours.dtype == theirs.dtype == torch.float32
+    assert torch.allclose(ours, theirs, atol=1e-5)
+    assert attention.dtype == torch.float32
+    assert torch.allclose(attention, backbone.attention(images), atol=0.05)
+
+
 def test_positions_are_what_embed_adds():
     rotary, patch, _ = small("dinov3")
     backbone = backbone_of(rotary)
@@ -164,6 +180,33 @@ def test_positions_are_what_embed_adds():
     with torch.no_grad():
         added = backbone.embed(images) - absolute.patch_embed(images)
     assert torch.allclose(added[0], backbone.positions((SIDE, SIDE)), atol=1e-5)
+
+
+@pytest.mark.parametrize("family", ["dinov3", "eva02", "rotary-learned"])
+def test_a_gpu_waits_for_positions_once_for_each_grid(family):
+    net, patch, _ = small(family)
+    backbone = backbone_of(net)
+    images = torch.randn(2, 3, SIDE * patch, SIDE * patch)
+    with PretendedGpu() as gpu:
+        gpu.take(backbone)
+        whole, crop = without_numbers(images), without_numbers(images[:, :, : 3 * patch, : 3 * patch].contiguous())
+        some = without_numbers(torch.arange(8).expand(2, -1).contiguous())
+        for _ in range(3):
+            tokens = backbone.embed(whole)
+            for features in (backbone.encode(tokens[:, :8], patches=some), backbone(whole), backbone(crop)):
+                assert features.device.type == "cuda"
+        assert len(gpu.crossings) <= 2
+
+
+def test_positions_that_were_kept_can_be_learned_through():
+    net, patch, _ = small("dinov3")
+    backbone = backbone_of(net)
+    images = torch.randn(2, 3, SIDE * patch, SIDE * patch)
+    with torch.inference_mode():
+        expected = backbone(images).clone()
+    features = backbone(images)
+    features.sum().backward()
+    assert torch.allclose(features, expected)
 
 
 def test_tokens_that_are_no_grid_need_to_say_which_patches_they_are():

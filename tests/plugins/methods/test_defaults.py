@@ -43,6 +43,47 @@ PUBLISHED = {
         "dim": 128,
         "symmetric": False,
     },
+    # Balestriero and LeCun 2025: 2 + 6 views, 1,024 slices, 17 knots on [0, 3]
+    ("lejepa", "default"): {
+        "optimizer": "adamw",
+        "lr": 5e-4,
+        "lr_batch": 0,
+        "weight_decay": 0.05,
+        "sigreg": 0.05,
+        "slices": 1024,
+        "knots": 17,
+        "knot_reach": 3.0,
+        "global_views": 2,
+        "local_views": 6,
+    },
+    # MINIMAL.md: four views, a head of 2048, 2048, 16, a cosine from 2e-3 to 1e-3 after one epoch
+    ("lejepa", "imagenette"): {
+        "sigreg": 0.02,
+        "slices": 256,
+        "global_views": 4,
+        "local_views": 0,
+        "projector_layers": 3,
+        "hidden_dim": 2048,
+        "projector_dim": 16,
+        "lr": 2e-3,
+        "lr_end": 1e-3,
+        "lr_batch": 0,
+        "weight_decay": 0.05,
+        "warmup_epochs": 1,
+    },
+    # Fang et al. 2021, section 4.1
+    ("distill", "seed"): {
+        "loss": "similarity",
+        "standardise": False,
+        "queue_size": 65536,
+        "student_temperature": 0.2,
+        "teacher_temperature": 0.01,
+        "optimizer": "sgd",
+        "lr": 0.03,
+        "lr_batch": 256,
+        "momentum": 0.9,
+        "weight_decay": 1e-4,
+    },
     ("moco", "v1"): {"temperature": 0.07, "head_layers": 1, "queue_size": 65536, "key_momentum": 0.999},
     # colab/moco_cifar10_demo.ipynb
     ("moco", "cifar"): {

@@ -20,6 +20,7 @@ MODELS = {
     "class-token": ("vit_tiny_patch16_224", {}),
     "rotary": ("vit_small_patch16_dinov3", {}),
     "norm-behind": ("vit_tiny_patch16_224", {"global_pool": "avg"}),
+    "norm-behind-rotary": ("eva02_tiny_patch14_224", {"patch_size": 16}),
     "attention-pool": ("vit_base_patch16_siglip_224", {}),
     "no-class-token": ("vit_base_patch16_siglip_gap_224", {}),
     "convolutions": ("resnet10t", None),
@@ -88,6 +89,26 @@ def test_an_attention_pool_can_be_replaced_by_the_mean(models):
     folder, net = models["attention-pool"]
     expected = net.forward_features(IMAGES).mean(dim=1)
     assert torch.allclose(build(folder, pool="mean").encoder.eval()(IMAGES), expected, atol=1e-5)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("pool", ["class", "mean"])
+@pytest.mark.parametrize("name", ["class-token", "rotary", "norm-behind", "norm-behind-rotary", "attention-pool"])
+def test_what_is_exported_is_pooled_so_by_plain_timm_and_here(models, tmp_path, name, pool):
+    pool = "mean" if name == "attention-pool" else pool
+    encoder = build(models[name][0], pool=pool).encoder.eval()
+    model = encoder.as_timm()
+    net = timm.create_model(model.architecture, num_classes=0, **model.arguments).eval()
+    net.load_state_dict(dict(model.weights))
+    assert torch.allclose(net(IMAGES), encoder(IMAGES), atol=1e-5)
+    save_file(dict(model.weights), tmp_path / "model.safetensors")
+    config = {"architecture": model.architecture, "model_args": dict(model.arguments)}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    assert torch.allclose(build(tmp_path).encoder.eval()(IMAGES), encoder(IMAGES), atol=1e-5)
+
+
+def test_plain_timm_has_no_features_of_several_blocks(models):
+    assert build(models["class-token"][0], blocks=2).encoder.as_timm() is None
 
 
 def test_what_trains_from_scratch_has_the_same_features(models):

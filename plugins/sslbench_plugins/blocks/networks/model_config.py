@@ -22,6 +22,8 @@ ARGUMENTS = frozenset(
     base_width groups output_stride stem_type stem_width stem_size stem_chs deep_stem replace_stem_pool avg_down
     kernel_size kernel_sizes conv_mlp conv_bias use_grn downsamples head_hidden_size head_norm_first head_init_scale
     num_features channel_multiplier fix_stem expand_ratio sr_ratios distilled weight_init fix_init norm_layer act_layer
+    attn_type attn_only_layer_scale attn_pool_num_heads attn_pool_mlp_ratio rope_rotate_half rope_grid_indexing
+    swiglu_align_to use_post_norm use_pre_transformer_norm use_post_transformer_norm
     """.split()
 )
 """keys of ``model_args`` that reach ``timm.create_model``: what shapes a network. None names a file or an address"""

@@ -46,7 +46,7 @@ def of_query(net: Any, encoded: Tensor) -> Tensor:
 
 def of_class_token(block: Any, tokens: Tensor, rotation: Tensor | None, prefix: int) -> Tensor:
     """``[B, prefix + N, D]``, the input of a block -> float32 ``[B, heads, N]``: its first token's attention to the
-    patches, after the softmax over all tokens. ``rotation``: as of ``rotations``."""
+    patches, after the softmax over all tokens. ``rotation``: of the block, as of ``Rotations``."""
     from timm.models.eva import EvaBlockPostNorm
 
     part = block.attn

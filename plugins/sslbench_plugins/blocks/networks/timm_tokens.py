@@ -11,7 +11,7 @@ from torch import Tensor
 
 from sslbench import Backbone, TimmModel, TokenBackbone
 from sslbench_plugins.blocks.networks.timm_attention import gives_attention, has_query, of_class_token, of_query
-from sslbench_plugins.blocks.networks.timm_rotary import rotations
+from sslbench_plugins.blocks.networks.timm_rotary import Rotations
 from sslbench_plugins.blocks.networks.transformer import depth_rates, last_blocks, resized, skip
 
 
@@ -47,6 +47,7 @@ class TimmTokenBackbone(TokenBackbone):
         self.grid = tuple(net.patch_embed.grid_size)
         self.patch_size = net.patch_embed.patch_size[0]
         self.prefix_tokens = net.num_prefix_tokens
+        self._rotated = Rotations(self.grid)
         # Crops smaller than the model was made for are allowed: their positions are resized.
         net.patch_embed.strict_img_size = False
 
@@ -62,7 +63,7 @@ class TimmTokenBackbone(TokenBackbone):
         tokens: Tensor = self.net.patch_embed(images)
         if tokens.ndim == 4:  # of a network whose ``dynamic_img_size`` is set
             tokens = tokens.flatten(1, 2)
-        return tokens if self.net.pos_embed is None else tokens + self.positions(grid)
+        return tokens + self.positions(grid)
 
     def encode(self, tokens: Tensor, *, patches: Tensor | None = None, blocks: int = 1) -> Tensor:
         layers = self._layers(self._rotations(tokens.shape[1], patches))
@@ -95,7 +96,7 @@ class TimmTokenBackbone(TokenBackbone):
         """How each block turns ``count`` patches; None where it does not."""
         if getattr(self.net, "rope", None) is None:
             return [None] * len(self.net.blocks)
-        return rotations(self.net, self.grid, self.grid if patches is not None else self._grid_of(count), patches)
+        return self._rotated(self.net, self._grid_of(count) if patches is None else self.grid, patches)
 
     def _grid_of(self, count: int) -> tuple[int, int]:
         """The grid of all patches of an image: the network's own, else a square one."""

@@ -7,9 +7,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from sslbench import Backbone, TokenBackbone, UserError
+from sslbench import Backbone, TimmModel, TokenBackbone, UserError
 from sslbench_plugins.blocks.networks.model_files import METHOD
 from sslbench_plugins.methods.pretrained.params import Pool, PretrainedParams
+
+TIMMS_POOLS = {"class": "token", "mean": "avg"}
 
 
 class Pooled(TokenBackbone):
@@ -54,6 +56,15 @@ class Pooled(TokenBackbone):
     def stochastic_depth(self, rate: float) -> None:
         self.inner.stochastic_depth(rate)
 
+    def as_timm(self) -> TimmModel | None:
+        """The same network with another ``global_pool``; None for several blocks, which timm does not pool."""
+        model = self.inner.as_timm()
+        if model is None or self.blocks > 1 or self.pooling == "own":
+            return None
+        arguments = {**model.arguments, "global_pool": TIMMS_POOLS[self.pooling], **norms_of(network_of(self.inner))}
+        weights = {name: value for name, value in model.weights.items() if not name.startswith("attn_pool.")}
+        return TimmModel(model.architecture, arguments, weights)
+
 
 def pooled(encoder: Backbone, params: PretrainedParams) -> Backbone:
     """The encoder with the features that ``pool`` and ``blocks`` ask for. Raises UserError where it has none such."""
@@ -76,3 +87,11 @@ def pooled(encoder: Backbone, params: PretrainedParams) -> Backbone:
 def network_of(encoder: Backbone) -> Any:
     """timm's network of an encoder; the encoder itself where there is none."""
     return getattr(encoder, "net", encoder)
+
+
+def norms_of(net: Any) -> dict[str, bool]:
+    """timm's arguments for a norm before or behind the pooling, which would else follow from the pooling."""
+    behind, before = (not isinstance(getattr(net, name, nn.Identity()), nn.Identity) for name in ("fc_norm", "norm"))
+    if hasattr(net, "rope"):
+        return {"use_fc_norm": behind, "use_post_transformer_norm": before}
+    return {"fc_norm": behind}
