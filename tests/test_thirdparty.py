@@ -90,7 +90,7 @@ def environment(tmp_path_factory) -> Environment:
 
 
 def test_the_commands_that_are_printed_work_one_after_another(environment):
-    line = "sslbench new method mine && pip install -qe mine && pytest mine"
+    line = "sslbench new method mine && pip install -qe mine && sslbench check method.mine && pytest mine"
     assert "2 passed" in environment.shell(line)
 
 
@@ -99,8 +99,12 @@ def test_what_is_written_of_every_kind_is_installed_checked_tested_and_run(envir
     environment.install(*(word for kind in KINDS for word in ("-e", f"./my-{kind}")))
     run = {kind: f"run my-{kind}/suite.toml {SMALL}" for kind in KINDS if kind != "simulator"}
     run["executor"] += " --executor my-executor"
-    tested = f"pytest -q {' '.join(f'my-{kind}' for kind in KINDS)}"
-    *ran, simulated, tests = environment.call(*run.values(), "simulate my-simulator --format json", tested)
+    check = f"check {' '.join(f'{kind}.my-{kind}' for kind in KINDS)} --ranks 1"
+    test = f"pytest -q {' '.join(f'my-{kind}' for kind in KINDS)}"
+    checked, *ran, simulated, tested = environment.call(
+        check, *run.values(), "simulate my-simulator --format json", test
+    )
+    assert (checked[0], checked[1].startswith("checked 9 plugins, ")) == (0, True), checked
     for kind, (_, out, err) in zip(run, ran, strict=True):
         records = json.loads(out)["records"]
         assert {record["status"] for record in records} == {"done"}, err
@@ -108,7 +112,7 @@ def test_what_is_written_of_every_kind_is_installed_checked_tested_and_run(envir
     rows = (environment.folder / "sslbench-results/my-observer/my-observer.csv").read_text().splitlines()
     assert [row.split(",")[1] for row in rows] == ["1"]
     assert json.loads(simulated[1])["claims"][0]["verdict"] == "holds"
-    assert "21 passed" in tests[1], tests
+    assert "21 passed" in tested[1], tested
 
 
 # A distribution of others, from its first version to its end. Each test goes on where the one before left it.
@@ -132,11 +136,11 @@ def statuses(out: str, part: str) -> dict[tuple[str, str], str]:
     return {(item["method"], item["evaluator"]): item["status"] for item in json.loads(out)[part]}
 
 
-def test_it_is_listed_tested_and_ranked_beside_the_built_in_ones(environment, petrel):
+def test_it_is_listed_checked_and_ranked_beside_the_built_in_ones(environment, petrel):
     apart = "run -m random-init -b patch-bag -d rings -e ridge --executor apart --format json"
-    simulate, tests = "simulate neighbours --format json", "pytest -q petrel/tests"
-    listed, ran, planned, other, simulated, tested = environment.call(
-        "list --format json", RUN, PLAN, apart, simulate, tests
+    rest = "simulate neighbours --format json", "pytest -q petrel/tests", "check petrel-ssl"
+    listed, ran, planned, other, simulated, tested, checked = environment.call(
+        "list --format json", RUN, PLAN, apart, *rest
     )
     brought = [spec for spec in json.loads(listed[1])["specs"] if spec["distribution"] == "petrel-ssl"]
     assert sorted(spec["kind"] for spec in brought) == sorted(KINDS)
@@ -147,7 +151,8 @@ def test_it_is_listed_tested_and_ranked_beside_the_built_in_ones(environment, pe
     assert "nnclr ridge: done" in (environment.folder / "out/diary.txt").read_text()
     assert statuses(other[1], "records") == {("random-init", "ridge"): "done"}, other[2]
     assert json.loads(simulated[1])["claims"][0]["verdict"] == "holds"
-    assert "11 passed" in tested[1], tested
+    assert "2 passed" in tested[1], tested
+    assert (checked[0], checked[1].startswith("checked 9 plugins, ")) == (0, True), checked
 
 
 def test_after_an_upgrade_its_results_are_stale_and_plan_says_why(environment, petrel):
@@ -166,13 +171,16 @@ def test_one_that_cannot_be_imported_is_named_and_the_others_run(environment, pe
     module = petrel / "src/petrel/nnclr.py"
     module.write_text(module.read_text().replace("import torch\n", "import torch, gannet\n", 1))
     environment.install("./petrel")
-    plugins, others, ran = environment.call("plugins --format json", f"{RUN} -m simclr -m random-init", RUN)
+    plugins, checked, others, ran = environment.call(
+        "plugins --format json", "check method.nnclr", f"{RUN} -m simclr -m random-init", RUN
+    )
     rows = {row["name"]: row for row in json.loads(plugins[1])["plugins"]}
     assert {name for name, row in rows.items() if row["status"] == "failed"} == {"method.nnclr"}
     assert "No module named 'gannet'" in rows["method.nnclr"]["reason"]
+    for asked in (checked, ran):
+        assert asked[:2] == (2, "")
+        assert "method 'nnclr' from petrel-ssl 1.1 is broken: ModuleNotFoundError: No module named 'gannet'" in asked[2]
     assert set(statuses(others[1], "records").values()) == {"done"}, others[2]
-    assert (ran[0], ran[1]) == (2, "")
-    assert "method 'nnclr' from petrel-ssl 1.1 is broken: ModuleNotFoundError: No module named 'gannet'" in ran[2]
 
 
 def test_when_it_is_gone_results_stay_readable_and_plan_says_what_is_missing(environment, petrel):

@@ -55,13 +55,13 @@ def command(
     presets and the limits of its parameters. Exit code 1 for a fault, 2 where nothing could be tried.
     """
     from sslbench.errors import UserError
-    from sslbench.hooks.registry import default_registry
+    from sslbench.hooks.registry import Registry
     from sslbench.testing.conformance.targets import targets_of
 
     if not targets and not everything:
         raise UserError("name what to check: TARGET..., or --all")
     os.environ.setdefault("OMP_NUM_THREADS", "1")
-    found = targets_of(targets, everything, settings, default_registry())
+    found = targets_of(targets, everything, settings, Registry())
     plugins = checked(found, thorough=not quick, ranks=ranks)
     from sslbench.testing.conformance.text import as_json, as_text
 

@@ -84,7 +84,7 @@ def project_of(given: Path) -> Project:
     """The project that a folder is or is in. Raises UserError."""
     where = f"--into {quoted(str(given))}"
     if not given.is_dir():
-        raise UserError(f"{where}: there is no such folder; give the folder of a package, with its {FILE}")
+        raise UserError(f"{where}: is no folder; give that of a package, with its {FILE}")
     folders = [given, *(Path(given.absolute()).parents if (given / "__init__.py").exists() else ())]
     folder = next((folder for folder in folders if (folder / FILE).is_file()), None)
     if folder is None:

@@ -71,7 +71,7 @@ DESCRIPTIONS = {
     "suite.toml": "what to run to see it beside the built-in ones",
     "pyproject.toml": "the package, and the entry point by which sslbench finds it",
     "README.md": "these commands; which licence is yours to choose",
-    "check.yml": "the same checks on GitHub, at every push",
+    "sslbench.yml": "the same checks on GitHub, at every push",
 }
 
 
@@ -117,7 +117,7 @@ def project_files(names: PluginNames, distribution: str, suite: str) -> dict[str
         f"{package}/py.typed": "",
         "pyproject.toml": text_of("project/pyproject.toml", names, **about),
         "README.md": text_of("project/README.md", names, **about),
-        ".github/workflows/check.yml": text_of("project/check.yml", names, **about),
+        ".github/workflows/sslbench.yml": text_of("project/sslbench.yml", names, **about),
     }
 
 

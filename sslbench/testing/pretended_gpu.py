@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import re
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Self
@@ -19,12 +19,33 @@ DEVICE = torch.device("cuda", 0)
 OWN_CODE = Path(torch.__file__).parent, Path(__file__)
 WAITS = (DataDependentOutputException, DynamicOutputShapeException)
 """Raised where the host asks the GPU for a number: ``item``, ``tolist``, ``nonzero``, a mask as an index."""
-MIXED = re.compile(r"two (?:different )?devices,? (\S+?),? (?:and )?([a-z]+(?::\d+)?)")
-"""Torch's message where tensors of two devices meet; its exception has another type in each version."""
+MIXED = re.compile(r"two (?:different )?devices|same device")
+"""In torch's message where tensors of two devices meet; its exception has another type in each version."""
+DEVICE_NAMES = re.compile(r"\bcpu\b|\bcuda(?::\d+)?")
+UNCHECKED = (torch.ops.aten.convolution.default, torch.ops.aten.convolution_backward.default)
+"""Operations whose tensors some versions of torch do not look at the devices of, without numbers."""
 
 
 class MixedDevices(RuntimeError):
     """Raised, as a GPU would raise it, where tensors of two devices meet."""
+
+    def __init__(self, devices: Iterable[str]) -> None:
+        names = " and ".join(devices)
+        super().__init__(f"Expected all tensors to be on the same device, but found at least two devices, {names}!")
+
+
+def mixed(error: BaseException | None) -> MixedDevices | None:
+    """What torch's own error says in this module's; None where it says something else."""
+    if not isinstance(error, RuntimeError) or isinstance(error, MixedDevices) or not MIXED.search(str(error)):
+        return None
+    return MixedDevices(dict.fromkeys(DEVICE_NAMES.findall(str(error))))
+
+
+def check_one_device(args: Sequence[Any]) -> None:
+    """Raises MixedDevices where tensors are on several."""
+    devices = dict.fromkeys(str(tensor.device) for tensor in args if isinstance(tensor, Tensor))
+    if len(devices) > 1:
+        raise MixedDevices(devices)
 
 
 class PretendedGenerator(Generator):
@@ -57,6 +78,13 @@ class PretendedGpu(ExitStack):
         self.enter_context(_Watch(self.crossings))
         return self
 
+    def __exit__(self, *details: Any) -> bool:
+        suppressed = bool(super().__exit__(*details))
+        # Some operations look at devices before they are dispatched.
+        if error := mixed(details[1]):
+            raise error from None
+        return suppressed
+
     @staticmethod
     def take(module: nn.Module) -> None:
         """Put a module on the GPU, within the block, and what it learns from, if it is a method. What is neither
@@ -86,15 +114,11 @@ class _Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self, func: Any, types: Sequence[type], args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
     ) -> Any:
         try:
+            if func in UNCHECKED:
+                check_one_device(args)
             result = func(*args, **(kwargs or {}))
         except RuntimeError as error:
-            match = MIXED.search(str(error))
-            if match is None:
-                raise
-            devices = f"{match[1]} and {match[2]}"
-            raise MixedDevices(
-                f"Expected all tensors to be on the same device, but found at least two devices, {devices}!"
-            ) from error
+            raise mixed(error) or error from None
         if func in (torch.ops.aten._to_copy.default, torch.ops.aten.copy_.default):
             source = args[1] if func is torch.ops.aten.copy_.default else args[0]
             if source.device.type != result.device.type:

@@ -1,4 +1,5 @@
-"""The pytest plugin of sslbench: the fixture ``sslbench_speed``, and a gate on what it measures. No torch."""
+"""The pytest plugin of sslbench: the fixture ``sslbench_speed`` and a gate on what it measures; and plugins checked
+against their contract, one test each. No torch is imported for who uses neither."""
 
 from __future__ import annotations
 
@@ -13,13 +14,17 @@ import pytest
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from sslbench.contracts.plugin import Spec
     from sslbench.measure.limits import Limit
+    from sslbench.testing.conformance.targets import Target
     from sslbench.testing.speed import Speed
 
 FOLDER = ".sslbench"
 """Where speeds that are stored by a name alone are kept, below pytest's root."""
 PROPERTY = "sslbench_speed"
 """How a line of the summary travels from a test to the end of the session, also out of another process."""
+CHECK = "sslbench_check"
+"""name of the setting in pytest's configuration"""
 SECONDS = 20.0
 PRECISION = 0.01
 
@@ -43,7 +48,7 @@ MEASURED = pytest.StashKey[set[str]]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """``--sslbench-save``, ``--sslbench-compare``, ``--sslbench-fail-on``."""
+    """``--sslbench-save``, ``--sslbench-compare``, ``--sslbench-fail-on``, ``--sslbench-check``."""
     group = parser.getgroup("sslbench", "speed of steps (sslbench)")
     group.addoption(
         "--sslbench-save",
@@ -58,6 +63,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="QUANTITY:PERCENT",
         help="Fail a test whose step is slower by this, such as images_per_second:5%%; repeatable.",
     )
+    text = "What sslbench_problems checks: distributions, modules, or plugins such as method.mine"
+    group.addoption("--sslbench-check", action="append", default=[], metavar="TARGET", help=f"{text}; repeatable.")
+    parser.addini(CHECK, f"{text}.", type="args", default=[])
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -87,6 +95,48 @@ def json_file(config: pytest.Config, name: str) -> Path:
     """``NAME`` -> ``.sslbench/NAME.json`` below the root; what ends in .json is a path."""
     is_path = name.endswith(".json")
     return config.invocation_params.dir / name if is_path else config.rootpath / FOLDER / f"{name}.json"
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """A test of ``sslbench_problems`` or ``sslbench_spec`` for each plugin that is to be checked."""
+    if not {"sslbench_problems", "sslbench_spec"} & set(metafunc.fixturenames):
+        return
+    from sslbench.errors import SslbenchError
+    from sslbench.hooks.registry import Registry
+    from sslbench.testing.conformance.targets import targets_of
+
+    texts = metafunc.config.getoption(CHECK) or metafunc.config.getini(CHECK)
+    if not texts:
+        raise pytest.UsageError(f'{metafunc.function.__name__}: name what to check: {CHECK} = ["my-package"]')
+    try:
+        targets = targets_of(texts, False, (), Registry())
+    except SslbenchError as error:
+        raise pytest.UsageError(*error.messages) from None
+    metafunc.parametrize("_sslbench_target", targets, ids=[f"{t.kind}.{t.name}" for t in targets], indirect=True)
+
+
+@pytest.fixture
+def _sslbench_target(request: pytest.FixtureRequest) -> Target:
+    """One plugin that is to be checked."""
+    found: Target = request.param
+    return found
+
+
+@pytest.fixture
+def sslbench_spec(_sslbench_target: Target) -> Spec:
+    """The spec of each plugin that ``sslbench_check`` names."""
+    if _sslbench_target.spec is None:
+        pytest.fail(_sslbench_target.faults[0].text, pytrace=False)
+    return _sslbench_target.spec
+
+
+@pytest.fixture
+def sslbench_problems(_sslbench_target: Target) -> list[str]:
+    """How each plugin that ``sslbench_check`` names breaks its contract, one line each; empty for a good one."""
+    from sslbench.testing.conformance import problems
+
+    spec, faults = _sslbench_target.spec, [fault.text for fault in _sslbench_target.faults]
+    return faults if spec is None else faults + problems(spec, **_sslbench_target.given)
 
 
 @pytest.fixture

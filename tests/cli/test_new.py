@@ -41,7 +41,7 @@ def test_a_package_is_made_and_the_next_commands_are_printed(new, kind):
     code, out, err = new(kind, "my-own")
     assert (code, err) == (0, "")
     suite = {"suite.toml"} if kind != "simulator" else set()
-    files = "pyproject.toml README.md .github/workflows/check.yml src/sslbench_my_own/__init__.py"
+    files = "pyproject.toml README.md .github/workflows/sslbench.yml src/sslbench_my_own/__init__.py"
     files += " src/sslbench_my_own/py.typed src/sslbench_my_own/my_own.py tests/test_my_own.py"
     assert set(files_below("my-own")) == set(files.split()) | suite
     assert all(f"\n{file} " in out for file in files.split() if Path(file).name not in ("__init__.py", "py.typed"))
@@ -82,7 +82,10 @@ def test_the_last_line_puts_it_to_use(new, kind, line):
         (("method", "a" * 101), "is no name that a folder can have"),
         (("method", ".."), "is no name that a folder can have"),
         (("method", "", "--into", "x"), "NAME is given an empty text"),
-        (("method", "mine", "--into", "nowhere"), "--into 'nowhere': there is no such folder; give the folder of a"),
+        (
+            ("method", "mine", "--into", "nowhere"),
+            "--into 'nowhere': is no folder; give that of a package, with",
+        ),
         (("method", "mine", "--into", "."), "--into '.': it has no pyproject.toml; give the folder of a package"),
         (("method",), "Missing argument 'NAME'"),
     ],

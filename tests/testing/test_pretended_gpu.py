@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 import torch
 from torch import nn
+from torch.nn import functional
 from torch.optim import SGD
 
 from sslbench import BuildContext
@@ -38,6 +39,26 @@ def built(kind, name, given=None, **context):
 def test_tensors_of_two_devices_may_not_meet():
     with PretendedGpu(), pytest.raises(MixedDevices, match="at least two devices, cuda:0 and cpu"):
         torch.zeros(3, device="cuda") + torch.zeros(3)
+
+
+KERNEL, KEYS = torch.ones(3, 1, 3, 3), torch.ones(2, 3, 8, 8)
+
+
+@pytest.mark.parametrize(
+    "meet",
+    [
+        lambda images: images * torch.ones(8),
+        lambda images: functional.conv2d(images, KERNEL, groups=3),
+        lambda images: functional.conv2d(images, torch.ones(3, 1, 3, 3), groups=3),
+        lambda images: functional.scaled_dot_product_attention(images, KEYS, images),
+        lambda images: functional.batch_norm(images, torch.zeros(3), torch.ones(3)),
+        lambda images: torch.where(torch.ones(8, dtype=torch.bool), images, images),
+    ],
+    ids=["product", "convolution", "convolution-made-there", "attention", "norm", "where"],
+)
+def test_whichever_operation_they_meet_in(meet):
+    with pytest.raises(MixedDevices, match=r"at least two devices, (cuda:0 and cpu|cpu and cuda:0)!"), PretendedGpu():
+        meet(torch.zeros(2, 3, 8, 8, device=DEVICE))
 
 
 @pytest.mark.parametrize(

@@ -38,7 +38,7 @@ class IJEPAParams(MethodParams):
     target: Literal["representations", "pixels"] = param(
         "representations", "what is predicted of a target's patches; ablation: their pixels"
     )
-    target_momentum: float = param(0.996, "of the target encoder's moving average at the start", ge=0, le=1)
+    target_momentum: float = param(0.996, "of the target encoder's moving average at the start", ge=0, lt=1)
     target_momentum_end: float = param(1.0, "the same at the end, in equal steps", ge=0, le=1)
     lr: float = param(1e-3, "base learning rate", gt=0)
     lr_batch: int = param(2048, "batch size that `lr` is meant for; 0: use `lr` as it is", ge=0, unit="images")

@@ -69,11 +69,12 @@ def required(spec: Spec, given: Mapping[str, Any]) -> Iterator[str]:
 
 def faults_found(spec: Spec, settings: Sequence[Setting], done: Checked) -> Iterator[tuple[Fault, str]]:
     """Each fault with each setting that it is seen with; counts what is tried."""
+    left: dict[str, list[str]] = {}
     for setting in settings:
         trial = Trial(spec, setting.params)
-        where = f" {setting.words}" if setting.words else ""
         if reason := needs_first(trial):
-            done.not_checked.append(f"{spec.kind}.{spec.name}{where}: {reason}")
+            where = f" {setting.words}" if setting.words else ""
+            left.setdefault(reason.partition(":")[0], []).append(f"{done.label}{where}: {reason}")
             continue
         done.settings += 1
         for fault in faults_of(trial, setting.level, setting.words):
@@ -84,6 +85,9 @@ def faults_found(spec: Spec, settings: Sequence[Setting], done: Checked) -> Iter
                 return
             else:
                 yield fault, setting.words
+    for lines in left.values():
+        more = len(lines) - 1
+        done.not_checked.append(lines[0] + (f"; as {more} other settings" if more else ""))
 
 
 def nothing_built(trial: Trial) -> bool:

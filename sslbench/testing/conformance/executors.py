@@ -85,8 +85,8 @@ def submit(executor: Executor, key: str, out: str) -> Submitted:
 
 def session_of(trial: Trial) -> Session:
     """As many pieces of work at a time as it has slots, two at least; and one that is cancelled."""
-    executor, done = trial.built, list[Submitted]()
-    before = set(threading.enumerate())
+    before, done = set(threading.enumerate()), list[Submitted]()
+    executor: Executor = trial.build()
     at_once = max(1, min(executor.slots, MOST)) if isinstance(executor.slots, int) else 1
     with TemporaryDirectory() as out:
         try:
@@ -104,6 +104,7 @@ def session_of(trial: Trial) -> Session:
                 cancelled.ended.wait(trial.patience)
         finally:
             executor.close()
+            trial.built.close()
     threads = [thread for thread in threading.enumerate() if thread not in before and not thread.daemon]
     for thread in threads:
         thread.join(min(5.0, trial.patience))

@@ -85,8 +85,11 @@ def each_row_has_its_own(trial: Trial) -> Problems:
     """Rows differ where masks are random; and no number is drawn once for the batch."""
     masks = [sample(trial.built, (8, 8), 0.5, seed) for seed in range(8)]
     random = any(differ(masks[0], mask) for mask in masks)
-    if random and not any(differ(mask[:1], mask[row : row + 1]) for mask in masks for row in range(1, ROWS)):
+    apart = any(differ(mask[:1], mask[row : row + 1]) for mask in masks for row in range(1, ROWS))
+    if random and not apart:
         yield f"all {ROWS} rows of a batch have one mask: one draw for the whole batch"
+    elif apart and not random:
+        yield "its draws are the same whatever the state of the generator is"
     elif random and (shared := shared_draws(lambda batch: sample(trial.built, (8, 8), 0.5, batch=batch))):
         yield f"it draws {', '.join(shared[:3])}, the same for a batch of any size"
 

@@ -26,6 +26,8 @@ from sslbench.train.masks import draw_masks
 
 PROGRESS = Progress(0, 10, 0, 1)
 BATCH = 4
+BATCHES = (BATCH, 8, 16, 32)
+"""sizes that are tried, until the method takes one"""
 RATIO = 0.75
 LOSS = "One step's loss (a scalar to minimise) and scalars worth logging, detached"
 ENCODER = "normalised float ``[B, 3, S, S]`` -> features ``[B, D]``"
@@ -69,8 +71,22 @@ def method_of(trial: Trial) -> Method:
     return trial.subject  # type: ignore[no-any-return]
 
 
-def inputs_of(trial: Trial, method: Method, batch: int = BATCH, seed: int = 0) -> Inputs:
-    """Views, and what ``forward`` is given beside them."""
+def batch_of(trial: Trial) -> int:
+    """A small size of batch that the method takes. Raises UserError where there is none."""
+    built = method(trial)
+    for batch in BATCHES:
+        try:
+            built.check_batch(batch)
+        except UserError:
+            continue
+        return batch
+    built.check_batch(BATCHES[-1])
+    return BATCHES[-1]
+
+
+def inputs_of(trial: Trial, method: Method, batch: int = 0, seed: int = 0) -> Inputs:
+    """Views, and what ``forward`` is given beside them; of so many images, or of a few."""
+    batch = batch or trial.once(batch_of)
     generator = torch.Generator().manual_seed(seed)
     views = [torch.randn(batch, 3, view.size, view.size, generator=generator) for view in method.views]
     given: dict[str, Any] = {"masks": draw_masks(method, None, ratio_of(trial), batch, generator)}
@@ -231,7 +247,8 @@ def loss_is_one_finite_number(trial: Trial) -> Problems:
     """Of a usual batch, of others that ``check_batch`` takes, and of blank images."""
     if not trial.spec.trains:
         return
-    for words, batch in (("", BATCH), (" of 3 images", 3), (" of 2 images", 2), (" of blank images", BATCH)):
+    size = trial.once(batch_of)
+    for words, batch in (("", size), (" of 3 images", 3), (" of 2 images", 2), (" of blank images", size)):
         built = method(trial).train()
         try:
             built.check_batch(batch)
@@ -345,7 +362,7 @@ def parameters_are_grouped(trial: Trial) -> Problems:
         yield f"param_groups leaves out {missing[0]}"
 
 
-@check("method", "``after_step`` moves averages and queues", "forward", level="bounds")
+@check("method", "``after_step`` moves averages and queues", "forward")
 def a_step_trains(trial: Trial) -> Problems:
     """A gradient reaches the encoder; what was frozen stays as it was."""
     if not trial.spec.trains:

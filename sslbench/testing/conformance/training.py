@@ -16,7 +16,6 @@ from sslbench.contracts.backbone import Backbone
 from sslbench.contracts.masking import MaskRequest
 from sslbench.contracts.method import Method, Progress
 from sslbench.contracts.params import MethodParams
-from sslbench.errors import UserError
 from sslbench.testing.conformance import backbones, methods
 from sslbench.testing.conformance.check import Trial, check
 from sslbench.testing.conformance.draws import differ
@@ -32,8 +31,6 @@ from sslbench.train.views import centre_view
 EPOCHS = 2
 STEPS = {"backbone": 1, "method": 2, "augmentation": 2, "masking": 2}
 """of an epoch; networks may be large. A training is saved after its first epoch, and interrupted a step later"""
-BATCHES = (8, 16, 32)
-"""sizes that are tried, until the method takes one"""
 STATE = "**State** that a resume needs is in the method's ``state_dict()``"
 
 
@@ -151,26 +148,12 @@ def train(trial: Trial, batch: int, checkpoint: Path | None, stops: bool = False
     return state, (facts, told)
 
 
-def batch_of(trial: Trial) -> int:
-    """A size of batch that it takes. Raises UserError where there is none."""
-    if trial.spec.kind == "method":
-        built = methods.method(trial)
-        for batch in BATCHES:
-            try:
-                built.check_batch(batch)
-            except UserError:
-                continue
-            return batch
-        built.check_batch(BATCHES[-1])
-    return 2 if trial.spec.kind == "backbone" else BATCHES[0]
-
-
 @check("method augmentation masking backbone", STATE, "forward", level="defaults")
 def training_goes_on_where_it_was(trial: Trial) -> Problems:
     """The weights of two trainings with one seed are the same, and those of one that was interrupted."""
     if trial.spec.kind == "method" and not trial.spec.trains:
         return
-    batch = batch_of(trial)
+    batch = {"backbone": 2, "method": 0}.get(trial.spec.kind, 8) or trial.once(methods.batch_of)
     whole, _ = train(trial, batch, None)
     with TemporaryDirectory() as folder:
         checkpoint = Path(folder) / "checkpoint.safetensors"

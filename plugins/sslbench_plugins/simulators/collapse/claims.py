@@ -96,7 +96,7 @@ def swav_claims(seeds: SeedResults[Measured]) -> list[Claim]:
         ),
         seeds.claim(
             "SwAV works with small batches when codes are computed with a queue of past embeddings",
-            f"accuracy of the small batch with a queue at least that of the large batch less {MARGIN}",
+            f"after as many epochs, accuracy of the small batch with a queue not below the large one's less {MARGIN}",
             lambda of: of[queued]["accuracy"] >= of[large]["accuracy"] - MARGIN,
             words(seeds, "accuracy", large, queued),
         ),

@@ -70,9 +70,11 @@ class NNCLR(Method):
         projections = [self.projection(self.backbone(view)) for view in views]
         first, second = (functional.normalize(z.float(), dim=1) for z in projections)
         predictions = [functional.normalize(self.predictor(z).float(), dim=1) for z in projections]
-        loss = (self.one_way(first, predictions[1]) + self.one_way(second, predictions[0])) / 2
+        with torch.autocast(first.device.type, enabled=False):  # what is near is decided in full precision
+            loss = (self.one_way(first, predictions[1]) + self.one_way(second, predictions[0])) / 2
+            same = (self.nearest(first) == self.nearest(second)).float().mean()
         self._latest.append(first.detach())
-        return loss, {"same_neighbour": (self.nearest(first) == self.nearest(second)).float().mean()}
+        return loss, {"same_neighbour": same}
 
     @torch.no_grad()
     def nearest(self, embeddings: Tensor) -> Tensor:
@@ -105,7 +107,7 @@ def build(params: NNCLRParams, context: BuildContext) -> NNCLR:
 
 @hookimpl
 def sslbench_methods() -> list[MethodSpec]:
-    quick = {"support": 256, "hidden": 64, "dim": 32}
+    quick = {"support": 1024, "hidden": 128, "dim": 64}
     return [
         MethodSpec(
             name="nnclr",

@@ -2,6 +2,7 @@
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import interpolate
 
 from sslbench import BackboneSpec, BuildContext, Params, TokenBackbone, UserError, hookimpl, param
 
@@ -32,9 +33,10 @@ class PatchBag(TokenBackbone):
         self.norm = nn.LayerNorm(params.width)
 
     def positions(self, grid: tuple[int, int]) -> Tensor:
-        if grid != self.grid:
-            raise UserError(f"backbone 'patch-bag' has positions for {self.grid} patches, not {grid}")
-        return self.places
+        if grid == self.grid:
+            return self.places
+        places = self.places.T.reshape(1, self.token_dim, *self.grid)
+        return interpolate(places, grid, mode="bicubic").flatten(2)[0].T
 
     def embed(self, images: Tensor) -> Tensor:
         return self.patches(images).flatten(2).transpose(1, 2) + self.places

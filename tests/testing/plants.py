@@ -1,0 +1,23 @@
+"""What the tables of planted mistakes share: each is named, and where it is known the line is the plugin's."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from sslbench.testing.conformance.check import Trial, faults_of
+from sslbench.testing.conformance.fault import Fault
+
+
+def faults(spec: Any, **given: Any) -> list[Fault]:
+    """Of a spec with its defaults and what is given."""
+    return [fault for fault in faults_of(Trial(spec, spec.params(**given), patience=0.0)) if isinstance(fault, Fault)]
+
+
+def assert_named(spec: Any, words: str, file: str) -> None:
+    """One fault says these words, and the place of each is in the file of the plant."""
+    found = faults(spec)
+    assert any(words in fault.text for fault in found), [fault.text for fault in found]
+    places = [fault.place.file for fault in found if fault.place]
+    assert places
+    assert {Path(place) for place in places} == {Path(file)}
