@@ -50,15 +50,13 @@ class TinyTokenBackbone(TokenBackbone):
         self.mix = nn.Linear(token_dim, token_dim)
 
     def positions(self, grid: tuple[int, int]) -> Tensor:
-        """Row and column in the first two channels, ``[patches, token_dim]``."""
-        steps = (torch.arange(side, device=self.class_token.device) / side for side in grid)
-        places = torch.cartesian_prod(*steps).float()
-        return nn.functional.pad(places, (0, self.token_dim - 2))
+        """None: zeros ``[patches, token_dim]``."""
+        return torch.zeros(grid[0] * grid[1], self.token_dim, device=self.class_token.device)
 
     def embed(self, images: Tensor) -> Tensor:
         """``[B, patches, token_dim]``."""
         patches: Tensor = self.project(images)
-        return patches.flatten(2).transpose(1, 2) + self.positions((patches.shape[2], patches.shape[3]))
+        return patches.flatten(2).transpose(1, 2)
 
     def encode(self, tokens: Tensor, *, patches: Tensor | None = None, blocks: int = 1) -> Tensor:
         """``[B, 1 + patches, blocks * token_dim]``, of one or two blocks."""
@@ -72,8 +70,8 @@ class TinyTokenBackbone(TokenBackbone):
         return encoded[:, 1:].mean(dim=1)
 
     def attention(self, images: Tensor) -> Tensor:
-        """``[B, 2, patches]``, by what a patch shows and not where it is."""
-        scores = self.project(images).flatten(2).sum(dim=1)
+        """``[B, 2, patches]``."""
+        scores = self.embed(images).sum(dim=2)
         return torch.stack([scores, -scores], dim=1).softmax(dim=2)
 
 

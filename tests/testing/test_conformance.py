@@ -20,14 +20,23 @@ from sslbench.testing.conformance import problems
 from sslbench.testing.fakes import TinyBackbone, TinyDataset, TinyReconstructor, TinyTokenBackbone
 
 REGISTRY = Registry()
+SMALL_HEAD = {"prototypes": 12, "hidden_dim": 16, "bottleneck_dim": 8}
 GIVEN = {
     ("backbone", "timm"): {"name": "vit_tiny_patch16_224"},
     ("evaluator", "few-label-scratch"): {"least_steps": 10},
     ("method", "distill"): {"teacher": "raw-pixels"},
     ("evaluator", "fine-tune"): {"least_steps": 10},
-    ("method", "dino"): {"prototypes": 12, "hidden_dim": 16, "bottleneck_dim": 8},
+    ("method", "barlow-twins"): {"hidden_dim": 16, "dim": 8},
+    ("method", "dino"): SMALL_HEAD,
+    ("method", "dinov2"): SMALL_HEAD,
+    ("method", "ibot"): SMALL_HEAD,
+    ("method", "ijepa"): {"predictor_dim": 16, "predictor_depth": 1, "predictor_heads": 2},
+    ("method", "lejepa"): {"hidden_dim": 16, "slices": 32},
+    ("method", "swav"): {"prototypes": 12, "hidden_dim": 16, "dim": 8},
+    ("method", "vicreg"): {"hidden_dim": 16, "dim": 8},
     ("method", "mae"): {"decoder_dim": 16, "decoder_depth": 1, "decoder_heads": 2},
     ("backbone", "vit"): {"size": "tiny"},
+    ("simulator", "collapse"): {"claim_seeds": 2},
 }
 """For specs with required parameters, and for those whose trainings are longer than a test has time for."""
 ELSEWHERE = {

@@ -275,7 +275,9 @@ def test_a_file_that_would_start_another_program_is_no_image(folder, monkeypatch
 def table(tmp_path):
     """Ten images in one folder, and a table of their labels beside it."""
     for number in range(10):
-        picture(tmp_path / "flat" / f"{number}.png", colour=(250, 0, 0) if number % 2 else (0, 0, 250))
+        picture(
+            tmp_path / "flat" / f"{number}.png", colour=(250 - number, 0, 0) if number % 2 else (0, 0, 250 - number)
+        )
     rows = [f"{number}.png,{'red' if number % 2 else 'blue'}" for number in range(10)]
     (tmp_path / "labels.csv").write_text("path,label\n" + "\n".join(rows))
     return tmp_path
