@@ -145,10 +145,3 @@ def test_a_wrong_target_ends_with_2(here, check, arguments, words):
     code, out, err = check(*arguments)
     assert code == 2
     assert words in out + err
-
-
-@pytest.mark.slow
-def test_all_that_is_built_in_has_no_fault(check):
-    code, out, _ = check("--all", "--ranks", "1")
-    assert code == 0, out
-    assert re.search(r"checked \d\d plugins, \d+ sets of parameters, [\d,]+ checks: no fault", out)

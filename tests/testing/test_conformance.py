@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+import subprocess
+import sys
 from dataclasses import replace
 
 import pytest
@@ -64,6 +67,17 @@ NAMES = [entry.promise for entry in Catalogue.installed().entries if entry.distr
 @pytest.mark.parametrize(("kind", "name"), [pair for pair in NAMES if pair not in ELSEWHERE], ids=str)
 def test_a_builtin_keeps_its_contract(kind, name):
     assert problems(REGISTRY.get(kind, name), **GIVEN.get((kind, name), {})) == []
+
+
+@pytest.mark.slow
+def test_none_has_a_fault_with_any_preset_or_at_any_limit_of_a_parameter():
+    given = {pair: ",".join(f"{key}={value}" for key, value in GIVEN.get(pair, {}).items()) for pair in NAMES}
+    targets = [":".join(filter(None, [".".join(pair), given[pair]])) for pair in NAMES if pair not in ELSEWHERE]
+    command = [sys.executable, "-m", "sslbench", "check", *targets, "--ranks", "1"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+    summary = rf"checked {len(targets)} plugins, \d+ sets of parameters, [\d,]+ checks: no fault"
+    assert re.search(summary, done.stdout), done.stdout
 
 
 @pytest.mark.parametrize(("kind", "name"), NAMES, ids=str)
