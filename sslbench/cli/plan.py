@@ -83,6 +83,22 @@ def as_table(plan: Plan) -> str:
     return "\n\n".join(filter(None, [data, listing(columns(plan)), "\n".join(below), summary]))
 
 
+def names(plan: Plan, axis: str) -> list[Any]:
+    """Of each cell on an axis, with the parameters that tell plugins of one name apart; None where it uses none."""
+    from sslbench.report.rows import assigned, differing
+
+    if axis == "seed":
+        return [item.cell.pretraining.seed for item in plan.planned]
+    chosen = [{**item.cell.pretraining.choices, "evaluator": item.cell.evaluator}.get(axis) for item in plan.planned]
+    distinct = {id(choice): choice for choice in chosen if choice is not None}
+    labels = {}
+    for key, choice in distinct.items():
+        keys = differing([other.values for other in distinct.values() if other.name == choice.name])
+        words = assigned(choice.values, keys)
+        labels[key] = f"{choice.name} ({words})" if words else choice.name
+    return [labels.get(id(choice)) for choice in chosen]
+
+
 def columns(plan: Plan) -> list[Column]:
     """Where there is no room, the axes with one value go first, then those that say least; reasons stand below."""
     from sslbench.report.numbers import NOTHING
@@ -91,7 +107,7 @@ def columns(plan: Plan) -> list[Column]:
 
     cells: dict[str, list[str]] = {"status": [item.state for item in plan.planned]}
     for axis in COLUMNS:
-        values = [item.cell.pretraining.epochs if axis == EPOCHS else item.cell.axes[axis] for item in plan.planned]
+        values = [item.cell.pretraining.epochs for item in plan.planned] if axis == EPOCHS else names(plan, axis)
         if axis != EPOCHS or any(item.cell.pretraining.method.epochs is not None for item in plan.planned):
             cells[axis] = [NOTHING if value is None else one_line(str(value)) for value in values]
     if PAGE.get().whole:

@@ -167,6 +167,16 @@ def test_plan_shows_skipped_cells_with_the_reason(capsys):
     assert "mae needs a backbone with tokens; convnet-small has none" in out
 
 
+def test_plan_tells_plugins_of_one_name_apart(capsys):
+    masks = ("-k", "random:ratio=0.5", "-k", "random:ratio=0.75", "-k", "block")
+    _, out, _ = output_of(capsys, "plan", "-m", "mae", *masks, "-b", "vit-tiny-small-image", "-e", "knn")
+    assert [re.search(r"(random|block)( \(\S+\))?", line)[0] for line in out.splitlines() if "to run  " in line] == [
+        "random (ratio=0.5)",
+        "random (ratio=0.75)",
+        "block",
+    ]
+
+
 def test_skipped_cells_are_in_the_result_and_no_failure(capsys):
     arguments = ("-m", "mae", "-m", "raw-pixels", "-k", "random", "-b", "convnet-small", "-e", "knn")
     code, out, _ = output_of(capsys, "run", *arguments, "--format", "json")
