@@ -71,8 +71,12 @@ def test_a_builtin_keeps_its_contract(kind, name):
 
 @pytest.mark.slow
 def test_none_has_a_fault_with_any_preset_or_at_any_limit_of_a_parameter():
-    given = {pair: ",".join(f"{key}={value}" for key, value in GIVEN.get(pair, {}).items()) for pair in NAMES}
-    targets = [":".join(filter(None, [".".join(pair), given[pair]])) for pair in NAMES if pair not in ELSEWHERE]
+    few_seeds = {pair: {"claim_seeds": 2} for pair in NAMES if pair[0] == "simulator"}
+    settings = few_seeds | GIVEN
+    targets = []
+    for pair in (pair for pair in NAMES if pair not in ELSEWHERE):
+        given = ",".join(f"{key}={value}" for key, value in settings.get(pair, {}).items())
+        targets.append(":".join(filter(None, [".".join(pair), given])))
     command = [sys.executable, "-m", "sslbench", "check", *targets, "--ranks", "1"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout

@@ -288,7 +288,6 @@ OBSERVERS = [
     (Percent, "it changed the record that it was given"),
     (Pops, "it changed the counts that it was given"),
     (Raises, "raised KeyError: 'nothing'"),
-    (Environment, "it changed the environment, which the whole process shares"),
     (Leaves, "it changed the current folder, which the whole process shares"),
     (object, "build must return an Observer"),
 ]
@@ -298,7 +297,7 @@ def observer(make):
     return ObserverSpec(name="o", summary="An o.", build=lambda params, context: make())
 
 
-@pytest.mark.parametrize("make", [Observer, Remembers])
+@pytest.mark.parametrize("make", [Observer, Remembers, Environment])
 def test_a_good_observer_has_no_fault(make):
     assert faults(observer(make)) == []
 

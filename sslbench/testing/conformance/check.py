@@ -10,7 +10,7 @@ from typing import Any, Literal, TypeVar
 from sslbench.contracts.plugin import BuildContext
 from sslbench.errors import UserError
 from sslbench.hooks.registry import one_line
-from sslbench.testing.conformance.effects import unchanged
+from sslbench.testing.conformance.effects import ENVIRONMENT, unchanged
 from sslbench.testing.conformance.fault import Fault, home_of, place_in, place_of, raised_at
 from sslbench.testing.conformance.problem import Problems
 
@@ -141,6 +141,8 @@ def tried(one: Check, trial: Trial, setting: str) -> tuple[list[Fault], list[str
             text = f"raised {one_line(error)}"
             faults = [Fault(text, NO_TRACEBACK if setting else one.promise, of_error(error, trial), setting)]
     place = of_part(one.at, trial) if lines else None
+    if trial.spec.kind == "observer":  # in a process of its own, whose library it may set up
+        changed = [name for name in changed if name != ENVIRONMENT]
     return [Fault(line, one.promise, place, setting) for line in lines] + faults, changed
 
 

@@ -13,7 +13,7 @@ import torch
 
 from sslbench.hooks.import_state import Part, parts
 
-TORCH = "torch's random state"
+TORCH, ENVIRONMENT = "torch's random state", "the environment"
 
 
 @contextmanager
@@ -37,7 +37,7 @@ def unchanged(torch_draws: bool) -> Iterator[list[str]]:
 
 def more_parts() -> Iterator[Part]:
     """Beside what may not change when a plugin is imported: the environment, the path, precision, logging."""
-    yield Part("the environment", lambda: dict(os.environ), put_environment)
+    yield Part(ENVIRONMENT, lambda: dict(os.environ), put_environment)
     yield Part("sys.path", lambda: list(sys.path), lambda was: sys.path.__setitem__(slice(None), was))
     yield Part("the recursion limit", sys.getrecursionlimit, sys.setrecursionlimit)
     yield Part("the level of all logging", lambda: logging.root.manager.disable, logging.disable)
