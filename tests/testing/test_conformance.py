@@ -27,7 +27,7 @@ SMALL_HEAD = {"prototypes": 12, "hidden_dim": 16, "bottleneck_dim": 8}
 GIVEN = {
     ("backbone", "timm"): {"name": "vit_tiny_patch16_224"},
     ("evaluator", "few-label-scratch"): {"least_steps": 10},
-    ("method", "distill"): {"teacher": "raw-pixels"},
+    ("method", "distill"): {"teacher": "raw-pixels", "hidden_dim": 32},
     ("evaluator", "fine-tune"): {"least_steps": 10},
     ("method", "barlow-twins"): {"hidden_dim": 16, "dim": 8},
     ("method", "dino"): SMALL_HEAD,
@@ -39,7 +39,7 @@ GIVEN = {
     ("method", "vicreg"): {"hidden_dim": 16, "dim": 8},
     ("method", "mae"): {"decoder_dim": 16, "decoder_depth": 1, "decoder_heads": 2},
     ("backbone", "vit"): {"size": "tiny"},
-    ("simulator", "collapse"): {"claim_seeds": 2},
+    ("simulator", "collapse"): {"claim_seeds": 1, "images": 64, "steps": 20, "epochs": 2},
 }
 """For specs with required parameters, and for those whose trainings are longer than a test has time for."""
 ELSEWHERE = {
