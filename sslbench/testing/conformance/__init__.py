@@ -16,6 +16,7 @@ from sslbench.testing.conformance import (  # noqa: F401  (each makes its checks
     every,
     executors,
     maskings,
+    method_steps,
     methods,
     observers,
     peeking,

@@ -6,7 +6,7 @@ import importlib
 import importlib.util
 import re
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
@@ -188,8 +188,3 @@ def failed_at(error: BaseException | None) -> Place | None:
     if isinstance(error, SyntaxError) and error.filename:
         return Place(error.filename, error.lineno or 1)
     return None if error is None or isinstance(error, SslbenchError) else raised_at(error, None)
-
-
-def given_to(target: Target) -> Mapping[str, Any]:
-    """The parameters that it is tried with."""
-    return target.given
