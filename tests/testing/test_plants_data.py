@@ -254,6 +254,43 @@ class NeighbourOfItself(Centroid):
         return [Metric("top1", (found == data.test.labels).float().mean().item())]
 
 
+class WithoutImages:
+    """No per-image metric."""
+
+    def metric(self, right):
+        return Metric("top1", right.mean().item())
+
+
+class ChoosesByTestInSilence(WithoutImages, ChoosesByTest):
+    pass
+
+
+class StandardisesByTestInSilence(WithoutImages, StandardisesByTest):
+    pass
+
+
+class OfAllClasses(Centroid):
+    """Of three classes the label is among the five best, whatever is predicted."""
+
+    def metric(self, right):
+        return [Metric("top1", right.mean().item()), Metric("top5", 1.0, per_image=torch.ones(len(right)))]
+
+    def evaluate(self, data):
+        found = super().evaluate(data)[0]
+        return found if isinstance(found, list) else [found]
+
+
+class BalancedAccuracy(Centroid):
+    """The mean over classes of the share that is right."""
+
+    def evaluate(self, data):
+        yield from super().evaluate(data)
+        if bool(torch.isfinite(data.train.features).all()):
+            right, labels = self.right(data), data.test.labels
+            means = [right[labels == label].mean() for label in range(data.classes)]
+            yield Metric("balanced_accuracy", torch.stack(means).mean().item())
+
+
 class Percent(Centroid):
     def metric(self, right):
         return Metric("top1", 100 * right.mean().item())
@@ -370,6 +407,8 @@ EVALUATORS = [
     (FitsOnBoth, "change with the test labels"),
     (ChoosesByTest, "change with the test labels"),
     (StandardisesByTest, "of its predictions change where half of the test images are left out"),
+    (ChoosesByTestInSilence, "over labels of which each test image has each once"),
+    (StandardisesByTestInSilence, "is the mean of what it is for each half of the test images"),
     (NeighbourOfItself, "top1 is 1.00 for test labels that are drawn at random"),
     (Percent, "a share is 0..1"),
     (PercentOfImages, "a share is 0..1"),
@@ -399,7 +438,7 @@ def evaluator(make, **more):
     return EvaluatorSpec(name="e", summary="An e.", build=lambda params, context: make(), **stated)
 
 
-@pytest.mark.parametrize("make", [Centroid, Logits])
+@pytest.mark.parametrize("make", [Centroid, Logits, OfAllClasses, BalancedAccuracy])
 def test_a_good_evaluator_has_no_fault(make):
     assert faults(evaluator(make)) == []
 

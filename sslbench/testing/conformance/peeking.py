@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import torch
@@ -17,6 +19,11 @@ ABOVE_CHANCE = 0.6
 """mean of a share over all shifts of the labels, for which chance is a third or a half"""
 FLIPS = 0.02
 """share of the images that rounding explains"""
+ROUNDED = 0.005
+"""of the sum of some accuracies: what three decimals of each explain; one image of 90 is 0.011"""
+ACCURACY = re.compile(r"(^|[_@-])(top\d+|acc|accuracy)([_@-]|$)")
+LABELS_RIGHT = re.compile(r"(?:top|@)(\d+)")
+"""in the name of an accuracy: by how many labels an image is right, if by more than one"""
 
 
 def relabelled(data: EvaluationData, shift: int) -> EvaluationData:
@@ -33,7 +40,7 @@ def shifted_results(trial: Trial) -> list[Yielded]:
 
 @check("evaluator", FIT_ON_TRAIN, "evaluate")
 def labels_change_no_prediction(trial: Trial) -> Problems:
-    """A prediction is right for one label of an image, whatever the labels of the others are."""
+    """A prediction is right for one label of an image (k in the top k), whatever the labels of the others are."""
     if "labels" not in trial.spec.needs:
         return
     results = trial.once(shifted_results)
@@ -42,17 +49,40 @@ def labels_change_no_prediction(trial: Trial) -> Problems:
         if any(values is None or values.shape != right.shape for values in each):
             continue
         times = torch.stack([values for values in each if values is not None]).sum(dim=0)
-        if times.min() != times.max() or times.max() == len(results):
+        if times.min() != times.max() or times.max() == len(results) > labels_right(name):
             images = int((times != 1).sum())
             yield f"{name}: the predictions for {images} of {len(times)} test images change with the test labels"
             return
+    for name, values in accuracies(results):
+        if abs(sum(values) - round(sum(values))) > ROUNDED:
+            yield (
+                f"{name} sums to {sum(values):.3f} over labels of which each test image has each once, and a prediction"
+                " is right for one of them: the predictions change with the test labels"
+            )
+            return
     headline = trial.spec.ranked_by(trial.params)
-    values = [result.values.get(headline) for result in results]
-    known = [value for value in values if value is not None and 0 <= value <= 1]
+    known = [value for value in (result.values.get(headline) for result in results) if value is not None]
     metric = results[0].metrics.get(headline)
-    if metric and metric.higher_is_better and len(known) == len(values) and sum(known) / len(known) > ABOVE_CHANCE:
+    if len(known) < len(results) or max(known) > 1 or min(known) < 0 or labels_right(headline) > 1:
+        return
+    if metric and metric.higher_is_better and sum(known) / len(known) > ABOVE_CHANCE:
         mean = sum(known) / len(known)
         yield f"{headline} is {mean:.2f} for test labels that are drawn at random: it is fitted on the test split"
+
+
+def labels_right(name: str) -> int:
+    """By how many labels an image is right, as the name of a metric has it: ``top5``, ``acc@5``."""
+    found = LABELS_RIGHT.search(name)
+    return int(found[1]) if found else 1
+
+
+def accuracies(results: Sequence[Yielded]) -> Iterator[tuple[str, list[float]]]:
+    """Name and values of metrics that are called an accuracy and do not say of each image whether it is right."""
+    for name in results[0].values:
+        values = [result.values.get(name) for result in results]
+        known = [value for value in values if value is not None]
+        if len(known) == len(values) and name not in results[0].right_or_wrong and ACCURACY.search(name):
+            yield name, known
 
 
 @check("evaluator", FIT_ON_TRAIN, "evaluate")
@@ -61,17 +91,30 @@ def other_test_images_change_no_prediction(trial: Trial) -> Problems:
     if trial.spec.uses_model or "labels" not in trial.spec.needs:
         return
     data = trial.once(hard_data)
-    half = len(data.test.features) // 2
-    kept = data.test.features[:, 0].argsort()[half:].sort().values  # others than those on the whole
-    whole = evaluate(trial, data)
-    fewer = evaluate(trial, replace(data, test=part(data.test, kept), shown=None))
-    for name, right in whole.right_or_wrong.items():
-        other = fewer.right_or_wrong.get(name)
-        if other is not None and len(other) == len(kept) and len(right) > half:
-            changed = (other != right[kept]).float().mean().item()
+    lower, upper = halves(data)
+    parts = (torch.cat([lower, upper]), lower, upper)
+    results = [evaluate(trial, replace(data, test=part(data.test, rows), shown=None)) for rows in parts]
+    for name, right in results[0].right_or_wrong.items():
+        alone = [result.right_or_wrong.get(name, right[:0]) for result in results[1:]]
+        if (together := torch.cat(alone)).shape == right.shape == parts[0].shape:
+            changed = (together != right).float().mean().item()
             if changed > FLIPS:
                 yield f"{name}: {changed:.0%} of its predictions change where half of the test images are left out"
                 return
+    for name, (whole, *values) in accuracies(results):
+        if abs(sum(values) / 2 - whole) > FLIPS:
+            mean = sum(values) / 2
+            yield f"{name} is {whole:.3f}, and {mean:.3f} is the mean of what it is for each half of the test images"
+            return
+
+
+def halves(data: EvaluationData) -> tuple[Tensor, Tensor]:
+    """Rows of the test split, as many of each class in both; in the first one the first feature is the lower."""
+    order = data.test.features[:, 0].argsort()
+    assert data.test.labels is not None
+    of_class = [order[data.test.labels[order] == label] for label in range(data.classes)]
+    lower, upper = zip(*((rows[: len(rows) // 2], rows[(len(rows) + 1) // 2 :]) for rows in of_class), strict=True)
+    return torch.cat(lower), torch.cat(upper)
 
 
 @check("evaluator", "Fitted on ``data.train`` alone", "fit")
