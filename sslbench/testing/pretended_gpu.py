@@ -11,8 +11,16 @@ from pathlib import Path
 from typing import Any, Self
 
 import torch
+from numpy.typing import NDArray
 from torch import Generator, Tensor, nn
-from torch._subclasses.fake_tensor import DataDependentOutputException, DynamicOutputShapeException, FakeTensorMode
+from torch._subclasses.fake_tensor import (
+    DataDependentOutputException,
+    DynamicOutputShapeException,
+    FakeTensor,
+    FakeTensorMode,
+    unset_fake_temporarily,
+)
+from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
 DEVICE = torch.device("cuda", 0)
@@ -32,6 +40,20 @@ class MixedDevices(RuntimeError):
     def __init__(self, devices: Iterable[str]) -> None:
         names = " and ".join(devices)
         super().__init__(f"Expected all tensors to be on the same device, but found at least two devices, {names}!")
+
+
+class OtherGenerator(RuntimeError):
+    """Raised, as a GPU would raise it, where numbers are drawn on one device with the generator of another."""
+
+    def __init__(self, expected: str, found: str) -> None:
+        super().__init__(f"Expected a '{expected}' device type for generator but found '{found}'")
+
+
+class NotOnHost(TypeError):
+    """Raised, as a GPU would raise it, where NumPy is given a tensor that is there."""
+
+    def __init__(self) -> None:
+        super().__init__(f"can't convert {DEVICE} device type tensor to numpy")
 
 
 def mixed(error: BaseException | None) -> MixedDevices | None:
@@ -76,6 +98,9 @@ class PretendedGpu(ExitStack):
         torch._C._ensureCUDADeviceGuardSet()
         self.enter_context(FakeTensorMode(allow_non_fake_inputs=True))
         self.enter_context(_Watch(self.crossings))
+        self.enter_context(_Generators())
+        self.callback(delattr, FakeTensor, "numpy")
+        FakeTensor.numpy = as_array  # type: ignore[assignment]
         return self
 
     def __exit__(self, *details: Any) -> bool:
@@ -97,10 +122,31 @@ class PretendedGpu(ExitStack):
                         tensors[name] = moved.setdefault(id(tensor), without_numbers(tensor))
 
 
+def as_array(tensor: Tensor, *, force: bool = False) -> NDArray[Any]:
+    """Zeros in the place of the numbers of a tensor, if it is the host's. Raises NotOnHost where it is the GPU's."""
+    if tensor.device.type == DEVICE.type and not force:
+        raise NotOnHost
+    with unset_fake_temporarily():
+        return torch.zeros(tensor.shape, dtype=tensor.dtype).numpy()
+
+
 def without_numbers(tensor: Tensor) -> Tensor:
     """A tensor of the same shape, strides and dtype on the pretended GPU."""
     empty = torch.empty_strided(tensor.shape, tensor.stride(), dtype=tensor.dtype, device=DEVICE)
     return nn.Parameter(empty, tensor.requires_grad) if isinstance(tensor, nn.Parameter) else empty
+
+
+class _Generators(TorchFunctionMode):
+    """Holds a generator's device against that of what is drawn with it, before torch forgets which one was given."""
+
+    def __torch_function__(
+        self, func: Any, types: Sequence[type], args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        result = func(*args, **(kwargs or {}))
+        for given in (*args, *(kwargs or {}).values()):
+            if isinstance(given, Generator) and isinstance(result, Tensor) and given.device.type != result.device.type:
+                raise OtherGenerator(result.device.type, given.device.type)
+        return result
 
 
 class _Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]

