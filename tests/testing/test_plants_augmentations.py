@@ -130,6 +130,24 @@ def drawn_on_the_cpu(self, images, generator, size):
     return centre_view(images, size) * strength
 
 
+def puts_back(self, images, generator, size):
+    state = generator.get_state()
+    view = Good.make(self, images, generator, size)
+    generator.set_state(state)
+    return view
+
+
+def by_pairs(self, images, generator, size):
+    light = torch.rand((len(images) + 1) // 2, 1, 1, 1, generator=generator, device=images.device)
+    return centre_view(images, size) * light.repeat_interleave(2, dim=0)[: len(images)]
+
+
+def spares_the_first(self, images, generator, size):
+    light = torch.rand(len(images), 1, 1, 1, generator=generator, device=images.device)
+    light[0] = 1
+    return centre_view(images, size) * light
+
+
 def ends_the_process(self, images, generator, size):
     os._exit(0)
 
@@ -153,6 +171,9 @@ AUGMENTATIONS = [
     (reuses_memory, "its result changes when it is called again"),
     (by_numpy, "view 0 (global) on a GPU: can't convert cuda:0 device type tensor to numpy"),
     (drawn_on_the_cpu, "view 0 (global) on a GPU: Expected a 'cpu' device type for generator but found 'cuda'"),
+    (puts_back, "two calls in a row with one generator draw the same"),
+    (by_pairs, "the draws of images 0 and 1 of a batch are always the same"),
+    (spares_the_first, "nothing is ever drawn for image 0 of a batch"),
     (ends_the_process, "raised EndsTheProcess: os._exit(0) ends the whole process"),
     (on_the_cpu, "on a GPU: Expected all tensors to be on the same device"),
     (sets_dtype, "it changed torch's number of threads, which the whole process shares"),
@@ -165,8 +186,14 @@ def augmentation(make):
     return AugmentationSpec(name="a", summary="An a.", build=lambda params, context: kind())
 
 
-def test_a_good_augmentation_has_no_fault():
-    assert faults(augmentation(Good.make)) == []
+def seldom(self, images, generator, size):
+    changed = torch.rand(len(images), 1, 1, 1, generator=generator, device=images.device) < 0.02
+    return torch.where(changed, 0.5, 1.0) * centre_view(images, size)
+
+
+@pytest.mark.parametrize("make", [Good.make, seldom])
+def test_a_good_augmentation_has_no_fault(make):
+    assert faults(augmentation(make)) == []
 
 
 @pytest.mark.parametrize(("make", "words"), AUGMENTATIONS, ids=lambda value: getattr(value, "__name__", ""))
@@ -240,6 +267,19 @@ class OnTheCpuByRows(Random):
         return super().sample(batch, grid, ratio, generator).cpu()
 
 
+class ByPairs(Random):
+    def sample(self, batch, grid, ratio, generator):
+        return super().sample((batch + 1) // 2, grid, ratio, generator).repeat_interleave(2, dim=0)[:batch]
+
+
+class PutsBack(Random):
+    def sample(self, batch, grid, ratio, generator):
+        state = generator.get_state()
+        mask = super().sample(batch, grid, ratio, generator)
+        generator.set_state(state)
+        return mask
+
+
 class Overlapping(Random):
     def sample_targets(self, batch, grid, ratio, generator):
         mask = self.sample(batch, grid, ratio, generator).int()
@@ -261,6 +301,8 @@ MASKINGS = [
     (Square, "returned torch.bool [6, 4, 4], not bool [6, 16]"),
     (OnTheCpu, "sample on a GPU: Expected a 'cpu' device type for generator but found 'cuda'"),
     (OnTheCpuByRows, "sample on a GPU: it returned a tensor on the CPU"),
+    (ByPairs, "the draws of images 0 and 1 of a batch are always the same"),
+    (PutsBack, "two calls in a row with one generator draw the same"),
     (Overlapping, "a patch is in the context and in a target"),
 ]
 

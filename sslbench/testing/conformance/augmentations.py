@@ -9,13 +9,14 @@ from torch import Tensor
 
 from sslbench.contracts.augmentation import Augmentation, BatchTransform, ViewKind
 from sslbench.testing.conformance.check import Trial, check
-from sslbench.testing.conformance.draws import differ, shared_draws
+from sslbench.testing.conformance.draws import differ, not_apart, shared_draws, stands_still
 from sslbench.testing.conformance.problem import SIZE, Problems, gpu_problems
 from sslbench.testing.pretended_gpu import DEVICE, PretendedGenerator, PretendedGpu
 
 RETURNS = "float32 ``[B, 3, size, size]`` in 0..1 on the same device, not normalised"
 OWN_DRAW = "Every image gets its own random parameters, all of them drawn from the generator"
 NOT_REPEATABLE = "not the same for the same generator state"
+STANDS_STILL = "two calls in a row with one generator draw the same: it is not moved on, or put back"
 WANTED: tuple[tuple[int, ViewKind, int], ...] = ((0, "global", SIZE), (1, "global", SIZE), (2, "local", SIZE // 2))
 WANTED += ((9, "local", SIZE - 3), (0, "global", SIZE + 8))
 """index, kind and size of the views that are tried"""
@@ -125,6 +126,26 @@ def each_image_has_its_own(trial: Trial) -> Problems:
         if random and (shared := shared_draws(lambda batch, transform=transform: call(transform, of_noise(batch)))):  # type: ignore[misc]
             yield f"{where}: it draws {', '.join(shared[:3])}, the same for a batch of any size"
             return
+
+
+@check("augmentation", OWN_DRAW, "view", level="defaults")
+def each_draw_is_new(trial: Trial) -> Problems:
+    """The next batch is not drawn as this one was, and no two images of a batch are drawn together."""
+    images = of_noise(1).expand(6, -1, -1, -1).contiguous()
+    for where, transform, _ in views(trial):
+
+        def draw(generator: torch.Generator, transform: BatchTransform = transform) -> Tensor:
+            return transform(images, generator)
+
+        if not differ(call(transform, images, 0), call(transform, images, 1)):
+            continue
+        if stands_still(draw):
+            yield f"{where}: {STANDS_STILL}"
+        elif line := not_apart(draw):
+            yield f"{where}: {line}"
+        else:
+            continue
+        return
 
 
 @check("augmentation", "A distribution over single views", "view")

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from sslbench.contracts.masking import Masking, TargetMasking, masked_count
-from sslbench.testing.conformance.augmentations import NOT_REPEATABLE
+from sslbench.testing.conformance.augmentations import NOT_REPEATABLE, STANDS_STILL
 from sslbench.testing.conformance.check import Trial, check
-from sslbench.testing.conformance.draws import differ, shared_draws
+from sslbench.testing.conformance.draws import differ, not_apart, shared_draws, stands_still
 from sslbench.testing.conformance.problem import Problems, gpu_problems
 from sslbench.testing.pretended_gpu import PretendedGenerator
 
@@ -92,6 +92,21 @@ def each_row_has_its_own(trial: Trial) -> Problems:
         yield "its draws are the same whatever the state of the generator is"
     elif random and (shared := shared_draws(lambda batch: sample(trial.built, (8, 8), 0.5, batch=batch))):
         yield f"it draws {', '.join(shared[:3])}, the same for a batch of any size"
+
+
+@check("masking", "**Every row has a draw of its own**", "sample", level="defaults")
+def each_draw_is_new(trial: Trial) -> Problems:
+    """The next batch is not masked as this one was, and no two rows of a batch are drawn together."""
+
+    def draw(generator: torch.Generator) -> Tensor:
+        return trial.built.sample(ROWS, (8, 8), 0.5, generator)  # type: ignore[no-any-return]
+
+    if not differ(draw(generator(0)), draw(generator(1))):
+        return
+    if stands_still(draw):
+        yield STANDS_STILL
+    elif line := not_apart(draw):
+        yield line
 
 
 @check("masking", "on the generator's device", "sample")
