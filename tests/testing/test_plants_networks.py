@@ -464,6 +464,13 @@ class Lazy(Agree):
         return [functional.normalize(self.late(one), dim=1).float() for one in super().embedded(views)]
 
 
+class StepsItself(Agree):
+    def loss(self, first, second):
+        loss = super().loss(first, second)
+        loss.backward(retain_graph=True)
+        return loss
+
+
 CALLS = []
 
 
@@ -493,6 +500,7 @@ METHODS = [
     (Freezes, "forward changes which parameters need a gradient"),
     (Thawed, "it trains a parameter that the backbone had frozen"),
     (QueueOnCpu, "forward on a GPU: Expected all tensors to be on the same device"),
+    (StepsItself, "forward leaves a gradient in"),
     (UpdatesInForward, "forward changes the parameter head.weight"),
     (TrainedEncoder, "in eval mode the features of"),
     (Local, "it asks for local views, which its view_kinds do not name"),

@@ -61,7 +61,7 @@ def same_for_the_same_seed(trial: Trial) -> Problems:
 
 @check("method", "**A call changes nothing but batch statistics**", "forward")
 def a_call_changes_nothing_else(trial: Trial) -> Problems:
-    """Its views and masks, its mode, what is frozen, and parameters."""
+    """Its views and masks, its mode, what is frozen, parameters and their gradients."""
     if not trial.spec.trains:
         return
     built = method(trial).train()
@@ -75,6 +75,8 @@ def a_call_changes_nothing_else(trial: Trial) -> Problems:
             yield f"it changes {name} that it is given"
     if changed(values, dict(built.named_parameters())):
         yield f"forward changes the parameter {changed(values, dict(built.named_parameters()))[0]}"
+    if left := [name for name, parameter in built.named_parameters() if parameter.grad is not None]:
+        yield f"forward leaves a gradient in {left[0]}, to which that of the step is added"
     if modes_of(built) != before[0]:
         yield "forward leaves a part of it in another mode"
     if frozen_in(built) != before[1]:
