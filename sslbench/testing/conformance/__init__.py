@@ -11,6 +11,7 @@ from sslbench.contracts.plugin import Spec
 from sslbench.testing.conformance import (  # noqa: F401  (each makes its checks known)
     augmentations,
     backbones,
+    dataset_reads,
     datasets,
     evaluators,
     every,

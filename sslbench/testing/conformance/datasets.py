@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -16,7 +15,6 @@ from sslbench.hooks.registry import default_registry
 from sslbench.plan.choose import choose
 from sslbench.plan.reference import parse_reference
 from sslbench.testing.conformance.check import Trial, check
-from sslbench.testing.conformance.draws import differ
 from sslbench.testing.conformance.problem import Problems
 
 SPLITS: tuple[SplitName, ...] = ("train", "test")
@@ -27,7 +25,6 @@ SHARED = 0.01
 OFF = 0.05
 """what mean and deviation may be off by, beyond what a sample explains"""
 IMAGES = "int64 ``[B]`` -> uint8 ``[B, 3, H, W]``, all of one size"
-SAME = "**Every read of an image returns the same**"
 APART = "**No image is in both splits**"
 
 
@@ -137,61 +134,6 @@ def mean_and_deviation(trial: Trial) -> Problems:
         if (torch.tensor(given) - true).abs().max() > OFF + chance:
             rounded = [round(value, 3) for value in given]
             yield f"{name} is {rounded}, of the training images it is {[round(v, 3) for v in true.tolist()]}"
-
-
-@check("dataset", SAME, "split")
-def reads_are_equal(trial: Trial) -> Problems:
-    """Twice, in another order, after what was read was overwritten, from another thread, and when built again."""
-    again = trial.build()
-    for name, split in splits(trial):
-        indices = some(len(split), 64)
-        first = split.images[indices].clone()
-        for words, read in ways_to_read(trial.built, again, name, split, indices).items():
-            if differ(first, read()):
-                yield f"{name}: images are not the same {words}"
-                return
-
-
-def ways_to_read(
-    built: Dataset, again: Dataset, name: SplitName, split: Split, indices: Tensor
-) -> dict[str, Callable[[], Tensor]]:
-    """When -> the images, which should be the same."""
-    return {
-        "when they are read again": lambda: split.images[indices],
-        "in another order": lambda: split.images[indices.flip(0)].flip(0),
-        "after the images that were read before were overwritten": lambda: overwritten(split, indices),
-        "in another thread": lambda: in_a_thread(split, indices),
-        "when the split is asked for again": lambda: built.split(name).images[indices],
-        "when the data set is built again": lambda: again.split(name).images[indices],
-    }
-
-
-def overwritten(split: Split, indices: Tensor) -> Tensor:
-    """The images after somebody wrote into what was read."""
-    split.images[indices].zero_()
-    return split.images[indices]
-
-
-def in_a_thread(split: Split, indices: Tensor) -> Tensor:
-    """The images, read by another thread."""
-    with ThreadPoolExecutor(1) as pool:
-        return pool.submit(split.images.__getitem__, indices).result()
-
-
-@check("dataset", SAME, "split")
-def facts_are_equal(trial: Trial) -> Problems:
-    """Labels, factors and maps, from one that is built again."""
-    again = trial.build()
-    for name, split in splits(trial):
-        other, indices = again.split(name), some(len(split), 64)
-        pairs = {"labels": (split.labels, other.labels)}
-        pairs |= {f"factor {key!r}": (values, other.factors.get(key)) for key, values in split.factors.items()}
-        pairs |= {f"map {key!r}": (reader[indices], other.maps[key][indices]) for key, reader in split.maps.items()}
-        for what, (first, second) in pairs.items():
-            if (first is None) != (second is None) or (
-                first is not None and second is not None and differ(first, second)
-            ):
-                yield f"{name}: {what}: not the same when the data set is built again"
 
 
 @check("dataset", APART, "split")

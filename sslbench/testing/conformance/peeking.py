@@ -17,6 +17,9 @@ from sslbench.testing.conformance.problem import Problems
 FIT_ON_TRAIN = "Fit on ``train``, report on ``test``; choose nothing by ``test``"
 ABOVE_CHANCE = 0.6
 """mean of a share over all shifts of the labels, for which chance is a third or a half"""
+UNLIKE = 20.0
+LAST = 10
+"""test images at the end; no multiple of the classes, so that an accuracy cannot be the same for all of their labels"""
 FLIPS = 0.02
 """share of the images that rounding explains"""
 ROUNDED = 0.005
@@ -92,6 +95,10 @@ def other_test_images_change_no_prediction(trial: Trial) -> Problems:
         return
     data = trial.once(hard_data)
     lower, upper = halves(data)
+    # Unlike the others, so that whatever is taken from all test images shows.
+    features = data.test.features.clone()
+    features[upper] = UNLIKE * (features[upper] + 1)
+    data = replace(data, test=replace(data.test, features=features))
     parts = (torch.cat([lower, upper]), lower, upper)
     results = [evaluate(trial, replace(data, test=part(data.test, rows), shown=None)) for rows in parts]
     for name, right in results[0].right_or_wrong.items():
@@ -106,6 +113,24 @@ def other_test_images_change_no_prediction(trial: Trial) -> Problems:
             mean = sum(values) / 2
             yield f"{name} is {whole:.3f}, and {mean:.3f} is the mean of what it is for each half of the test images"
             return
+
+
+@check("evaluator", FIT_ON_TRAIN, "evaluate")
+def every_test_image_counts(trial: Trial) -> Problems:
+    """The last ones too, which a batch that is not full would leave out."""
+    if trial.spec.uses_model or "labels" not in trial.spec.needs:
+        return
+    data, headline = trial.once(hard_data), trial.spec.ranked_by(trial.params)
+    assert data.test.labels is not None
+    values = []
+    for shift in range(data.classes):
+        labels = data.test.labels.clone()
+        labels[-LAST:] = (labels[-LAST:] + shift) % data.classes
+        result = evaluate(trial, replace(data, test=replace(data.test, labels=labels), shown=None))
+        values.append(result.values.get(headline))
+    by_labels = len({result.values.get(headline) for result in trial.once(shifted_results)}) > 1
+    if by_labels and headline not in result.right_or_wrong and values[0] is not None and len(set(values)) == 1:
+        yield f"{headline} is the same whatever the labels of the last {LAST} of {len(labels)} test images are"
 
 
 def halves(data: EvaluationData) -> tuple[Tensor, Tensor]:
