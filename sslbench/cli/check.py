@@ -51,8 +51,8 @@ def command(
 ) -> int:
     """Try plugins against their contract: each fault with file, line and the contract's sentence.
 
-    TARGET is a plugin (kind.name), a module, a file or a distribution. Each plugin is tried with its defaults, its
-    presets and the limits of its parameters. Exit code 1 for a fault, 2 where nothing could be tried.
+    TARGET is a plugin (kind.name), a module, a file, a distribution or its folder. Each plugin is tried with its
+    defaults, its presets and the limits of its parameters. Exit code 1 for a fault, 2 where nothing could be tried.
     """
     from sslbench.errors import UserError
     from sslbench.hooks.registry import Registry

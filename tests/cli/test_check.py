@@ -115,9 +115,30 @@ def test_what_a_pretended_gpu_cannot_try_is_named(here, check):
     code, out, _ = check("waits.py")
     assert code == 1
     words = "it asks for a number, for which a GPU would have to wait"
-    assert f"not checked: augmentation.dim: view 0 (global) on a GPU that is pretended: {words}" in " ".join(
-        out.split()
-    )
+    where = "view 0 (global) on a GPU that is pretended"
+    assert f"not checked: augmentation.dim: {where}: {words}" in " ".join(out.split())
+
+
+def test_a_file_that_ends_the_process_ends_no_check(here, check):
+    (here / "ends.py").write_text("import os\nos._exit(0)\n")
+    code, out, _ = check("ends.py")
+    assert code == 1
+    assert "ends.py:2: cannot be loaded: EndsTheProcess: os._exit(0) ends the whole process" in " ".join(out.split())
+
+
+def test_the_folder_of_a_project_is_its_distribution(distribution, here, check):
+    project = here / "work"
+    project.mkdir()
+    for text in ("", "[project]\n", "name = \n"):
+        (project / "pyproject.toml").write_text(text)
+        code, _, err = check("work")
+        assert code == 2
+        assert "'work' is a folder whose pyproject.toml names no package; allowed: a plugin (kind.name)" in err
+    (project / "pyproject.toml").write_text('[project]\nname = "My.Dims"\n')
+    assert "'work': no plugin of 'My.Dims' is installed: pip install -e work, then again" in check("work")[2]
+    distribution("my-dims", {"augmentation.dim": "my_dims.dim"}, {"my_dims.__init__": "", "my_dims.dim": DIM})
+    code, out, _ = check("work")
+    assert (code, out.count("augmentation.dim  [my-dims 1.0]")) == (1, 1)
 
 
 def test_a_good_plugin_ends_with_0(check):

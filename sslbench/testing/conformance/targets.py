@@ -6,6 +6,7 @@ import importlib
 import importlib.util
 import re
 import sys
+import tomllib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,11 +18,15 @@ from sslbench.errors import SslbenchError, UserError, did_you_mean, quoted
 from sslbench.hooks.catalogue import KINDS, Entry
 from sslbench.hooks.registry import Registry, one_line
 from sslbench.plan.reference import parse_reference
+from sslbench.testing.conformance.effects import process_stays
 from sslbench.testing.conformance.fault import Fault, Place, raised_at
 
-LOADS = "The name on the left is `kind.name`"
+LOADS = "A plugin that cannot be imported, promises what it does not bring, or misspells a hook is left out"
 AT_IMPORT = "What a plugin changes for the whole process when it is imported is put back and named"
-ALLOWED = "a plugin (kind.name), a module (my_package.noise), a file (noise.py) or a distribution (my-package)"
+ALLOWED = (
+    "a plugin (kind.name), a module (my_package.noise), a file (noise.py), a distribution (my-package) or the folder of"
+    " one that is installed"
+)
 
 
 @dataclass
@@ -43,13 +48,14 @@ def targets_of(texts: Sequence[str], everything: bool, settings: Sequence[str], 
     and for a parameter that none of them has."""
     found: list[Target] = []
     mistakes: list[str] = []
-    for text in texts:
-        try:
-            found += targets_named(text, registry)
-        except UserError as error:
-            mistakes += error.messages
-    if everything:
-        found += [target for entry in registry.catalogue.entries for target in of_entry(entry, registry)]
+    with process_stays():
+        for text in texts:
+            try:
+                found += targets_named(text, registry)
+            except UserError as error:
+                mistakes += error.messages
+        if everything:
+            found += [target for entry in registry.catalogue.entries for target in of_entry(entry, registry)]
     for setting in settings:
         mistakes += give(setting, found)
     if mistakes:
@@ -85,14 +91,34 @@ def targets_named(text: str, registry: Registry) -> list[Target]:
         if not path.is_file():
             raise UserError(f"{quoted(text)}: no such file; allowed: {ALLOWED}")
         return of_module(lambda: from_file(path), str(path))
-    entries = [entry for entry in registry.catalogue.entries if canonical(entry.distribution) == canonical(text)]
+    entries = of_distribution(text, registry)
     entries += [e for e in registry.catalogue.entries if within(e.point.module, text) and e not in entries]
+    if not entries and path.is_dir() and not (path / "__init__.py").is_file():
+        entries = of_folder(path, registry)
     if entries:
         return [target for entry in entries for target in of_entry(entry, registry)]
     if re.fullmatch(r"[A-Za-z_]\w*(\.\w+)*", text) and is_module(text):
         return of_module(lambda: importlib.import_module(text), text)
     names = [e.distribution for e in registry.catalogue.entries] + [e.name for e in registry.catalogue.entries]
     raise UserError(f"{quoted(text)} is nothing to check{did_you_mean(text, names)}; allowed: {ALLOWED}")
+
+
+def of_distribution(name: str, registry: Registry) -> list[Entry]:
+    """What an installed distribution brings."""
+    return [entry for entry in registry.catalogue.entries if canonical(entry.distribution) == canonical(name)]
+
+
+def of_folder(folder: Path, registry: Registry) -> list[Entry]:
+    """What the distribution brings whose project a folder is. Raises UserError where it is none, or not installed."""
+    where = quoted(str(folder))
+    try:
+        name = str(tomllib.loads((folder / "pyproject.toml").read_text(encoding="utf-8"))["project"]["name"])
+    except (OSError, ValueError, KeyError, TypeError):
+        raise UserError(f"{where} is a folder whose pyproject.toml names no package; allowed: {ALLOWED}") from None
+    entries = of_distribution(name, registry)
+    if not entries:
+        raise UserError(f"{where}: no plugin of {name!r} is installed: pip install -e {folder}, then again")
+    return entries
 
 
 def canonical(name: str) -> str:
