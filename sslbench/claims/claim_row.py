@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from sslbench.contracts.simulator import Claim, Verdict, across_seeds, check_claim
 from sslbench.store.record import Record
@@ -12,6 +12,7 @@ from sslbench.store.record import Record
 NOT_MEASURED: Literal["not measured yet"] = "not measured yet"
 """verdict on a claim that needs a run which is not there"""
 Setting = tuple[Any, ...]
+Value = TypeVar("Value")
 
 
 @dataclass(frozen=True)
@@ -47,14 +48,18 @@ class Hypothesis:
         return ClaimRow(self.statement, self.source, self.expected, measured, verdict, (), self.command)
 
     def by_seeds(
-        self, values: Mapping[int, Sequence[float]], test: Callable[[Sequence[float]], bool | None], measured: str
+        self,
+        values: Mapping[int, Sequence[float]],
+        test: Callable[[Sequence[float]], bool | None],
+        measured: str,
+        unknown: Collection[int] = (),
     ) -> ClaimRow:
         """Its row where every seed has an outcome of its own.
 
         ``values``: seed -> what its runs gave; ``test``: whether they agree with the claim, None where they disagree
-        with each other; ``measured``: words with ``{}`` for the values.
+        with each other; ``measured``: words with ``{}`` for the values; ``unknown``: seeds whose values do not tell.
         """
-        outcomes = {seed: test(of_seed) for seed, of_seed in values.items()}
+        outcomes = {seed: None if seed in unknown else test(of_seed) for seed, of_seed in values.items()}
         words = measured.format(across_seeds([value for of_seed in values.values() for value in of_seed]))
         return ClaimRow.of(check_claim(self.statement, self.source, self.expected, outcomes, words), self.command)
 
@@ -65,9 +70,9 @@ def setting_of(record: Record, detail: str | None) -> Setting:
     return detail, record.dataset, record.backbone, record.augmentation, device, record.seed
 
 
-def by_seed(values: Mapping[Setting, float]) -> dict[int, list[float]]:
+def by_seed(values: Mapping[Setting, Value]) -> dict[int, list[Value]]:
     """Seed, the last item of a setting -> the values of all its settings."""
-    groups: dict[int, list[float]] = {}
+    groups: dict[int, list[Value]] = {}
     for setting, value in values.items():
         groups.setdefault(setting[-1], []).append(value)
     return groups

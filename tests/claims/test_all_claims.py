@@ -12,11 +12,11 @@ from sslbench.claims.feature_quality import lejepa_loss, moco_queue, pretext_los
 from sslbench.claims.speed_up import TIMED, speed_up
 from sslbench.cli.group import COMMANDS
 from sslbench.hooks.registry import Registry
-from sslbench.store.record import CurvePoint, MetricValue, Record, TrainingFacts
+from sslbench.store.record import CurvePoint, DataFacts, MetricValue, Record, TrainingFacts
 from sslbench.store.results import ResultsStore
 
 
-def record(method="mae", ratio=0.75, seed=0, speed=300.0, batch=32, top1=0.9, queue_size=None, **facts):
+def record(method="mae", ratio=0.75, seed=0, speed=300.0, batch=32, top1=0.9, queue_size=None, images=1000, **facts):
     return Record(
         cell="cell",
         status="done",
@@ -30,6 +30,7 @@ def record(method="mae", ratio=0.75, seed=0, speed=300.0, batch=32, top1=0.9, qu
         params={"method": {"queue_size": queue_size}, "training": {"batch_size": batch, "device": "cpu"}},
         metrics={"knn_top1": MetricValue(top1)},
         pretraining=TrainingFacts(**{"images_per_second": speed, **facts}),
+        data=DataFacts(train_images=1000, test_images=images),
     )
 
 
@@ -115,9 +116,9 @@ def test_the_queue_is_tested_by_the_smallest_and_the_largest_batch(small, verdic
     assert moco_queue(records[:1]).verdict == NOT_MEASURED
 
 
-def trained(method, loss, top1, seed=0, curve=None):
+def trained(method, loss, top1, seed=0, curve=None, **more):
     key = f"{method}-{loss}-{seed}"
-    return record(method, None, seed=seed, top1=top1, key=key, final_loss=loss, curve=curve)
+    return record(method, None, seed=seed, top1=top1, key=key, final_loss=loss, curve=curve, **more)
 
 
 def curve_of(tops):
@@ -177,6 +178,26 @@ def test_whether_lejepas_loss_ranks_recipes_is_tested_among_those_of_one_lambda(
     assert lejepa_loss([*records, *others]).measured == row.measured
     for few in ([*records[:3], others[0]], [*records[:3], others[1]], []):
         assert lejepa_loss(few).verdict == NOT_MEASURED
+
+
+def test_recipes_that_are_about_equally_good_tell_nothing():
+    tops = (0.93, 0.94, 0.945, 0.952)
+    methods = ("simclr", "byol", "moco", "dino")
+
+    def rows(images):
+        records = [
+            replace(trained(method, loss, top, seed), data=DataFacts(train_images=1000, test_images=images))
+            for seed in (0, 1)
+            for method, loss, top in zip(methods, (1.0, 2.0, 3.0, 4.0), tops, strict=True)
+        ]
+        gaussian = [replace(one, method="lejepa", params={"method": {}, "training": {}}) for one in records]
+        curves = [trained("simclr", 0.25, 0.9, seed, curve_of(tops), images=images) for seed in (0, 1)]
+        return [pretext_loss(records)[0], lejepa_loss(gaussian), pretext_loss(curves)[1]]
+
+    for row in rows(287):
+        assert row.verdict == "undecided"
+        assert row.measured.endswith("the best and the worst are not told apart; true on 0 of 2 seeds, unknown on 2")
+    assert [row.verdict for row in rows(5000)] == ["holds", "fails", "fails"]
 
 
 def test_negatives_are_counted_in_the_loss(monkeypatch):
