@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from sslbench import Method, MethodParams, MethodSpec, ViewRequest, rank
 from sslbench.testing.conformance import problems
 from sslbench.testing.conformance.two_devices import differences, of_methods
 
@@ -53,6 +54,47 @@ def test_what_one_rank_computed_from_its_own_images_is_named(found, name, what):
     assert found[name]
     assert all(line.startswith("on 2 ranks of 8 images: ") for line in found[name])
     assert all(what in line for line in found[name]), found[name]
+
+
+def test_a_method_that_no_hook_brings_is_taken_as_it_is():
+    """One that a test makes, under the name of another: both processes are given this very one."""
+
+    class Alike(Method):
+        scale = 2.0
+
+        def __init__(self, backbone, size):
+            super().__init__()
+            self.backbone, self.size = backbone, size
+
+        @property
+        def views(self):
+            return (ViewRequest("global", self.size),) * 2
+
+        @property
+        def encoder(self):
+            return self.backbone
+
+        def forward(self, views, *, masks, progress):
+            first, second = (self.backbone(view) for view in views)
+            return self.scale * (first - second).square().mean(), {}
+
+    class OwnScale(Alike):
+        @property
+        def scale(self):
+            return 1.0 + rank()
+
+    def spec_of(method):
+        return MethodSpec(
+            name="byol",
+            summary="A method of this test.",
+            params=MethodParams,
+            build=lambda params, context: method(context.backbone, context.image_size),
+        )
+
+    specs = [spec_of(Alike), spec_of(OwnScale)]
+    fine, wrong = of_methods([(spec, spec.params()) for spec in specs])
+    assert fine == []
+    assert [line for line in wrong if "the loss is not that of 16 images together" in line], wrong
 
 
 def test_a_loss_that_draws_random_numbers_cannot_be_compared(found):

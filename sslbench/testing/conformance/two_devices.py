@@ -6,6 +6,7 @@ import importlib
 import importlib.util
 import json
 import os
+import pickle
 import subprocess
 import sys
 import tempfile
@@ -13,8 +14,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
+import cloudpickle
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
@@ -22,7 +25,7 @@ from torch import Tensor, nn
 from sslbench.contracts.backbone import Backbone
 from sslbench.contracts.method import Method, MethodSpec, Progress
 from sslbench.contracts.plugin import BuildContext
-from sslbench.hooks.registry import Registry, one_line
+from sslbench.hooks.registry import one_line
 from sslbench.testing.conformance.problem import SIZE, Problems
 from sslbench.testing.fakes import TinyBackbone, TinyTokenBackbone
 from sslbench.train.batch_norm import shared_batch_statistics
@@ -49,19 +52,29 @@ class Trial:
     name: str
     params: Mapping[str, Any]
     module: str
+    """that has the hook; empty: the spec itself lies beside"""
     file: str | None
 
     @classmethod
-    def of(cls, spec: MethodSpec, params: Mapping[str, Any]) -> Trial:
-        """Whoever tries it imports the module of its ``build``, which has the hook, or asks for the name."""
-        module = spec.build.__module__
-        return cls(spec.name, params, module, getattr(sys.modules.get(module), "__file__", None))
+    def of(cls, spec: MethodSpec, params: Any, beside: Path) -> Trial:
+        """Whoever tries it imports the module of its ``build``, and asks its hook for the name. A spec that no hook
+        brings, such as that of a test or a notebook, is written ``beside``, by value."""
+        module = sys.modules.get(spec.build.__module__)
+        if hooked(module, spec.name) is None:
+            beside.write_bytes(pickled(spec, module))
+            module = None
+        name, file = (module.__name__, getattr(module, "__file__", None)) if module else ("", None)
+        return cls(spec.name, params.model_dump(mode="json"), name, file)
 
-    def spec(self) -> MethodSpec:
-        """The spec. Raises PluginError or UserError where it is not found."""
-        hook = getattr(self._imported(), "sslbench_methods", list)
-        found = [spec for spec in hook() if spec.name == self.name]
-        return found[0] if found else Registry().get("method", self.name)  # type: ignore[return-value]
+    def spec(self, beside: Path) -> MethodSpec:
+        """The spec. Raises what the import of its module raises, or LookupError."""
+        if not self.module:
+            found: MethodSpec = pickle.loads(beside.read_bytes())
+            return found
+        spec = hooked(self._imported(), self.name)
+        if spec is None:
+            raise LookupError(f"{self.module} has no hook that brings the method {self.name!r}")
+        return spec
 
     def _imported(self) -> Any:
         try:
@@ -73,6 +86,25 @@ class Trial:
             module = importlib.util.module_from_spec(place)
             place.loader.exec_module(module)
             return module
+
+
+def hooked(module: Any, name: str) -> MethodSpec | None:
+    """The method of this name that the hook of a module brings."""
+    hook = getattr(module, "sslbench_methods", list)
+    return next((spec for spec in hook() if spec.name == name), None)
+
+
+def pickled(spec: MethodSpec, module: ModuleType | None) -> bytes:
+    """A spec with the classes and functions of its module, which another process may not be able to import."""
+    by_value = module is not None and module.__name__ != "__main__"
+    if by_value:
+        cloudpickle.register_pickle_by_value(module)
+    try:
+        data: bytes = cloudpickle.dumps(spec)
+    finally:
+        if by_value:
+            cloudpickle.unregister_pickle_by_value(module)
+    return data
 
 
 @dataclass(frozen=True)
@@ -141,7 +173,9 @@ def of_methods(methods: Sequence[tuple[MethodSpec, Any]], ranks: int = 2) -> lis
             save_file({key: value.clone() for key, value in method.state_dict().items()}, folder / f"{number}.start")
             again = Step(spec, params, load_file(folder / f"{number}.start"), seed=1)
             expected.append((step.run(method), again.run(again.build())))
-        trials = [vars(Trial.of(spec, params.model_dump(mode="json"))) for spec, params in methods]
+        trials = [
+            vars(Trial.of(spec, params, folder / f"{number}.spec")) for number, (spec, params) in enumerate(methods)
+        ]
         (folder / "trials.json").write_text(
             json.dumps({"path": [*map(str, sys.path)], "trials": trials, "ranks": ranks})
         )
@@ -219,7 +253,7 @@ def take_steps(folder: Path, rank: int) -> None:
     where = {"init_method": f"file://{folder}/store", "rank": rank, "world_size": job["ranks"]}
     with process_group(torch.device("cpu"), timeout=timedelta(seconds=WAIT / 2), **where):
         for number, trial in enumerate(Trial(**values) for values in job["trials"]):
-            spec = trial.spec()
+            spec = trial.spec(folder / f"{number}.spec")
             step = Step(spec, spec.params(**trial.params), load_file(folder / f"{number}.start"))
             save_file(step.run(step.build()), folder / f"{number}.{rank}")
 
