@@ -267,6 +267,24 @@ class OnTheCpuByRows(Random):
         return super().sample(batch, grid, ratio, generator).cpu()
 
 
+class OneTarget(Random):
+    """One target: all that is masked."""
+
+    def sample_targets(self, batch, grid, ratio, generator):
+        masked = masked_count(grid[0] * grid[1], ratio)
+        order = self.sample(batch, grid, ratio, generator).int().argsort(dim=1, stable=True)
+        context, hidden = order[:, :-masked], order[:, -masked:]
+        return context, hidden[:, None]
+
+
+class PutsTargetsBack(OneTarget):
+    def sample_targets(self, batch, grid, ratio, generator):
+        state = generator.get_state()
+        drawn = super().sample_targets(batch, grid, ratio, generator)
+        generator.set_state(state)
+        return drawn
+
+
 class ByPairs(Random):
     def sample(self, batch, grid, ratio, generator):
         return super().sample((batch + 1) // 2, grid, ratio, generator).repeat_interleave(2, dim=0)[:batch]
@@ -302,6 +320,7 @@ MASKINGS = [
     (OnTheCpu, "sample on a GPU: Expected a 'cpu' device type for generator but found 'cuda'"),
     (OnTheCpuByRows, "sample on a GPU: it returned a tensor on the CPU"),
     (ByPairs, "the draws of images 0 and 1 of a batch are always the same"),
+    (PutsTargetsBack, "sample_targets: two calls in a row with one generator draw the same"),
     (PutsBack, "two calls in a row with one generator draw the same"),
     (Overlapping, "a patch is in the context and in a target"),
 ]
@@ -313,6 +332,7 @@ def masking(kind):
 
 def test_a_good_masking_has_no_fault():
     assert faults(masking(Random)) == []
+    assert faults(masking(OneTarget)) == []
 
 
 @pytest.mark.parametrize(("kind", "words"), MASKINGS, ids=lambda value: getattr(value, "__name__", ""))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 
 import torch
@@ -97,16 +97,16 @@ def each_row_has_its_own(trial: Trial) -> Problems:
 @check("masking", "**Every row has a draw of its own**", "sample", level="defaults")
 def each_draw_is_new(trial: Trial) -> Problems:
     """The next batch is not masked as this one was, and no two rows of a batch are drawn together."""
-
-    def draw(generator: torch.Generator) -> Tensor:
-        return trial.built.sample(ROWS, (8, 8), 0.5, generator)  # type: ignore[no-any-return]
-
-    if not differ(draw(generator(0)), draw(generator(1))):
-        return
-    if stands_still(draw):
-        yield STANDS_STILL
-    elif line := not_apart(draw):
-        yield line
+    built, size = trial.built, (ROWS, (8, 8), 0.5)
+    draws: dict[str, Callable[[torch.Generator], Tensor]] = {"sample": lambda generator: built.sample(*size, generator)}
+    if isinstance(built, TargetMasking):
+        draws["sample_targets"] = lambda generator: built.sample_targets(*size, generator)[1]
+    for where, draw in draws.items():
+        if not differ(draw(generator(0)), draw(generator(1))):
+            continue
+        if line := STANDS_STILL if stands_still(draw) else not_apart(draw):
+            yield f"{where}: {line}"
+            return
 
 
 @check("masking", "on the generator's device", "sample")
