@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
 from io import BytesIO
 
@@ -215,7 +216,7 @@ def test_conformance_knows_pictures():
     assert found(lambda: replace(GOOD, caption="")) == [
         "evaluator 'd': picture 'two-words': caption = ''; allowed: a sentence on one line"
     ]
-    count = iter(range(10))
+    count = itertools.count()
     assert found(lambda: replace(GOOD, image=IMAGE + next(count))) == [
         "evaluator 'd': picture 'two-words' differs for the same features and seed"
     ]
