@@ -22,6 +22,7 @@ def test_one_that_keeps_nothing_is_an_observer():
         (None, ["None after 0 epochs", "None after 2 epochs"]),
         (True, ["True after 0 epochs", "True after 2 epochs"]),
         (1, ["1 after 0 epochs", "1 after 2 epochs"]),
+        (-1, ["-1 after 0 epochs", "-1 after 2 epochs"]),
     ],
 )
 def test_the_last_epoch_must_be_that(returned, words):

@@ -27,7 +27,7 @@ def reported(observer: Observer, out: str, pretraining: ObservedPretraining, end
     """Report a run of one pretraining; what ``pretraining_started`` returned. Without ``end`` it is killed."""
     observer.run_started(observed_run(out))
     returned = observer.pretraining_started(pretraining)
-    last = returned if isinstance(returned, int) else 0
+    last = max(0, returned) if isinstance(returned, int) else 0
     for number in range(min(last, EPOCHS), EPOCHS):
         observer.epoch_ended(epoch(number + 1, pretraining.key))
     if end:
