@@ -103,7 +103,7 @@ def sslbench_methods() -> list[MethodSpec]:
             name="lejepa",
             params=LeJEPAParams,
             build=lambda params, context: LeJEPA(params, context.backbone, context.image_size),
-            augmentation="dino",
+            augmentation="lejepa",
             view_kinds=lambda params: frozenset({"global", "local"} if params.local_views else {"global"}),
             presets={"cifar": CIFAR, "imagenette": IMAGENETTE, "quick": QUICK},
             citation="Balestriero, LeCun: LeJEPA: Provable and Scalable Self-Supervised Learning Without the"

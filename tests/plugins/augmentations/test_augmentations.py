@@ -142,13 +142,24 @@ def test_byols_first_view_is_always_blurred_and_its_second_seldom():
     assert changed[1].item() == pytest.approx(0.1, abs=0.05)
 
 
+def test_all_of_lejepas_views_are_solarised_alike():
+    images = photographs(size=16)
+    spec = REGISTRY.get("augmentation", "lejepa")
+    whole = {"global_scale_min": 1, "local_scale_min": 1, "local_scale_max": 1, "flip": 0}
+    views = spec.build(spec.params(**whole, jitter=0, grey=0, blur=0, solarize=1), BuildContext())
+    for index, kind in ((0, "global"), (1, "global"), (2, "local")):
+        view = views.view(index, kind, 16)(images, seeded())
+        assert torch.allclose(view, reference.solarize(images / 255, 0.5), atol=1e-5)
+
+
 COLOURLESS = {
     "dino": {"jitter": 0, "grey": 0, "blur_first": 0, "blur_second": 0, "blur_local": 0, "solarize_second": 0},
     "swav": {"jitter": 0, "grey": 0, "blur": 0},
+    "lejepa": {"jitter": 0, "grey": 0, "blur": 0, "solarize": 0},
 }
 
 
-@pytest.mark.parametrize(("name", "most", "least"), [("dino", 0.55, 0.55), ("swav", 0.35, 0.45)])
+@pytest.mark.parametrize(("name", "most", "least"), [("dino", 0.55, 0.55), ("swav", 0.35, 0.45), ("lejepa", 0.5, 0.55)])
 def test_small_crops_show_less_of_the_image(name, most, least):
     ramp = torch.linspace(0, 255, 64).to(torch.uint8).expand(500, 3, 64, 64)
     spec = REGISTRY.get("augmentation", name)
