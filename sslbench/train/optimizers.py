@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import torch
@@ -35,9 +35,15 @@ class Lars(Optimizer):
         self.rate_inside = rate_inside
         super().__init__(params, defaults)
 
+    _step_supports_amp_scaling = True
+    """The scaler of fp16 leaves ``found_inf`` here, and does not wait for the device to decide on the step."""
+    found_inf: Tensor | None = None
+    grad_scale: Tensor | None = None
+
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
-        """One update of all groups; returns the closure's loss, if one is given."""
+        """One update of all groups; returns the closure's loss, if one is given. Waits for no device. The rate of a
+        group is a number or a scalar tensor on its device; with a ``found_inf`` of 1 nothing moves."""
         loss = None
         if closure is not None:
             with torch.enable_grad():
@@ -49,21 +55,60 @@ class Lars(Optimizer):
         return loss
 
     def _step_group(self, group: dict[str, Any], trained: list[Tensor]) -> None:
-        updates = [p.grad for p in trained if p.grad is not None]
+        momentum, inside = group["momentum"], group["lr"]
+        outside: float | Tensor = 1.0
+        if not self.rate_inside:
+            inside, outside = outside, inside
+        gradients = [p.grad for p in trained if p.grad is not None]
+        if self.found_inf is not None:
+            keep = 1 - self.found_inf
+            momentum, inside, outside = 1 - keep * (1 - momentum), inside * keep, outside * keep
+            gradients = unscaled(gradients, self.grad_scale, self.found_inf)
         if group["weight_decay"]:
-            updates = list(torch._foreach_add(updates, trained, alpha=group["weight_decay"]))
+            updates = torch._foreach_add(gradients, trained, alpha=group["weight_decay"])
+        else:
+            updates = torch._foreach_mul(gradients, 1)
         if group["adapt"]:
-            norms = zip(torch._foreach_norm(trained), torch._foreach_norm(updates), strict=True)
-            trust = [torch.where((w > 0) & (u > 0), group["eta"] * w / u, torch.ones_like(w)) for w, u in norms]
-            updates = [update * t for update, t in zip(updates, trust, strict=True)]
+            w, u = (torch.stack(torch._foreach_norm(tensors)) for tensors in (trained, updates))
+            scale_each(updates, torch.where((w > 0) & (u > 0), group["eta"] * w / u, 1.0) * inside)
+        else:
+            torch._foreach_mul_(updates, inside)
         for p in trained:
             if "buffer" not in self.state[p]:
                 self.state[p]["buffer"] = torch.zeros_like(p)
         buffers = [self.state[p]["buffer"] for p in trained]
-        torch._foreach_mul_(buffers, group["momentum"])
-        inside, outside = (group["lr"], 1.0) if self.rate_inside else (1.0, group["lr"])
-        torch._foreach_add_(buffers, updates, alpha=inside)
-        torch._foreach_add_(trained, buffers, alpha=-outside)
+        torch._foreach_mul_(buffers, momentum)
+        torch._foreach_add_(buffers, updates)
+        if isinstance(outside, Tensor):
+            torch._foreach_sub_(trained, torch._foreach_mul(buffers, outside))
+        else:
+            torch._foreach_add_(trained, buffers, alpha=-outside)
+
+
+def scale_each(tensors: Sequence[Tensor], factors: Tensor) -> None:
+    """Multiply each of n tensors in place by its own of the factors ``[n]`` on their device: on a GPU in a number of
+    calls that does not grow with n. Each tensor fills its memory without gaps, in any order of dimensions."""
+    each = list(factors.unbind())
+    if factors.is_cuda:
+        # From a scalar tensor for each, torch's kernels for many tensors fall back to a kernel for each; they take
+        # pairs of one shape and layout.
+        full = torch.cat([factor.expand(t.numel()) for factor, t in zip(each, tensors, strict=True)])
+        each = laid_out(full, tensors)
+    torch._foreach_mul_(list(tensors), each)
+
+
+def laid_out(flat: Tensor, like: Sequence[Tensor]) -> list[Tensor]:
+    """``flat`` cut into views with the shapes and strides of tensors that fill their memory without gaps."""
+    parts = torch.split(flat, [t.numel() for t in like])
+    return [part.as_strided(t.shape, t.stride()) for part, t in zip(parts, like, strict=True)]
+
+
+def unscaled(gradients: Sequence[Tensor], scale: Tensor | None, found_inf: Tensor) -> list[Tensor]:
+    """Copies of gradients divided by ``scale``, or zeros where ``found_inf`` is 1."""
+    flat = torch.cat([t.as_strided((t.numel(),), (1,)) for t in gradients])
+    if scale is not None:
+        flat.div_(scale)
+    return laid_out(flat.masked_fill_(found_inf > 0, 0), gradients)
 
 
 def base_rate(params: MethodParams, batch_size: int) -> float:
@@ -99,10 +144,23 @@ def build_optimizer(params: MethodParams, groups: list[dict[str, Any]], batch_si
 
 
 def set_rate(optimizer: Optimizer, factor: float) -> None:
-    """Multiply every group's peak rate by the schedule's factor, unless the group says ``constant_lr: True``."""
+    """Multiply every group's peak rate by the schedule's factor, unless the group says ``constant_lr: True``. A rate
+    that is a tensor is filled in place: a captured step reads it where it lies."""
     for group in optimizer.param_groups:
-        if not group.get("constant_lr"):
-            group["lr"] = group["peak_lr"] * factor
+        rate = group["peak_lr"] * (1.0 if group.get("constant_lr") else factor)
+        if isinstance(group["lr"], Tensor):
+            group["lr"].fill_(rate)
+        else:
+            group["lr"] = rate
+
+
+def rates_as_tensors(optimizer: Optimizer) -> None:
+    """Keep every group's rate as a float32 scalar on the device of its parameters, and let AdamW count its steps there:
+    a step can then be captured in a CUDA graph."""
+    for group in optimizer.param_groups:
+        group["lr"] = torch.tensor(float(group["lr"]), device=group["params"][0].device)
+        if "capturable" in group:
+            group["capturable"] = True
 
 
 def set_weight_decay(optimizer: Optimizer, weight_decay: float) -> None:

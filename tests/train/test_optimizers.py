@@ -3,9 +3,40 @@ from __future__ import annotations
 import pytest
 import torch
 from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
+from sslbench import scale_each
 from sslbench.contracts.params import MethodParams
-from sslbench.train.optimizers import Lars, base_rate, build_optimizer, set_rate, set_weight_decay
+from sslbench.testing.pretended_gpu import PretendedGpu
+from sslbench.train.optimizers import (
+    Lars,
+    base_rate,
+    build_optimizer,
+    laid_out,
+    rates_as_tensors,
+    set_rate,
+    set_weight_decay,
+)
+
+no_gpu = pytest.mark.skipif(torch.cuda.is_available(), reason="a GPU that is there needs no pretending")
+
+
+class Calls(TorchDispatchMode):
+    """``names``: of what is dispatched but views. A call for many tensors counts for each of them where it is given
+    pairs of different shape or layout: for these torch has no kernel for many."""
+
+    def __init__(self):
+        super().__init__()
+        self.names = []
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        name = func.overloadpacket.__name__
+        if name.startswith("_foreach"):
+            lists = [[(t.shape, t.stride()) for t in argument] for argument in args if isinstance(argument, list)]
+            self.names += [name] * (1 if all(other == lists[0] for other in lists) else len(lists[0]))
+        elif func.namespace == "aten" and not func.is_view:
+            self.names.append(name)
+        return func(*args, **(kwargs or {}))
 
 
 def plain_lars(w, grads, rates, momentum, decay, eta, adapt, inside):
@@ -35,6 +66,126 @@ def test_lars_equals_the_plain_formula_while_the_rate_changes(adapt, start, insi
         w.grad = g.clone()
         optimizer.step()
     assert torch.allclose(w, expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("inside", [True, False])
+def test_lars_takes_its_rate_from_a_tensor_that_is_filled_in_place(inside):
+    def trained(as_tensors):
+        torch.manual_seed(0)
+        model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Flatten(), nn.Linear(16, 2)).to(memory_format=torch.channels_last)
+        params = MethodParams(optimizer="lars", lr=0.2, lr_batch=0, lars_momentum="inside" if inside else "outside")
+        groups = [
+            {"params": [p for p in model.parameters() if p.ndim > 1], "weight_decay": 0.1},
+            {"params": [p for p in model.parameters() if p.ndim == 1], "weight_decay": 0.0, "adapt": False},
+        ]
+        optimizer = build_optimizer(params, groups, 32)
+        if as_tensors:
+            rates_as_tensors(optimizer)
+        rates = [group["lr"] for group in optimizer.param_groups]
+        for factor in (1.0, 0.3, 0.7):
+            set_rate(optimizer, factor)
+            model.zero_grad()
+            model(torch.ones(2, 3, 4, 4)).square().sum().backward()
+            optimizer.step()
+        assert [group["lr"] is rate for group, rate in zip(optimizer.param_groups, rates, strict=True)] == [
+            as_tensors
+        ] * 2
+        return torch.cat([p.detach().flatten() for p in model.parameters()])
+
+    assert torch.allclose(trained(True), trained(False), atol=1e-6)
+
+
+def test_rates_as_tensors_keep_their_schedule_and_let_adamw_be_captured():
+    model = nn.Linear(3, 2)
+    optimizer = build_optimizer(MethodParams(lr=0.2, lr_batch=0), [{"params": list(model.parameters())}], 32)
+    rates_as_tensors(optimizer)
+    (group,) = optimizer.param_groups
+    set_rate(optimizer, 0.5)
+    assert (group["lr"].item(), group["peak_lr"], group["capturable"]) == (pytest.approx(0.1), 0.2, True)
+
+
+@pytest.mark.parametrize("inside", [True, False])
+@pytest.mark.parametrize("scale", [None, 4.0])
+def test_lars_takes_the_scalers_word_on_infinite_gradients_without_asking(inside, scale):
+    """As torch's GradScaler leaves it: nothing moves, or the gradients are divided first."""
+    torch.manual_seed(0)
+    start = torch.randn(4, 3)
+
+    def after(gradients, **of_scaler):
+        w = nn.Parameter(start.clone())
+        optimizer = Lars([{"params": [w], "weight_decay": 0.1}], lr=0.3, rate_inside=inside)
+        for gradient in gradients:
+            w.grad = gradient.clone()
+            for name in of_scaler:
+                setattr(optimizer, name, of_scaler[name].pop(0))
+            optimizer.step()
+        return w.detach()
+
+    first, second = torch.randn(4, 3), torch.randn(4, 3)
+    broken = torch.full((4, 3), float("inf"))
+    broken[0] = float("nan")
+    found = [torch.tensor(value) for value in (0.0, 1.0, 0.0)]
+    scales = [None if scale is None else torch.tensor(scale)] * 3
+    got = after([first * (scale or 1), broken, second * (scale or 1)], found_inf=found, grad_scale=scales)
+    assert torch.allclose(got, after([first, second]), atol=1e-6)
+
+
+def test_the_scaler_of_fp16_does_not_wait_for_lars():
+    w = nn.Parameter(torch.ones(3))
+    optimizer, scaler = Lars([w], lr=0.1), torch.amp.GradScaler("cpu", init_scale=2.0)
+    scaler.scale((w * float("inf")).sum()).backward()
+    scaler.unscale_(optimizer)
+    with Calls() as calls:
+        scaler.step(optimizer)
+    assert w.tolist() == [1.0] * 3
+    assert "_local_scalar_dense" not in calls.names
+    assert optimizer.found_inf is None
+
+
+@no_gpu
+@pytest.mark.parametrize("inside", [True, False])
+def test_lars_launches_a_constant_number_of_kernels(inside):
+    import timm
+
+    network = timm.create_model("resnet50", num_classes=0).to(memory_format=torch.channels_last)
+    with PretendedGpu() as gpu:
+        gpu.take(network)
+        parameters = list(network.parameters())
+        for p in parameters:
+            p.grad = torch.empty_like(p)
+        groups = [
+            {"params": [p for p in parameters if p.ndim > 1], "weight_decay": 1e-6},
+            {"params": [p for p in parameters if p.ndim == 1], "adapt": False},
+        ]
+        optimizer = Lars(groups, lr=0.1, rate_inside=inside)
+        rates_as_tensors(optimizer)
+        optimizer.step()
+        copied = len(gpu.crossings)
+        with Calls() as calls:
+            optimizer.step()
+        assert len(gpu.crossings) == copied
+    assert len(parameters) == 159
+    assert len(calls.names) <= 25
+
+
+@no_gpu
+def test_each_tensor_is_multiplied_by_its_own_factor():
+    torch.manual_seed(0)
+    whole = [torch.randn(3, 4), torch.randn(2, 3, 2, 2).to(memory_format=torch.channels_last), torch.randn(())]
+    factors = torch.tensor([2.0, 0.5, -1.0])
+    expected = [t * factor for t, factor in zip(whole, factors, strict=True)]
+    full = torch.cat([factor.expand(t.numel()) for factor, t in zip(factors, whole, strict=True)])
+    for t, factor, right in zip(whole, laid_out(full, whole), expected, strict=True):
+        assert factor.stride() == t.stride()
+        assert torch.equal(t * factor, right)
+    scale_each(whole, factors)
+    assert all(map(torch.equal, whole, expected))
+    with PretendedGpu():
+        on_gpu = [torch.empty_strided(t.shape, t.stride(), device="cuda") for t in whole]
+        factors = torch.ones(3, device="cuda")
+        with Calls() as calls:
+            scale_each(on_gpu, factors)
+    assert calls.names == ["cat", "_foreach_mul_"]
 
 
 def test_lars_leaves_parameters_without_gradient_alone():

@@ -4,10 +4,12 @@ import math
 
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from sslbench import UserError
 from sslbench.contracts.method import Progress
 from sslbench.testing.fakes import TinyBackbone, TinyTokenBackbone
+from sslbench.testing.pretended_gpu import PretendedGpu
 from sslbench_plugins.blocks.objectives.self_distillation import self_distillation, targets_of
 from sslbench_plugins.methods.dino import DINO, DINOParams, clip_each
 
@@ -127,6 +129,28 @@ def test_gradients_are_clipped_tensor_by_tensor():
     clip_each([small, large], 3.0)
     assert small.grad.tolist() == [0.5] * 4
     assert large.grad.norm().item() == pytest.approx(3.0, rel=1e-5)
+    clip_each([torch.nn.Parameter(torch.zeros(4))], 3.0)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="a GPU that is there needs no pretending")
+def test_clipping_makes_as_many_calls_for_many_tensors_as_for_a_few():
+    class Calls(TorchDispatchMode):
+        count = 0
+
+        def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+            self.count += func.namespace == "aten" and not func.is_view
+            return func(*args, **(kwargs or {}))
+
+    def calls(tensors):
+        with PretendedGpu():
+            parameters = [torch.nn.Parameter(torch.empty(4, size, device="cuda")) for size in range(1, tensors + 1)]
+            for p in parameters:
+                p.grad = torch.empty_like(p)
+            with Calls() as calls:
+                clip_each(parameters, 3.0)
+        return calls.count
+
+    assert calls(100) == calls(2) <= 10
 
 
 def test_prototypes_stay_during_the_first_epoch_and_have_unit_length():

@@ -8,7 +8,7 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
-from sslbench import Backbone, MethodParams, ViewRequest, mean_over_ranks, param
+from sslbench import Backbone, MethodParams, ViewRequest, mean_over_ranks, param, scale_each
 from sslbench_plugins.blocks.views.small_crops import small_crop
 
 
@@ -65,8 +65,9 @@ def temperature_at(done: float, warmup: float, start: float, end: float) -> floa
 def clip_each(parameters: Sequence[nn.Parameter], largest: float) -> None:
     """Scale each parameter's gradient down to a norm of ``largest``, each by itself."""
     gradients = [p.grad for p in parameters if p.grad is not None]
-    factors = [(largest / (norm + 1e-6)).clamp(max=1) for norm in torch._foreach_norm(gradients)]
-    torch._foreach_mul_(gradients, factors)
+    if gradients:
+        norms = torch.stack(torch._foreach_norm(gradients))
+        scale_each(gradients, (largest / (norms + 1e-6)).clamp(max=1))
 
 
 def move_centre(centre: Tensor, means: list[Tensor], momentum: float) -> None:
