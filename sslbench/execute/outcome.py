@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import traceback
 
-import torch
-
-from sslbench.errors import Diverged, SslbenchError, TimeLimit, text_of
+from sslbench.errors import Diverged, SslbenchError, TimeLimit
 from sslbench.evaluate.features import COLLAPSED_EMBEDDINGS, COLLAPSED_SPREAD, Extraction
 from sslbench.hooks.registry import one_line
+from sslbench.measure.device_errors import out_of_memory
 from sslbench.store.record import Status, TrainingFacts
 
 UNIFORM_SHARE = 0.98
@@ -36,10 +35,7 @@ def status_of(error: BaseException) -> Status:
         return "diverged"
     if isinstance(error, TimeLimit):
         return "timeout"
-    # torch's CPU allocator raises a plain RuntimeError.
-    if isinstance(error, (torch.OutOfMemoryError, MemoryError)) or "can't allocate memory" in text_of(error):
-        return "oom"
-    return "failed"
+    return "oom" if out_of_memory(error) else "failed"
 
 
 def reason_of(error: BaseException) -> str:

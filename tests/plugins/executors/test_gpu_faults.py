@@ -9,9 +9,12 @@ from types import SimpleNamespace
 import pytest
 
 from sslbench import Ended, Failure, RecordMade, Warned, from_line
+from sslbench.execute.request import Request
+from sslbench.execute.scheduler import run
+from sslbench.plan.suite import Overrides
 from sslbench.store.record import Record
+from sslbench_plugins.executors.gpu import fault, fault_after, leak
 from sslbench_plugins.executors.workers import serve as worker
-from sslbench_plugins.executors.workers.gpu import fault, leak
 
 GIB = 2**30
 
@@ -43,6 +46,7 @@ class Cuda:
 
 
 ASSERT = RuntimeError("CUDA error: device-side assert triggered\nCompile with TORCH_USE_CUDA_DSA")
+REASON = "AcceleratorError: CUDA error: device-side assert triggered"
 WORDS = "the GPU reports a fault: CUDA error: device-side assert triggered"
 
 
@@ -64,12 +68,12 @@ def test_a_leak_is_a_share_of_the_card_after_the_cache_was_emptied():
 
 @pytest.fixture
 def served(small_work, monkeypatch, tmp_path):
-    """Do a piece of work whose cells end with these statuses; returns what was sent."""
+    """Do a piece of work whose cells end with these statuses, or records; returns what was sent."""
 
     def serve(cuda, *statuses):
         def run_work(work, emit):
-            for number, status in enumerate(statuses):
-                emit(RecordMade(Record(f"c{number}", status, "m", 0)))
+            for number, end in enumerate(statuses):
+                emit(RecordMade(end if isinstance(end, Record) else Record(f"c{number}", end, "m", 0)))
 
         monkeypatch.setattr(worker, "run_work", run_work)
         monkeypatch.setattr(os, "_exit", lambda code: (_ for _ in ()).throw(SystemExit(code)))
@@ -107,3 +111,70 @@ def test_a_worker_that_leaks_or_has_a_fault_in_the_end_leaves_and_says_so(served
         (Cuda(kept=(GIB, 0)), "1.0 GiB of a GPU's memory were not given back"),
     ):
         assert served(cuda, "done")[2:] == [Warned(f"{words}; the worker process is replaced"), "leaving"]
+
+
+def test_a_fault_is_known_by_the_words_of_a_record_too(served):
+    sent = served(Cuda(), Record("c0", "failed", "m", 0, reason=REASON), "done")
+    assert sent[1:] == [
+        RecordMade(Record("c0", "failed", "m", 0, reason=REASON)),
+        "leaving",
+        Ended("k0", Failure(f"lost: the GPU reports a fault: {REASON}")),
+    ]
+
+
+def test_a_fault_of_another_rank_is_none_of_this_process(small_work, tmp_path):
+    event = RecordMade(Record("c0", "failed", "m", 0, reason=REASON))
+    for devices, words in ((1, f"the GPU reports a fault: {REASON}"), (2, None)):
+        assert fault_after(event, small_work(tmp_path, training={"devices": devices}), Cuda()) == words
+    assert fault_after(RecordMade(Record("c0", "done", "m", 0)), small_work(tmp_path), Cuda(error=ASSERT)) is None
+
+
+FAULTY = """
+import torch
+from sslbench import Evaluator, EvaluatorSpec, Metric, hookimpl
+
+class Faulty:
+    def evaluate(self, data):
+        raise torch.AcceleratorError("CUDA error: device-side assert triggered\\nCompile with TORCH_USE_CUDA_DSA")
+
+@hookimpl
+def sslbench_evaluators():
+    return [EvaluatorSpec(name="faulty", headline="score", build=lambda params, context: Faulty())]
+"""
+
+
+@pytest.fixture
+def faulty(distribution):
+    """An evaluator that meets a device-side assert."""
+    distribution("faulty", {"evaluator.faulty": "faulty_plugin"}, {"faulty_plugin": FAULTY})
+
+
+def faulty_suite(tmp_path, executor, seeds):
+    settings = {"epochs": 1, "train_images": 64, "batch_size": 32, "device": "cpu"}
+    axes = {"method": ["random-init"], "dataset": ["digits"], "backbone": ["convnet-small:width=4"]}
+    axes["evaluator"] = ["knn", "faulty", "linear-probe"]
+    overrides = Overrides(axes, seeds, settings)
+    return run(Request(overrides=overrides, executor=executor, out=tmp_path / "out", retries=0))
+
+
+def test_inline_tries_nothing_more_after_a_fault(tmp_path, faulty):
+    outcome = faulty_suite(tmp_path, "inline", [0, 1])
+    ends = {(record.evaluator, record.seed): (record.status, record.reason) for record in outcome.records}
+    assert outcome.exit_code == 1
+    assert ends["knn", 0] == ("done", None)
+    assert ends["faulty", 0] == ("failed", REASON)
+    words = f"not tried: the GPU reports a fault: {REASON}; the same command goes on in a new process"
+    for cell in (("linear-probe", 0), ("knn", 1), ("faulty", 1), ("linear-probe", 1)):
+        status, reason = ends[cell]
+        assert status == "failed"
+        assert reason == f"{words}, and executor 'workers' starts one by itself"
+
+
+@pytest.mark.slow
+def test_workers_go_on_with_a_new_process_after_a_fault(tmp_path, faulty, monkeypatch):
+    """Two processes of torch: seconds."""
+    path = [str(tmp_path / "dists" / "faulty"), *os.environ.get("PYTHONPATH", "").split(os.pathsep)]
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(path))
+    outcome = faulty_suite(tmp_path, "workers", [0])
+    ends = {record.evaluator: (record.status, record.reason) for record in outcome.records}
+    assert ends == {"knn": ("done", None), "faulty": ("failed", REASON), "linear-probe": ("done", None)}

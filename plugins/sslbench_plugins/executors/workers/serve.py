@@ -12,8 +12,8 @@ from typing import IO, Any, NoReturn
 
 import torch
 
-from sslbench import Ended, Event, Failure, RecordMade, Warned, Work, default_registry, from_line, run_work, to_line
-from sslbench_plugins.executors.workers.gpu import fault, leak
+from sslbench import Ended, Event, Failure, Warned, Work, default_registry, from_line, run_work, to_line
+from sslbench_plugins.executors.gpu import fault, fault_after, leak
 from sslbench_plugins.executors.workers.orphans import end_group, end_with
 from sslbench_plugins.executors.workers.protocol import BEGIN, END_OF_PRINTED, LEAVING
 
@@ -61,8 +61,7 @@ def serve(work: Work, channel: Channel, cuda: Any) -> None:
 
     def emit(event: Event) -> None:
         channel.send(to_line(event))
-        failed = isinstance(event, RecordMade) and event.record.status == "failed"
-        if failed and (reason := fault(cuda)):  # which every other cell would fail of as well
+        if reason := fault_after(event, work, cuda):
             channel.send(LEAVING)
             channel.end(Ended(work.key, Failure(f"lost: {reason}")))
             os._exit(1)

@@ -5,8 +5,21 @@ from __future__ import annotations
 import gc
 from typing import Any
 
+from sslbench import Event, RecordMade, Work, is_gpu_fault
+
+WORDS = "the GPU reports a fault"
 LEAK = 0.02
 """share of a GPU's memory that may stay allocated between two pieces of work"""
+
+
+def fault_after(event: Event, work: Work, cuda: Any) -> str | None:
+    """The fault that a cell of this work has failed of, which every other would fail of as well in this process; None
+    for any other event. ``cuda``: as ``torch.cuda``."""
+    if not isinstance(event, RecordMade) or event.record.status != "failed":
+        return None
+    reason = event.record.reason or ""
+    # That of a work on several devices is the reason of another process.
+    return f"{WORDS}: {reason}" if work.training.devices == 1 and is_gpu_fault(reason) else fault(cuda)
 
 
 def fault(cuda: Any) -> str | None:
@@ -15,7 +28,7 @@ def fault(cuda: Any) -> str | None:
         for index in used(cuda):
             cuda.synchronize(index)
     except RuntimeError as error:
-        return f"the GPU reports a fault: {str(error).partition(chr(10))[0]}"
+        return f"{WORDS}: {str(error).partition(chr(10))[0]}"
     return None
 
 
