@@ -4,10 +4,8 @@ the host would wait for it, shows on any machine; values of results do not."""
 from __future__ import annotations
 
 import re
-import traceback
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
-from pathlib import Path
 from typing import Any, Self
 
 import torch
@@ -20,11 +18,13 @@ from torch._subclasses.fake_tensor import (
     FakeTensorMode,
     unset_fake_temporarily,
 )
+from torch.multiprocessing.reductions import StorageWeakRef
 from torch.overrides import TorchFunctionMode
-from torch.utils._python_dispatch import TorchDispatchMode
+
+from sslbench.testing.device_work import DeviceWork
+from sslbench.testing.pretended_backward import backward
 
 DEVICE = torch.device("cuda", 0)
-OWN_CODE = Path(torch.__file__).parent, Path(__file__)
 WAITS = (DataDependentOutputException, DynamicOutputShapeException)
 """Raised where the host asks the GPU for a number: ``item``, ``tolist``, ``nonzero``, a mask as an index."""
 MIXED = re.compile(r"two (?:different )?devices|same device")
@@ -85,23 +85,34 @@ class PretendedGenerator(Generator):
 class PretendedGpu(ExitStack):
     """In a ``with`` block, tensors made on ``cuda`` are without numbers. Not for a machine that has a GPU.
 
-    ``crossings``: where tensors were copied between host and GPU in the block, one line each. The host waits for each
-    of these, but for copies from pinned memory. Tensors made outside the block are the host's, see ``take``.
+    ``work``: what is given to the GPU in the block: launches, copies, waits, see ``DeviceWork``. ``launches`` and
+    ``crossings`` are those of ``work``. A read of a number does not return, it raises one of ``WAITS``.
+
+    Backward passes and autocast work. Tensors made outside the block are the host's, see ``take``.
     """
 
     def __init__(self) -> None:
         super().__init__()
-        self.crossings: list[str] = []
+        self.work: DeviceWork = _Watch()
+        self.launches, self.crossings = self.work.launches, self.work.crossings
 
     def __enter__(self) -> Self:
         # Torch looks for a driver, unless it was set up for fake tensors.
         torch._C._ensureCUDADeviceGuardSet()
         self.enter_context(FakeTensorMode(allow_non_fake_inputs=True))
-        self.enter_context(_Watch(self.crossings))
+        self.enter_context(self.work)
         self.enter_context(_Generators())
         self.callback(delattr, FakeTensor, "numpy")
         FakeTensor.numpy = as_array  # type: ignore[assignment]
+        self._replace(Tensor, "backward", backward)
+        # Autocast asks whether there is a GPU, and whether it has bf16.
+        self._replace(torch.cuda.amp.common, "amp_definitely_not_available", lambda: False)
+        self._replace(torch.cuda, "is_bf16_supported", lambda: True)
         return self
+
+    def _replace(self, owner: Any, name: str, value: Any) -> None:
+        self.callback(setattr, owner, name, getattr(owner, name))
+        setattr(owner, name, value)
 
     def __exit__(self, *details: Any) -> bool:
         suppressed = bool(super().__exit__(*details))
@@ -149,33 +160,34 @@ class _Generators(TorchFunctionMode):
         return result
 
 
-class _Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Notes copies between devices, and gives all versions of torch one exception for mixed devices."""
+class _Watch(DeviceWork):  # type: ignore[no-untyped-call]
+    """Knows what is pinned, which tensors without numbers do not, and raises one exception for mixed devices."""
 
-    def __init__(self, crossings: list[str]) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
-        self._crossings = crossings
+    def __init__(self) -> None:
+        super().__init__(DEVICE.type)
+        self._pinned: set[StorageWeakRef] = set()
 
-    def __torch_dispatch__(
-        self, func: Any, types: Sequence[type], args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
-    ) -> Any:
+    def run(self, func: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+        """The operation without numbers."""
+        if func is torch.ops.aten.is_pinned.default:
+            return self.is_pinned(args[0])
         try:
             if func in UNCHECKED:
                 check_one_device(args)
-            result = func(*args, **(kwargs or {}))
+            if pins := func is torch.ops.aten._pin_memory.default:
+                func = torch.ops.aten.clone.default
+            result = func(*args[:1] if pins else args, **({} if pins else kwargs))
         except RuntimeError as error:
             raise mixed(error) or error from None
-        if func in (torch.ops.aten._to_copy.default, torch.ops.aten.copy_.default):
-            source = args[1] if func is torch.ops.aten.copy_.default else args[0]
-            if source.device.type != result.device.type:
-                where = f"{list(source.shape)}, {calling_line()}"
-                self._crossings.append(f"{source.device.type} to {result.device.type}, {where}")
+        if pins or kwargs.get("pin_memory"):
+            self._pinned.add(storage_of(result))
         return result
 
+    def is_pinned(self, tensor: Tensor) -> bool:
+        """Whether a tensor, or what it is a view of, was made in pinned memory in the block."""
+        return storage_of(tensor) in self._pinned
 
-def calling_line() -> str:
-    """File and line of the innermost code outside torch and this module."""
-    for frame in reversed(traceback.extract_stack()):
-        if not any(Path(frame.filename).is_relative_to(path) for path in OWN_CODE):
-            return f"{Path(frame.filename).name}:{frame.lineno}"
-    return "nowhere"
+
+def storage_of(tensor: Tensor) -> StorageWeakRef:
+    """Which memory a tensor lies in."""
+    return StorageWeakRef(tensor.untyped_storage())  # type: ignore[no-untyped-call]

@@ -180,8 +180,8 @@ def test_masks_wait_for_nothing(name):
 def train(monkeypatch):
     """Two training steps of a method, from views to moving averages, on a pretended GPU.
 
-    There a module cannot be moved (it is taken), no generator be made, and nothing be differentiated: each gradient is
-    zeros. Torch's fused SGD does not work without numbers, its fused AdamW does.
+    There a module cannot be moved (it is taken) and no generator be made. Torch's fused SGD does not work without
+    numbers, its fused AdamW does.
     """
 
     def run(name, backbone, given=None, accumulate=1, size=32):
@@ -190,12 +190,7 @@ def train(monkeypatch):
         network = built("backbone", backbone, image_size=size)
         method = built("method", name, given, image_size=size, backbone=network, mask_ratio=ratio, classes=10)
 
-        def backward(loss):
-            for parameter in method.parameters():
-                parameter.grad = torch.zeros_like(parameter) if parameter.requires_grad else None
-
         monkeypatch.setattr(nn.Module, "to", lambda module, *args, **kwargs: module)
-        monkeypatch.setattr(torch.Tensor, "backward", backward)
         monkeypatch.setattr(torch, "Generator", PretendedGenerator)
         monkeypatch.setattr(optimizers, "SGD", lambda *args, fused, **kwargs: SGD(*args, **kwargs))
         with PretendedGpu() as gpu:
