@@ -59,7 +59,7 @@ def harness(run):
 
 def bare(run):
     """One epoch without anything that is not the training itself."""
-    images, method, optimizer, views = run.batches._images, run.method, run.update.optimizer, run.views
+    images, method, optimizer, views = run.task.data.train.images, run.method, run.update.optimizer, run.views
     generator, progress = torch.Generator(), Progress(0, STEPS, 0, 1)
 
     def epoch():

@@ -130,7 +130,7 @@ if TYPE_CHECKING:  # "as" makes a name public for type checkers
     from sslbench.results.run import run as run
     from sslbench.store.artifacts import pretraining_files as pretraining_files
     from sslbench.store.digests import check_if_digested as check_if_digested
-    from sslbench.train.data import ahead as ahead
+    from sslbench.train.feed import ahead as ahead
     from sslbench.train.optimizers import cosine as cosine, scale_each as scale_each
     from sslbench.train.ranks import (
         gathered as gathered,
@@ -178,7 +178,7 @@ _NAMES = {
     "sslbench.results.run": "run",
     "sslbench.store.artifacts": "pretraining_files",
     "sslbench.store.digests": "check_if_digested",
-    "sslbench.train.data": "ahead",
+    "sslbench.train.feed": "ahead",
     "sslbench.train.optimizers": "cosine scale_each",
     "sslbench.train.ranks": "gathered mean_over_ranks rank ranks",
     "sslbench.train.views": "centre_view",

@@ -109,7 +109,7 @@ SUITE_OPTIONS: list[Decorator] = [
     ),
     click.option("--device", metavar="NAME", shell_complete=one_of(DEVICE_WORDS), help=DEVICES),
     click.option("--devices", type=Whole(1), metavar="N", help="Devices that share each pretraining."),
-    click.option("--precision", type=PRECISIONS, help="Precision of the training step."),
+    click.option("--precision", type=PRECISIONS, help="Precision of the training step and of evaluated features."),
     click.option("--compile/--no-compile", default=None, help="Use torch.compile."),
     click.option("--out", type=FOLDER, metavar="DIR", help=OUT),
     click.option("--fresh", is_flag=True, help="Run everything again, whatever is done."),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,16 +14,22 @@ from torch import Tensor, nn
 from sslbench.contracts.dataset import Split
 from sslbench.contracts.evaluator import FeatureSet
 from sslbench.contracts.method import InputSpec
+from sslbench.measure.memory import PeakMemory, available_bytes, release_unused, used_bytes
 from sslbench.store.digests import DamagedFile
 from sslbench.store.record import FeatureFacts
 from sslbench.train.checkpoint import load_tensors, save_tensors, weights_digest
-from sslbench.train.data import Splits, read_batches
+from sslbench.train.data import Splits
+from sslbench.train.feed import Feed
 from sslbench.train.ranks import on_first, own_run, rank, ranks
 from sslbench.train.step import autocast
 from sslbench.train.views import EvaluationView
 
 BATCH = 256
-"""images that an encoder is given at once"""
+"""images that an encoder is given at once, on a GPU at first"""
+GROWTH = 8
+"""times as many at most on a GPU: one that has nothing else to do is busy with fewer"""
+SPARE = 2
+"""times what a batch takes must be free for it"""
 
 COLLAPSED_SPREAD = 0.01
 """Below this spread, features of different images are equal but for 1e-4 of their length squared."""
@@ -60,17 +66,67 @@ class Extraction:
         return max((int(values.max()) + 1 for values in labels), default=0)
 
 
+class Batching:
+    """How many images an encoder is given at once: on a CPU always the same number, so that features have the same
+    bits; on a GPU as many as its memory has room for, by what the first batch took of it."""
+
+    def __init__(self, size: int, device: torch.device) -> None:
+        self.size, self._device = size, device
+        self._most = GROWTH * size if device.type == "cuda" else size
+
+    def split(self, rows: Tensor) -> Iterator[Tensor]:
+        """int64 ``[N]`` in order and in parts of ``size``, which may change on the way."""
+        while len(rows):
+            part, rows = rows[: self.size], rows[self.size :]
+            yield part
+
+    def encoded(self, encode: Callable[[Tensor], Tensor], images: Tensor) -> Iterator[Tensor]:
+        """What ``encode`` makes of the images, in parts; where a GPU has no memory for one, of half as many. Raises
+        what it raises for a single image."""
+        while len(images):
+            part = images[: self.size]
+            features = self._measured(encode, part) if self.size < self._most else self._tried(encode, part)
+            if features is None:
+                self.size = self._most = len(part) // 2
+                release_unused(self._device)
+            else:
+                yield features
+                images = images[len(part) :]
+
+    def _tried(self, encode: Callable[[Tensor], Tensor], images: Tensor) -> Tensor | None:
+        try:
+            return encode(images)
+        except torch.OutOfMemoryError:
+            if self._device.type != "cuda" or len(images) == 1:
+                raise
+            return None
+
+    def _measured(self, encode: Callable[[Tensor], Tensor], images: Tensor) -> Tensor | None:
+        """The same; the size is doubled as long as there is room."""
+        before, memory = used_bytes(self._device) or 0, PeakMemory(self._device)
+        features = self._tried(encode, images)
+        if features is not None:
+            taken = ((memory.bytes() or 0) - before) / len(images)
+            room = available_bytes(self._device) or 0
+            while 2 * self.size <= self._most and SPARE * 2 * self.size * taken <= room:
+                self.size *= 2
+            self._most = self.size
+        return features
+
+
 def extract(
     encoder: nn.Module, split: Split, view: Callable[[Tensor], Tensor], batch: int, device: torch.device, precision: str
 ) -> Tensor:
     """float32 ``[N, D]`` on ``device``: the encoder in eval mode over every image, in order, without gradients. Each
-    rank takes a run of the batches; rank 0 has all features, the others their own."""
+    rank takes a run of the batches; rank 0 has all features, the others their own. ``batch``: images at once, on a GPU
+    at first (see Batching)."""
     parts = [torch.empty(0, device=device)]
-    batches = torch.split(torch.arange(len(split)), batch)
-    own = own_run(len(batches))
+    own = own_run(-(-len(split) // batch))
+    rows = torch.arange(len(split))[own.start * batch : own.stop * batch]
+    batching = Batching(batch, device)
     with torch.inference_mode(), autocast(device, precision):
-        for images in read_batches(split.images, batches[own.start : own.stop]):
-            parts.append(encoder(view(images.to(device))).float())
+        for images in Feed(split.images, device).batches(batching.split(rows)):
+            parts.extend(batching.encoded(lambda part: encoder(view(part)).float(), images))
     # Cloned outside inference mode, so that an evaluator may compute gradients with them.
     features = torch.cat(parts).clone()
     return features if ranks() == 1 else on_first(features, len(split))
@@ -84,8 +140,9 @@ def extract_all(
     input_spec: InputSpec | None = None,
     batch: int = BATCH,
 ) -> Extraction:
-    """Features of both splits, ``batch`` images at once; ``input_spec``: the encoder's own. On ranks other than the
-    first it is of their share alone. Raises RuntimeError where the encoder changes."""
+    """Features of both splits, ``batch`` images at once (on a GPU at first), in the training's ``precision``;
+    ``input_spec``: the encoder's own. On ranks other than the first it is of their share alone. Raises RuntimeError
+    where the encoder changes."""
     view = EvaluationView(input_spec or data.input_spec, device)
     was_training = encoder.training
     encoder.eval()

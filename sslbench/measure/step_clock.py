@@ -24,7 +24,8 @@ class StepTimes:
     step_ms_median: float | None = None
     step_ms_iqr: float | None = None
     data_wait_share: float | None = None
-    """share of the step spent waiting for the batch of source images"""
+    """share of the step spent waiting for the batch of source images: by the thread that trains on a CPU, by the GPU
+    on CUDA"""
 
     @classmethod
     def of(cls, step_ms: list[float], wait_ms: list[float], batch_size: int) -> StepTimes:
@@ -44,8 +45,11 @@ class StepTimes:
 
 @dataclass
 class StepClock:
-    """Raw step times of one training. On CUDA, ``end()`` records an event and reads no clock of the device: the times
-    between events are read in ``drain()``, which is called rarely. The time between two drains is never a step."""
+    """Raw step times of one training. On CUDA events are recorded, and the times between them are read in ``drain()``,
+    which is called rarely. The time between two drains is never a step.
+
+    On CUDA a wait is how long the GPU was idle: from the end of its work on the step before until the batch is there.
+    Where the host is late and the GPU still at work, nobody waits."""
 
     device: torch.device
     step_ms: list[float] = field(default_factory=list)
@@ -62,8 +66,11 @@ class StepClock:
             self._events.append(recorded_event(self.device))
 
     def fetched(self) -> None:
-        """When the batch is there."""
-        self.wait_ms.append(1000 * (time.perf_counter() - self._begun))
+        """When the batch is there, or on CUDA all that the GPU is given from now on comes after it."""
+        if self.device.type == "cuda":
+            self._events.append(recorded_event(self.device))
+        else:
+            self.wait_ms.append(1000 * (time.perf_counter() - self._begun))
 
     def end(self) -> None:
         """After the optimizer step."""
@@ -74,9 +81,12 @@ class StepClock:
 
     def drain(self) -> None:
         """Read the events since the last drain; waits for the device."""
-        if len(self._events) > 1:
-            self._events[-1].synchronize()
-            self.step_ms += [first.elapsed_time(second) for first, second in pairwise(self._events)]
+        steps = list(pairwise(self._events[::2]))
+        if steps:
+            steps[-1][1].synchronize()
+            self.step_ms += [begin.elapsed_time(end) for begin, end in steps]
+            fetched = zip(steps, self._events[1::2], strict=False)
+            self.wait_ms += [begin.elapsed_time(there) for (begin, _), there in fetched]
         self._events = []
 
     def summary(self, batch_size: int) -> StepTimes:

@@ -19,7 +19,7 @@ from sslbench.errors import UserError, quoted
 from sslbench.hooks.registry import default_registry
 from sslbench.plan.choose import chosen
 from sslbench.plan.reference import Reference
-from sslbench.train.data import read_batches
+from sslbench.train.feed import read_batches
 from sslbench.train.views import EvaluationView
 
 if TYPE_CHECKING:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Any, Literal, NamedTuple, TypeVar
+from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor
@@ -16,15 +15,13 @@ from sslbench.contracts.method import InputSpec
 from sslbench.errors import UserError
 from sslbench.store.record import DataFacts, TrainingInput
 from sslbench.train.equal_images import contradictory, equal_images, repeated
+from sslbench.train.feed import Feed, order_on
 from sslbench.train.randomness import Stream
 from sslbench.train.ranks import own_share
 
 SUBSET_SEED = 0
 """Subsets are the same for every seed of a run, so that seeds differ in training only."""
 VALIDATION_SHARE = 0.2
-
-Item = TypeVar("Item")
-Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -221,54 +218,16 @@ class Batches:
         self.batch_size = min(batch_size, len(split))
         self.steps_per_epoch = len(split) // self.batch_size
         self._order, self._count, self._parts = Stream(seed, "order"), len(split), parts
-        self._device, self._images = device, split.images
-        if isinstance(split.images, Tensor) and device.type == "cuda" and fits_on_device(split.images, device):
-            self._images = split.images.to(device)
+        self._device, self._feed = device, Feed(split.images, device, keep=True)
 
     def epoch(self, epoch: int, start: int = 0) -> Iterator[Batch]:
         """The batches of one epoch, from step ``start`` of it."""
         order = torch.randperm(self._count, generator=self._order.at(epoch))
+        there = self._shares(order_on(self._device, order), start)
+        images = self._feed.batches(there if self._feed.resident else self._shares(order, start))
+        for indices, part in zip(there, images, strict=True):
+            yield Batch(part, None if self._labels is None else self._labels.index_select(0, indices))
+
+    def _shares(self, order: Tensor, start: int) -> list[Tensor]:
         batches = torch.split(order, self.batch_size)[start : self.steps_per_epoch]
-        index_batches = [own_share(indices, self._parts) for indices in batches]
-        if isinstance(self._images, Tensor) and self._images.is_cuda:
-            images = (self._images[indices.to(self._device, non_blocking=True)] for indices in index_batches)
-        else:
-            images = (part.to(self._device, non_blocking=True) for part in read_batches(self._images, index_batches))
-        for indices, part in zip(index_batches, images, strict=True):
-            labels = None if self._labels is None else self._labels[indices.to(self._device, non_blocking=True)]
-            yield Batch(part, labels)
-
-
-def read_batches(images: ImageReader | Tensor, index_batches: Iterable[Tensor]) -> Iterator[Tensor]:
-    """uint8 ``[B, 3, H, W]`` for each int64 ``[B]`` of ``index_batches``. Images that are not in memory are read by
-    another thread while the caller works on the batch before."""
-    if isinstance(images, Tensor):
-        # index_select copies whole images; indexing copies bytes, which takes two to six times as long.
-        return (images.index_select(0, indices) for indices in index_batches)
-    return ahead(images.__getitem__, index_batches, threads=1)
-
-
-def ahead(
-    function: Callable[[Item], Result], items: Iterable[Item], threads: int, waiting: int = 1
-) -> Iterator[Result]:
-    """``function`` of every item, in order, computed by threads ahead of the caller: ``threads + waiting`` at most.
-
-    What ``function`` raises is raised in place of its result. However the caller ends, no thread is left.
-    """
-    pool = ThreadPoolExecutor(threads, thread_name_prefix="ahead")
-    started: deque[Future[Result]] = deque()
-    try:
-        for item in items:
-            started.append(pool.submit(function, item))
-            if len(started) > threads + waiting:
-                yield started.popleft().result()
-        while started:
-            yield started.popleft().result()
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
-
-
-def fits_on_device(images: Tensor, device: torch.device) -> bool:
-    """Whether the images take at most a third of the device's free memory."""
-    free, _ = torch.cuda.mem_get_info(device)
-    return images.numel() * images.element_size() <= free / 3
+        return [own_share(indices, self._parts) for indices in batches]

@@ -10,7 +10,9 @@ from torch import nn
 from sslbench.evaluate import features
 from sslbench.evaluate.features import StaleFeatures, extract_all, load_extraction, save_extraction, spread
 from sslbench.testing.fakes import TinyBackbone, TinyDataset
-from sslbench.train.data import make_splits
+from sslbench.testing.pretended_gpu import DEVICE, PretendedGpu
+from sslbench.train.data import Batches, make_splits
+from sslbench.train.views import EvaluationView
 
 CPU = torch.device("cpu")
 
@@ -106,3 +108,101 @@ def test_classes_are_those_of_both_splits(data):
         ).classes
         == 0
     )
+
+
+GPU = torch.device("cuda", 0)
+
+
+@pytest.fixture
+def memory(monkeypatch):
+    """Of a GPU on which an image takes 100 bytes while it is encoded, and 1,000 bytes hold the network."""
+
+    class Memory:
+        free, most = 1 << 40, None
+
+        def encode(self, images):
+            if self.most is not None and len(images) > self.most:
+                raise torch.OutOfMemoryError("CUDA out of memory")
+            self.peak = 1000 + 100 * len(images)
+            seen.append(len(images))
+            return images[:, :1] * 2
+
+        def bytes(self):
+            return self.peak
+
+    memory, seen = Memory(), []
+    memory.seen, memory.released = seen, 0
+    monkeypatch.setattr(features, "PeakMemory", lambda device: memory)
+    monkeypatch.setattr(features, "used_bytes", lambda device: 1000)
+    monkeypatch.setattr(features, "available_bytes", lambda device: memory.free)
+    monkeypatch.setattr(features, "release_unused", lambda device: setattr(memory, "released", memory.released + 1))
+    return memory
+
+
+def in_batches(memory, device=GPU, size=4, rows=100):
+    """What the encoder makes of numbered images, and how many it was given at once."""
+    batching, images = features.Batching(size, device), torch.arange(rows)[:, None]
+    parts = [
+        part for rows in batching.split(torch.arange(rows)) for part in batching.encoded(memory.encode, images[rows])
+    ]
+    assert torch.equal(torch.cat(parts), 2 * images)
+    return memory.seen
+
+
+def test_on_a_cpu_the_batch_is_always_the_same(memory):
+    assert in_batches(memory, CPU) == [4] * 25
+    memory.most = 3
+    with pytest.raises(torch.OutOfMemoryError):
+        in_batches(memory, CPU)
+
+
+def test_on_a_gpu_it_grows_to_what_there_is_room_for(memory):
+    assert in_batches(memory) == [4, 32, 32, 32]
+    memory.seen.clear()
+    memory.free = 2 * 8 * 100
+    assert in_batches(memory) == [4] + [8] * 12
+    memory.seen.clear()
+    memory.free -= 1
+    assert in_batches(memory) == [4] * 25
+
+
+@pytest.mark.parametrize(("most", "expected"), [(31, [4] + [16] * 6), (3, [2] * 50)])
+def test_out_of_memory_halves_it_and_no_image_is_lost(memory, most, expected):
+    memory.most = most
+    assert in_batches(memory) == expected
+    assert memory.released == 1
+
+
+def test_one_image_that_is_too_large_is_out_of_memory(memory):
+    memory.most = 0
+    with pytest.raises(torch.OutOfMemoryError):
+        in_batches(memory)
+    assert memory.released == 2
+
+
+def test_images_that_lie_on_a_gpu_are_used_there(data, memory, monkeypatch):
+    monkeypatch.setattr("sslbench.train.feed.fits_on_device", lambda images, device: True)
+    monkeypatch.setattr("sslbench.train.feed.Ring", None)  # with which they would be copied
+    encoder = TinyBackbone(6).eval()
+    memory.peak = 1400
+    with PretendedGpu() as gpu:
+        gpu.take(encoder)
+        training = Batches(data.train, 4, 0, DEVICE)
+        view = EvaluationView(data.input_spec, DEVICE)
+        found = features.extract(encoder, data.train, view, 4, DEVICE, "fp32")
+        assert (found.shape, found.device, found.dtype) == ((64, 6), DEVICE, torch.float32)
+    assert training.steps_per_epoch == 16
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_on_a_real_gpu_features_are_those_of_the_cpu_and_the_batch_grows(data):
+    torch.manual_seed(0)
+    encoder = TinyBackbone(6).eval()
+    here = extract_all(encoder, data, CPU, "fp32", batch=4)
+    sizes = []
+    encoder.register_forward_hook(lambda module, given, result: sizes.append(len(given[0])))
+    there = extract_all(encoder.cuda(), data, torch.device("cuda"), "fp32", batch=4)
+    assert torch.allclose(there.train.features.cpu(), here.train.features, atol=1e-3)
+    assert sizes[0] == 4
+    assert max(sizes) > 4

@@ -51,6 +51,16 @@ def test_one_piece_of_work_leaves_a_whole_record_per_evaluator(tmp_path, run):
     assert not (tmp_path / "artifacts/k0/checkpoint.safetensors").exists()
 
 
+@pytest.mark.parametrize(("precision", "rounded"), [("fp32", False), ("bf16", True)])
+def test_features_are_computed_in_the_precision_of_the_training_and_kept_in_float32(tmp_path, run, precision, rounded):
+    run(tmp_path, training={"precision": precision})
+    tensors, facts = load_tensors(tmp_path / "artifacts/k0/features.safetensors")
+    features = tensors["train/features"]
+    assert features.dtype == torch.float32
+    assert torch.equal(features, features.bfloat16().float()) == rounded
+    assert facts["made_of"]["precision"] == precision
+
+
 ENDS = [
     "SystemExit(0)",
     "GeneratorExit()",

@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from sslbench.train.data import ahead
+from sslbench.train.feed import ahead
 
 
 def threads():
@@ -58,7 +58,7 @@ def test_an_error_comes_in_its_turn_and_leaves_no_thread():
 def test_an_interrupt_ends_the_process_at_once():
     code = """
         import os, signal, sys, time
-        from sslbench.train.data import ahead
+        from sslbench.train.feed import ahead
         def work(item):
             if item == 3:
                 os.kill(os.getpid(), signal.SIGINT)

@@ -333,7 +333,7 @@ def with_curve(run, every=1, asked=None):
 
     def evaluate():
         run.method.eval()
-        images = run.batches._images[:16].float() / 255
+        images = run.task.data.train.images[:16].float() / 255
         with torch.no_grad():
             features = run.method.encoder(images) + 0 * torch.rand(1)
         return {"m": MetricValue(float(features.double().sum()))}
