@@ -144,7 +144,7 @@ _NAMES = {
     "sslbench.claims.simulate": "Simulation simulate",
     "sslbench.contracts.augmentation": "Augmentation AugmentationSpec BatchTransform ViewKind ViewRequest",
     "sslbench.contracts.backbone": "Backbone BackboneSpec TimmModel TokenBackbone",
-    "sslbench.contracts.dataset": "Dataset DatasetSpec ImageReader MapReader Split SplitName",
+    "sslbench.contracts.dataset": "Dataset DatasetSpec DeviceReader ImageReader MapReader Split SplitName",
     "sslbench.contracts.evaluator": "EvaluatedModel EvaluationData Evaluator EvaluatorSpec FeatureSet FitsHead"
     " LinearHead Metric Picture PicturePoints ShownImages",
     "sslbench.contracts.executor": "Emit Ended EpochEnded Event Executor ExecutorSpec Failure Handle PluginChoice"

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, runtime_chec
 from sslbench.contracts.plugin import BuildContext, ProvidingSpec, Words
 
 if TYPE_CHECKING:
+    import torch
     from torch import Tensor
 
 SplitName = Literal["train", "test"]
@@ -23,6 +24,17 @@ class ImageReader(Protocol):
     def __getitem__(self, indices: Tensor) -> Tensor:
         """int64 ``[B]`` -> uint8 ``[B, 3, H, W]``, all of one size. Called from a thread of its own, which reads the
         next batches while the model trains; one call at a time."""
+
+
+@runtime_checkable
+class DeviceReader(ImageReader, Protocol):
+    """A reader that can make its images on a GPU. Training and feature extraction then use nothing else, so that all
+    of a run's images are made alike; pictures of them are made by ``__getitem__``."""
+
+    def read_on(self, indices: Tensor, device: torch.device) -> Tensor:
+        """int64 ``[B]`` on the host -> uint8 ``[B, 3, H, W]`` on ``device``, with the thread and the sizes of
+        ``__getitem__``. Work is queued on the thread's current stream. Raises UserError for a device that it cannot
+        use, such as a CPU."""
 
 
 class MapReader(Protocol):
@@ -54,6 +66,8 @@ class Split:
 
     left_out: Mapping[str, int] = field(default_factory=dict)
     """reason, such as ``cannot be read`` -> files or rows that are no part of the split"""
+    notes: Sequence[str] = ()
+    """what the user should know of how its images are read, one line each"""
     unreadable: Sequence[str] = ()
     """of the images that cannot be read and were left out: name, colon, why"""
     digests: Sequence[bytes] = ()

@@ -10,7 +10,7 @@ from typing import Any, Literal, NamedTuple
 import torch
 from torch import Tensor
 
-from sslbench.contracts.dataset import Dataset, ImageReader, MapReader, Split
+from sslbench.contracts.dataset import Dataset, DeviceReader, ImageReader, MapReader, Split
 from sslbench.contracts.method import InputSpec
 from sslbench.errors import UserError
 from sslbench.store.record import DataFacts, TrainingInput
@@ -113,11 +113,23 @@ class Subset:
         return self._reader[self._indices[indices]]
 
 
+class DeviceSubset(Subset):
+    """The same of a reader that can make them on a GPU."""
+
+    _reader: DeviceReader
+
+    def read_on(self, indices: Tensor, device: torch.device) -> Tensor:
+        """int64 ``[B]`` -> uint8 ``[B, 3, H, W]`` on the device."""
+        return self._reader.read_on(self._indices[indices], device)
+
+
 def pick(split: Split, indices: Tensor) -> Split:
     """The images of a split at ``indices``, in that order."""
 
     def part(reader: Any) -> Any:
-        return reader[indices] if isinstance(reader, Tensor) else Subset(reader, indices)
+        if isinstance(reader, Tensor):
+            return reader[indices]
+        return (DeviceSubset if isinstance(reader, DeviceReader) else Subset)(reader, indices)
 
     return replace(
         split,
@@ -139,13 +151,14 @@ def make_splits(
     ``train_images``: size of a fixed random subset to train on. ``image_size`` None: the data set's own.
     """
     train = dataset.split("train")
-    notes: list[str] = []
+    notes = [*train.notes]
     unlabelled = None if train.unlabelled is None else Split(train.unlabelled)
     if evaluate_on == "validation":
         kept, held = held_out(train)
         test, train = pick(train, held), pick(train, kept)
     else:
         test = dataset.split("test")
+        notes.extend(test.notes)
     if unlabelled is None:
         train = capped(train, train_images, notes)
     else:

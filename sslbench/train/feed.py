@@ -9,13 +9,14 @@ from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from typing import TypeVar
 from weakref import WeakValueDictionary
 
 import torch
 from torch import Tensor
 
-from sslbench.contracts.dataset import ImageReader
+from sslbench.contracts.dataset import DeviceReader, ImageReader
 from sslbench.measure.memory import available_bytes
 
 PINNED = 3
@@ -94,7 +95,11 @@ class Feed:
         if self._resident is not None:
             images = self._resident.on_gpu
             return (images.index_select(0, indices.to(self._device, non_blocking=True)) for indices in index_batches)
-        return read_batches(self._images, index_batches) if self._device.type != "cuda" else self._copied(index_batches)
+        if self._device.type == "cuda":
+            return self._copied(index_batches)
+        if isinstance(self._images, DeviceReader):
+            return ahead(partial(self._images.read_on, device=self._device), index_batches, threads=1)
+        return read_batches(self._images, index_batches)
 
     def _copied(self, index_batches: Iterable[Tensor]) -> Iterator[Tensor]:
         ring = self._idle.pop() if self._idle else Ring(self._images, self._device)
@@ -121,7 +126,10 @@ class Ring:
         if slot.copied is not None:
             slot.copied.synchronize()
         with torch.cuda.stream(self._stream):
-            images = copy_to(self._device, slot.filled(self._images, indices))
+            if isinstance(self._images, DeviceReader):
+                images = self._images.read_on(indices, self._device)
+            else:
+                images = copy_to(self._device, slot.filled(self._images, indices))
         # Blocking: the thread sleeps while it waits, and takes no core from those that decode.
         slot.copied = torch.cuda.Event(blocking=True)  # type: ignore[no-untyped-call]
         slot.copied.record(self._stream)

@@ -147,6 +147,19 @@ def test_an_epoch_that_is_left_leaves_no_thread_and_the_next_one_has_the_same_bu
         assert torch.equal(first.images, second.images)
 
 
+def test_a_reader_that_makes_images_on_a_gpu_does_so_in_the_reading_thread_and_needs_no_buffer(played):
+    class OnDevice(Reader):
+        def read_on(self, indices, device):
+            assert threading.current_thread().name.startswith("ahead")
+            assert device == GPU
+            return self.images[indices].as_subclass(OnGpu)
+
+    made = list(Feed(OnDevice(images()), GPU).batches(torch.arange(40).split(10)))
+    assert torch.equal(torch.cat(made).as_subclass(torch.Tensor), images())
+    assert all(batch.used_on is played for batch in made)
+    assert played.made == []
+
+
 def test_the_free_memory_is_also_what_torch_keeps_of_work_that_is_over(played):
     held = images(10)
     played.free = 3 * held.nbytes

@@ -18,7 +18,7 @@ from typing import Any, BinaryIO
 
 from sslbench import user_cache
 
-CLOSING = b"SSLBIMG3"
+CLOSING = b"SSLBIMG4"
 """changes with the format"""
 LENGTH = 8
 """bytes that hold the length of the JSON"""

@@ -3,6 +3,7 @@ check of many images that is interrupted goes on at the part that it was at."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ PART = 8192
 def cached_facts(path: Path, digest: str, encoded: Encoded, with_images: bool) -> Mapping[str, Any]:
     """From the cache; where it has none, every image is decoded, by one process at a time. ``bad``: index of an image
     that cannot be read -> its name and why; of the others ``side``, ``sums``, ``digests``, ``sides`` before resizing
-    ``more_frames`` and ``whites`` of deep grey."""
+    ``more_frames``, ``whites`` of deep grey, and ``for_cpu``: why a GPU does not decode them -> images."""
     facts = read_facts(path, digest)
     if facts is not None:
         return facts
@@ -50,7 +51,7 @@ def decoded(path: Path, digest: str, encoded: Encoded, with_images: bool) -> dic
 
     def shown() -> dict[str, Any]:
         numbers = {"side": encoded.side, "sums": sums.tolist(), "sides": found.sides, "whites": encoded.grey.whites}
-        numbers["more_frames"] = found.more_frames
+        numbers |= {"more_frames": found.more_frames, "for_cpu": dict(found.for_cpu)}
         return {"bad": found.bad, "digests": b"".join(found.digests).hex(), **numbers}
 
     return write(path, digest, parts(), shown)
@@ -87,6 +88,7 @@ def joined(parts: Sequence[Mapping[str, Any]], encoded: Encoded) -> dict[str, An
         shown = ", ".join(f"{side} x {side}" for side in sizes[:4])
         raise UserError(f"{encoded.where}: images are {shown} pixels; size=N makes them N x N")
     sides = [part["sides"] for part in with_images]
+    for_cpu = sum((Counter(part["for_cpu"]) for part in parts), Counter[str]())
     return {
         "bad": {index: why for part in parts for index, why in part["bad"].items()},
         "digests": "".join(part["digests"] for part in parts),
@@ -95,4 +97,5 @@ def joined(parts: Sequence[Mapping[str, Any]], encoded: Encoded) -> dict[str, An
         "sides": (min(low for low, _ in sides), max(high for _, high in sides)) if sides else None,
         "whites": encoded.grey.whites,
         "more_frames": sum(part["more_frames"] for part in parts),
+        "for_cpu": dict(for_cpu),
     }

@@ -70,6 +70,7 @@ class LabelledFiles:
             digests=result.digests,
             sides=result.sides,
             white=result.white,
+            notes=result.notes,
         )
         return split, result.sums
 

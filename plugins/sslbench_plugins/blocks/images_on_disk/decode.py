@@ -10,7 +10,7 @@ from hashlib import blake2b
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from sslbench_plugins.blocks.images_on_disk.file_parts import Source
 from sslbench_plugins.blocks.images_on_disk.grey import GreyScale, Kind, eight_bits, kind_of
@@ -36,6 +36,8 @@ class Decoded:
     """of the encoded bytes"""
     more_frames: int = 0
     """after the first, which is the one that is read"""
+    for_cpu: str = ""
+    """why a GPU does not decode it, see ``why_not_on_gpu``"""
 
 
 def decode(source: Source, size: int | None, white: Callable[[Kind], float] | None = None) -> Decoded:
@@ -46,7 +48,7 @@ def decode(source: Source, size: int | None, white: Callable[[Kind], float] | No
         raise ValueError("the file is empty")
     white = white or GreyScale([raw], formats).white
     with Image.open(io.BytesIO(raw), formats=formats()) as image:
-        sides = min(image.size), max(image.size)
+        sides, for_cpu = (min(image.size), max(image.size)), why_not_on_gpu(image)
         if sides[0] < SMALLEST:
             raise ValueError(f"it is {image.width} x {image.height} pixels; at least {SMALLEST} on a side are needed")
         if size is not None and image.format == "JPEG":
@@ -59,7 +61,23 @@ def decode(source: Source, size: int | None, white: Callable[[Kind], float] | No
         digest = blake2b(raw, digest_size=DIGEST).digest()
         # A phone's second frame is a preview or a map of the first.
         frames = 1 if image.format == "MPO" else getattr(image, "n_frames", 1)
-        return Decoded(np.asarray(rgb), sides, digest, frames - 1)
+        return Decoded(np.asarray(rgb), sides, digest, frames - 1, for_cpu)
+
+
+def why_not_on_gpu(image: Image.Image) -> str:
+    """Why the decoder of a GPU would refuse an opened image, be slow, or get other colours or another side up; empty
+    where it would not."""
+    if image.format != "JPEG":
+        return image.format or "unknown format"
+    if image.mode != "RGB":
+        return "JPEG in grey or CMYK"
+    if image.info.get("progressive"):
+        return "progressive JPEG"
+    if image.info.get("adobe_transform") == 0 or bytes(layer[0] for layer in image.layer) == b"RGB":  # type: ignore[attr-defined]
+        return "JPEG of red, green and blue"
+    if "exif" in image.info and image.getexif().get(ExifTags.Base.Orientation, 1) != 1:
+        return "JPEG that is turned by its metadata"
+    return ""
 
 
 @cache

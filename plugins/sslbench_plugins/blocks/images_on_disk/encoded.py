@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import chain
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -27,6 +29,8 @@ LARGE = 16 * 1024
 LARGE_PART = 8
 """large images that a thread takes at a time: few, so that a small batch keeps every thread busy"""
 
+Result = TypeVar("Result")
+
 
 @dataclass
 class Found:
@@ -40,11 +44,15 @@ class Found:
     """smallest and largest one before resizing, pixels"""
     more_frames: int = 0
     """after the first of their images, which are not read"""
+    for_cpu: Counter[str] = field(default_factory=Counter)
+    """why a GPU does not decode them -> images"""
 
     def add(self, image: Decoded) -> None:
         """One that can be read."""
         self.digests.append(image.digest)
         self.more_frames += image.more_frames
+        if image.for_cpu:
+            self.for_cpu[image.for_cpu] += 1
         low, high = self.sides or image.sides
         self.sides = min(low, image.sides[0]), max(high, image.sides[1])
 
@@ -127,11 +135,15 @@ class Encoded:
 
     def _decoded(self, indices: Sequence[int]) -> Iterator[Decoded | str]:
         """Each image, or its name and why it cannot be read."""
+        return self.each(self._attempt, indices)
+
+    def each(self, function: Callable[[int], Result], indices: Sequence[int]) -> Iterator[Result]:
+        """``function`` of every index, in order, on as many threads as decoding is worth."""
         if self._threads == 1:
-            return map(self._attempt, indices)
+            return map(function, indices)
         parts = [indices[start : start + LARGE_PART] for start in range(0, len(indices), LARGE_PART)]
         threads = max(1, min(self._threads, len(parts)))
-        return chain.from_iterable(ahead(lambda part: [self._attempt(i) for i in part], parts, threads, threads))
+        return chain.from_iterable(ahead(lambda part: [function(i) for i in part], parts, threads, threads))
 
     def _attempt(self, index: int) -> Decoded | str:
         try:

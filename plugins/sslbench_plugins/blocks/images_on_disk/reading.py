@@ -20,6 +20,7 @@ from sslbench_plugins.blocks.images_on_disk.checking import cached_facts
 from sslbench_plugins.blocks.images_on_disk.decode import DIGEST
 from sslbench_plugins.blocks.images_on_disk.encoded import Encoded, Found
 from sslbench_plugins.blocks.images_on_disk.folders import list_error
+from sslbench_plugins.blocks.images_on_disk.gpu_decoding import DecodedOnGpu
 from sslbench_plugins.blocks.images_on_disk.two_splits import channel_sums
 
 GIB = 1 << 30
@@ -37,6 +38,9 @@ class ReadingParams(Params):
         "auto", "decoded images lie in memory, in a mapped file of the cache, or nowhere; auto: the first with room"
     )
     memory_limit: float = param(4.0, "size of a decoded split up to which `auto` is resident", ge=0, unit="GiB")
+    decode: Literal["cpu", "gpu"] = param(
+        "cpu", "what decodes streamed JPEG files; gpu: the one that trains, with pixels that differ a little"
+    )
     on_error: Literal["error", "skip"] = param("error", "what to do with an image that cannot be read")
     white: float = param(
         0.0, "value of 16-bit and 32-bit integer grey that becomes 255; 0: found among all images", ge=0, le=65535
@@ -70,6 +74,8 @@ class ReadImages:
     """after the first of their images, which are not read"""
     bad: Sequence[str] = ()
     """names of the images that cannot be read, each with the reason"""
+    notes: Sequence[str] = ()
+    """what the user should know of how they are read"""
 
     def left_out(self, count: int) -> dict[str, int]:
         """Why images, or frames of them, are no part of the split, of ``count`` that were to be read."""
@@ -83,7 +89,8 @@ def read(encoded: Encoded, params: ReadingParams, key: Sequence[str]) -> ReadIma
     The images, their order and their statistics are the same wherever they lie. What decoding has shown is kept in
     the cache for ``mapped`` and ``streaming``, under ``key``: lines that change whenever an image does.
 
-    Raises UserError where images cannot be read and ``on_error`` is not ``skip``, and where sizes differ.
+    Raises UserError where images cannot be read and ``on_error`` is not ``skip``, where sizes differ, and where a GPU
+    is to decode what lies decoded.
     """
     encoded.grey.given = params.whites
     location = location_of(encoded, params)
@@ -104,12 +111,30 @@ def read(encoded: Encoded, params: ReadingParams, key: Sequence[str]) -> ReadIma
     joined, sides = bytes.fromhex(facts["digests"]), facts["sides"]
     digests = [joined[start : start + DIGEST] for start in range(0, len(joined), DIGEST)]
     sums, both = torch.tensor(facts["sums"]), (sides[0], sides[1]) if sides else None
-    chosen = images or encoded.only(kept)
-    return ReadImages(chosen, kept, sums, digests, both, encoded.grey.whites, facts["more_frames"], [*bad.values()])
+    chosen: Tensor | ImageReader = images or encoded.only(kept)
+    notes: list[str] = []
+    if params.decode == "gpu":
+        chosen, notes = DecodedOnGpu(encoded.only(kept)), for_cpu(facts["for_cpu"], len(kept))
+    white, frames = encoded.grey.whites, facts["more_frames"]
+    return ReadImages(chosen, kept, sums, digests, both, white, frames, [*bad.values()], notes)
+
+
+def for_cpu(reasons: Mapping[str, int], count: int) -> list[str]:
+    """How many of ``count`` images the CPU decodes though the GPU was asked for, and why; nothing where it is none."""
+    if not reasons:
+        return []
+    why = ", ".join(f"{number:,} {reason}" for reason, number in sorted(reasons.items(), key=lambda item: -item[1]))
+    return [f"decode=gpu: the CPU decodes {sum(reasons.values()):,} of {count:,} images ({why})"]
 
 
 def location_of(encoded: Encoded, params: ReadingParams) -> Literal["resident", "mapped", "streaming"]:
     """Where these images will lie: what `auto` is, else what the user chose."""
+    if params.decode == "gpu":
+        if params.reading not in ("auto", "streaming"):
+            raise UserError(
+                f"{encoded.where}: decode=gpu is for reading=streaming; reading={params.reading} keeps decoded images"
+            )
+        return "streaming"
     if params.reading != "auto":
         return params.reading
     size = 3 * encoded.side**2 * len(encoded)

@@ -103,7 +103,9 @@ def split_rows(rows: Rows, how: RowReading, has_test: bool, left_out: Mapping[st
         labels = torch.tensor([rows.labels[index] for index in kept], dtype=torch.int64) if rows.classes else None
         paths = [rows.titles[index] for index in kept] if rows.are_paths else ()
         part = Split(result.images, labels, paths=paths, left_out=result.left_out(len(indices)), sides=result.sides)
-        return replace(part, digests=result.digests, white=result.white, unreadable=result.bad), result.sums
+        return replace(
+            part, digests=result.digests, white=result.white, unreadable=result.bad, notes=result.notes
+        ), result.sums
 
     train, sums = split(train_indices)
     others = Counter(left_out) + Counter(train.left_out)

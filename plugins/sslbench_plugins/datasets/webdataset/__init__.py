@@ -203,7 +203,7 @@ def check_labels(parts: Sequence[Shards], with_labels: bool, where: str) -> None
 
 def placed(params: WebdatasetParams, images: int) -> WebdatasetParams:
     """`auto` never makes a file of decoded images: who has tars has them since they fit nowhere else."""
-    if params.reading != "auto":
+    if params.reading != "auto" or params.decode == "gpu":
         return params
     fits = params.size and 3 * params.size**2 * images <= params.memory_limit * GIB
     return params.model_copy(update={"reading": "resident" if fits else "streaming"})
