@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from sslbench.contracts.dataset import Split
 from sslbench.contracts.evaluator import FeatureSet
 from sslbench.contracts.method import InputSpec
+from sslbench.measure.device_errors import out_of_memory
 from sslbench.measure.memory import PeakMemory, available_bytes, release_unused, used_bytes
 from sslbench.store.digests import DamagedFile
 from sslbench.store.record import FeatureFacts
@@ -96,8 +97,8 @@ class Batching:
     def _tried(self, encode: Callable[[Tensor], Tensor], images: Tensor) -> Tensor | None:
         try:
             return encode(images)
-        except torch.OutOfMemoryError:
-            if self._device.type != "cuda" or len(images) == 1:
+        except RuntimeError as error:
+            if self._device.type != "cuda" or len(images) == 1 or not out_of_memory(error):
                 raise
             return None
 

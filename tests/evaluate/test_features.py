@@ -119,10 +119,11 @@ def memory(monkeypatch):
 
     class Memory:
         free, most = 1 << 40, None
+        error = torch.OutOfMemoryError("CUDA out of memory")
 
         def encode(self, images):
             if self.most is not None and len(images) > self.most:
-                raise torch.OutOfMemoryError("CUDA out of memory")
+                raise self.error
             self.peak = 1000 + 100 * len(images)
             seen.append(len(images))
             return images[:, :1] * 2
@@ -171,6 +172,14 @@ def test_out_of_memory_halves_it_and_no_image_is_lost(memory, most, expected):
     memory.most = most
     assert in_batches(memory) == expected
     assert memory.released == 1
+
+
+def test_libraries_run_out_of_memory_in_words_of_their_own_and_other_errors_are_raised(memory):
+    memory.most, memory.error = 3, RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling cublasCreate")
+    assert in_batches(memory) == [2] * 50
+    memory.error = RuntimeError("mat1 and mat2 shapes cannot be multiplied")
+    with pytest.raises(RuntimeError, match="mat1 and mat2"):
+        in_batches(memory)
 
 
 def test_one_image_that_is_too_large_is_out_of_memory(memory):
