@@ -31,6 +31,31 @@ os.environ.pop("COLUMNS", None)
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Let the warnings be that torch gives on a GPU without need; all others are errors."""
+    from sslbench.measure.device_warnings import HARMLESS
+
+    for message, category in HARMLESS:
+        config.addinivalue_line("filterwarnings", f"ignore:{message}:{category.__name__}")
+
+
+HIDDEN = "a GPU is there: tests/gpu/test_pretended.py runs it with the GPU hidden"
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip what needs a GPU where there is none, and what pretends one where there is one."""
+    needed, pretended = (item.get_closest_marker(name) for name in ("gpu", "pretended"))
+    if not needed and not pretended:
+        return
+    import torch
+
+    if needed and not torch.cuda.is_available():
+        pytest.skip("needs a CUDA device")
+    if pretended and torch.cuda.is_available():
+        pytest.skip(HIDDEN)
+
+
 collect_ignore = ["thirdparty"]  # a distribution with tests of its own
 Distribution = Callable[..., Path]
 PYPROJECT = Path(__file__).parents[1] / "pyproject.toml"

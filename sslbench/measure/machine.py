@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from sslbench.errors import UserError, did_you_mean, quoted
+from sslbench.measure.device_warnings import ignore_harmless
 from sslbench.store.provenance import output_of
 
 BF16_SINCE = 8.0
@@ -19,6 +20,8 @@ def resolve_device(wanted: str, offered: Sequence[str] | None = None) -> str:
     """``auto`` -> ``cuda`` where there is one, else ``cpu``. ``offered``: what an executor runs on, as its ``devices``
     say; None: this machine. Raises UserError for a device that is not there."""
     kinds = {device.partition(":")[0] for device in offered or ()}
+    if wanted != "cpu":
+        ignore_harmless()
     if wanted == "auto":
         return "cuda" if ("cuda" in kinds if offered else torch.cuda.is_available()) else "cpu"
     if not re.fullmatch(r"cpu|cuda(:[0-9]{1,3})?", wanted):

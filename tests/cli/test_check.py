@@ -7,7 +7,6 @@ import re
 from pathlib import Path
 
 import pytest
-import torch
 
 from sslbench.cli.main import call
 
@@ -110,7 +109,7 @@ def test_a_plugin_by_name_a_distribution_and_a_module(distribution, check):
 WAITS = DIM.replace("centre_view(images, size) * light", "centre_view(images, size) * light.amax().item()")
 
 
-@pytest.mark.skipif(torch.cuda.is_available(), reason="a GPU that is there needs no pretending")
+@pytest.mark.pretended
 def test_what_a_pretended_gpu_cannot_try_is_named(here, check):
     assert WAITS != DIM
     (here / "waits.py").write_text(WAITS)

@@ -5,15 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import torch
+import pytest
 
 from sslbench.testing.conformance.check import Trial, faults_of
 from sslbench.testing.conformance.fault import Fault
 
 
-def found_here(table: list[tuple[Any, str]]) -> list[tuple[Any, str]]:
-    """Without what shows on a pretended GPU alone, where there is one that needs no pretending."""
-    return [row for row in table if not (torch.cuda.is_available() and "on a GPU" in row[1])]
+def marked(table: list[tuple[Any, str]]) -> list[Any]:
+    """What shows on a pretended GPU alone is marked as such."""
+    return [pytest.param(*row, marks=pytest.mark.pretended if "on a GPU" in row[1] else ()) for row in table]
 
 
 def faults(spec: Any, **given: Any) -> list[Fault]:

@@ -126,11 +126,10 @@ def test_a_masking_with_uneven_counts_is_named():
     assert any("patches, not 4 in every row" in line for line in problems(spec))
 
 
-no_gpu = pytest.mark.skipif(torch.cuda.is_available(), reason="a GPU that is there needs no pretending")
 SHIFT = torch.full((3, 1, 1), 0.0)
 
 
-@no_gpu
+@pytest.mark.pretended
 @pytest.mark.parametrize(
     ("make", "words"),
     [
@@ -149,7 +148,7 @@ def test_an_augmentation_that_forgets_the_device_is_named(make, words):
     assert f"augmentation 'a': {words}" in problems(augmentation(make))
 
 
-@no_gpu
+@pytest.mark.pretended
 def test_one_that_waits_for_the_gpu_is_slow_but_not_wrong():
     def make(x, size, g):
         return centre_view(x, size) * (1.0 if x.float().mean().item() < 300 else 0.0)
@@ -157,7 +156,7 @@ def test_one_that_waits_for_the_gpu_is_slow_but_not_wrong():
     assert not any("GPU" in line for line in problems(augmentation(make)))
 
 
-@no_gpu
+@pytest.mark.pretended
 def test_a_masking_that_forgets_the_device_is_named():
     class Forgetful:
         def sample(self, batch, grid, ratio, generator):
@@ -241,7 +240,7 @@ class Attached(Detached):
         return (self.backbone(views[0]) @ self.queue.T + self.head(self.backbone(views[0]))).float().mean(), {}
 
 
-@no_gpu
+@pytest.mark.pretended
 def test_a_method_that_leaves_a_tensor_behind_is_named():
     spec = MethodSpec(name="q", summary="A q.", build=lambda params, context: Attached())
     (line,) = problems(spec)

@@ -10,8 +10,6 @@ from torch.nn import functional
 from sslbench.testing.device_work import DeviceWork
 from sslbench.testing.pretended_gpu import DEVICE, WAITS, PretendedGpu
 
-needs_none = pytest.mark.skipif(torch.cuda.is_available(), reason="a GPU that is there needs no pretending")
-
 
 @pytest.mark.parametrize(
     ("do", "launched"),
@@ -31,7 +29,7 @@ needs_none = pytest.mark.skipif(torch.cuda.is_available(), reason="a GPU that is
     ],
     ids="views reshape reshape-copies in-place-view nothing-to-do empty zeros none three foreach in-place mm".split(),
 )
-@pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=needs_none)])
+@pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=pytest.mark.pretended)])
 def test_a_launch_is_an_operation_that_computes_or_moves_numbers(do, launched, device):
     with PretendedGpu() if device == "cuda" else DeviceWork("cpu") as counting:
         x = torch.ones(2, 2, device=device)
@@ -40,7 +38,7 @@ def test_a_launch_is_an_operation_that_computes_or_moves_numbers(do, launched, d
     assert dict(counting.launches) == launched
 
 
-@needs_none
+@pytest.mark.pretended
 def test_only_what_is_on_the_device_counts():
     with PretendedGpu() as gpu:
         there, here = torch.ones(2, device="cuda"), torch.ones(2)
@@ -62,7 +60,7 @@ def test_reading_a_number_is_a_wait():
     assert all(", test_device_work.py:" in line for line in work.waits)
 
 
-@needs_none
+@pytest.mark.pretended
 def test_so_it_is_where_it_raises():
     x = torch.ones(4)
     with PretendedGpu() as gpu, pytest.raises(WAITS):
@@ -70,7 +68,7 @@ def test_so_it_is_where_it_raises():
     assert [line.split(", ")[0] for line in gpu.work.waits] == ["cpu to cuda", "_local_scalar_dense"]
 
 
-@needs_none
+@pytest.mark.pretended
 def test_copies_from_and_to_pinned_memory_wait_only_if_asked_to():
     with PretendedGpu() as gpu:
         there, pageable = torch.zeros(3, device="cuda"), torch.zeros(3)
@@ -117,7 +115,7 @@ def step_of(model, device):
     (loss + second.square().mean()).backward()
 
 
-@needs_none
+@pytest.mark.pretended
 def test_a_backward_pass_is_that_of_a_device_that_is_there():
     model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.GroupNorm(2, 4), nn.ReLU(), nn.Flatten(), nn.Linear(144, 8))
     with DeviceWork("cpu") as work:
@@ -134,13 +132,13 @@ def test_a_backward_pass_is_that_of_a_device_that_is_there():
     assert gpu.launches == work.launches
 
 
-@needs_none
+@pytest.mark.pretended
 def test_autocast_works_there():
     with PretendedGpu(), torch.autocast("cuda", torch.bfloat16):
         assert (torch.zeros(2, 2, device="cuda") @ torch.zeros(2, 2, device="cuda")).dtype == torch.bfloat16
 
 
-@needs_none
+@pytest.mark.pretended
 def test_what_requires_no_gradient_has_no_backward_pass():
     with PretendedGpu(), pytest.raises(RuntimeError, match="does not require grad and does not have a grad_fn"):
         torch.zeros(1, device="cuda").backward()

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from sslbench import AugmentationSpec, MaskingSpec, Params, centre_view, masked_count, param
-from tests.testing.plants import assert_named, faults, found_here
+from tests.testing.plants import assert_named, faults, marked
 
 SHIFT = torch.full((3, 1, 1), 0.01)
 BUFFER = {}
@@ -196,7 +196,7 @@ def test_a_good_augmentation_has_no_fault(make):
     assert faults(augmentation(make)) == []
 
 
-@pytest.mark.parametrize(("make", "words"), found_here(AUGMENTATIONS), ids=lambda value: getattr(value, "__name__", ""))
+@pytest.mark.parametrize(("make", "words"), marked(AUGMENTATIONS), ids=lambda value: getattr(value, "__name__", ""))
 def test_a_planted_augmentation_is_named(make, words):
     assert_named(augmentation(make), words, __file__)
 
@@ -335,7 +335,7 @@ def test_a_good_masking_has_no_fault():
     assert faults(masking(OneTarget)) == []
 
 
-@pytest.mark.parametrize(("kind", "words"), found_here(MASKINGS), ids=lambda value: getattr(value, "__name__", ""))
+@pytest.mark.parametrize(("kind", "words"), marked(MASKINGS), ids=lambda value: getattr(value, "__name__", ""))
 def test_a_planted_masking_is_named(kind, words):
     assert_named(masking(kind), words, __file__)
 

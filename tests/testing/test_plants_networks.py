@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from sslbench import Backbone, BackboneSpec, Method, MethodParams, MethodSpec, Params, ViewRequest, param
 from sslbench.testing.fakes import TinyTokenBackbone
-from tests.testing.plants import assert_named, faults, found_here
+from tests.testing.plants import assert_named, faults, marked
 
 
 class Net(Backbone):
@@ -201,7 +201,7 @@ def test_a_good_backbone_has_no_fault():
     assert faults(backbone(Net)) == []
 
 
-@pytest.mark.parametrize(("make", "words"), found_here(BACKBONES), ids=lambda value: getattr(value, "__name__", ""))
+@pytest.mark.parametrize(("make", "words"), marked(BACKBONES), ids=lambda value: getattr(value, "__name__", ""))
 def test_a_planted_backbone_is_named(make, words):
     assert_named(backbone(make), words, __file__)
 
@@ -274,7 +274,7 @@ TOKENS = [
 ]
 
 
-@pytest.mark.parametrize(("make", "words"), found_here(TOKENS), ids=lambda value: getattr(value, "__name__", ""))
+@pytest.mark.parametrize(("make", "words"), marked(TOKENS), ids=lambda value: getattr(value, "__name__", ""))
 def test_a_planted_token_backbone_is_named(make, words):
     found = faults(backbone(make, provides=frozenset({"tokens", "attention"})))
     assert any(words in fault.text for fault in found), [fault.text for fault in found]
@@ -520,7 +520,7 @@ def test_a_good_method_has_no_fault():
     assert faults(method(Agree)) == []
 
 
-@pytest.mark.parametrize(("make", "words"), found_here(METHODS), ids=lambda value: getattr(value, "__name__", ""))
+@pytest.mark.parametrize(("make", "words"), marked(METHODS), ids=lambda value: getattr(value, "__name__", ""))
 def test_a_planted_method_is_named(make, words):
     assert_named(method(make), words, __file__)
 

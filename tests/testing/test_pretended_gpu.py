@@ -29,7 +29,7 @@ from sslbench.testing.pretended_gpu import (
 from sslbench.train import optimizers
 from sslbench.train.task import LoopSettings, StepTask
 
-pytestmark = pytest.mark.skipif(torch.cuda.is_available(), reason="a GPU that is there needs no pretending")
+pytestmark = pytest.mark.pretended
 REGISTRY = Registry()
 GIVEN = {"distill": {"teacher": "random-init", "teacher_backbone": "convnet-small"}}
 

@@ -19,7 +19,6 @@ def test_a_step_computes_where_the_test_says_or_where_its_parameters_are(monkeyp
 
 
 @pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 def test_work_that_is_queued_on_a_gpu_counts():
     """The calls return at once; the larger product takes about eight times as long."""
     small, large = (torch.randn(side, side, device="cuda") for side in (2048, 4096))

@@ -105,7 +105,7 @@ def test_a_method_without_masks_gets_none():
     assert draw_masks(Asks(MaskRequest()), None, None, 4, torch.Generator()) == []
 
 
-@pytest.mark.skipif(torch.cuda.is_available(), reason="nothing is pretended where there is a GPU")
+@pytest.mark.pretended
 def test_nothing_waits_for_a_gpu():
     requests = (MaskRequest(spread=0.2, share=0.5), MaskRequest(1, "context"), MaskRequest(1, "targets"))
     with PretendedGpu() as gpu:

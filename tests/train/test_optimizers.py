@@ -18,8 +18,6 @@ from sslbench.train.optimizers import (
     set_weight_decay,
 )
 
-no_gpu = pytest.mark.skipif(torch.cuda.is_available(), reason="a GPU that is there needs no pretending")
-
 
 class Calls(TorchDispatchMode):
     """``names``: of what is dispatched but views. A call for many tensors counts for each of them where it is given
@@ -142,7 +140,7 @@ def test_the_scaler_of_fp16_does_not_wait_for_lars():
     assert optimizer.found_inf is None
 
 
-@no_gpu
+@pytest.mark.pretended
 @pytest.mark.parametrize("inside", [True, False])
 def test_lars_launches_a_constant_number_of_kernels(inside):
     import timm
@@ -168,7 +166,7 @@ def test_lars_launches_a_constant_number_of_kernels(inside):
     assert len(calls.names) <= 25
 
 
-@no_gpu
+@pytest.mark.pretended
 def test_each_tensor_is_multiplied_by_its_own_factor():
     torch.manual_seed(0)
     whole = [torch.randn(3, 4), torch.randn(2, 3, 2, 2).to(memory_format=torch.channels_last), torch.randn(())]

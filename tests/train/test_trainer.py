@@ -232,7 +232,6 @@ def test_no_temperature_overflows_in_mixed_precision(name, precision):
 
 
 @pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 @pytest.mark.parametrize("name", TRAINED)
 @pytest.mark.parametrize("precision", ["fp32", "bf16", "fp16"])
 def test_every_method_trains_on_a_gpu(name, precision):

@@ -107,7 +107,6 @@ def test_affine_makes_views_of_eight_pixels_that_keep_what_is_there():
 
 
 @pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 @pytest.mark.parametrize("name", NAMES)
 def test_views_are_made_on_the_images_device(name):
     out = view(name)(photographs().cuda(), torch.Generator("cuda").manual_seed(0))

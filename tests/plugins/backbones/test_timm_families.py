@@ -183,6 +183,7 @@ def test_positions_are_what_embed_adds():
 
 
 @pytest.mark.parametrize("family", ["dinov3", "eva02", "rotary-learned"])
+@pytest.mark.pretended
 def test_a_gpu_waits_for_positions_once_for_each_grid(family):
     net, patch, _ = small(family)
     backbone = backbone_of(net)

@@ -230,7 +230,6 @@ def test_the_value_is_the_mean_over_test_images(evaluate: Evaluate, clusters: Cl
 
 
 @pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 def test_cuda_agrees_with_the_cpu(evaluate: Evaluate, clusters: Clusters) -> None:
     data = clusters(per_class=200, spread=2.0)
     there = with_features(data, data.train.features.cuda(), data.test.features.cuda())

@@ -213,7 +213,6 @@ def test_half_precision_changes_little(case, scenes, precision):
 
 
 @pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 def test_cuda_agrees_with_the_cpu(case, scenes):
     here, there = (evaluate(case, scenes(None, normed, device=device)) for device in ("cpu", "cuda"))
     for cpu, cuda in zip(here, there, strict=True):

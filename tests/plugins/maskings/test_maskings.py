@@ -78,6 +78,7 @@ def test_a_grid_of_a_single_unit_is_refused():
         sample("random", unit=8)
 
 
+@pytest.mark.pretended
 def test_units_on_a_gpu_wait_for_nothing():
     with PretendedGpu() as gpu:
         mask = RandomMasking(unit=3).sample(6, (8, 8), 0.75, PretendedGenerator())
@@ -154,7 +155,6 @@ def test_the_grid_covers_quadrants_more_evenly_than_chance(ratio):
 
 
 @pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 @pytest.mark.parametrize("name", NAMES)
 def test_masks_are_made_on_the_generators_device(name):
     spec = Registry().get("masking", name)

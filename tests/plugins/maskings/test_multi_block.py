@@ -148,6 +148,7 @@ def test_a_range_the_wrong_way_round_is_named(name):
         build(**{f"{name}_min": 0.9, f"{name}_max": 0.5})
 
 
+@pytest.mark.pretended
 def test_on_a_gpu_nothing_waits_for_it():
     with PretendedGpu() as gpu:
         results = build().sample_targets(6, (8, 8), 0.75, PretendedGenerator())
@@ -156,7 +157,6 @@ def test_on_a_gpu_nothing_waits_for_it():
 
 
 @pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 def test_on_a_real_one_neither():
     generator = torch.Generator("cuda").manual_seed(0)
     build().sample_targets(6, (8, 8), 0.75, generator)

@@ -132,7 +132,7 @@ def test_gradients_are_clipped_tensor_by_tensor():
     clip_each([torch.nn.Parameter(torch.zeros(4))], 3.0)
 
 
-@pytest.mark.skipif(torch.cuda.is_available(), reason="a GPU that is there needs no pretending")
+@pytest.mark.pretended
 def test_clipping_makes_as_many_calls_for_many_tensors_as_for_a_few():
     class Calls(TorchDispatchMode):
         count = 0

@@ -49,7 +49,6 @@ def test_unit_vectors_have_length_one() -> None:
 
 
 @pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_cuda_agrees_with_the_cpu(precision: str) -> None:
     vectors, queries = made(500, 64, 0), made(20, 64, 1)

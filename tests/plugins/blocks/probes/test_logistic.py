@@ -260,7 +260,6 @@ def test_the_same_problem_gives_the_same_bits() -> None:
 
 
 @pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 @pytest.mark.parametrize("shape", [(300, 20, 5), (40, 100, 4)], ids=["tall", "wide"])
 def test_cuda_finds_the_optimum_of_the_cpu(shape: tuple[int, int, int]) -> None:
     features, labels = make_problem(*shape)
