@@ -8,6 +8,8 @@ from __future__ import annotations
 import errno
 import re
 
+import torch
+
 from sslbench.errors import text_of
 
 NO_MEMORY = re.compile(
@@ -38,9 +40,9 @@ def out_of_memory(error: BaseException) -> bool:
     """Whether memory ran out, of the device or of the host."""
     if isinstance(error, OSError):
         return error.errno == errno.ENOMEM
-    return isinstance(error, MemoryError) or (
-        isinstance(error, RuntimeError) and NO_MEMORY.search(text_of(error)) is not None
-    )
+    if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
+        return True
+    return isinstance(error, RuntimeError) and NO_MEMORY.search(text_of(error)) is not None
 
 
 def too_large(error: BaseException) -> bool:

@@ -123,7 +123,8 @@ def plain(columns: list[Column]) -> list[Column]:
 
 def doubts(table: SpeedTable) -> Section | None:
     """What to know before a time is believed, and what was not measured."""
-    warnings, missing = table.warnings(), table.not_measured()
+    warnings = table.warnings()
     parts: list[Part] = [Lines(warnings)] if warnings else []
-    parts += [Lines(missing, "Not measured")] if missing else []
+    for title, missing in (("Measured in part", table.in_part()), ("Not measured", table.not_measured())):
+        parts += [Lines(missing, title)] if missing else []
     return Section("times", "Before you believe a time", parts) if parts else None

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Self
 
+from sslbench.report.numbers import NOTHING
 from sslbench.store.json_parts import DamagedRecord, Part
 from sslbench.store.record import Record
 
@@ -60,6 +61,11 @@ class LargestBatch(Part):
 
     batch: int | None = None
     how: str = ""
+    at_least: bool = False
+    """whether the search ended before a batch that does not fit"""
+
+    def __str__(self) -> str:
+        return f"{'≥' if self.at_least else ''}{self.batch}" if self.batch else NOTHING
 
 
 @dataclass(frozen=True)
@@ -112,6 +118,8 @@ class SpeedFacts(Part):
     largest_batch: LargestBatch | None = None
     against: tuple[Ratio, ...] = ()
     baseline_of: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()
+    """what of a row that was timed could not be measured, and why"""
     notes: Mapping[str, str] = field(default_factory=dict)
     """name of a baseline -> what the suite says of it"""
 

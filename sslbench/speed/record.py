@@ -8,8 +8,8 @@ from typing import Any
 
 from sslbench.measure.ceilings import Ceilings
 from sslbench.measure.comparison import Comparison
-from sslbench.speed.bench import Measurement
 from sslbench.speed.facts import CeilingFacts, EndToEndFacts, PublishedRatio, Ratio, SpeedFacts
+from sslbench.speed.measurement import Measurement
 from sslbench.speed.plan import SpeedPlan
 from sslbench.speed.suite import Expected, SpeedFile
 from sslbench.store.record import Record, TrainingFacts
@@ -32,7 +32,7 @@ class RecordWriter:
             **names,
             seed=0,
             kind="speed",
-            reason=measured.reason,
+            reason=measured.reason or "; ".join(measured.missing) or None,
             mask_ratio=row.mask_ratio,
             params={**{axis: choice.values for axis, choice in row.choices.items()}, "speed": row.settings},
             pretraining=TrainingFacts(  # of a step on data that is on the device already
@@ -68,6 +68,7 @@ class RecordWriter:
                 for pair in pairs
                 if pair.row == index and pair.baseline in measured.against
             ),
+            missing=tuple(measured.missing),
             baseline_of=tuple(sorted({name for pair in pairs if pair.baseline == index for name in pair.names})),
             notes={baseline.name: baseline.note for baseline in self.layout.baselines if baseline.note},
         )

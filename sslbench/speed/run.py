@@ -13,15 +13,18 @@ import torch
 from sslbench.contracts.executor import Emit
 from sslbench.errors import SslbenchError, StoreError, UserError
 from sslbench.execute.events import PretrainingEnded, PretrainingStarted, RecordMade, StageStarted, Warned
+from sslbench.execute.outcome import reason_of
 from sslbench.hooks.registry import Registry, default_registry
-from sslbench.measure.ceilings import ceilings
+from sslbench.measure.ceilings import Ceilings, ceilings
 from sslbench.measure.machine import resolve_device, resolve_precision, torch_facts
 from sslbench.plan.cell import digest
 from sslbench.plan.suite import RawSuite
 from sslbench.speed import SUITE
-from sslbench.speed.bench import BenchSettings, Measurement, SpeedBench
+from sslbench.speed.bench import SpeedBench
 from sslbench.speed.budget import Budget
+from sslbench.speed.measurement import Measurement
 from sslbench.speed.plan import SpeedPlan, plan_speed
+from sslbench.speed.preparation import BenchSettings
 from sslbench.speed.record import RecordWriter
 from sslbench.speed.suite import Baseline, SpeedFile, read_speed_layout
 from sslbench.store.current import Asked, Asker
@@ -129,7 +132,8 @@ class SpeedSession:
         except StoreError as error:
             self._not_stored(error)
         settings, device = layout.speed, torch.device(layout.speed.device)
-        limits = ceilings(settings.device, machine_facts()["processor"], self._report)
+        limits = self._ceilings(settings.device)
+        self.facts = torch_facts(settings.device)  # a GPU with a fault could not be asked any more
         bench = BenchSettings(device, settings.warmup, settings.steps, request.find_batch, request.download)
         self.bench = SpeedBench(bench, Budget(plan.seconds, settings.warmup, limits.flops), self._report)
         self.writer = RecordWriter(plan, layout, limits)
@@ -143,12 +147,13 @@ class SpeedSession:
         groups = [group for group in self.plan.groups if rows[group[0]].status == "done"]
         self.bench.budget.waiting = [rows[index].row for group in groups for index in group]
         kept: set[int] = set()
+        group: list[int] = []
         try:
             for number, group in enumerate(groups):
                 name = rows[group[0]].row.name
                 self.on_event(PretrainingStarted(name, number, len(groups), len(self.plan.rows)))
                 pairs = [(pair.baseline, pair.row) for pair in self.plan.pairs if pair.row in group]
-                self.bench.measure({index: rows[index] for index in group}, pairs)
+                self._measure({index: rows[index] for index in group}, pairs)
                 kept.update(group)
                 for index in group:
                     self._keep(index, rows)
@@ -156,16 +161,38 @@ class SpeedSession:
         except KeyboardInterrupt:
             self.outcome.interrupted = True
         for index, measured in rows.items():
-            if measured.status == "skipped" and index not in kept:
+            ended = measured.status != "done" or measured.timing is not None
+            if index not in kept and (measured.status == "skipped" or (index in group and ended)):
                 self._keep(index, rows)
         order = {measured.row.key: index for index, measured in rows.items()}
         self.outcome.records.sort(key=lambda record: order[record.cell])
+
+    def _measure(self, group: dict[int, Measurement], pairs: list[tuple[int, int]]) -> None:
+        """Measure a group of rows; what nothing else has caught costs those of them that are not measured yet."""
+        try:
+            self.bench.measure(group, pairs)
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:
+            for measured in group.values():
+                if measured.status == "done":
+                    measured.fail(error)
+
+    def _ceilings(self, device: str) -> Ceilings:
+        """What the device can do at most; nothing is known of it where that cannot be measured."""
+        try:
+            return ceilings(device, machine_facts()["processor"], self._report)
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:
+            self.on_event(Warned(f"use % is left out; what {device} can do could not be measured: {reason_of(error)}"))
+            return Ceilings(device, None, torch.__version__, {}, None, "", contended=False)
 
     def _keep(self, index: int, rows: dict[int, Measurement]) -> None:
         """Make the record of a row, report it and store it with its samples."""
         measured, row = rows[index], rows[index].row
         distributions = {choice.distribution: choice.version for choice in row.choices.values()}
-        record = self.writer.record(index, rows, provenance(torch_facts(row.device), distributions))
+        record = self.writer.record(index, rows, provenance(self.facts, distributions))
         self.outcome.records.append(record)
         self.on_event(RecordMade(record))
         try:

@@ -30,7 +30,7 @@ LEGEND = {
     "use %": "share of the fastest matrix product that was measured on this device, in the same precision",
     "img/s end to end": "with images from the data set and augmentation",
     "wait %": "share of the end-to-end step spent waiting for images",
-    "largest batch": "images that fit into memory",
+    "largest batch": "images that fit into memory; ≥: the search ended before a batch that does not fit",
 }
 """column -> what it is"""
 RATIO_LEGEND = (
@@ -79,6 +79,7 @@ def csv_lines(row: TimedRow) -> list[dict[str, Any]]:
         **{name: getattr(facts, name) for name in CSV_FACTS},
         **{f"end_to_end_{name}": getattr(end_to_end, name) for name in CSV_END_TO_END},
         "largest_batch": limit.batch,
+        "largest_batch_how": limit.how or None,
     }
     return [
         {
@@ -195,7 +196,7 @@ class SpeedTable:
             cells["img/s end to end"] = [three_digits(pipeline.images_per_second) for pipeline in pipelines]
             cells["wait %"] = [percent(pipeline.data_wait_share) for pipeline in pipelines]
         if any(s.largest_batch for s in speeds):
-            cells["largest batch"] = [str((s.largest_batch or LargestBatch()).batch or NOTHING) for s in speeds]
+            cells["largest batch"] = [str(s.largest_batch or LargestBatch()) for s in speeds]
         return cells
 
     def comparisons(self, wide: bool) -> list[Column]:
@@ -223,8 +224,10 @@ class SpeedTable:
         """Blocks of lines below the tables: what the words mean, and what is not in them."""
         lines = [*self.legend(), *self.legend_of_ratios(), *self.warnings()]
         blocks = ["\n".join(wrapped(line, rest="    ") for line in lines)] if lines else []
-        missing = [wrapped(line, "  ", "    ") for line in self.not_measured()]
-        return [*blocks, "\n".join(["not measured:", *missing])] if missing else blocks
+        for title, lines in (("measured in part:", self.in_part()), ("not measured:", self.not_measured())):
+            if lines:
+                blocks.append("\n".join([title, *(wrapped(line, "  ", "    ") for line in lines)]))
+        return blocks
 
     def legend(self) -> list[str]:
         """What the words mean."""
@@ -236,6 +239,10 @@ class SpeedTable:
         if not self.compared:
             return []
         return [*(f"{name}: {note}" for name, note in sorted(self.rows[0].facts.notes.items())), *RATIO_LEGEND]
+
+    def in_part(self) -> list[str]:
+        """A line for each thing that is missing of a row that was timed, and why."""
+        return [f"{self.naming.row(row, self.rows)}: {what}" for row in self.rows for what in row.facts.missing]
 
     def not_measured(self) -> list[str]:
         """A line for each row that is not in the tables, with the reason; those that were skipped last."""

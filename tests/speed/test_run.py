@@ -14,7 +14,7 @@ from sslbench.hooks.registry import Registry
 from sslbench.measure.ceilings import Ceilings
 from sslbench.measure.comparison import Comparison
 from sslbench.measure.timing import Timing, WarmUp
-from sslbench.speed import bench, run as module
+from sslbench.speed import preparation, run as module
 from sslbench.speed.bench import SpeedBench
 from sslbench.speed.budget import Budget
 from sslbench.speed.facts import SpeedFacts
@@ -136,9 +136,9 @@ def test_a_data_set_smaller_than_the_batch_leaves_the_step_and_says_why():
 
 def test_the_largest_batch_is_said_where_it_is_asked_for(monkeypatch):
     sizes = []
-    build = bench.build_step
+    build = preparation.build_step
     monkeypatch.setattr(
-        bench,
+        preparation,
         "build_step",
         lambda row, device, size=None, **options: sizes.append(size) or build(row, device, size, **options),
     )
@@ -168,7 +168,7 @@ def test_what_cannot_be_built_is_reported_and_the_rest_measured():
 
 
 def test_a_step_that_trains_nothing_is_a_failure_and_spoils_no_other(monkeypatch):
-    build = bench.build_step
+    build = preparation.build_step
 
     def lazy(row, device, size=None, **options):
         step = build(row, device, size, **options)
@@ -176,7 +176,7 @@ def test_a_step_that_trains_nothing_is_a_failure_and_spoils_no_other(monkeypatch
             step.update.optimizer.step = lambda *args, **kwargs: None
         return step
 
-    monkeypatch.setattr(bench, "build_step", lazy)
+    monkeypatch.setattr(preparation, "build_step", lazy)
     outcome = measured()
     assert statuses(outcome) == ["done", "failed"]
     assert "parameter tensors changed in the timed run" in outcome.records[1].reason
@@ -185,7 +185,7 @@ def test_a_step_that_trains_nothing_is_a_failure_and_spoils_no_other(monkeypatch
 
 def test_rows_that_do_not_fit_into_memory_together_are_timed_in_parts(monkeypatch):
     """Three rows and their baseline; there is room for two."""
-    build, there = bench.build_step, []
+    build, there = preparation.build_step, []
 
     def full(row, device, size=None, **options):
         if len(there) >= 2:
@@ -193,7 +193,7 @@ def test_rows_that_do_not_fit_into_memory_together_are_timed_in_parts(monkeypatc
         there.append(row.mask_ratio)
         return build(row, device, size, **options)
 
-    monkeypatch.setattr(bench, "build_step", full)
+    monkeypatch.setattr(preparation, "build_step", full)
     chunks = []
 
     class Chunked(SpeedBench):
@@ -211,7 +211,7 @@ def test_rows_that_do_not_fit_into_memory_together_are_timed_in_parts(monkeypatc
 
 def test_a_row_that_fits_without_its_baseline_is_timed_and_not_compared(monkeypatch):
     """There is room for one row at a time, and a row that was measured makes room for the next."""
-    build, alive = bench.build_step, []
+    build, alive = preparation.build_step, []
 
     def one_at_a_time(row, device, size=None, **options):
         gc.collect()
@@ -221,7 +221,7 @@ def test_a_row_that_fits_without_its_baseline_is_timed_and_not_compared(monkeypa
         alive.append(weakref.ref(built.method))
         return built
 
-    monkeypatch.setattr(bench, "build_step", one_at_a_time)
+    monkeypatch.setattr(preparation, "build_step", one_at_a_time)
     outcome = measured()
     assert statuses(outcome) == ["done"] * 2
     assert all(facts(record).median_ms > 0 for record in outcome.records)
@@ -235,7 +235,7 @@ def test_a_row_that_never_fits_is_out_of_memory(monkeypatch):
     def never(row, device, size=None, **options):
         raise torch.OutOfMemoryError("no room")
 
-    monkeypatch.setattr(bench, "build_step", never)
+    monkeypatch.setattr(preparation, "build_step", never)
     outcome = measured()
     assert statuses(outcome) == ["oom", "oom"]
     assert outcome.exit_code == 1
