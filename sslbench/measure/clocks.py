@@ -39,8 +39,11 @@ class HostClock:
     """Wall clock, and CPU time of the process beside it: for work that is done when the call returns.
 
     As with every clock: ``start()``, ``mark()`` after each step without waiting for it, ``stop()``; ``wait()`` where
-    steps of another kind come next; ``now_ms()`` for budgets and warm-ups, from any origin.
+    steps of another kind come next; ``now_ms()`` for budgets and warm-ups, from any origin; ``asynchronous``: whether a
+    step's call returns before its work is done.
     """
+
+    asynchronous = False
 
     def __init__(self) -> None:
         self._wall: list[int] = []
@@ -114,6 +117,8 @@ class EventClock:
     ``stop`` waits for the whole device, whatever stream work was put on, and compares the events with the wall
     clock: work that the events missed, because it ran elsewhere or later, makes them disagree.
     """
+
+    asynchronous = True
 
     def __init__(
         self,

@@ -27,6 +27,8 @@ WARMUP_STEPS, MOST_WARMUP_STEPS = 10, 60
 STEADY_WINDOW, STEADY = 5, 0.1
 """steady: the median of the last 5 steps is within 10% of that of the 5 before"""
 TIMED_STEPS, LEAST_TIMED_STEPS = 50, 10
+LAUNCH_BOUND = 0.9
+"""share of a step that the host takes until its call returns, from which on the device waits for launches"""
 PAUSE = 0.01, 0.5
 """seconds, at least and at most, in which nothing may change after the clock has stopped; between them a step's time"""
 
@@ -62,6 +64,9 @@ class WarmUp:
     """median of the last ones"""
     peak_allocated_bytes: int | None
     peak_reserved_bytes: int | None
+    host_ms: float | None = None
+    """of ``step_ms`` until the step's call returned, with nothing to do for the device before; None where that is when
+    its work is done"""
 
 
 @dataclass(frozen=True)
@@ -94,10 +99,17 @@ class Timing:
         """Source images in the time of the median step."""
         return 1000 * self.images / self.median_ms
 
+    @property
+    def launch_bound(self) -> bool | None:
+        """Whether launching the step takes the host about as long as the device needs for it, which then waits for
+        launches; None where the host does the work itself."""
+        host = self.warm_up.host_ms
+        return None if host is None else host >= LAUNCH_BOUND * max(self.median_ms, self.warm_up.step_ms)
+
     def described(self) -> dict[str, Any]:
         """JSON-able, without the raw samples."""
-        own = ("median_ms", "iqr_ms", "images_per_second", "cpu_ms", "contended", "final_loss")
-        before = ("steady", "first_step_ms", "compile_ms", "peak_allocated_bytes", "peak_reserved_bytes")
+        own = ("median_ms", "iqr_ms", "images_per_second", "cpu_ms", "contended", "final_loss", "launch_bound")
+        before = ("host_ms", "steady", "first_step_ms", "compile_ms", "peak_allocated_bytes", "peak_reserved_bytes")
         return {
             **{name: getattr(self, name) for name in own},
             **{f"p{percent}_ms": float(np.percentile(self.step_ms, percent)) for percent in (20, 80)},
@@ -142,11 +154,13 @@ def warm_up(arm: Arm, clock: Clock, least: int = WARMUP_STEPS, seconds: float | 
     """Run until steady: at least ``least`` steps, at most 60 or, once ``least`` are done, ``seconds``."""
     memory = PeakMemory(arm.device)
     taken: list[float] = []
+    returned: list[float] = []
     began = clock.now_ms()
     over = False
     while len(taken) < max(least, 2) or not (over or is_steady(taken)):
         before = clock.now_ms()
         arm.step()
+        returned.append(clock.now_ms() - before)
         clock.wait()
         taken.append(clock.now_ms() - before)
         spent = seconds is not None and clock.now_ms() - began > 1000 * seconds
@@ -159,6 +173,7 @@ def warm_up(arm: Arm, clock: Clock, least: int = WARMUP_STEPS, seconds: float | 
         step_ms=statistics.median(taken[-STEADY_WINDOW:]),
         peak_allocated_bytes=memory.bytes(),
         peak_reserved_bytes=memory.reserved_bytes(),
+        host_ms=statistics.median(returned[-STEADY_WINDOW:]) if clock.asynchronous else None,
     )
 
 

@@ -42,6 +42,8 @@ class Ratio(Part):
     statement: str | None = None
     verdict: str | None = None
     """``holds``, ``undecided`` or ``fails: ...``"""
+    of_launches: bool | None = None
+    """whether either row is launch-bound, so that it is the ratio of launches"""
 
 
 @dataclass(frozen=True)
@@ -102,6 +104,10 @@ class SpeedFacts(Part):
     steady: bool | None = None
     first_step_ms: float | None = None
     compile_ms: float | None = None
+    host_ms: float | None = None
+    """median time of a step until its call returned, with nothing to do for the device before"""
+    launch_bound: bool | None = None
+    """whether the device waits for launches"""
     peak_allocated_bytes: int | None = None
     peak_reserved_bytes: int | None = None
     parameters: int | None = None
@@ -120,6 +126,8 @@ class SpeedFacts(Part):
     baseline_of: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()
     """what of a row that was timed could not be measured, and why"""
+    unknown: Mapping[str, str] = field(default_factory=dict)
+    """name of a field that is None -> why"""
     notes: Mapping[str, str] = field(default_factory=dict)
     """name of a baseline -> what the suite says of it"""
 

@@ -11,8 +11,12 @@ from sslbench.measure.comparison import Comparison
 from sslbench.speed.facts import CeilingFacts, EndToEndFacts, PublishedRatio, Ratio, SpeedFacts
 from sslbench.speed.measurement import Measurement
 from sslbench.speed.plan import SpeedPlan
+from sslbench.speed.rows import SpeedRow
 from sslbench.speed.suite import Expected, SpeedFile
 from sslbench.store.record import Record, TrainingFacts
+
+BY_LAUNCHES = "undecided: launch-bound"
+"""the verdict on a ratio that says how long launches take"""
 
 
 class RecordWriter:
@@ -55,10 +59,13 @@ class RecordWriter:
         row, timing, flops = measured.row, measured.timing, measured.flops_per_image
         flops_per_second = flops * timing.images_per_second if flops is not None and timing else None
         copied = ("parameters", "patches", "peak_bytes", "reserved_bytes", "flops_per_image", "largest_batch")
+        unknown = unknown_facts(row) if timing else {}
+        timed = {**timing.described(), **dict.fromkeys(unknown)} if timing else {}
         return SpeedFacts(
             **{**row.settings, "device": row.device},
             images=row.batch_size,
-            **(timing.described() if timing else {}),
+            **timed,
+            unknown=unknown,
             **{name: getattr(measured, name) for name in copied},
             utilisation=self.ceilings.utilisation(flops_per_second, row.precision),
             ceilings=CeilingFacts.from_json(asdict(self.ceilings)),
@@ -80,7 +87,7 @@ class RecordWriter:
         row, expected = measured.row, self.layout.expected
         if expected and not (row.matches(expected.where) and set(names) & set(expected.against)):
             expected = None
-        bound = None
+        bound, launches = None, of_launches(row, comparison)
         if measured.flops_per_image and baseline.flops_per_image:
             bound = baseline.flops_per_image / measured.flops_per_image
         return Ratio(
@@ -95,8 +102,27 @@ class RecordWriter:
                 if published.against in names and row.matches(published.where)
             ),
             statement=expected.statement if expected else None,
-            verdict=verdict(comparison, expected) if expected else None,
+            verdict=None if expected is None else BY_LAUNCHES if launches else verdict(comparison, expected),
+            of_launches=launches,
         )
+
+
+def unknown_facts(row: SpeedRow) -> dict[str, str]:
+    """What cannot be known of such a row -> why."""
+    if not row.device.startswith("cuda"):
+        why = "a call returns when its work is done"
+    elif row.precision == "fp16":
+        why = "the gradient scaler of fp16 waits for the device in each step"
+    else:
+        return {}
+    return {"host_ms": why, "launch_bound": why}
+
+
+def of_launches(row: SpeedRow, comparison: Comparison) -> bool | None:
+    """Whether a comparison is one of launches, since one of its steps is bound by them; None where nobody knows."""
+    if unknown_facts(row):
+        return None
+    return bool(comparison.a.launch_bound or comparison.b.launch_bound)
 
 
 def verdict(comparison: Comparison, expected: Expected) -> str:

@@ -14,8 +14,9 @@ from sslbench.contracts.dataset import Dataset, Split
 from sslbench.contracts.method import Method, Progress
 from sslbench.contracts.params import MethodParams
 from sslbench.contracts.plugin import BuildContext
-from sslbench.errors import TimingError
+from sslbench.errors import SslbenchError, TimingError, text_of
 from sslbench.measure.clocks import undisturbed_clock
+from sslbench.measure.device_errors import is_gpu_fault, out_of_memory
 from sslbench.measure.step_clock import StepClock, StepTimes
 from sslbench.measure.timing import Arm
 from sslbench.speed.rows import SpeedRow
@@ -93,7 +94,7 @@ def build_step(
     params, mode = row.method.params, COMPILING[row.compile]
     assert isinstance(params, MethodParams)
     task = StepTask(
-        method=build_row_method(row, download=download),
+        method=build_there(row, device, download=download),
         params=params,
         masking=row.masking.build(BuildContext()) if row.masking else None,
         mask_ratio=row.mask_ratio,
@@ -122,6 +123,20 @@ def build_row_method(row: SpeedRow, *, download: bool) -> Method:
     """The row's method on its backbone. Raises whatever the plugins raise."""
     context = BuildContext(row.image_size, classes=CLASSES, download=download, mask_ratio=row.mask_ratio)
     return build_method(row.method, row.backbone, context)
+
+
+def build_there(row: SpeedRow, device: torch.device, *, download: bool) -> Method:
+    """The same, made on the device: one thread of the host takes seconds for the random weights of a large network.
+    What cannot be made there is made on the host. Its weights are others than those of the same seed on a CPU."""
+    if device.type == "cpu":
+        return build_row_method(row, download=download)
+    try:
+        with device:
+            return build_row_method(row, download=download)
+    except Exception as error:
+        if isinstance(error, SslbenchError) or out_of_memory(error) or is_gpu_fault(text_of(error)):
+            raise
+    return build_row_method(row, download=download)
 
 
 @dataclass(frozen=True)

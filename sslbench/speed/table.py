@@ -6,17 +6,17 @@ import json
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
+from sslbench.measure.timing import LAUNCH_BOUND
 from sslbench.report.comma_separated import as_csv
 from sslbench.report.numbers import NOTHING, median_and_iqr, percent, three_digits
-from sslbench.report.rows import as_text, differing
+from sslbench.report.rows import as_text
 from sslbench.report.text import Column, broken, fitted, markdown, plural, wrapped
 from sslbench.speed.facts import EndToEndFacts, LargestBatch, Ratio, TimedRow
+from sslbench.speed.naming import KINDS, Naming, masked_patches, varying
 from sslbench.speed.rows import SETTINGS
 from sslbench.store.json_parts import plain
 from sslbench.store.record import SCHEMA, Record
 
-KINDS = ("backbone", "method", "augmentation", "dataset")
-"""Plugins that say which row it is; of the masking, the number of patches says it."""
 LONGEST, NARROW = 25, 17
 """characters of a line in the column that names rows, and in columns of other words"""
 
@@ -40,11 +40,11 @@ RATIO_LEGEND = (
 )
 CSV_FACTS = (
     *(*SETTINGS, "image_size", "device", "images_per_second", "median_ms", "iqr_ms", "p20_ms", "p80_ms", "cpu_ms"),
-    *("steps", "warmup_steps", "steady", "contended", "first_step_ms", "compile_ms"),
+    *("steps", "warmup_steps", "steady", "contended", "first_step_ms", "compile_ms", "host_ms", "launch_bound"),
     *("peak_bytes", "reserved_bytes", "flops_per_image", "utilisation"),
 )
 CSV_END_TO_END = ("images_per_second", "step_ms_median", "step_ms_iqr", "data_wait_share")
-CSV_RATIO = ("ratio", "low", "high", "noise_floor", "differs", "flop_bound", "share_of_bound", "verdict")
+CSV_RATIO = ("ratio", "low", "high", "noise_floor", "differs", "flop_bound", "share_of_bound", "verdict", "of_launches")
 
 
 def render_speed(records: Sequence[Record], fmt: str, suite: str) -> str:
@@ -89,53 +89,6 @@ def csv_lines(row: TimedRow) -> list[dict[str, Any]]:
         }
         for ratio in facts.against or (None,)
     ]
-
-
-class Naming:
-    """Names for some rows. ``among`` are always the rows that a name must be told apart from."""
-
-    def __init__(self, rows: Sequence[TimedRow]) -> None:
-        self.rows = rows
-
-    def plugin(self, row: TimedRow, kind: str, among: Sequence[TimedRow] | None = None) -> str:
-        """A plugin's name with the parameters that tell it from others of that name, in all rows by default; of a
-        switch only that it is on."""
-        name = getattr(row.record, kind)
-        if name is None:
-            return NOTHING
-        others = [other.record for other in (self.rows if among is None else among)]
-        keys = differing([other.params[kind] for other in others if getattr(other, kind) == name])
-        values = {key: row.record.params[kind].get(key) for key in keys}
-        words = [key if value is True else f"{key}={value}" for key, value in values.items() if value is not False]
-        return f"{name} ({', '.join(words)})" if words else str(name)
-
-    def row(self, row: TimedRow, among: Sequence[TimedRow]) -> str:
-        """What tells a row from others."""
-        words = [
-            self.plugin(row, kind, among)
-            for kind in KINDS
-            if len({self.plugin(other, kind, among) for other in among}) > 1
-        ]
-        if len({masked_patches(other) for other in among}) > 1:
-            words.append(f"{masked_patches(row)} masked")
-        words += [str(getattr(row.facts, name)) for name in varying(among)]
-        return " ".join(words) or self.plugin(row, "method", among)
-
-    def request(self, row: TimedRow) -> str:
-        """What was asked for, of a row that was not measured."""
-        words = [self.plugin(row, kind) for kind in (*KINDS, "masking") if getattr(row.record, kind)]
-        settings = [getattr(row.facts, name) for name in varying(self.rows)]
-        return " ".join([*words, *(str(value) for value in settings if value is not None)])
-
-
-def varying(rows: Sequence[TimedRow]) -> list[str]:
-    """The settings in which rows differ; those of a row whose facts are damaged are None and count for nothing."""
-    return [name for name in SETTINGS if len({getattr(row.facts, name) for row in rows} - {None}) > 1]
-
-
-def masked_patches(row: TimedRow) -> str:
-    """``147/196``."""
-    return "/".join(map(str, row.facts.patches)) if row.facts.patches else NOTHING
 
 
 class SpeedTable:
@@ -261,6 +214,13 @@ class SpeedTable:
                 f"contended: other programs took cores while {busy} of {len(self.rows)} rows were timed; they had"
                 " turns, so their ratios hold; times and use % are those of a machine that is shared"
             )
+        waiting = [self.naming.row(row, self.rows) for row in self.rows if row.facts.launch_bound]
+        if waiting:
+            lines.append(
+                f"launch-bound: {'; '.join(waiting)}: the host takes {LAUNCH_BOUND:.0%} of the step or more to launch"
+                " it, and the device waits; their ratios are those of launches, not of the device's work (more images"
+                " a step, or --compile cuda-graphs)"
+            )
         unsteady = [self.naming.row(row, self.rows) for row in self.rows if not row.facts.steady]
         if unsteady:
             lines.append(f"not steady after warming up: {'; '.join(unsteady)}")
@@ -278,9 +238,11 @@ class SpeedTable:
 
 
 def with_interval(ratio: Ratio) -> str:
-    """``2.65 (2.51 to 2.70)``, and whether there is a difference at all."""
-    words = f"{ratio.ratio:.2f} ({ratio.low:.2f} to {ratio.high:.2f})"
-    return words if ratio.differs else f"{words}\nno difference"
+    """``2.65 (2.51 to 2.70)``, whether there is a difference at all, and whether it is one of launches."""
+    words = [f"{ratio.ratio:.2f} ({ratio.low:.2f} to {ratio.high:.2f})"]
+    words += [] if ratio.differs else ["no difference"]
+    words += ["of launches"] if ratio.of_launches else []
+    return "\n".join(words)
 
 
 def published(ratio: Ratio, width: int) -> str:

@@ -246,3 +246,31 @@ def test_a_real_gpu_is_timed_and_a_side_stream_is_noticed():
 
     with pytest.raises(TimingError, match="wall clock"):
         measure_steps(elsewhere, device=device, images=8, parameters=[weight], steps=20)
+
+
+@pytest.mark.parametrize(
+    ("kernels", "device_ms", "host_ms", "bound"),
+    [(100, 0.05, 0.2, True), (100, 0.4, 0.1, False), (1, 7.0, 0.01, False), (100, 0.1, 0.095, True)],
+)
+def test_a_step_that_the_host_launches_more_slowly_than_the_device_works_is_launch_bound(
+    kernels, device_ms, host_ms, bound
+):
+    gpu, weight = FakeDevice(), torch.zeros(1)
+
+    def step():
+        for _ in range(kernels):
+            gpu.launch(device_ms, host_ms=host_ms)
+        weight.add_(1)
+        return 1.0
+
+    timing = measured(step, [weight], gpu.clock(), steps=40)
+    assert timing.warm_up.host_ms == pytest.approx(kernels * host_ms)
+    assert timing.launch_bound is bound
+    assert (timing.described()["host_ms"], timing.described()["launch_bound"]) == (timing.warm_up.host_ms, bound)
+
+
+def test_of_a_cpu_nobody_asks_what_a_launch_costs():
+    clock = FakeClock()
+    step, parameters = fake_training(clock, lambda call: 10.0)
+    timing = measured(step, parameters, clock)
+    assert (timing.warm_up.host_ms, timing.launch_bound) == (None, None)

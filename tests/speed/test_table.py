@@ -190,3 +190,16 @@ def test_a_row_whose_facts_are_damaged_is_named_and_hides_no_other():
     assert "mae random: failed: record of cell c: speed: damaged: median_ms is 'fast'; allowed: a finite number" in text
     assert "2.65 (2.51 to 2.70)" in text
     assert "damaged" in render_speed([*ROWS, damaged], "csv", "mine").splitlines()[-1]
+
+
+def test_a_launch_bound_row_is_told_as_such_and_its_ratios_too():
+    rows = [row("a", full=True), row("b", against=[ratio("a", of_launches=True)], launch_bound=True, host_ms=180.0)]
+    text = " ".join(render_speed(rows, "table", "mine").split())
+    assert "2.65 (2.51 to 2.70) of launches" in " ".join(render_speed(rows, "markdown", "mine").split())
+    assert (
+        "launch-bound: mae: the host takes 90% of the step or more to launch it, and the device waits; their ratios are"
+        " those of launches, not of the device's work (more images a step, or --compile cuda-graphs)" in text
+    )
+    assert "launch" not in render_speed(ROWS, "table", "mine")
+    first, second = csv.DictReader(io.StringIO(render_speed(rows, "csv", "mine")))
+    assert (first["launch_bound"], second["launch_bound"], second["of_launches"]) == ("", "True", "True")
