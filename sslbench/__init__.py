@@ -125,6 +125,7 @@ if TYPE_CHECKING:  # "as" makes a name public for type checkers
     from sslbench.hooks.specs import hookimpl as hookimpl
     from sslbench.hooks.user_paths import user_cache as user_cache
     from sslbench.measure.device_errors import is_gpu_fault as is_gpu_fault
+    from sslbench.measure.quickest import quickest as quickest
     from sslbench.plan.choose import build_installed as build_installed, build_plugin as build_plugin
     from sslbench.results.results import Results as Results, load as load
     from sslbench.results.run import run as run
@@ -173,6 +174,7 @@ _NAMES = {
     "sslbench.hooks.specs": "hookimpl",
     "sslbench.hooks.user_paths": "user_cache",
     "sslbench.measure.device_errors": "is_gpu_fault",
+    "sslbench.measure.quickest": "quickest",
     "sslbench.plan.choose": "build_installed build_plugin",
     "sslbench.results.results": "Results load",
     "sslbench.results.run": "run",

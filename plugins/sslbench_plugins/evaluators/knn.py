@@ -3,24 +3,41 @@
 Protocols differ in k and T and their numbers are not comparable: the default is DINO's k = 20, and each published
 protocol is a preset. MoCo's CIFAR-10 notebook and lightly's benchmark (``k200``) report the best epoch on test images,
 and DINO the best of its four k; here it is the last epoch, and one k.
+
+On a CPU the search is by whatever of ``inner_products`` is the quickest there, or by faiss, where that is installed
+and quicker: cosines are alike to 1e-6, and so are the neighbours but where two are as near as that.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import sys
+import warnings
+from collections.abc import Callable, Iterator
+from functools import cache, partial
+from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from sslbench import EvaluationData, EvaluatorSpec, Metric, Params, Picture, hookimpl, param
+from sslbench import EvaluationData, EvaluatorSpec, Metric, Params, Picture, hookimpl, param, quickest
 from sslbench_plugins.blocks.pictures.neighbours import neighbours
 from sslbench_plugins.blocks.probes.evaluable import accuracies, features_and_labels, unmeasured, why_not_comparable
-from sslbench_plugins.blocks.probes.inner_products import Bank, Precision, unit
+from sslbench_plugins.blocks.probes.inner_products import (
+    Bank,
+    Precision,
+    Product,
+    quickest_product,
+    sample,
+    unit,
+)
 
-SIMILARITIES = 1 << 23
-"""similarities in memory at once: 32 MiB of float32"""
-FEWEST_QUERIES = 128
+SIMILARITIES = 1 << 25
+"""similarities in memory at once: 128 MiB of float32"""
+FEWEST_QUERIES = 512
 """queries at once; fewer make the matrix product slow, so longer banks are searched part by part"""
+SAMPLE, SAMPLE_K = (16_384, 512, 256), 20
+"""rows, width and queries of the search that is measured, and its k"""
 GROUP = 8
 """columns whose maximum is taken before the search for the largest; 4 and 16 were no faster"""
 VOTE_UNIT = 1 << 40
@@ -75,8 +92,20 @@ def nearest(bank: Tensor, queries: Tensor, k: int, precision: Precision = "fp32"
     ``bank`` ``[N, D]``, ``queries`` ``[M, D]``, k <= N. Yields products ``[m, k]``, in no order, and their int64
     rows ``[m, k]``. The memory is a copy of the bank and one chunk of at most ``SIMILARITIES`` similarities.
     """
+    product = quickest_product(bank, len(queries), precision)
+    if product and (faiss := installed_faiss()):
+        task = f"nearest neighbours, faiss {faiss.__version__}, products of {product}"
+        if quickest(task, ("products", "faiss"), partial(sample_search, product)) == "faiss":
+            return nearest_by_faiss(bank, queries, k)
+    return nearest_by_products(bank, queries, k, precision, product)
+
+
+def nearest_by_products(
+    bank: Tensor, queries: Tensor, k: int, precision: Precision = "fp32", product: Product | None = None
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """``nearest``, all products of a chunk first; ``product`` as ``Bank`` takes it."""
     longest = max(k, SIMILARITIES // FEWEST_QUERIES)
-    bank_parts = [Bank(rows, precision) for rows in torch.split(bank, longest)]
+    bank_parts = [Bank(rows, precision, product) for rows in torch.split(bank, longest)]
     chunk = max(FEWEST_QUERIES, SIMILARITIES // len(bank_parts[0]))
     buffer = bank_parts[0].buffer(min(chunk, len(queries)))
     for some_queries in torch.split(queries, chunk):
@@ -88,9 +117,45 @@ def nearest(bank: Tensor, queries: Tensor, k: int, precision: Precision = "fp32"
             candidates.append((values, rows + number * longest))
         values, rows = (torch.cat(parts, dim=1) for parts in zip(*candidates, strict=True))
         if len(bank_parts) > 1:
-            values, best = values.topk(k, dim=1, sorted=False)
+            values, best = top(values, k)
             rows = rows.gather(1, best)
         yield values, rows
+
+
+@cache
+def installed_faiss() -> Any:
+    """The module, or None. Linux only: elsewhere its OpenMP and torch's end the process where they meet."""
+    if sys.platform != "linux":
+        return None
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of its wrappers, which are older than the Python they are imported by
+            import faiss
+    except Exception:  # a build that does not fit the processor or NumPy
+        return None
+    return faiss
+
+
+def nearest_by_faiss(bank: Tensor, queries: Tensor, k: int) -> Iterator[tuple[Tensor, Tensor]]:
+    """``nearest`` of float32 on a CPU, with torch's number of threads."""
+    faiss = installed_faiss()
+    before = faiss.omp_get_max_threads()
+    faiss.omp_set_num_threads(torch.get_num_threads())
+    try:
+        found = faiss.knn(queries.numpy(), bank.numpy(), k, metric=faiss.METRIC_INNER_PRODUCT)
+    finally:
+        faiss.omp_set_num_threads(before)
+    yield torch.from_numpy(found[0]), torch.from_numpy(found[1])
+
+
+def sample_search(product: Product, way: str) -> Callable[[], object]:
+    """A search to measure, by ``faiss`` or else by ``products``, without what is done once for all queries."""
+    rows, queries = sample(*SAMPLE)
+    if way == "faiss":
+        return lambda: list(nearest_by_faiss(rows, queries, SAMPLE_K))
+    bank = Bank(rows, product=product)
+    buffer = bank.buffer(len(queries))
+    return lambda: largest(bank.products(queries, buffer), SAMPLE_K)
 
 
 def largest(values: Tensor, k: int) -> tuple[Tensor, Tensor]:
@@ -101,16 +166,24 @@ def largest(values: Tensor, k: int) -> tuple[Tensor, Tensor]:
     """
     columns = values.shape[1]
     if columns < 2 * GROUP * k:
-        top = values.topk(k, dim=1, sorted=False)
-        return top.values, top.indices
+        return top(values, k)
     groups = columns // GROUP
     dealt = torch.unflatten(values[:, : groups * GROUP], 1, (GROUP, groups))
     _, best = largest(dealt.amax(dim=1), k)
     members = torch.arange(0, groups * GROUP, groups, device=values.device)
     left_over = torch.arange(groups * GROUP, columns, device=values.device).expand(len(values), -1)
     candidates = torch.cat([(best[:, :, None] + members).flatten(1), left_over], dim=1)
-    top = values.gather(1, candidates).topk(k, dim=1, sorted=False)
-    return top.values, candidates.gather(1, top.indices)
+    found, best = top(values.gather(1, candidates), k)
+    return found, candidates.gather(1, best)
+
+
+def top(values: Tensor, k: int) -> tuple[Tensor, Tensor]:
+    """``values.topk(k, sorted=False)`` of ``[m, N]``. On a CPU NumPy takes a third of torch's time."""
+    if values.device.type != "cpu" or values.dtype == torch.bfloat16:
+        found = values.topk(k, dim=1, sorted=False)
+        return found.values, found.indices
+    columns = torch.from_numpy(np.argpartition(values.numpy(), -k, axis=1)[:, -k:])
+    return values.gather(1, columns), columns
 
 
 DINO = {f"dino-{k}": {"k": k, "temperature": 0.07} for k in (10, 20, 100, 200)}

@@ -18,7 +18,7 @@ from torch import Tensor
 from sslbench import EvaluationData, EvaluatorSpec, FeatureSet, Metric, Params, Picture, hookimpl, param
 from sslbench_plugins.blocks.pictures.neighbours import neighbours
 from sslbench_plugins.blocks.probes.evaluable import features_and_labels, unmeasured, why_all_equal, why_not_comparable
-from sslbench_plugins.blocks.probes.inner_products import Bank, Precision, unit
+from sslbench_plugins.blocks.probes.inner_products import Bank, Precision, quickest_product, unit
 from sslbench_plugins.blocks.probes.samples import class_counts, each_once
 from sslbench_plugins.blocks.studies.listed import Several
 
@@ -98,7 +98,8 @@ def search(
     """float64 ``[1 + len(k), M]``: ``ranked`` of M queries. ``skip`` 1: both are the same, and none finds itself."""
     features, labels = features_and_labels(searched)
     query_features, query_labels = unit(queries.features), features_and_labels(queries)[1]
-    bank = Bank(unit(features), precision)
+    rows = unit(features)
+    bank = Bank(rows, precision, quickest_product(rows, len(query_labels), precision))
     chunk = max(FEWEST_QUERIES, SIMILARITIES // len(bank))
     buffer = bank.buffer(min(chunk, len(query_labels)))
     scores = torch.empty(1 + len(k), len(query_labels), dtype=torch.float64, device=query_labels.device)

@@ -3,18 +3,31 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from sklearn.neighbors import KNeighborsClassifier
 from torch import Tensor
 
 from sslbench import EvaluationData, FeatureSet, Metric
+from sslbench_plugins.blocks.probes import inner_products
+from sslbench_plugins.blocks.probes.inner_products import Product, unit
 from sslbench_plugins.evaluators import knn
-from sslbench_plugins.evaluators.knn import Knn, KnnParams, largest, nearest, vote
+from sslbench_plugins.evaluators.knn import (
+    Knn,
+    KnnParams,
+    installed_faiss,
+    largest,
+    nearest,
+    nearest_by_faiss,
+    nearest_by_products,
+    vote,
+)
 
 Clusters = Callable[..., EvaluationData]
 
@@ -55,8 +68,7 @@ def test_the_accuracy_is_that_of_a_loop_over_neighbours(clusters: Clusters, k: i
 @pytest.mark.parametrize("k", [1, 7, 50])
 def test_it_agrees_with_scikit_learn_query_by_query(clusters: Clusters, k: int) -> None:
     data = clusters(spread=2.0, per_class=60)
-    unit = torch.nn.functional.normalize
-    bank, queries = unit(data.train.features.double(), dim=1), unit(data.test.features.double(), dim=1)
+    bank, queries = unit(data.train.features.double()), unit(data.test.features.double())
     # For unit vectors the squared distance is 2 - 2 cosine.
     model = KNeighborsClassifier(
         k, algorithm="brute", weights=lambda d: torch.tensor((2 - d**2) / 2 / 0.07).exp().numpy()
@@ -95,6 +107,94 @@ def test_chunks_of_queries_and_parts_of_the_bank_do_not_change_the_predictions(
     parts = evaluate(data, k=k)
     assert parts.value == whole.value
     assert torch.equal(parts.per_image, whole.per_image)
+
+
+def spread_out(rows: int, seed: int) -> Tensor:
+    return unit(torch.randn(rows, 33, generator=torch.Generator().manual_seed(seed)))
+
+
+def by_row(found: Iterable[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
+    """Cosines in the order of their rows, and the rows."""
+    values, rows = (torch.cat(parts) for parts in zip(*found, strict=True))
+    rows, order = rows.sort(dim=1)
+    return values.gather(1, order), rows
+
+
+@pytest.mark.parametrize("product", ["oneDNN", "torch", "NumPy"])
+@pytest.mark.parametrize("k", [1, 20, 200])
+def test_neighbours_do_not_depend_on_whose_product_is_taken(product: Product, k: int) -> None:
+    bank, queries = spread_out(5003, 0), spread_out(70, 1)
+    exact = (queries.double() @ bank.double().T).topk(k, dim=1)
+    cosines, rows = by_row(nearest_by_products(bank, queries, k, product=product))
+    expected, expected_rows = by_row([exact])
+    assert torch.equal(rows, expected_rows)
+    torch.testing.assert_close(cosines.double(), expected, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("k", [1, 20, 200])
+def test_faiss_finds_the_same_neighbours(k: int) -> None:
+    if installed_faiss() is None:
+        pytest.skip("needs faiss")
+    bank, queries = spread_out(5003, 0), spread_out(70, 1)
+    threads = installed_faiss().omp_get_max_threads()
+    cosines, rows = by_row(nearest_by_faiss(bank, queries, k))
+    expected, expected_rows = by_row(nearest_by_products(bank, queries, k))
+    assert torch.equal(rows, expected_rows)
+    torch.testing.assert_close(cosines, expected, rtol=0, atol=1e-6)
+    assert installed_faiss().omp_get_max_threads() == threads
+
+
+class Faiss:
+    """The part of it that is called."""
+
+    __version__ = "1"
+    METRIC_INNER_PRODUCT = 0
+
+    @staticmethod
+    def omp_get_max_threads() -> int:
+        return 1
+
+    @staticmethod
+    def omp_set_num_threads(threads: int) -> None: ...
+
+    @staticmethod
+    def knn(queries: np.ndarray, bank: np.ndarray, k: int, metric: int) -> tuple[np.ndarray, np.ndarray]:
+        order = np.argsort(-queries @ bank.T, axis=1)[:, :k]
+        return np.take_along_axis(queries @ bank.T, order, axis=1), order
+
+
+@pytest.mark.parametrize("way", ["products", "faiss"])
+def test_a_large_search_goes_the_quickest_way_with_the_same_votes(
+    clusters: Clusters, monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
+    data = clusters(spread=2.0)
+    expected = evaluate(data)
+    asked = []
+
+    def choose(task: str, ways: tuple[str, ...], prepare: Callable[[str], Callable[[], object]]) -> str:
+        asked.append(task)
+        prepare(ways[-1])()
+        return way if "faiss" in ways else "NumPy"
+
+    monkeypatch.setattr(knn, "SAMPLE", (30, 4, 5))
+    monkeypatch.setattr(inner_products, "SAMPLE", (30, 4, 5))
+    monkeypatch.setattr(inner_products, "WORTH_MEASURING", 1)
+    monkeypatch.setattr(knn, "installed_faiss", Faiss)
+    for module in (knn, inner_products):
+        monkeypatch.setattr(module, "quickest", choose)
+    assert torch.equal(evaluate(data).per_image, expected.per_image)
+    assert asked[1:] == ["nearest neighbours, faiss 1, products of NumPy"]
+    assert evaluate(data, precision="bf16").value is not None
+    assert len(asked) == 2
+
+
+def test_faiss_is_not_loaded_where_it_is_missing_or_off_linux(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "faiss", None)
+    assert installed_faiss.__wrapped__() is None
+    monkeypatch.setitem(sys.modules, "faiss", Faiss)
+    assert installed_faiss.__wrapped__() == (Faiss if sys.platform == "linux" else None)
+    monkeypatch.setattr(sys, "platform", "darwin")
+    assert installed_faiss.__wrapped__() is None
 
 
 def test_rows_of_later_parts_are_counted_from_the_first(monkeypatch: pytest.MonkeyPatch) -> None:
