@@ -28,7 +28,9 @@ from sslbench.train.views import EvaluationView
 BATCH = 256
 """images that an encoder is given at once, on a GPU at first"""
 GROWTH = 8
-"""times as many at most on a GPU: one that has nothing else to do is busy with fewer"""
+"""times as many at most on a GPU"""
+LARGE = 32 << 20
+"""bytes of images beyond which a batch is not grown; as floats they are four times as many"""
 SPARE = 2
 """times what a batch takes must be free for it"""
 
@@ -109,7 +111,8 @@ class Batching:
         if features is not None:
             taken = ((memory.bytes() or 0) - before) / len(images)
             room = available_bytes(self._device) or 0
-            while 2 * self.size <= self._most and SPARE * 2 * self.size * taken <= room:
+            most = min(self._most, LARGE * len(images) // images.nbytes, int(room / SPARE / max(1, taken)))
+            while 2 * self.size <= most:
                 self.size *= 2
             self._most = self.size
         return features

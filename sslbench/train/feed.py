@@ -9,7 +9,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from typing import TypeVar
 from weakref import WeakValueDictionary
 
@@ -116,7 +116,7 @@ class Ring:
 
     def __init__(self, images: ImageReader | Tensor, device: torch.device) -> None:
         self._images, self._device = images, device
-        self._stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
+        self._stream = copy_stream(device)
         self._slots = deque(Slot() for _ in range(PINNED))
 
     def fetch(self, indices: Tensor) -> tuple[Tensor, torch.cuda.Event]:
@@ -142,6 +142,12 @@ class Ring:
         computing.wait_event(copied)
         images.record_stream(computing)
         return images
+
+
+@cache
+def copy_stream(device: torch.device) -> torch.cuda.Stream:
+    """The one stream of all rings of a GPU: memory that torch keeps for a stream serves no other."""
+    return torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
 
 
 class Slot:

@@ -167,6 +167,14 @@ def test_on_a_gpu_it_grows_to_what_there_is_room_for(memory):
     assert in_batches(memory) == [4] * 25
 
 
+def test_it_grows_only_while_a_batch_is_small(memory, monkeypatch):
+    monkeypatch.setattr(features, "LARGE", 16 * 8)  # sixteen images of one int64
+    assert in_batches(memory) == [4] + [16] * 6
+    monkeypatch.setattr(features, "LARGE", 1)
+    memory.seen.clear()
+    assert in_batches(memory) == [4] * 25
+
+
 @pytest.mark.parametrize(("most", "expected"), [(31, [4] + [16] * 6), (3, [2] * 50)])
 def test_out_of_memory_halves_it_and_no_image_is_lost(memory, most, expected):
     memory.most = most

@@ -31,7 +31,7 @@ class PlayedGpu:
     def __init__(self, monkeypatch):
         self.queued, self.made, self.copies, self.host_waits = [], [], 0, []
         self.lock = threading.Lock()
-        monkeypatch.setattr(torch.cuda, "Stream", lambda device: self)
+        monkeypatch.setattr(feed, "copy_stream", lambda device: self)
         monkeypatch.setattr(torch.cuda, "stream", nullcontext)
         monkeypatch.setattr(torch.cuda, "current_stream", lambda device: self)
         monkeypatch.setattr(torch.cuda, "Event", lambda blocking: Event(self))
