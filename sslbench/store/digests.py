@@ -10,13 +10,14 @@ import json
 import mmap
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from hashlib import blake2b
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from sslbench.errors import StoreError, UserError
-from sslbench.store.atomic import write_atomically
+from sslbench.store.atomic import replaced
 
 FIELD = "sslbench_digest"
 BYTES = 16
@@ -34,14 +35,19 @@ class NoDigest(DamagedFile):
     """It carries no digest: an older version wrote it, or somebody else did, or that is where it is damaged."""
 
 
-def write_digested(path: Path, content: bytes) -> str:
-    """Write JSON or safetensors whose first ``FIELD`` holds ``EMPTY``, with the digest in its place; returns that.
-    Raises OSError."""
-    empty = FILLED.search(content)
+def write_digested(path: Path, head: bytes, rest: Iterable[memoryview] = ()) -> str:
+    """Write JSON or safetensors, whose ``head`` has the first ``FIELD`` with ``EMPTY``, with the digest in its place;
+    returns that. ``rest`` is taken part by part, each once the one before is written. Raises OSError."""
+    empty = FILLED.search(head)
     assert empty, f"{FIELD} is missing"
-    digest, whole = blake2b(content, digest_size=BYTES).hexdigest(), memoryview(content)
-    write_atomically(path, whole[: empty.start(1)], digest.encode(), whole[empty.end(1) :])
-    return digest
+    digest = blake2b(digest_size=BYTES)
+    with replaced(path) as partial, partial.open("wb") as file:
+        for part in chain([memoryview(head)], rest):
+            digest.update(part)
+            file.write(part)
+        file.seek(empty.start(1))
+        file.write(digest.hexdigest().encode())
+    return digest.hexdigest()
 
 
 def check_digest(path: Path) -> str:

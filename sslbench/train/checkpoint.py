@@ -10,20 +10,68 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from sslbench.errors import PluginError
 from sslbench.store.digests import EMPTY, FIELD, DamagedFile, check_digest, write_digested
 from sslbench.train.curve import Curve
 from sslbench.train.ranks import ranks
 
+DTYPES = {
+    torch.float64: "F64",
+    torch.float32: "F32",
+    torch.float16: "F16",
+    torch.bfloat16: "BF16",
+    torch.float8_e4m3fn: "F8_E4M3",
+    torch.float8_e5m2: "F8_E5M2",
+    torch.complex64: "C64",
+    torch.int64: "I64",
+    torch.int32: "I32",
+    torch.int16: "I16",
+    torch.int8: "I8",
+    torch.uint64: "U64",
+    torch.uint32: "U32",
+    torch.uint16: "U16",
+    torch.uint8: "U8",
+    torch.bool: "BOOL",
+}
+"""safetensors' names"""
+
 
 def save_tensors(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> str:
-    """Tensors by name, and JSON-able facts in the file's header; returns the file's digest. Raises OSError."""
-    # Tied tensors are stored once per name: safetensors refuses views of one storage.
-    whole = {name: tensor.detach().cpu().clone().contiguous() for name, tensor in tensors.items()}
-    return write_digested(path, save(whole, {"format": "1", "facts": json.dumps(facts), FIELD: EMPTY}))
+    """Tensors by name, and JSON-able facts in the file's header; returns the file's digest. Raises OSError, and
+    PluginError for numbers of a type that the format does not have."""
+    head, ordered = layout(tensors, facts)
+    return write_digested(path, head, (content(bytes_of(tensor).cpu()) for tensor in ordered))
+
+
+def layout(tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> tuple[bytes, list[Tensor]]:
+    """The head of a safetensors file, with room for its digest, and the tensors in the order in which their bytes
+    follow. Tied tensors come once per name: the format has no views of one storage."""
+    names = sorted(tensors, key=lambda name: (-tensors[name].element_size(), name))
+    header: dict[str, Any] = {"__metadata__": {FIELD: EMPTY, "format": "1", "facts": json.dumps(facts)}}
+    end = 0
+    for name in names:
+        tensor = tensors[name]
+        if tensor.dtype not in DTYPES:
+            known = ", ".join(str(dtype).removeprefix("torch.") for dtype in DTYPES)
+            raise PluginError(f"{name}: a file of tensors holds no {tensor.dtype}; allowed: {known}")
+        begin, end = end, end + tensor.nbytes
+        header[name] = {"dtype": DTYPES[tensor.dtype], "shape": list(tensor.shape), "data_offsets": [begin, end]}
+    text = json.dumps(header).encode()
+    text += b" " * (-len(text) % 8)
+    return len(text).to_bytes(8, "little") + text, [tensors[name] for name in names]
+
+
+def bytes_of(tensor: Tensor) -> Tensor:
+    """Its numbers in row-major order, uint8 ``[nbytes]`` on its device; a view where they lie in that order."""
+    return tensor.detach().contiguous().reshape(-1).view(torch.uint8)
+
+
+def content(flat: Tensor) -> memoryview:
+    """The bytes of a uint8 tensor ``[N]`` in memory, not copied."""
+    return memoryview(flat.numpy())  # type: ignore[arg-type]
 
 
 def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -71,6 +119,12 @@ def training_state(model: nn.Module, optimizer: Optimizer) -> tuple[dict[str, Te
     return tensors, {"optimizer_numbers": numbers, "param_groups": state["param_groups"]}
 
 
+def expected_bytes(model: nn.Module) -> int:
+    """Of ``training_state``, with two moments for each parameter that is trained: no optimizer here has more."""
+    trained = [p for p in model.parameters() if p.requires_grad]
+    return sum(tensor.nbytes for tensor in (*model.state_dict().values(), *trained, *trained))
+
+
 def weights_in(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """The weights and buffers among the tensors of ``training_state``."""
     return {name.removeprefix("method/"): t for name, t in tensors.items() if name.startswith("method/")}
@@ -111,6 +165,5 @@ def tensors_digest(tensors: Mapping[str, Tensor]) -> str:
     digest = hashlib.blake2b(digest_size=8)
     for name, tensor in sorted(tensors.items()):
         digest.update(name.encode())
-        flat = tensor.detach().cpu().contiguous().flatten()
-        digest.update(flat.view(torch.uint8).numpy().tobytes() if flat.numel() else b"")
+        digest.update(content(bytes_of(tensor).cpu()))
     return digest.hexdigest()

@@ -19,7 +19,8 @@ from sslbench.measure.memory import PeakMemory
 from sslbench.measure.step_clock import StepClock
 from sslbench.store.digests import DamagedFile
 from sslbench.store.record import TrainingFacts
-from sslbench.train.checkpoint import load_checkpoint, restore_training, save_tensors, training_state
+from sslbench.train.checkpoint import expected_bytes, load_checkpoint, restore_training, training_state
+from sslbench.train.checkpoint_writer import Checkpoints
 from sslbench.train.data import Batch, Batches
 from sslbench.train.epochs import ended_before, metrics_of
 from sslbench.train.randomness import Stream
@@ -96,7 +97,9 @@ class Trainer:
         self.losses: list[float] = []
         self.loss_sum = torch.zeros((), device=device, dtype=torch.float64)
         """of the epoch's steps so far, on the device"""
-        self._saved, self._checked = 0.0, ranks() == 1
+        path, size = None if rank() else settings.checkpoint, expected_bytes(self.method)
+        self.checkpoints = Checkpoints(path, settings.checkpoint_every, device, size, self._warn)
+        self._checked = ranks() == 1
 
     def _check_settings(self) -> None:
         params, parts, batch_size = self.task.params, self.settings.accumulate, self.batches.batch_size
@@ -122,12 +125,12 @@ class Trainer:
                 f"device {rank()} read another checkpoint than device 0: step {self.step}, not {first:.0f}"
             )
         self.usage.start()
-        self._saved = time.perf_counter()
-        while self.step < self.total_steps:
-            self._run_epoch(*divmod(self.step, self.batches.steps_per_epoch))
-        if self.settings.device.type == "cuda":
-            torch.cuda.synchronize(self.settings.device)
-        self.usage.read_clock()
+        with self.checkpoints:
+            while self.step < self.total_steps:
+                self._run_epoch(*divmod(self.step, self.batches.steps_per_epoch))
+            if self.settings.device.type == "cuda":
+                torch.cuda.synchronize(self.settings.device)
+            self.usage.read_clock()
         return self._facts()
 
     def _run_epoch(self, epoch: int, start: int) -> None:
@@ -204,17 +207,14 @@ class Trainer:
         return limit is not None and self.usage.read_clock() > limit
 
     def _checkpoint_due(self) -> bool:
-        elapsed = time.perf_counter() - self._saved
-        return elapsed >= self.settings.checkpoint_every and self.step < self.total_steps
+        return self.step < self.total_steps and self.checkpoints.due()
 
     def _save(self) -> None:
-        if self.settings.checkpoint is not None and rank() == 0:
-            try:
-                save_tensors(self.settings.checkpoint, *self._state())
-            except OSError as error:
-                # Training is worth more than its checkpoint.
-                self.callbacks.on_warning(f"no checkpoint written: {error}")
-        self._saved = time.perf_counter()
+        if self.checkpoints.path is not None:
+            self.checkpoints.save(*self._state())
+
+    def _warn(self, text: str) -> None:
+        self.callbacks.on_warning(text)
 
     def _state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         tensors, facts = training_state(self.method, self.update.optimizer)
@@ -238,7 +238,7 @@ class Trainer:
         try:
             self._restore(*load_checkpoint(path, self.method, self.total_steps, self.curve))
         except (OSError, DamagedFile) as error:
-            self.callbacks.on_warning(f"{error}; training starts anew")
+            self._warn(f"{error}; training starts anew")
 
     def _restore(self, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> None:
         if self.curve is not None:
