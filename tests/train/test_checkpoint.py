@@ -1,22 +1,26 @@
 from __future__ import annotations
 
+import json
 import os
 
 import pytest
 import torch
+from safetensors.torch import save_file
 from torch import nn
 
 from sslbench.contracts.params import MethodParams
+from sslbench.errors import PluginError
 from sslbench.store.atomic import write_atomically
-from sslbench.store.digests import DamagedFile
+from sslbench.store.digests import FIELD, DamagedFile
 from sslbench.train.checkpoint import (
+    DTYPES,
     load_tensors,
     restore_training,
     save_tensors,
     training_state,
     weights_digest,
 )
-from sslbench.train.optimizers import build_optimizer
+from sslbench.train.optimizers import build_optimizer, rates_as_tensors
 
 
 def trained_pair(name, seed=0, steps=2):
@@ -44,6 +48,53 @@ def test_restored_training_continues_bit_for_bit(tmp_path, name):
         one(torch.randn(8, 3)).square().mean().backward()
         opt.step()
     assert weights_digest(model) == weights_digest(other)
+
+
+@pytest.mark.parametrize("resumed_as_tensors", [True, False])
+def test_rates_that_are_tensors_stay_so_and_are_not_kept(tmp_path, resumed_as_tensors):
+    """A step in a CUDA graph reads them where they lie; the same training may go on without one."""
+    (model, optimizer), (other, other_optimizer) = trained_pair("adamw"), trained_pair("adamw", seed=1, steps=0)
+    rates_as_tensors(optimizer if not resumed_as_tensors else other_optimizer)
+    save_tensors(tmp_path / "c", *training_state(model, optimizer))
+    restore_training(other, other_optimizer, *load_tensors(tmp_path / "c"))
+    (group,) = other_optimizer.param_groups
+    assert isinstance(group["lr"], torch.Tensor) == group["capturable"] == resumed_as_tensors
+    assert float(group["lr"]) == pytest.approx(0.1)
+    assert weights_digest(model) == weights_digest(other)
+
+
+def test_the_file_is_that_of_safetensors_but_for_its_digest(tmp_path):
+    """Of every type of numbers, in any layout."""
+    tensors = {name: torch.arange(7).to(dtype) for dtype, name in DTYPES.items()}
+    tensors |= {"last": torch.rand(2, 3, 4, 4).contiguous(memory_format=torch.channels_last)}
+    tensors |= {"none": torch.zeros(0, 3), "one": torch.tensor(3.0), "mT": torch.rand(2, 3).mT}
+    digest = save_tensors(tmp_path / "ours", tensors, {"n": 1})
+    whole = {name: tensor.contiguous() for name, tensor in tensors.items()}
+    save_file(whole, tmp_path / "theirs", {"format": "1", "facts": '{"n": 1}', FIELD: digest})
+    assert contents(tmp_path / "ours") == contents(tmp_path / "theirs")
+    read, facts = load_tensors(tmp_path / "ours")
+    assert facts == {"n": 1}
+    assert all(torch.equal(read[name], tensor) and read[name].dtype == tensor.dtype for name, tensor in tensors.items())
+
+
+def contents(path):
+    """Metadata, and type, shape and bytes of each tensor, which may follow in another order."""
+    content = path.read_bytes()
+    size = int.from_bytes(content[:8], "little")
+    assert size % 8 == 0
+    head, data = json.loads(content[8 : 8 + size]), content[8 + size :]
+    read = {"__metadata__": head.pop("__metadata__")}
+    for name, about in head.items():
+        begin, end = about.pop("data_offsets")
+        read[name] = about, data[begin:end]
+    return read
+
+
+def test_numbers_that_no_file_holds_are_named(tmp_path):
+    words = r"^weight: a file of tensors holds no torch\.complex128; allowed: float64, float32, .*, uint8, bool$"
+    with pytest.raises(PluginError, match=words):
+        save_tensors(tmp_path / "f", {"weight": torch.zeros(2, dtype=torch.complex128)}, {})
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_tied_tensors_survive(tmp_path):

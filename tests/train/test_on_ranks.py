@@ -213,3 +213,17 @@ def test_gradients_are_averaged_in_buckets(monkeypatch):
     tensors = [torch.zeros(count) for count in (4, 6, 1, 20, 2)]
     assert [[len(tensor) for tensor in bucket] for bucket in buckets(tensors)] == [[4, 6], [1], [20], [2]]
     assert list(buckets([])) == []
+
+
+def test_a_gradient_that_what_is_gathered_shares_with_others_stays_theirs(monkeypatch):
+    """Autograd hands one tensor to both sides of a sum; the second one to look finds it as it was."""
+    monkeypatch.setattr(ranks, "ranks", lambda: 2)
+    monkeypatch.setattr(ranks, "rank", lambda: 0)
+    monkeypatch.setattr(ranks, "every_rank", lambda local: [local.detach()] * 2)
+    monkeypatch.setattr(ranks.distributed, "all_reduce", lambda tensor: tensor.mul_(2))
+    local, other = torch.ones(2, 3, requires_grad=True), torch.ones(4, 3, requires_grad=True)
+    looks_second = other * 3
+    gradient = torch.rand(4, 3)
+    ((ranks.gathered(local) + looks_second) * gradient).sum().backward()
+    assert torch.equal(local.grad, 2 * gradient[:2])
+    assert torch.equal(other.grad, 3 * gradient)

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import math
+import threading
 import time
+from contextlib import suppress
 from dataclasses import replace
 
 import pytest
@@ -220,6 +222,27 @@ def test_a_checkpoint_that_cannot_be_written_does_not_end_the_training(tmp_path)
     trained = trainer(checkpoint=blocked / "c", checkpoint_every=1e-9, callbacks=callbacks).run()
     assert trained.steps == 12
     assert "no checkpoint written" in warnings[0]
+
+
+def test_only_the_first_of_several_devices_writes_checkpoints(tmp_path, monkeypatch):
+    for number, path in enumerate([tmp_path / "c", None]):
+        monkeypatch.setattr("sslbench.train.trainer.rank", lambda number=number: number)
+        run = trainer(checkpoint=tmp_path / "c")
+        assert run.checkpoints.path == path
+        run._save()
+        run.checkpoints.finish()
+        assert (tmp_path / "c").exists() == (number == 0)
+        (tmp_path / "c").unlink(missing_ok=True)
+
+
+@pytest.mark.parametrize("ending", [{}, {"time_limit": 1e-6}, {"given": {"lr": 1e30, "optimizer": "sgd"}}])
+def test_no_thread_outlives_the_training(tmp_path, ending):
+    run = trainer(checkpoint=tmp_path / "c", **ending)
+    run.checkpoints.due = lambda: True
+    with suppress(TimeLimit, Diverged):
+        run.run()
+    assert [thread.name for thread in threading.enumerate() if thread.name == "checkpoint"] == []
+    assert [path.name for path in tmp_path.iterdir()] == ([] if "time_limit" in ending else ["c"])
 
 
 @pytest.mark.parametrize("name", TRAINED)
