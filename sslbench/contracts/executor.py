@@ -38,7 +38,7 @@ class TrainingSettings(BaseModel):
     time_limit: float | None = Field(
         default=None, gt=0, description="seconds one training may take, and any other stage such as an evaluator"
     )
-    checkpoint_every: float = Field(default=15.0, gt=0, description="seconds between two checkpoints")
+    checkpoint_every: float = Field(default=15.0, gt=0, description="seconds between two checkpoints, at least")
     curve_every: int = Field(default=0, ge=0, description="epochs between two evaluations during training; 0: none")
     curve: tuple[str | dict[str, Any], ...] = Field(
         default=CURVE_EVALUATORS, min_length=1, description="evaluators that run during training, if curve_every > 0"

@@ -27,8 +27,8 @@ from sslbench.execute.events import RecordMade, StageStarted
 from sslbench.execute.wire import from_line
 from sslbench.store.artifacts import pretraining_files
 
-PATIENCE = 10.0
-"""seconds from a signal to end to the end, whatever a plugin does with it"""
+PATIENCE = 25.0
+"""seconds from a signal to end to the end, whatever a plugin does with it: SLURM kills 30 s after it, by default"""
 ENDING = threading.Event()
 """set when a signal asks for the end: what goes wrong from then on, such as in an import cut short, is no result"""
 BETWEEN = 2.0

@@ -87,7 +87,7 @@ class LoopSettings:
     time_limit: float | None = None
     """seconds of training"""
     checkpoint_every: float = 15.0
-    """seconds between two checkpoints"""
+    """seconds between two checkpoints, at least"""
     checkpoint: Path | None = None
     """file that a killed training resumes from; None: it begins anew"""
 
