@@ -13,7 +13,10 @@ import pytest
 
 pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[1]
-STEPS = ("doctor", "mae", "steps", "pipeline", "graphs", "run", "evaluators", "profile")
+SPEED = ("simclr", "mae", "huge", "compiled-mae")
+SCRIPTS = ("views", "evaluators", "steps", "checkpoints", "feeding", "profile")
+LONG = ("simclr200", "moco200")
+STEPS = ("doctor", *SPEED, *SCRIPTS, *LONG)
 
 
 @pytest.fixture(scope="module")
@@ -41,10 +44,31 @@ def test_every_step_ends_well(measured):
 
 def test_each_step_leaves_its_numbers(measured):
     out = measured[0]
-    assert all(json.loads((out / name).read_text())["records"] for name in ("mae.json", "pipeline.json", "graphs.json"))
-    assert {record["status"] for record in json.loads((out / "run.json").read_text())["records"]} == {"done"}
-    lines = [json.loads(line) for line in (out / "steps.jsonl").read_text().splitlines()]
+    for name in SPEED:
+        records = json.loads((out / f"{name}.json").read_text())["records"]
+        assert {record["status"] for record in records} == {"done"}
+    assert any(record["speed"]["end_to_end"] for record in json.loads((out / "simclr.json").read_text())["records"])
+    decoder = json.JSONDecoder()
+    runs, text = [], (out / "run.json").read_text().strip()
+    while text:
+        run, end = decoder.raw_decode(text)
+        runs, text = [*runs, *run["records"]], text[end:].strip()
+    assert [(record["method"], record["status"]) for record in runs] == [("simclr", "done"), ("moco", "done")]
+    assert all(record["pretraining"]["curve"] for record in runs)
+
+
+def test_each_script_reports_what_it_measured(measured):
+    lines = [json.loads(line) for line in (measured[0] / "steps.jsonl").read_text().splitlines()]
     assert [line for line in lines if "error" in line] == []
     methods = {line["method"] for line in lines if line["what"] == "step"}
     assert methods == {"simclr", "moco", "byol", "simsiam", "dino", "mae"}
     assert sum(line["what"].startswith("evaluator") for line in lines) == 8
+    assert sum("launches" in line for line in lines if line["what"].startswith("two views")) >= 2
+    assert sum(line["what"].startswith("checkpoints") for line in lines) == 4
+    assert {"32 px, on the device", "32 px, read in memory", "224 px, on the device", "224 px, read in memory"} <= {
+        line["what"] for line in lines
+    }
+
+
+def test_no_call_leaves_more_files_than_come_back(measured):
+    assert len(list(measured[0].iterdir())) <= 8 + 1  # run.json is left by calls of its own

@@ -4,10 +4,13 @@
 # Lay it out with benchmarks/gpu/prepare, take .whl/, .data/ and .gpu/ along, and from the root of the checkout there:
 #   bash .gpu/measure.sh        (560 s at most)
 # LIMIT: seconds for all of it. DRY=1: the same commands, tiny, on the CPU. ONLY="steps run": these steps alone.
-# DATA: the data set, as sslbench names it.
+# DATA: the data set, as sslbench names it. HOW: options of the long trainings, such as "--compile".
+# What must be seen first comes first; what there was no time for is named at the end, for another call with ONLY.
+# The long trainings, simclr200 and moco200, are done in calls of their own: ONLY=simclr200 bash .gpu/measure.sh
 set -u
 here=$(dirname "$(readlink -f "$0")"); began=$SECONDS
-OUT=${OUT:-out}; LIMIT=${LIMIT:-540}; DRY=${DRY:-}; ONLY=${ONLY:-}
+OUT=${OUT:-out}; LIMIT=${LIMIT:-540}; DRY=${DRY:-}; ONLY=${ONLY:-} HOW=${HOW:-}
+left_out=
 mkdir -p "$OUT"; OUT=$(readlink -f "$OUT"); work=$(mktemp -d); site=$work/site
 trap 'rm -rf "$work"' EXIT
 export PYTHONUNBUFFERED=1 XDG_CACHE_HOME=$work/cache NO_COLOR=1 COLUMNS=160
@@ -23,7 +26,7 @@ report() { echo "== $((SECONDS - began)) s: $*" | tee -a "$OUT/log.txt"; }
 step() {
   local name=$1 most=$2 file=$OUT/$3 left=$((LIMIT - SECONDS + began)) start=$SECONDS; shift 3
   case " ${ONLY:-$name} " in *" $name "*) ;; *) return 0 ;; esac
-  [ "$left" -gt 8 ] || { report "$name: left out, no time"; return 1; }
+  [ "$left" -gt 8 ] || { left_out="$left_out $name"; return 0; }
   [ -z "$DRY" ] || most=$((4 * most))
   timeout -s INT -k 8 $((most < left ? most : left)) "$@" >>"$file" 2>>"$OUT/log.txt"
   local rc=$?
@@ -39,57 +42,72 @@ if compgen -G '.whl/*.whl' >/dev/null; then
   export PYTHONPATH=$site${PYTHONPATH:+:$PYTHONPATH} PATH=$site/bin:$PATH
 fi
 python3 - <<'END' 2>&1 | tee -a "$OUT/log.txt"
-from importlib.metadata import requires, version
+from importlib.metadata import PackageNotFoundError, requires, version
 from packaging.requirements import Requirement
-needs = [need for need in map(Requirement, requires("sslbench")) if not need.marker]
-print(*(f"{need.name} {version(need.name)}{'' if version(need.name) in need.specifier else f' IS NOT {need.specifier}'}" for need in needs), sep=", ")
+
+def found(need):
+    try:
+        there = version(need.name)
+    except PackageNotFoundError:
+        return f"{need.name} IS NOT THERE"
+    return f"{need.name} {there}{'' if there in need.specifier else f' IS NOT {need.specifier}'}"
+
+print(*(found(need) for need in map(Requirement, requires("sslbench")) if not need.marker), sep=", ")
 END
 step doctor 60 log.txt python3 -m sslbench doctor
 
-# As the project runs them, warnings being errors; then what failed once more, with warnings allowed.
-gpu=$(grep -rl --include='*.py' 'mark\.gpu' tests)
-step tests 100 tests.txt python3 -m pytest -m gpu --tb=short -rfE --durations=8 -o cache_dir="$work/pytest" $gpu ||
+# As the project runs them, warnings being errors; then what failed once more, alone and with warnings allowed.
+gpu="tests/gpu $(grep -rl --include='test_*.py' 'mark\.gpu' tests | grep -v '^tests/gpu/')"
+python3 -c 'import xdist' 2>/dev/null && workers='-n 6' || workers=
+step tests 100 tests.txt python3 -m pytest -m gpu $workers --tb=short -rfE --durations=8 -o cache_dir="$work/pytest" \
+  --deselect tests/gpu/test_pretended.py $gpu ||
   step again 40 tests.txt python3 -m pytest -m gpu --tb=line --last-failed -W default -o cache_dir="$work/pytest" $gpu
 show tests.txt 15
+mae=mae:decoder_depth=8 shallow=mae:decoder_depth=1 large=vit:size=large huge=vit:size=huge
 if [ -z "$DRY" ]; then
-  suite=(-m mae:decoder_depth=8 -b vit:size=base -b vit:size=large -k random:ratio=0.75 --batch-size 64,256 --steps 20 --seconds 75)
-  graphs=(--compile 'eager,compile,cuda-graphs' --batch-size 512 --steps 60 --seconds 45)
-  pipeline=(--image-size 32 --batch-size 512 --steps 200 --seconds 20)
+  simclr=(--image-size 32 --batch-size 512 --steps 200 --seconds 70 --compile eager,compile,cuda-graphs)
+  masked=(--steps 20 --seconds 70) many=256 few=128 modes=eager,compile
 else
-  mae=mae:decoder_depth=1,decoder_dim=32,decoder_heads=2 vit=vit-tiny-small-image:dim=24,depth=1,heads=2
-  suite=(-m $mae -b $vit -k random:ratio=0.75 --image-size 32 --batch-size 4 --steps 10 --seconds 60)
-  graphs=(--compile eager --batch-size 8 --steps 10 --seconds 60)
-  pipeline=(--image-size 8 --batch-size 4 --steps 10 --seconds 120)
+  tiny=decoder_dim=32,decoder_heads=2 large=vit-tiny-small-image:dim=24,depth=1,heads=2
+  mae=mae:decoder_depth=2,$tiny shallow=mae:decoder_depth=1,$tiny huge=$large
+  simclr=(--image-size 8 --batch-size 4 --steps 10 --seconds 120)
+  masked=(--image-size 32 --steps 10 --seconds 60) many=4 few=2 modes=eager
 fi
-step mae 110 mae.json python3 -m sslbench speed "${suite[@]}" --device $device --format json --out "$work/mae"
-sslbench results "$work/mae" 2>/dev/null | cut -c1-200 | tail -n 14
-
-step steps 90 steps.jsonl python3 "$here/steps.py" steps $dry
-step pipeline 60 pipeline.json python3 -m sslbench speed -d "$DATA" -m simclr:preset=cifar -a simclr:preset=cifar -b $net \
-  "${pipeline[@]}" --device $device --format json --out "$work/pipeline"
-step lightly 50 steps.jsonl python3 "$here/steps.py" lightly $dry
-show steps.jsonl 8
-# torch.compile and CUDA graphs beside eager, on a network that compiles soon.
-step graphs 90 graphs.json python3 -m sslbench speed -m simclr -b convnet-small --image-size 32 "${graphs[@]}" \
-  --baseline compile=eager --device $device --format json --out "$work/graphs"
-sslbench results "$work/graphs" 2>/dev/null | cut -c1-200 | tail -n 12
-# As many epochs as fit; 40 s for reading and evaluating, a fifth for the curve.
-rate=$(python3 -c "
-import json
-rows = [row['speed']['end_to_end'] for row in json.load(open('$OUT/pipeline.json'))['records']]
-print(int(rows[0]['images_per_second']))" 2>>"$OUT/log.txt"); rate=${rate:-0}
-for_run=$((LIMIT - SECONDS + began - 75)); [ $for_run -lt 180 ] || for_run=180
-epochs=$(((for_run - 40) * rate / 50000 * 8 / 10)); [ $epochs -ge 4 ] || epochs=4
-images=50000 batch=512; [ -z "$DRY" ] || { epochs=2; images=64; batch=8; for_run=60; }
-report "run: $epochs epochs at $rate images/s"
-step run $((for_run < 30 ? 30 : for_run)) run.json python3 -m sslbench run -d "$DATA" -m simclr -b $net -e knn:preset=k200 \
-  -e linear-probe --set preset=cifar --set train_images=$images --epochs $epochs --batch-size $batch \
-  --set curve_every=$(((epochs + 5) / 6)) --set curve=knn:preset=k200 --device $device --format json \
-  --out "$work/run"
-sslbench results "$work/run" 2>/dev/null | cut -c1-200 | tail -n 12
-
-step evaluators 45 steps.jsonl python3 "$here/evaluators.py" $dry
-step profile 60 profile.txt python3 "$here/profile_step.py" $dry
+# measure NAME LIMIT ARGUMENTS...: of sslbench speed, into NAME.json, and its table.
+measure() {
+  local name=$1 most=$2; shift 2
+  step "$name" "$most" "$name.json" python3 -m sslbench speed "$@" --device $device --format json --out "$work/$name"
+  sslbench results "$work/$name" 2>/dev/null | cut -c1-200 | tail -n 14
+}
+# Steps and end to end, with views: eager, compiled, as CUDA graphs.
+measure simclr 90 -d "$DATA" -m simclr:preset=cifar -a simclr:preset=cifar -b $net "${simclr[@]}" --baseline compile=eager
+step views 60 steps.jsonl python3 "$here/views.py" $dry
+# Both decoders beside encoders that see all, like for like and as in the paper's table.
+measure mae 90 -m $mae -m $shallow -b $large -k random:ratio=0.75 --batch-size $many "${masked[@]}"
+step evaluators 30 steps.jsonl python3 "$here/evaluators.py" $dry
+step steps 70 steps.jsonl python3 "$here/steps.py" steps $dry
+step checkpoints 100 steps.jsonl python3 "$here/trainings.py" checkpoints $dry
+step feeding 60 steps.jsonl python3 "$here/trainings.py" feeding $dry
+step lightly 45 steps.jsonl python3 "$here/steps.py" lightly $dry
+show steps.jsonl 40
+measure huge 90 -m $mae -m $shallow -b $huge -k random:ratio=0.75 --batch-size $few "${masked[@]}"
+measure compiled-mae 90 -m $mae -b $large -k random:ratio=0.75 --batch-size $many "${masked[@]}" --compile $modes \
+  --baseline compile=eager
+step profile 45 profile.txt python3 "$here/profile_step.py" $dry
 show profile.txt 45
-show steps.jsonl 18
+step compiled 150 steps.jsonl python3 "$here/steps.py" compiled $dry
+step pretended 120 tests.txt python3 -m pytest -m gpu --tb=short -o cache_dir="$work/pytest" tests/gpu/test_pretended.py
+
+# long NAME LIMIT METHOD ARGUMENTS...: a training with a curve, alone and only if it is asked for.
+long() {
+  local name=$1 most=$2 method=$3; shift 3
+  case " $ONLY " in *" $name "*) ;; *) return 0 ;; esac
+  step "$name" "$most" run.json python3 -m sslbench run -d "$DATA" -m "$method" -b $net -e knn:preset=k200 \
+    --set preset=cifar --set curve=knn:preset=k200 $HOW --device $device --format json --out "$work/$name" "$@"
+  sslbench results "$work/$name" --details 2>/dev/null | cut -c1-200 | tail -n 30
+}
+epochs=200 batch=512 every=25; [ -z "$DRY" ] || { epochs=2 batch=8 every=1; set -- --set train_images=64; }
+long simclr200 540 simclr --epochs $epochs --batch-size $batch --set curve_every=$every "$@"
+long moco200 540 moco --epochs $epochs --batch-size $batch --set curve_every=$every "$@"
+[ -z "$left_out" ] || report "no time was left for: ONLY=\"${left_out# }\""
 report "end"

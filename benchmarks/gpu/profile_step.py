@@ -11,7 +11,7 @@ from itertools import count
 from typing import Any
 
 import torch
-from measured import BATCH, DATA, DEVICE, DRY, SIZE, now, our_step, report
+from measured import BATCH, DATA, DEVICE, DRY, SIZE, launched, milliseconds, now, our_step, report
 from torch.profiler import ProfilerActivity, profile
 
 from sslbench import Progress, build_plugin
@@ -50,13 +50,8 @@ def parts() -> dict[str, Callable[[], Any]]:
 def time_each(calls: dict[str, Callable[[], Any]]) -> None:
     """Milliseconds until the host has started it, and until the device has done it."""
     for name, call in calls.items():
-        for _ in range(2 * LAPS):
-            call()
-        began = now()
-        for _ in range(6 * LAPS):
-            call()
-        host = time.perf_counter() - began
-        report(name, host_ms=1000 * host / (6 * LAPS), done_ms=1000 * (now() - began) / (6 * LAPS))
+        host, done = milliseconds(call, 6 * LAPS)
+        report(name, host_ms=host, done_ms=done, **launched(call))
 
 
 def profiled(call: Callable[[], Any]) -> None:

@@ -1,7 +1,8 @@
 """Steps and a pipeline beside lightly's, from the root of a checkout.
 
-usage: steps.py steps|lightly [--dry]
-``steps``: a step of each method beside lightly's modules, or alone where lightly is not installed.
+usage: steps.py steps|compiled|lightly [--dry]
+``steps``: a step of each method beside lightly's modules, or alone where lightly is not installed; ``compiled``: both
+sides compiled.
 ``lightly``: images/s of lightly's DataLoader pipeline.
 """
 
@@ -17,7 +18,7 @@ from importlib.util import find_spec
 from typing import Any
 
 import torch
-from measured import BATCH, DATA, DEVICE, DRY, PRECISION, SIZE, attempt, now, our_step, report
+from measured import BATCH, DATA, DEVICE, DRY, PRECISION, SIZE, attempt, launched, milliseconds, now, our_step, report
 
 from sslbench import build_plugin
 from sslbench.measure.comparison import compare_steps
@@ -36,11 +37,13 @@ def peers() -> Any:
     return test_steps
 
 
-def their_step(name: str, backbone: Any, views: list[Any]) -> Any:
+def their_step(name: str, backbone: Any, views: list[Any], mode: str | None = None) -> Any:
     """lightly's modules in its documentation's loop, in the precision and memory layout of ours."""
     with torch.device(DEVICE), warnings.catch_warnings(action="ignore"):
         lean = peers().Lean(backbone.to(DEVICE), views)
         lean.utils.random_token_mask = partial(lean.utils.random_token_mask, device=DEVICE)
+        if mode:
+            lean.step_of = compiled_parts(lean.step_of, mode)
         step = getattr(lean, name)()
 
     def run() -> None:
@@ -50,27 +53,39 @@ def their_step(name: str, backbone: Any, views: list[Any]) -> Any:
     return lean, run
 
 
-def step_of(name: str, params: dict[str, Any]) -> None:
+def compiled_parts(step_of: Any, mode: str) -> Any:
+    """lightly's networks compiled in place, as its documentation leaves to whoever uses them."""
+
+    def build(parts: Any, loss: Any, averaged: Any = ()) -> Any:
+        for part in (*parts, *(network for pair in averaged for network in pair)):
+            part.compile(mode=mode)
+        return step_of(parts, loss, averaged)
+
+    return build
+
+
+def step_of(name: str, params: dict[str, Any], mode: str | None) -> None:
     backbone = peers().backbone_for(name)
-    ours = our_step(name, params, copy.deepcopy(backbone))
+    ours = our_step(name, params, copy.deepcopy(backbone), mode)
+    how = {"method": name, "batch": BATCH, "compile": mode or "eager"}
     if not PEER:
         arm = ours.arm()
-        began = now()
         arm.step()
-        report("step", method=name, batch=BATCH, ours_ms=1000 * (now() - began), lightly="not installed")
+        host, done = milliseconds(arm.step, 20)
+        report("step", **how, ours_ms=done, ours_host_ms=host, lightly="not installed")
         return
-    _, step = their_step(name, backbone, ours.views)
+    _, step = their_step(name, backbone, ours.views, mode)
     comparison = compare_steps(Arm(step, BATCH, None, device=DEVICE), ours.arm(), **PROTOCOL)
     facts = {key: value for key, value in comparison.described().items() if key != "differs"}
-    milliseconds = {"ours_ms": comparison.b.median_ms, "lightly_ms": comparison.a.median_ms}
+    medians = {"ours_ms": comparison.b.median_ms, "lightly_ms": comparison.a.median_ms}
     peak = (comparison.b.warm_up.peak_allocated_bytes or 0) // 2**20
-    report("step", method=name, batch=BATCH, **milliseconds, **facts, peak_mb=peak)
+    report("step", **how, **medians, **facts, **launched(ours.arm().step), peak_mb=peak)
 
 
-def steps() -> None:
+def steps(mode: str | None = None) -> None:
     """Every method in turn."""
     for name, params in peers().PARAMS.items():
-        attempt(f"step {name}", step_of, name, params)
+        attempt(f"step {name}", step_of, name, params, mode)
 
 
 class TransformedImages(list[Any]):
@@ -111,4 +126,4 @@ def lightly() -> None:
 
 
 if __name__ == "__main__":
-    {"steps": steps, "lightly": lightly}[sys.argv[1]]()
+    {"steps": steps, "compiled": partial(steps, "default"), "lightly": lightly}[sys.argv[1]]()
