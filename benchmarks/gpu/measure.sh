@@ -65,7 +65,7 @@ step tests 100 tests.txt python3 -m pytest -m gpu $workers --tb=short -rfE --dur
 show tests.txt 15
 mae=mae:decoder_depth=8 shallow=mae:decoder_depth=1 large=vit:size=large huge=vit:size=huge
 if [ -z "$DRY" ]; then
-  simclr=(--image-size 32 --batch-size 512 --steps 200 --seconds 70 --compile eager,compile,cuda-graphs)
+  simclr=(--image-size 32 --batch-size 512 --steps 200 --seconds 70 --compile eager,compile,cuda-graphs,compile+cuda-graphs)
   masked=(--steps 20 --seconds 70) many=256 few=128 modes=eager,compile
 else
   tiny=decoder_dim=32,decoder_heads=2 large=vit-tiny-small-image:dim=24,depth=1,heads=2

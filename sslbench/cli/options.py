@@ -111,6 +111,7 @@ SUITE_OPTIONS: list[Decorator] = [
     click.option("--devices", type=Whole(1), metavar="N", help="Devices that share each pretraining."),
     click.option("--precision", type=PRECISIONS, help="Precision of the training step and of evaluated features."),
     click.option("--compile/--no-compile", default=None, help="Use torch.compile."),
+    click.option("--cuda-graphs/--no-cuda-graphs", default=None, help="Run each training step as one CUDA graph."),
     click.option("--out", type=FOLDER, metavar="DIR", help=OUT),
     click.option("--fresh", is_flag=True, help="Run everything again, whatever is done."),
     click.option("--keep-stale", is_flag=True, help="Reuse results of older code or data, knowingly."),
@@ -128,7 +129,7 @@ SUITE_OPTIONS: list[Decorator] = [
 SECTIONS = {
     "What is run": "size seeds max_cells",
     PLUGINS: " ".join(axis for _, axis, _ in AXES),
-    "How each is trained": "epochs batch_size precision compile settings",
+    "How each is trained": "epochs batch_size precision compile cuda_graphs settings",
     "Where": "device devices executor retries detach",
     "Results": "out observers fresh keep_stale",
     "What is allowed": "download trust strict_plugins",
@@ -200,7 +201,7 @@ def read_request(options: dict[str, Any]) -> Request:
     from sslbench.plan.seeds import read_seeds
     from sslbench.plan.suite import Overrides
 
-    names = ("epochs", "batch_size", "device", "devices", "precision", "compile")
+    names = ("epochs", "batch_size", "device", "devices", "precision", "compile", "cuda_graphs")
     training = {key: options[key] for key in names if options[key] is not None}
     axes = {axis: options[axis] for _, axis, _ in AXES if options[axis]}
     settings = read_settings(options["settings"], prefix="training.")

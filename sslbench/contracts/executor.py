@@ -35,6 +35,7 @@ class TrainingSettings(BaseModel):
     devices: int = Field(default=1, ge=1, description="devices that share one pretraining, each with a part of a batch")
     accumulate: int = Field(default=1, ge=1, description="parts that a batch is split into before the optimizer steps")
     compile: bool = Field(default=False, description="torch.compile the method")
+    cuda_graphs: bool = Field(default=False, description="each step as one CUDA graph, on a GPU")
     time_limit: float | None = Field(
         default=None, gt=0, description="seconds one training may take, and any other stage such as an evaluator"
     )

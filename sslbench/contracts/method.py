@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal, Self, TypeVar
 
 from torch import Tensor, nn
 
@@ -17,10 +17,17 @@ from sslbench.contracts.plugin import NOTHING, BuildContext, ProvidingSpec, Word
 from sslbench.contracts.weights import Licence
 from sslbench.errors import UserError
 
+Value = TypeVar("Value")
+
 
 @dataclass(frozen=True)
 class Progress:
-    """Where training stands."""
+    """Where training stands.
+
+    A step that is captured in a CUDA graph runs no Python when it is repeated. What it takes from here by
+    ``scheduled`` and ``decision`` is right in every step all the same. An attribute that was read as it is has the
+    step captured anew when it changes; one that changes with every step is refused.
+    """
 
     step: int  # optimizer steps done, from 0, over all epochs
     total_steps: int
@@ -31,6 +38,16 @@ class Progress:
     def fraction(self) -> float:
         """0 before the first step, approaching 1 at the last."""
         return self.step / max(1, self.total_steps)
+
+    def scheduled(self, number: Callable[[Progress], float]) -> float | Tensor:
+        """``number`` of where training stands, such as a momentum on a cosine: what may change with every step. In a
+        CUDA graph a float64 scalar on the device, which every step is given anew."""
+        return number(self)
+
+    def decision(self, value: Callable[[Progress], Value]) -> Value:
+        """``value`` of where training stands, such as whether a layer is still frozen: what decides which operations a
+        step has. A CUDA graph is captured anew when it changes."""
+        return value(self)
 
 
 @dataclass(frozen=True)

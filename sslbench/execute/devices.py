@@ -1,4 +1,5 @@
-"""Several devices for one pretraining: whether there are as many, and whether they can share a batch."""
+"""What the devices of a pretraining allow: whether there are as many as are asked for, whether they can share a batch,
+and whether its steps can be CUDA graphs."""
 
 from __future__ import annotations
 
@@ -22,3 +23,15 @@ def check_devices(training: TrainingSettings, offered: Sequence[str]) -> None:
     gpus = sum(name.startswith("cuda:") for name in offered)
     if device == "cuda" and "cuda" not in offered and 0 < gpus < devices:
         raise UserError(f"--devices {devices}: there are {gpus} GPU(s) here; allowed: 1 to {gpus}, or --device cpu")
+
+
+def check_graphs(training: TrainingSettings) -> None:
+    """Raises UserError where steps cannot be CUDA graphs, whatever the method. Device and precision are resolved."""
+    if not training.cuda_graphs:
+        return
+    if not training.device.startswith("cuda"):
+        raise UserError(f"--cuda-graphs needs a GPU; the device is {training.device}")
+    if training.devices > 1:
+        raise UserError(f"--cuda-graphs: one device only; given: --devices {training.devices}")
+    if training.precision == "fp16":
+        raise UserError("--cuda-graphs with --precision fp16: allowed are the other precisions")

@@ -14,7 +14,7 @@ from sslbench.contracts.defaults import EXECUTOR, IN_PROCESS
 from sslbench.contracts.executor import Executor, ExecutorSpec
 from sslbench.contracts.plugin import BuildContext, Spec
 from sslbench.errors import PluginError, SslbenchError, UserError
-from sslbench.execute.devices import check_devices
+from sslbench.execute.devices import check_devices, check_graphs
 from sslbench.execute.observers import observed
 from sslbench.execute.request import Outcome, Request
 from sslbench.execute.session import OnEvent, Session
@@ -84,6 +84,7 @@ def prepare(request: Request, registry: Registry) -> tuple[Outcome, list[Cell], 
     if not mistakes:
         with collected(mistakes):
             check_devices(suite.training, executor.devices())
+            check_graphs(suite.training)
     if mistakes:
         raise UserError(*mistakes)
     is_file = not raw.builtin and Path(raw.source).is_file()

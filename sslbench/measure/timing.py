@@ -50,6 +50,8 @@ class Arm:
     compiled: bool = False
     """whether the first call compiles"""
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+    unlike: int = 1
+    """the first calls, which do other work than those after them"""
 
 
 @dataclass(frozen=True)
@@ -157,7 +159,7 @@ def warm_up(arm: Arm, clock: Clock, least: int = WARMUP_STEPS, seconds: float | 
     returned: list[float] = []
     began = clock.now_ms()
     over = False
-    while len(taken) < max(least, 2) or not (over or is_steady(taken)):
+    while len(taken) < max(least, arm.unlike + 1) or not (over or is_steady(taken)):
         before = clock.now_ms()
         arm.step()
         returned.append(clock.now_ms() - before)

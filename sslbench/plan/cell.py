@@ -184,6 +184,8 @@ class Pretraining:
         settings["device"] = self.training.device.partition(":")[0]
         if self.method.spec.trains and self.training.devices > 1:
             settings["devices"] = self.training.devices
+        if self.method.spec.trains and self.training.cuda_graphs:
+            settings["cuda_graphs"] = True
         plugins = {kind: choice.description for kind, choice in self.choices.items()}
         return {**plugins, "seed": self.seed, "training": settings}
 

@@ -25,6 +25,7 @@ COMPUTES_NOTHING = (
     "sslbench.contracts.simulator",
     "sslbench.execute.events",
     "sslbench.execute.launch",
+    "sslbench.measure.device_errors",
     "sslbench.measure.machine",
     "sslbench.measure.memory",
     "sslbench.measure.step_clock",

@@ -41,6 +41,7 @@ SETTINGS: dict[str, Callable[[Any], str]] = {
     "devices": lambda value: plural(value, "device"),
     "precision": str,
     "compile": lambda value: "compiled" if value else "",
+    "cuda_graphs": lambda value: "CUDA graphs" if value else "",
 }
 
 

@@ -34,9 +34,9 @@ def largest_batch(
         gc.collect()
         release_unused(device)
         before, memory = used_bytes(device), PeakMemory(device)
-        step = build(batch_size).arm().step
-        step()
-        step()
+        arm = build(batch_size).arm()
+        for _ in range(arm.unlike + 1):
+            arm.step()
         after = memory.bytes()
         return None if before is None or after is None else after - before
 

@@ -26,7 +26,7 @@ from sslbench.speed.measurement import Measurement
 from sslbench.speed.plan import SpeedPlan, plan_speed
 from sslbench.speed.preparation import BenchSettings
 from sslbench.speed.record import RecordWriter
-from sslbench.speed.suite import Baseline, SpeedFile, read_speed_layout
+from sslbench.speed.suite import COMPILING, Baseline, SpeedFile, read_speed_layout
 from sslbench.store.current import Asked, Asker
 from sslbench.store.json_parts import DamagedRecord
 from sslbench.store.memory import MemoryStore
@@ -101,8 +101,11 @@ def prepare(request: SpeedRequest, registry: Registry | None = None) -> tuple[Ra
         precisions = list(dict.fromkeys(resolve_precision(name, device) for name in layout.speed.precisions))
     except UserError as error:
         mistakes += error.messages
-    if "cuda-graphs" in layout.speed.compile and not device.startswith("cuda"):
-        mistakes.append("--compile cuda-graphs needs a GPU; allowed on a CPU: eager, compile")
+    graphs = [name for name in layout.speed.compile if COMPILING[name].cuda_graphs]
+    if graphs and not device.startswith("cuda"):
+        mistakes.append(f"--compile {graphs[0]} needs a GPU; allowed on a CPU: eager, compile")
+    if graphs and "fp16" in precisions:
+        mistakes.append(f"--compile {graphs[0]} with --precision fp16: allowed are the other precisions")
     baselines = [
         Baseline(name=", ".join(f"{key}={value}" for key, value in change.items()), change=dict(change))
         for change in request.baselines

@@ -22,6 +22,8 @@ from sslbench.measure.timing import Arm
 from sslbench.speed.rows import SpeedRow
 from sslbench.speed.suite import COMPILING
 from sslbench.train.data import Batches
+from sslbench.train.graph import WARMUP, CudaRecorder, GraphedStep
+from sslbench.train.image_step import ImageStep
 from sslbench.train.masks import draw_masks
 from sslbench.train.randomness import Stream
 from sslbench.train.step import TrainingStep
@@ -47,6 +49,8 @@ class SyntheticStep:
     """One training step on views that were made once: random numbers of the right shape, normalised already."""
 
     update: TrainingStep
+    take: TrainingStep | GraphedStep
+    """what is called for a step: the same, or as a CUDA graph"""
     views: list[Tensor]
     """of each view float ``[B, 3, S, S]``"""
     labels: Tensor | None
@@ -68,11 +72,10 @@ class SyntheticStep:
         settings, numbers = self.settings, count()
 
         def step() -> Tensor:
-            loss = self.update(self.views, self.labels, progress_at(next(numbers)))
-            # What a CUDA graph returns is overwritten by its next replay; the timed run keeps every loss.
-            return loss.clone() if settings.compile else loss
+            return self.take(self.views, self.labels, progress_at(next(numbers)))
 
-        return Arm(step, settings.batch_size, trained, compiled=settings.compile, device=settings.device)
+        unlike = WARMUP + 1 if settings.cuda_graphs else 1
+        return Arm(step, settings.batch_size, trained, settings.compile, settings.device, unlike)
 
 
 def synthetic_step(task: StepTask, settings: LoopSettings) -> SyntheticStep:
@@ -83,7 +86,8 @@ def synthetic_step(task: StepTask, settings: LoopSettings) -> SyntheticStep:
     generator = Stream(settings.seed, "resident", device).at(0)
     views = [torch.randn(size, 3, view.size, view.size, generator=generator, device=device) for view in method.views]
     labels = torch.randint(CLASSES, (size,), generator=generator, device=device) if task.labels else None
-    return SyntheticStep(update, views, labels)
+    take = GraphedStep(update, CudaRecorder(device), views, labels) if settings.cuda_graphs else update
+    return SyntheticStep(update, take, views, labels)
 
 
 def build_step(
@@ -91,7 +95,7 @@ def build_step(
 ) -> SyntheticStep:
     """The row's training step with its views, for the row's batch size or another. Raises whatever the plugins raise.
     ``download``: whether the user allowed fetching what a plugin may need."""
-    params, mode = row.method.params, COMPILING[row.compile]
+    params = row.method.params
     assert isinstance(params, MethodParams)
     task = StepTask(
         method=build_there(row, device, download=download),
@@ -106,8 +110,8 @@ def build_step(
         seed=0,
         device=device,
         precision=row.precision,
-        compile=mode is not None,
-        compile_mode=mode,
+        compile=COMPILING[row.compile].compile,
+        cuda_graphs=COMPILING[row.compile].cuda_graphs,
     )
     return synthetic_step(task, settings)
 
@@ -161,7 +165,8 @@ def end_to_end(
     if batches.batch_size < batch_size:
         raise TimingError(f"end to end: the training split has {len(images)} images, fewer than a batch")
     views = TrainingViews(augmentation, step.method.views, Normalise(dataset.mean, dataset.std, device))
-    stream = Stream(seed, "views", device)
+    images_step = ImageStep(views, Stream(seed, "views", device), step.update)
+    take = GraphedStep(images_step, CudaRecorder(device)) if step.settings.cuda_graphs else images_step
     clock = StepClock(device) if device.type == "cuda" else UndisturbedStepClock(device)
     endless = (batch for epoch in count() for batch in batches.epoch(epoch))
     began = time.perf_counter()
@@ -171,7 +176,7 @@ def end_to_end(
         clock.begin()
         batch = next(endless)
         clock.fetched()
-        step.update(views(batch.images, stream.at(number)), batch.labels, progress_at(number))
+        take([batch.images], batch.labels, progress_at(number))
         clock.end()
         if number % READ_EVERY == READ_EVERY - 1:
             clock.drain()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
@@ -12,10 +12,24 @@ from sslbench.hooks.values import mended
 from sslbench.plan.suite import RawSuite, name_mistakes, read_suite
 
 SPEED_AXES = ("method", "augmentation", "masking", "dataset", "backbone")
-COMPILING: Mapping[str, str | None] = {"eager": None, "compile": "default", "cuda-graphs": "reduce-overhead"}
-"""Configuration -> mode of ``torch.compile``, or None for none."""
+
+
+class Ways(NamedTuple):
+    """Settings of a training that say how its steps are run."""
+
+    compile: bool = False
+    cuda_graphs: bool = False
+
+
+COMPILING: Mapping[str, Ways] = {
+    "eager": Ways(),
+    "compile": Ways(compile=True),
+    "cuda-graphs": Ways(cuda_graphs=True),
+    "compile+cuda-graphs": Ways(compile=True, cuda_graphs=True),
+}
+"""by the names that rows have for them"""
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
-Compiling = Literal["eager", "compile", "cuda-graphs"]
+Compiling = Literal["eager", "compile", "cuda-graphs", "compile+cuda-graphs"]
 
 
 def each_once(values: list[Any]) -> list[Any]:
@@ -43,7 +57,7 @@ class SpeedSettings(Model):
     image_size: int = Field(224, ge=2, description="side of the views, pixels")
     batch_sizes: BatchSizes = Field([32], min_length=1, description="source images per step")
     precisions: Precisions = Field(["auto"], min_length=1, description="numbers of the step; auto: bf16 on a GPU")
-    compile: Compilings = Field(["eager"], min_length=1, description="eager, compile, cuda-graphs")
+    compile: Compilings = Field(["eager"], min_length=1, description="eager, compile, cuda-graphs, compile+cuda-graphs")
     device: str = Field("auto", description="auto, cpu, cuda or cuda:N")
     preset: str = Field("default", description="preset of every plugin that has one of this name")
     warmup: int = Field(10, ge=2, description="steps before the clock counts, at least")

@@ -144,23 +144,10 @@ def build_optimizer(params: MethodParams, groups: list[dict[str, Any]], batch_si
 
 
 def set_rate(optimizer: Optimizer, factor: float) -> None:
-    """Multiply every group's peak rate by the schedule's factor, unless the group says ``constant_lr: True``. A rate
-    that is a tensor is filled in place: a captured step reads it where it lies."""
+    """Multiply every group's peak rate by the schedule's factor, unless the group says ``constant_lr: True``."""
     for group in optimizer.param_groups:
-        rate = group["peak_lr"] * (1.0 if group.get("constant_lr") else factor)
-        if isinstance(group["lr"], Tensor):
-            group["lr"].fill_(rate)
-        else:
-            group["lr"] = rate
-
-
-def rates_as_tensors(optimizer: Optimizer) -> None:
-    """Keep every group's rate as a float32 scalar on the device of its parameters, and let AdamW count its steps there:
-    a step can then be captured in a CUDA graph."""
-    for group in optimizer.param_groups:
-        group["lr"] = torch.tensor(float(group["lr"]), device=group["params"][0].device)
-        if "capturable" in group:
-            group["capturable"] = True
+        if not group.get("constant_lr"):
+            group["lr"] = group["peak_lr"] * factor
 
 
 def set_weight_decay(optimizer: Optimizer, weight_decay: float) -> None:

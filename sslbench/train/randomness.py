@@ -18,10 +18,25 @@ class Stream:
 
     def __init__(self, seed: int, purpose: str, device: torch.device | str = "cpu") -> None:
         self._seed, self._purpose = seed, purpose
-        self._generator = torch.Generator(device)
+        self.asked = False
+        """whether somebody has taken the seed of the generator since ``at``, by which the host may decide"""
+        stream = self
+
+        class Generator(torch.Generator):
+            def initial_seed(self) -> int:
+                stream.asked = True
+                return super().initial_seed()
+
+        self._generator = Generator(device)
+
+    @property
+    def generator(self) -> torch.Generator:
+        """Always the same one, wherever it stands."""
+        return self._generator
 
     def at(self, step: int) -> torch.Generator:
         """The generator, standing where step number ``step`` begins."""
+        self.asked = False
         return self._generator.manual_seed(stream_seed(self._seed, self._purpose, step))
 
 

@@ -39,17 +39,36 @@ class TrainingStep:
         self.optimizer = build_optimizer(task.params, method.param_groups(task.params.weight_decay), batch_size)
         self.floor = min(1.0, task.params.lr_end / base_rate(task.params, batch_size))
         self.scaler = torch.amp.GradScaler(settings.device.type, enabled=settings.precision == "fp16")
-        self.forward = compiled(method, settings.compile_mode) if settings.compile else method
+        self.forward = compiled(method) if settings.compile else method
         self.scalars: Mapping[str, Tensor] = {}
         """what the method logged at the last step"""
 
     def __call__(self, views: Sequence[Tensor], labels: Tensor | None, progress: Progress) -> Tensor:
         """The batch's loss, detached and on the device. ``views``: normalised; ``labels``: where the method has any;
         both of this rank's share. Rates and masks are those of the whole batch."""
-        parts = self.settings.accumulate
+        self.prepare(progress)
+        return self.compute(views, labels, progress)
+
+    @property
+    def update(self) -> TrainingStep:
+        """Itself: there is nothing before it."""
+        return self
+
+    @property
+    def streams(self) -> tuple[Stream, ...]:
+        """What it draws from beside torch's global generators."""
+        return (self.mask_stream,)
+
+    def prepare(self, progress: Progress) -> None:
+        """What the host does for a step: set the rates, and seed what the step draws from."""
         self._set_rates(progress)
-        masks = [own_share(mask, parts) for mask in self.masks(len(views[0]) * ranks(), progress.step)]
+        self.mask_stream.at(progress.step)
         seed_everything(self.settings.seed, own("model"), progress.step)
+
+    def compute(self, views: Sequence[Tensor], labels: Tensor | None, progress: Progress) -> Tensor:
+        """What the device does for it, to be called after ``prepare``."""
+        parts = self.settings.accumulate
+        masks = [own_share(mask, parts) for mask in self.masks(len(views[0]) * ranks())]
         self.optimizer.zero_grad(set_to_none=True)
         size = len(views[0]) // parts
         losses = []
@@ -82,9 +101,9 @@ class TrainingStep:
         self.scalars = dict(scalars)
         return loss.detach()
 
-    def masks(self, batch: int, step: int) -> list[Tensor]:
+    def masks(self, batch: int) -> list[Tensor]:
         """What the method asks for, of a whole batch; none for a method that masks nothing."""
-        return draw_masks(self.method, self.task.masking, self.task.mask_ratio, batch, self.mask_stream.at(step))
+        return draw_masks(self.method, self.task.masking, self.task.mask_ratio, batch, self.mask_stream.generator)
 
     def _set_rates(self, progress: Progress) -> None:
         params = self.task.params
@@ -98,7 +117,7 @@ class TrainingStep:
             set_weight_decay(self.optimizer, cosine(params.weight_decay, params.weight_decay_end, progress.fraction))
 
 
-def compiled(method: Method, mode: str | None) -> Callable[..., tuple[Tensor, Mapping[str, Tensor]]]:
+def compiled(method: Method) -> Callable[..., tuple[Tensor, Mapping[str, Tensor]]]:
     """``method.forward`` compiled, as a function of its own with a name of its own.
 
     Torch keeps at most eight compiled variants of a function, compiles what varies between them for any size, and from
@@ -111,4 +130,4 @@ def compiled(method: Method, mode: str | None) -> Callable[..., tuple[Tensor, Ma
     code = plain.__code__.replace(co_name=f"forward_{next(COMPILED)}")
     own = FunctionType(code, plain.__globals__, code.co_name, plain.__defaults__, plain.__closure__)
     own.__kwdefaults__ = plain.__kwdefaults__
-    return torch.compile(MethodType(own, method), mode=mode)
+    return torch.compile(MethodType(own, method))

@@ -80,8 +80,8 @@ class LoopSettings:
     device: torch.device
     precision: str = "fp32"
     compile: bool = False
-    compile_mode: str | None = None
-    """of ``torch.compile``; ``reduce-overhead`` records CUDA graphs"""
+    cuda_graphs: bool = False
+    """the whole step as one CUDA graph"""
     accumulate: int = 1
     """parts that a batch is split into, whose gradients are added up before the optimizer steps"""
     time_limit: float | None = None
@@ -101,6 +101,7 @@ class LoopSettings:
             device=torch.device(training.device),
             precision=training.precision,
             compile=training.compile,
+            cuda_graphs=training.cuda_graphs,
             accumulate=training.accumulate,
             time_limit=training.time_limit,
             checkpoint_every=training.checkpoint_every,

@@ -23,6 +23,8 @@ from sslbench.train.checkpoint import expected_bytes, load_checkpoint, restore_t
 from sslbench.train.checkpoint_writer import Checkpoints
 from sslbench.train.data import Batch, Batches
 from sslbench.train.epochs import ended_before, metrics_of
+from sslbench.train.graph import CudaRecorder, GraphedStep
+from sslbench.train.image_step import ImageStep
 from sslbench.train.randomness import Stream
 from sslbench.train.ranks import (
     agreed,
@@ -89,8 +91,9 @@ class Trainer:
         self.total_steps = settings.epochs * self.batches.steps_per_epoch
         self._check_settings()
         self.views = TrainingViews(task.augmentation, task.method.views, Normalise(data.mean, data.std, device))
-        self.view_stream = Stream(settings.seed, own("views"), device)
         self.update = TrainingStep(task, settings, self.batches.batch_size, self.batches.steps_per_epoch)
+        images = ImageStep(self.views, Stream(settings.seed, own("views"), device), self.update)
+        self.take_step = GraphedStep(images, CudaRecorder(device)) if settings.cuda_graphs else images
         self.clock, self.usage = StepClock(device), Usage(device)
         self.step = 0
         self.resumed_at: int | None = None
@@ -160,8 +163,7 @@ class Trainer:
                 self._save()
 
     def _train_step(self, batch: Batch, progress: Progress) -> None:
-        views = self.views(batch.images, self.view_stream.at(progress.step))
-        self.loss_sum += self.update(views, batch.labels, progress)
+        self.loss_sum += self.take_step([batch.images], batch.labels, progress)
 
     def _read_loss(self, epoch: int) -> None:
         """Check the epoch's mean loss and report. Only here does the loop wait for the device."""

@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 from sslbench.contracts.executor import EpochEnded, PluginChoice, TrainingProgress, TrainingSettings
 from sslbench.errors import Diverged, SslbenchError, UserError
 from sslbench.execute import pretraining
-from sslbench.execute.devices import check_devices
+from sslbench.execute.devices import check_devices, check_graphs
 from sslbench.execute.events import DataRead, Printed, StepsTimed, TrainingStarted, Warned
 from sslbench.execute.exits import how_it_ended
 from sslbench.execute.launch import Launcher, Log, environment
@@ -49,6 +49,23 @@ def test_devices_that_cannot_share_a_batch_are_refused_in_one_line(settings, off
     with pytest.raises(UserError) as refused:
         check_devices(TrainingSettings(**{"device": "cpu", **settings}), offered)
     assert str(refused.value) == message
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"device": "cpu"}, "--cuda-graphs needs a GPU; the device is cpu"),
+        ({"devices": 2}, "--cuda-graphs: one device only; given: --devices 2"),
+        ({"precision": "fp16"}, "--cuda-graphs with --precision fp16: allowed are the other precisions"),
+    ],
+)
+def test_steps_that_cannot_be_cuda_graphs_are_refused_in_one_line(settings, message):
+    given = {"device": "cuda:0", "precision": "bf16", "cuda_graphs": True, **settings}
+    with pytest.raises(UserError) as refused:
+        check_graphs(TrainingSettings(**given))
+    assert str(refused.value) == message
+    check_graphs(TrainingSettings(**{**given, "cuda_graphs": False}))
+    check_graphs(TrainingSettings(device="cuda", precision="bf16", cuda_graphs=True))
 
 
 @pytest.mark.parametrize(

@@ -182,6 +182,17 @@ def test_warming_up_ends_though_the_times_never_settle():
     assert (found.steps, found.steady) == (60, False)
 
 
+def test_steps_unlike_the_others_are_warmed_up_whatever_is_asked_for():
+    calls, clock = [], FakeClock()
+
+    def step():
+        calls.append(1)
+        clock.now += 10
+
+    warm = warm_up(Arm(step, 1, None, unlike=12), clock, least=2, seconds=0)
+    assert warm.steps == len(calls) == 13
+
+
 def test_compile_time_is_kept_apart_from_the_first_step():
     clock = FakeClock()
     step, _ = fake_training(clock, lambda call: 1.0 if call else 50.0)

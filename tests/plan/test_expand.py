@@ -100,7 +100,13 @@ def test_keys_do_not_depend_on_order_or_on_how_parameters_are_written(registry):
     assert plain == spelt == table
 
 
-SHAPING = [{"epochs": 41}, {"batch_size": 64}, {"evaluate_on": "validation"}, {"precision": "bf16"}]
+SHAPING = [
+    {"epochs": 41},
+    {"batch_size": 64},
+    {"evaluate_on": "validation"},
+    {"precision": "bf16"},
+    {"cuda_graphs": True},
+]
 
 
 @pytest.mark.parametrize("change", SHAPING)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import gc
 import weakref
+from itertools import count
 from types import SimpleNamespace
 
 import pytest
@@ -98,7 +99,7 @@ def test_every_way_to_run_out_ends_the_search_well(pretended_cuda, text):
             if size > 100:
                 raise RuntimeError(text)
 
-        return SimpleNamespace(arm=lambda: SimpleNamespace(step=step))
+        return SimpleNamespace(arm=lambda: SimpleNamespace(step=step, unlike=1))
 
     limit = largest_batch(build, torch.device("cuda"))
     assert limit.batch <= 100 < limit.batch + limit.batch // 8 + 1
@@ -116,7 +117,7 @@ def test_a_batch_that_did_not_fit_is_gone_before_the_next_is_tried(pretended_cud
             alive.append(weakref.ref(self))
 
         def arm(self):
-            return SimpleNamespace(step=self.step)
+            return SimpleNamespace(step=self.step, unlike=1)
 
         def step(self):
             assert sum(ref() is not None for ref in alive) == 1
@@ -129,6 +130,21 @@ def test_a_batch_that_did_not_fit_is_gone_before_the_next_is_tried(pretended_cud
     finally:
         gc.enable()
     assert limit.how == "tried; the next larger one tried, 22, ran out of memory"
+
+
+def test_a_batch_fits_when_a_step_like_all_others_does(pretended_cuda):
+    """The first steps of a CUDA graph are none: it needs its memory when it is captured."""
+
+    def build(size):
+        steps = count(1)
+
+        def step():
+            if next(steps) == 5 and size > 2:
+                raise torch.OutOfMemoryError("no room")
+
+        return SimpleNamespace(arm=lambda: SimpleNamespace(step=step, unlike=4))
+
+    assert largest_batch(build, torch.device("cuda")).batch == 2
 
 
 def test_an_error_of_the_first_batch_is_the_reason(pretended_cuda):

@@ -321,8 +321,20 @@ def test_fp16_and_cuda_are_refused_where_there_is_no_gpu(monkeypatch):
 
 def test_cuda_graphs_are_refused_where_there_is_no_gpu(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    with pytest.raises(UserError, match="--compile cuda-graphs needs a GPU; allowed on a CPU: eager, compile"):
-        prepare(SpeedRequest("mini.toml", settings={"compile": ["cuda-graphs"]}))
+    for name in ("cuda-graphs", "compile+cuda-graphs"):
+        with pytest.raises(UserError) as refused:
+            prepare(SpeedRequest("mini.toml", settings={"compile": [name]}))
+        assert str(refused.value) == f"--compile {name} needs a GPU; allowed on a CPU: eager, compile"
+
+
+def test_cuda_graphs_are_refused_in_fp16(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    settings = {"compile": ["cuda-graphs"], "precisions": ["fp32", "fp16"], "device": "cuda"}
+    with pytest.raises(
+        UserError, match="--compile cuda-graphs with --precision fp16: allowed are the other precisions"
+    ):
+        prepare(SpeedRequest("mini.toml", settings=settings))
 
 
 def test_rows_that_are_compared_are_one_group():

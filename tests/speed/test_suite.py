@@ -45,7 +45,7 @@ def test_given_settings_replace_the_suites_and_those_of_its_parts(tmp_path):
         ("[[baselines]]\nname = 'a'\n", r"baselines\.0\.change is required"),
         (
             "[speed]\ncompile = ['fast']\n",
-            r"speed\.compile\.0 = 'fast': input should be 'eager', 'compile' or 'cuda-graphs'",
+            r"speed\.compile\.0 = 'fast': input should be 'eager', 'compile', 'cuda-graphs' or 'compile\+cuda-graphs'",
         ),
         ("[speed]\nprecisions = []\n", r"speed\.precisions = \[\]: list should have at least 1 item"),
         ("[speed]\nseconds = 0\n", r"speed\.seconds = 0: input should be greater than 0"),

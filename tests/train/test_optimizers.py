@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from contextlib import nullcontext
+
 import pytest
 import torch
 from torch import nn
@@ -8,12 +10,12 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from sslbench import scale_each
 from sslbench.contracts.params import MethodParams
 from sslbench.testing.pretended_gpu import PretendedGpu
+from sslbench.train.graph_rates import DeviceRates
 from sslbench.train.optimizers import (
     Lars,
     base_rate,
     build_optimizer,
     laid_out,
-    rates_as_tensors,
     set_rate,
     set_weight_decay,
 )
@@ -67,7 +69,7 @@ def test_lars_equals_the_plain_formula_while_the_rate_changes(adapt, start, insi
 
 
 @pytest.mark.parametrize("inside", [True, False])
-def test_lars_takes_its_rate_from_a_tensor_that_is_filled_in_place(inside):
+def test_lars_takes_its_rate_from_a_tensor(inside):
     def trained(as_tensors):
         torch.manual_seed(0)
         model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Flatten(), nn.Linear(16, 2)).to(memory_format=torch.channels_last)
@@ -77,29 +79,28 @@ def test_lars_takes_its_rate_from_a_tensor_that_is_filled_in_place(inside):
             {"params": [p for p in model.parameters() if p.ndim == 1], "weight_decay": 0.0, "adapt": False},
         ]
         optimizer = build_optimizer(params, groups, 32)
-        if as_tensors:
-            rates_as_tensors(optimizer)
-        rates = [group["lr"] for group in optimizer.param_groups]
         for factor in (1.0, 0.3, 0.7):
             set_rate(optimizer, factor)
+            rates = DeviceRates(optimizer, decaying=False)
+            numbers = torch.tensor(rates.numbers(), dtype=torch.float64)
             model.zero_grad()
             model(torch.ones(2, 3, 4, 4)).square().sum().backward()
-            optimizer.step()
-        assert [group["lr"] is rate for group, rate in zip(optimizer.param_groups, rates, strict=True)] == [
-            as_tensors
-        ] * 2
+            with rates.applied(numbers, capturing=False) if as_tensors else nullcontext():
+                optimizer.step()
         return torch.cat([p.detach().flatten() for p in model.parameters()])
 
     assert torch.allclose(trained(True), trained(False), atol=1e-6)
 
 
-def test_rates_as_tensors_keep_their_schedule_and_let_adamw_be_captured():
+def test_rates_are_tensors_and_adamw_can_be_captured_only_while_that_is_needed():
     model = nn.Linear(3, 2)
     optimizer = build_optimizer(MethodParams(lr=0.2, lr_batch=0), [{"params": list(model.parameters())}], 32)
-    rates_as_tensors(optimizer)
     (group,) = optimizer.param_groups
-    set_rate(optimizer, 0.5)
-    assert (group["lr"].item(), group["peak_lr"], group["capturable"]) == (pytest.approx(0.1), 0.2, True)
+    before, rates = dict(group), DeviceRates(optimizer, decaying=True)
+    with rates.applied(torch.tensor([0.1, 0.9], dtype=torch.float64), capturing=True):
+        assert (group["lr"].item(), group["lr"].dtype) == (pytest.approx(0.1), torch.float32)
+        assert (group["capturable"], group["weight_decay"]) == (True, 0)
+    assert group == before
 
 
 @pytest.mark.parametrize("inside", [True, False])
@@ -156,11 +157,12 @@ def test_lars_launches_a_constant_number_of_kernels(inside):
             {"params": [p for p in parameters if p.ndim == 1], "adapt": False},
         ]
         optimizer = Lars(groups, lr=0.1, rate_inside=inside)
-        rates_as_tensors(optimizer)
-        optimizer.step()
-        copied = len(gpu.crossings)
-        with Calls() as calls:
+        rates = DeviceRates(optimizer, decaying=False)
+        with rates.applied(torch.ones(rates.count, dtype=torch.float64, device="cuda"), capturing=True):
             optimizer.step()
+            copied = len(gpu.crossings)
+            with Calls() as calls:
+                optimizer.step()
         assert len(gpu.crossings) == copied
     assert len(parameters) == 159
     assert len(calls.names) <= 25

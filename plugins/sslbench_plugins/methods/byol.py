@@ -82,7 +82,8 @@ class BYOL(Method):
     def after_step(self, progress: Progress) -> None:
         """EMA update of the target, with a momentum that rises on a cosine."""
         if self.params.stop_gradient:
-            momentum = cosine(self.params.target_momentum, self.params.target_momentum_end, progress.fraction)
+            start, end = self.params.target_momentum, self.params.target_momentum_end
+            momentum = progress.scheduled(lambda at: cosine(start, end, at.fraction))
             ema_update(self.target_backbone, self.backbone, momentum)
             ema_update(self.target_projector, self.projector, momentum)
 

@@ -75,13 +75,14 @@ class DINO(Method):
     ) -> tuple[Tensor, Mapping[str, Tensor]]:
         """Crops, the two large ones first -> the loss; the teacher's entropy in nats, how far apart its distributions
         are, and the loss of a student that puts every image on all prototypes alike."""
+        temperature = progress.scheduled(lambda at: self.teacher_temperature(at.epoch))
         # One pass for all crops of a size, which share batch statistics, as in the authors' code.
         features = torch.cat([self.backbone(torch.cat(group)) for group in by_size(views)])
         students = self.head(features).float().unflatten(0, (len(views), -1))
         with torch.no_grad():
             teachers = self.teacher_head(self.teacher_backbone(torch.cat(list(views[:2])))).float()
             teachers = teachers.unflatten(0, (2, -1))
-            targets = targets_of(teachers, self.centre, self.teacher_temperature(progress.epoch))
+            targets = targets_of(teachers, self.centre, temperature)
             if self.params.centring:
                 self._teacher_means.append(teachers.mean(dim=(0, 1)))
             entropy = torch.special.entr(targets).sum(dim=-1).mean()
@@ -103,14 +104,15 @@ class DINO(Method):
         """Clip gradients; freeze the prototypes in the first epochs."""
         if self.params.clip:
             clip_each([p for p in self.parameters() if p.grad is not None], self.params.clip)
-        if progress.epoch < self.params.freeze_prototypes:
+        if progress.decision(lambda at: at.epoch < self.params.freeze_prototypes):
             self.head.freeze_prototypes()
 
     def after_step(self, progress: Progress) -> None:
         """Move the centre, once however many parts the batch had; EMA update of the teacher, with a momentum that
         rises on a cosine."""
         move_centre(self.centre, self._teacher_means, self.params.centre_momentum)
-        momentum = cosine(self.params.teacher_momentum, self.params.teacher_momentum_end, progress.fraction)
+        start, end = self.params.teacher_momentum, self.params.teacher_momentum_end
+        momentum = progress.scheduled(lambda at: cosine(start, end, at.fraction))
         ema_update(self.teacher_backbone, self.backbone, momentum)
         ema_update(self.teacher_head, self.head, momentum)
 

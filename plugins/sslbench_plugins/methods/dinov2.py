@@ -76,7 +76,7 @@ class DINOv2(MaskedStudentTeacher):
         self, views: Sequence[Tensor], *, masks: Sequence[Tensor], progress: Progress
     ) -> tuple[Tensor, Mapping[str, Tensor]]:
         """Crops, the two large ones first, and the masks of these -> the loss, what ``compare`` logs, and ``koleo``."""
-        p, masked, temperature = self.params, self.masked(masks), self.temperature(progress)
+        p, temperature, masked = self.params, progress.scheduled(self.temperature), self.masked(masks)
         features, students = self.student(views, masked)
         teachers, patches = self.teacher(views)
         targets = self.patch_targets(patches, masked, temperature) if masked else None
@@ -95,7 +95,7 @@ class DINOv2(MaskedStudentTeacher):
         return temperature_at(progress.step, warmup, p.teacher_temperature_start, p.teacher_temperature)
 
     @torch.no_grad()
-    def image_targets(self, teachers: Tensor, temperature: float) -> Tensor:
+    def image_targets(self, teachers: Tensor, temperature: float | Tensor) -> Tensor:
         """The teacher's outputs ``[2, B, K]`` -> probabilities of that shape; both crops are shared out together."""
         if self.params.centring == "sinkhorn":
             rows = teachers.flatten(0, 1)
@@ -104,7 +104,7 @@ class DINOv2(MaskedStudentTeacher):
         return targets_of(teachers, self.centre, temperature)
 
     @torch.no_grad()
-    def patch_targets(self, tokens: Tensor, masked: MaskedPatches, temperature: float) -> Tensor:
+    def patch_targets(self, tokens: Tensor, masked: MaskedPatches, temperature: float | Tensor) -> Tensor:
         """The teacher's patches ``[2 B, N, D]`` -> probabilities for the chosen ones ``[2 B, n, K]``; only masked ones
         are shared out, or move the mean."""
         _, head = for_images_and_patches(self.teacher_heads)
@@ -130,7 +130,7 @@ class DINOv2(MaskedStudentTeacher):
             networks = [nn.ModuleList([self.backbone, self.mask_tokens]), *self.heads]
             for network in networks:
                 nn.utils.clip_grad_norm_(network.parameters(), self.params.clip)
-        if progress.epoch < self.params.freeze_prototypes:
+        if progress.decision(lambda at: at.epoch < self.params.freeze_prototypes):
             self.freeze_prototypes()
 
     def after_step(self, progress: Progress) -> None:

@@ -52,23 +52,36 @@ class IBOT(MaskedStudentTeacher):
         self, views: Sequence[Tensor], *, masks: Sequence[Tensor], progress: Progress
     ) -> tuple[Tensor, Mapping[str, Tensor]]:
         """Crops, the two large ones first, and the masks of these -> the loss, and what ``compare`` logs."""
+        temperature = progress.scheduled(self.temperature)
+        patch_temperature = progress.scheduled(self.patch_temperature)
         masked = self.masked(masks)
         _, students = self.student(views, masked)
         teachers, patches = self.teacher(views)
-        targets = self.patch_targets(patches, masked, progress.epoch) if masked else None
-        return self.compare(students, Outputs(self.image_targets(teachers, progress.epoch), targets), masked)
+        targets = self.patch_targets(patches, masked, patch_temperature) if masked else None
+        return self.compare(students, Outputs(self.image_targets(teachers, temperature), targets), masked)
+
+    def temperature(self, progress: Progress) -> float:
+        """The teacher's for images: rises per epoch, in equal steps over the warm-up."""
+        p = self.params
+        return temperature_at(
+            progress.epoch, p.teacher_warmup_epochs, p.teacher_temperature_start, p.teacher_temperature
+        )
+
+    def patch_temperature(self, progress: Progress) -> float:
+        """The teacher's for patches, in the same steps."""
+        p = self.params
+        return temperature_at(progress.epoch, p.teacher_warmup_epochs, p.patch_temperature_start, p.patch_temperature)
 
     @torch.no_grad()
-    def image_targets(self, teachers: Tensor, epoch: int) -> Tensor:
+    def image_targets(self, teachers: Tensor, temperature: float | Tensor) -> Tensor:
         """The teacher's outputs ``[2, B, K]`` -> centred, sharpened probabilities of that shape."""
         p = self.params
         if p.centring:
             self._means.append(teachers.mean(dim=(0, 1)))
-        start, end = p.teacher_temperature_start, p.teacher_temperature
-        return targets_of(teachers, self.centre, temperature_at(epoch, p.teacher_warmup_epochs, start, end))
+        return targets_of(teachers, self.centre, temperature)
 
     @torch.no_grad()
-    def patch_targets(self, tokens: Tensor, masked: MaskedPatches, epoch: int) -> Tensor:
+    def patch_targets(self, tokens: Tensor, masked: MaskedPatches, temperature: float | Tensor) -> Tensor:
         """The teacher's patches ``[2 B, N, D]`` -> probabilities for the chosen ones ``[2 B, n, K]``, centred by the
         running mean over all patches."""
         p, (_, head) = self.params, for_images_and_patches(self.teacher_heads)
@@ -78,14 +91,13 @@ class IBOT(MaskedStudentTeacher):
                 # The mean output of all patches is the output of their mean.
                 self._patch_means.append(head.compare(at_least_float32(embedded).mean(dim=(0, 1))))
         outputs = at_least_float32(head.compare(gather(embedded, masked.chosen)))
-        start, end = p.patch_temperature_start, p.patch_temperature
-        return targets_of(outputs, self.patch_centre, temperature_at(epoch, p.teacher_warmup_epochs, start, end))
+        return targets_of(outputs, self.patch_centre, temperature)
 
     def after_backward(self, progress: Progress) -> None:
         """Clip gradients; freeze the prototypes in the first epochs."""
         if self.params.clip:
             clip_each([p for p in self.parameters() if p.grad is not None], self.params.clip)
-        if progress.epoch < self.params.freeze_prototypes:
+        if progress.decision(lambda at: at.epoch < self.params.freeze_prototypes):
             self.freeze_prototypes()
 
     def after_step(self, progress: Progress) -> None:

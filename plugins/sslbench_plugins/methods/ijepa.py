@@ -142,7 +142,8 @@ class IJEPA(Method):
     def after_step(self, progress: Progress) -> None:
         """EMA update of the target encoder, with a momentum that rises in equal steps."""
         start, end = self.params.target_momentum, self.params.target_momentum_end
-        ema_update(self.target_encoder.backbone, self.backbone, start + (end - start) * progress.fraction)
+        momentum = progress.scheduled(lambda at: start + (end - start) * at.fraction)
+        ema_update(self.target_encoder.backbone, self.backbone, momentum)
 
 
 def build(params: IJEPAParams, context: BuildContext) -> IJEPA:

@@ -60,13 +60,13 @@ class LeJEPA(Method):
         self, views: Sequence[Tensor], *, masks: Sequence[Tensor], progress: Progress
     ) -> tuple[Tensor, Mapping[str, Tensor]]:
         """V views ``[B, 3, S, S]``, the global ones first -> the loss; its two terms, and how far apart images are."""
-        p = self.params
+        p, step = self.params, progress.scheduled(lambda at: at.step)
         # One pass for all views of a size; the head's batch statistics are of all views, as in the authors' example.
         features = torch.cat([self.backbone(torch.cat(group)) for group in by_size(views)])
         embeddings = self.projector(features).unflatten(0, (len(views), -1))
         with full_precision(embeddings):
             prediction = prediction_loss(embeddings.float(), p.global_views)
-        slices = unit_slices(p.projector_dim, p.slices, progress.step, embeddings.device)
+        slices = unit_slices(p.projector_dim, p.slices, step, embeddings.device)
         regulariser = sigreg(embeddings, slices, p.knots, p.knot_reach)
         loss = (1 - p.sigreg) * prediction + p.sigreg * regulariser
         return loss, {

@@ -96,7 +96,8 @@ class MoCoV3(Method):
 
     def after_step(self, progress: Progress) -> None:
         """EMA update of the key encoder, with a momentum that rises on a cosine."""
-        momentum = cosine(self.params.key_momentum, self.params.key_momentum_end, progress.fraction)
+        start, end = self.params.key_momentum, self.params.key_momentum_end
+        momentum = progress.scheduled(lambda at: cosine(start, end, at.fraction))
         ema_update(self.key_backbone, self.backbone, momentum)
         ema_update(self.key_projector, self.projector, momentum)
 

@@ -96,13 +96,15 @@ class SwAV(Method):
         """Crops, the two large ones first -> the loss; the codes' entropy in nats, how far apart they are, and how many
         prototypes they use."""
         # One pass for all crops of a size, which share batch statistics, as in the authors' code.
+        queue = self.queue
+        queued = progress.decision(lambda at: queue is not None and at.epoch >= self.params.queue_start)
         features = torch.cat([self.backbone(torch.cat(group)) for group in by_size(views)])
         embeddings = functional.normalize(self.projector(features).float(), dim=1).view(len(views), -1, self.params.dim)
         with full_precision(embeddings):
             scores = functional.linear(embeddings, self.prototypes)
-            codes = self.codes(scores[:ASSIGNED], progress.epoch)
+            codes = self.codes(scores[:ASSIGNED], queued)
             loss = self_distillation(scores, codes, self.params.temperature)
-        if self.queue is not None and progress.epoch >= self.params.queue_start:
+        if queued:
             self._new.append(torch.cat([*embeddings[:ASSIGNED].detach()], dim=1))
         # In these collapse shows: all images on one prototype, or on all alike.
         return loss, {
@@ -112,12 +114,13 @@ class SwAV(Method):
         }
 
     @torch.no_grad()
-    def codes(self, scores: Tensor, epoch: int) -> Tensor:
-        """Scores of the large crops ``[2, B, K]`` -> their codes, of that shape, each crop's made by itself."""
+    def codes(self, scores: Tensor, queued: bool) -> Tensor:
+        """Scores of the large crops ``[2, B, K]`` -> their codes, of that shape, each crop's made by itself; with those
+        of the queue where it is in use."""
         codes = []
         for crop, own in enumerate(scores):
             rows, weights = own, None
-            if self.queue is not None and epoch >= self.params.queue_start:
+            if self.queue is not None and queued:
                 past = self.queue.keys.chunk(ASSIGNED, dim=1)[crop]
                 rows = torch.cat([own, functional.linear(past, self.prototypes)])
                 # Every rank has the whole queue, so its rows count for a share on each; until it is full, for nothing.
@@ -129,7 +132,7 @@ class SwAV(Method):
 
     def after_backward(self, progress: Progress) -> None:
         """Freeze the prototypes in the first steps."""
-        if progress.step < self.params.freeze_prototypes:
+        if progress.decision(lambda at: at.step < self.params.freeze_prototypes):
             # No gradient at all: with a zero gradient, weight decay and momentum would still move them.
             self.prototypes.grad = None
 

@@ -146,7 +146,8 @@ class MaskedStudentTeacher(Method):
 
     def after_step(self, progress: Progress) -> None:
         """EMA update of the teacher, with a momentum that rises on a cosine."""
-        momentum = cosine(self.params.teacher_momentum, self.params.teacher_momentum_end, progress.fraction)
+        start, end = self.params.teacher_momentum, self.params.teacher_momentum_end
+        momentum = progress.scheduled(lambda at: cosine(start, end, at.fraction))
         ema_update(self.teacher_backbone, self.backbone, momentum)
         ema_update(self.teacher_heads, self.heads, momentum)
 

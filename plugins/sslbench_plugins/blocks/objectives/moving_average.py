@@ -6,7 +6,7 @@ import copy
 from typing import TypeVar
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 Module = TypeVar("Module", bound=nn.Module)
 
@@ -17,9 +17,15 @@ def ema_copy(network: Module) -> Module:
 
 
 @torch.no_grad()
-def ema_update(average: nn.Module, network: nn.Module, momentum: float) -> None:
+def ema_update(average: nn.Module, network: nn.Module, momentum: float | Tensor) -> None:
     """``average = momentum * average + (1 - momentum) * network`` for every parameter, in one pass, without a copy.
 
     Parameters only: batch norm keeps statistics of its own in each network, as in the codes of MoCo, BYOL and DINO.
     """
-    torch._foreach_lerp_(list(average.parameters()), list(network.parameters()), 1 - momentum)
+    averages, weights = list[Tensor](average.parameters()), list[Tensor](network.parameters())
+    if isinstance(momentum, Tensor):
+        # One number for all would have to come to the host.
+        shares = [(1 - momentum).to(averages[0].dtype)] * len(averages)
+        torch._foreach_lerp_(averages, weights, shares)
+    else:
+        torch._foreach_lerp_(averages, weights, 1 - momentum)

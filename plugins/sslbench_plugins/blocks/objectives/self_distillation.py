@@ -56,7 +56,7 @@ def loss_and_gradient(students: Tensor, targets: Tensor, temperature: float) -> 
     return total * share, gradient
 
 
-def targets_of(teachers: Tensor, centre: Tensor | float, temperature: float) -> Tensor:
+def targets_of(teachers: Tensor, centre: Tensor | float, temperature: float | Tensor) -> Tensor:
     """Logits ``[T, B, K]`` -> centred and sharpened probabilities of that shape, without gradients."""
     return functional.softmax((teachers.detach() - centre) / temperature, dim=-1)
 

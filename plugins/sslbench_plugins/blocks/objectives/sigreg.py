@@ -45,11 +45,12 @@ def epps_pulley(embeddings: Tensor, slices: Tensor, knots: int, reach: float) ->
         return integral * (x.shape[-2] * ranks())
 
 
-def unit_slices(dim: int, count: int, step: int, device: torch.device) -> Tensor:
+def unit_slices(dim: int, count: int, step: float | Tensor, device: torch.device) -> Tensor:
     """Random directions, uniform on the sphere, float32 ``[dim, count]``: others at every step, the same on every rank
     and device. No generator draws them, for that of each rank stands elsewhere: they are a hash of step and place."""
     places = torch.arange(2 * dim * count, device=device)
-    uniform = (hashed(places + hashed(step)).float() + 0.5) / (WORD + 1)
+    whole = hashed(step.long()) if isinstance(step, Tensor) else hashed(int(step))
+    uniform = (hashed(places + whole).float() + 0.5) / (WORD + 1)
     radius, turn = uniform.view(2, dim, count)
     gaussian = (-2 * radius.log()).sqrt() * (2 * math.pi * turn).cos()  # Box and Muller 1958
     return functional.normalize(gaussian, dim=0)

@@ -10,7 +10,7 @@ from sslbench_plugins.blocks.objectives.numerics import full_precision
 
 
 @torch.no_grad()
-def sinkhorn(scores: Tensor, epsilon: float, iterations: int, weights: Tensor | None = None) -> Tensor:
+def sinkhorn(scores: Tensor, epsilon: float | Tensor, iterations: int, weights: Tensor | None = None) -> Tensor:
     """Codes ``[B, K]``, float32 without gradients, each row a distribution over K prototypes.
 
     From ``exp(scores / epsilon)``, ``[B, K]``, each iteration gives every prototype the same share of the rows of all
