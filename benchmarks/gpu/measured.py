@@ -105,7 +105,7 @@ def our_task(name: str, given: dict[str, Any], backbone: Backbone, size: int = S
 
 
 def our_step(name: str, given: dict[str, Any], backbone: Backbone, mode: str | None = None) -> SyntheticStep:
-    """A method's step as ``sslbench speed`` times it: masks, loss, optimizer, EMA updates; ``mode``: of
-    ``torch.compile``, None: eagerly."""
-    settings = LoopSettings(EPOCHS, BATCH, 0, DEVICE, precision=PRECISION, compile=bool(mode), compile_mode=mode)
+    """A method's step as ``sslbench speed`` times it: masks, loss, optimizer, EMA updates; ``mode``:
+    None: eagerly, else compiled."""
+    settings = LoopSettings(EPOCHS, BATCH, 0, DEVICE, precision=PRECISION, compile=mode is not None)
     return synthetic_step(our_task(name, given, backbone), settings)

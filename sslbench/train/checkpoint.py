@@ -116,9 +116,7 @@ def training_state(model: nn.Module, optimizer: Optimizer) -> tuple[dict[str, Te
                 tensors[f"optimizer/{index}/{slot}"] = value
             else:
                 numbers.setdefault(str(index), {})[slot] = value
-    # A rate that is a tensor is set before each step.
-    groups = [{name: v for name, v in group.items() if not isinstance(v, Tensor)} for group in state["param_groups"]]
-    return tensors, {"optimizer_numbers": numbers, "param_groups": groups}
+    return tensors, {"optimizer_numbers": numbers, "param_groups": state["param_groups"]}
 
 
 def expected_bytes(model: nn.Module) -> int:
@@ -142,15 +140,8 @@ def restore_training(
         if name.startswith("optimizer/"):
             _, index, slot = name.split("/", 2)
             slots.setdefault(int(index), {})[slot] = tensor
-    kept = zip(optimizer.param_groups, facts["param_groups"], strict=True)
-    groups = [own | saved | for_graphs(own) for own, saved in kept]
-    optimizer.load_state_dict({"state": slots, "param_groups": groups})
+    optimizer.load_state_dict({"state": slots, "param_groups": facts["param_groups"]})
     match_layout(optimizer)
-
-
-def for_graphs(group: Mapping[str, Any]) -> dict[str, Any]:
-    """What a group of parameters has of its own where steps are CUDA graphs, whatever a checkpoint says."""
-    return {name: v for name, v in group.items() if isinstance(v, Tensor) or name == "capturable"}
 
 
 def match_layout(optimizer: Optimizer) -> None:
