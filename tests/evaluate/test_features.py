@@ -197,6 +197,7 @@ def test_one_image_that_is_too_large_is_out_of_memory(memory):
     assert memory.released == 2
 
 
+@pytest.mark.pretended
 def test_images_that_lie_on_a_gpu_are_used_there(data, memory, monkeypatch):
     monkeypatch.setattr("sslbench.train.feed.fits_on_device", lambda images, device: True)
     monkeypatch.setattr("sslbench.train.feed.Ring", None)  # with which they would be copied
@@ -212,7 +213,6 @@ def test_images_that_lie_on_a_gpu_are_used_there(data, memory, monkeypatch):
 
 
 @pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 def test_on_a_real_gpu_features_are_those_of_the_cpu_and_the_batch_grows(data):
     torch.manual_seed(0)
     encoder = TinyBackbone(6).eval()

@@ -172,6 +172,18 @@ def test_the_free_memory_is_also_what_torch_keeps_of_work_that_is_over(played):
     assert not fits_on_device(held, GPU)
 
 
+@pytest.mark.pretended
+def test_the_order_is_copied_once_an_epoch_and_nothing_else_once_images_and_labels_are_there(monkeypatch):
+    monkeypatch.setattr(feed, "fits_on_device", lambda images, device: True)
+    with PretendedGpu() as gpu:
+        batches = Batches(Split(images(), torch.arange(40) % 3), 4, 0, DEVICE, labels=True)
+        before = len(gpu.crossings)
+        made = [batch for epoch in range(2) for batch in batches.epoch(epoch)]
+        assert {(batch.images.device, batch.labels.device) for batch in made} == {(DEVICE, DEVICE)}
+        assert [crossing.rpartition(",")[0] for crossing in gpu.crossings[before:]] == ["cpu to cuda, [40]"] * 2
+
+
+@pytest.mark.pretended
 def test_images_that_a_feed_has_on_the_gpu_are_used_by_all_and_forgotten_with_it(played):
     stored = images()
     played.free = 1 << 30
@@ -188,7 +200,6 @@ def test_images_that_a_feed_has_on_the_gpu_are_used_by_all_and_forgotten_with_it
 
 
 @pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 def test_batches_of_a_reader_are_the_same_on_a_gpu_that_is_busy():
     split = Split(Reader(images(400)), torch.arange(400) % 7)
     fed, expected = (Batches(split, 16, 0, torch.device(device), labels=True) for device in ("cuda", "cpu"))

@@ -224,7 +224,6 @@ def test_torchvision_is_asked_for_rgb_on_that_device_when_its_stream_is_done(mon
 
 
 @pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 def test_a_gpu_decodes_what_the_cpu_decodes():
     pytest.importorskip("torchvision")
     expected = images()[torch.arange(8)]
