@@ -88,7 +88,8 @@ class Checkpoints:
         self._staging = Staging(device)
         # Where a GPU's training leaves no core to the thread that writes, and on a CPU, it takes time from the steps.
         self._takes_core = device.type == "cpu" or len(usable_cores()) < 3
-        self._cost = size * SECONDS_PER_BYTE["cpu" if self._takes_core else device.type]
+        self.cost = size * SECONDS_PER_BYTE["cpu" if self._takes_core else device.type]
+        """seconds of training that the last one took, or the first one is expected to take"""
         self._since = time.perf_counter()
         self._thread: threading.Thread | None = None
         self._written, self._dropped = threading.Event(), threading.Event()
@@ -109,7 +110,7 @@ class Checkpoints:
         if self.path is None or (self._thread is not None and not self._written.is_set()):
             return False
         self.finish()
-        return time.perf_counter() - self._since >= max(self._every, self._cost / SHARE)
+        return time.perf_counter() - self._since >= max(self._every, self.cost / SHARE)
 
     def save(self, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> None:
         """Begin to write a state, which may change as soon as this returns. Waits for the one before."""
@@ -129,7 +130,7 @@ class Checkpoints:
         else:
             self._warn_of_waiting()
             self._write(head, (content(bytes_of(tensor).cpu()) for tensor in ordered))
-            self._cost = time.perf_counter() - begin
+            self.cost = time.perf_counter() - begin
             self._report()
         self._since = time.perf_counter()
 
@@ -156,7 +157,7 @@ class Checkpoints:
         except Exception as error:
             self._error = error
         finally:
-            self._cost = lost + (time.thread_time() - begin if self._takes_core else 0.0)
+            self.cost = lost + (time.thread_time() - begin if self._takes_core else 0.0)
             self._written.set()
 
     def _wanted(self, parts: Iterable[memoryview]) -> Iterator[memoryview]:
