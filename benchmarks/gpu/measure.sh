@@ -4,7 +4,7 @@
 # Lay it out with benchmarks/gpu/prepare, take .whl/, .data/ and .gpu/ along, and from the root of the checkout there:
 #   bash .gpu/measure.sh        (560 s at most)
 # LIMIT: seconds for all of it. DRY=1: the same commands, tiny, on the CPU. ONLY="steps run": these steps alone.
-# DATA: the data set, as sslbench names it. HOW: options of the long trainings, such as "--compile".
+# DATA: the data set, as sslbench names it. HOW: options of the long trainings, such as "--compile --cuda-graphs".
 # What must be seen first comes first; what there was no time for is named at the end, for another call with ONLY.
 # The long trainings, simclr200 and moco200, are done in calls of their own: ONLY=simclr200 bash .gpu/measure.sh
 set -u
@@ -65,7 +65,7 @@ step tests 100 tests.txt python3 -m pytest -m gpu $workers --tb=short -rfE --dur
 show tests.txt 15
 mae=mae:decoder_depth=8 shallow=mae:decoder_depth=1 large=vit:size=large huge=vit:size=huge
 if [ -z "$DRY" ]; then
-  simclr=(--image-size 32 --batch-size 512 --steps 200 --seconds 70 --compile eager,compile,cuda-graphs,compile+cuda-graphs)
+  simclr=(--image-size 32 --batch-size 512 --steps 200 --seconds 90 --compile eager,compile,cuda-graphs,compile+cuda-graphs)
   masked=(--steps 20 --seconds 70) many=256 few=128 modes=eager,compile
 else
   tiny=decoder_dim=32,decoder_heads=2 large=vit-tiny-small-image:dim=24,depth=1,heads=2
@@ -80,7 +80,7 @@ measure() {
   sslbench results "$work/$name" 2>/dev/null | cut -c1-200 | tail -n 14
 }
 # Steps and end to end, with views: eager, compiled, as CUDA graphs.
-measure simclr 90 -d "$DATA" -m simclr:preset=cifar -a simclr:preset=cifar -b $net "${simclr[@]}" --baseline compile=eager
+measure simclr 110 -d "$DATA" -m simclr:preset=cifar -a simclr:preset=cifar -b $net "${simclr[@]}" --baseline compile=eager
 step views 60 steps.jsonl python3 "$here/views.py" $dry
 # Both decoders beside encoders that see all, like for like and as in the paper's table.
 measure mae 90 -m $mae -m $shallow -b $large -k random:ratio=0.75 --batch-size $many "${masked[@]}"

@@ -64,6 +64,18 @@ def compiled(compile, function, mode=None, **options):
     return compile(function, **options, backend="aot_eager")
 
 
+@pytest.mark.parametrize("also", [[], ["--compile"]], ids=["alone", "compiled"])
+def test_as_cuda_graphs(run_digits, device, also):
+    if device == "cpu":
+        assert "--cuda-graphs needs a GPU; the device is cpu" in run_digits("--cuda-graphs", *also, code=2).err
+        return
+    given = ["--epochs", "3", "--set", "curve_every=1", "--set", "curve=knn", *also]
+    (plain,) = run_digits(*given).records
+    (replayed,) = run_digits(*given, "--cuda-graphs").records
+    assert (replayed["status"], replayed["reason"]) == ("done", None)
+    assert replayed["pretraining"]["losses"] == pytest.approx(plain["pretraining"]["losses"], rel=2e-2)
+
+
 def stopped_at(step, monkeypatch, error):
     """Let trainings end with ``error`` when they have done ``step`` steps."""
     train = Trainer._train_step
