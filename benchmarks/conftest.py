@@ -18,6 +18,10 @@ QUEUE = open_queue() if UndisturbedClock.works() else None
 REPEATS = 21
 REFERENCE_SECONDS = 0.01
 """what the reference work counts as where times are relative to it"""
+SECONDS, LEAST_ROUNDS, MOST_ROUNDS = 0.5, 3, 20
+"""of one benchmark, after a round that is not counted: as many rounds as fit, within these numbers"""
+LONG = ("dispatch", "gate", "harness", "method_steps", "ranks", "scale", "steps", "large", "retrieval", "scikit")
+"""what ``--quick`` leaves out: files and benchmarks by parts of their names"""
 LINES = pytest.StashKey[list[str]]()
 
 
@@ -27,11 +31,24 @@ def pytest_addoption(parser):
         action="store_true",
         help="Times in units of a reference that is measured beside each benchmark, so that two runs can be compared.",
     )
-    parser.addoption("--gate-tries", type=int, default=3, help="Tries of the gate with a slowdown, and without one.")
+    parser.addoption("--gate-tries", type=int, default=1, help="Tries of the gate with a slowdown, and without one.")
+    parser.addoption("--quick", action="store_true", help="A first look: one round each, the long ones left out.")
+    parser.addoption("--ratios", action="store_true", help="The ratios of the run alone, without the table of times.")
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_configure(config):
     config.stash[LINES] = []
+    if str(config.option.benchmark_max_time) == "1.0":  # pytest-benchmark's own
+        config.option.benchmark_max_time = str(SECONDS)
+    if config.option.quick:
+        config.option.benchmark_max_time, config.option.benchmark_min_rounds = "0.01", 1
+
+
+def pytest_report_header(config):
+    if config.option.quick:
+        return f"quick: one round each, without {', '.join(LONG)}; decides nothing"
+    return None
 
 
 def seconds():
@@ -76,6 +93,10 @@ def reference():
 
 
 def pytest_collection_modifyitems(config, items):
+    if config.option.quick:
+        left_out = [item for item in items if any(part in item.nodeid.rpartition("benchmarks/")[2] for part in LONG)]
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in left_out]
     for item in items:
         marker = item.get_closest_marker("benchmark")
         options = marker.kwargs if marker else {}
@@ -112,7 +133,21 @@ def pytest_benchmark_update_machine_info(config, machine_info):
 
 
 @pytest.fixture
-def beside(benchmark):
+def rounds(request, benchmark):
+    """Time a call for as many rounds as fit into ``SECONDS``, after one that is not counted; returns its result."""
+
+    def measure(call, *args):
+        began = seconds()
+        call(*args)
+        fitting = int(SECONDS / max(seconds() - began, 1e-6))
+        number = 1 if request.config.option.quick else min(MOST_ROUNDS, max(LEAST_ROUNDS, fitting))
+        return benchmark.pedantic(call, args=args, rounds=number)
+
+    return measure
+
+
+@pytest.fixture
+def beside(request, benchmark):
     """Time ours and a peer's work in turn, so that what else runs on the machine meets both; CPU time of one thread.
 
     ``work`` is how many units of work one call of ours and one of the peer's is.
@@ -128,6 +163,7 @@ def beside(benchmark):
 
         benchmark.group = group
         benchmark._timer = process_time
+        rounds = 1 if request.config.option.quick else rounds
         benchmark.pedantic(ours, setup=their_turn, rounds=rounds, warmup_rounds=1)
         # The first was the warm-up's.
         benchmark.extra_info["beside"] = (peer, median(times[1:]) / work[1] * work[0])
@@ -135,9 +171,12 @@ def beside(benchmark):
     return measure
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_terminal_summary(terminalreporter, config):
     """In each group that holds a peer, how many times as fast as it the others are, by medians."""
     session = getattr(config, "_benchmarksession", None)
+    if session and config.option.ratios:
+        session.quiet = True
     groups = {}
     for bench in getattr(session, "benchmarks", []):
         if bench.stats.data:

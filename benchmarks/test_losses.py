@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import nn
 
-from sslbench import Backbone, BuildContext, Progress
+from sslbench import Backbone, BuildContext, Progress, UserError
 from sslbench.hooks.registry import Registry
 from sslbench.testing.fakes import TinyTokenBackbone
 from sslbench.train.masks import draw_masks
@@ -23,8 +23,8 @@ from sslbench_plugins.methods.byol import regression
 REGISTRY = Registry()
 TRAINED = [name for name in REGISTRY.catalogue.names("method") if REGISTRY.get("method", name).trains]
 WIDTH, IMAGES, SIDE = 512, 64, 16
-PAIRS, DIM = 4096, 128
-PROTOTYPES, BATCH, VIEWS = 65536, 64, 10
+PAIRS, DIM = 2048, 128
+PROTOTYPES, BATCH, VIEWS = 65536, 16, 10
 
 
 def lightly():
@@ -47,28 +47,34 @@ def peak_bytes(step):
     return peak
 
 
-def measured(benchmark, group, step, rounds=5, **facts):
-    benchmark.group = group
-    benchmark.extra_info.update(facts, peak_bytes=peak_bytes(step))
-    benchmark.pedantic(step, rounds=rounds, warmup_rounds=1)
+@pytest.fixture
+def measured(benchmark, rounds):
+    """Time a step, and note the most memory that it took."""
+
+    def measure(group, step, **facts):
+        benchmark.group = group
+        benchmark.extra_info.update(facts, peak_bytes=peak_bytes(step))
+        rounds(step)
+
+    return measure
 
 
 def embeddings():
     return [x.requires_grad_() for x in torch.randn(2, PAIRS, DIM, generator=torch.Generator().manual_seed(0))]
 
 
-def test_nt_xent(benchmark):
+def test_nt_xent(measured):
     first, second = embeddings()
-    measured(benchmark, "nt-xent", lambda: nt_xent(first, second, 0.5).backward(), against="lightly")
+    measured("nt-xent", lambda: nt_xent(first, second, 0.5).backward(), against="lightly")
 
 
-def test_nt_xent_by_lightly(benchmark):
+def test_nt_xent_by_lightly(measured):
     loss = lightly().NTXentLoss(0.5)
     first, second = embeddings()
-    measured(benchmark, "nt-xent", lambda: loss(first, second).backward(), peer="lightly")
+    measured("nt-xent", lambda: loss(first, second).backward(), peer="lightly")
 
 
-def test_cross_entropy_among_keys(benchmark):
+def test_cross_entropy_among_keys(measured):
     """Of MoCo v3: each query's positive among the keys of the batch."""
     queries, keys = (nn.functional.normalize(x.detach(), dim=1) for x in embeddings())
     queries, positives = queries.requires_grad_(), torch.arange(PAIRS)
@@ -77,10 +83,10 @@ def test_cross_entropy_among_keys(benchmark):
         queries.grad = None
         contrast(queries, keys, positives, 0.2).backward()
 
-    measured(benchmark, "cross-entropy among keys", step, against="all logits at once")
+    measured("cross-entropy among keys", step, against="all logits at once")
 
 
-def test_cross_entropy_among_keys_plainly(benchmark):
+def test_cross_entropy_among_keys_plainly(measured):
     queries, keys = (nn.functional.normalize(x.detach(), dim=1) for x in embeddings())
     queries, positives = queries.requires_grad_(), torch.arange(PAIRS)
 
@@ -88,21 +94,19 @@ def test_cross_entropy_among_keys_plainly(benchmark):
         queries.grad = None
         nn.functional.cross_entropy(queries @ keys.T / 0.2, positives).backward()
 
-    measured(benchmark, "cross-entropy among keys", step, peer="all logits at once")
+    measured("cross-entropy among keys", step, peer="all logits at once")
 
 
-def test_regression(benchmark):
+def test_regression(measured):
     """Of BYOL, and but for a factor of SimSiam."""
     first, second = embeddings()
-    measured(
-        benchmark, "cosine regression", lambda: regression(first, second.detach()).backward(), 100, against="lightly"
-    )
+    measured("cosine regression", lambda: regression(first, second.detach()).backward(), against="lightly")
 
 
-def test_regression_by_lightly(benchmark):
+def test_regression_by_lightly(measured):
     loss = lightly().NegativeCosineSimilarity()
     first, second = embeddings()
-    measured(benchmark, "cosine regression", lambda: loss(first, second.detach()).backward(), 100, peer="lightly")
+    measured("cosine regression", lambda: loss(first, second.detach()).backward(), peer="lightly")
 
 
 class Features(Backbone):
@@ -119,14 +123,18 @@ class Features(Backbone):
 
 
 @pytest.mark.parametrize("name", TRAINED)
-def test_all_but_the_backbone(benchmark, name):
+def test_all_but_the_backbone(benchmark, rounds, name):
     """Forward, backward and what follows a step; the optimizer is not in it."""
     spec = REGISTRY.get("method", name)
     params = spec.params(**spec.presets.get("cifar", spec.presets.get("quick", {})))
     ratio = 0.75 if "masking" in spec.uses else None
     context = {"classes": 10} if spec.uses_labels else {}
     backbone = TinyTokenBackbone(SIDE) if "tokens" in spec.needs else Features()
-    method = spec.build(params, BuildContext(backbone=backbone, image_size=SIDE, mask_ratio=ratio, **context)).train()
+    try:
+        method = spec.build(params, BuildContext(backbone=backbone, image_size=SIDE, mask_ratio=ratio, **context))
+    except UserError as error:  # weights that are not on this machine
+        pytest.skip(str(error))
+    method.train()
     views = [torch.randn(IMAGES, 3, view.size, view.size) for view in method.views]
     given = {"labels": torch.arange(IMAGES) % 10} if spec.uses_labels else {}
     masks = draw_masks(method, None, ratio, IMAGES, torch.Generator().manual_seed(0))
@@ -140,7 +148,7 @@ def test_all_but_the_backbone(benchmark, name):
         return loss
 
     benchmark.group = f"all but the backbone, {IMAGES} images"
-    assert torch.isfinite(benchmark.pedantic(step, rounds=20, warmup_rounds=1))
+    assert torch.isfinite(rounds(step))
 
 
 def logits():
@@ -149,7 +157,7 @@ def logits():
     return students, torch.randn(2, BATCH, PROTOTYPES, generator=generator)
 
 
-def test_dino_loss(benchmark):
+def test_dino_loss(measured):
     students, teachers = logits()
     centre = torch.zeros(PROTOTYPES)
 
@@ -158,10 +166,10 @@ def test_dino_loss(benchmark):
         self_distillation(students, targets_of(teachers, centre, 0.04), 0.1).backward()
         centre.lerp_(teachers.mean(dim=(0, 1)), 0.1)
 
-    measured(benchmark, "dino loss", step, against="lightly")
+    measured("dino loss", step, against="lightly")
 
 
-def test_dino_loss_by_lightly(benchmark):
+def test_dino_loss_by_lightly(measured):
     loss = lightly().DINOLoss(output_dim=PROTOTYPES, teacher_temp=0.04, student_temp=0.1, warmup_teacher_temp_epochs=0)
     students, teachers = logits()
 
@@ -169,7 +177,7 @@ def test_dino_loss_by_lightly(benchmark):
         students.grad = None
         loss(list(teachers), list(students), epoch=0).backward()
 
-    measured(benchmark, "dino loss", step, peer="lightly")
+    measured("dino loss", step, peer="lightly")
 
 
 def network():

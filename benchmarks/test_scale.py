@@ -18,12 +18,25 @@ RECORDS, EVALUATORS, SEEDS = 50_000, 10, 5
 CELLS = 5_000
 
 
+PROVENANCE = {
+    "sslbench": "0.1.0",
+    "python": "3.12.3",
+    "platform": "Linux-6.8.0-x86_64-with-glibc2.39",
+    "processor": "AMD EPYC 7B13",
+    "cores": 2,
+    "memory_bytes": 2**33,
+    "torch": "2.11.0",
+    "gpu": None,
+    "threads": 1,
+    "distributions": {"sslbench": "0.1.0"},
+}
+
+
 def make_record(number: int, shift: float = 0.0) -> Record:
     """One cell of a study: recipes over ten methods, five backbones and learning rates, five seeds, ten evaluators."""
     pretraining, evaluator = divmod(number, EVALUATORS)
     recipe, seed = divmod(pretraining, SEEDS)
     value = (number * 7919 % 1000) / 2000 + 0.4 + shift
-    training = {"epochs": 20, "batch_size": 128, "image_size": None, "train_images": 10_000, "evaluate_on": "test"}
     return Record(
         f"{number:016x}",
         "done",
@@ -33,52 +46,51 @@ def make_record(number: int, shift: float = 0.0) -> Record:
         evaluator=f"evaluator-{evaluator}",
         dataset="digits",
         backbone=f"backbone-{recipe // 10 % 5}",
-        params={
-            "method": {"lr": 0.01 * (1 + recipe // 50), **{f"parameter_{i}": i / 8 for i in range(12)}},
-            "augmentation": {"size": 32, "scale": [0.2, 1.0], "jitter": 0.5, "gray": 0.2},
-            "backbone": {"width": 64, "depth": 4},
-            "dataset": {"size": 32},
-            "evaluator": {"k": 20},
-            "training": {**training, "precision": "fp32", "compile": False, "device": "cpu"},
-        },
+        params=params_of(recipe),
         metrics={
             f"metric_{evaluator}": MetricValue(value),
             f"other_{evaluator}": MetricValue(1 - value, std=0.01, n=5),
         },
         headline=f"metric_{evaluator}",
-        pretraining=TrainingFacts(
-            key=f"{pretraining + 2**40:016x}",
-            epochs=20,
-            steps=1560,
-            seconds=60.0 + seed,
-            images_per_second=1000.0 + number % 100,
-            step_ms_median=30.0,
-            step_ms_iqr=1.0,
-            data_wait_share=0.02,
-            peak_memory_bytes=600_000_000,
-            flops_per_image=3.5e7,
-            final_loss=3.25,
-            losses=tuple(5.0 - 0.0875 * epoch for epoch in range(20)),
-            batch_size=128,
-            scalars={"temperature": 0.1, "positives": 0.8},
-            input=TrainingInput(32, 10, (0.3, 0.3, 0.3), (0.2, 0.2, 0.2)),
-        ),
+        pretraining=training_facts(pretraining, 60.0 + seed, 1000.0 + number % 100),
         features=FeatureFacts(512, 20_000.0, 0.1, 0.7),
         data=DataFacts(1438, 359, "test", 10, "3", 0.1, 32, (8, 8), {}, 0, "4d0aa04d1b65f02a"),
-        provenance={
-            "time": f"2026-01-01T00:{number // 60 % 60:02}:{number % 60:02}+00:00",
-            "sslbench": "0.1.0",
-            "python": "3.12.3",
-            "platform": "Linux-6.8.0-x86_64-with-glibc2.39",
-            "processor": "AMD EPYC 7B13",
-            "cores": 2,
-            "memory_bytes": 2**33,
-            "torch": "2.11.0",
-            "gpu": None,
-            "threads": 1,
-            "distributions": {"sslbench": "0.1.0"},
-        },
+        provenance={"time": f"2026-01-01T00:{number // 60 % 60:02}:{number % 60:02}+00:00", **PROVENANCE},
         inputs=inputs_of(recipe),
+    )
+
+
+def params_of(recipe: int) -> dict[str, dict[str, object]]:
+    """Of every plugin and of the training."""
+    training = {"epochs": 20, "batch_size": 128, "image_size": None, "train_images": 10_000, "evaluate_on": "test"}
+    return {
+        "method": {"lr": 0.01 * (1 + recipe // 50), **{f"parameter_{i}": i / 8 for i in range(12)}},
+        "augmentation": {"size": 32, "scale": [0.2, 1.0], "jitter": 0.5, "gray": 0.2},
+        "backbone": {"width": 64, "depth": 4},
+        "dataset": {"size": 32},
+        "evaluator": {"k": 20},
+        "training": {**training, "precision": "fp32", "compile": False, "device": "cpu"},
+    }
+
+
+def training_facts(pretraining: int, seconds: float, images_per_second: float) -> TrainingFacts:
+    """Of a training of 20 epochs."""
+    return TrainingFacts(
+        key=f"{pretraining + 2**40:016x}",
+        epochs=20,
+        steps=1560,
+        seconds=seconds,
+        images_per_second=images_per_second,
+        step_ms_median=30.0,
+        step_ms_iqr=1.0,
+        data_wait_share=0.02,
+        peak_memory_bytes=600_000_000,
+        flops_per_image=3.5e7,
+        final_loss=3.25,
+        losses=tuple(5.0 - 0.0875 * epoch for epoch in range(20)),
+        batch_size=128,
+        scalars={"temperature": 0.1, "positives": 0.8},
+        input=TrainingInput(32, 10, (0.3, 0.3, 0.3), (0.2, 0.2, 0.2)),
     )
 
 

@@ -15,9 +15,9 @@ from sslbench.plan.suite import Overrides, RawSuite
 
 
 @pytest.mark.parametrize("arguments", [("--help",), ("list",), ("show", "method", "simclr")], ids=" ".join)
-def test_a_command(benchmark, arguments):
+def test_a_command(rounds, arguments):
     command = [sys.executable, "-m", "sslbench", *arguments]
-    benchmark.pedantic(lambda: subprocess.run(command, check=True, capture_output=True), rounds=5, warmup_rounds=1)
+    rounds(lambda: subprocess.run(command, check=True, capture_output=True))
 
 
 def test_the_registry(benchmark):
@@ -30,16 +30,16 @@ def test_the_registry(benchmark):
     assert all(benchmark(start))
 
 
-def test_results(benchmark, tmp_path):
+def test_results(rounds, tmp_path):
     from sslbench.store.results import ResultsStore
 
     with ResultsStore.open_for_writing(tmp_path):
         pass
     command = [sys.executable, "-m", "sslbench", "results", str(tmp_path)]
-    benchmark.pedantic(lambda: subprocess.run(command, check=True, capture_output=True), rounds=5, warmup_rounds=1)
+    rounds(lambda: subprocess.run(command, check=True, capture_output=True))
 
 
-def test_planning_ten_thousand_cells(benchmark):
+def test_planning_ten_thousand_cells(rounds):
     axes = {
         "method": ["simclr"],
         "augmentation": ["auto"],
@@ -53,5 +53,4 @@ def test_planning_ten_thousand_cells(benchmark):
     def plan():
         return make_plan("large", expand(resolve_suite(raw, Overrides(), registry)), None).groups
 
-    plan()
-    assert len(benchmark.pedantic(plan, rounds=5)) == 5000
+    assert len(rounds(plan)) == 5000

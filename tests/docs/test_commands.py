@@ -90,7 +90,9 @@ def test_the_options_and_arguments_of_the_gates_are_documented():
         assert f"`{quantity}`" in GATES, quantity
     for option in re.findall(r"pytest benchmarks (?:--[\w-]+(?:=\S+)? ?)+", GATES):
         assert "--relative" in option
-    assert '"--relative"' in (ROOT / "benchmarks/conftest.py").read_text()
+    options = re.findall(r'addoption\(\s*"(--[\w-]+)"', (ROOT / "benchmarks/conftest.py").read_text())
+    assert set(options) == {"--relative", "--gate-tries", "--quick", "--ratios"}
+    assert all(f"`{option}" in GATES for option in options)
 
 
 def test_the_test_of_the_documentation_is_python(blocks):
