@@ -15,6 +15,7 @@ from sklearn.neighbors import KNeighborsClassifier
 from torch import Tensor
 
 from sslbench import EvaluationData, FeatureSet, Metric
+from sslbench.testing.pretended_gpu import PretendedGpu
 from sslbench_plugins.blocks.probes import inner_products
 from sslbench_plugins.blocks.probes.inner_products import Product, unit
 from sslbench_plugins.evaluators import knn
@@ -287,3 +288,16 @@ def test_the_presets_are_the_published_protocols() -> None:
     assert KnnParams() == chosen["dino"] == chosen["dino-20"] == KnnParams(k=20, temperature=0.07)
     assert [chosen[f"dino-{k}"] for k in (10, 100, 200)] == [KnnParams(k=k, temperature=0.07) for k in (10, 100, 200)]
     assert chosen["k200"] == chosen["moco"] == chosen["lightly"] == KnnParams(k=200, temperature=0.1)
+
+
+@pytest.mark.pretended
+def test_a_search_on_a_gpu_waits_for_nothing_and_launches_little() -> None:
+    with PretendedGpu() as gpu:
+        bank, queries = (torch.ones(count, 512, device="cuda") for count in (50_000, 10_000))
+        labels = torch.zeros(50_000, dtype=torch.int64, device="cuda")
+        gpu.launches.clear()
+        votes = [vote(cosines, labels[rows], 10, 0.07) for cosines, rows in nearest(bank, queries, 20)]
+    assert sum(map(len, votes)) == 10_000
+    assert gpu.launches["mm"] == len(votes) == 15
+    assert gpu.launches.total() <= 15 * 39
+    assert (gpu.work.waits, gpu.crossings) == ([], [])
