@@ -45,12 +45,6 @@ def pytest_configure(config):
         config.option.benchmark_max_time, config.option.benchmark_min_rounds = "0.01", 1
 
 
-def pytest_report_header(config):
-    if config.option.quick:
-        return f"quick: one round each, without {', '.join(LONG)}; decides nothing"
-    return None
-
-
 def seconds():
     """Clock of work that is done: on a GPU after waiting for it, on a CPU without what other programs took."""
     if DEVICE.type == "cuda":
@@ -189,6 +183,8 @@ def pytest_terminal_summary(terminalreporter, config):
         terminalreporter.write_line(terminal(columns, gap=2, broken_headers=False))
     for line in config.stash[LINES]:
         terminalreporter.write_line(line)
+    if config.option.quick:
+        terminalreporter.write_line(f"quick: one round each, without {', '.join(LONG)}; decides nothing")
 
 
 def beside_peers(group, benches):
