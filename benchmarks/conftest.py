@@ -87,6 +87,8 @@ def reference():
 
 
 def pytest_collection_modifyitems(config, items):
+    if config.option.ratios:
+        config._benchmarksession.quiet = True
     if config.option.quick:
         left_out = [item for item in items if any(part in item.nodeid.rpartition("benchmarks/")[2] for part in LONG)]
         config.hook.pytest_deselected(items=left_out)
@@ -165,12 +167,10 @@ def beside(request, benchmark):
     return measure
 
 
-@pytest.hookimpl(tryfirst=True)
+@pytest.hookimpl(trylast=True)
 def pytest_terminal_summary(terminalreporter, config):
     """In each group that holds a peer, how many times as fast as it the others are, by medians."""
     session = getattr(config, "_benchmarksession", None)
-    if session and config.option.ratios:
-        session.quiet = True
     groups = {}
     for bench in getattr(session, "benchmarks", []):
         if bench.stats.data:
