@@ -98,16 +98,17 @@ show profile.txt 45
 step compiled 150 steps.jsonl python3 "$here/steps.py" compiled $dry
 step pretended 120 tests.txt python3 -m pytest -m gpu --tb=short -o cache_dir="$work/pytest" tests/gpu/test_pretended.py
 
-# long NAME LIMIT METHOD ARGUMENTS...: a training with a curve, alone and only if it is asked for.
+# long NAME LIMIT METHOD AUGMENTATION: a training with a curve, alone and only if it is asked for.
 long() {
-  local name=$1 most=$2 method=$3; shift 3
-  case " $ONLY " in *" $name "*) ;; *) return 0 ;; esac
-  step "$name" "$most" run.json python3 -m sslbench run -d "$DATA" -m "$method" -b $net -e knn:preset=k200 \
-    --set preset=cifar --set curve=knn:preset=k200 $HOW --device $device --format json --out "$work/$name" "$@"
-  sslbench results "$work/$name" --details 2>/dev/null | cut -c1-200 | tail -n 30
+  case " $ONLY " in *" $1 "*) ;; *) return 0 ;; esac
+  step "$1" "$2" run.json python3 -m sslbench run -d "$DATA" -m "$3:preset=cifar" -a "$4:preset=cifar" -b $net \
+    -e knn:preset=k200 --set preset=cifar --set curve=knn:preset=k200 "${schedule[@]}" $HOW --device $device \
+    --format json --out "$work/$1"
+  sslbench results "$work/$1" --details 2>/dev/null | cut -c1-200 | tail -n 30
 }
-epochs=200 batch=512 every=25; [ -z "$DRY" ] || { epochs=2 batch=8 every=1; set -- --set train_images=64; }
-long simclr200 540 simclr --epochs $epochs --batch-size $batch --set curve_every=$every "$@"
-long moco200 540 moco --epochs $epochs --batch-size $batch --set curve_every=$every "$@"
+schedule=(--epochs 200 --batch-size 512 --set curve_every=25)
+[ -z "$DRY" ] || schedule=(--epochs 2 --batch-size 16 --set curve_every=1 --set train_images=64)
+long simclr200 540 simclr simclr
+long moco200 540 moco moco-v2
 [ -z "$left_out" ] || report "no time was left for: ONLY=\"${left_out# }\""
 report "end"
