@@ -40,6 +40,7 @@ def test_no_tensor_of_a_method_is_left_on_the_host(name):
     assert {tensor.device.type for tensor in tensors(method)} == {"meta"}
 
 
+@pytest.mark.pretended
 def test_nothing_is_copied_to_a_gpu_where_it_can_be_made_there():
     supervised = rows("supervised")
     with PretendedGpu() as gpu:

@@ -258,7 +258,7 @@ def test_without_memory_for_a_copy_the_training_waits_and_says_so_once(tmp_path,
     ]
 
 
-@pytest.mark.skipif(torch.cuda.is_available(), reason="a GPU that is there needs no pretending")
+@pytest.mark.pretended
 def test_on_a_gpu_a_checkpoint_copies_to_pinned_memory_and_waits_for_nothing(tmp_path, monkeypatch):
     event = SimpleNamespace(synchronize=lambda: None, elapsed_time=lambda other: 0.0)
     monkeypatch.setattr(checkpoint_writer, "recorded_event", lambda device: event)

@@ -15,7 +15,7 @@ from sslbench.train import optimizers
 from sslbench.train.task import LoopSettings, StepTask
 
 REGISTRY = Registry()
-pytestmark = pytest.mark.skipif(torch.cuda.is_available(), reason="a GPU that is there needs no pretending")
+pytestmark = pytest.mark.pretended
 
 
 def built(kind, name, **context):
