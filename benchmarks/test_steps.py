@@ -192,7 +192,7 @@ def test_a_step(beside, name):
         # lightly norms weights in a way that torch deprecates.
         warnings.simplefilter("ignore", FutureWarning)
         theirs = getattr(Lean(backbone, views), name)()
-    beside(f"step {name}", step, "lightly", theirs, rounds=5)
+    beside(f"step {name}", step, "lightly", theirs, rounds=3)
 
 
 @pytest.mark.parametrize("name", ["simclr", "mae"])
@@ -200,4 +200,4 @@ def test_a_step_in_bf16(beside, name):
     backbone = backbone_for(name)
     _, step = ours(name, copy.deepcopy(backbone), "bf16")
     _, plain = ours(name, backbone)
-    beside(f"step {name} in bf16", step, "fp32", plain, rounds=5)
+    beside(f"step {name} in bf16", step, "fp32", plain, rounds=3)
