@@ -65,7 +65,7 @@ class UserPath(click.Path):
 
 
 FORMATS = Choice(["table", "markdown", "csv", "json"])
-PRECISIONS = Choice(["auto", "fp32", "bf16", "fp16"])
+PRECISIONS = Choice(["auto", "fp32", "tf32", "bf16", "fp16"])
 FOLDER = UserPath()
 DEVICE_WORDS = ("auto", "cpu", "cuda")
 DEVICES = "Device: auto, cpu, cuda or cuda:N."

@@ -40,7 +40,7 @@ def speed_options(function: Function) -> Function:
     """Everything that says what is to be measured."""
     axes = [axis_option(axis, "; also measures end to end" if axis[1] == "dataset" else "") for axis in SPEED_AXES]
     several = "; repeatable."
-    precisions = f"Precision of the step: auto, fp32, bf16, fp16{several}"
+    precisions = f"Precision of the step: auto, fp32, tf32, bf16, fp16{several}"
     ways = f"How the step is run: eager, compile, cuda-graphs, compile+cuda-graphs{several}"
     limit = "Time for the whole suite; rows that do not fit are left out."
     folder = "Results folder.  [default: sslbench-results/SUITE]"

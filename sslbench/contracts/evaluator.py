@@ -81,7 +81,7 @@ class EvaluatedModel(Protocol):
         """``[B, S, S]`` of the data set's map ``name`` in the same view, by the nearest pixel, of the map's dtype."""
 
     def autocast(self) -> AbstractContextManager[Any]:
-        """A context in which the encoder runs in the precision of the run."""
+        """A context in which the encoder runs in the precision of the run; outside of it float32 is IEEE's."""
 
 
 class ShownImages(Protocol):

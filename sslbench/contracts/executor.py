@@ -11,6 +11,9 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 from sslbench.contracts.defaults import CURVE_EVALUATORS
 from sslbench.contracts.plugin import BuildContext, Spec
 
+Precision = Literal["auto", "fp32", "tf32", "bf16", "fp16"]
+"""``auto``: bf16 on a GPU that has it, else fp32"""
+
 
 class TrainingSettings(BaseModel):
     """The training settings of a suite, the same for all its cells but for epochs that a method has of its own."""
@@ -29,9 +32,7 @@ class TrainingSettings(BaseModel):
     )
     preset: str = Field(default="default", description="preset of every plugin that has one of this name")
     device: str = Field(default="auto", description="auto, cpu, cuda or cuda:N")
-    precision: Literal["auto", "fp32", "bf16", "fp16"] = Field(
-        default="auto", description="numbers of the training step"
-    )
+    precision: Precision = Field(default="auto", description="numbers of the training step")
     devices: int = Field(default=1, ge=1, description="devices that share one pretraining, each with a part of a batch")
     accumulate: int = Field(default=1, ge=1, description="parts that a batch is split into before the optimizer steps")
     compile: bool = Field(default=False, description="torch.compile the method")

@@ -11,8 +11,8 @@ from torch import Tensor, nn
 
 from sslbench.contracts.dataset import Split, SplitName
 from sslbench.contracts.method import Method
+from sslbench.measure.precision import computing
 from sslbench.train.data import Splits
-from sslbench.train.step import autocast
 from sslbench.train.views import EvaluationView
 
 
@@ -66,7 +66,7 @@ class TrainedModel:
 
     def autocast(self) -> Any:
         """A context in which the encoder runs in the precision of the run."""
-        return autocast(self.device, self.precision)
+        return computing(self.device, self.precision)
 
     def _split(self, name: SplitName) -> Split:
         return self._data.train if name == "train" else self._data.test

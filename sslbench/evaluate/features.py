@@ -16,13 +16,13 @@ from sslbench.contracts.evaluator import FeatureSet
 from sslbench.contracts.method import InputSpec
 from sslbench.measure.device_errors import out_of_memory
 from sslbench.measure.memory import PeakMemory, available_bytes, release_unused, used_bytes
+from sslbench.measure.precision import computing
 from sslbench.store.digests import DamagedFile
 from sslbench.store.record import FeatureFacts
 from sslbench.train.checkpoint import load_tensors, save_tensors, weights_digest
 from sslbench.train.data import Splits
 from sslbench.train.feed import Feed
 from sslbench.train.ranks import on_first, own_run, rank, ranks
-from sslbench.train.step import autocast
 from sslbench.train.views import EvaluationView
 
 BATCH = 256
@@ -128,7 +128,7 @@ def extract(
     own = own_run(-(-len(split) // batch))
     rows = torch.arange(len(split))[own.start * batch : own.stop * batch]
     batching = Batching(batch, device)
-    with torch.inference_mode(), autocast(device, precision):
+    with torch.inference_mode(), computing(device, precision):
         for images in Feed(split.images, device).batches(batching.split(rows)):
             parts.extend(batching.encoded(lambda part: encoder(view(part)).float(), images))
     # Cloned outside inference mode, so that an evaluator may compute gradients with them.

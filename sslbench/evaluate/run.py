@@ -22,6 +22,7 @@ from sslbench.evaluate.features import Extraction, extract_all
 from sslbench.evaluate.shown_images import ImagesUnreadable
 from sslbench.hooks.import_state import put_back
 from sslbench.hooks.registry import one_line
+from sslbench.measure.precision import float32_arithmetic
 from sslbench.plan.cell import Choice
 from sslbench.store.artifacts import PretrainingFiles
 from sslbench.store.pictures import OF_PRETRAINING, PicturePoint, StoredPicture, write_pictures
@@ -53,13 +54,14 @@ def run_evaluator(
     """Its metrics and pictures. Raises whatever the evaluator raises, and PluginError where metrics are not what they
     can be; pictures that cannot be kept are warned of and left out. ``model``: for one whose spec says ``uses_model``;
     ``shown``: images for pictures, which are left out without. What it changes for the whole process is put back and
-    warned of. Features are lent as copies: what it does to them reaches no other evaluator."""
+    warned of. Features are lent as copies: what it does to them reaches no other evaluator. Its own float32 arithmetic
+    is IEEE's in every precision of the run."""
     built = evaluator.build(BuildContext(classes=features.classes, seed=seed))
     seed_everything(seed, "evaluate")
     exposed = model if evaluator.spec.uses_model else None
     headline = evaluator.spec.ranked_by(evaluator.params)
     data = EvaluationData(copy_of(features.train), copy_of(features.test), features.classes, seed, exposed, shown)
-    with put_back(random_states=False) as changed:
+    with put_back(random_states=False) as changed, float32_arithmetic():
         yielded = all_that_can_be_shown(built.evaluate(data), evaluator.spec.label)
     if changed:
         warnings.warn(f"{evaluator.spec.label} changed {', '.join(changed)}, put back", stacklevel=2)

@@ -8,10 +8,10 @@ from contextlib import contextmanager, suppress
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from sslbench.contracts.defaults import EXECUTOR, IN_PROCESS
-from sslbench.contracts.executor import Executor, ExecutorSpec
+from sslbench.contracts.executor import Executor, ExecutorSpec, Precision
 from sslbench.contracts.plugin import BuildContext, Spec
 from sslbench.errors import PluginError, SslbenchError, UserError
 from sslbench.execute.devices import check_devices, check_graphs
@@ -139,7 +139,7 @@ def with_device(raw: RawSuite, overrides: Overrides, executor: Executor) -> Over
     they are: the suite's own check names them."""
     settings = asked_settings(raw, overrides)
     device, precision = settings.get("device", "auto"), settings.get("precision", "auto")
-    if not isinstance(device, str) or precision not in ("auto", "fp32", "bf16", "fp16"):
+    if not isinstance(device, str) or precision not in get_args(Precision):
         return overrides
     from sslbench.measure.machine import resolve_device, resolve_precision
 

@@ -125,5 +125,5 @@ class CellJob:
             pretraining=training,
             features=features.facts if features else None,
             data=self.job.data_facts,
-            provenance=provenance(torch_facts(work.training.device), dict(work.distributions)),
+            provenance=provenance(torch_facts(work.training.device, work.training.precision), dict(work.distributions)),
         )

@@ -14,17 +14,26 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from sslbench.errors import TimingError
 from sslbench.hooks.user_paths import user_cache
 from sslbench.measure.clocks import contended, undisturbed_clock
+from sslbench.measure.precision import float32_arithmetic
 from sslbench.store.digests import DamagedFile, read_json, write_json
 
 PRECISIONS: Mapping[str, Mapping[str, torch.dtype]] = {
     "cpu": {"fp32": torch.float32, "bf16": torch.bfloat16},
-    "cuda": {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16},
+    "cuda": {
+        "fp32": torch.float32,
+        "tf32": torch.float32,
+        "bf16": torch.bfloat16,
+        "fp16": torch.float16,
+        "fp8": torch.float8_e4m3fn,
+    },
 }
-"""What is worth measuring: no training step of a CPU is faster in fp16."""
+"""What is worth measuring: no training step of a CPU is faster in fp16. No step is computed in fp8: what a GPU could
+do in it is shown beside the others."""
 SIDES = {"cpu": 1536, "cuda": 8192}
 """side of the square matrices: large enough to reach the ceiling, small enough for a tenth of a second"""
 COPIED = {"cpu": 2**28, "cuda": 2**31}
@@ -86,7 +95,8 @@ def identity(device: str, processor: str | None) -> dict[str, Any]:
 def cache_path(device: str, processor: str | None) -> Path:
     """``ceilings-HASH.json`` in ``sslbench`` of the user's cache folder ($XDG_CACHE_HOME, ~/.cache)."""
     folder = user_cache()
-    machine = json.dumps(identity(device, processor), sort_keys=True).encode()
+    asked = {**identity(device, processor), "precisions": list(PRECISIONS[torch.device(device).type])}
+    machine = json.dumps(asked, sort_keys=True).encode()
     return folder / f"ceilings-{hashlib.blake2b(machine, digest_size=6).hexdigest()}.json"
 
 
@@ -128,7 +138,12 @@ def measure(device: str, processor: str | None) -> Ceilings:
         return None
 
     def product(dtype: torch.dtype) -> Callable[[], Any]:
-        return partial(torch.matmul, *(torch.randn(side, side, device=where).to(dtype) for _ in range(2)))
+        factors = [torch.randn(side, side, device=where).to(dtype) for _ in range(2)]
+        return partial(fp8_product if dtype is torch.float8_e4m3fn else torch.matmul, *factors)
+
+    def rate_of(precision: str, dtype: torch.dtype) -> float | None:
+        with float32_arithmetic(precision):
+            return rate(2 * side**3, partial(product, dtype))
 
     def copy() -> Callable[[], Any]:
         source = torch.zeros(copied, dtype=torch.uint8, device=where)
@@ -136,11 +151,18 @@ def measure(device: str, processor: str | None) -> Ceilings:
 
     return Ceilings(
         **identity(device, processor),
-        flops={name: rate(2 * side**3, partial(product, dtype)) for name, dtype in PRECISIONS[where.type].items()},
+        flops={name: rate_of(name, dtype) for name, dtype in PRECISIONS[where.type].items()},
         copy_bytes_per_second=rate(2 * copied, copy),
         measured=datetime.now(UTC).isoformat(timespec="seconds"),
         contended=any(contentions),
     )
+
+
+def fp8_product(left: Tensor, right: Tensor) -> Tensor:
+    """Of float8 ``[M, K]`` and ``[N, K]``, bf16 ``[M, N]``: tensor cores take the second factor by columns. Raises
+    RuntimeError on what has no such kernel (GPUs below compute capability 8.9)."""
+    one = torch.ones((), device=left.device)
+    return torch._scaled_mm(left, right.mT, one, one, out_dtype=torch.bfloat16, use_fast_accum=True)
 
 
 def shortest(call: Callable[[], Any], device: torch.device) -> tuple[float, bool]:

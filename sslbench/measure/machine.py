@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from functools import cache
 from typing import Any
 
 import torch
@@ -13,7 +14,7 @@ from sslbench.measure.device_warnings import ignore_harmless
 from sslbench.store.provenance import output_of
 
 BF16_SINCE = 8.0
-"""compute capability (Ampere)"""
+"""compute capability (Ampere); of TF32 as well"""
 
 
 def resolve_device(wanted: str, offered: Sequence[str] | None = None) -> str:
@@ -46,22 +47,32 @@ def resolve_precision(wanted: str, device: str) -> str:
     """``auto`` -> ``bf16`` on a GPU that has it, else ``fp32``. Raises UserError for what the device does not have."""
     on_gpu = device.startswith("cuda")
     if wanted == "auto":
-        return "bf16" if on_gpu and has_bf16() else "fp32"
-    if wanted == "fp16" and not on_gpu:
-        raise UserError("--precision fp16 needs a GPU; allowed on a CPU: auto, fp32, bf16")
+        return "bf16" if on_gpu and has_bf16(device) else "fp32"
+    if wanted in ("fp16", "tf32") and not on_gpu:
+        raise UserError(f"--precision {wanted} needs a GPU; allowed on a CPU: auto, fp32, bf16")
     return wanted
 
 
-def has_bf16() -> bool:
-    """Whether the GPUs multiply bf16; taken for granted of those of other machines. CUDA is not initialised where the
-    driver says so itself: its context would take the memory that workers need."""
+def has_bf16(device: str) -> bool:
+    """Whether a GPU multiplies bf16; taken for granted of those of other machines. CUDA is not initialised where the
+    driver says the same of all GPUs: its context would take the memory that workers need."""
     if not torch.cuda.is_available():
         return True
     if not torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
-        capabilities = (output_of("nvidia-smi", "--query-gpu=compute_cap", "--format=csv,noheader") or "").split()
-        if capabilities and all(number(text) >= BF16_SINCE for text in capabilities):
-            return True
-    return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+        capable = {number(text) >= BF16_SINCE for text in asked_of_driver("compute_cap")}
+        if len(capable) == 1:
+            return capable.pop()
+    return has_tensor_formats(device)
+
+
+def has_tensor_formats(device: str) -> bool:
+    """Whether this GPU, and not the current one, multiplies bf16 and TF32 in hardware."""
+    return torch.version.hip is not None or torch.cuda.get_device_capability(device)[0] >= BF16_SINCE
+
+
+def asked_of_driver(field: str) -> list[str]:
+    """What NVIDIA's driver says of each of its GPUs, in its own order; empty where it cannot be asked."""
+    return (output_of("nvidia-smi", f"--query-gpu={field}", "--format=csv,noheader") or "").splitlines()
 
 
 def number(text: str) -> float:
@@ -75,17 +86,13 @@ def number(text: str) -> float:
 def check_where_it_runs(device: str, precision: str) -> None:
     """Raises UserError where this machine lacks what was planned for another one."""
     resolve_device(device)
-    if (
-        precision == "bf16"
-        and device.startswith("cuda")
-        and not torch.cuda.is_bf16_supported(including_emulation=False)
-    ):
+    if precision in ("bf16", "tf32") and device.startswith("cuda") and not has_tensor_formats(device):
         name = torch.cuda.get_device_name(device)
-        raise UserError(f"--precision bf16: {name} has none; allowed on it: fp32, fp16")
+        raise UserError(f"--precision {precision}: {name} has none; allowed on it: fp32, fp16")
 
 
-def torch_facts(device: str) -> dict[str, Any]:
-    """Versions and names for a record's provenance."""
+def torch_facts(device: str, precision: str | None = None) -> dict[str, Any]:
+    """Versions and names for a record's provenance; ``precision``: of what it is about, resolved."""
     on_gpu = device.startswith("cuda")
     facts = {
         "torch": torch.__version__,
@@ -94,19 +101,59 @@ def torch_facts(device: str) -> dict[str, Any]:
         "gpu": torch.cuda.get_device_name(device) if on_gpu else None,
         "threads": torch.get_num_threads(),
     }
-    return {**facts, "cudnn": torch.backends.cudnn.version()} if on_gpu else facts  # type: ignore[no-untyped-call]
+    if precision is not None:
+        facts |= float32_fact(precision)
+    if not on_gpu:
+        return facts
+    properties = torch.cuda.get_device_properties(device)
+    return {
+        **facts,
+        "cudnn": torch.backends.cudnn.version(),  # type: ignore[no-untyped-call]
+        "driver": driver(),
+        "compute_capability": f"{properties.major}.{properties.minor}",
+        "gpu_memory_bytes": properties.total_memory,
+    }
+
+
+def float32_fact(precision: str) -> dict[str, str]:
+    """What a record's provenance says of float32 in this precision, resolved."""
+    return {"float32": "TF32" if precision == "tf32" else "IEEE"}
+
+
+@cache
+def driver() -> str | None:
+    """The version of NVIDIA's driver, as it says; None where it cannot be asked."""
+    return next(iter(asked_of_driver("driver_version")), None)
 
 
 def torch_hardware() -> dict[str, Any]:
-    """What torch finds on this machine, by name."""
+    """What torch finds on this machine, by name; of several GPUs what each has, in the order of their numbers."""
     import torchvision
 
-    gpus = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
+    names = [f"cuda:{index}" for index in range(torch.cuda.device_count())]
+    gpus = [torch.cuda.get_device_properties(name) for name in names]
     return {
         "torch": torch.__version__,
         "torchvision": torchvision.__version__,
-        "GPU": ", ".join(gpus) or None,
+        "GPUs": len(gpus),
+        "GPU": listed(gpu.name for gpu in gpus),
+        "GPU memory GiB": listed(round(gpu.total_memory / 2**30, 1) for gpu in gpus),
+        "compute capability": listed(f"{gpu.major}.{gpu.minor}" for gpu in gpus),
+        "bf16 and TF32 on GPU": listed("yes" if has_tensor_formats(name) else "no" for name in names),
+        "driver": driver() if gpus else None,
         "CUDA of torch": torch.version.cuda,
-        "bf16 on GPU": torch.cuda.is_bf16_supported(including_emulation=False) if gpus else None,
+        "torch's own float32 on GPU": own_float32() if gpus else None,
         "device in use": resolve_device("auto"),
     }
+
+
+def own_float32() -> str:
+    """How torch computes where no precision is in force, as its switches stand."""
+    of = {True: "TF32", False: "IEEE"}
+    switches = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
+    return f"products {of[switches[0]]}, convolutions {of[switches[1]]} (every precision of sslbench sets both)"
+
+
+def listed(values: Iterable[object]) -> str | None:
+    """One after the other; None for none."""
+    return ", ".join(map(str, values)) or None

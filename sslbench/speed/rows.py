@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, get_args
 
+from sslbench.contracts.executor import Precision
 from sslbench.contracts.plugin import Spec
 from sslbench.errors import UserError, did_you_mean, quoted
 from sslbench.hooks.params import resolve
@@ -21,7 +22,7 @@ from sslbench.speed.suite import COMPILING, SPEED_AXES, Baseline
 
 SETTINGS = ("batch_size", "precision", "compile")
 """What may differ from row to row and is no plugin."""
-ALLOWED = {"precision": ("fp32", "bf16", "fp16"), "compile": tuple(COMPILING)}
+ALLOWED = {"precision": get_args(Precision)[1:], "compile": tuple(COMPILING)}
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,13 @@ from sslbench.execute.events import PretrainingEnded, PretrainingStarted, Record
 from sslbench.execute.outcome import reason_of
 from sslbench.hooks.registry import Registry, default_registry
 from sslbench.measure.ceilings import Ceilings, ceilings
-from sslbench.measure.machine import resolve_device, resolve_precision, torch_facts
+from sslbench.measure.machine import (
+    check_where_it_runs,
+    float32_fact,
+    resolve_device,
+    resolve_precision,
+    torch_facts,
+)
 from sslbench.plan.cell import digest
 from sslbench.plan.suite import RawSuite
 from sslbench.speed import SUITE
@@ -26,6 +32,7 @@ from sslbench.speed.measurement import Measurement
 from sslbench.speed.plan import SpeedPlan, plan_speed
 from sslbench.speed.preparation import BenchSettings
 from sslbench.speed.record import RecordWriter
+from sslbench.speed.rows import ALLOWED
 from sslbench.speed.suite import COMPILING, Baseline, SpeedFile, read_speed_layout
 from sslbench.store.current import Asked, Asker
 from sslbench.store.json_parts import DamagedRecord
@@ -95,10 +102,18 @@ def prepare(request: SpeedRequest, registry: Registry | None = None) -> tuple[Ra
     """The suite with device and precisions resolved, and its plan. Raises UserError with one line for each thing that
     is wrong, or that cannot be on this machine."""
     raw, layout, mistakes = read_speed_layout(request.suite, request.settings)
+    baselines = [
+        Baseline(name=", ".join(f"{key}={value}" for key, value in change.items()), change=dict(change))
+        for change in request.baselines
+    ] or layout.baselines
     device, precisions = "cpu", list[str]()
     try:
         device = resolve_device(layout.speed.device)
         precisions = list(dict.fromkeys(resolve_precision(name, device) for name in layout.speed.precisions))
+        asked = [*precisions, *(baseline.change.get("precision") for baseline in baselines)]
+        for name in ALLOWED["precision"]:
+            if name in asked:
+                check_where_it_runs(device, resolve_precision(name, device))
     except UserError as error:
         mistakes += error.messages
     graphs = [name for name in layout.speed.compile if COMPILING[name].cuda_graphs]
@@ -106,12 +121,8 @@ def prepare(request: SpeedRequest, registry: Registry | None = None) -> tuple[Ra
         mistakes.append(f"--compile {graphs[0]} needs a GPU; allowed on a CPU: eager, compile")
     if graphs and "fp16" in precisions:
         mistakes.append(f"--compile {graphs[0]} with --precision fp16: allowed are the other precisions")
-    baselines = [
-        Baseline(name=", ".join(f"{key}={value}" for key, value in change.items()), change=dict(change))
-        for change in request.baselines
-    ]
     settings = layout.speed.model_copy(update={"device": device, "precisions": precisions})
-    layout = layout.model_copy(update={"speed": settings, "baselines": baselines or layout.baselines})
+    layout = layout.model_copy(update={"speed": settings, "baselines": baselines})
     return raw, layout, plan_speed(raw, layout, request.axes, registry or default_registry(), mistakes)
 
 
@@ -195,7 +206,8 @@ class SpeedSession:
         """Make the record of a row, report it and store it with its samples."""
         measured, row = rows[index], rows[index].row
         distributions = {choice.distribution: choice.version for choice in row.choices.values()}
-        record = self.writer.record(index, rows, provenance(self.facts, distributions))
+        facts = {**self.facts, **float32_fact(row.precision)}
+        record = self.writer.record(index, rows, provenance(facts, distributions))
         self.outcome.records.append(record)
         self.on_event(RecordMade(record))
         try:

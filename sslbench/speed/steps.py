@@ -17,6 +17,7 @@ from sslbench.contracts.plugin import BuildContext
 from sslbench.errors import SslbenchError, TimingError, text_of
 from sslbench.measure.clocks import undisturbed_clock
 from sslbench.measure.device_errors import is_gpu_fault, out_of_memory
+from sslbench.measure.precision import float32_arithmetic
 from sslbench.measure.step_clock import StepClock, StepTimes
 from sslbench.measure.timing import Arm
 from sslbench.speed.rows import SpeedRow
@@ -151,6 +152,7 @@ class EndToEnd:
     step_ms: tuple[float, ...]
 
 
+@float32_arithmetic()
 def end_to_end(
     step: SyntheticStep, dataset: Dataset, augmentation: Augmentation, steps: int, seconds: float | None = None
 ) -> EndToEnd:

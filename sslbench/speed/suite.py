@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+from sslbench.contracts.executor import Precision
 from sslbench.errors import UserError
 from sslbench.hooks.values import mended
 from sslbench.plan.suite import RawSuite, name_mistakes, read_suite
@@ -28,7 +29,6 @@ COMPILING: Mapping[str, Ways] = {
     "compile+cuda-graphs": Ways(compile=True, cuda_graphs=True),
 }
 """by the names that rows have for them"""
-Precision = Literal["auto", "fp32", "bf16", "fp16"]
 Compiling = Literal["eager", "compile", "cuda-graphs", "compile+cuda-graphs"]
 
 

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from sslbench.contracts.method import Method, Progress
+from sslbench.measure.precision import autocast, fastest_convolutions, float32_arithmetic
 from sslbench.train import batch_norm
 from sslbench.train.masks import draw_masks
 from sslbench.train.optimizers import base_rate, build_optimizer, cosine, set_rate, set_weight_decay, warmup_cosine
@@ -17,14 +18,8 @@ from sslbench.train.randomness import Stream, seed_everything
 from sslbench.train.ranks import average_gradients, mean_over_ranks, outside_graphs, own, own_share, ranks
 from sslbench.train.task import LoopSettings, StepTask
 
-DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 COMPILED = count()
 """numbers of the methods that this process has compiled"""
-
-
-def autocast(device: torch.device, precision: str) -> torch.autocast:
-    """Mixed precision on ``device``; does nothing for ``fp32``."""
-    return torch.autocast(device.type, DTYPES.get(precision, torch.bfloat16), enabled=precision in DTYPES)
 
 
 class TrainingStep:
@@ -93,7 +88,8 @@ class TrainingStep:
         """Adds the gradients of one part of the batch to those of the others; its loss."""
         settings = self.settings
         targets = {} if labels is None else {"labels": labels}
-        with batch_norm.shared_batch_statistics():
+        arithmetic = float32_arithmetic(settings.precision), fastest_convolutions(settings.device)
+        with batch_norm.shared_batch_statistics(), arithmetic[0], arithmetic[1]:
             with autocast(settings.device, settings.precision):
                 loss, scalars = self.forward(views, masks=masks, progress=progress, **targets)
             share = loss if settings.accumulate == 1 else loss / settings.accumulate

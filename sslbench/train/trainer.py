@@ -16,6 +16,7 @@ from sslbench.contracts.executor import EpochEnded, TrainingProgress
 from sslbench.contracts.method import Progress
 from sslbench.errors import Diverged, SslbenchError, TimeLimit, UserError
 from sslbench.measure.memory import PeakMemory
+from sslbench.measure.precision import float32_arithmetic
 from sslbench.measure.step_clock import StepClock
 from sslbench.store.digests import DamagedFile
 from sslbench.store.record import TrainingFacts
@@ -117,6 +118,7 @@ class Trainer:
             needed = "needs a weight_decay above 0, where its cosine starts; given: 0"
             raise UserError(f"weight_decay_end = {end:g} {needed}")
 
+    @float32_arithmetic()
     def run(self) -> TrainingFacts:
         """Train to the last epoch. Raises Diverged, TimeLimit and whatever the method raises."""
         self.method.train()

@@ -5,11 +5,14 @@ from __future__ import annotations
 import pytest
 import torch
 
+from sslbench import EvaluatorSpec, Metric
 from sslbench.contracts.augmentation import ViewRequest
 from sslbench.contracts.dataset import Split
 from sslbench.contracts.method import InputSpec, Method
 from sslbench.evaluate.evaluated_model import TrainedModel
 from sslbench.evaluate.features import extract_all
+from sslbench.evaluate.run import run_evaluator
+from sslbench.plan.cell import Choice
 from sslbench.testing.fakes import TinyBackbone, TinyDataset, TinyReconstructor
 from sslbench.train.checkpoint import weights_digest
 from sslbench.train.data import make_splits
@@ -150,6 +153,32 @@ def test_the_precision_of_the_run_is_that_of_the_context():
         model, _ = trained(precision=precision)
         with model.autocast():
             assert layer(torch.zeros(1, 4)).dtype == dtype
+
+
+def test_features_are_computed_in_tf32_where_the_run_is_and_evaluators_compute_in_ieee():
+    seen = {}
+
+    def look(name):
+        seen[name] = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
+
+    class Looks:
+        def evaluate(self, data):
+            look("evaluator")
+            with data.model.autocast():
+                look("its use of the encoder")
+            yield Metric("look_score", 1.0)
+
+    model, data = trained(precision="tf32")
+    handle = model.method.encoder.register_forward_hook(lambda *_: look("features"))
+    features = extract_all(model.method.encoder, data, CPU, "tf32")
+    handle.remove()
+    spec = EvaluatorSpec(name="looks", headline="look_score", build=lambda params, context: Looks(), uses_model=True)
+    run_evaluator(Choice(spec, spec.params()), features, model, seed=0)
+    assert seen == {
+        "features": (True, True),
+        "evaluator": (False, False),
+        "its use of the encoder": (True, True),
+    }
 
 
 def test_a_method_is_evaluated_in_eval_mode():

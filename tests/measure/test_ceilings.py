@@ -33,6 +33,45 @@ def test_what_is_measured_is_a_product_and_a_copy(monkeypatch):
     assert (found.device, found.threads, found.contended) == ("chip", torch.get_num_threads(), False)
 
 
+def test_a_gpu_has_a_ceiling_in_each_arithmetic_and_none_where_it_lacks_one(monkeypatch):
+    """The products of a GPU, on a CPU: which of them are asked for, and with which switches."""
+    monkeypatch.setattr(module, "PRECISIONS", {"cpu": module.PRECISIONS["cuda"]})
+    seen = {}
+
+    def product(dtype):
+        def call(left, right):
+            assert left.dtype == right.dtype == dtype
+            seen.setdefault(dtype, []).append((torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32))
+            if dtype is torch.float8_e4m3fn:
+                raise RuntimeError("compute capability >= 8.9 is needed")
+
+        return call
+
+    monkeypatch.setattr(torch, "matmul", lambda left, right: product(left.dtype)(left, right))
+    monkeypatch.setattr(module, "fp8_product", product(torch.float8_e4m3fn))
+    monkeypatch.setattr(module, "shortest", lambda call, device: (call(), (0.001, False))[1])
+    found = measure("cpu", "chip")
+    rate = pytest.approx(2 * 64**3 / 0.001)
+    assert found.flops == {"fp32": rate, "tf32": rate, "bf16": rate, "fp16": rate, "fp8": None}
+    assert seen[torch.float32] == [(False, False), (True, True)]
+    assert found.utilisation(64**3 / 0.001, "tf32") == pytest.approx(0.5)
+
+
+def test_the_product_of_float8_is_a_product():
+    left, right = (
+        torch.randn(16, 32, generator=torch.Generator().manual_seed(s)).to(torch.float8_e4m3fn) for s in (0, 1)
+    )
+    assert module.fp8_product(left, right).dtype == torch.bfloat16
+    assert torch.allclose(module.fp8_product(left, right).float(), left.float() @ right.float().T, rtol=0.02, atol=0.1)
+
+
+def test_ceilings_of_an_older_list_of_precisions_are_measured_again(monkeypatch):
+    quiet(monkeypatch)
+    ceilings("cpu", "chip")
+    monkeypatch.setattr(module, "PRECISIONS", {"cpu": {"fp32": torch.float32}})
+    assert set(ceilings("cpu", "chip").flops) == {"fp32"}
+
+
 def test_the_fastest_call_counts():
     calls = []
 

@@ -1,10 +1,19 @@
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import pytest
 import torch
 
 from sslbench.errors import UserError
-from sslbench.measure.machine import check_where_it_runs, resolve_device, resolve_precision, torch_facts
+from sslbench.measure import machine
+from sslbench.measure.machine import (
+    check_where_it_runs,
+    resolve_device,
+    resolve_precision,
+    torch_facts,
+    torch_hardware,
+)
 
 
 def test_auto_is_a_gpu_only_where_there_is_one(monkeypatch):
@@ -65,12 +74,89 @@ def test_a_device_that_the_executor_does_not_run_on_is_an_error(monkeypatch, wan
         resolve_device(wanted, offered)
 
 
-@pytest.mark.parametrize(("capabilities", "precision"), [("8.0\n9.0", "bf16"), ("7.5\n8.0", "fp32"), ("", "fp32")])
+class Properties(NamedTuple):
+    """As torch has them of a GPU."""
+
+    name: str
+    major: int
+    minor: int
+    total_memory: int
+
+
+CARDS = [Properties("Tesla T4", 7, 5, 15 * 2**30), Properties("NVIDIA H100", 9, 0, 79 * 2**30)]
+
+
+def pretend(monkeypatch, cards):
+    """GPUs that are not there, for torch; the first one is the current one."""
+
+    def of(device):
+        return cards[torch.device(device).index or 0]
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: bool(cards))
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: len(cards))
+    monkeypatch.setattr(torch.cuda, "get_device_properties", of)
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: of(device)[1:3])
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: of(device).name)
+
+
+def answers(monkeypatch, text):
+    """The driver's, to whatever it is asked."""
+    monkeypatch.setattr("sslbench.measure.machine.output_of", lambda *command: text)
+    machine.driver.cache_clear()
+
+
+@pytest.mark.parametrize(
+    ("capabilities", "precision"), [("8.0\n9.0", "bf16"), ("7.5\n7.0", "fp32"), ("7.5\n8.0", "fp32"), (None, "fp32")]
+)
 def test_whether_gpus_have_bf16_is_asked_of_the_driver_before_cuda_is_initialised(monkeypatch, capabilities, precision):
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: False)
-    monkeypatch.setattr("sslbench.measure.machine.output_of", lambda *command: capabilities)
+    pretend(monkeypatch, CARDS)
+    answers(monkeypatch, capabilities)
+    if capabilities in ("8.0\n9.0", "7.5\n7.0"):
+        monkeypatch.delattr(torch.cuda, "get_device_capability")
     assert resolve_precision("auto", "cuda") == precision
+
+
+def test_it_is_the_gpu_that_is_named_that_is_asked_for_bf16(monkeypatch):
+    pretend(monkeypatch, CARDS)
+    answers(monkeypatch, None)
+    assert [resolve_precision("auto", device) for device in ("cuda:0", "cuda:1")] == ["fp32", "bf16"]
+    check_where_it_runs("cuda:1", "bf16")
+    check_where_it_runs("cuda:1", "tf32")
+    with pytest.raises(UserError, match="--precision tf32: Tesla T4 has none; allowed on it: fp32, fp16"):
+        check_where_it_runs("cuda:0", "tf32")
+
+
+def test_hardware_names_what_each_gpu_has(monkeypatch):
+    pretend(monkeypatch, CARDS)
+    answers(monkeypatch, "570.1\n570.1\n")
+    facts = torch_hardware()
+    assert {name: facts[name] for name in ("GPUs", "GPU", "GPU memory GiB", "compute capability", "driver")} == {
+        "GPUs": 2,
+        "GPU": "Tesla T4, NVIDIA H100",
+        "GPU memory GiB": "15.0, 79.0",
+        "compute capability": "7.5, 9.0",
+        "driver": "570.1",
+    }
+    assert facts["bf16 and TF32 on GPU"] == "no, yes"
+    own = "products IEEE, convolutions TF32 (every precision of sslbench sets both)"
+    assert facts["torch's own float32 on GPU"] == own
+
+
+def test_hardware_without_a_gpu_is_unknown_by_name(monkeypatch):
+    pretend(monkeypatch, [])
+    facts = torch_hardware()
+    assert facts["GPUs"] == 0
+    names = ("GPU", "GPU memory GiB", "compute capability", "bf16 and TF32 on GPU", "driver")
+    assert [facts[name] for name in names] == [None] * 5
+
+
+def test_facts_are_of_the_gpu_that_was_used(monkeypatch):
+    pretend(monkeypatch, CARDS)
+    answers(monkeypatch, None)
+    facts = torch_facts("cuda:1", "tf32")
+    assert (facts["gpu"], facts["compute_capability"], facts["gpu_memory_bytes"]) == ("NVIDIA H100", "9.0", 79 * 2**30)
+    assert (facts["driver"], facts["float32"]) == (None, "TF32")
+    assert torch_facts("cuda:1", "bf16")["float32"] == "IEEE"
 
 
 def test_a_machine_without_a_gpu_plans_bf16_for_the_gpus_of_others_and_they_check_it(monkeypatch):
@@ -78,9 +164,7 @@ def test_a_machine_without_a_gpu_plans_bf16_for_the_gpus_of_others_and_they_chec
     assert resolve_precision("auto", "cuda") == "bf16"
     with pytest.raises(UserError, match="--device cuda: .*; allowed here: auto, cpu"):
         check_where_it_runs("cuda", "bf16")
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: False)
-    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "Tesla T4")
+    pretend(monkeypatch, CARDS)
     with pytest.raises(UserError, match="--precision bf16: Tesla T4 has none; allowed on it: fp32, fp16"):
         check_where_it_runs("cuda", "bf16")
     check_where_it_runs("cuda", "fp16")
@@ -89,11 +173,15 @@ def test_a_machine_without_a_gpu_plans_bf16_for_the_gpus_of_others_and_they_chec
 def test_precision_on_a_cpu():
     assert resolve_precision("auto", "cpu") == "fp32"
     assert resolve_precision("bf16", "cpu") == "bf16"
-    with pytest.raises(UserError, match="--precision fp16 needs a GPU; allowed on a CPU: auto, fp32, bf16"):
-        resolve_precision("fp16", "cpu")
+    for wanted in ("fp16", "tf32"):
+        with pytest.raises(UserError, match=f"--precision {wanted} needs a GPU; allowed on a CPU: auto, fp32, bf16"):
+            resolve_precision(wanted, "cpu")
+    assert resolve_precision("tf32", "cuda:1") == "tf32"
 
 
 def test_facts_name_torch_and_no_gpu_on_a_cpu():
     facts = torch_facts("cpu")
     assert facts["torch"] == torch.__version__
     assert (facts["gpu"], facts["cuda"]) == (None, None)
+    assert "float32" not in facts
+    assert torch_facts("cpu", "fp32")["float32"] == "IEEE"

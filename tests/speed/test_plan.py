@@ -110,7 +110,7 @@ def test_the_command_line_replaces_an_axis_of_every_part():
     ("change", "words"),
     [
         ({"precission": "fp32"}, r"nothing is called 'precission'; did you mean 'precision'\?"),
-        ({"precision": "fp64"}, r"precision = 'fp64': one of fp32, bf16, fp16"),
+        ({"precision": "fp64"}, r"precision = 'fp64': one of fp32, tf32, bf16, fp16"),
         ({"compile": "fast"}, r"compile = 'fast': one of eager, compile, cuda-graphs, compile\+cuda-graphs"),
         ({"batch_size": "large"}, r"batch_size = 'large': a whole number above 0"),
         ({"precision.bits": 8}, r"nothing is called 'precision.bits'"),

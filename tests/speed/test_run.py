@@ -317,6 +317,9 @@ def test_fp16_and_cuda_are_refused_where_there_is_no_gpu(monkeypatch):
         prepare(SpeedRequest("mini.toml", settings={"precisions": ["fp16"]}))
     with pytest.raises(UserError, match="--device cuda: "):
         prepare(SpeedRequest("mini.toml", settings={"device": "cuda"}))
+    for baseline in ("tf32", "fp16"):
+        with pytest.raises(UserError, match=f"--precision {baseline} needs a GPU; allowed on a CPU: auto, fp32, bf16"):
+            prepare(SpeedRequest("mini.toml", baselines=[{"precision": baseline}]))
 
 
 def test_cuda_graphs_are_refused_where_there_is_no_gpu(monkeypatch):

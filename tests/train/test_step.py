@@ -7,9 +7,11 @@ from sslbench import BuildContext
 from sslbench.contracts.method import Progress
 from sslbench.errors import TimingError, UserError
 from sslbench.hooks.registry import Registry
+from sslbench.measure.precision import fastest_convolutions
 from sslbench.measure.timing import measure_steps
 from sslbench.speed.steps import end_to_end, synthetic_step
 from sslbench.testing.fakes import TinyBackbone, TinyDataset, TinyTokenBackbone
+from sslbench.train import step
 from sslbench.train.randomness import seed_everything
 from sslbench.train.step import TrainingStep
 from sslbench.train.task import LoopSettings, StepTask
@@ -59,6 +61,36 @@ def test_the_same_views_serve_every_step():
 def test_a_batch_that_the_method_cannot_work_with_is_refused():
     with pytest.raises(UserError, match="batch norm needs at least 2 images"):
         ready("simclr", batch=1)
+
+
+@pytest.mark.parametrize(("precision", "rounds"), [("fp32", False), ("tf32", True), ("bf16", False)])
+def test_a_step_computes_in_the_arithmetic_that_it_is_asked_for_and_leaves_torchs(precision, rounds):
+    """What is seen in the forward and in the backward pass: the switches of products and of convolutions."""
+    seen = []
+
+    def look(*_):
+        seen.append((torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32))
+
+    before = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
+    synthetic = ready("simclr", precision=precision)
+    layer = next(module for module in synthetic.method.modules() if isinstance(module, torch.nn.Linear))
+    layer.register_forward_hook(look)
+    layer.weight.register_hook(look)
+    synthetic.arm().step()
+    assert set(seen) == {(rounds, rounds)}
+    assert len(seen) == 2
+    assert (torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32) == before
+
+
+def test_cudnn_tries_its_algorithms_in_the_steps_of_a_gpu_alone(monkeypatch):
+    synthetic = ready("simclr")
+    tried = []
+    synthetic.method.register_forward_hook(lambda *_: tried.append(torch.backends.cudnn.benchmark))
+    synthetic.arm().step()
+    monkeypatch.setattr(step, "fastest_convolutions", lambda device: fastest_convolutions(torch.device("cuda")))
+    synthetic.arm().step()
+    assert tried == [False, True]
+    assert not torch.backends.cudnn.benchmark
 
 
 def test_parts_of_a_batch_give_the_gradient_of_the_batch():

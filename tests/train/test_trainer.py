@@ -157,6 +157,19 @@ def test_what_it_took_is_measured():
     assert trained.seconds >= sum(run.clock.step_ms) / 1000 * 0.9
 
 
+def test_views_are_made_in_ieee_arithmetic_in_every_precision():
+    job, seen = trainer(epochs=1, precision="tf32"), []
+    views = job.views
+
+    def look(*args):
+        seen.append((torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32))
+        return views(*args)
+
+    job.views = look
+    job.run()
+    assert set(seen) == {(False, False)}
+
+
 def test_zero_epochs_train_nothing():
     trained = trainer(epochs=0).run()
     assert (trained.steps, trained.final_loss, trained.images_per_second) == (0, None, None)
