@@ -155,12 +155,11 @@ class SplitBatchNorm2d(nn.BatchNorm2d):
         assert self.running_mean is not None
         assert self.running_var is not None
         assert self.num_batches_tracked is not None
-        batch, channels, height, width = images.shape
-        parts = self.splits
+        parts, channels = self.splits, self.num_features
         mean, variance = self.running_mean.repeat(parts), self.running_var.repeat(parts)
         # Part s takes images s, s + parts, ...: the order of a shuffled batch does not matter.
         out = functional.batch_norm(
-            images.reshape(batch // parts, channels * parts, height, width),
+            parts_as_channels(images, parts),
             mean,
             variance,
             self.weight.repeat(parts) if self.affine else None,
@@ -173,7 +172,24 @@ class SplitBatchNorm2d(nn.BatchNorm2d):
             self.running_mean.copy_(mean.view(parts, channels).mean(0))
             self.running_var.copy_(variance.view(parts, channels).mean(0))
             self.num_batches_tracked.add_(1)
-        return out.view(batch, channels, height, width)
+        return channels_as_parts(out, parts)
+
+
+def parts_as_channels(images: Tensor, parts: int) -> Tensor:
+    """``[B, C, H, W]`` -> ``[B / parts, parts * C, H, W]`` in the same layout: image ``i * parts + s`` becomes the
+    channels ``s * C`` to ``s * C + C - 1`` of image i. Channels last stay so: convolutions would copy them back."""
+    if images.is_contiguous():
+        return images.reshape(len(images) // parts, -1, *images.shape[2:])
+    pixels = images.permute(0, 2, 3, 1).unflatten(0, (-1, parts))
+    return pixels.permute(0, 2, 3, 1, 4).flatten(3).permute(0, 3, 1, 2)
+
+
+def channels_as_parts(folded: Tensor, parts: int) -> Tensor:
+    """The inverse of ``parts_as_channels``."""
+    if folded.is_contiguous():
+        return folded.reshape(len(folded) * parts, -1, *folded.shape[2:])
+    pixels = folded.permute(0, 2, 3, 1).unflatten(3, (parts, -1))
+    return pixels.permute(0, 3, 1, 2, 4).flatten(0, 1).permute(0, 3, 1, 2)
 
 
 def split_batch_norms(network: nn.Module, splits: int) -> nn.Module:

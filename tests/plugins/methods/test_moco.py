@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 from torch.nn import functional
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from sslbench import UserError
 from sslbench.contracts.method import Progress
@@ -87,6 +88,51 @@ def test_split_batch_norm_normalises_each_part_alone():
     means = torch.stack([images[part::2].mean(dim=(0, 2, 3)) for part in range(2)])
     assert torch.allclose(norm.running_mean, 0.1 * means.mean(0), atol=1e-6)
     assert torch.allclose(norm.eval()(images[:1]), norm.eval()(images)[:1])
+
+
+def test_split_batch_norm_is_the_same_in_either_layout():
+    torch.manual_seed(0)
+    images = torch.randn(6, 4, 3, 5) * 3 + 1
+    weights = torch.randn(6, 4, 3, 5)
+    results = []
+    for layout in (torch.contiguous_format, torch.channels_last):
+        norm = SplitBatchNorm2d(4, 2)
+        given = images.clone(memory_format=layout).requires_grad_()
+        out = norm(given)
+        assert out.is_contiguous(memory_format=layout)
+        (out * weights).sum().backward()
+        results.append([out, given.grad, norm.weight.grad, norm.running_var])
+    for plain, last in zip(*results, strict=True):
+        torch.testing.assert_close(plain, last, rtol=1e-5, atol=1e-6)
+
+
+def test_split_batch_norm_keeps_channels_last_through_the_network():
+    """Copies are of one layout: nothing is copied to channels first, and no convolution copies its input back."""
+
+    class Copies(TorchDispatchMode):
+        def __init__(self):
+            super().__init__()
+            self.layouts = []
+
+        def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+            result = func(*args, **(kwargs or {}))
+            name = func.overloadpacket.__name__
+            if name in ("convolution", "convolution_backward", "native_batch_norm", "native_batch_norm_backward"):
+                self.layouts += [
+                    (name, t.is_contiguous(memory_format=torch.channels_last)) for t in args[:2] if t.ndim == 4
+                ]
+            elif name in ("clone", "copy_", "_to_copy") and result.ndim >= 4:
+                self.layouts.append(("copy", None))
+            return result
+
+    convolutions = [torch.nn.Conv2d(3, 4, 3, padding=1), torch.nn.Conv2d(4, 4, 3, padding=1)]
+    network = torch.nn.Sequential(convolutions[0], SplitBatchNorm2d(4, 2), torch.nn.ReLU(), convolutions[1])
+    network.to(memory_format=torch.channels_last)
+    images = torch.randn(6, 3, 5, 5).to(memory_format=torch.channels_last)
+    with Copies() as copies:
+        network(images).square().sum().backward()
+    assert all(last for name, last in copies.layouts if name != "copy")
+    assert len([name for name, _ in copies.layouts if name == "copy"]) == 4, "two there, two back"
 
 
 def test_split_batch_norms_replaces_every_one_and_keeps_the_state_dicts_names():
