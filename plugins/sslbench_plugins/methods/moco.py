@@ -180,7 +180,8 @@ def parts_as_channels(images: Tensor, parts: int) -> Tensor:
     channels ``s * C`` to ``s * C + C - 1`` of image i. Channels last stay so: convolutions would copy them back."""
     if images.is_contiguous():
         return images.reshape(len(images) // parts, -1, *images.shape[2:])
-    pixels = images.permute(0, 2, 3, 1).unflatten(0, (-1, parts))
+    batch, channels, height, width = images.shape
+    pixels = images.permute(0, 2, 3, 1).reshape(batch // parts, parts, height, width, channels)
     return pixels.permute(0, 2, 3, 1, 4).flatten(3).permute(0, 3, 1, 2)
 
 
@@ -188,7 +189,8 @@ def channels_as_parts(folded: Tensor, parts: int) -> Tensor:
     """The inverse of ``parts_as_channels``."""
     if folded.is_contiguous():
         return folded.reshape(len(folded) * parts, -1, *folded.shape[2:])
-    pixels = folded.permute(0, 2, 3, 1).unflatten(3, (parts, -1))
+    images, channels, height, width = folded.shape
+    pixels = folded.permute(0, 2, 3, 1).reshape(images, height, width, parts, channels // parts)
     return pixels.permute(0, 3, 1, 2, 4).flatten(0, 1).permute(0, 3, 1, 2)
 
 
