@@ -15,6 +15,7 @@ if TYPE_CHECKING:  # "as" makes a name public for type checkers
         Augmentation as Augmentation,
         AugmentationSpec as AugmentationSpec,
         BatchTransform as BatchTransform,
+        DrawnTransform as DrawnTransform,
         ViewKind as ViewKind,
         ViewRequest as ViewRequest,
     )
@@ -143,7 +144,8 @@ if TYPE_CHECKING:  # "as" makes a name public for type checkers
 
 _NAMES = {
     "sslbench.claims.simulate": "Simulation simulate",
-    "sslbench.contracts.augmentation": "Augmentation AugmentationSpec BatchTransform ViewKind ViewRequest",
+    "sslbench.contracts.augmentation": "Augmentation AugmentationSpec BatchTransform DrawnTransform"
+    " ViewKind ViewRequest",
     "sslbench.contracts.backbone": "Backbone BackboneSpec TimmModel TokenBackbone",
     "sslbench.contracts.dataset": "Dataset DatasetSpec DeviceReader ImageReader MapReader Split SplitName",
     "sslbench.contracts.evaluator": "EvaluatedModel EvaluationData Evaluator EvaluatorSpec FeatureSet FitsHead"

@@ -166,7 +166,8 @@ def end_to_end(
     batches = Batches(images, batch_size, seed, device, labels=step.labels is not None)
     if batches.batch_size < batch_size:
         raise TimingError(f"end to end: the training split has {len(images)} images, fewer than a batch")
-    views = TrainingViews(augmentation, step.method.views, Normalise(dataset.mean, dataset.std, device))
+    normalise = Normalise(dataset.mean, dataset.std, device)
+    views = TrainingViews(augmentation, step.method.views, normalise, step.settings.compile)
     images_step = ImageStep(views, Stream(seed, "views", device), step.update)
     take = GraphedStep(images_step, CudaRecorder(device)) if step.settings.cuda_graphs else images_step
     clock = StepClock(device) if device.type == "cuda" else UndisturbedStepClock(device)

@@ -91,7 +91,8 @@ class Trainer:
         self.batches = Batches(data.pretraining, settings.batch_size, settings.seed, device, task.labels, parts)
         self.total_steps = settings.epochs * self.batches.steps_per_epoch
         self._check_settings()
-        self.views = TrainingViews(task.augmentation, task.method.views, Normalise(data.mean, data.std, device))
+        normalise, on_warning = Normalise(data.mean, data.std, device), self.callbacks.on_warning
+        self.views = TrainingViews(task.augmentation, task.method.views, normalise, settings.compile, on_warning)
         self.update = TrainingStep(task, settings, self.batches.batch_size, self.batches.steps_per_epoch)
         images = ImageStep(self.views, Stream(settings.seed, own("views"), device), self.update)
         self.take_step = GraphedStep(images, CudaRecorder(device)) if settings.cuda_graphs else images

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 
 import torch
 from torch import Generator, Tensor
 from torch.nn import functional
 
-from sslbench.contracts.augmentation import Augmentation, ViewRequest
+from sslbench.contracts.augmentation import Augmentation, BatchTransform, DrawnTransform, ViewRequest
 from sslbench.contracts.method import InputSpec
+from sslbench.train.compiled_views import CompiledView
 
 
 class Normalise:
@@ -18,23 +20,42 @@ class Normalise:
     def __init__(self, mean: Sequence[float], std: Sequence[float], device: torch.device | str) -> None:
         # A channel without any spread (blank images) is only centred.
         safe = [value if value > 0 else 1.0 for value in std]
-        self._scale = 1 / torch.tensor(safe, device=device).view(1, 3, 1, 1)
-        self._shift = -torch.tensor(list(mean), device=device).view(1, 3, 1, 1) * self._scale
+        self.scale = 1 / torch.tensor(safe, device=device).view(1, 3, 1, 1)
+        self.shift = -torch.tensor(list(mean), device=device).view(1, 3, 1, 1) * self.scale
 
     def __call__(self, images: Tensor) -> Tensor:
-        return torch.addcmul(self._shift, images, self._scale)
+        return torch.addcmul(self.shift, images, self.scale)
 
 
 class TrainingViews:
     """All views that a method asks for, of a whole batch at once."""
 
-    def __init__(self, augmentation: Augmentation, requests: Sequence[ViewRequest], normalise: Normalise) -> None:
-        self._transforms = [augmentation.view(i, request.kind, request.size) for i, request in enumerate(requests)]
-        self._normalise = normalise
+    def __init__(
+        self,
+        augmentation: Augmentation,
+        requests: Sequence[ViewRequest],
+        normalise: Normalise,
+        compiled: bool = False,
+        on_warning: Callable[[str], None] = lambda text: None,
+    ) -> None:
+        """``compiled``: each view is one compiled function, where the augmentation's transform is a ``DrawnTransform``;
+        ``on_warning`` is called where torch cannot compile it, and its views are made uncompiled."""
+        transforms = [augmentation.view(i, request.kind, request.size) for i, request in enumerate(requests)]
+        self._views: list[BatchTransform] = []
+        for transform in transforms:
+            if compiled and isinstance(transform, DrawnTransform):
+                self._views.append(CompiledView(transform, normalise, normalise.scale, normalise.shift, on_warning))
+            else:
+                self._views.append(partial(normalised_view, transform, normalise))
 
     def __call__(self, images: Tensor, generator: Generator) -> list[Tensor]:
         """uint8 ``[B, 3, H, W]`` -> one normalised float ``[B, 3, size, size]`` per view."""
-        return [self._normalise(transform(images, generator)) for transform in self._transforms]
+        return [view(images, generator) for view in self._views]
+
+
+def normalised_view(transform: BatchTransform, normalise: Normalise, images: Tensor, generator: Generator) -> Tensor:
+    """uint8 ``[B, 3, H, W]`` -> normalised float ``[B, 3, size, size]``, uncompiled."""
+    return normalise(transform(images, generator))
 
 
 class EvaluationView:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import torch
 from torch import Generator, Tensor
@@ -20,16 +21,23 @@ class AffineParams(Params):
     brightness: float = param(0.3, "brightness factor, uniform in 1 -/+ this", ge=0, le=1)
 
 
+@dataclass(frozen=True)
 class AffineView:
     """uint8 ``[B, 3, H, W]`` -> float32 ``[B, 3, size, size]`` in 0..1; bilinear, and black outside the image."""
 
-    def __init__(self, params: AffineParams, size: int) -> None:
-        self.params = params
-        self.size = size
+    params: AffineParams
+    size: int
 
     def __call__(self, images: Tensor, generator: Generator) -> Tensor:
-        p = self.params
-        u = torch.rand(5, len(images), generator=generator, device=images.device)
+        return self.apply(images, self.draw(len(images), (images.shape[2], images.shape[3]), generator))
+
+    def draw(self, batch: int, image: tuple[int, int], generator: Generator) -> Tensor:
+        """``[B, 5]`` in 0..1."""
+        return torch.rand(5, batch, generator=generator, device=generator.device).T
+
+    def apply(self, images: Tensor, drawn: Tensor) -> Tensor:
+        """The views by these numbers."""
+        p, u = self.params, drawn.T
         spread = 2 * u - 1
         angle = spread[0] * math.radians(p.degrees)
         scale = p.scale_min + u[1] * (1 - p.scale_min)

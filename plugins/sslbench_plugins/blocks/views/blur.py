@@ -6,6 +6,9 @@ import math
 
 import torch
 from torch import Tensor
+from torch.nn import functional
+
+from sslbench_plugins.blocks.views.stored import stored
 
 REACH = 5.5
 """in sigmas: a tap beyond is below 3e-7 of the middle one, and left out of shifted sums"""
@@ -28,6 +31,33 @@ def blur(images: Tensor, sigma: Tensor, kernel: int) -> Tensor:
     """Blur ``[B, C, S, S]``, each sample with its sigma, ``[B]`` in pixels -> the same shape."""
     weights = blur_weights(sigma, kernel, images.shape[-1]).unsqueeze(1)
     return weights @ images @ weights.transpose(2, 3)
+
+
+def blur_by_taps(images: Tensor, sigma: Tensor, kernel: int) -> Tensor:
+    """``blur`` as sums of shifted images, which a compiler fuses; on a GPU no product whose precision is a setting."""
+    half = kernel // 2
+    weights = torch.exp(-0.5 * (torch.arange(half + 1, device=sigma.device) / sigma.view(-1, 1)).square())
+    weights = weights / (2 * weights.sum(dim=1, keepdim=True) - 1)
+    weights = weights if half < 3 else stored(weights)
+    for axis in (2, 3):
+        images = weighted_shifts(images, weights.view(*weights.shape, 1, 1, 1), axis)
+    return images
+
+
+def weighted_shifts(images: Tensor, weights: Tensor, axis: int) -> Tensor:
+    """``sum of weights[:, |d|] * images shifted by d``, mirrored at the borders; ``[B, taps, 1, 1, 1]``."""
+    size, half = images.shape[axis], weights.shape[1] - 1
+    if images.is_cuda:
+        longer = functional.pad(stored(images), (0, 0, half, half) if axis == 2 else (half, half, 0, 0), mode="reflect")
+    else:
+        # A compiler for CPUs makes no vectors of mirrored positions.
+        ends = images.narrow(axis, 1, half).flip(axis), images.narrow(axis, size - 1 - half, half).flip(axis)
+        longer = stored(torch.cat([ends[0], images, ends[1]], dim=axis))
+    out = longer.narrow(axis, half, size) * weights[:, 0]
+    for distance in range(1, half + 1):
+        both = longer.narrow(axis, half - distance, size) + longer.narrow(axis, half + distance, size)
+        out = torch.addcmul(out, both, weights[:, distance])
+    return out
 
 
 def blur_image(image: Tensor, sigma: float, kernel: int) -> Tensor:
