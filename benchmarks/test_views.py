@@ -12,7 +12,9 @@ import torch
 from torchvision.transforms import v2
 
 from sslbench import BuildContext
+from sslbench.contracts.augmentation import ViewRequest
 from sslbench.hooks.registry import Registry
+from sslbench.train.views import Normalise, TrainingViews
 from sslbench_plugins.blocks.images_on_disk.decode import decode
 from sslbench_plugins.blocks.images_on_disk.encoded import Encoded
 
@@ -55,6 +57,23 @@ def test_simclr_by_torchvision_image_by_image(benchmark, size):
     benchmark.group = f"views {size} px"
     benchmark.extra_info["views"] = len(images)
     benchmark(lambda: torch.stack([transform(image) for image in images]))
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_a_compiled_simclr_view(beside, size):
+    """Normalised, as ``--compile`` makes it, beside the uncompiled one. The warm-up compiles: 15 to 20 s a size."""
+    spec = REGISTRY.get("augmentation", "simclr")
+    augmentation, normalise = spec.build(spec.params(), BuildContext()), Normalise([0.5] * 3, [0.25] * 3, "cpu")
+    images, generator = photographs(size), torch.Generator().manual_seed(0)
+    compiled, plain = (
+        TrainingViews(augmentation, [ViewRequest("global", size)], normalise, how) for how in (True, False)
+    )
+    beside(
+        f"a compiled view of {size} px",
+        lambda: compiled(images, generator),
+        "uncompiled",
+        lambda: plain(images, generator),
+    )
 
 
 def simclr_by_lightly(size):

@@ -24,8 +24,8 @@ def measure(size: int, augmentation: str, compiled: bool) -> None:
     side = 256 if size == 224 else size
     images = torch.randint(0, 256, (IMAGES, 3, side, side), dtype=torch.uint8, device=DEVICE)
     normalise = Normalise((0.5,) * 3, (0.25,) * 3, DEVICE)
-    views = TrainingViews(build_plugin("augmentation", augmentation), [ViewRequest("global", size)] * 2, normalise)
-    call = torch.compile(views) if compiled else views
+    requests = [ViewRequest("global", size)] * 2
+    call = TrainingViews(build_plugin("augmentation", augmentation), requests, normalise, compiled, print)
     stream = Stream(0, "views", DEVICE)
     host, done = milliseconds(lambda: call(images, stream.at(0)), LAPS)
     facts = launched(lambda: call(images, stream.at(0)))

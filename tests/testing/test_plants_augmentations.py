@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 import signal
+from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
@@ -199,6 +200,53 @@ def test_a_good_augmentation_has_no_fault(make):
 @pytest.mark.parametrize(("make", "words"), marked(AUGMENTATIONS), ids=lambda value: getattr(value, "__name__", ""))
 def test_a_planted_augmentation_is_named(make, words):
     assert_named(augmentation(make), words, __file__)
+
+
+@dataclass(frozen=True)
+class InParts:
+    """Each image times a number, in two parts."""
+
+    size: int
+
+    def __call__(self, images, generator):
+        return self.apply(images, self.draw(len(images), images.shape[2:], generator))
+
+    def draw(self, batch, image, generator):
+        return torch.rand(batch, generator=generator, device=generator.device)
+
+    def apply(self, images, drawn):
+        return centre_view(images, self.size) * drawn.view(-1, 1, 1, 1)
+
+
+class OtherCall(InParts):
+    def __call__(self, images, generator):
+        return super().__call__(images, generator) / 2
+
+
+class BatchLast(InParts):
+    def draw(self, batch, image, generator):
+        return super().draw(batch, image, generator).expand(batch, -1)
+
+    def apply(self, images, drawn):
+        return centre_view(images, self.size) * drawn[0, : len(images)].view(-1, 1, 1, 1)
+
+
+@pytest.mark.parametrize(
+    ("transform", "words"),
+    [
+        (InParts, ""),
+        (OtherCall, "view 0 (global) of 16 x 16: apply(images, draw(...)) is another view than its call"),
+        (BatchLast, "view 0 (global) of 16 x 16: apply of two images is not what it is of their batch"),
+    ],
+)
+def test_a_transform_in_two_parts_is_one_view(transform, words):
+    class Views:
+        def view(self, index, kind, size):
+            return transform(size)
+
+    spec = AugmentationSpec(name="a", summary="An a.", build=lambda params, context: Views())
+    found = faults(spec)
+    assert (words in str(found)) if words else found == []
 
 
 class Random:

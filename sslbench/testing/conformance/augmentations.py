@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from operator import itemgetter
 
 import torch
 from torch import Tensor
+from torch.utils._pytree import tree_map_only
 
-from sslbench.contracts.augmentation import Augmentation, BatchTransform, ViewKind
+from sslbench.contracts.augmentation import Augmentation, BatchTransform, DrawnTransform, ViewKind
 from sslbench.testing.conformance.check import Trial, check
 from sslbench.testing.conformance.draws import differ, not_apart, shared_draws, stands_still
 from sslbench.testing.conformance.problem import SIZE, Problems, gpu_problems
@@ -156,6 +158,26 @@ def of_single_images(trial: Trial) -> Problems:
         others[:2] = images[:2]
         if (call(transform, images)[:2] - call(transform, others)[:2]).abs().max() > 1e-3:
             yield f"{where}: the view of an image depends on the other images of its batch"
+            return
+
+
+@check("augmentation", "``apply`` with what ``draw`` draws, to the rounding of 8 bits", "view")
+def in_two_parts(trial: Trial) -> Problems:
+    """Of a transform that can be compiled: both parts are its call, for some of the images as for all."""
+    for where, transform, _ in views(trial):
+        if not isinstance(transform, DrawnTransform):
+            continue
+        for height, width in PLACES:
+            images, generator = of_noise(6, height, width), torch.Generator().manual_seed(1)
+            drawn = transform.draw(6, (height, width), generator)
+            view = transform.apply(images, drawn)
+            some = transform.apply(images[2:4], tree_map_only(Tensor, itemgetter(slice(2, 4)), drawn))
+            if (view - call(transform, images)).abs().mean() > 0.01:
+                yield f"{where} of {height} x {width}: apply(images, draw(...)) is another view than its call"
+            elif (view[2:4] - some).abs().max() > 1e-3:
+                yield f"{where} of {height} x {width}: apply of two images is not what it is of their batch"
+            else:
+                continue
             return
 
 
