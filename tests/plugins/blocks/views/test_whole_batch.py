@@ -138,6 +138,7 @@ def kernels_of(function, make_inputs, options):
             "torch.cuda.get_device_capability": lambda device=None: (9, 0),
             "torch.cuda.current_device": lambda: 0,
             "torch.cuda.device_count": lambda: 1,
+            "torch._inductor.scheduler.has_triton": lambda: True,
             "torch.compiler.is_compiling": lambda: True,
         }.items():
             stack.enter_context(mock.patch(name, value))
