@@ -12,7 +12,7 @@ LONGEST = 100  # characters
 COLUMNS = frozenset(
     "cell status reason method augmentation masking mask_ratio evaluator dataset backbone training seed seeds"
     " images_per_second step_ms_median step_ms_iqr data_wait_share peak_memory_bytes flops_per_image"
-    " pretraining_seconds embed_images_per_second".split()
+    " joules_per_image pretraining_seconds embed_images_per_second".split()
 )
 """what tables call the recipe, its status, speed and cost"""
 ENDINGS = ("_mean", "_std", "_low", "_high", "_n", "_draws", "_draws_std", "_draws_n")

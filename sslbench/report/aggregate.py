@@ -22,6 +22,7 @@ SPEEDS: dict[str, Callable[[TrainingFacts, FeatureFacts], float | None]] = {
     "data_wait_share": lambda training, features: training.data_wait_share,
     "peak_memory_bytes": lambda training, features: training.peak_memory_bytes,
     "flops_per_image": lambda training, features: training.flops_per_image,
+    "joules_per_image": lambda training, features: training.joules_per_image,
     "pretraining_seconds": lambda training, features: training.seconds,
     "embed_images_per_second": lambda training, features: features.images_per_second,
 }

@@ -35,6 +35,7 @@ SPEEDS = {
     "wait %": "share of the step spent waiting for images",
     "peak MB": "most memory in use during training, 10^6 bytes",
     "MFLOP/img": "10^6 floating-point operations of forward and backward per source image",
+    "J/img": "joules of the GPU's card, or of the processors' packages, per source image of training",
     "train s": "duration of one pretraining, seconds",
     "embed img/s": "images per second of feature extraction",
 }
@@ -48,9 +49,9 @@ BRIEFLY = {
 """the same of those that a brief table has"""
 
 
-def of_speeds(headers: Iterable[str] = tuple(SPEEDS)) -> list[str]:
-    """What these columns of speed and cost mean."""
-    return [f"{header}: {SPEEDS[header]}" for header in headers]
+def of_speeds(headers: Iterable[str]) -> list[str]:
+    """What those of these columns that are of speed and cost mean."""
+    return [f"{header}: {SPEEDS[header]}" for header in headers if header in SPEEDS]
 
 
 def legend(view: View, best: str, tie: str) -> list[str]:

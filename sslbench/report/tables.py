@@ -74,7 +74,7 @@ def markdown_text(view: View, title: str, blocks: Sequence[Block]) -> str:
     ]
     parts += [markdown(view.columns(MARKDOWN))] if view.order else []
     parts += [f"**{table}**\n\n{markdown(view.columns_of(table, MARKDOWN))}" for table in view.tables]
-    words: list[Block] = [("", [*legend(view, "bold", "italic"), *of_speeds()])] if view.order else []
+    words = words_of(view, "bold", "italic")
     return markdown_page(parts[0], parts[1:], [*words, (CURVE, best_of_curve(view)), *blocks])
 
 
@@ -82,8 +82,14 @@ def detailed_text(view: View, title: str, blocks: Sequence[Block]) -> str:
     """All of it, for a terminal or a file."""
     tables = [fitting(view.columns)] if view.order else []
     tables += [f"{table}:\n{fitting(partial(view.columns_of, table))}" for table in view.tables]
-    words: list[Block] = [("", [*legend(view, "*", "="), *of_speeds()])] if view.order else []
+    words = words_of(view, "*", "=")
     return terminal_page("", [*above(view, title), *tables], [*words, (CURVE, best_of_curve(view)), *blocks])
+
+
+def words_of(view: View, best: str, tie: str) -> list[Block]:
+    """What the marks and the columns of the main table mean."""
+    headers = [column.header for column in view.columns(MARKDOWN)]
+    return [("", [*legend(view, best, tie), *of_speeds(headers)])] if view.order else []
 
 
 def brief_text(view: View, title: str, blocks: Sequence[Block]) -> str:

@@ -271,9 +271,12 @@ class View:
             "wait %": map(percent, mean("data_wait_share")),
             "peak MB": millions("peak_memory_bytes"),
             "MFLOP/img": millions("flops_per_image"),
+            "J/img": map(three_digits, mean("joules_per_image")),
             "train s": map(three_digits, mean("pretraining_seconds")),
             "embed img/s": map(three_digits, mean("embed_images_per_second")),
         }
+        if not any(mean("joules_per_image")):
+            del cells["J/img"]  # most machines do not let users read it
         ranks = range(STATUS_RANK + 1, STATUS_RANK + 1 + len(cells))
         return [
             Column(header, list(column), number=True, rank=rank)

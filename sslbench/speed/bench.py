@@ -10,6 +10,7 @@ from sslbench.contracts.plugin import BuildContext
 from sslbench.execute.outcome import reason_of
 from sslbench.measure.clocks import undisturbed_clock
 from sslbench.measure.comparison import LEAST_ROUNDS, compare_warm
+from sslbench.measure.energy import SECONDS, EnergyMeter, joules_per_image
 from sslbench.speed.budget import Budget
 from sslbench.speed.largest_batch import largest_batch
 from sslbench.speed.measurement import Measurement
@@ -106,6 +107,8 @@ class SpeedBench:
         if reason is not None and len(chunk) > 1:
             self._time_each(chunk, group, pairs, reason)
         for index, ready in chunk.items():
+            with self.preparation.part(group[index], "energy"):
+                self._energy(ready, group[index])
             with self.preparation.part(group[index], "end to end"):
                 self._end_to_end(ready, group[index])
 
@@ -150,6 +153,21 @@ class SpeedBench:
             group[index].timing = group[index].timing or timing
         for (baseline, row), comparison in zip(here, comparisons, strict=True):
             group[row].against[baseline] = comparison
+
+    def _energy(self, ready: ReadyRow, measured: Measurement) -> None:
+        """Of steps in a row of their own, for rows that take turns share what the counters show."""
+        device, left, timing = self.settings.device, self.budget.left, measured.timing
+        if timing is None or measured.joules_per_image is not None or self.preparation.fault is not None:
+            return
+        meter, seconds = EnergyMeter(device), SECONDS[device.type]
+        if meter.why_not is not None:
+            measured.why_no_energy = meter.why_not
+        elif left is not None and left < seconds:
+            measured.why_no_energy = "no time was left (--seconds)"
+        else:
+            arm, wait = ready.arm, undisturbed_clock(device).wait
+            measured.joules_per_image = joules_per_image(arm.step, arm.images, timing.median_ms, seconds, meter, wait)
+            measured.why_no_energy = meter.why_not
 
     def _end_to_end(self, ready: ReadyRow, measured: Measurement) -> None:
         """The same step with images from the row's data set, if it has one. Raises what keeps that from being done."""

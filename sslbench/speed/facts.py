@@ -117,6 +117,8 @@ class SpeedFacts(Part):
     """most memory that the row added while it warmed up"""
     reserved_bytes: float | None = None
     flops_per_image: float | None = None
+    joules_per_image: float | None = None
+    """of the whole GPU card, or the processors' packages"""
     utilisation: float | None = None
     """share of the fastest matrix product of the device in this precision"""
     ceilings: CeilingFacts | None = None

@@ -32,6 +32,8 @@ class Measurement:
     peak_bytes: int | None = None
     """of the warm-up, less what was there before the row was built"""
     reserved_bytes: int | None = None
+    joules_per_image: float | None = None
+    why_no_energy: str | None = None
     end_to_end: EndToEnd | None = None
     largest_batch: LargestBatch | None = None
     against: dict[int, Comparison] = field(default_factory=dict)

@@ -48,6 +48,8 @@ class RecordWriter:
                 peak_memory_bytes=measured.peak_bytes,
                 flops_per_image=facts.flops_per_image,
                 final_loss=facts.final_loss,
+                joules_per_image=facts.joules_per_image,
+                why_no_energy=measured.why_no_energy,
             ),
             traceback=measured.trace,
             speed=facts.to_json(),
@@ -58,9 +60,19 @@ class RecordWriter:
         measured, pairs = measurements[index], self.plan.pairs
         row, timing, flops = measured.row, measured.timing, measured.flops_per_image
         flops_per_second = flops * timing.images_per_second if flops is not None and timing else None
-        copied = ("parameters", "patches", "peak_bytes", "reserved_bytes", "flops_per_image", "largest_batch")
+        copied = (
+            "parameters",
+            "patches",
+            "peak_bytes",
+            "reserved_bytes",
+            "flops_per_image",
+            "largest_batch",
+            "joules_per_image",
+        )
         unknown = unknown_facts(row) if timing else {}
         timed = {**timing.described(), **dict.fromkeys(unknown)} if timing else {}
+        if timing and measured.why_no_energy:
+            unknown["joules_per_image"] = measured.why_no_energy
         return SpeedFacts(
             **{**row.settings, "device": row.device},
             images=row.batch_size,

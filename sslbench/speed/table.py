@@ -28,6 +28,7 @@ LEGEND = {
     "peak MB": "most memory that the row added, 10^6 bytes",
     "GFLOP/img": "10^9 floating-point operations of forward and backward per source image",
     "use %": "share of the fastest matrix product that was measured on this device, in the same precision",
+    "J/img": "joules of the GPU's card, or of the processors' packages, per source image, whoever else uses them",
     "img/s end to end": "with images from the data set and augmentation",
     "wait %": "share of the end-to-end step spent waiting for images",
     "largest batch": "images that fit into memory; ≥: the search ended before a batch that does not fit",
@@ -41,7 +42,7 @@ RATIO_LEGEND = (
 CSV_FACTS = (
     *(*SETTINGS, "image_size", "device", "images_per_second", "median_ms", "iqr_ms", "p20_ms", "p80_ms", "cpu_ms"),
     *("steps", "warmup_steps", "steady", "contended", "first_step_ms", "compile_ms", "host_ms", "launch_bound"),
-    *("peak_bytes", "reserved_bytes", "flops_per_image", "utilisation"),
+    *("peak_bytes", "reserved_bytes", "flops_per_image", "utilisation", "joules_per_image"),
 )
 CSV_END_TO_END = ("images_per_second", "step_ms_median", "step_ms_iqr", "data_wait_share")
 CSV_RATIO = ("ratio", "low", "high", "noise_floor", "differs", "flop_bound", "share_of_bound", "verdict", "of_launches")
@@ -144,6 +145,8 @@ class SpeedTable:
             "GFLOP/img": [three_digits(s.flops_per_image and s.flops_per_image / 1e9) for s in speeds],
             "use %": [percent(s.utilisation) for s in speeds],
         }
+        if any(s.joules_per_image for s in speeds):
+            cells["J/img"] = [three_digits(s.joules_per_image) for s in speeds]
         if any(s.end_to_end for s in speeds):
             pipelines = [s.end_to_end or EndToEndFacts() for s in speeds]
             cells["img/s end to end"] = [three_digits(pipeline.images_per_second) for pipeline in pipelines]

@@ -112,6 +112,10 @@ class TrainingFacts(Part):
     """pretrainings that may have shared its device, itself included: its times are slower than they would be alone"""
     threads: int | None = None
     """of the processor, for each of its steps"""
+    joules_per_image: float | None = None
+    """of the whole GPU card, or the processors' packages, in training"""
+    why_no_energy: str | None = None
+    """why that is not known"""
 
 
 @dataclass(frozen=True, slots=True)

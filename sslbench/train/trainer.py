@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import math
-import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -15,7 +13,6 @@ from torch import Tensor
 from sslbench.contracts.executor import EpochEnded, TrainingProgress
 from sslbench.contracts.method import Progress
 from sslbench.errors import Diverged, SslbenchError, TimeLimit, UserError
-from sslbench.measure.memory import PeakMemory
 from sslbench.measure.precision import float32_arithmetic
 from sslbench.measure.step_clock import StepClock
 from sslbench.store.digests import DamagedFile
@@ -40,44 +37,11 @@ from sslbench.train.ranks import (
 )
 from sslbench.train.step import TrainingStep
 from sslbench.train.task import Callbacks, LoopSettings, TrainingTask
+from sslbench.train.usage import Usage
 from sslbench.train.views import Normalise, TrainingViews
 
 READ_LOSS_EVERY = 25
 """Steps between two readings of the loss: each one waits for the device."""
-
-
-class Usage:
-    """Time and peak memory of a training without those of its evaluations, on top of what an interrupted one took."""
-
-    def __init__(self, device: torch.device, seconds: float = 0.0, peak: int | None = None) -> None:
-        self._device, self._earlier_peak = device, peak or 0
-        self.seconds = seconds
-        """when the clock was last read"""
-        self.start()
-
-    def start(self) -> None:
-        """The training begins or goes on."""
-        self._began = time.perf_counter() - self.seconds
-        self._memory = PeakMemory(self._device)
-
-    def read_clock(self) -> float:
-        """Seconds of training until now."""
-        self.seconds = time.perf_counter() - self._began
-        return self.seconds
-
-    def peak(self) -> int | None:
-        """Bytes, or None where the system does not report them."""
-        now = self._memory.bytes()
-        return None if now is None else max(now, self._earlier_peak)
-
-    @contextmanager
-    def paused(self) -> Iterator[None]:
-        """Neither the time nor the memory of what is done within is the training's."""
-        self._earlier_peak = self.peak() or 0
-        begin = time.perf_counter()
-        yield
-        self._began += time.perf_counter() - begin
-        self._memory = PeakMemory(self._device)
 
 
 class Trainer:
@@ -171,6 +135,7 @@ class Trainer:
     def _read_loss(self, epoch: int) -> None:
         """Check the epoch's mean loss and report. Only here does the loop wait for the device."""
         self.usage.read_clock()
+        self.usage.joules()
         self.clock.drain()
         loss = self.loss_sum.item() / (self.step - epoch * self.batches.steps_per_epoch)
         if not math.isfinite(loss):
@@ -231,6 +196,7 @@ class Trainer:
             "step": self.step,
             "spent": self.usage.seconds,
             "peak": self.usage.peak(),
+            "joules": self.usage.joules(),
             "losses": self.losses,
         }
         facts |= {"scaler": self.update.scaler.state_dict(), "curve": self.curve.state() if self.curve else None}
@@ -255,19 +221,22 @@ class Trainer:
         self.clock.step_ms = tensors["loop/step_ms"].tolist()
         self.clock.wait_ms = tensors["loop/wait_ms"].tolist()
         self.step = self.resumed_at = facts["step"]
-        self.usage = Usage(self.settings.device, facts["spent"], facts["peak"])
+        self.usage = Usage(self.settings.device, facts["spent"], facts["peak"], facts["joules"])
         self.losses = facts["losses"]
         for epoch in ended_before(self.losses, self.curve.points if self.curve else None, self.settings.epochs):
             self.callbacks.on_epoch(epoch)
 
     def _facts(self) -> TrainingFacts:
         curve = self.curve
+        joules, images = self.usage.joules(), self.step * self.batches.batch_size
         return TrainingFacts(
             epochs=self.settings.epochs,
             steps=self.step,
             seconds=self.usage.seconds,
             **asdict(self.clock.summary(self.batches.batch_size)),
             peak_memory_bytes=largest(self.usage.peak()),
+            joules_per_image=joules / images if joules is not None and images else None,
+            why_no_energy=self.usage.why_no_energy,
             final_loss=self.losses[-1] if self.losses else None,
             losses=tuple(self.losses),
             batch_size=self.batches.batch_size,

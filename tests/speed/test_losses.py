@@ -8,6 +8,7 @@ import torch
 from sslbench.errors import UserError
 from sslbench.hooks.registry import Registry
 from sslbench.measure.ceilings import Ceilings
+from sslbench.measure.energy import SECONDS, Counter, Unreadable
 from sslbench.speed import bench, preparation, run as module
 from sslbench.speed.facts import SpeedFacts
 from sslbench.speed.run import SpeedRequest, speed
@@ -223,3 +224,26 @@ def test_an_interrupt_keeps_what_was_timed_in_its_group(monkeypatch, tmp_path, f
     with ResultsStore.open_for_reading(tmp_path / "sslbench-results/mini") as store:
         assert [record.status for record in store.records()] == ["done"]
         assert len(store.steps(records["simclr"].cell)) >= 10
+
+
+def test_joules_are_of_steps_of_their_own_and_where_there_are_none_the_reason_is_kept(monkeypatch):
+    used = iter(range(0, 10**12, 8_000_000))
+    monkeypatch.setattr("sslbench.measure.energy.counters_of", lambda device: [Counter(lambda: next(used))])
+    monkeypatch.setitem(SECONDS, "cpu", 0.0)
+    outcome, records = measured()
+    # From one reading to the next 8 J; three steps of four images.
+    assert [facts(record).joules_per_image for record in outcome.records] == pytest.approx([8 / 12] * 2)
+    assert records["byol"].pretraining.joules_per_image == pytest.approx(8 / 12)
+    text = render_speed(outcome.records, "markdown", "")
+    assert "J/img" in text
+    assert "0.667" in text
+
+    def unreadable(device):
+        raise Unreadable("root only")
+
+    monkeypatch.setattr("sslbench.measure.energy.counters_of", unreadable)
+    outcome, records = measured()
+    assert facts(records["byol"]).joules_per_image is None
+    assert facts(records["byol"]).unknown["joules_per_image"] == "root only"
+    assert records["byol"].pretraining.why_no_energy == "root only"
+    assert "J/img" not in render_speed(outcome.records, "markdown", "")

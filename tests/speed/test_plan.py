@@ -148,8 +148,8 @@ def test_an_axis_that_is_needed_and_empty_is_a_mistake():
         planned({"method": ["mae"], "backbone": ["vit"]})
 
 
-def suite_on(device):
-    raw, layout = read_speed_suite("mae-speedup", {})
+def suite_on(device, name="mae-speedup"):
+    raw, layout = read_speed_suite(name, {})
     speed = layout.speed.model_copy(update={"device": device, "precisions": ["fp32"]})
     return plan_speed(raw, layout.model_copy(update={"speed": speed}), {}, REGISTRY)
 
@@ -166,6 +166,17 @@ def test_mae_speedup_on_a_gpu_crosses_sizes_ratios_and_depths():
         ("like for like", "as in the paper's table")
     }
     assert (plan.seconds, plan.left_out) == (None, ())
+    # With fewer images the time goes with launches.
+    sizes = {(row.value("backbone.size"), row.batch_size) for row in plan.rows}
+    assert sizes == {("base", 256), ("large", 256), ("huge", 128)}
+
+
+def test_all_methods_that_train_are_measured_on_a_gpu_and_some_on_a_cpu():
+    trained = {"distill", *(name for name in REGISTRY.names("method") if REGISTRY.get("method", name).trains)}
+    names = {device: {row.method.name for row in suite_on(device, "methods").rows} for device in ("cuda", "cpu")}
+    assert names["cuda"] == trained - {"distill"}  # which needs a teacher's weights
+    assert len(names["cpu"]) == 7
+    assert {row.batch_size for row in suite_on("cuda", "methods").rows} == {256}
 
 
 def test_mae_speedup_on_a_cpu_has_small_models_and_says_what_it_leaves_out():

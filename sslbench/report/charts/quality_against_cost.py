@@ -35,6 +35,7 @@ from sslbench.report.view import View
 COSTS = {
     "images_per_second": ("images a second in training", 1.0, "more is better"),
     "peak_memory_bytes": ("peak memory of training, MB", 1e-6, "less is better"),
+    "joules_per_image": ("joules an image in training", 1.0, "less is better"),
     "pretraining_seconds": ("seconds of one training", 1.0, "less is better"),
 }
 """quantity of speed or cost -> its words, factor, and which end is better"""

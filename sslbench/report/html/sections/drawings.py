@@ -28,7 +28,7 @@ def cost(folder: Folder) -> Section | None:
         return None
     charts = drawn(view, quality_against_cost.panels(view))
     numbers = shortened(table(view, "Speed and cost", [*first_words(view), *speeds]), MOST_LINES)
-    parts: list[Part] = [*charts, numbers, Lines(of_speeds(), quiet=True)]
+    parts: list[Part] = [*charts, numbers, Lines(of_speeds(column.header for column in speeds), quiet=True)]
     intro = (
         "Filled: the best, or not told apart from it. Hollow: told apart. A line through a mark is the 95% interval "
         "over seeds; dashes are recipes without training."
