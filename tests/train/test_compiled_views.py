@@ -32,7 +32,7 @@ class Unmade(Scaled):
     """What torch cannot trace as a whole."""
 
     def apply(self, images, drawn):
-        return super().apply(images, drawn) if images.max() < 300 else images
+        return super().apply(images, drawn) if images.float().max() < 300 else images
 
 
 class Views:
