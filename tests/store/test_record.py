@@ -43,6 +43,8 @@ def full():
         resumed_at=2,
         at_once=1,
         threads=2,
+        joules_per_image=0.25,
+        why_no_energy="it was measured",
         images_skipped=3,
         input=TrainingInput(32, 10, (0.5, 0.5, 0.5), (0.2, 0.2, 0.2)),
         curve_seconds=0.5,
