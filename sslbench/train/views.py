@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
 from functools import partial
 
@@ -36,7 +37,7 @@ class TrainingViews:
         requests: Sequence[ViewRequest],
         normalise: Normalise,
         compiled: bool = False,
-        on_warning: Callable[[str], None] = lambda text: None,
+        on_warning: Callable[[str], None] = warnings.warn,
     ) -> None:
         """``compiled``: each view is one compiled function, where the augmentation's transform is a ``DrawnTransform``;
         ``on_warning`` is called where torch cannot compile it, and its views are made uncompiled."""
