@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
+from torch import Tensor
+from torch.nn import functional
 
+attention = functional.scaled_dot_product_attention
 AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
@@ -32,9 +36,30 @@ def set_float32(products: str, convolutions: bool) -> None:
     torch.backends.cudnn.allow_tf32 = convolutions
 
 
-def autocast(device: torch.device, precision: str) -> torch.autocast:
-    """Mixed precision on ``device`` for ``bf16`` and ``fp16``; else it does nothing."""
-    return torch.autocast(device.type, AUTOCAST.get(precision, torch.bfloat16), enabled=precision in AUTOCAST)
+@contextmanager
+def autocast(device: torch.device, precision: str) -> Iterator[None]:
+    """Mixed precision on ``device`` for ``bf16`` and ``fp16``; else it does nothing.
+
+    On a CPU attention stays in float32: torch's backward pass of it in bfloat16 can take ten times as long there."""
+    mixed, before = precision in AUTOCAST, functional.scaled_dot_product_attention
+    if mixed and device.type == "cpu":
+        functional.scaled_dot_product_attention = attention_in_float32
+    try:
+        with torch.autocast(device.type, AUTOCAST.get(precision, torch.bfloat16), enabled=mixed):
+            yield
+    finally:
+        functional.scaled_dot_product_attention = before
+
+
+def attention_in_float32(
+    query: Tensor, key: Tensor, value: Tensor, attn_mask: Tensor | None = None, *args: Any, **options: Any
+) -> Tensor:
+    """``scaled_dot_product_attention`` of tensors on a CPU, in float32; the result has autocast's dtype."""
+    if attn_mask is not None and attn_mask.dtype != torch.bool:
+        attn_mask = attn_mask.float()
+    with torch.autocast("cpu", enabled=False):
+        result = attention(query.float(), key.float(), value.float(), attn_mask, *args, **options)
+    return result.to(torch.get_autocast_dtype("cpu"))
 
 
 @contextmanager

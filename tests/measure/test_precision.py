@@ -1,9 +1,19 @@
 from __future__ import annotations
 
+import warnings
+
 import pytest
 import torch
+from torch.nn import functional
+from torch.utils._python_dispatch import TorchDispatchMode
 
-from sslbench.measure.precision import autocast, computing, fastest_convolutions, float32_arithmetic
+from sslbench.measure.precision import (
+    attention_in_float32,
+    autocast,
+    computing,
+    fastest_convolutions,
+    float32_arithmetic,
+)
 
 CPU, GPU = torch.device("cpu"), torch.device("cuda")
 
@@ -52,6 +62,50 @@ def test_what_a_user_set_is_put_back_also_after_an_error():
 def test_mixed_precision_is_of_half_numbers_alone(precision, dtype):
     with autocast(CPU, precision):
         assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == dtype
+
+
+class Attention(TorchDispatchMode):
+    """Notes the dtypes that attention and its backward pass are given."""
+
+    def __init__(self):
+        super().__init__()
+        self.given = []
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        if "attention" in func.overloadpacket.__name__:
+            self.given.append(next(arg for arg in args if isinstance(arg, torch.Tensor)).dtype)
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("mask", [None, torch.bool, torch.bfloat16])
+def test_attention_in_bf16_is_computed_in_float32_on_a_cpu(mask):
+    generator = torch.Generator().manual_seed(0)
+    exact = [torch.randn(2, 3, 9, 8, generator=generator).requires_grad_() for _ in range(3)]
+    given = [tensor.detach().bfloat16().requires_grad_() for tensor in exact]
+    allowed = None if mask is None else torch.ones(9, 9).tril().to(mask)
+    with Attention() as dispatched, autocast(CPU, "bf16"):
+        out = functional.scaled_dot_product_attention(*given, attn_mask=allowed)
+        out.float().square().sum().backward()
+    assert out.dtype == given[0].grad.dtype == torch.bfloat16
+    assert len(dispatched.given) == 2
+    assert set(dispatched.given) == {torch.float32}
+    allowed = allowed if mask is not torch.bfloat16 else allowed.float()
+    plain = functional.scaled_dot_product_attention(*(tensor.float() for tensor in given), attn_mask=allowed)
+    assert torch.equal(out, plain.bfloat16())
+
+
+def test_attention_is_torchs_own_elsewhere_and_put_back_after_an_error():
+    own = functional.scaled_dot_product_attention
+    with autocast(CPU, "bf16"):
+        assert functional.scaled_dot_product_attention is attention_in_float32
+        with pytest.raises(ValueError, match="mine"), autocast(CPU, "bf16"):
+            raise ValueError("mine")
+        assert functional.scaled_dot_product_attention is attention_in_float32
+    assert functional.scaled_dot_product_attention is own
+    with autocast(CPU, "fp32"):
+        assert functional.scaled_dot_product_attention is own
+    with warnings.catch_warnings(action="ignore"), autocast(GPU, "bf16"):  # torch warns where there is no GPU
+        assert functional.scaled_dot_product_attention is own
 
 
 @pytest.mark.parametrize(("device", "before", "within"), [(GPU, False, True), (CPU, False, False), (CPU, True, True)])

@@ -158,7 +158,7 @@ OTHERS = (
 @pytest.mark.parametrize("room", [*ROOMS, *OTHERS, DRAWING])
 def test_an_edit_of_code_that_only_times_describes_stores_or_shows_does_not(copied, room):
     before = harness_identity()
-    computing = {copied / "measure/flops.py", copied / "measure/__init__.py"}
+    computing = {copied / f"measure/{name}.py" for name in ("flops", "precision", "__init__")}
     others = {copied / room} if room.endswith(".py") else set((copied / room).rglob("*.py")) - computing
     assert others
     for path in others:

@@ -43,7 +43,7 @@ def test_all_mistakes_of_the_layout_are_named_at_once():
     assert "s.toml: unknown key 'seed'; did you mean 'seeds'?" in text
     assert "unknown key 'training.epoch'; did you mean 'epochs'?" in text
     assert "training.batch_size = 1: input should be greater than or equal to 2" in text
-    assert "training.precision = 'fp8': input should be 'auto', 'fp32', 'bf16' or 'fp16'" in text
+    assert "training.precision = 'fp8': input should be 'auto', 'fp32', 'tf32', 'bf16' or 'fp16'" in text
     assert "seeds = []: list should have at least 1 item" in text
 
 

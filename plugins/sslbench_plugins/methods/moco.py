@@ -156,6 +156,8 @@ class SplitBatchNorm2d(nn.BatchNorm2d):
         assert self.running_var is not None
         assert self.num_batches_tracked is not None
         parts, channels = self.splits, self.num_features
+        # On a CPU a norm of channels first costs less, its copies included (docs/log.md).
+        images = images if images.is_cuda else images.contiguous()
         mean, variance = self.running_mean.repeat(parts), self.running_var.repeat(parts)
         # Part s takes images s, s + parts, ...: the order of a shuffled batch does not matter.
         out = functional.batch_norm(

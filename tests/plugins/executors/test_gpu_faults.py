@@ -11,6 +11,7 @@ import pytest
 from sslbench import Ended, Failure, RecordMade, Warned, from_line
 from sslbench.execute.request import Request
 from sslbench.execute.scheduler import run
+from sslbench.hooks.registry import default_registry
 from sslbench.plan.suite import Overrides
 from sslbench.store.record import Record
 from sslbench_plugins.executors.gpu import fault, fault_after, leak
@@ -147,6 +148,9 @@ def sslbench_evaluators():
 def faulty(distribution):
     """An evaluator that meets a device-side assert."""
     distribution("faulty", {"evaluator.faulty": "faulty_plugin"}, {"faulty_plugin": FAULTY})
+    default_registry.cache_clear()
+    yield
+    default_registry.cache_clear()
 
 
 def faulty_suite(tmp_path, executor, seeds):

@@ -8,8 +8,16 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from sslbench import UserError
 from sslbench.contracts.method import Progress
 from sslbench.testing.fakes import TinyBackbone
+from sslbench.testing.pretended_gpu import PretendedGpu
 from sslbench_plugins.blocks.objectives.feature_queue import FeatureQueue
-from sslbench_plugins.methods.moco import MoCo, MoCoParams, SplitBatchNorm2d, split_batch_norms
+from sslbench_plugins.methods.moco import (
+    MoCo,
+    MoCoParams,
+    SplitBatchNorm2d,
+    channels_as_parts,
+    parts_as_channels,
+    split_batch_norms,
+)
 from sslbench_plugins.methods.moco_v3 import MoCoV3, MoCoV3Params
 
 PROGRESS = Progress(0, 10, 0, 1)
@@ -90,49 +98,48 @@ def test_split_batch_norm_normalises_each_part_alone():
     assert torch.allclose(norm.eval()(images[:1]), norm.eval()(images)[:1])
 
 
-def test_split_batch_norm_is_the_same_in_either_layout():
-    torch.manual_seed(0)
-    images = torch.randn(6, 4, 3, 5) * 3 + 1
-    weights = torch.randn(6, 4, 3, 5)
-    results = []
-    for layout in (torch.contiguous_format, torch.channels_last):
-        norm = SplitBatchNorm2d(4, 2)
-        given = images.clone(memory_format=layout).requires_grad_()
-        out = norm(given)
-        assert out.is_contiguous(memory_format=layout)
-        (out * weights).sum().backward()
-        results.append([out, given.grad, norm.weight.grad, norm.running_var])
-    for plain, last in zip(*results, strict=True):
-        torch.testing.assert_close(plain, last, rtol=1e-5, atol=1e-6)
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_parts_become_channels_and_back_in_either_layout(layout):
+    images = torch.arange(6.0 * 4 * 3 * 5).reshape(6, 4, 3, 5)
+    folded = parts_as_channels(images.clone(memory_format=layout), 2)
+    assert folded.is_contiguous(memory_format=layout)
+    assert torch.equal(folded, images.reshape(3, 8, 3, 5))
+    back = channels_as_parts(folded, 2)
+    assert back.is_contiguous(memory_format=layout)
+    assert torch.equal(back, images)
 
 
-def test_split_batch_norm_keeps_channels_last_through_the_network():
-    """Copies are of one layout: nothing is copied to channels first, and no convolution copies its input back."""
+class Layouts(TorchDispatchMode):
+    """Notes whether convolutions and norms are given channels last, and counts copies of images."""
 
-    class Copies(TorchDispatchMode):
-        def __init__(self):
-            super().__init__()
-            self.layouts = []
+    def __init__(self):
+        super().__init__()
+        self.last, self.copies = [], 0
 
-        def __torch_dispatch__(self, func, types, args=(), kwargs=None):
-            result = func(*args, **(kwargs or {}))
-            name = func.overloadpacket.__name__
-            if name in ("convolution", "convolution_backward", "native_batch_norm", "native_batch_norm_backward"):
-                self.layouts += [
-                    (name, t.is_contiguous(memory_format=torch.channels_last)) for t in args[:2] if t.ndim == 4
-                ]
-            elif name in ("clone", "copy_", "_to_copy") and result.ndim >= 4:
-                self.layouts.append(("copy", None))
-            return result
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        result = func(*args, **(kwargs or {}))
+        name = func.overloadpacket.__name__
+        if "convolution" in name or "batch_norm" in name:
+            images = [t for t in args[:2] if isinstance(t, torch.Tensor) and t.ndim == 4]
+            self.last += [t.is_contiguous(memory_format=torch.channels_last) for t in images]
+        elif name in ("clone", "copy_", "_to_copy") and result.ndim >= 4:
+            self.copies += 1
+        return result
 
+
+@pytest.mark.pretended
+def test_split_batch_norm_keeps_channels_last_through_a_network_on_a_gpu():
     convolutions = [torch.nn.Conv2d(3, 4, 3, padding=1), torch.nn.Conv2d(4, 4, 3, padding=1)]
     network = torch.nn.Sequential(convolutions[0], SplitBatchNorm2d(4, 2), torch.nn.ReLU(), convolutions[1])
     network.to(memory_format=torch.channels_last)
-    images = torch.randn(6, 3, 5, 5).to(memory_format=torch.channels_last)
-    with Copies() as copies:
-        network(images).square().sum().backward()
-    assert all(last for name, last in copies.layouts if name != "copy")
-    assert len([name for name, _ in copies.layouts if name == "copy"]) == 4, "two there, two back"
+    with PretendedGpu() as gpu:
+        gpu.take(network)
+        images = torch.empty(6, 3, 5, 5, device="cuda").to(memory_format=torch.channels_last)
+        with Layouts() as layouts:
+            network(images).square().sum().backward()
+    assert len(layouts.last) >= 6
+    assert all(layouts.last)
+    assert layouts.copies == 4, "two there, two back"
 
 
 def test_split_batch_norms_replaces_every_one_and_keeps_the_state_dicts_names():

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torchvision.transforms.v2 import functional as reference
 
-from sslbench_plugins.blocks.views.blur import blur, blur_by_taps, blur_image
+from sslbench_plugins.blocks.views.blur import blur, blur_by_taps, blur_image, tap_weights
 from sslbench_plugins.blocks.views.photographic_view import blur_kernel
 
 
@@ -31,3 +31,11 @@ def test_a_large_image_is_torchvisions_blur_too(size, kernel, sigma):
 @pytest.mark.parametrize(("size", "kernel"), [(8, 3), (32, 3), (96, 9), (224, 23)])
 def test_the_kernel_is_a_tenth_of_the_side_and_odd(size, kernel):
     assert blur_kernel(size) == kernel
+
+
+def test_no_weight_is_so_small_that_products_with_it_are_slow():
+    weights = tap_weights(torch.linspace(0.1, 2, 1901), 23)
+    smallest_pixel = 1 / 255
+    assert weights[weights > 0].min() * smallest_pixel > torch.finfo(torch.float32).tiny
+    assert (weights == 0).any()
+    assert torch.allclose(2 * weights.sum(dim=1) - weights[:, 0], torch.ones(len(weights)))
