@@ -14,6 +14,9 @@ REACH = 5.5
 """in sigmas: a tap beyond is below 3e-7 of the middle one, and left out of shifted sums. Weights of far taps would be
 numbers so small that processors take four times as long for a product with one."""
 
+FAR = 7
+"""taps from which on a kernel has some that are far in sigmas, and weights are best kept in memory"""
+
 
 def blur_weights(sigma: Tensor, kernel: int, size: int) -> Tensor:
     """float32 ``[B, size, size]``: a Gaussian of ``kernel`` taps, odd and below ``2 * size``, at every pixel, mirrored
@@ -37,7 +40,7 @@ def blur(images: Tensor, sigma: Tensor, kernel: int) -> Tensor:
 def blur_by_taps(images: Tensor, sigma: Tensor, kernel: int) -> Tensor:
     """``blur`` as sums of shifted images, which a compiler fuses; on a GPU no product whose precision is a setting."""
     weights = tap_weights(sigma, kernel)
-    weights = weights if kernel < 7 else stored(weights)
+    weights = weights if kernel < FAR else stored(weights)
     for axis in (2, 3):
         images = weighted_shifts(images, weights.view(*weights.shape, 1, 1, 1), axis)
     return images
@@ -46,7 +49,9 @@ def blur_by_taps(images: Tensor, sigma: Tensor, kernel: int) -> Tensor:
 def tap_weights(sigma: Tensor, kernel: int) -> Tensor:
     """A Gaussian of ``kernel`` taps, its middle one and those to one side: float32 ``[B, kernel // 2 + 1]``."""
     taps, sigma = torch.arange(kernel // 2 + 1, device=sigma.device), sigma.view(-1, 1)
-    weights = torch.where(taps <= REACH * sigma + 1, torch.exp(-0.5 * (taps / sigma).square()), 0.0)
+    weights = torch.exp(-0.5 * (taps / sigma).square())
+    if kernel >= FAR:
+        weights = torch.where(taps <= REACH * sigma + 1, weights, 0.0)
     return weights / (2 * weights.sum(dim=1, keepdim=True) - 1)
 
 

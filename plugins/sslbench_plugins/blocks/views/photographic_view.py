@@ -21,6 +21,7 @@ from sslbench_plugins.blocks.views.resized_crop import (
     resized_crop,
     resized_crop_of_image,
 )
+from sslbench_plugins.blocks.views.stored import stored
 from sslbench_plugins.blocks.views.whole_batch import Planes, jitter_everywhere, jitter_planes, luma_of, turns_of
 
 SMALL = 48
@@ -154,9 +155,11 @@ class PhotographicView:
             view = torch.where(of_samples(params.flipped), view.flip(3), view) if p.flip else view
         else:
             view = crop_by_taps(images, params.boxes, self.size, params.flipped)
+        keep = stored if self.size > SMALL and not view.is_cuda else same
         if p.jitter or p.grey:
-            view = self._colour_everywhere(view, params)
+            view = self._colour_everywhere(keep(view), params)
         if p.blur:
+            view = keep(view)
             blurred = blur_by_taps(view, params.sigma, blur_kernel(self.size)).clamp(0, 1)
             view = torch.where(of_samples(params.blurred), blurred, view)
         if p.solarize:
@@ -253,6 +256,11 @@ def ranges_of_factors(strengths: tuple[float, float, float, float]) -> tuple[tup
 def solarize(images: Tensor) -> Tensor:
     """Values in 0..1, inverted from 0.5 upwards."""
     return torch.where(images >= 0.5, 1 - images, images)
+
+
+def same(view: Tensor) -> Tensor:
+    """As ``stored`` where a pixel is made anew faster than it is read again."""
+    return view
 
 
 def of_samples(chosen: Tensor) -> Tensor:
