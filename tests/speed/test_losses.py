@@ -24,7 +24,7 @@ batch_sizes = [4]
 steps = 10
 warmup = 2
 [axes]
-method = ["simclr", "byol"]
+method = ["simclr", "supervised"]
 backbone = ["convnet-small:width=4"]
 augmentation = ["crop-only"]
 dataset = ["shapes:train_images=16,test_images=2,image_size=16"]
@@ -95,8 +95,8 @@ def test_a_row_that_cannot_be_built_or_warmed_up_is_the_only_one_lost(spoil, sta
     assert outcome.exit_code == 1
     assert records["simclr"].status == ("oom" if "ALLOC" in str(error) or "memory" in str(error) else "failed")
     assert records["simclr"].reason == reason(error)
-    assert records["byol"].status == "done"
-    assert facts(records["byol"]).end_to_end.images_per_second > 0
+    assert records["supervised"].status == "done"
+    assert facts(records["supervised"]).end_to_end.images_per_second > 0
     assert reason(error).partition("\n")[0] in " ".join(render_speed(outcome.records, "table", "").split())
 
 
@@ -105,10 +105,10 @@ def test_a_pipeline_that_fails_costs_the_end_to_end_columns_of_its_row(spoil, er
     spoil(bench, "end_to_end", error, lambda step, *rest: type(step.method).__name__.lower())
     outcome, records = measured()
     assert outcome.exit_code == 0
-    simclr, byol = facts(records["simclr"]), facts(records["byol"])
+    simclr, supervised = facts(records["simclr"]), facts(records["supervised"])
     assert simclr.images_per_second > 0
     assert simclr.end_to_end is None
-    assert byol.end_to_end.images_per_second > 0
+    assert supervised.end_to_end.images_per_second > 0
     assert simclr.missing == (f"end to end: {reason(error)}",)
     assert records["simclr"].reason == simclr.missing[0]
     text = " ".join(render_speed(outcome.records, "table", "").split())
@@ -122,7 +122,7 @@ def test_a_data_set_that_cannot_be_read_costs_the_end_to_end_columns_only(monkey
     monkeypatch.setattr(bench, "build_dataset", unreadable)
     outcome, records = measured()
     assert {record.status for record in outcome.records} == {"done"}
-    assert "Permission denied" in records["byol"].reason
+    assert "Permission denied" in records["supervised"].reason
 
 
 def test_a_count_of_operations_that_fails_costs_that_column(spoil):
@@ -131,7 +131,7 @@ def test_a_count_of_operations_that_fails_costs_that_column(spoil):
     assert facts(records["simclr"]).flops_per_image is None
     assert facts(records["simclr"]).missing == ("parameters and operations: KeyError: 'no such patch'",)
     assert facts(records["simclr"]).images_per_second > 0
-    assert facts(records["byol"]).missing == ()
+    assert facts(records["supervised"]).missing == ()
 
 
 def test_a_search_for_the_largest_batch_that_fails_costs_that_column(monkeypatch):
@@ -141,7 +141,7 @@ def test_a_search_for_the_largest_batch_that_fails_costs_that_column(monkeypatch
     monkeypatch.setattr("sslbench.speed.largest_batch.by_growth", broken)
     outcome, records = measured(find_batch=True)
     assert {record.status for record in outcome.records} == {"done"}
-    assert facts(records["byol"]).missing == ("largest batch: OSError: no /proc",)
+    assert facts(records["supervised"]).missing == ("largest batch: OSError: no /proc",)
 
 
 def test_a_step_that_fails_while_it_is_timed_costs_its_row_and_the_comparison(monkeypatch):
@@ -152,7 +152,7 @@ def test_a_step_that_fails_while_it_is_timed_costs_its_row_and_the_comparison(mo
 
         def step():
             calls.append(1)
-            if type(self.method).__name__ == "BYOL" and len(calls) > 12:
+            if type(self.method).__name__ == "Supervised" and len(calls) > 12:
                 raise RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED")
             return made.step()
 
@@ -160,8 +160,8 @@ def test_a_step_that_fails_while_it_is_timed_costs_its_row_and_the_comparison(mo
 
     monkeypatch.setattr(SyntheticStep, "arm", fails_later)
     monkeypatch.setattr("sslbench.measure.timing.STEADY", 1e9)
-    outcome, records = measured(baselines=[{"method": "byol"}])
-    assert (records["byol"].status, records["simclr"].status) == ("oom", "done")
+    outcome, records = measured(baselines=[{"method": "supervised"}])
+    assert (records["supervised"].status, records["simclr"].status) == ("oom", "done")
     assert facts(records["simclr"]).images_per_second > 0
     why = "not compared: timed in turn, the rows failed: RuntimeError: cuDNN error: CUDNN_STATUS_ALLOC_FAILED"
     assert why in facts(records["simclr"]).missing
@@ -184,12 +184,12 @@ def test_ceilings_that_cannot_be_measured_cost_the_use_and_nothing_else(monkeypa
 def test_after_a_fault_of_the_gpu_every_row_that_is_left_says_why(spoil):
     tried = []
     spoil(*BUILD[:2], ASSERT, lambda row, *rest: tried.append(row.method.name) or row.method.name)
-    outcome, records = measured(axes={"method": ["moco", "simclr", "byol", "simsiam"]})
+    outcome, records = measured(axes={"method": ["moco", "simclr", "supervised", "simsiam"]})
     assert tried == ["moco", "simclr"]
     assert outcome.exit_code == 1
     assert records["moco"].status == "done"
     assert records["simclr"].reason == "AcceleratorError: CUDA error: device-side assert triggered"
-    for name in ("byol", "simsiam"):
+    for name in ("supervised", "simsiam"):
         assert (records[name].status, records[name].traceback) == ("failed", None)
         assert records[name].reason == (
             "not tried: after simclr crop-only shapes convnet-small every call of CUDA fails in this process"
@@ -200,7 +200,7 @@ def test_after_a_fault_of_the_gpu_every_row_that_is_left_says_why(spoil):
 
 def test_a_fault_end_to_end_leaves_the_times_of_all_rows_in_memory(spoil):
     spoil(bench, "end_to_end", ASSERT, lambda step, *rest: type(step.method).__name__.lower())
-    _, records = measured(baselines=[{"method": "byol"}])
+    _, records = measured(baselines=[{"method": "supervised"}])
     assert {record.status for record in records.values()} == {"done"}
     assert all(facts(record).images_per_second > 0 for record in records.values())
 
@@ -208,7 +208,7 @@ def test_a_fault_end_to_end_leaves_the_times_of_all_rows_in_memory(spoil):
 def test_what_nothing_else_catches_costs_a_group(spoil):
     spoil(bench.SpeedBench, "measure", OSError("no /proc"), lambda own, group, pairs: group.get(0) and "simclr")
     _outcome, records = measured()
-    assert (records["simclr"].status, records["byol"].status) == ("failed", "done")
+    assert (records["simclr"].status, records["supervised"].status) == ("failed", "done")
     assert records["simclr"].reason == "OSError: no /proc"
 
 
@@ -233,7 +233,7 @@ def test_joules_are_of_steps_of_their_own_and_where_there_are_none_the_reason_is
     outcome, records = measured()
     # From one reading to the next 8 J; three steps of four images.
     assert [facts(record).joules_per_image for record in outcome.records] == pytest.approx([8 / 12] * 2)
-    assert records["byol"].pretraining.joules_per_image == pytest.approx(8 / 12)
+    assert records["supervised"].pretraining.joules_per_image == pytest.approx(8 / 12)
     text = render_speed(outcome.records, "markdown", "")
     assert "J/img" in text
     assert "0.667" in text
@@ -243,7 +243,7 @@ def test_joules_are_of_steps_of_their_own_and_where_there_are_none_the_reason_is
 
     monkeypatch.setattr("sslbench.measure.energy.counters_of", unreadable)
     outcome, records = measured()
-    assert facts(records["byol"]).joules_per_image is None
-    assert facts(records["byol"]).unknown["joules_per_image"] == "root only"
-    assert records["byol"].pretraining.why_no_energy == "root only"
+    assert facts(records["supervised"]).joules_per_image is None
+    assert facts(records["supervised"]).unknown["joules_per_image"] == "root only"
+    assert records["supervised"].pretraining.why_no_energy == "root only"
     assert "J/img" not in render_speed(outcome.records, "markdown", "")
