@@ -33,7 +33,7 @@ def measured(tmp_path_factory):
         text=True,
         timeout=3000,
     )
-    reported = dict(re.findall(r"^== \d+ s: (\w+): exit (\d+)", done.stdout, flags=re.MULTILINE))
+    reported = dict(re.findall(r"^== \d+ s: ([\w-]+): exit (\d+)", done.stdout, flags=re.MULTILINE))
     return out, reported, (out / "log.txt").read_text()
 
 
