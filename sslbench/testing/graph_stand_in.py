@@ -12,8 +12,7 @@ from torch import Generator, Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves, tree_map_only
 
-WAITS = ("_local_scalar_dense", "nonzero", "equal", "is_nonzero", "unique", "masked_select", "repeat_interleave.Tensor")
-"""operations that need a number on the host"""
+from sslbench.testing.device_work import reads_number
 
 
 class RecordedOperations:
@@ -64,7 +63,7 @@ class _Tape(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self, func: Any, types: Sequence[type], args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
     ) -> Any:
         kwargs = dict(kwargs or {})
-        self._check(func, kwargs)
+        self._check(func, args, kwargs)
         # Shapes and strides as they are now: some operations change only these.
         now_args, now_kwargs = tree_map_only(Tensor, Tensor.detach, (tuple(args), kwargs))
         targets = written(func, now_args, now_kwargs)
@@ -80,9 +79,9 @@ class _Tape(TorchDispatchMode):  # type: ignore[no-untyped-call]
             self.operations.append(lambda: repeat(func, now_args, now_kwargs, made))
         return result
 
-    def _check(self, func: Any, kwargs: Mapping[str, Any]) -> None:
+    def _check(self, func: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
         name = func.name().removeprefix("aten::")
-        if name in WAITS or name.partition(".")[0] in WAITS:
+        if reads_number(func, args):
             raise RuntimeError(f"operation not permitted when stream is capturing: {name} waits for the device")
         generator = kwargs.get("generator")
         if generator is not None and address(generator) not in self._known:

@@ -4,6 +4,7 @@ import gc
 import json
 import math
 import weakref
+from dataclasses import replace
 
 import pytest
 import torch
@@ -14,11 +15,13 @@ from sslbench.hooks.registry import Registry
 from sslbench.measure.ceilings import Ceilings
 from sslbench.measure.comparison import Comparison
 from sslbench.measure.timing import Timing, WarmUp
-from sslbench.speed import preparation, run as module
+from sslbench.speed import bench, preparation, run as module
 from sslbench.speed.bench import SpeedBench
 from sslbench.speed.budget import Budget
-from sslbench.speed.facts import SpeedFacts
+from sslbench.speed.facts import LargestBatch, SpeedFacts
+from sslbench.speed.measurement import Measurement
 from sslbench.speed.plan import SpeedPlan
+from sslbench.speed.preparation import BenchSettings
 from sslbench.speed.record import verdict
 from sslbench.speed.rows import Pair
 from sslbench.speed.run import SpeedRequest, prepare, speed
@@ -145,6 +148,23 @@ def test_the_largest_batch_is_said_where_it_is_asked_for(monkeypatch):
     limits = [facts(record).largest_batch for record in measured(find_batch=True).records]
     assert set(sizes) == {None, 4, 12}
     assert all("images" in limit.how for limit in limits)
+
+
+def test_the_search_runs_a_compiled_step_eagerly_and_rows_share_the_time_that_is_left(monkeypatch):
+    given = []
+
+    def found(build, device, seconds):
+        given.append((build(4).settings.compile, seconds))
+        return LargestBatch(4, "tried")
+
+    monkeypatch.setattr(bench, "largest_batch", found)
+    monkeypatch.setattr(Budget, "left", 60.0)
+    _, _, plan = prepare(SpeedRequest("mini.toml"), Registry())
+    rows = [Measurement(replace(row, compile=how)) for row, how in zip(plan.rows, ("compile", "eager"), strict=True)]
+    settings = BenchSettings(torch.device("cpu"), warmup=0, steps=1, find_batch=True)
+    SpeedBench(settings, Budget(60.0, 0, {}), print)._find_batches(rows)
+    assert given == [(False, 30.0), (False, 60.0)]
+    assert [row.largest_batch.how for row in rows] == [f"tried; {bench.EAGERLY}", "tried"]
 
 
 def test_baselines_of_the_command_line_replace_the_suites():

@@ -260,8 +260,11 @@ def test_without_memory_for_a_copy_the_training_waits_and_says_so_once(tmp_path,
 
 @pytest.mark.pretended
 def test_on_a_gpu_a_checkpoint_copies_to_pinned_memory_and_waits_for_nothing(tmp_path, monkeypatch):
-    event = SimpleNamespace(synchronize=lambda: None, elapsed_time=lambda other: 0.0)
+    done = []
+    event = SimpleNamespace(synchronize=lambda: done.append("copied"), elapsed_time=lambda other: 0.0)
+    write = checkpoint_writer.write_digested
     monkeypatch.setattr(checkpoint_writer, "recorded_event", lambda device: event)
+    monkeypatch.setattr(checkpoint_writer, "write_digested", lambda *given: done.append("written") or write(*given))
     model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4)).to(memory_format=torch.channels_last)
     optimizer = torch.optim.AdamW(model.parameters())
     model(torch.rand(2, 3, 8, 8)).square().mean().backward()
@@ -279,6 +282,7 @@ def test_on_a_gpu_a_checkpoint_copies_to_pinned_memory_and_waits_for_nothing(tmp
         # The convolution's weight and moments, whose memory is not in the file's order, are put into it there.
         assert dict(gpu.launches) == {"clone": 3}
     made.finish()
+    assert done == ["copied", "written"], "the bytes are on the host only after the event"
     read, _ = load_tensors(tmp_path / "c.safetensors")
     assert read.keys() == tensors.keys()
 

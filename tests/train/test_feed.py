@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import threading
-from contextlib import nullcontext
+import weakref
+from collections import Counter
+from contextlib import contextmanager
 
 import pytest
 import torch
@@ -12,10 +15,10 @@ from sslbench.contracts.dataset import Split
 from sslbench.testing.pretended_gpu import DEVICE, PretendedGpu
 from sslbench.train import feed
 from sslbench.train.data import Batches
-from sslbench.train.feed import Feed, fits_on_device
+from sslbench.train.feed import Feed, Ring, fits_on_device
 
 GPU = torch.device("cuda", 0)
-COMPUTING = "the stream that computes"
+COPYING = "the stream that copies"
 
 
 class OnGpu(torch.Tensor):
@@ -26,13 +29,14 @@ class OnGpu(torch.Tensor):
 
 
 class PlayedGpu:
-    """A stream copies nothing until its event is waited for, by the host or by the stream that computes."""
+    """A stream copies nothing until its event is waited for, by the host or by the stream that computes: this one."""
 
     def __init__(self, monkeypatch):
         self.queued, self.made, self.copies, self.host_waits = [], [], 0, []
         self.lock = threading.Lock()
-        monkeypatch.setattr(feed, "copy_stream", lambda device: self)
-        monkeypatch.setattr(torch.cuda, "stream", nullcontext)
+        self.stream = self
+        monkeypatch.setattr(feed, "copy_stream", lambda device: COPYING)
+        monkeypatch.setattr(torch.cuda, "stream", self.on)
         monkeypatch.setattr(torch.cuda, "current_stream", lambda device: self)
         monkeypatch.setattr(torch.cuda, "Event", lambda blocking: Event(self))
         monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (self.free, 1 << 40))
@@ -41,6 +45,14 @@ class PlayedGpu:
         monkeypatch.setattr(feed, "pinned", self.pinned)
         monkeypatch.setattr(feed, "copy_to", self.copy_to)
         self.free = self.reserved = self.allocated = 0
+        self.copied_on = []
+
+    @contextmanager
+    def on(self, stream):
+        """What the reading thread does within is done on that stream."""
+        self.stream = stream
+        yield
+        self.stream = self
 
     def pinned(self, shape, dtype):
         self.made.append(tuple(shape))
@@ -50,6 +62,7 @@ class PlayedGpu:
         there = torch.zeros_like(tensor).as_subclass(OnGpu)
         self.queued.append(lambda: there.copy_(tensor))
         self.copies += 1
+        self.copied_on.append(self.stream)
         return there
 
     def wait_event(self, event):
@@ -62,6 +75,7 @@ class Event:
         self.gpu, self.before = gpu, None
 
     def record(self, stream):
+        assert stream is COPYING
         self.before = list(self.gpu.queued)
 
     def reach(self):
@@ -113,6 +127,7 @@ def test_batches_have_the_same_bits_and_order_and_a_buffer_waits_for_its_copy(pl
             assert torch.equal(there.images.as_subclass(torch.Tensor), here.images)
             assert there.images.used_on is played
     assert played.copies == 30 + 3
+    assert Counter(map(str, played.copied_on)) == {COPYING: 30, str(played): 3}, "an order is due at once"
     assert sorted(played.made) == sorted([(4, 3, 5, 5)] * feed.PINNED + [(40,)] * 3)
     assert {name.partition("_")[0] for name in played.host_waits} == {"ahead"}
     assert reading_threads() == []
@@ -172,15 +187,42 @@ def test_the_free_memory_is_also_what_torch_keeps_of_work_that_is_over(played):
     assert not fits_on_device(held, GPU)
 
 
+def test_what_only_unreachable_objects_hold_is_free_as_well(played):
+    """A method lies in circles of references."""
+
+    class Method:
+        def __init__(self):
+            self.own = self
+
+    held, method = images(10), Method()
+    weakref.finalize(method, setattr, played, "allocated", 0)
+    played.reserved = played.allocated = 3 * held.nbytes
+    gc.disable()
+    try:
+        assert not fits_on_device(held, GPU)
+        del method
+        assert fits_on_device(held, GPU)
+    finally:
+        gc.enable()
+
+
+def test_whatever_is_copied_to_a_gpu_is_copied_on_one_stream(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "Stream", lambda device: object())
+    feed.copy_stream.cache_clear()
+    assert Ring(images(), GPU)._stream is Ring(Reader(images()), GPU)._stream
+    feed.copy_stream.cache_clear()
+
+
 @pytest.mark.pretended
 def test_the_order_is_copied_once_an_epoch_and_nothing_else_once_images_and_labels_are_there(monkeypatch):
     monkeypatch.setattr(feed, "fits_on_device", lambda images, device: True)
     with PretendedGpu() as gpu:
         batches = Batches(Split(images(), torch.arange(40) % 3), 4, 0, DEVICE, labels=True)
-        before = len(gpu.crossings)
+        gpu.work.clear()
         made = [batch for epoch in range(2) for batch in batches.epoch(epoch)]
         assert {(batch.images.device, batch.labels.device) for batch in made} == {(DEVICE, DEVICE)}
-        assert [crossing.rpartition(",")[0] for crossing in gpu.crossings[before:]] == ["cpu to cuda, [40]"] * 2
+        assert [crossing.rpartition(",")[0] for crossing in gpu.crossings] == ["cpu to cuda, [40]"] * 2
+        assert gpu.work.waits == []
 
 
 @pytest.mark.pretended

@@ -157,8 +157,25 @@ def test_a_method_that_replaces_a_buffer_is_refused(recorders, monkeypatch):
         run.run()
 
 
-def test_what_waits_for_the_device_is_refused_in_one_line(recorders, monkeypatch):
-    run = changed("simclr", monkeypatch, after_backward=lambda method, progress: next(method.parameters()).sum().item())
+WAITING = {
+    "item": lambda weights: weights.sum().item(),
+    "bool": lambda weights: bool((weights > 0).all()),
+    "equal": lambda weights: torch.equal(weights, weights + 1),
+    "nonzero": lambda weights: weights.nonzero(),
+    "unique": lambda weights: weights.unique(),
+    "masked_select": lambda weights: weights.masked_select(weights > 0),
+    "a mask as an index": lambda weights: weights[weights > 0],
+    "numbers of repeats": lambda weights: weights.repeat_interleave(torch.ones(len(weights), dtype=torch.int64), dim=0),
+}
+
+
+@pytest.mark.parametrize("what", WAITING)
+def test_what_waits_for_the_device_is_refused_in_one_line(recorders, monkeypatch, what):
+    @torch.no_grad()
+    def after_backward(method, progress):
+        WAITING[what](next(method.parameters()))
+
+    run = changed("simclr", monkeypatch, after_backward=after_backward)
     with pytest.raises(UserError) as refused:
         run.run()
     message = "cuda_graphs: a step of SimCLR cannot be captured: operation not permitted when stream is capturing"
