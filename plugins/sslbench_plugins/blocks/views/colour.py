@@ -80,8 +80,6 @@ def hue(images: Tensor, factor: Tensor, scratch: Tensor) -> Tensor:
 Operation = Callable[[Tensor, Tensor, Tensor], Tensor]
 OPERATIONS: tuple[Operation, ...] = (brightness, contrast, saturation, hue)
 """of colour jitter, on float32 ``[B, 3, H, W]`` with a factor of shape ``[B, 1, 1, 1]`` and ``scratch_for`` them."""
-UNCHANGED = (1.0, 1.0, 1.0, 0.0)
-"""the factor of each that leaves images as they are; hue to 1e-6"""
 
 
 def jitter(
@@ -96,19 +94,6 @@ def jitter(
         for number, samples in enumerate(sharing):
             if samples:
                 apply_to(images, samples, OPERATIONS[number], factors[:, number], scratch)
-    return images
-
-
-def jitter_everywhere(images: Tensor, factors: Tensor, order: Tensor, chosen: Tensor, scratch: Tensor) -> Tensor:
-    """``jitter`` for a GPU, where the host would have to wait to learn which samples are chosen: at each turn every
-    operation works on all images, with the factor that changes nothing where it is not its turn.
-
-    ``factors``: ``[B, 4]``; ``order``: int64 ``[B, 4]``; ``chosen``: bool ``[B]``, all on the images' device.
-    """
-    for turn in range(4):
-        for number, (operation, neutral) in enumerate(zip(OPERATIONS, UNCHANGED, strict=True)):
-            due = chosen & (order[:, turn] == number)
-            operation(images, torch.where(due, factors[:, number], neutral).view(-1, 1, 1, 1), scratch)
     return images
 
 
