@@ -111,20 +111,27 @@ def side_of(name: str, stored: StoredRecords) -> Side:
 def machine_differences(first: Side, second: Side) -> list[str]:
     """``processor: X in A, Y in B``, for each fact that both sides know and in which they have nothing in common."""
     lines = []
+    of_sides = [known_conditions(side) for side in (first, second)]
     for fact in (*MACHINE, AT_ONCE):
-        of_side = ([conditions(record) for record in side.records] for side in (first, second))
-        known = [{str(facts[fact] or "none") for facts in all_facts if fact in facts} for all_facts in of_side]
+        known = [values.get(fact, set()) for values in of_sides]
         if all(known) and not known[0] & known[1]:
             in_a, in_b = (" and ".join(sorted(values)) for values in known)
             lines.append(f"{fact}: {in_a} in A, {in_b} in B")
     return lines
 
 
-def conditions(record: Record) -> dict[str, Any]:
-    """Under which it was timed."""
-    facts = {**(record.provenance or {}), **({AT_ONCE: record.at_once} if record.pretraining else {})}
-    threads = record.pretraining.threads if record.pretraining else None
-    return facts if threads is None else {**facts, "threads": threads}
+def known_conditions(side: Side) -> dict[str, set[str]]:
+    """Under which the records were timed: fact -> what they have of it."""
+    known: dict[str, set[str]] = {}
+    for record in side.records:
+        noted = record.provenance or {}
+        facts = {name: noted[name] for name in MACHINE if name in noted}
+        if record.pretraining:
+            threads = record.pretraining.threads
+            facts |= {AT_ONCE: record.at_once, **({} if threads is None else {"threads": threads})}
+        for name, value in facts.items():
+            known.setdefault(name, set()).add(str(value or "none"))
+    return known
 
 
 def with_ratios(record: Record) -> Record:
