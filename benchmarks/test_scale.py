@@ -52,7 +52,7 @@ def make_record(number: int, shift: float = 0.0) -> Record:
             f"other_{evaluator}": MetricValue(1 - value, std=0.01, n=5),
         },
         headline=f"metric_{evaluator}",
-        pretraining=training_facts(pretraining, 60.0 + seed, 1000.0 + number % 100),
+        pretraining=training_facts(pretraining, 60.0 + seed, 1000.0 + pretraining % 100),
         features=FeatureFacts(512, 20_000.0, 0.1, 0.7),
         data=DataFacts(1438, 359, "test", 10, "3", 0.1, 32, (8, 8), {}, 0, "4d0aa04d1b65f02a"),
         provenance={"time": f"2026-01-01T00:{number // 60 % 60:02}:{number % 60:02}+00:00", **PROVENANCE},
