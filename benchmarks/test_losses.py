@@ -14,7 +14,7 @@ from torch import nn
 from sslbench import Backbone, BuildContext, Progress, UserError
 from sslbench.hooks.registry import Registry
 from sslbench.testing.fakes import TinyTokenBackbone
-from sslbench.train.masks import draw_masks
+from sslbench.train.masks import draw_masks, most_masked
 from sslbench_plugins.blocks.objectives.contrast import contrast, nt_xent
 from sslbench_plugins.blocks.objectives.moving_average import ema_copy, ema_update
 from sslbench_plugins.blocks.objectives.self_distillation import self_distillation, targets_of
@@ -138,6 +138,7 @@ def test_all_but_the_backbone(benchmark, rounds, name):
     views = [torch.randn(IMAGES, 3, view.size, view.size) for view in method.views]
     given = {"labels": torch.arange(IMAGES) % 10} if spec.uses_labels else {}
     masks = draw_masks(method, None, ratio, IMAGES, torch.Generator().manual_seed(0))
+    method.most_masked = most_masked(method, ratio, IMAGES, IMAGES)
     progress = Progress(500, 1000, 5, 10)
 
     def step():

@@ -72,6 +72,9 @@ class Method(nn.Module, ABC):
     learns_from: Sequence[Method] = ()
     """frozen methods whose features it learns from. They move where it moves, and are no part of its parameters, mode
     and state dict: whoever builds it again builds them again"""
+    most_masked: int | None = None
+    """the most patches that the masks given to ``forward`` mask, of all requests and images together, so that none need
+    be counted on the device; set by the harness before each call. None: all may be"""
     fixed: frozenset[str] = frozenset()
     """names of the backbone's parameters that were frozen when it was built; set by the harness, and never trained"""
 

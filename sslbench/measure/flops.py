@@ -26,6 +26,7 @@ def step_flops_per_image(
     state = torch.random.get_rng_state()
     try:
         shadow = on_meta(method).train()
+        shadow.most_masked = sum(int(mask.sum()) for mask in masks if mask.dtype == torch.bool)
         views = [torch.empty(batch_size, 3, v.size, v.size, device="meta") for v in shadow.views]
         arguments = {"labels": torch.empty(batch_size, dtype=torch.int64, device="meta")} if labels else {}
         counter = FlopCounterMode(display=False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from functools import cache
 from typing import Protocol
 
 import torch
@@ -62,6 +63,22 @@ def masked_images(
     return masks[torch.rand(batch, generator=generator, device=device).argsort()]
 
 
+def most_masked(method: AsksForMasks, ratio: float | None, batch: int, images: int) -> int | None:
+    """The most patches that masks of a batch mask in ``images`` of it, whichever these are, all requests together; of
+    the whole batch exactly as many. None for a method that masks nothing."""
+    grid = method.mask_grid
+    if grid is None or ratio is None:
+        return None
+    most, patches = 0, grid[0] * grid[1]
+    for request in method.masks:
+        left = images if request.role == "masked" else 0
+        for each, count in sorted(ratios_of(request, batch, patches, ratio).items(), reverse=True):
+            most += min(left, count) * masked_count(patches, each)
+            left -= min(left, count)
+    return most
+
+
+@cache
 def ratios_of(request: MaskRequest, batch: int, patches: int, ratio: float) -> Counter[float]:
     """How many images of a batch are masked at each ratio. At least one is masked, and in each something is visible."""
     images = max(1, round(batch * request.share))

@@ -12,7 +12,7 @@ from torch import Tensor
 from sslbench.contracts.method import Method, Progress
 from sslbench.measure.precision import autocast, fastest_convolutions, float32_arithmetic
 from sslbench.train import batch_norm
-from sslbench.train.masks import draw_masks
+from sslbench.train.masks import draw_masks, most_masked
 from sslbench.train.optimizers import base_rate, build_optimizer, cosine, set_rate, set_weight_decay, warmup_cosine
 from sslbench.train.randomness import Stream, seed_everything
 from sslbench.train.ranks import average_gradients, mean_over_ranks, outside_graphs, own, own_share, ranks
@@ -63,9 +63,10 @@ class TrainingStep:
     def compute(self, views: Sequence[Tensor], labels: Tensor | None, progress: Progress) -> Tensor:
         """What the device does for it, to be called after ``prepare``."""
         parts = self.settings.accumulate
-        masks = [own_share(mask, parts) for mask in self.masks(len(views[0]) * ranks())]
+        size, batch = len(views[0]) // parts, len(views[0]) * ranks()
+        masks = [own_share(mask, parts) for mask in self.masks(batch)]
+        self.method.most_masked = most_masked(self.method, self.task.mask_ratio, batch, size)
         self.optimizer.zero_grad(set_to_none=True)
-        size = len(views[0]) // parts
         losses = []
         for part in range(parts):
             if parts > 1:

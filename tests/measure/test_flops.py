@@ -8,6 +8,7 @@ from sslbench.contracts.augmentation import ViewRequest
 from sslbench.contracts.method import Method
 from sslbench.hooks.registry import Registry
 from sslbench.measure.flops import step_flops_per_image
+from sslbench.testing.fakes import TinyTokenBackbone
 from sslbench.train.masks import draw_masks
 
 
@@ -48,6 +49,17 @@ def test_a_method_that_cannot_be_counted_has_none():
             return torch.tensor(views[0].mean().item(), requires_grad=True), {}
 
     assert step_flops_per_image(Reads(), 8) is None
+
+
+def test_heads_on_masked_patches_cost_as_much_as_patches_are_masked():
+    spec, counted = Registry().get("method", "ibot"), {}
+    for ratio in (0.25, 0.75):
+        context = BuildContext(backbone=TinyTokenBackbone(), image_size=16, mask_ratio=ratio)
+        params = spec.params(**spec.presets["quick"], centring=False)
+        method = spec.build(params, context)
+        masks = draw_masks(method, None, ratio, 8, torch.Generator())
+        counted[ratio] = step_flops_per_image(method, 8, masks)
+    assert counted[0.75] > 1.2 * counted[0.25]
 
 
 def test_masked_patches_cost_the_encoder_nothing():

@@ -6,7 +6,7 @@ import torch
 from sslbench import MaskRequest, masked_count
 from sslbench.errors import PluginError
 from sslbench.testing.pretended_gpu import DEVICE, PretendedGenerator, PretendedGpu
-from sslbench.train.masks import draw_masks, ratios_of
+from sslbench.train.masks import draw_masks, most_masked, ratios_of
 
 GRID, PATCHES = (6, 8), 48
 
@@ -61,6 +61,16 @@ def test_a_spread_leaves_something_visible_and_something_masked(ratio):
     assert sum(level * count for level, count in ratios.items()) / 32 == pytest.approx(ratio)
 
 
+@pytest.mark.parametrize("images", [32, 16, 4])
+def test_the_most_that_is_masked_is_of_the_most_masked_images_and_of_a_whole_batch_exact(images):
+    asks = Asks(
+        MaskRequest(spread=0.2, share=0.5), MaskRequest(1), MaskRequest(2, "context"), MaskRequest(2, "targets")
+    )
+    masks = draw_masks(asks, None, 0.3, 32, torch.Generator().manual_seed(0))[:2]
+    counts = torch.stack(masks).sum(dim=2).sort(dim=1, descending=True).values
+    assert most_masked(asks, 0.3, 32, images) == counts[:, :images].sum()
+
+
 def test_one_image_is_masked_where_a_share_is_less():
     assert drawn(MaskRequest(share=0.1), batch=2)[0].any(dim=1).sum() == 1
 
@@ -103,6 +113,8 @@ def test_a_context_of_another_size_is_the_maskings_fault():
 def test_a_method_without_masks_gets_none():
     assert drawn() == []
     assert draw_masks(Asks(MaskRequest()), None, None, 4, torch.Generator()) == []
+    assert most_masked(Asks(), 0.3, 4, 4) == 0
+    assert most_masked(Asks(MaskRequest()), None, 4, 4) is None
 
 
 @pytest.mark.pretended

@@ -16,7 +16,6 @@ from sslbench_plugins.blocks.networks.masked_student import (
     Outputs,
     for_images_and_patches,
 )
-from sslbench_plugins.blocks.networks.patches import gather
 from sslbench_plugins.blocks.networks.student_teacher import move_centre, temperature_at
 from sslbench_plugins.blocks.objectives.koleo import koleo
 from sslbench_plugins.blocks.objectives.masked_distillation import MaskedPatches
@@ -105,15 +104,14 @@ class DINOv2(MaskedStudentTeacher):
 
     @torch.no_grad()
     def patch_targets(self, tokens: Tensor, masked: MaskedPatches, temperature: float | Tensor) -> Tensor:
-        """The teacher's patches ``[2 B, N, D]`` -> probabilities for the chosen ones ``[2 B, n, K]``; only masked ones
-        are shared out, or move the mean."""
+        """The teacher's patches ``[2 B, N, D]`` -> probabilities for the chosen ones ``[T, K]``; only masked ones are
+        shared out, or move the mean."""
         _, head = for_images_and_patches(self.teacher_heads)
-        outputs = at_least_float32(head(gather(tokens, masked.chosen)))
-        rows, counted = outputs.flatten(0, 1), (masked.weights.flatten() > 0).to(outputs.dtype)
+        outputs = at_least_float32(head(masked.gather(tokens)))
+        counted = (masked.weights > 0).to(outputs.dtype)
         if self.params.centring == "sinkhorn":
-            codes = sinkhorn(rows, temperature, self.params.sinkhorn_iterations, counted)
-            return codes.to(rows.dtype).view_as(outputs)
-        self._patch_sums.append(torch.cat([counted @ rows, counted.sum()[None]]))
+            return sinkhorn(outputs, temperature, self.params.sinkhorn_iterations, counted).to(outputs.dtype)
+        self._patch_sums.append(torch.cat([counted @ outputs, counted.sum()[None]]))
         return targets_of(outputs, self.patch_centre, temperature)
 
     def param_groups(self, weight_decay: float) -> list[dict[str, Any]]:

@@ -15,7 +15,6 @@ from sslbench_plugins.blocks.networks.masked_student import (
     Outputs,
     for_images_and_patches,
 )
-from sslbench_plugins.blocks.networks.patches import gather
 from sslbench_plugins.blocks.networks.student_teacher import clip_each, move_centre, temperature_at
 from sslbench_plugins.blocks.objectives.masked_distillation import MaskedPatches
 from sslbench_plugins.blocks.objectives.numerics import at_least_float32, full_precision
@@ -82,15 +81,15 @@ class IBOT(MaskedStudentTeacher):
 
     @torch.no_grad()
     def patch_targets(self, tokens: Tensor, masked: MaskedPatches, temperature: float | Tensor) -> Tensor:
-        """The teacher's patches ``[2 B, N, D]`` -> probabilities for the chosen ones ``[2 B, n, K]``, centred by the
-        running mean over all patches."""
+        """The teacher's patches ``[2 B, N, D]`` -> probabilities for the chosen ones ``[T, K]``, centred by the running
+        mean over all patches."""
         p, (_, head) = self.params, for_images_and_patches(self.teacher_heads)
         embedded = head.embed(tokens)
         if p.centring:
             with full_precision(embedded):
                 # The mean output of all patches is the output of their mean.
                 self._patch_means.append(head.compare(at_least_float32(embedded).mean(dim=(0, 1))))
-        outputs = at_least_float32(head.compare(gather(embedded, masked.chosen)))
+        outputs = at_least_float32(head.compare(masked.gather(embedded)))
         return targets_of(outputs, self.patch_centre, temperature)
 
     def after_backward(self, progress: Progress) -> None:

@@ -29,8 +29,8 @@ from sslbench.hooks.registry import one_line
 from sslbench.testing.conformance.problem import SIZE, Problems
 from sslbench.testing.fakes import TinyBackbone, TinyTokenBackbone
 from sslbench.train.batch_norm import shared_batch_statistics
-from sslbench.train.masks import draw_masks
-from sslbench.train.ranks import average_gradients, mean_over_ranks, own_share, process_group
+from sslbench.train.masks import draw_masks, most_masked
+from sslbench.train.ranks import average_gradients, mean_over_ranks, own_share, process_group, ranks
 
 BATCH = 16
 """images over all ranks"""
@@ -139,6 +139,7 @@ class Step:
         generator = torch.Generator().manual_seed(1)
         views = [torch.randn(BATCH, 3, view.size, view.size, generator=generator) for view in method.views]
         masks = [own_share(mask) for mask in draw_masks(method, None, self._ratio, BATCH, generator)]
+        method.most_masked = most_masked(method, self._ratio, BATCH, BATCH // ranks())
         labels = {"labels": own_share(torch.arange(BATCH) % 3)} if self.spec.uses_labels else {}
         torch.manual_seed(self.seed)
         with shared_batch_statistics():

@@ -12,7 +12,6 @@ from torch import Tensor, nn
 
 from sslbench import MaskRequest, Method, Progress, TokenBackbone, ViewRequest, cosine, masked_count, param
 from sslbench_plugins.blocks.networks.mask_tokens import MaskTokens
-from sslbench_plugins.blocks.networks.patches import gather
 from sslbench_plugins.blocks.networks.prototype_head import PrototypeHead
 from sslbench_plugins.blocks.networks.student_teacher import StudentTeacherParams, crop_requests
 from sslbench_plugins.blocks.objectives.masked_distillation import MaskedPatches, masked_distillation
@@ -41,7 +40,7 @@ class Outputs(NamedTuple):
     """Of heads: logits of a student, or probabilities of a teacher."""
 
     images: Tensor  # [V, B, K]: of V crops of B images
-    patches: Tensor | None  # [2 B, n, K]: of the chosen patches of the large crops; None where nothing is masked
+    patches: Tensor | None  # [T, K]: of the chosen patches of the large crops; None where nothing is masked
 
 
 class MaskedStudentTeacher(Method):
@@ -53,8 +52,7 @@ class MaskedStudentTeacher(Method):
         super().__init__()
         self.params = params
         self._views = crop_requests(name, params, backbone, image_size)
-        patches = backbone.grid[0] * backbone.grid[1]
-        self.most_masked = masked_count(patches, min(mask_ratio + params.mask_spread, (patches - 1) / patches))
+        masked_count(backbone.grid[0] * backbone.grid[1], mask_ratio)  # raises UserError
         self.backbone = backbone
         self.heads = nn.ModuleList(made_head(params, backbone) for _ in range(1 + (params.heads == "separate")))
         self.mask_tokens = MaskTokens(backbone)
@@ -102,7 +100,7 @@ class MaskedStudentTeacher(Method):
         of_images = of_images.view(len(views), -1, of_images.shape[1])
         if masked is None:
             return large, Outputs(of_images, None)
-        patches = gather(tokens[:, self.backbone.prefix_tokens :], masked.chosen)
+        patches = masked.gather(tokens[:, self.backbone.prefix_tokens :])
         return large, Outputs(of_images, at_least_float32(patch_head(patches)))
 
     @torch.no_grad()

@@ -18,42 +18,45 @@ CHUNK_BYTES = 64 << 20
 
 @dataclass(frozen=True)
 class MaskedPatches:
-    """Of R large crops with N patches each."""
+    """Of R large crops with N patches each, at most T of all R * N masked."""
 
     mask: Tensor  # bool [R, N], True = masked
-    chosen: Tensor  # int64 [R, n]: patches, the masked ones first, filled up with visible ones
-    weights: Tensor  # float32 [R, n]: of a masked one 1 over the number of them in its row, else 0
+    chosen: Tensor  # int64 [T]: of all R * N patches, row by row, the masked ones, filled up with visible ones
+    weights: Tensor  # float32 [T]: of a masked one 1 / R over the number of them in its crop, else 0
 
     @classmethod
-    def of(cls, masks: Sequence[Tensor], most: int) -> MaskedPatches:
-        """Of the masks of some crops, ``[B, N]`` each, with at most ``most`` masked patches in a row. Every row gets as
-        many: nothing waits for the device to count them."""
+    def of(cls, masks: Sequence[Tensor], most: int | None) -> MaskedPatches:
+        """Of the masks of some crops, ``[B, N]`` each, of which ``most`` patches at most are masked (None: all may be):
+        nothing waits for the device to count them."""
         mask = torch.cat(list(masks))
-        chosen = mask.to(torch.uint8).argsort(dim=1, descending=True, stable=True)[:, :most]
-        masked = mask.gather(1, chosen).float()
-        return cls(mask, chosen, masked / masked.sum(dim=1, keepdim=True).clamp(min=1))
+        chosen = mask.flatten().to(torch.uint8).argsort(descending=True, stable=True)[:most]
+        weights = mask / (len(mask) * mask.sum(dim=1, keepdim=True).clamp(min=1))
+        return cls(mask, chosen, weights.flatten()[chosen])
+
+    def gather(self, tokens: Tensor) -> Tensor:
+        """``[R, N, D]`` -> those of the chosen patches, ``[T, D]``."""
+        return tokens.flatten(0, 1).index_select(0, self.chosen)
 
     @property
     def share(self) -> Tensor:
         """Of the crops of all ranks, those of which something is masked: a scalar."""
-        return mean_over_ranks((self.weights > 0).any(dim=1).float().mean())
+        return mean_over_ranks(self.mask.any(dim=1).float().mean())
 
     def mean(self, values: Tensor) -> Tensor:
-        """Of values ``[R, n]``: over the masked patches of a crop, then over the crops that have any, of all ranks."""
-        total = mean_over_ranks((values * self.weights).sum() / len(values))
-        return total / self.share.clamp(min=torch.finfo(torch.float32).tiny)
+        """Of values ``[T]``: over the masked patches of a crop, then over the crops that have any, of all ranks."""
+        return mean_over_ranks((values * self.weights).sum()) / self.share.clamp(min=torch.finfo(torch.float32).tiny)
 
 
 def masked_distillation(students: Tensor, targets: Tensor, weights: Tensor, temperature: float) -> Tensor:
-    """Mean over the R crops of the mean over their masked patches of ``-sum(targets * log_softmax(students /
-    temperature))``; a crop without masked patches counts as 0, as in the codes of iBOT and DINOv2.
+    """Sum over rows of ``-weights * sum(targets * log_softmax(students / temperature))``. With the weights of
+    ``MaskedPatches`` it is the mean over crops of the mean over their masked patches; a crop without any counts as 0,
+    as in the codes of iBOT and DINOv2.
 
-    ``students``: logits ``[R, n, K]``, float32 or more; ``targets``: probabilities of that shape; ``weights``:
-    ``[R, n]``, as of ``MaskedPatches``. Differentiable once, in the students only.
+    ``students``: logits ``[T, K]``, float32 or more; ``targets``: probabilities of that shape; ``weights``: ``[T]``.
+    Differentiable once, in the students only.
     """
-    rows = students.detach().flatten(0, 1), targets.flatten(0, 1), weights.flatten() / len(weights)
-    loss, gradient = loss_and_gradient(*rows, temperature)
-    return with_gradient(loss, students, gradient.view_as(students)) if students.requires_grad else loss
+    loss, gradient = loss_and_gradient(students.detach(), targets, weights, temperature)
+    return with_gradient(loss, students, gradient) if students.requires_grad else loss
 
 
 @torch.no_grad()
