@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import runpy
 import sys
@@ -14,6 +15,26 @@ ROOT = Path(__file__).parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 
 
+PRIVATE = {
+    "torch._dynamo.exc": {"BackendCompilerFailed", "TorchDynamoException"},
+    "torch._inductor": {"config", "list_options", "metrics"},
+    "torch._inductor.codegen.triton": {"TritonKernel"},
+    "torch._inductor.decomposition": {"select_decomp_table"},
+    "torch._inductor.exc": {"InvalidCxxCompiler"},
+    "torch._inductor.graph": {"GraphLowering"},
+    "torch._inductor.runtime.hints": {"DeviceProperties"},
+    "torch._inductor.virtualized": {"V"},
+    "torch._subclasses.fake_tensor": {
+        "DataDependentOutputException",
+        "DynamicOutputShapeException",
+        "FakeTensor",
+        "FakeTensorMode",
+        "unset_fake_temporarily",
+    },
+}
+"""what is imported of torch's private modules, all of it seen in torch 2.11.0, the lowest version that is promised"""
+
+
 def script():
     return runpy.run_path(str(ROOT / ".ci/versions"))
 
@@ -21,6 +42,17 @@ def script():
 def test_every_requirement_is_tested_at_its_lower_bound():
     requirements = PROJECT["dependencies"] + PROJECT["optional-dependencies"]["test"]
     assert sorted(script()["lowest"]()) == sorted({text.replace(">=", "==") for text in requirements})
+
+
+def test_what_is_imported_of_torchs_private_modules_is_in_the_lowest_version_too():
+    """Nothing promises such a name: one that only newer versions have breaks whatever imports the module."""
+    assert "torch>=2.11" in PROJECT["dependencies"], "look whether all of PRIVATE is in the new lowest version"
+    paths = [path for room in ("sslbench", "plugins", "tests", "benchmarks") for path in (ROOT / room).rglob("*.py")]
+    for path in paths:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("torch._"):
+                unknown = {alias.name for alias in node.names} - PRIVATE.get(node.module, set())
+                assert not unknown, f"{path}: {sorted(unknown)} of {node.module}: look whether torch 2.11.0 has it"
 
 
 def test_the_pythons_of_the_classifiers_are_tested_from_the_lowest_on():

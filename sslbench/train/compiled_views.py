@@ -100,12 +100,16 @@ def compiled_view(transform: DrawnTransform, height: int, width: int, device: st
     """
     code = view_of.__code__.replace(co_name=f"view_{next(COMPILED)}")
     own = FunctionType(code, view_of.__globals__, code.co_name)
-    options: dict[str, Any] = {}
-    if device == "cuda":
-        from torch._inductor import list_options
+    return partial(torch.compile(own, fullgraph=True, options=options_for(device)), transform.apply)
 
-        options = {name: 0 for name in WRITTEN_IN_PLACE if name in list_options()}
-    return partial(torch.compile(own, fullgraph=True, options=options), transform.apply)
+
+def options_for(device: str) -> dict[str, Any]:
+    """Of torch's compiler, which not all versions have."""
+    if device != "cuda":
+        return {}
+    from torch._inductor import list_options
+
+    return {name: 0 for name in WRITTEN_IN_PLACE if name in list_options()}
 
 
 def view_of(apply: Callable[[Tensor, Any], Tensor], images: Tensor, drawn: Any, scale: Tensor, shift: Tensor) -> Tensor:

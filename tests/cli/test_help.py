@@ -56,6 +56,12 @@ def test_no_arguments_are_wrong_usage_to_which_the_help_is_the_answer(capsys):
     assert err == capsys.readouterr().out
 
 
+def test_the_precision_is_said_to_be_that_of_features_as_well(capsys):
+    """By default it is another one on a GPU than on a CPU, and so are the figures of evaluators."""
+    assert call(["run", "--help"]) == 0
+    assert "Precision of the training step and of evaluated features." in " ".join(capsys.readouterr().out.split())
+
+
 @pytest.mark.parametrize("name", COMMANDS)
 def test_help_fits_80_columns_and_ends_with_examples(capsys, name):
     assert call([name, "--help"]) == 0

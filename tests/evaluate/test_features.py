@@ -201,7 +201,14 @@ def test_one_image_that_is_too_large_is_out_of_memory(memory):
 def test_images_that_lie_on_a_gpu_are_used_there(data, memory, monkeypatch):
     monkeypatch.setattr("sslbench.train.feed.fits_on_device", lambda images, device: True)
     monkeypatch.setattr("sslbench.train.feed.Ring", None)  # with which they would be copied
-    encoder = TinyBackbone(6).eval()
+    encoder, resident = TinyBackbone(6).eval(), []
+
+    class Seen(features.Feed):
+        def batches(self, rows):
+            resident.append(self.resident)
+            return super().batches(rows)
+
+    monkeypatch.setattr(features, "Feed", Seen)
     memory.peak = 1400
     with PretendedGpu() as gpu:
         gpu.take(encoder)
@@ -210,6 +217,7 @@ def test_images_that_lie_on_a_gpu_are_used_there(data, memory, monkeypatch):
         found = features.extract(encoder, data.train, view, 4, DEVICE, "fp32")
         assert (found.shape, found.device, found.dtype) == ((64, 6), DEVICE, torch.float32)
     assert training.steps_per_epoch == 16
+    assert resident == [True]
 
 
 @pytest.mark.gpu

@@ -12,7 +12,7 @@ from sslbench.contracts.evaluator import Metric
 from sslbench.contracts.executor import Evaluation, PluginChoice
 from sslbench.errors import Diverged, TimeLimit, UserError
 from sslbench.evaluate.run import metric_value
-from sslbench.execute import outcome
+from sslbench.execute import outcome, pretraining
 from sslbench.execute.events import StepsTimed
 from sslbench.execute.outcome import reason_of, status_of
 from sslbench.hooks.registry import Registry
@@ -174,6 +174,22 @@ def test_lost_features_are_extracted_again_from_the_same_weights(tmp_path, run):
     again, emitted = run(tmp_path)
     assert again[0].metrics == first[0].metrics
     assert "training" not in emitted.stages
+
+
+def test_lost_features_are_extracted_in_the_memory_layout_of_the_training(tmp_path, run, monkeypatch):
+    """Weights in a file have none, and on it depend the speed of a convolution and its last bits."""
+    layouts, extract_all = [], pretraining.extract_all
+
+    def look(encoder, *given):
+        kernels = [p for p in encoder.parameters() if p.ndim == 4]
+        layouts.append({p.is_contiguous(memory_format=torch.channels_last) for p in kernels})
+        return extract_all(encoder, *given)
+
+    monkeypatch.setattr(pretraining, "extract_all", look)
+    run(tmp_path)
+    (tmp_path / "artifacts/k0/features.safetensors").unlink()
+    run(tmp_path)
+    assert layouts == [{True}, {True}]
 
 
 def test_a_baseline_trains_nothing_and_its_record_shows_it(tmp_path, run):

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from typing import NamedTuple
 
 import pytest
@@ -37,7 +39,17 @@ def test_a_gpu_that_is_not_there_is_an_error(monkeypatch):
         resolve_device("cuda:2")
 
 
-@pytest.mark.parametrize("wrong", ["gpu", "cuda:", "cpu:0", "mps"])
+@pytest.mark.parametrize("kind", ["mps", "xpu"])
+def test_what_the_readme_says_is_refused_is(kind):
+    """A Mac would be trained on its processor in silence otherwise."""
+    text = " ".join((Path(__file__).parents[2] / "README.md").read_text().split())
+    (sentence,) = re.findall(r"A Mac trains on its CPU, and [^:]* are refused", text)
+    assert kind in sentence
+    with pytest.raises(UserError, match=f"--device '{kind}': allowed are auto, cpu, cuda and cuda:N"):
+        resolve_device(kind)
+
+
+@pytest.mark.parametrize("wrong", ["gpu", "cuda:", "cpu:0"])
 def test_an_unknown_device_names_the_allowed_ones(wrong):
     with pytest.raises(UserError, match="allowed are auto, cpu, cuda and cuda:N"):
         resolve_device(wrong)

@@ -2,12 +2,15 @@ from __future__ import annotations
 
 import mmap
 import sys
+from pathlib import Path
 
 import pytest
 import torch
 
 from sslbench.measure import memory
 from sslbench.measure.memory import PeakMemory
+
+DOCS = Path(__file__).parents[2] / "docs"
 
 
 def held_bytes(count):
@@ -26,6 +29,26 @@ def test_the_peak_is_of_the_stretch_and_not_of_the_process():
     block.close()
     low = PeakMemory(torch.device("cpu")).bytes()
     assert low < high - 32 * 2**20
+
+
+def test_on_a_gpu_it_is_torchs_own_since_then(monkeypatch):
+    """Images that lie there all along are part of it: the record says so (docs/results.md)."""
+    gpu, asked = torch.device("cuda", 1), []
+    monkeypatch.setattr(torch.cuda, "reset_peak_memory_stats", asked.append)
+    monkeypatch.setattr(torch.cuda, "max_memory_allocated", lambda device: asked.append(device) or 5)
+    assert PeakMemory(gpu).bytes() == 5
+    assert asked == [gpu, gpu]
+    (row,) = [line for line in (DOCS / "results.md").read_text().splitlines() if line.startswith("| peak memory |")]
+    assert "in `run` with the images that lie on the GPU all along" in row
+
+
+@pytest.mark.gpu
+def test_on_a_gpu_what_was_there_before_is_part_of_it():
+    gpu = torch.device("cuda")
+    images = torch.zeros(1 << 24, dtype=torch.uint8, device=gpu)
+    memory = PeakMemory(gpu)
+    work = torch.zeros(1 << 22, dtype=torch.uint8, device=gpu)
+    assert memory.bytes() >= images.nbytes + work.nbytes
 
 
 def test_where_it_cannot_be_known_it_is_none(monkeypatch, tmp_path):

@@ -40,6 +40,12 @@ def test_no_tensor_of_a_method_is_left_on_the_host(name):
     assert {tensor.device.type for tensor in tensors(method)} == {"meta"}
 
 
+def test_a_step_is_that_of_a_method_that_was_made_there(monkeypatch):
+    monkeypatch.setattr(steps, "synthetic_step", lambda task, settings: task.method)
+    (row, *_) = rows("simclr")
+    assert {tensor.device.type for tensor in tensors(steps.build_step(row, META))} == {"meta"}
+
+
 @pytest.mark.pretended
 def test_nothing_is_copied_to_a_gpu_where_it_can_be_made_there():
     supervised = rows("supervised")

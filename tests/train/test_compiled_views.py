@@ -7,8 +7,9 @@ import torch
 
 from sslbench.contracts.augmentation import ViewRequest
 from sslbench.train import compiled_views
-from sslbench.train.compiled_views import compiled_view, parts
+from sslbench.train.compiled_views import CompiledView, compiled_view, options_for, parts
 from sslbench.train.views import Normalise, TrainingViews
+from tests.train.test_trainer import trainer
 
 
 @dataclass(frozen=True)
@@ -79,6 +80,22 @@ def test_compiled_views_are_the_uncompiled_ones_and_equal_transforms_share_a_fun
     assert len(graphs) == 2, "one of 4 and one of 3 pixels"
     training_views(Scaled)(images_of(6), torch.Generator())
     assert len(graphs) == 2, "another training has them already"
+
+
+@pytest.mark.parametrize("asked", [False, True])
+def test_the_views_of_a_training_are_compiled_where_it_is(asked):
+    assert {isinstance(view, CompiledView) for view in trainer("simclr", compile=asked).views._views} == {asked}
+
+
+def test_a_gpu_writes_channels_where_their_stack_is_read(monkeypatch):
+    given = []
+    monkeypatch.setattr(torch, "compile", lambda function, options, **more: given.append(options) or function)
+    compiled_view.cache_clear()
+    for device in ("cuda", "cpu"):
+        compiled_view(Scaled(4), 5, 5, device)
+    compiled_view.cache_clear()
+    assert given == [options_for("cuda"), {}]
+    assert set(given[0].values()) == {0}
 
 
 def test_batches_of_many_sizes_are_compiled_twice(graphs):

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -14,9 +15,9 @@ from torch.utils._pytree import tree_leaves
 
 from sslbench.contracts.method import Progress
 from sslbench.testing.pretended_gpu import DEVICE, WAITS, PretendedGenerator, PretendedGpu
-from sslbench.train import feed, trainer
+from sslbench.train import feed, graph, trainer
 from tests.train.test_graph import CASES
-from tests.train.test_trainer import trainer as build
+from tests.train.test_trainer import REGISTRY, built, trainer as build
 
 pytestmark = pytest.mark.pretended
 
@@ -59,11 +60,14 @@ class Recorder:
 
 @pytest.fixture
 def captured(monkeypatch):
-    """Six steps of a training, the first three of them and those after a change of what a method decides as usual;
-    returns what each recorded one took from the host."""
+    """Steps of a training, every other one recorded: the first of an epoch is taken as usual. Returns what each
+    recorded one took from the host."""
 
-    def run(name, given, hooks=(), **settings):
+    def run(name, given, hooks=(), drawn=None, **settings):
         made = build(name, given=given, **settings)
+        task = replace(made.task, **{kind: built(kind, plugin) for kind, plugin in (drawn or {}).items()})
+        views = [task.augmentation.view(n, asked.kind, asked.size) for n, asked in enumerate(made.method.views)]
+        task = replace(task, augmentation=SimpleNamespace(view=lambda number, *asked: views[number]))
         with PretendedGpu() as gpu, Watch() as watch:
             recorder = Recorder(gpu, watch)
 
@@ -76,16 +80,15 @@ def captured(monkeypatch):
             monkeypatch.setattr(torch, "Generator", PretendedGenerator)
             monkeypatch.setattr(trainer, "CudaRecorder", lambda device: recorder)
             monkeypatch.setattr(trainer, "Usage", lambda device: None)
+            monkeypatch.setattr(graph, "WARMUP", 1)
             monkeypatch.setattr(feed, "fits_on_device", lambda images, device: True)
-            training = trainer.Trainer(
-                made.task, replace(made.settings, device=DEVICE, cuda_graphs=True), made.callbacks
-            )
+            training = trainer.Trainer(task, replace(made.settings, device=DEVICE, cuda_graphs=True), made.callbacks)
             for hook, function in dict(hooks).items():
                 monkeypatch.setattr(type(training.method), hook, function)
             images = torch.zeros(16, 3, 8, 8, dtype=torch.uint8, device=DEVICE)
             labels = torch.zeros(16, dtype=torch.int64, device=DEVICE) if training.task.labels else None
-            for step in range(6):
-                loss = training.take_step([images], labels, Progress(step, 12, step // 4, 3))
+            for step in range(4 if given else 2):
+                loss = training.take_step([images], labels, Progress(step, 12, step // 2, 6))
             assert loss.device == DEVICE
         return recorder.taken
 
@@ -97,6 +100,18 @@ def test_a_captured_step_takes_nothing_from_the_host(captured, name, given, sett
     taken = captured(name, given, **settings)
     assert taken
     assert all(of_step == [] for of_step in taken), taken
+
+
+@pytest.mark.parametrize(
+    ("kind", "plugin", "method"),
+    [
+        *(("augmentation", plugin, "simclr") for plugin in REGISTRY.names("augmentation")),
+        *(("masking", plugin, "mae") for plugin in REGISTRY.names("masking") if plugin != "multi-block"),
+    ],
+)
+def test_neither_do_views_and_masks(captured, kind, plugin, method):
+    (taken,) = captured(method, {}, drawn={kind: plugin})
+    assert taken == []
 
 
 FROM_THE_HOST = {

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -9,12 +11,14 @@ from sslbench.errors import TimingError, UserError
 from sslbench.hooks.registry import Registry
 from sslbench.measure.precision import fastest_convolutions
 from sslbench.measure.timing import measure_steps
+from sslbench.speed import steps
 from sslbench.speed.steps import end_to_end, progress_at, synthetic_step
 from sslbench.testing.fakes import TinyBackbone, TinyDataset, TinyTokenBackbone
 from sslbench.train import step
 from sslbench.train.randomness import seed_everything
 from sslbench.train.step import TrainingStep
 from sslbench.train.task import LoopSettings, StepTask
+from sslbench.train.views import TrainingViews
 
 REGISTRY = Registry()
 TRAINED = [name for name in REGISTRY.names("method") if REGISTRY.get("method", name).trains]
@@ -150,6 +154,38 @@ def test_end_to_end_trains_on_the_images_of_a_data_set():
     assert measured.times.images_per_second > 0
     assert 0 <= measured.times.data_wait_share <= 1
     assert any(not torch.equal(a, b) for a, b in zip(before, synthetic.method.parameters(), strict=True))
+
+
+def test_end_to_end_views_are_made_in_ieee_arithmetic():
+    seen = []
+
+    class Looks:
+        def view(self, *asked):
+            transform = augmentation().view(*asked)
+
+            def look(*given):
+                seen.append((torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32))
+                return transform(*given)
+
+            return look
+
+    end_to_end(ready("simclr", precision="tf32"), TinyDataset(), Looks(), steps=2)
+    assert set(seen) == {(False, False)}
+
+
+@pytest.mark.parametrize("asked", [False, True])
+def test_end_to_end_views_are_compiled_where_the_step_is(monkeypatch, asked):
+    given = []
+
+    def views(augmentation, requests, normalise, compiled):
+        given.append(compiled)
+        return TrainingViews(augmentation, requests, normalise)
+
+    monkeypatch.setattr(steps, "TrainingViews", views)
+    synthetic = ready("simclr")
+    synthetic.update.settings = replace(synthetic.update.settings, compile=asked)
+    end_to_end(synthetic, TinyDataset(), augmentation(), steps=1)
+    assert given == [asked]
 
 
 def test_end_to_end_goes_through_labels_and_epochs():

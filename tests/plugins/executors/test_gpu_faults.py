@@ -134,29 +134,46 @@ FAULTY = """
 import torch
 from sslbench import Evaluator, EvaluatorSpec, Metric, hookimpl
 
+faults = []
+
 class Faulty:
     def evaluate(self, data):
+        faults.append(1)
+        features = data.train.features
+        if features.is_cuda:
+            features[torch.tensor([len(features)], device=features.device)].sum().item()
         raise torch.AcceleratorError("CUDA error: device-side assert triggered\\nCompile with TORCH_USE_CUDA_DSA")
+
+class After:
+    def evaluate(self, data):
+        if faults:
+            raise torch.AcceleratorError("CUDA error: device-side assert triggered")
+        yield Metric("after_score", 1.0)
 
 @hookimpl
 def sslbench_evaluators():
-    return [EvaluatorSpec(name="faulty", headline="score", build=lambda params, context: Faulty())]
+    return [
+        EvaluatorSpec(name="faulty", headline="score", build=lambda params, context: Faulty()),
+        EvaluatorSpec(name="after", headline="after_score", build=lambda params, context: After()),
+    ]
 """
 
 
 @pytest.fixture
 def faulty(distribution):
-    """An evaluator that meets a device-side assert."""
-    distribution("faulty", {"evaluator.faulty": "faulty_plugin"}, {"faulty_plugin": FAULTY})
+    """An evaluator that meets a device-side assert, or on a CPU the error of one, and one that fails in a process where
+    that has been."""
+    points = {f"evaluator.{name}": "faulty_plugin" for name in ("faulty", "after")}
+    distribution("faulty", points, {"faulty_plugin": FAULTY})
     default_registry.cache_clear()
     yield
     default_registry.cache_clear()
 
 
-def faulty_suite(tmp_path, executor, seeds):
-    settings = {"epochs": 1, "train_images": 64, "batch_size": 32, "device": "cpu"}
+def faulty_suite(tmp_path, executor, seeds, device="cpu"):
+    settings = {"epochs": 1, "train_images": 64, "batch_size": 32, "device": device}
     axes = {"method": ["random-init"], "dataset": ["digits"], "backbone": ["convnet-small:width=4"]}
-    axes["evaluator"] = ["knn", "faulty", "linear-probe"]
+    axes["evaluator"] = ["knn", "faulty", "after"]
     overrides = Overrides(axes, seeds, settings)
     return run(Request(overrides=overrides, executor=executor, out=tmp_path / "out", retries=0))
 
@@ -168,17 +185,18 @@ def test_inline_tries_nothing_more_after_a_fault(tmp_path, faulty):
     assert ends["knn", 0] == ("done", None)
     assert ends["faulty", 0] == ("failed", REASON)
     words = f"not tried: the GPU reports a fault: {REASON}; the same command goes on in a new process"
-    for cell in (("linear-probe", 0), ("knn", 1), ("faulty", 1), ("linear-probe", 1)):
+    for cell in (("after", 0), ("knn", 1), ("faulty", 1), ("after", 1)):
         status, reason = ends[cell]
         assert status == "failed"
         assert reason == f"{words}, and executor 'workers' starts one by itself"
 
 
 @pytest.mark.slow
-def test_workers_go_on_with_a_new_process_after_a_fault(tmp_path, faulty, monkeypatch):
-    """Two processes of torch: seconds."""
+@pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=pytest.mark.gpu)])
+def test_workers_go_on_with_a_new_process_after_a_fault(tmp_path, faulty, monkeypatch, device):
+    """Two processes of torch: seconds. On a GPU its fault is a real one."""
     path = [str(tmp_path / "dists" / "faulty"), *os.environ.get("PYTHONPATH", "").split(os.pathsep)]
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(path))
-    outcome = faulty_suite(tmp_path, "workers", [0])
-    ends = {record.evaluator: (record.status, record.reason) for record in outcome.records}
-    assert ends == {"knn": ("done", None), "faulty": ("failed", REASON), "linear-probe": ("done", None)}
+    outcome = faulty_suite(tmp_path, "workers", [0], device)
+    ends = {record.evaluator: (record.status, (record.reason or "")[: len(REASON)]) for record in outcome.records}
+    assert ends == {"knn": ("done", ""), "faulty": ("failed", REASON), "after": ("done", "")}

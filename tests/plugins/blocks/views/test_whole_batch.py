@@ -13,7 +13,7 @@ from sslbench import BuildContext
 from sslbench.contracts.augmentation import ViewRequest
 from sslbench.hooks.registry import Registry
 from sslbench.testing.pretended_gpu import PretendedGenerator, PretendedGpu
-from sslbench.train.compiled_views import WRITTEN_IN_PLACE, compiled_view, view_of
+from sslbench.train.compiled_views import compiled_view, options_for, view_of
 from sslbench.train.views import Normalise, TrainingViews
 from sslbench_plugins.blocks.views.photographic_view import Drawn, PhotographicView, Pipeline
 
@@ -95,10 +95,7 @@ def test_a_compiled_view_is_a_few_kernels_on_a_gpu(size, most):
         return [images, boxes, torch.empty(14, batch, device="cuda").T, *statistics]
 
     try:
-        from torch._inductor import list_options
-
-        options = {name: 0 for name in WRITTEN_IN_PLACE if name in list_options()}
-        kernels = kernels_of(function, inputs, options)
+        kernels = kernels_of(function, inputs, options_for("cuda"))
     except (ImportError, AttributeError, TypeError) as error:
         pytest.skip(f"this torch's compiler is built otherwise: {error}")
     # Two more draw the random numbers.
