@@ -45,10 +45,8 @@ def largest_batch(
             peak(batch_size)
             torch.cuda.synchronize(device)
             return None
-        except RuntimeError as error:
+        except (RuntimeError, MemoryError) as error:
             return refusal_of(error)
-        except MemoryError:
-            return RAN_OUT
 
     try:
         if device.type == "cuda":
@@ -60,7 +58,7 @@ def largest_batch(
         return LargestBatch(None, reason_of(error))
 
 
-def refusal_of(error: RuntimeError) -> str:
+def refusal_of(error: RuntimeError | MemoryError) -> str:
     """Why a batch did not fit. Raises the error itself where that is no question of size."""
     if out_of_memory(error):
         return RAN_OUT

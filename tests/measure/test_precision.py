@@ -120,3 +120,30 @@ def test_no_algorithms_are_tried_where_a_user_wants_the_same_bits_each_time(monk
     monkeypatch.setattr(torch.backends.cudnn, "deterministic", True)
     with fastest_convolutions(GPU):
         assert not torch.backends.cudnn.benchmark
+
+
+def wrong_by(work, precision):
+    """The largest error of a float32 result, as a share of the largest exact number."""
+    generator = torch.Generator().manual_seed(0)
+    factors = [torch.randn(shape, generator=generator, dtype=torch.float64).to(GPU) for shape in work[1:]]
+    exact = work[0](*factors)
+    with float32_arithmetic(precision):
+        result = work[0](*(factor.float() for factor in factors))
+    return float((result - exact).abs().max() / exact.abs().max())
+
+
+PRODUCT = torch.mm, (512, 512), (512, 512)
+CONVOLUTION = functional.conv2d, (16, 64, 16, 16), (64, 64, 3, 3)
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("work", [PRODUCT, CONVOLUTION], ids=["product", "convolution"])
+def test_on_a_gpu_fp32_has_the_digits_of_float32(work):
+    assert wrong_by(work, "fp32") < 1e-5
+
+
+@pytest.mark.gpu
+def test_on_a_gpu_tf32_has_fewer():
+    if torch.cuda.get_device_capability()[0] < 8:
+        pytest.skip("this GPU has no TF32")
+    assert wrong_by(PRODUCT, "tf32") > 5e-5

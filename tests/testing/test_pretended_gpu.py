@@ -184,7 +184,7 @@ def train(monkeypatch):
     numbers, its fused AdamW does.
     """
 
-    def run(name, backbone, given=None, accumulate=1, size=32):
+    def run(name, backbone, given=None, size=32, **settings):
         spec = REGISTRY.get("method", name)
         masking, ratio = (built("masking", "random"), 0.75) if "masking" in spec.uses else (None, None)
         network = built("backbone", backbone, image_size=size)
@@ -202,7 +202,7 @@ def train(monkeypatch):
                 mask_ratio=ratio,
                 labels=spec.uses_labels,
             )
-            synthetic = synthetic_step(task, LoopSettings(EPOCHS, 8, 0, DEVICE, accumulate=accumulate))
+            synthetic = synthetic_step(task, LoopSettings(EPOCHS, 8, 0, DEVICE, **settings))
             progress = Progress(0, EPOCHS * STEPS_PER_EPOCH, 0, EPOCHS)
             for number in range(2):
                 gpu.crossings.clear()
@@ -231,6 +231,13 @@ def test_training_steps_wait_for_nothing(train, name, backbone):
 @pytest.mark.parametrize("optimizer", ["adamw", "sgd", "lars"])
 def test_optimizers_wait_for_nothing(train, optimizer):
     train("simclr", "convnet-small", {"optimizer": optimizer})
+
+
+@pytest.mark.parametrize("precision", ["bf16", "fp16"])
+@pytest.mark.parametrize("optimizer", ["adamw", "lars"])
+def test_no_precision_waits_for_anything(train, optimizer, precision):
+    """Not even the scaler of fp16, which leaves it to the optimizer whether to step."""
+    train("simclr", "convnet-small", {"optimizer": optimizer}, precision=precision)
 
 
 def test_neither_does_a_batch_in_parts(train):
