@@ -7,6 +7,7 @@ from dataclasses import replace
 from functools import partial
 
 from sslbench.contracts.plugin import BuildContext
+from sslbench.errors import SslbenchError
 from sslbench.execute.outcome import reason_of
 from sslbench.measure.clocks import undisturbed_clock
 from sslbench.measure.comparison import LEAST_ROUNDS, compare_warm
@@ -58,7 +59,7 @@ class SpeedBench:
             seconds = None if left is None else left / (len(rows) - number)
             build = partial(self.preparation.build, replace(measured.row, compile="eager"))
             limit = largest_batch(build, self.settings.device, seconds)
-            self.preparation.note(measured, RuntimeError(limit.how))
+            self.preparation.note(measured, SslbenchError(limit.how))
             if limit.batch is None:
                 measured.miss("largest batch", limit.how)
             elif measured.row.compile != "eager":

@@ -108,9 +108,15 @@ def test_every_way_to_run_out_ends_the_search_well(pretended_cuda, text):
     assert not limit.at_least
 
 
-def test_a_batch_that_did_not_fit_is_gone_before_the_next_is_tried(pretended_cuda):
-    """A method lies in circles of references, which only the collector frees."""
-    alive = []
+def test_a_batch_that_did_not_fit_is_gone_before_the_next_is_tried(pretended_cuda, monkeypatch):
+    """A method lies in circles of references, which only the collector frees; then torch gives its memory back."""
+    alive, released = [], []
+
+    def release_unused(device):
+        assert all(ref() is None for ref in alive)
+        released.append(device)
+
+    monkeypatch.setattr(module, "release_unused", release_unused)
 
     class Step:
         def __init__(self, size):
@@ -131,6 +137,7 @@ def test_a_batch_that_did_not_fit_is_gone_before_the_next_is_tried(pretended_cud
     finally:
         gc.enable()
     assert limit.how == "tried; the next larger one tried, 22, ran out of memory"
+    assert len(released) == len(alive)
 
 
 def test_a_batch_fits_when_a_step_like_all_others_does(pretended_cuda):

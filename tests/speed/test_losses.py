@@ -6,11 +6,12 @@ import pytest
 import torch
 
 from sslbench.errors import UserError
+from sslbench.execute.outcome import reason_of
 from sslbench.hooks.registry import Registry
 from sslbench.measure.ceilings import Ceilings
 from sslbench.measure.energy import SECONDS, Counter, Unreadable
 from sslbench.speed import bench, preparation, run as module
-from sslbench.speed.facts import SpeedFacts
+from sslbench.speed.facts import LargestBatch, SpeedFacts
 from sslbench.speed.run import SpeedRequest, speed
 from sslbench.speed.steps import SyntheticStep
 from sslbench.speed.table import render_speed
@@ -142,6 +143,24 @@ def test_a_search_for_the_largest_batch_that_fails_costs_that_column(monkeypatch
     outcome, records = measured(find_batch=True)
     assert {record.status for record in outcome.records} == {"done"}
     assert facts(records["supervised"]).missing == ("largest batch: OSError: no /proc",)
+
+
+def test_a_fault_within_that_search_is_the_reason_of_all_that_comes_after(monkeypatch):
+    tried = []
+
+    def searched(build, device, seconds):
+        tried.append(build)
+        return LargestBatch(2, f"tried; 4 images: {reason_of(ASSERT)}", at_least=True)
+
+    monkeypatch.setattr(bench, "largest_batch", searched)
+    _, records = measured(find_batch=True)
+    first, second = sorted(records.values(), key=lambda record: record.status)
+    assert len(tried) == 1
+    assert (first.status, facts(first).largest_batch.batch, second.status) == ("done", 2, "failed")
+    fault = (
+        "every call of CUDA fails in this process (tried; 4 images: AcceleratorError: CUDA error: device-side assert"
+    )
+    assert fault in second.reason
 
 
 def test_a_step_that_fails_while_it_is_timed_costs_its_row_and_the_comparison(monkeypatch):

@@ -86,6 +86,13 @@ def test_asking_for_a_number_is_waiting(read):
         read(torch.zeros(3, device="cuda"))
 
 
+def test_so_is_writing_where_a_mask_says_which_raises_nothing_here():
+    with PretendedGpu() as gpu:
+        there = torch.zeros(3, device="cuda")
+        there[there > 0] = there
+    assert [line.partition(",")[0] for line in gpu.work.waits] == ["index_put_"]
+
+
 @pytest.mark.parametrize("convert", [lambda x: x.numpy(), np.asarray], ids=["numpy", "asarray"])
 def test_numpy_is_given_no_tensor_of_the_gpu(convert):
     with PretendedGpu():
@@ -160,7 +167,7 @@ def test_views_wait_for_nothing(name, image, side):
         for view in views:
             out = view(images, PretendedGenerator())
             assert (out.device, out.dtype, out.shape) == (DEVICE, torch.float32, (6, 3, side, side))
-    assert gpu.crossings == []
+    assert gpu.crossings == gpu.work.waits == []
 
 
 @pytest.mark.parametrize("name", REGISTRY.catalogue.names("masking"))
@@ -170,10 +177,10 @@ def test_masks_wait_for_nothing(name):
         for grid, ratio in (((8, 8), 0.75), ((14, 14), 0.5)):
             masking.sample(6, grid, ratio, PretendedGenerator())
             # What a grid and a ratio need for the first time may be put there once.
-            gpu.crossings.clear()
+            gpu.work.clear()
             out = masking.sample(6, grid, ratio, PretendedGenerator())
             assert (out.device, out.dtype, out.shape) == (DEVICE, torch.bool, (6, grid[0] * grid[1]))
-            assert gpu.crossings == []
+            assert gpu.crossings == gpu.work.waits == []
 
 
 @pytest.fixture
@@ -205,9 +212,9 @@ def train(monkeypatch):
             synthetic = synthetic_step(task, LoopSettings(EPOCHS, 8, 0, DEVICE, **settings))
             progress = Progress(0, EPOCHS * STEPS_PER_EPOCH, 0, EPOCHS)
             for number in range(2):
-                gpu.crossings.clear()
+                gpu.work.clear()
                 loss = synthetic.update(synthetic.views, synthetic.labels, replace(progress, step=number))
-            assert gpu.crossings == []
+            assert gpu.crossings == gpu.work.waits == []
             assert loss.device == DEVICE
             assert {tensor.device for tensor in method.state_dict().values()} == {DEVICE}
 
