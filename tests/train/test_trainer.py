@@ -5,6 +5,7 @@ import threading
 import time
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 
 import pytest
 import torch
@@ -155,6 +156,17 @@ def test_what_it_took_is_measured():
     assert 0 <= trained.data_wait_share <= 1
     assert math.isfinite(trained.final_loss)
     assert trained.seconds >= sum(run.clock.step_ms) / 1000 * 0.9
+
+
+def test_a_wait_is_all_that_lies_before_the_batch_and_a_step_all_of_both():
+    run, seen = trainer(epochs=1), []
+    epoch, take = run.batches.epoch, run._train_step
+    for name in ("begin", "fetched", "end"):
+        setattr(run.clock, name, partial(seen.append, name))
+    run.batches.epoch = lambda *given: (seen.append("batch") or batch for batch in epoch(*given))
+    run._train_step = lambda *given: seen.append("step") or take(*given)
+    run.run()
+    assert seen == ["begin", "batch", "fetched", "step", "end"] * 4
 
 
 def test_views_are_made_in_ieee_arithmetic_in_every_precision():
