@@ -195,7 +195,7 @@ def test_work_goes_to_the_worker_that_has_read_its_data_set(pool, submit):
 
 
 def test_work_goes_to_the_gpu_that_is_shared_with_fewest(pool, submit):
-    workers = pool(places=[Place("cuda", {"CUDA_VISIBLE_DEVICES": gpu}, at_once=2) for gpu in ("0", "1", "0", "1")])
+    workers = pool(places=[Place("cuda", {"CUDA_VISIBLE_DEVICES": gpu}, at_once=2) for gpu in "0011"])
     facts = "os.environ['CUDA_VISIBLE_DEVICES'], work['training']['device'], work['at_once']"
     runs = [submit(workers, f"print({facts}, file=sys.stderr, flush=True); signal.pause()")[1] for _ in range(2)]
     assert [events.next(Printed).text for events in runs] == ["0 cuda 2", "1 cuda 2"]
