@@ -227,3 +227,14 @@ def test_a_gradient_that_what_is_gathered_shares_with_others_stays_theirs(monkey
     ((ranks.gathered(local) + looks_second) * gradient).sum().backward()
     assert torch.equal(local.grad, 2 * gradient[:2])
     assert torch.equal(other.grad, 3 * gradient)
+
+
+def test_a_mean_over_ranks_leaves_what_it_is_of_as_it_was(monkeypatch):
+    """A method may log it, or use it again."""
+    monkeypatch.setattr(ranks, "ranks", lambda: 2)
+    monkeypatch.setattr(ranks.distributed, "all_reduce", lambda tensor: tensor.mul_(2))
+    weights, gradient = torch.ones(3, requires_grad=True), torch.rand(3)
+    values = weights * 3
+    (ranks.mean_over_ranks(values) * gradient).sum().backward()
+    assert torch.equal(values, torch.full((3,), 3.0))
+    assert torch.equal(weights.grad, 3 * gradient)
