@@ -160,7 +160,7 @@ class PhotographicView:
             view = self._colour_everywhere(keep(view), params)
         if p.blur:
             view = keep(view)
-            blurred = blur_by_taps(view, params.sigma, blur_kernel(self.size)).clamp(0, 1)
+            blurred = blur_by_taps(view, params.sigma, blur_kernel(self.size)).clamp(max=1)
             view = torch.where(of_samples(params.blurred), blurred, view)
         if p.solarize:
             view = torch.where(of_samples(params.solarized), solarize(view), view)

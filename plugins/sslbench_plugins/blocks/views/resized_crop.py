@@ -113,7 +113,7 @@ def crop_by_taps(images: Tensor, boxes: Boxes, size: int, flip: Tensor) -> Tenso
     rows = [part.view(batch, -1, 1, size, 1).unbind(1) for part in (down, down_weights)]
     cols = [part.view(batch, -1, 1, 1, size).unbind(1) for part in (across, across_weights)]
     views = gather_taps(images, 2, *(part[: counts[0]] for part in rows))
-    return gather_taps(views, 3, *(part[: counts[1]] for part in cols)).mul(1 / 255).clamp(0, 1)
+    return gather_taps(views, 3, *(part[: counts[1]] for part in cols)).mul(1 / 255).clamp(max=1)
 
 
 def gather_taps(images: Tensor, axis: int, index: Sequence[Tensor], weights: Sequence[Tensor]) -> Tensor:

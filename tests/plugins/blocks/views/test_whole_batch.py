@@ -16,6 +16,7 @@ from sslbench.testing.pretended_gpu import PretendedGenerator, PretendedGpu
 from sslbench.train.compiled_views import compiled_view, options_for, view_of
 from sslbench.train.views import Normalise, TrainingViews
 from sslbench_plugins.blocks.views.photographic_view import Drawn, PhotographicView, Pipeline
+from sslbench_plugins.blocks.views.whole_batch import clamped
 
 REGISTRY = Registry()
 EVERYTHING = Pipeline(
@@ -47,6 +48,12 @@ def some_views():
             if kind in spec.view_kinds:
                 found.setdefault(built.view(index, kind, size), f"{name}-{index}")
     return [pytest.param(view, id=name) for view, name in found.items()]
+
+
+def test_values_are_clamped_bit_for_bit():
+    near_the_ends = torch.nextafter(torch.tensor([0.0, 0.0, 1.0, 1.0]), torch.tensor([-9.0, 9.0, -9.0, 9.0]))
+    values = torch.cat([torch.linspace(-3, 3, 100_001), near_the_ends, torch.tensor([0.0, 1.0, 7.3, 100.1])])
+    assert torch.equal(clamped(values), values.clamp(0, 1))
 
 
 @pytest.mark.parametrize("view", some_views())
