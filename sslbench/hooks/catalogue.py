@@ -96,8 +96,13 @@ class Catalogue:
     @classmethod
     def installed(cls) -> Catalogue:
         """Of everything that is installed and that ``SSLBENCH_PLUGINS`` allows."""
-        points = entry_points(group=GROUP)
-        entries = [Entry(point, point.dist.name, point.dist.version) for point in points if point.dist is not None]
+        names: dict[int, tuple[str, str]] = {}  # of a distribution: its metadata is parsed once, not for every entry point
+        entries = []
+        for point in entry_points(group=GROUP):
+            if point.dist is not None:
+                if id(point.dist) not in names:
+                    names[id(point.dist)] = point.dist.name, point.dist.version
+                entries.append(Entry(point, *names[id(point.dist)]))
         return cls(tuple(sorted(allowed(entries), key=order)))
 
     @property
