@@ -96,7 +96,9 @@ class Catalogue:
     @classmethod
     def installed(cls) -> Catalogue:
         """Of everything that is installed and that ``SSLBENCH_PLUGINS`` allows."""
-        names: dict[int, tuple[str, str]] = {}  # of a distribution: its metadata is parsed once, not for every entry point
+        names: dict[
+            int, tuple[str, str]
+        ] = {}  # of a distribution: its metadata is parsed once, not for every entry point
         entries = []
         for point in entry_points(group=GROUP):
             if point.dist is not None:
