@@ -96,9 +96,8 @@ class Catalogue:
     @classmethod
     def installed(cls) -> Catalogue:
         """Of everything that is installed and that ``SSLBENCH_PLUGINS`` allows."""
-        names: dict[
-            int, tuple[str, str]
-        ] = {}  # of a distribution: its metadata is parsed once, not for every entry point
+        # The metadata of a distribution is parsed once, not for each of its entry points.
+        names: dict[int, tuple[str, str]] = {}
         entries = []
         for point in entry_points(group=GROUP):
             if point.dist is not None:

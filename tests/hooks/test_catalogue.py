@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
+from importlib.metadata import PathDistribution
 
 import pytest
 
@@ -28,6 +30,20 @@ def test_a_summary_inside_a_package_is_read_without_importing_the_package(distri
         {"deep_pkg.__init__": "raise RuntimeError", "deep_pkg.inner.mod": "# comment\n'''Deep.'''\n"},
     )
     assert Catalogue.installed().owners("method", "deep")[0].summary == "Deep."
+
+
+def test_the_metadata_of_a_distribution_is_read_no_more_often_for_many_entry_points(distribution, monkeypatch):
+    for name, many in (("single", 1), ("dozen", 12)):
+        distribution(name, {f"masking.{name}{n}": f"m_{name}" for n in range(many)}, {f"m_{name}": ""})
+    read_text, reads = PathDistribution.read_text, Counter()
+
+    def counted(self, file):
+        reads.update([(self._path.name, file)])
+        return read_text(self, file)
+
+    monkeypatch.setattr(PathDistribution, "read_text", counted)
+    assert len([e for e in Catalogue.installed().entries if e.distribution == "dozen"]) == 12
+    assert reads["dozen-1.0.dist-info", "METADATA"] == reads["single-1.0.dist-info", "METADATA"] > 0
 
 
 @pytest.mark.parametrize("source", ["", "x = 1\n", "def f(:\n", "b'bytes'\n"])
