@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from sslbench import EvaluationData, FeatureSet, FitsHead, Metric, UserError
+from sslbench.testing.device_work import DeviceWork
 from sslbench_plugins.blocks.probes import chosen_l2
 from sslbench_plugins.blocks.probes.chosen_l2 import L2_VALUES, split_to_choose
 from sslbench_plugins.blocks.probes.logistic import LogisticFit, fit_logistic
@@ -59,7 +60,7 @@ def test_a_fit_without_an_optimum_has_no_value(monkeypatch: pytest.MonkeyPatch, 
         return fit_logistic(*args, **kwargs)._replace(converged=False, steps=1000)
 
     monkeypatch.setattr(chosen_l2, "fit_logistic", never)
-    metric = evaluate(clusters())
+    metric = evaluate(clusters(spread=0.1))
     assert (metric.value, metric.reason) == (None, "no optimum within 1000 steps at l2 = 0.8")
     assert metric.per_image is None
 
@@ -136,6 +137,15 @@ def test_constant_features_predict_the_largest_class() -> None:
 def test_more_columns_than_samples_and_more_classes_than_samples(clusters: Clusters) -> None:
     data = clusters(per_class=4, width=100, spread=0.1)
     assert evaluate(replace(data, classes=50)).value == 1.0
+
+
+def test_the_exact_probe_takes_few_operations_and_reads_few_numbers(clusters: Clusters) -> None:
+    """On a GPU each is 5 microseconds or more. Most are those of steps of the fits, whose rule is read at each here."""
+    data = clusters(per_class=200, classes=5, width=30, spread=4.0)
+    with DeviceWork("cpu") as work:
+        evaluate(data)
+    assert work.launches.total() <= 3300
+    assert len(work.waits) <= 70
 
 
 def test_one_image_a_class_leaves_none_to_choose_by(clusters: Clusters) -> None:

@@ -60,10 +60,12 @@ def choose_l2(
     """The l2 for all n samples whose fit to the ``fitted`` is the most accurate on the ``held_out`` ones (of equals
     the strongest), and that fit. ``held_out`` and ``fitted``: bool ``[n]``. Sees no test split.
     """
-    inputs, true = features[held_out], labels[held_out]
+    # Rows: each use of a mask would wait for the device.
+    unseen, seen = held_out.nonzero()[:, 0], fitted.nonzero()[:, 0]
+    inputs, true = features[unseen], labels[unseen]
     fits: list[LogisticFit] = []
     correct: list[int] = []
-    for fit in fit_path(features[fitted], labels[fitted], classes, L2_VALUES, stop=StoppingRule(gain=CHOOSING_GAIN)):
+    for fit in fit_path(features[seen], labels[seen], classes, L2_VALUES, stop=StoppingRule(gain=CHOOSING_GAIN)):
         if fits and not fit.converged:
             break
         fits.append(fit)
@@ -72,4 +74,4 @@ def choose_l2(
         if most - correct[-1] > CLEARLY * (most * (1 - most / len(true))) ** 0.5:
             break
     best = correct.index(max(correct))
-    return L2_VALUES[best] * int(fitted.sum()) / len(features), fits[best]
+    return L2_VALUES[best] * len(seen) / len(features), fits[best]

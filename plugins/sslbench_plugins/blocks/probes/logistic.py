@@ -5,26 +5,26 @@ The objective of one fit, convex, with one optimum up to a constant added to eve
     mean_i CE(W x_i + b, y_i) + l2 / 2 ||W||^2
 
 which is scikit-learn's ``LogisticRegression`` with ``C = 1 / (n * l2)``, or for two classes, for which it keeps one row
-of weights, ``2 / (n * l2)``. It is minimised by full-batch L-BFGS (Nocedal and Wright, Numerical Optimization,
-algorithm 7.4) with the preconditioner and exact-slope line search of ``logistic_objective``; since the model is linear,
-a step takes two products with the features, whatever the line search does.
+of weights, ``2 / (n * l2)``. It is minimised by full-batch L-BFGS in its compact form (Byrd, Nocedal and Schnabel 1994,
+Math. Program. 63), which is a few products of small matrices, with the preconditioner and line search of
+``logistic_objective``; since the model is linear, a step takes two products with the features.
 """
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from sslbench_plugins.blocks.probes.logistic_objective import Objective, Point, dot
 
 RELATIVE_TOLERANCE = 1e-3
 RESOLVED = 400
 HISTORY = 10
-CHECK_EVERY = 5
+CHECK_EVERY = 3
 """steps on an accelerator between checks of convergence, the only thing that waits for the device"""
 
 
@@ -97,24 +97,29 @@ def fit_path(
     init: LogisticFit | None = None,
     stop: StoppingRule = AT_OPTIMUM,
 ) -> Iterator[LogisticFit]:
-    """The fits of ``fit_logistic`` at each of ``l2_values``, made on demand, each starting from the one before."""
+    """The fits of ``fit_logistic`` at each of ``l2_values``, made on demand, each starting from the one before and from
+    what that one learnt about the curvature."""
     if features.ndim == 2:
         features, labels = features[None], labels[None]
     features, basis = span_of_samples(features)
     objective = Objective(features, labels, classes)
     batch, samples, width = features.shape
-    point = Point(features.new_zeros(batch, classes, width + 1), features.new_zeros(batch, classes, samples))
+    theta = features.new_zeros(batch, classes, width + 1)
+    logits = features.new_zeros(batch, classes, samples)
     # The gradient at zero weights is the same for every l2.
-    _, gradient = objective.partition_and_gradient(point)
+    gradient = objective.at(theta, logits).gradient
     longest = RELATIVE_TOLERANCE**2 * dot(gradient, gradient)
     shortest = (RESOLVED * torch.finfo(longest.dtype).eps) ** 2
     if init is not None:
         theta = torch.cat([init.weight if basis is None else init.weight @ basis, init.bias], dim=2)
-        point = Point(theta, objective.logits(theta))
+        logits = objective.logits(theta)
+    updates = features.new_zeros(batch, 2, 1, theta[0].numel())
     for l2 in l2_values:
         limit = longest.clamp_max(2 * l2 * stop.tolerance).clamp_min(shortest)
-        point, converged, steps = minimise(objective.with_l2(l2), point, limit, stop)
-        weight, bias = point.theta[:, :, :-1], point.theta[:, :, -1:]
+        updates = with_more_l2(updates, l2 - objective.l2, classes)
+        start = objective.with_l2(l2).at(theta, logits)
+        (theta, logits, *_), updates, converged, steps = minimise(objective, start, updates, limit, stop)
+        weight, bias = theta[:, :, :-1], theta[:, :, -1:]
         weight = weight if basis is None else weight @ basis.mT
         yield LogisticFit(weight, bias - bias.mean(dim=1, keepdim=True), converged, steps)
 
@@ -132,52 +137,58 @@ def span_of_samples(features: Tensor) -> tuple[Tensor, Tensor | None]:
     return triangle.mT.contiguous(), basis
 
 
-class Update(NamedTuple):
-    """A step taken and what it did to the gradient, each ``[B, C, D + 1]``."""
-
-    moved: Tensor
-    gradient_change: Tensor
-    inverse: Tensor
-    """``[B, 1, 1]``: 1 / their inner product; 0, for no effect, where rounding ate it"""
-
-
-def minimise(objective: Objective, start: Point, limit: Tensor, stop: StoppingRule) -> tuple[Point, bool, int]:
+def minimise(
+    objective: Objective, start: Point, updates: Tensor, limit: Tensor, stop: StoppingRule
+) -> tuple[Point, Tensor, bool, int]:
     """Minimise until no gradient's squared norm is above ``limit`` ``[B, 1, 1]``, or no step is expected to win more
-    than ``stop.gain``. Returns where it ended, whether it converged, and the steps taken."""
+    than ``stop.gain``. Returns where it ended, the last updates, whether it converged, and the steps taken.
+
+    ``updates``: ``[B, 2, m, C (D + 1)]``, of this l2, as ``scaled`` returns them.
+    """
     check_every = 1 if limit.device.type == "cpu" else CHECK_EVERY
-    point, history = start, deque[Update](maxlen=HISTORY)
-    partition, gradient = objective.partition_and_gradient(point)
+    point, value = start, objective.value(start.theta, start.logits)
     for step in range(stop.max_steps + 1):
-        direction = -inverse_hessian_product(objective, gradient, history)
-        slope = dot(gradient, direction)
+        direction = inverse_hessian_product(objective, point.gradient, updates)
+        slope = dot(point.gradient, direction)
         if step % check_every == 0 or step == stop.max_steps:
-            converged = bool(((objective.squared_norm(gradient) <= limit) | (slope.abs() <= 2 * stop.gain)).all())
+            converged = bool(((objective.squared_norm(point.gradient) <= limit) | (slope.abs() <= 2 * stop.gain)).all())
             if converged or step == stop.max_steps:
                 break
-        logits_change = objective.logits(direction)
-        length = objective.along(point, direction, logits_change).minimum(partition, slope)
-        moved, previous_gradient = length * direction, gradient
-        point = Point(point.theta + moved, point.logits + length * logits_change)
-        partition, gradient = objective.partition_and_gradient(point)
-        history.append(make_update(moved, gradient - previous_gradient))
-    return point, converged, step
+        gradient = point.gradient
+        moved, value, point = objective.step(point, value, direction, slope)
+        update = torch.stack([moved, gradient - point.gradient], dim=1).flatten(2)
+        updates = torch.cat([updates, scaled(update[:, :, None])], dim=2)[:, :, -HISTORY:]
+    return point, updates, converged, step
 
 
-def make_update(moved: Tensor, gradient_change: Tensor) -> Update:
-    """The update that a step gives, as ``Update`` describes it."""
-    product = dot(moved, gradient_change)
-    noise = torch.finfo(product.dtype).eps * (dot(moved, moved) * dot(gradient_change, gradient_change)).sqrt()
-    return Update(moved, gradient_change, torch.where(product > noise, 1 / product, 0))
+def scaled(updates: Tensor) -> Tensor:
+    """Steps taken and what they did to the gradient, ``[B, 2, m, C (D + 1)]`` with the oldest first, such that the
+    inner product of each two is 1; zeros, for no effect, where rounding ate it."""
+    product = updates.prod(dim=1).sum(dim=2, keepdim=True)
+    noise = torch.finfo(product.dtype).eps * torch.linalg.vector_norm(updates, dim=3, keepdim=True).prod(dim=1)
+    return updates * torch.where(product > noise, product.rsqrt(), 0)[:, None]
 
 
-def inverse_hessian_product(objective: Objective, gradient: Tensor, history: deque[Update]) -> Tensor:
-    """The two-loop recursion around the objective's preconditioner: ``[B, C, D + 1]`` -> the same shape."""
-    result, weights = gradient, []
-    for update in reversed(history):
-        weights.append(update.inverse * dot(update.moved, result))
-        result = result - weights[-1] * update.gradient_change
-    result = objective.precondition(result)
-    for update in history:
-        correction = update.inverse * dot(update.gradient_change, result)
-        result = result + (weights.pop() - correction) * update.moved
-    return result
+def with_more_l2(updates: Tensor, more: float, classes: int) -> Tensor:
+    """What the same steps do to the gradient of an objective whose l2 is larger by ``more``."""
+    steps, changes = updates.view(*updates.shape[:3], classes, -1).unbind(dim=1)
+    changes = changes + F.pad(more * steps[..., :-1], (0, 1))
+    return scaled(torch.stack([steps, changes], dim=1).flatten(3))
+
+
+def inverse_hessian_product(objective: Objective, gradient: Tensor, updates: Tensor) -> Tensor:
+    """The BFGS matrix of the updates around the objective's preconditioner: ``[B, C, D + 1]`` -> the same shape.
+
+    In its compact form, S and Y holding an update a row: with R the upper triangle of S Y', whose diagonal is 1,
+    p = R^-1 S g and z = H_0 (g - Y' p) it is z + S' R'^-1 (p - Y z).
+    """
+    steps, changes = updates.unbind(dim=1)
+    triangle = steps @ changes.mT
+    # Rows: MKL multiplies a batch of columns by a matrix in seven times as long.
+    row = gradient.flatten(1)[:, None]
+    first = torch.linalg.solve_triangular(triangle, steps @ row.mT, upper=True, unitriangular=True)
+    rest = torch.baddbmm(row, first.mT, changes, alpha=-1).view_as(gradient)
+    result = objective.precondition(rest).flatten(1)[:, None]
+    second = torch.baddbmm(first, changes, result.mT, alpha=-1)
+    second = torch.linalg.solve_triangular(triangle.mT, second, upper=False, unitriangular=True)
+    return torch.baddbmm(result, second.mT, steps).view_as(gradient)

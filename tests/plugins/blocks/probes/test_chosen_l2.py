@@ -148,3 +148,14 @@ def test_a_path_has_the_fits_of_its_l2_values(samples: int) -> None:
         alone = fit_logistic(features, labels, 3, l2, stop=StoppingRule(1e-12))
         torch.testing.assert_close(fit.weight, alone.weight, rtol=1e-2, atol=1e-3)
         assert fit.converged
+
+
+def test_a_path_goes_on_with_what_it_learnt_about_the_curvature() -> None:
+    features, labels = noisy(2000)
+    features = features * torch.logspace(0, -2, 6)
+    l2_values = (1e-2, 1e-3, 1e-4)
+    fits = list(fit_path(features, labels, 3, l2_values))
+    starts = [None, *fits[:-1]]
+    alone = [fit_logistic(features, labels, 3, l2, init=at) for l2, at in zip(l2_values, starts, strict=True)]
+    assert fits[0].steps == alone[0].steps
+    assert sum(fit.steps for fit in fits[1:]) < sum(fit.steps for fit in alone[1:])

@@ -7,6 +7,7 @@ import torch
 from sklearn.linear_model import Ridge
 from sklearn.preprocessing import StandardScaler
 
+from sslbench.testing.pretended_gpu import DEVICE, PretendedGpu
 from sslbench_plugins.blocks.probes.linear_maps import RidgePath, Standardiser, fit_ridge
 
 
@@ -46,6 +47,15 @@ def test_a_single_sample_has_no_spread_and_input_is_left_alone() -> None:
     features = torch.tensor([[1.0, 2.0]])
     assert Standardiser.fitted(features)(features).tolist() == [[0, 0]]
     assert features.tolist() == [[1, 2]]
+
+
+@pytest.mark.pretended
+def test_a_gpu_standardises_in_17_operations() -> None:
+    with PretendedGpu() as gpu:
+        features = torch.empty(50_000, 512, device=DEVICE)
+        Standardiser.fitted(features)(features)
+    assert gpu.launches.total() <= 17
+    assert not gpu.work.waits
 
 
 @pytest.mark.parametrize("l2", [10.0, 0.1, 1e-4])

@@ -11,9 +11,17 @@ from sklearn.linear_model import LogisticRegression
 from torch import Tensor
 from torch.nn import functional as F
 
+from sslbench.testing.pretended_gpu import DEVICE, PretendedGpu
 from sslbench_plugins.blocks.probes import logistic
-from sslbench_plugins.blocks.probes.logistic import LogisticFit, StoppingRule, fit_logistic
-from sslbench_plugins.blocks.probes.logistic_objective import Line, Objective, Point
+from sslbench_plugins.blocks.probes.logistic import (
+    LogisticFit,
+    StoppingRule,
+    fit_logistic,
+    inverse_hessian_product,
+    scaled,
+    with_more_l2,
+)
+from sslbench_plugins.blocks.probes.logistic_objective import Objective, dot
 
 L2_VALUES = [10.0, 1.0, 1e-1, 1e-2, 1e-3, 1e-4]
 
@@ -155,38 +163,119 @@ def test_every_step_goes_downhill_where_whole_steps_overshoot(monkeypatch: pytes
 
 
 @pytest.mark.parametrize("sharpness", [1.0, 10.0, 100.0])
-@pytest.mark.parametrize("tilt", [0.51, 0.6, 0.9, 0.99])
-def test_a_step_along_a_line_gains_half_of_what_the_largest_curvature_allows_or_more(
-    sharpness: float, tilt: float
+@pytest.mark.parametrize("right", [51, 60, 90, 99])
+@pytest.mark.parametrize("start", [0.0, -5.0, -20.0, 20.0])
+def test_a_step_wins_a_fifth_of_what_the_largest_curvature_allows_or_more(
+    sharpness: float, right: int, start: float
 ) -> None:
-    """``log(1 + exp(a t)) - a tilt t``: for a sharp bend the step of 1 is uphill, though its slope may be flatter."""
+    """A hundred equal samples, all as surely of one class at the start: where they bend, Newton's step is too long."""
+    labels = (torch.arange(100) < right).long()[None]
+    objective = Objective(torch.ones(1, 100, 1, dtype=torch.float64), labels, 2).with_l2(0.0)
+    direction = torch.tensor([[[0.0, 0.0], [sharpness, 0.0]]], dtype=torch.float64)
+    theta = direction * start / sharpness
+    point = objective.at(theta, objective.logits(theta))
+    value, slope = objective.value(theta, point.logits), dot(point.gradient, direction)
+    _, bound, end = objective.step(point, value, direction, slope)
+    reached = objective.value(end.theta, end.logits)
+    assert float(reached) <= float(value - slope**2 / (2 * sharpness**2 / 4) / 5)
+    assert float(reached) <= float(bound) <= float(value)
 
-    def value(step: float) -> float:
-        return float(np.logaddexp(0, sharpness * step)) - sharpness * tilt * step
 
-    scalar = torch.zeros(1, 1, 1, dtype=torch.float64)
-    change = torch.tensor([[[0.0], [sharpness]]], dtype=torch.float64)
-    line = Line(torch.zeros_like(change), change, scalar - sharpness * tilt, scalar)
-    slope = sharpness * (0.5 - tilt)
-    step = float(line.minimum(scalar + value(0), scalar + slope))
-    assert step > 0
-    assert value(step) <= value(0) - slope**2 / (2 * sharpness**2 / 4) / 2
-
-
-def test_the_curvature_and_slope_along_a_line_are_those_of_autograd() -> None:
+def test_a_step_is_newtons_corrected_once_and_ends_at_the_gradient_of_autograd() -> None:
     features, labels = make_problem(30, 4, 3)
     generator = torch.Generator().manual_seed(1)
     theta, direction = torch.randn(2, 1, 3, 5, generator=generator, dtype=torch.float64)
+
+    def loss(parameters: Tensor) -> Tensor:
+        logits = parameters[:, :-1] @ features.T + parameters[:, -1:]
+        return F.cross_entropy(logits.T, labels) + 0.1 / 2 * parameters[:, :-1].square().sum()
+
+    def slope_and_curvature(along: float) -> list[float]:
+        length = torch.tensor(along, dtype=torch.float64, requires_grad=True)
+        (slope,) = torch.autograd.grad(loss(theta[0] + length * direction[0]), length, create_graph=True)
+        return [float(slope.detach()), float(torch.autograd.grad(slope, length)[0])]
+
+    slope, curvature = slope_and_curvature(0.0)
+    newton = slope / curvature
+    roots = np.roots([slope_and_curvature(-newton)[0] / newton**2, -curvature, slope])
+    expected = min(roots, key=lambda root: abs(root - newton))
     objective = Objective(features[None], labels[None], 3).with_l2(0.1)
-    line = objective.along(Point(theta, objective.logits(theta)), direction, objective.logits(direction))
-    step = torch.tensor(0.7, dtype=torch.float64, requires_grad=True)
-    moved = theta + step * direction
-    logits = moved[0, :, :-1] @ features.T + moved[0, :, -1:]
-    loss = F.cross_entropy(logits.T, labels) + 0.1 / 2 * moved[..., :-1].square().sum()
-    (slope,) = torch.autograd.grad(loss, step, create_graph=True)
-    (curvature,) = torch.autograd.grad(slope, step)
-    _, *slope_and_curvature = line.at(step.detach().view(1, 1, 1))
-    torch.testing.assert_close(torch.cat(slope_and_curvature).flatten(), torch.stack([slope, curvature]).detach())
+    logits = objective.logits(theta)
+    value = objective.value(theta, logits)
+    moved, bound, end = objective.step(objective.at(theta, logits), value, direction, torch.full_like(value, slope))
+    torch.testing.assert_close(moved, expected * direction)
+    assert expected != pytest.approx(newton, rel=1e-3)
+    reached = end.theta[0].requires_grad_()
+    (gradient,) = torch.autograd.grad(loss(reached), reached)
+    torch.testing.assert_close(end.gradient[0], gradient)
+    torch.testing.assert_close(
+        torch.cat([value, bound]).flatten(), torch.stack([loss(theta[0]), loss(reached)]).detach()
+    )
+
+
+def make_updates(objective: Objective, count: int) -> tuple[Tensor, Tensor]:
+    """``[B, count, C, D + 1]``: steps from where a search begins, and what they did to the gradient."""
+    generator = torch.Generator().manual_seed(2)
+    shape = (len(objective.features), objective.classes, objective.features.shape[2] + 1)
+    thetas = torch.randn(count + 1, *shape, generator=generator, dtype=torch.float64).cumsum(dim=0)
+    gradients = [objective.at(theta, objective.logits(theta)).gradient for theta in thetas]
+    return thetas.diff(dim=0).transpose(0, 1), torch.stack(gradients).diff(dim=0).transpose(0, 1)
+
+
+def two_problems(l2: float) -> Objective:
+    problems = [make_problem(30, 4, 3, seed) for seed in range(2)]
+    features, labels = torch.stack([f for f, _ in problems]), torch.stack([y for _, y in problems])
+    return Objective(features, labels, 3).with_l2(l2)
+
+
+@pytest.mark.parametrize("count", [0, 1, 4])
+def test_the_compact_form_is_the_recursion_of_bfgs(count: int) -> None:
+    objective = two_problems(0.1)
+    steps, changes = make_updates(objective, count)
+    if count == 4:
+        changes[1, 2] *= -1  # rounding ate it: no effect
+    gradient = torch.randn(2, 3, 5, generator=torch.Generator().manual_seed(3), dtype=torch.float64)
+    updates = scaled(torch.stack([steps, changes], dim=1).flatten(3))
+    result = inverse_hessian_product(objective, gradient, updates)
+    identity = torch.eye(15, dtype=torch.float64)
+    for index in range(2):
+        rows = identity.view(15, 3, 5).repeat(2, 1, 1, 1).transpose(0, 1)
+        inverse = torch.stack([objective.precondition(row)[index].flatten() for row in rows])
+        for step, change in zip(steps[index].flatten(1), changes[index].flatten(1), strict=True):
+            if step @ change > 0:
+                side = identity - torch.outer(change, step) / (step @ change)
+                inverse = side.T @ inverse @ side + torch.outer(step, step) / (step @ change)
+        torch.testing.assert_close(result[index].flatten(), inverse @ gradient[index].flatten())
+
+
+def test_updates_at_another_l2_are_those_of_its_gradients() -> None:
+    weak, strong = (torch.stack(make_updates(two_problems(l2), 3), dim=1).flatten(3) for l2 in (0.1, 0.5))
+    torch.testing.assert_close(with_more_l2(scaled(weak), 0.4, 3), scaled(strong))
+    torch.testing.assert_close(with_more_l2(scaled(strong), -0.4, 3), scaled(weak))
+
+
+@pytest.mark.pretended
+def test_a_step_asks_a_gpu_for_85_operations_and_every_third_waits_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    reads: list[Tensor] = []
+    monkeypatch.setattr(logistic, "bool", lambda number: bool(reads.append(number)), raising=False)
+    launches = []
+    for steps in (3, 9):
+        with PretendedGpu() as gpu:
+            features, labels = torch.empty(500, 32, device=DEVICE), torch.zeros(500, dtype=torch.long, device=DEVICE)
+            fit_logistic(features, labels, 10, 1e-3, stop=StoppingRule(max_steps=steps))
+        launches.append(gpu.launches.total())
+        assert not gpu.work.waits
+    assert launches[1] - launches[0] <= 6 * 85
+    assert launches[0] <= 3 * 85 + 100
+    assert len(reads) == 2 + 4
+
+
+def test_where_the_curvature_cannot_be_factored_no_fit_converges() -> None:
+    features, labels = make_problem(30, 4, 3)
+    both = torch.stack([features, features / 1e3])
+    fit = fit_logistic(both, torch.stack([labels, labels]), 3, -1e-3, stop=StoppingRule(gain=1.0, max_steps=2))
+    assert not fit.converged
+    assert fit.weight.isnan().all(dim=(1, 2)).tolist() == [False, True]
 
 
 def test_a_fit_without_anything_to_learn_does_not_disturb_those_beside_it() -> None:
