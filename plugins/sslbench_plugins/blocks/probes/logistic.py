@@ -162,8 +162,8 @@ def minimise(
 
 
 def scaled(updates: Tensor) -> Tensor:
-    """Steps taken and what they did to the gradient, ``[B, 2, m, C (D + 1)]`` with the oldest first, such that the
-    inner product of each two is 1; zeros, for no effect, where rounding ate it."""
+    """Steps taken and what they did to the gradient, ``[B, 2, m, C (D + 1)]`` with the oldest first, scaled until the
+    inner product of a step and its change is 1; zeros, for no effect, where rounding ate it."""
     product = updates.prod(dim=1).sum(dim=2, keepdim=True)
     noise = torch.finfo(product.dtype).eps * torch.linalg.vector_norm(updates, dim=3, keepdim=True).prod(dim=1)
     return updates * torch.where(product > noise, product.rsqrt(), 0)[:, None]
