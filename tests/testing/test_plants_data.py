@@ -52,7 +52,8 @@ class Augmenting(Reader):
 
 class Jittering(Reader):
     def __getitem__(self, indices):
-        return (self.images[indices] // 2 + np.random.default_rng().integers(0, 99)).to(torch.uint8)
+        images = self.images[indices] // 2
+        return images + torch.from_numpy(np.random.default_rng().integers(0, 99, images.shape, dtype=np.uint8))
 
 
 class Fading(Reader):
