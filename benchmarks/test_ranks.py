@@ -17,7 +17,7 @@ import torch
 from safetensors.torch import load_file
 
 SCRIPT = Path(__file__).with_name("ranks_of_simclr.py")
-ROUNDS, STEPS, WARM = 2, 6, 2
+ROUNDS, STEPS, WARM = 2, 4, 1
 
 
 def trained(folder, ranks, batch):
