@@ -170,7 +170,7 @@ class Trainer:
 
     def _scalars(self) -> dict[str, float]:
         """What the method logged at the last step."""
-        return {name: float(mean_over_ranks(value)) for name, value in sorted(self.update.scalars.items())}
+        return {name: float(mean_over_ranks(value.detach())) for name, value in sorted(self.update.scalars.items())}
 
     def _late(self) -> bool:
         limit = self.settings.time_limit
