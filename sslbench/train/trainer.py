@@ -170,7 +170,8 @@ class Trainer:
 
     def _scalars(self) -> dict[str, float]:
         """What the method logged at the last step."""
-        return {name: float(mean_over_ranks(value.detach())) for name, value in sorted(self.update.scalars.items())}
+        logged = sorted(self.update.scalars.items())
+        return {name: float(mean_over_ranks(torch.as_tensor(value).detach())) for name, value in logged}
 
     def _late(self) -> bool:
         limit = self.settings.time_limit

@@ -103,7 +103,7 @@ def test_an_untrained_method_has_no_curve(tmp_path, run):
 
 
 def test_an_evaluator_is_given_the_model_as_it_is_then(tmp_path, run, evaluator):
-    does = 'return [Metric("total", float(data.model.method.encoder(images).sum()), std=float("nan"))]'
+    does = 'return [Metric("total", float(data.model.method.encoder(images).sum().detach()), std=float("nan"))]'
     registry, choice = evaluator(does, "totalmodel")
     record, _, _ = run(tmp_path, evaluators=(KNN, choice), registry=registry)
     totals = [point.metrics["total"] for point in record.pretraining.curve]
