@@ -224,11 +224,14 @@ def train(monkeypatch):
 @pytest.mark.parametrize(
     ("name", "backbone"),
     [
-        (name, backbone)
-        for name in REGISTRY.catalogue.names("method")
-        for backbone in ("convnet-small", "resnet18-cifar", "vit-tiny-small-image")
-        if REGISTRY.get("method", name).trains
-        and ("vit" in backbone or "tokens" not in REGISTRY.get("method", name).needs)
+        ("simclr", "resnet18-cifar"),
+        *(
+            (name, backbone)
+            for name in REGISTRY.catalogue.names("method")
+            for backbone in ("convnet-small", "vit-tiny-small-image")
+            if REGISTRY.get("method", name).trains
+            and ("vit" in backbone or "tokens" not in REGISTRY.get("method", name).needs)
+        ),
     ],
 )
 def test_training_steps_wait_for_nothing(train, name, backbone):
