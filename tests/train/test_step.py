@@ -222,6 +222,7 @@ def graphs(monkeypatch):
     return open_sizes
 
 
+@pytest.mark.slow
 def test_every_compiled_method_is_compiled_for_itself(graphs):
     """Torch keeps eight variants of a function, and runs the ninth without compiling."""
     kept = []

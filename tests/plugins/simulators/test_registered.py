@@ -89,6 +89,7 @@ def test_its_figures_are_drawn(name):
         assert isinstance(draw(), Figure)
 
 
+@pytest.mark.slow
 def test_torch_and_matplotlib_are_imported_where_they_are_needed():
     code = (
         "import contextlib, io, sys\n"
