@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from sslbench.testing.conformance.check import Trial, faults_of
 from sslbench.testing.conformance.fault import Fault
@@ -17,8 +18,15 @@ def marked(table: list[tuple[Any, str]]) -> list[Any]:
 
 
 def faults(spec: Any, **given: Any) -> list[Fault]:
-    """Of a spec with its defaults and what is given."""
-    return [fault for fault in faults_of(Trial(spec, spec.params(**given), patience=0.0)) if isinstance(fault, Fault)]
+    """Of a spec with its defaults and what is given. What torch warns of once a process it warns of here each time, so
+    that the order of tests decides nothing."""
+    before = torch.is_warn_always_enabled()
+    torch.set_warn_always(True)
+    try:
+        found = list(faults_of(Trial(spec, spec.params(**given), patience=0.0)))
+    finally:
+        torch.set_warn_always(before)
+    return [fault for fault in found if isinstance(fault, Fault)]
 
 
 def assert_named(spec: Any, words: str, file: str) -> None:
